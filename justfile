@@ -1,0 +1,22 @@
+# Everyday commands. `./run` and `./test` need no `just`; these do the longer work.
+
+# List the recipes.
+default:
+    @just --list
+
+# Format, lints, documentation and every test: what CI runs.
+ci:
+    .ci/run
+
+# A minute of fuzzing per target (`just fuzz 600` for ten).
+fuzz seconds="60":
+    fuzz/run --seconds {{seconds}}
+
+# Benches against the floor and the criterion ratios.
+bench:
+    cargo build --release -p denwaban-server -p denwaban-bench
+    bench/run
+
+# Speak the prompts anew.
+prompts:
+    announcements/prompts/ja/generate.sh

@@ -1,0 +1,43 @@
+# Sourced by `run`, `test` and `.ci/run`: installs what a fresh Debian machine lacks, and nothing that is there.
+
+need_rust() {
+    command -v cargo >/dev/null && return
+    [ -x "$HOME/.cargo/bin/cargo" ] && { PATH=$HOME/.cargo/bin:$PATH; return; }
+    echo "cargo was not found; install Rust 1.94 or newer (https://rustup.rs) and run this again" >&2
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# need_debian COMMAND:PACKAGE ... installs each package whose command is missing.
+need_debian() {
+    local missing=() pair
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
+    [ ${#missing[@]} = 0 ] && return
+    echo "installing ${missing[*]}" >&2
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+need_nextest() {
+    cargo nextest --version >/dev/null 2>&1 && return
+    echo "building cargo-nextest" >&2
+    cargo install --locked cargo-nextest
+}
+
+# need_python MODULE:PACKAGE ... installs Python packages for the independent readers into ./target/python.
+need_python() {
+    local place pair
+    place=$PWD/${CARGO_TARGET_DIR:-target}/python
+    case ${CARGO_TARGET_DIR:-} in /*) place=$CARGO_TARGET_DIR/python ;; esac
+    export PYTHONPATH=$place${PYTHONPATH:+:$PYTHONPATH}
+    for pair in "$@"; do
+        python3 -c "import ${pair%%:*}" 2>/dev/null && continue
+        echo "installing ${pair##*:} for the independent reader" >&2
+        python3 -m pip install --quiet --disable-pip-version-check --target "$place" "${pair##*:}"
+    done
+}
