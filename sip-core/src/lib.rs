@@ -1,1 +1,24 @@
-//! sip-core
+//! SIP for the exchange: text, transactions, dialogs and one [`Endpoint`] that joins them.
+//!
+//! Sans-IO: the time is an argument, the generator is seeded, datagrams go in and come out as bytes.
+//! It knows no sockets and not what SDP means. Follows RFC 3261 and RFC 6026. Start at [`Endpoint`].
+#![warn(missing_docs)]
+
+mod endpoint;
+mod fault;
+mod framing;
+mod header;
+mod lexis;
+mod message;
+mod uri;
+mod via;
+
+pub use endpoint::{
+    DialogId, Endpoint, Event, Headers, Invite, Milestone, NameAddrText, RequestId, Settings,
+    Transmit,
+};
+pub use fault::Fault;
+pub use header::{CSeq, HeaderName, Method, NameAddr};
+pub use message::{Message, ParseFault, Refusal, Rule};
+pub use uri::{Host, Scheme, Uri};
+pub use via::Via;

@@ -1,0 +1,685 @@
+//! A SIP message: spans over the octets it came in, typed values on demand.
+//!
+//! [`Message::parse`] checks what every element needs to trust (start line, Via, From, To, Call-ID, CSeq, Contact, routes, lengths);
+//! all else is read when asked for, and unknown headers never break a message. Follows RFC 3261 sections 7, 18.3 and 20.
+
+use std::{borrow::Cow, fmt, ops::Range};
+
+use bytes::Bytes;
+
+use crate::{
+    fault::Fault,
+    framing::{self, Field, Frame},
+    header::{CSeq, HeaderName, Method, NameAddr},
+    lexis,
+    uri::Uri,
+    via::Via,
+};
+
+const MAX_VIAS: usize = 70; // As many as Max-Forwards lets a request travel (RFC 3261 section 8.1.1.6); RFC 4475 has 34.
+const MAX_ROUTES: usize = 20; // Requirement T-01; for Route and Record-Route alike.
+
+/// What is wrong with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Over 64 KiB.
+    MessageTooLong,
+    /// A header (or the start line) over 8 KiB.
+    LineTooLong,
+    /// Over 128 headers.
+    TooManyHeaders,
+    /// A URI over 1 KiB.
+    UriTooLong,
+    /// Over 70 Via.
+    TooManyVias,
+    /// Over 20 Route or Record-Route.
+    TooManyRoutes,
+    /// No empty line after the headers.
+    Unfinished,
+    /// A line that does not end in CRLF.
+    LineEnding,
+    /// Neither `METHOD uri SIP/x.y` nor `SIP/2.0 status phrase`.
+    StartLine,
+    /// The Request-URI.
+    RequestUri,
+    /// A header without a name.
+    HeaderName,
+    /// A header that must be there is not.
+    Missing(HeaderName),
+    /// A header that may stand once stands more often.
+    Repeated(HeaderName),
+    /// A Via.
+    Via,
+    /// A From, To, Contact, Route or Record-Route.
+    NameAddr,
+    /// A URI.
+    Uri,
+    /// A Call-ID.
+    CallId,
+    /// A CSeq.
+    CSeq,
+    /// The CSeq names another method than the request line.
+    CSeqMethod,
+    /// A Max-Forwards over 255 or no number.
+    MaxForwards,
+    /// A Content-Length that is no number, or two that differ.
+    ContentLength,
+    /// A Content-Length over what the datagram holds (RFC 3261 section 18.3).
+    BodyMissing,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Rule::MessageTooLong => "message is over its limit of 64 KiB",
+            Rule::LineTooLong => "header is over its limit of 8 KiB",
+            Rule::TooManyHeaders => "message has more headers than its limit of 128",
+            Rule::UriTooLong => "URI is over its limit of 1 KiB",
+            Rule::TooManyVias => "message has more Via than its limit of 70",
+            Rule::TooManyRoutes => "message has more routes than their limit of 20",
+            Rule::Unfinished => "message has no empty line after its headers",
+            Rule::LineEnding => "line does not end in CRLF",
+            Rule::StartLine => "start line is neither a request's nor a response's",
+            Rule::RequestUri => "Request-URI is none",
+            Rule::HeaderName => "header has no name",
+            Rule::Missing(name) => return write!(f, "header {} is missing", name.as_str()),
+            Rule::Repeated(name) => {
+                return write!(f, "header {} stands more than once", name.as_str());
+            }
+            Rule::Via => "Via is none",
+            Rule::NameAddr => "address is neither a name with a URI nor a URI",
+            Rule::Uri => "URI is none",
+            Rule::CallId => "Call-ID is empty or has white space",
+            Rule::CSeq => "CSeq is no number below 2^31 with a method",
+            Rule::CSeqMethod => "CSeq names another method than the request line",
+            Rule::MaxForwards => "Max-Forwards is no number of at most 255",
+            Rule::ContentLength => "Content-Length is no single number",
+            Rule::BodyMissing => "Content-Length is larger than the body",
+        };
+        f.write_str(text)
+    }
+}
+
+/// A fault in a message: the rule, and where; never the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}, at octet {offset} ({length} octets); the sender has to change it")]
+pub struct ParseFault {
+    /// What is wrong.
+    pub rule: Rule,
+    /// Where the faulty part begins in the datagram.
+    pub offset: usize,
+    /// How long it is.
+    pub length: usize,
+}
+
+impl ParseFault {
+    /// Always the peer's.
+    pub fn fault(&self) -> Fault {
+        Fault::Peer
+    }
+}
+
+/// A fault of a part, which the message turns into a [`ParseFault`].
+#[derive(Clone, Copy)]
+pub(crate) struct Flaw<'a> {
+    pub(crate) rule: Rule,
+    pub(crate) place: &'a [u8],
+}
+
+/// A datagram that is no message to work with.
+#[derive(Debug)]
+pub struct Refusal {
+    fault: ParseFault,
+    message: Message,
+}
+
+impl Refusal {
+    /// The first fault.
+    pub fn fault(&self) -> ParseFault {
+        self.fault
+    }
+
+    /// What could be read, if that is a request with enough to answer 400: Via, From, To, Call-ID and CSeq (RFC 3261 section 8.2.6.2).
+    pub(crate) fn into_answerable(self) -> Option<Message> {
+        self.is_answerable().then_some(self.message)
+    }
+
+    /// Whether a request can be answered by 400; otherwise silence is all that is left.
+    pub fn is_answerable(&self) -> bool {
+        let message = &self.message;
+        matches!(message.start, Start::Request { .. })
+            && message.method() != Some(Method::Ack)
+            && message.via().is_ok()
+            && message.from().is_ok()
+            && message.to().is_ok()
+            && message
+                .value(HeaderName::CallId)
+                .is_some_and(|value| !value.is_empty())
+            && message
+                .value(HeaderName::CSeq)
+                .is_some_and(|value| !value.is_empty())
+    }
+}
+
+#[derive(Clone)]
+enum Start {
+    Request {
+        method: Range<usize>,
+        uri: Range<usize>,
+        is_2_0: bool,
+    },
+    Response {
+        status: u16,
+        phrase: Range<usize>,
+    },
+    Unreadable,
+}
+
+/// A SIP request or response. `Debug` shows its shape only, and there is no `Display`.
+#[derive(Clone)]
+pub struct Message {
+    octets: Bytes,
+    start: Start,
+    fields: Vec<Field>,
+    first: FirstOf,
+    body: usize,
+}
+
+/// Which field is the first of its name.
+#[derive(Clone)]
+struct FirstOf([u8; HeaderName::Other as usize]);
+
+const NONE: u8 = u8::MAX; // Fields are at most 128.
+
+impl Message {
+    /// Reads one datagram.
+    ///
+    /// Octets after Content-Length are ignored (RFC 3261 section 18.3). The octets are kept and never copied.
+    ///
+    /// # Errors
+    /// [`Refusal`] with the first fault and what could be read all the same.
+    ///
+    /// Source: RFC 3261 sections 7, 8.1.1 and 18.3; RFC 4475 for what must be refused.
+    pub fn parse(octets: Bytes) -> Result<Message, Box<Refusal>> {
+        if octets.len() > framing::MAX_MESSAGE_BYTES {
+            let fault = ParseFault {
+                rule: Rule::MessageTooLong,
+                offset: 0,
+                length: octets.len(),
+            };
+            let message = Message {
+                octets: Bytes::new(),
+                start: Start::Unreadable,
+                fields: Vec::new(),
+                first: FirstOf::none(),
+                body: 0,
+            };
+            return Err(Box::new(Refusal { fault, message }));
+        }
+        let mut frame = Frame::read(&octets);
+        let start = match read_start(&octets, &frame.start) {
+            Ok(start) => start,
+            Err((start, rule)) => {
+                frame.fail(rule, frame.start.clone());
+                start
+            }
+        };
+        let first = FirstOf::of(&frame.fields);
+        let mut message = Message {
+            octets,
+            start,
+            fields: frame.fields,
+            first,
+            body: frame.body,
+        };
+        let mut fault = frame.fault.map(|(rule, place)| ParseFault {
+            rule,
+            offset: place.start,
+            length: place.len(),
+        });
+        if let Err(found) = message.check() {
+            fault.get_or_insert(found);
+        }
+        match message.body_end() {
+            Ok(end) => message.octets.truncate(end),
+            Err(found) => {
+                fault.get_or_insert(found);
+            }
+        }
+        match fault {
+            Some(fault) => Err(Box::new(Refusal { fault, message })),
+            None => Ok(message),
+        }
+    }
+
+    /// Whether it is a request.
+    pub fn is_request(&self) -> bool {
+        matches!(self.start, Start::Request { .. })
+    }
+
+    /// A request's method.
+    pub fn method(&self) -> Option<Method> {
+        match &self.start {
+            Start::Request { method, .. } => {
+                Some(Method::read(&self.octets[method.clone()], &self.octets))
+            }
+            Start::Response { .. } | Start::Unreadable => None,
+        }
+    }
+
+    /// A request's URI.
+    pub fn request_uri(&self) -> Option<Uri<'_>> {
+        match &self.start {
+            Start::Request { uri, .. } => Uri::read(&self.octets[uri.clone()]).ok(),
+            Start::Response { .. } | Start::Unreadable => None,
+        }
+    }
+
+    /// Whether a request is of the version we speak; another gets 505 (RFC 3261 section 21.5.6).
+    pub(crate) fn is_version_2_0(&self) -> bool {
+        match self.start {
+            Start::Request { is_2_0, .. } => is_2_0,
+            Start::Response { .. } => true,
+            Start::Unreadable => false,
+        }
+    }
+
+    /// A response's status, 100..=699.
+    pub fn status(&self) -> Option<u16> {
+        match self.start {
+            Start::Response { status, .. } => Some(status),
+            Start::Request { .. } | Start::Unreadable => None,
+        }
+    }
+
+    /// A response's phrase; octets that are no UTF-8 become U+FFFD.
+    pub fn phrase(&self) -> Option<Cow<'_, str>> {
+        match &self.start {
+            Start::Response { phrase, .. } => {
+                Some(String::from_utf8_lossy(&self.octets[phrase.clone()]))
+            }
+            Start::Request { .. } | Start::Unreadable => None,
+        }
+    }
+
+    /// The first header of a name, as it stands: trimmed, folds and all.
+    pub fn value(&self, name: HeaderName) -> Option<&[u8]> {
+        let field = self.fields.get(self.first.index(name)?)?;
+        Some(&self.octets[field.value_range()])
+    }
+
+    /// All headers of a name, in order.
+    pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+        let from = self.first.index(name).unwrap_or(self.fields.len());
+        let fields = self.fields[from..]
+            .iter()
+            .filter(move |field| field.name == name);
+        fields.map(|field| &self.octets[field.value_range()])
+    }
+
+    /// The elements of all headers of a name that is a comma list (RFC 3261 section 7.3.1).
+    pub fn elements(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+        self.values(name).flat_map(lexis::elements)
+    }
+
+    /// The first header of a name as text: unfolded, octets that are no UTF-8 become U+FFFD.
+    pub fn text(&self, name: HeaderName) -> Option<Cow<'_, str>> {
+        self.value(name).map(text_of)
+    }
+
+    /// All headers of a name we have no [`HeaderName`] for, as text; case does not matter.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+        let is_named = move |field: &&Field| {
+            self.octets[field.name_range()].eq_ignore_ascii_case(name.as_bytes())
+        };
+        self.fields
+            .iter()
+            .filter(is_named)
+            .map(|field| text_of(&self.octets[field.value_range()]))
+    }
+
+    /// How many headers there are.
+    pub fn header_count(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// The topmost Via.
+    ///
+    /// # Errors
+    /// A fault, if it is missing or none.
+    pub fn via(&self) -> Result<Via<'_>, ParseFault> {
+        let value = self.required(HeaderName::Via)?;
+        let top = lexis::elements(value).next().unwrap_or(value);
+        Via::read(top).map_err(|flaw| self.fault_of(flaw))
+    }
+
+    /// All Via, topmost first.
+    pub fn vias(&self) -> impl Iterator<Item = Result<Via<'_>, ParseFault>> {
+        self.elements(HeaderName::Via)
+            .map(|element| Via::read(element).map_err(|flaw| self.fault_of(flaw)))
+    }
+
+    /// From.
+    ///
+    /// # Errors
+    /// A fault, if it is missing or none.
+    pub fn from(&self) -> Result<NameAddr<'_>, ParseFault> {
+        NameAddr::read(self.required(HeaderName::From)?).map_err(|flaw| self.fault_of(flaw))
+    }
+
+    /// To.
+    ///
+    /// # Errors
+    /// A fault, if it is missing or none.
+    pub fn to(&self) -> Result<NameAddr<'_>, ParseFault> {
+        NameAddr::read(self.required(HeaderName::To)?).map_err(|flaw| self.fault_of(flaw))
+    }
+
+    /// The addresses of all headers of a name: Contact, Route, Record-Route, P-Asserted-Identity, Diversion.
+    pub fn addresses(
+        &self,
+        name: HeaderName,
+    ) -> impl Iterator<Item = Result<NameAddr<'_>, ParseFault>> {
+        self.elements(name)
+            .map(|element| NameAddr::read(element).map_err(|flaw| self.fault_of(flaw)))
+    }
+
+    /// The first Contact; none for `*`.
+    pub fn contact(&self) -> Option<NameAddr<'_>> {
+        self.addresses(HeaderName::Contact).next()?.ok()
+    }
+
+    /// The Call-ID, empty if there is none.
+    pub fn call_id(&self) -> &[u8] {
+        self.value(HeaderName::CallId).unwrap_or_default()
+    }
+
+    /// CSeq.
+    ///
+    /// # Errors
+    /// A fault, if it is missing or none.
+    pub fn cseq(&self) -> Result<CSeq, ParseFault> {
+        CSeq::read(self.required(HeaderName::CSeq)?, &self.octets)
+            .map_err(|flaw| self.fault_of(flaw))
+    }
+
+    /// Max-Forwards, where there is one.
+    pub fn max_forwards(&self) -> Option<u8> {
+        let value = lexis::number(self.value(HeaderName::MaxForwards)?, u64::from(u8::MAX))?;
+        u8::try_from(value).ok()
+    }
+
+    /// The type of the body, `application/sdp`, without parameters and in small letters.
+    pub fn content_type(&self) -> Option<String> {
+        let value = self.value(HeaderName::ContentType)?;
+        let end = value
+            .iter()
+            .position(|octet| *octet == b';')
+            .unwrap_or(value.len());
+        Some(
+            String::from_utf8_lossy(&value[..end])
+                .split_ascii_whitespace()
+                .collect::<String>()
+                .to_ascii_lowercase(),
+        )
+    }
+
+    /// The body, empty if there is none; it shares the datagram's memory.
+    pub fn body(&self) -> Bytes {
+        self.octets.slice(self.body.min(self.octets.len())..)
+    }
+
+    /// Whether the body is a session description.
+    pub fn has_sdp(&self) -> bool {
+        self.octets.len() > self.body && self.content_type().as_deref() == Some("application/sdp")
+    }
+
+    /// The whole message, without octets after its end.
+    pub fn octets(&self) -> &Bytes {
+        &self.octets
+    }
+
+    fn required(&self, name: HeaderName) -> Result<&[u8], ParseFault> {
+        self.value(name).ok_or(ParseFault {
+            rule: Rule::Missing(name),
+            offset: self.body,
+            length: 0,
+        })
+    }
+
+    fn fault_of(&self, flaw: Flaw<'_>) -> ParseFault {
+        let offset = (flaw.place.as_ptr() as usize).saturating_sub(self.octets.as_ptr() as usize);
+        ParseFault {
+            rule: flaw.rule,
+            offset,
+            length: flaw.place.len(),
+        }
+    }
+
+    /// What every element relies on (RFC 3261 section 16.3 step 1, RFC 4475 sections 3.1.2 and 3.3).
+    fn check(&self) -> Result<(), ParseFault> {
+        for name in [
+            HeaderName::From,
+            HeaderName::To,
+            HeaderName::CallId,
+            HeaderName::CSeq,
+            HeaderName::MaxForwards,
+            HeaderName::ContentType,
+        ] {
+            if let Some(again) = self.values(name).nth(1) {
+                return Err(self.fault_of(Flaw {
+                    rule: Rule::Repeated(name),
+                    place: again,
+                }));
+            }
+        }
+        self.via()?;
+        if self.elements(HeaderName::Via).nth(MAX_VIAS).is_some() {
+            return Err(self.whole(Rule::TooManyVias));
+        }
+        self.from()?;
+        self.to()?;
+        let call_id = self.required(HeaderName::CallId)?;
+        if call_id.is_empty() || call_id.iter().any(|octet| lexis::is_space(*octet)) {
+            return Err(self.fault_of(Flaw {
+                rule: Rule::CallId,
+                place: call_id,
+            }));
+        }
+        let cseq = self.required(HeaderName::CSeq)?;
+        let (_, cseq_method) = CSeq::split(cseq).map_err(|flaw| self.fault_of(flaw))?;
+        if let Start::Request { method, .. } = &self.start
+            && &self.octets[method.clone()] != cseq_method
+        {
+            return Err(self.fault_of(Flaw {
+                rule: Rule::CSeqMethod,
+                place: cseq,
+            }));
+        }
+        if let Some(value) = self.value(HeaderName::MaxForwards)
+            && self.max_forwards().is_none()
+        {
+            return Err(self.fault_of(Flaw {
+                rule: Rule::MaxForwards,
+                place: value,
+            }));
+        }
+        self.check_addresses()
+    }
+
+    fn check_addresses(&self) -> Result<(), ParseFault> {
+        for element in self.elements(HeaderName::Contact) {
+            if element != b"*" {
+                NameAddr::read(element).map_err(|flaw| self.fault_of(flaw))?;
+            }
+        }
+        for name in [HeaderName::Route, HeaderName::RecordRoute] {
+            for (index, address) in self.addresses(name).enumerate() {
+                if index == MAX_ROUTES {
+                    return Err(self.whole(Rule::TooManyRoutes));
+                }
+                address?;
+            }
+        }
+        Ok(())
+    }
+
+    fn whole(&self, rule: Rule) -> ParseFault {
+        ParseFault {
+            rule,
+            offset: 0,
+            length: self.body,
+        }
+    }
+
+    /// Where the body ends by Content-Length, or by the datagram's end without one (RFC 3261 section 18.3).
+    fn body_end(&self) -> Result<usize, ParseFault> {
+        let mut end = None;
+        for value in self.values(HeaderName::ContentLength) {
+            let flaw = |rule| self.fault_of(Flaw { rule, place: value });
+            let length = lexis::number(value, u64::MAX).ok_or(flaw(Rule::ContentLength))?;
+            let length = usize::try_from(length).map_err(|_| flaw(Rule::BodyMissing))?;
+            if length > self.octets.len() - self.body {
+                return Err(flaw(Rule::BodyMissing));
+            }
+            if end.is_some_and(|earlier| earlier != self.body + length) {
+                return Err(flaw(Rule::ContentLength));
+            }
+            end = Some(self.body + length);
+        }
+        Ok(end.unwrap_or(self.octets.len()))
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shape = f.debug_struct("Message");
+        match &self.start {
+            Start::Request { .. } => shape.field("method", &self.method()),
+            Start::Response { status, .. } => shape.field("status", status),
+            Start::Unreadable => shape.field("start", &"unreadable"),
+        };
+        shape
+            .field("headers", &self.fields.len())
+            .field("body_bytes", &(self.octets.len().saturating_sub(self.body)))
+            .finish()
+    }
+}
+
+impl FirstOf {
+    fn none() -> FirstOf {
+        FirstOf([NONE; HeaderName::Other as usize])
+    }
+
+    fn of(fields: &[Field]) -> FirstOf {
+        let mut first = FirstOf::none();
+        for (index, field) in fields.iter().enumerate().rev() {
+            if let Some(slot) = first.0.get_mut(field.name as usize) {
+                *slot = u8::try_from(index).unwrap_or(NONE);
+            }
+        }
+        first
+    }
+
+    fn index(&self, name: HeaderName) -> Option<usize> {
+        let index = *self.0.get(name as usize)?;
+        (index != NONE).then_some(usize::from(index))
+    }
+}
+
+fn read_start(octets: &[u8], line: &Range<usize>) -> Result<Start, (Start, Rule)> {
+    let text = &octets[line.clone()];
+    if text.len() >= 4 && text[..4].eq_ignore_ascii_case(b"SIP/") {
+        return read_status(text, line).ok_or((Start::Unreadable, Rule::StartLine));
+    }
+    let unreadable = (Start::Unreadable, Rule::StartLine);
+    let Some(first) = memchr::memchr(b' ', text) else {
+        return Err(unreadable);
+    };
+    if !lexis::is_token(&text[..first]) {
+        return Err(unreadable);
+    }
+    let last = memchr::memrchr(b' ', text).unwrap_or(first);
+    let version = &text[last + 1..];
+    let method = line.start..line.start + first;
+    let uri = line.start + (first + 1).min(last)..line.start + last;
+    let request = Start::Request {
+        method,
+        uri: uri.clone(),
+        is_2_0: version.eq_ignore_ascii_case(b"SIP/2.0"),
+    };
+    if !is_version(version) || first == last {
+        return Err((request, Rule::StartLine));
+    }
+    match Uri::read(&octets[uri]) {
+        // A Request-URI carries no headers (RFC 3261 section 19.1.1, table 1).
+        Ok(uri) if !uri.has_headers() => Ok(request),
+        Ok(_) => Err((request, Rule::RequestUri)),
+        Err(Flaw {
+            rule: Rule::UriTooLong,
+            ..
+        }) => Err((request, Rule::UriTooLong)),
+        Err(_) => Err((request, Rule::RequestUri)),
+    }
+}
+
+/// `SIP/` and two numbers with a dot.
+fn is_version(text: &[u8]) -> bool {
+    let Some(numbers) = text
+        .get(4..)
+        .filter(|_| text[..4].eq_ignore_ascii_case(b"SIP/"))
+    else {
+        return false;
+    };
+    let mut parts = numbers.splitn(2, |octet| *octet == b'.');
+    let is_number =
+        |part: Option<&[u8]>| part.is_some_and(|part| lexis::number(part, u64::MAX).is_some());
+    is_number(parts.next()) && is_number(parts.next())
+}
+
+/// `SIP/2.0 200 OK`; an absent phrase is none's fault (RFC 4475 section 3.1.1.13).
+fn read_status(text: &[u8], line: &Range<usize>) -> Option<Start> {
+    let rest = text
+        .get(8..)
+        .filter(|_| text[..8].eq_ignore_ascii_case(b"SIP/2.0 "))?;
+    let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
+    let status = u16::try_from(lexis::number(&rest[..end], 699)?).ok()?;
+    if end != 3 || status < 100 {
+        return None;
+    }
+    Some(Start::Response {
+        status,
+        phrase: (line.start + 8 + end + 1).min(line.end)..line.end,
+    })
+}
+
+fn text_of(value: &[u8]) -> Cow<'_, str> {
+    if memchr::memchr2(b'\r', b'\n', value).is_none() {
+        return String::from_utf8_lossy(value);
+    }
+    let mut unfolded = Vec::with_capacity(value.len());
+    push_unfolded(&mut unfolded, value);
+    Cow::Owned(String::from_utf8_lossy(&unfolded).into_owned())
+}
+
+/// Writes a value with each fold as one space (RFC 3261 section 7.3.1); no CR or LF is left.
+pub(crate) fn push_unfolded(out: &mut Vec<u8>, value: &[u8]) {
+    if memchr::memchr2(b'\r', b'\n', value).is_none() {
+        out.extend_from_slice(value);
+        return;
+    }
+    let lines = value
+        .split(|octet| matches!(octet, b'\r' | b'\n'))
+        .map(lexis::trim)
+        .filter(|line| !line.is_empty());
+    for (index, line) in lines.enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(line);
+    }
+}
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

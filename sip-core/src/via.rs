@@ -1,0 +1,213 @@
+//! One Via: where an answer goes, and the branch that names its transaction.
+//!
+//! Follows RFC 3261 sections 18.2 and 20.42, RFC 3581 (rport) and RFC 5118 section 4.5 (`received` with and without brackets).
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+use crate::{
+    lexis,
+    lexis::Params,
+    message::{Flaw, Rule},
+    uri,
+    uri::Host,
+};
+
+/// What a branch of RFC 3261 section 8.1.1.7 begins with.
+pub(crate) const COOKIE: &str = "z9hG4bK";
+
+/// A Via, as a view over a message. `Debug` shows its shape only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Via<'a> {
+    pub(crate) protocol: &'a [u8],
+    pub(crate) transport: &'a [u8],
+    pub(crate) sent_by: &'a str,
+    pub(crate) host: Host<'a>,
+    pub(crate) port: Option<u16>,
+    pub(crate) params: Params<'a>,
+}
+
+impl<'a> Via<'a> {
+    /// Reads one element of a Via header.
+    ///
+    /// # Errors
+    /// A [`Flaw`] that points at what is wrong.
+    ///
+    /// Source: RFC 3261 section 20.42, with white space as RFC 4475 section 3.1.1.1 has it.
+    pub(crate) fn read(octets: &'a [u8]) -> Result<Via<'a>, Flaw<'a>> {
+        let flaw = |place| Flaw {
+            rule: Rule::Via,
+            place,
+        };
+        let (name, rest) = token(octets).ok_or(flaw(octets))?;
+        let rest = slash(rest).ok_or(flaw(rest))?;
+        let (version, rest) = token(rest).ok_or(flaw(rest))?;
+        let rest = slash(rest).ok_or(flaw(rest))?;
+        let (transport, rest) = token(rest).ok_or(flaw(rest))?;
+        if !name.eq_ignore_ascii_case(b"SIP") || version.is_empty() {
+            return Err(flaw(octets));
+        }
+        if !rest.first().is_some_and(|octet| lexis::is_space(*octet)) {
+            return Err(flaw(rest));
+        }
+        let rest = lexis::trim_start(rest);
+        let end = rest
+            .iter()
+            .position(|octet| *octet == b';')
+            .unwrap_or(rest.len());
+        let (sent_by, params) = rest.split_at(end);
+        let sent_by = std::str::from_utf8(lexis::trim(sent_by)).map_err(|_| flaw(sent_by))?;
+        let (host, port) = uri::read_host_port(sent_by).ok_or(flaw(rest))?;
+        let params = Params::parse(params).map_err(flaw)?;
+        let head = octets.len() - rest.len();
+        Ok(Via {
+            protocol: lexis::trim(&octets[..head]),
+            transport,
+            sent_by,
+            host,
+            port,
+            params,
+        })
+    }
+
+    /// The transport as it was written (`UDP`, `TCP`, or a token nobody knows).
+    pub fn transport(&self) -> &'a [u8] {
+        self.transport
+    }
+
+    /// Who says it sent the message.
+    pub fn host(&self) -> Host<'a> {
+        self.host
+    }
+
+    /// The port it says it listens at.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The branch, in any form.
+    pub fn branch(&self) -> Option<&'a [u8]> {
+        self.params.get("branch").flatten()
+    }
+
+    /// The branch, if it is one of RFC 3261: the cookie and something behind it.
+    pub(crate) fn unique_branch(&self) -> Option<&'a [u8]> {
+        self.branch()
+            .filter(|branch| branch.len() > COOKIE.len() && branch.starts_with(COOKIE.as_bytes()))
+    }
+
+    /// The address a hop before us saw it come from, with or without brackets (RFC 5118 section 4.5).
+    pub fn received(&self) -> Option<IpAddr> {
+        let text = std::str::from_utf8(self.params.get("received")??).ok()?;
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|inner| inner.strip_suffix(']'))
+            .unwrap_or(text);
+        match bare.parse() {
+            Ok(address) => Some(IpAddr::V4(address)),
+            Err(_) => uri::ipv6(bare).map(IpAddr::V6),
+        }
+    }
+
+    /// Whether the sender asks for the answer at the port it sent from (RFC 3581 section 4).
+    pub fn wants_rport(&self) -> bool {
+        self.params.get("rport").is_some()
+    }
+
+    /// Where an answer to a request from `source` goes.
+    ///
+    /// Source: RFC 3261 section 18.2.2 and RFC 3581 section 4. `maddr` is not obeyed: answers go where the request came from.
+    pub(crate) fn answer_to(&self, source: SocketAddr) -> SocketAddr {
+        let port = if self.wants_rport() {
+            source.port()
+        } else {
+            self.port.unwrap_or(5060)
+        };
+        SocketAddr::new(source.ip(), port)
+    }
+}
+
+impl fmt::Debug for Via<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Via")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text
+        .iter()
+        .position(|octet| !lexis::is_token_octet(*octet))
+        .unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+fn slash(text: &[u8]) -> Option<&[u8]> {
+    lexis::trim_start(text)
+        .strip_prefix(b"/")
+        .map(lexis::trim_start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_may_stand_around_each_sign() {
+        let via = Via::read(
+            b"SIP  / 2.0  / TCP     spindle.example.com   ;\r\n  branch  =   z9hG4bK9ikj8",
+        )
+        .ok()
+        .unwrap();
+        assert_eq!(via.transport(), b"TCP");
+        assert_eq!(via.host(), Host::Name("spindle.example.com"));
+        assert_eq!(via.unique_branch(), Some(&b"z9hG4bK9ikj8"[..]));
+    }
+
+    #[test]
+    fn received_is_read_with_and_without_brackets() {
+        for text in ["received=2001:db8::9:255", "received=[2001:db8::9:255]"] {
+            let line = format!("SIP/2.0/UDP [2001:db8::9:1];{text};branch=z9hG4bKas3");
+            let via = Via::read(line.as_bytes()).ok().unwrap();
+            assert_eq!(via.received(), "2001:db8::9:255".parse().ok());
+        }
+    }
+
+    #[test]
+    fn an_answer_goes_to_the_source_port_only_if_asked() {
+        let source = "192.0.2.9:6000".parse().unwrap();
+        let plain = Via::read(b"SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bKa")
+            .ok()
+            .unwrap();
+        assert_eq!(plain.answer_to(source), "192.0.2.9:5070".parse().unwrap());
+        let rport = Via::read(b"SIP/2.0/UDP 192.0.2.1:5070;rport;branch=z9hG4bKa")
+            .ok()
+            .unwrap();
+        assert_eq!(rport.answer_to(source), source);
+    }
+
+    #[test]
+    fn a_cookie_alone_is_no_branch() {
+        let via = Via::read(b"SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK")
+            .ok()
+            .unwrap();
+        assert_eq!(via.unique_branch(), None);
+    }
+
+    #[test]
+    fn loose_separators_are_refused() {
+        for text in [
+            "SIP/2.0/UDP 192.0.2.15;;,;,,",
+            "SIP/2.0/UDP",
+            "SIP/2.0 UDP host",
+            "SIP/2.0/UDP host:port",
+            "TCP/2.0/UDP host",
+        ] {
+            assert!(Via::read(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}
