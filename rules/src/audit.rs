@@ -1,0 +1,490 @@
+//! What the audit trail says (K-15): who did what, when. Every field is an id, a time, a count, a code or a digest; none can hold a citizen's number or free text.
+//!
+//! This room makes entries; `storage` numbers, chains and keeps them, and gives an [`AuditReceipt`] for each that is durable.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    access::{Action, Purpose},
+    digest::Digest,
+    emergency::{Emergency, Scope},
+    fault::Fault,
+    ids::{CallId, EmergencyId, JstDay, RecordingId, StaffId},
+    refusal::RefusalCode,
+};
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The service, by itself.
+    System,
+    /// Somebody.
+    Person {
+        /// The Unix user that the socket or the process reports.
+        unix_user: String,
+        /// The person of the staff file, where one was named and found.
+        person: Option<StaffId>,
+    },
+}
+
+impl Actor {
+    /// The person of the staff file.
+    pub fn person(&self) -> Option<&StaffId> {
+        match self {
+            Actor::System => None,
+            Actor::Person { person, .. } => person.as_ref(),
+        }
+    }
+}
+
+/// What is to be written: the trail adds number, time and chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditDraft {
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub event: AuditEvent,
+}
+
+impl AuditDraft {
+    /// What the service did by itself.
+    pub fn system(event: AuditEvent) -> AuditDraft {
+        AuditDraft {
+            actor: Actor::System,
+            event,
+        }
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Its number, without a gap over the whole trail.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub event: AuditEvent,
+}
+
+/// Proof that an entry is durable. Only the trail makes one, after its flush.
+#[derive(Debug)]
+#[must_use = "a receipt is moved into the permit that it allows"]
+pub struct AuditReceipt {
+    entry: AuditEntry,
+    hash: [u8; 32],
+}
+
+impl AuditReceipt {
+    /// Says that this entry is on disk, with this hash in the chain.
+    pub fn durable(entry: AuditEntry, hash: [u8; 32]) -> AuditReceipt {
+        AuditReceipt { entry, hash }
+    }
+
+    /// The entry.
+    pub fn entry(&self) -> &AuditEntry {
+        &self.entry
+    }
+
+    /// Its number.
+    pub fn seq(&self) -> u64 {
+        self.entry.seq
+    }
+
+    /// Its hash in the chain.
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// Whether this draft is what was written.
+    pub fn is_for(&self, draft: &AuditDraft) -> bool {
+        self.entry.actor == draft.actor && self.entry.event == draft.event
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum AuditEvent {
+    /// The service began.
+    ServerStarted {
+        /// How it had ended before.
+        last_stop: LastStop,
+    },
+    /// The service ended in order.
+    ServerStopped {
+        /// Calls that it ended for that.
+        calls_ended: u64,
+    },
+    /// A configuration was read.
+    ConfigurationLoaded {
+        /// Of the file.
+        sha256: Digest,
+    },
+    /// The group key pair of a day was made.
+    KeysMade {
+        /// Which day.
+        day: JstDay,
+        /// When the day's recordings expire, as far as the policy in force says.
+        expires_at: Timestamp,
+    },
+    /// The root was rotated and the surviving private halves wrapped anew.
+    KeysRotated {
+        /// The day on which it was done.
+        day: JstDay,
+        /// The new generation of the root.
+        generation: u64,
+        /// Private halves wrapped anew.
+        wrapped: u64,
+    },
+    /// An emergency was declared or renewed.
+    EmergencyDeclared {
+        /// Which.
+        emergency: EmergencyId,
+        /// Where it holds.
+        scope: Scope,
+        /// Its beginning.
+        started: Timestamp,
+        /// Its end.
+        expires: Timestamp,
+        /// The salted hash of its reason.
+        reason: Digest,
+        /// The one it renewed.
+        replaces: Option<EmergencyId>,
+    },
+    /// An emergency was lifted.
+    EmergencyLifted {
+        /// Which.
+        emergency: EmergencyId,
+    },
+    /// An emergency ended by itself.
+    EmergencyExpired {
+        /// Which.
+        emergency: EmergencyId,
+    },
+    /// A recording whose process had died was cut to its last whole chunk.
+    RecordingRecovered {
+        /// Which.
+        recording: RecordingId,
+        /// Chunks that are left.
+        chunks: u64,
+        /// Of the file as it is left.
+        sha256: Digest,
+        /// What was found.
+        reason: RecoveryReason,
+    },
+    /// Somebody was allowed to listen.
+    ListenGranted {
+        /// To which recording.
+        recording: RecordingId,
+        /// In which way.
+        action: Action,
+        /// What for.
+        purpose: Purpose,
+        /// Which part, in milliseconds; `None` is the whole.
+        range_ms: Option<(u64, u64)>,
+        /// The version of the policy that allowed it (K-31).
+        policy: u32,
+    },
+    /// Somebody was not.
+    ListenRefused {
+        /// To which recording.
+        recording: RecordingId,
+        /// In which way.
+        action: Action,
+        /// What for, where a purpose of the list was given.
+        purpose: Option<Purpose>,
+        /// Why not.
+        code: RefusalCode,
+        /// The version of the policy that refused it.
+        policy: u32,
+    },
+    /// Somebody was refused something else.
+    ActionRefused {
+        /// What.
+        action: Action,
+        /// Why not.
+        code: RefusalCode,
+        /// The version of the policy that refused it.
+        policy: u32,
+    },
+    /// A recording was written to a file on the host.
+    ExportCompleted {
+        /// Which.
+        recording: RecordingId,
+        /// The number of the entry that allowed it.
+        granted: u64,
+        /// Of the file.
+        sha256: Digest,
+        /// Its length.
+        bytes: u64,
+        /// What it holds, in milliseconds.
+        range_ms: (u64, u64),
+    },
+    /// It was not, or not to its end; what was written is removed.
+    ExportFailed {
+        /// Which.
+        recording: RecordingId,
+        /// The number of the entry that allowed it.
+        granted: u64,
+        /// Why.
+        cause: ExportCause,
+    },
+    /// The disposal of a day began.
+    DisposalBegun {
+        /// Which day.
+        day: JstDay,
+        /// When it had expired.
+        expires_at: Timestamp,
+        /// Recordings of the day.
+        due: u64,
+    },
+    /// The disposal of a day ended.
+    DisposalCompleted {
+        /// Which day.
+        day: JstDay,
+        /// What became of its recordings.
+        counts: DisposalCounts,
+    },
+    /// The wall clock was put on or back.
+    ClockStepped {
+        /// By how much.
+        by_ms: i64,
+    },
+    /// Something needs a person.
+    AlarmRaised {
+        /// What.
+        code: AlarmCode,
+        /// In which call, where it was one.
+        call: Option<CallId>,
+    },
+    /// The catalogue was made anew from vault and spool.
+    CatalogueRebuilt {
+        /// Recordings found.
+        recordings: u64,
+        /// Calls without one.
+        unrecorded: u64,
+    },
+}
+
+impl AuditEvent {
+    /// The entry for an emergency that was just declared.
+    ///
+    /// `reason`: the salted hash of its reason.
+    pub fn emergency_declared(emergency: &Emergency, reason: Digest) -> AuditEvent {
+        AuditEvent::EmergencyDeclared {
+            emergency: emergency.id(),
+            scope: emergency.scope().clone(),
+            started: emergency.started(),
+            expires: emergency.expires(),
+            reason,
+            replaces: emergency.replaces(),
+        }
+    }
+}
+
+/// How the service had ended before it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastStop {
+    /// It never ran in this folder.
+    Never,
+    /// In order.
+    Clean,
+    /// It was killed or fell.
+    Crash,
+}
+
+/// What a recovery found at the end of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RecoveryReason {
+    /// Whole chunks, without the final one.
+    NotFinished,
+    /// A chunk of which a part is missing.
+    TornChunk,
+    /// Bytes that are no chunk.
+    DamagedChunk,
+    /// Nothing after the header.
+    HeaderOnly,
+}
+
+/// Why an export was not written to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ExportCause {
+    /// The file could not be made.
+    FileRefused,
+    /// The disk did not take it.
+    WriteFailed,
+    /// The day's key is gone or cannot be read.
+    KeyUnavailable,
+    /// The segment does not open.
+    RecordingDamaged,
+    /// The permit lapsed on the way.
+    PermitLapsed,
+}
+
+/// What became of a day's recordings: due = disposed + held + failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "SavedCounts")]
+pub struct DisposalCounts {
+    due: u64,
+    disposed: u64,
+    held: u64,
+    failed: u64,
+}
+
+impl DisposalCounts {
+    /// Counts that add up.
+    ///
+    /// # Errors
+    /// [`CountsFault`] where they do not: a recording is missing or counted twice.
+    pub fn new(
+        due: u64,
+        disposed: u64,
+        held: u64,
+        failed: u64,
+    ) -> Result<DisposalCounts, CountsFault> {
+        let sum = disposed
+            .checked_add(held)
+            .and_then(|sum| sum.checked_add(failed));
+        if sum == Some(due) {
+            return Ok(DisposalCounts {
+                due,
+                disposed,
+                held,
+                failed,
+            });
+        }
+        Err(CountsFault {
+            due,
+            disposed,
+            held,
+            failed,
+        })
+    }
+
+    /// Recordings of the day.
+    pub fn due(self) -> u64 {
+        self.due
+    }
+
+    /// Destroyed.
+    pub fn disposed(self) -> u64 {
+        self.disposed
+    }
+
+    /// Kept by a legal hold.
+    pub fn held(self) -> u64 {
+        self.held
+    }
+
+    /// To be tried again.
+    pub fn failed(self) -> u64 {
+        self.failed
+    }
+}
+
+#[derive(Deserialize)]
+struct SavedCounts {
+    due: u64,
+    disposed: u64,
+    held: u64,
+    failed: u64,
+}
+
+impl TryFrom<SavedCounts> for DisposalCounts {
+    type Error = CountsFault;
+
+    fn try_from(
+        SavedCounts {
+            due,
+            disposed,
+            held,
+            failed,
+        }: SavedCounts,
+    ) -> Result<DisposalCounts, CountsFault> {
+        DisposalCounts::new(due, disposed, held, failed)
+    }
+}
+
+/// Counts of a disposal that do not add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{due} recordings were due, found {disposed} disposed of, {held} held and {failed} failed; look for the difference before it is certified"
+)]
+pub struct CountsFault {
+    /// Recordings of the day.
+    pub due: u64,
+    /// Destroyed.
+    pub disposed: u64,
+    /// Kept by a legal hold.
+    pub held: u64,
+    /// To be tried again.
+    pub failed: u64,
+}
+
+impl CountsFault {
+    /// Ours.
+    pub fn fault(&self) -> Fault {
+        Fault::Ours
+    }
+}
+
+/// What needs a person. Later capabilities add codes and rename none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AlarmCode {
+    /// A prompt is missing, damaged or not in the form that can be played.
+    PromptUnusable,
+    /// A recording could not be written or sealed; calls go on unrecorded.
+    RecorderFault,
+    /// Frames were refused because the recorder was behind.
+    RecorderBehind,
+    /// The vault's disk is full.
+    DiskFull,
+    /// A key that is needed is not there.
+    KeyUnavailable,
+    /// Rows wait in the spool.
+    DatabaseUnavailable,
+    /// Entries wait in memory or spool.
+    AuditUnavailable,
+    /// The state of the emergency could not be saved; it holds until the process ends.
+    EmergencyNotSaved,
+    /// A media shard was lost and its calls ended.
+    ShardLost,
+    /// A fault of ours ended one call.
+    CallAbandoned,
+    /// No RTP port was left to lend.
+    PortsExhausted,
+    /// The wall clock stepped.
+    ClockStepped,
+    /// A day is past its expiry and its bytes are still there.
+    DisposalOverdue,
+}
+
+impl AlarmCode {
+    /// As logs and messages show it.
+    pub fn code(self) -> &'static str {
+        match self {
+            AlarmCode::PromptUnusable => "PROMPT_UNUSABLE",
+            AlarmCode::RecorderFault => "RECORDER_FAULT",
+            AlarmCode::RecorderBehind => "RECORDER_BEHIND",
+            AlarmCode::DiskFull => "DISK_FULL",
+            AlarmCode::KeyUnavailable => "KEY_UNAVAILABLE",
+            AlarmCode::DatabaseUnavailable => "DATABASE_UNAVAILABLE",
+            AlarmCode::AuditUnavailable => "AUDIT_UNAVAILABLE",
+            AlarmCode::EmergencyNotSaved => "EMERGENCY_NOT_SAVED",
+            AlarmCode::ShardLost => "SHARD_LOST",
+            AlarmCode::CallAbandoned => "CALL_ABANDONED",
+            AlarmCode::PortsExhausted => "PORTS_EXHAUSTED",
+            AlarmCode::ClockStepped => "CLOCK_STEPPED",
+            AlarmCode::DisposalOverdue => "DISPOSAL_OVERDUE",
+        }
+    }
+}

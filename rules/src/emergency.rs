@@ -1,0 +1,432 @@
+//! The emergency: the one state in which calls go through without the announcement (K-05).
+//!
+//! It has a reason, a scope and an end, and ends by itself. [`EmergencyState`] is what is declared; its owner saves it to a local file after each change.
+//! Expiry is written in wall time so that it survives a restart; a step of the clock moves it along ([`EmergencyState::handle_clock_step`]), so that
+//! neither a step back prolongs an emergency nor a step forward ends it early.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fault::Fault,
+    ids::{EmergencyId, StaffId},
+    number::{self, Number, NumberFault},
+    refusal::{Clause, Refusal, RefusalCode},
+};
+
+const DEFAULT_DURATION: Duration = Duration::from_secs(4 * 3600); // K-05: four hours unless said otherwise.
+const LONGEST_DURATION: Duration = Duration::from_secs(24 * 3600); // K-05: at most a day; it can be declared again.
+const SHORTEST_DURATION: Duration = Duration::from_secs(1); // Shorter than that is a slip of the unit.
+const MAX_REASON_BYTES: usize = 1024; // A sentence or two; the file is read at every start.
+const MAX_DECLARED: usize = 64; // One for the whole city and one each for more lines than a duty officer would name one by one.
+
+/// Where an emergency holds. A ward comes with numbers that know their ward.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// For every number of the city.
+    All,
+    /// For one number of the city; whoever declares makes sure that it is the city's.
+    Number(#[serde(with = "number::clear")] Number),
+}
+
+impl Scope {
+    /// Whether calls to this number are under it.
+    pub fn covers(&self, called: &Number) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::Number(number) => number == called,
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = NumberFault;
+
+    /// Reads `all` or a number.
+    fn from_str(text: &str) -> Result<Scope, NumberFault> {
+        if text == "all" {
+            Ok(Scope::All)
+        } else {
+            Number::parse(text).map(Scope::Number)
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::All => f.write_str("all"),
+            Scope::Number(number) => fmt::Display::fmt(number, f),
+        }
+    }
+}
+
+/// What someone asks for who declares an emergency.
+#[derive(Clone)]
+pub struct Declaration {
+    /// The id that it shall have.
+    pub id: EmergencyId,
+    /// Where it shall hold.
+    pub scope: Scope,
+    /// Why; it must say something.
+    pub reason: String,
+    /// How long from now; four hours if not given, at most twenty-four.
+    pub duration: Option<Duration>,
+    /// The person, where one was named.
+    pub declared_by: Option<StaffId>,
+    /// The Unix user that the socket reports.
+    pub unix_user: String,
+}
+
+impl fmt::Debug for Declaration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Declaration")
+            .field("id", &self.id)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A declared emergency. Only [`EmergencyState`] makes one, from a declaration or from the file in which it was saved.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Emergency {
+    id: EmergencyId,
+    scope: Scope,
+    reason: String,
+    declared_by: Option<StaffId>,
+    unix_user: String,
+    declared: Timestamp,
+    started: Timestamp,
+    expires: Timestamp,
+    replaces: Option<EmergencyId>,
+}
+
+impl Emergency {
+    /// The id that every call under it carries.
+    pub fn id(&self) -> EmergencyId {
+        self.id
+    }
+
+    /// Where it holds.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Why it was declared, in the declarer's words; for people, never for logs or the audit trail.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The person, where one was named.
+    pub fn declared_by(&self) -> Option<&StaffId> {
+        self.declared_by.as_ref()
+    }
+
+    /// The Unix user that declared it.
+    pub fn unix_user(&self) -> &str {
+        &self.unix_user
+    }
+
+    /// When it was declared, by the clock of that moment.
+    pub fn declared(&self) -> Timestamp {
+        self.declared
+    }
+
+    /// When it began, by the clock as it goes after all its steps; never more than 24 h before [`Self::expires`].
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// The instant from which it holds no longer.
+    pub fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    /// The emergency of the same scope that this one renewed.
+    pub fn replaces(&self) -> Option<EmergencyId> {
+        self.replaces
+    }
+
+    /// Whether it has not ended by `now`. A clock that is behind its beginning does not end it.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        now < self.expires
+    }
+
+    fn shift(&mut self, by: SignedDuration) {
+        // At the ends of time both saturate, so that the length never grows.
+        self.started = self.started.saturating_add(by).unwrap_or(self.started);
+        self.expires = self.expires.saturating_add(by).unwrap_or(self.expires);
+    }
+}
+
+impl fmt::Debug for Emergency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emergency")
+            .field("id", &self.id)
+            .field("scope", &self.scope)
+            .field("started", &self.started)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is declared at present, at most one emergency for each scope.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
+pub struct EmergencyState {
+    declared: Vec<Emergency>,
+}
+
+impl EmergencyState {
+    /// Declares an emergency. One of the same scope is renewed: the new one takes its place and names it.
+    ///
+    /// # Errors
+    /// [`EmergencyFault`] without a reason, or for longer than 24 h; what was declared stays as it was.
+    pub fn declare(
+        &mut self,
+        declaration: Declaration,
+        now: Timestamp,
+    ) -> Result<&Emergency, EmergencyFault> {
+        let Declaration {
+            id,
+            scope,
+            reason,
+            duration,
+            declared_by,
+            unix_user,
+        } = declaration;
+        let reason = reason.trim();
+        if reason.is_empty() {
+            return Err(EmergencyFault::ReasonMissing);
+        }
+        if reason.len() > MAX_REASON_BYTES {
+            return Err(EmergencyFault::ReasonTooLong {
+                found_bytes: reason.len(),
+            });
+        }
+        let duration = duration.unwrap_or(DEFAULT_DURATION);
+        if !(SHORTEST_DURATION..=LONGEST_DURATION).contains(&duration) {
+            return Err(EmergencyFault::Duration {
+                found_s: duration.as_secs(),
+            });
+        }
+        let place = self
+            .declared
+            .iter()
+            .position(|emergency| emergency.scope == scope);
+        if place.is_none() && self.declared.len() >= MAX_DECLARED {
+            return Err(EmergencyFault::TooMany);
+        }
+        let replaces = place.map(|place| self.declared.remove(place).id);
+        let expires = now.saturating_add(duration).unwrap_or(Timestamp::MAX);
+        let reason = reason.to_owned();
+        let emergency = Emergency {
+            id,
+            scope,
+            reason,
+            declared_by,
+            unix_user,
+            declared: now,
+            started: now,
+            expires,
+            replaces,
+        };
+        self.declared.push(emergency);
+        Ok(self.declared.last().expect("it has just been pushed"))
+    }
+
+    /// Ends the emergency of this scope, or every one if no scope is named, and returns what ended.
+    ///
+    /// # Errors
+    /// [`EmergencyFault::NothingDeclared`] where there is none.
+    pub fn lift(&mut self, scope: Option<&Scope>) -> Result<Vec<Emergency>, EmergencyFault> {
+        let lifted: Vec<_> = self
+            .declared
+            .extract_if(.., |emergency| {
+                scope.is_none_or(|scope| emergency.scope == *scope)
+            })
+            .collect();
+        if lifted.is_empty() {
+            Err(EmergencyFault::NothingDeclared)
+        } else {
+            Ok(lifted)
+        }
+    }
+
+    /// Takes out one emergency that has ended by itself. Ask until there is none: each is audited.
+    pub fn expire(&mut self, now: Timestamp) -> Option<Emergency> {
+        let place = self
+            .declared
+            .iter()
+            .position(|emergency| !emergency.is_in_force(now))?;
+        Some(self.declared.remove(place))
+    }
+
+    /// The emergency under which a call to this number stands, the narrower scope first.
+    pub fn in_force(&self, called: &Number, now: Timestamp) -> Option<&Emergency> {
+        let mut covering = self
+            .declared
+            .iter()
+            .filter(|emergency| emergency.is_in_force(now) && emergency.scope.covers(called));
+        covering
+            .clone()
+            .find(|emergency| emergency.scope != Scope::All)
+            .or_else(|| covering.next())
+    }
+
+    /// Everything declared, in the order of declaration, what has ended but was not yet taken out included.
+    pub fn declared(&self) -> &[Emergency] {
+        &self.declared
+    }
+
+    /// When the next one ends.
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.declared.iter().map(Emergency::expires).min()
+    }
+
+    /// Moves beginnings and ends along with a step of the wall clock, so that what is left stays what it was. Save the state afterwards.
+    ///
+    /// `step`: the clock after the step less the clock as it would have been.
+    pub fn handle_clock_step(&mut self, step: SignedDuration) {
+        for emergency in &mut self.declared {
+            emergency.shift(step);
+        }
+    }
+
+    /// Looks at what was read back after a restart. A clock behind an emergency's beginning was put back meanwhile: the emergency then begins now,
+    /// so that it lasts its own length at most and not that length and the step.
+    pub fn handle_restart(&mut self, now: Timestamp) {
+        for emergency in &mut self.declared {
+            let ahead = now.duration_until(emergency.started);
+            if ahead.is_positive() {
+                emergency.shift(-ahead);
+            }
+        }
+    }
+}
+
+/// The file's form, checked before it counts.
+#[derive(Deserialize)]
+struct Saved {
+    declared: Vec<SavedEmergency>,
+}
+
+#[derive(Deserialize)]
+struct SavedEmergency {
+    id: EmergencyId,
+    scope: Scope,
+    reason: String,
+    declared_by: Option<StaffId>,
+    unix_user: String,
+    declared: Timestamp,
+    started: Timestamp,
+    expires: Timestamp,
+    replaces: Option<EmergencyId>,
+}
+
+impl TryFrom<Saved> for EmergencyState {
+    type Error = EmergencyFault;
+
+    fn try_from(saved: Saved) -> Result<EmergencyState, EmergencyFault> {
+        if saved.declared.len() > MAX_DECLARED {
+            return Err(EmergencyFault::TooMany);
+        }
+        let declared = saved
+            .declared
+            .into_iter()
+            .map(SavedEmergency::check)
+            .collect::<Result<_, _>>()?;
+        Ok(EmergencyState { declared })
+    }
+}
+
+impl SavedEmergency {
+    fn check(self) -> Result<Emergency, EmergencyFault> {
+        let SavedEmergency {
+            id,
+            scope,
+            reason,
+            declared_by,
+            unix_user,
+            declared,
+            started,
+            expires,
+            replaces,
+        } = self;
+        let length = started.duration_until(expires);
+        if reason.trim().is_empty() {
+            return Err(EmergencyFault::ReasonMissing);
+        }
+        match length.try_into() {
+            Ok(length) if (SHORTEST_DURATION..=LONGEST_DURATION).contains(&length) => {}
+            Ok(_) | Err(_) => {
+                return Err(EmergencyFault::Duration {
+                    found_s: u64::try_from(length.as_secs()).unwrap_or(0),
+                });
+            }
+        }
+        Ok(Emergency {
+            id,
+            scope,
+            reason,
+            declared_by,
+            unix_user,
+            declared,
+            started,
+            expires,
+            replaces,
+        })
+    }
+}
+
+/// A declaration that declares nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EmergencyFault {
+    /// No reason is given.
+    #[error("emergency has no reason; say why calls shall go through without the announcement")]
+    ReasonMissing,
+    /// The reason is too long.
+    #[error(
+        "reason is {found_bytes} bytes long, expected at most {MAX_REASON_BYTES}; say it shorter"
+    )]
+    ReasonTooLong {
+        /// Length of the text.
+        found_bytes: usize,
+    },
+    /// Too long, or no time at all.
+    #[error(
+        "emergency would last {found_s} s, expected 1 s to 24 h; declare 24 h at most and renew it"
+    )]
+    Duration {
+        /// Asked for.
+        found_s: u64,
+    },
+    /// Too many scopes at once.
+    #[error("{MAX_DECLARED} emergencies are declared already; declare one for all numbers")]
+    TooMany,
+    /// There is nothing to lift.
+    #[error("no emergency of this scope is declared; see the status for what is")]
+    NothingDeclared,
+}
+
+impl EmergencyFault {
+    /// The operator's.
+    pub fn fault(&self) -> Fault {
+        Fault::Operator
+    }
+
+    /// The rule that refuses it, where one does.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let code = match self {
+            EmergencyFault::ReasonMissing => RefusalCode::ReasonRequired,
+            EmergencyFault::Duration { .. } => RefusalCode::EmergencyTooLong,
+            EmergencyFault::ReasonTooLong { .. }
+            | EmergencyFault::TooMany
+            | EmergencyFault::NothingDeclared => return None,
+        };
+        Some(Refusal::new(code, Clause::Consultation4Announcement))
+    }
+}

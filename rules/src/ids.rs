@@ -1,0 +1,343 @@
+//! Names of things: calls, recordings, emergencies, people, days.
+//!
+//! A call's id is ours; the SIP Call-ID never comes this far (K-01). Times are the city's: +09:00 all year round, so no time zone database is asked.
+
+use std::{fmt, str::FromStr};
+
+use jiff::{Timestamp, civil::Date, tz::Offset};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// Japan Standard Time. It has known no summer time since 1951, so a fixed offset is the whole zone.
+const JST: Offset = Offset::constant(9);
+
+/// The digits of Crockford's base 32: no I, L, O, U, so that an id can be read out over the telephone.
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const ID_CHARACTERS: usize = 26;
+
+/// A text that is not the id, day or hash it should be. It never quotes the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is {expected}, found another text of {found_bytes} bytes")]
+pub struct IdFault {
+    /// What was to be read.
+    pub what: &'static str,
+    /// The form it must have.
+    pub expected: &'static str,
+    /// How long the text was.
+    pub found_bytes: usize,
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// Makes an id whose order is its time's: 48 bits of Unix milliseconds, then the low 80 bits of `random`.
+            pub fn new(wall: Timestamp, random: u128) -> $name {
+                $name(ulid(wall, random))
+            }
+
+            /// The 16 bytes, most significant first, as file formats hold them.
+            pub fn to_bytes(self) -> [u8; 16] {
+                self.0.to_be_bytes()
+            }
+
+            /// Reads the 16 bytes that [`Self::to_bytes`] wrote.
+            pub fn from_bytes(bytes: [u8; 16]) -> $name {
+                $name(u128::from_be_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_base32(self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_base32(self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdFault;
+
+            fn from_str(text: &str) -> Result<$name, IdFault> {
+                let fault = IdFault { what: $what, expected: "26 characters of Crockford's base 32", found_bytes: text.len() };
+                read_base32(text).map($name).ok_or(fault)
+            }
+        }
+
+        serde_as_text!($name);
+    };
+}
+
+macro_rules! serde_as_text {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+id! {
+    /// One call, from the carrier's INVITE to the end of its last leg.
+    CallId, "call id"
+}
+id! {
+    /// One recording: what was kept of one call.
+    RecordingId, "recording id"
+}
+id! {
+    /// One declaration of an emergency; every call under it carries this id (K-05).
+    EmergencyId, "emergency id"
+}
+
+/// A person of the city or of a contractor: 1 to 64 of `a-z 0-9 . _ -`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StaffId(String);
+
+impl StaffId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StaffId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for StaffId {
+    type Err = IdFault;
+
+    fn from_str(text: &str) -> Result<StaffId, IdFault> {
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+        if (1..=64).contains(&text.len()) && text.bytes().all(is_plain) {
+            return Ok(StaffId(text.to_owned()));
+        }
+        Err(IdFault {
+            what: "staff id",
+            expected: "1 to 64 of a-z, 0-9, dot, underscore, hyphen",
+            found_bytes: text.len(),
+        })
+    }
+}
+
+serde_as_text!(StaffId);
+
+/// A day of the city's calendar, 00:00 to 24:00 +09:00. All recordings of a day share its key and expire together (K-22).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JstDay(Date);
+
+impl JstDay {
+    /// The day on which `at` falls.
+    pub fn of(at: Timestamp) -> JstDay {
+        JstDay(JST.to_datetime(at).date())
+    }
+
+    /// The day with this date.
+    pub fn on(date: Date) -> JstDay {
+        JstDay(date)
+    }
+
+    /// Its date.
+    pub fn date(self) -> Date {
+        self.0
+    }
+
+    /// 00:00 +09:00, its first instant.
+    pub fn start(self) -> Timestamp {
+        // Only the first day of the year -9999 begins before the first timestamp.
+        JST.to_timestamp(self.0.at(0, 0, 0, 0))
+            .unwrap_or(Timestamp::MIN)
+    }
+
+    /// The next day; the last day of the year 9999 is its own.
+    pub fn next(self) -> JstDay {
+        JstDay(self.0.tomorrow().unwrap_or(self.0))
+    }
+}
+
+impl fmt::Display for JstDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for JstDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for JstDay {
+    type Err = IdFault;
+
+    fn from_str(text: &str) -> Result<JstDay, IdFault> {
+        let fault = IdFault {
+            what: "day",
+            expected: "yyyy-mm-dd",
+            found_bytes: text.len(),
+        };
+        // jiff reads further forms of a date; a folder's name has one.
+        if text.len() != 10 {
+            return Err(fault);
+        }
+        text.parse().map(JstDay).map_err(|_| fault)
+    }
+}
+
+serde_as_text!(JstDay);
+
+/// Writes an instant as the city reads it: RFC 3339 with milliseconds and +09:00.
+pub fn jst_rfc3339(at: Timestamp) -> String {
+    let civil = JST.to_datetime(at);
+    format!(
+        "{}T{:02}:{:02}:{:02}.{:03}+09:00",
+        civil.date(),
+        civil.hour(),
+        civil.minute(),
+        civil.second(),
+        civil.millisecond()
+    )
+}
+
+fn ulid(wall: Timestamp, random: u128) -> u128 {
+    // Before 1970 and after the year 10889 the order is lost, not the uniqueness.
+    let milliseconds =
+        u128::from(u64::try_from(wall.as_millisecond()).unwrap_or(0)) & ((1 << 48) - 1);
+    milliseconds << 80 | random & ((1 << 80) - 1)
+}
+
+fn write_base32(value: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = [0; ID_CHARACTERS];
+    let mut rest = value;
+    for character in text.iter_mut().rev() {
+        *character = CROCKFORD[usize::try_from(rest % 32).expect("below 32")];
+        rest /= 32;
+    }
+    f.pad(std::str::from_utf8(&text).expect("base 32 is ASCII"))
+}
+
+/// Upper or lower case; `None` for any other character and for more than 128 bits.
+fn read_base32(text: &str) -> Option<u128> {
+    if text.len() != ID_CHARACTERS {
+        return None;
+    }
+    text.bytes().try_fold(0_u128, |value, byte| {
+        let digit = CROCKFORD
+            .iter()
+            .position(|character| *character == byte.to_ascii_uppercase())?;
+        value
+            .checked_mul(32)?
+            .checked_add(u128::try_from(digit).ok()?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn ids_sort_as_their_times_do_in_text_too() {
+        let early = CallId::new(at("2026-11-24T00:00:00Z"), u128::MAX);
+        let late = CallId::new(at("2026-11-24T00:00:00.001Z"), 0);
+        assert!(early < late);
+        assert!(early.to_string() < late.to_string());
+        assert_eq!(early.to_string().len(), 26);
+    }
+
+    #[test]
+    fn an_id_reads_back_what_it_prints() {
+        for value in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef] {
+            let id = RecordingId::from_bytes(value.to_be_bytes());
+            assert_eq!(id.to_string().parse(), Ok(id));
+            assert_eq!(id.to_string().to_lowercase().parse(), Ok(id));
+            assert_eq!(RecordingId::from_bytes(id.to_bytes()), id);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_id_is_refused_without_being_quoted() {
+        for text in [
+            "",
+            "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
+            "0000000000000000000000000U",
+            "../../../../etc/passwd/0000",
+            "あいうえおかきく00",
+        ] {
+            let fault = text.parse::<CallId>().unwrap_err();
+            assert!(text.is_empty() || !fault.to_string().contains(text));
+        }
+    }
+
+    #[test]
+    fn a_staff_id_is_short_and_plain() {
+        assert_eq!(
+            "sato.h_1-2".parse::<StaffId>().unwrap().as_str(),
+            "sato.h_1-2"
+        );
+        for text in ["", "Sato", "佐藤", "a b", "a/b", &"x".repeat(65)] {
+            assert!(text.parse::<StaffId>().is_err());
+        }
+    }
+
+    #[test]
+    fn the_citys_day_changes_at_15_utc() {
+        let before = at("2026-11-24T14:59:59.999999999Z");
+        let after = at("2026-11-24T15:00:00Z");
+        assert_eq!(JstDay::of(before).to_string(), "2026-11-24");
+        assert_eq!(JstDay::of(after).to_string(), "2026-11-25");
+        assert_eq!(JstDay::of(after).start(), after);
+        assert_eq!(JstDay::of(before).next(), JstDay::of(after));
+    }
+
+    #[test]
+    fn a_day_reads_back_and_nothing_else_is_a_day() {
+        let day: JstDay = "2028-02-29".parse().unwrap();
+        assert_eq!(day.to_string(), "2028-02-29");
+        for text in [
+            "",
+            "2027-02-29",
+            "20280229",
+            "2028-02-29T00:00:00",
+            "+002028-02-29",
+            "2028/02/29",
+        ] {
+            assert!(text.parse::<JstDay>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn instants_are_shown_in_the_citys_time() {
+        assert_eq!(
+            jst_rfc3339(at("2026-11-24T15:00:00.0129Z")),
+            "2026-11-25T00:00:00.012+09:00"
+        );
+        // The ends of time are shown too.
+        jst_rfc3339(Timestamp::MIN);
+        jst_rfc3339(Timestamp::MAX);
+        JstDay::of(Timestamp::MIN).start();
+        JstDay::of(Timestamp::MAX).next().start();
+    }
+}

@@ -1,0 +1,472 @@
+//! Telephone numbers and what the city decided about its own.
+//!
+//! A number prints masked, is never serialised by accident and never quoted in an error: [`Number::e164`] is the only way to its digits.
+
+use std::fmt;
+
+use jiff::civil::Date;
+
+use crate::fault::Fault;
+
+/// A telephone number in E.164 (`+81783331000`), or one of Japan's three-digit special numbers (`110`, `118`, `119`), which have no E.164 form.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number(String);
+
+/// Longer texts are refused before anything is allocated; 15 digits with a separator after each fit twice.
+const MAX_TEXT_BYTES: usize = 64;
+/// ITU-T E.164 section 6.2.1: at most 15 digits.
+const MAX_DIGITS: usize = 15;
+/// The shortest numbers in use (country code and four digits of some islands).
+const MIN_DIGITS: usize = 5;
+
+impl Number {
+    /// Reads a number as people and trunks write it: `0783331000`, `078-333-1000`, `+81 78 333 1000`, `010 1 212 555 0100`, `119`.
+    ///
+    /// Separators are those of RFC 3966 section 3 (`-` `.` `(` `)`) and the space. A `tel:` prefix and parameters are the caller's to take off.
+    ///
+    /// # Errors
+    /// [`NumberFault`] for every text that is no number; it tells a place, never the text.
+    ///
+    /// Source: 電気通信番号計画: 0 is the national prefix, 010 the international one.
+    pub fn parse(text: &str) -> Result<Number, NumberFault> {
+        let Dialled { plus, digits } = Dialled::read(text)?;
+        if plus {
+            return international(&digits);
+        }
+        if digits.len() == 3 && digits.starts_with('1') {
+            return Ok(Number(digits));
+        }
+        if let Some(abroad) = digits.strip_prefix("010") {
+            return international(abroad);
+        }
+        match digits.strip_prefix('0') {
+            Some(national) if !national.starts_with('0') => international(&format!("81{national}")),
+            Some(_) | None => Err(NumberFault::Prefix),
+        }
+    }
+
+    /// The digits in clear. Whoever calls it writes the number somewhere: only into a SIP message, a sealed field, or the city's own number's row.
+    pub fn e164(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is one of the three-digit special numbers.
+    pub fn is_special(&self) -> bool {
+        !self.0.starts_with('+')
+    }
+}
+
+fn international(digits: &str) -> Result<Number, NumberFault> {
+    if digits.starts_with('0') {
+        return Err(NumberFault::Prefix);
+    }
+    if !(MIN_DIGITS..=MAX_DIGITS).contains(&digits.len()) {
+        return Err(NumberFault::Digits {
+            found: digits.len(),
+        });
+    }
+    Ok(Number(format!("+{digits}")))
+}
+
+/// What is left of a text once separators are gone.
+struct Dialled {
+    plus: bool,
+    digits: String,
+}
+
+impl Dialled {
+    fn read(text: &str) -> Result<Dialled, NumberFault> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(NumberFault::TooLong {
+                found_bytes: text.len(),
+            });
+        }
+        let mut dialled = Dialled {
+            plus: false,
+            digits: String::with_capacity(text.len()),
+        };
+        for (offset, character) in text.char_indices() {
+            match character {
+                '0'..='9' => dialled.digits.push(character),
+                '+' if !dialled.plus && dialled.digits.is_empty() => dialled.plus = true,
+                '-' | '.' | '(' | ')' | ' ' => {}
+                _ => return Err(NumberFault::Character { offset }),
+            }
+        }
+        if dialled.digits.is_empty() {
+            Err(NumberFault::Empty)
+        } else {
+            Ok(dialled)
+        }
+    }
+}
+
+/// Shows enough to tell two lines of a department apart and too little to call anyone: `+81-78-***-**18`.
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(digits) = self.0.strip_prefix('+') else {
+            return f.write_str(&self.0);
+        };
+        let last = &digits[digits.len() - 2..];
+        match digits.strip_prefix("81") {
+            Some(national) if national.len() >= 8 => {
+                write!(f, "+81-{}-***-**{last}", &national[..2])
+            }
+            Some(_) => f.write_str("+81-***"),
+            None => write!(f, "+{}***-**{last}", &digits[..1]),
+        }
+    }
+}
+
+impl fmt::Debug for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is no telephone number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NumberFault {
+    /// It holds no digit.
+    #[error("number has no digit, expected for example 0783331000 or +81783331000")]
+    Empty,
+    /// It is too long to be one.
+    #[error(
+        "number is {found_bytes} bytes long, at most {MAX_TEXT_BYTES} are read; write digits, plus and hyphens only"
+    )]
+    TooLong {
+        /// Length of the text.
+        found_bytes: usize,
+    },
+    /// It holds something else than digits, one leading plus and separators.
+    #[error(
+        "number has a character at byte {offset} that is neither digit, leading plus nor separator (- . ( ) space)"
+    )]
+    Character {
+        /// Where, in bytes from the start.
+        offset: usize,
+    },
+    /// It begins neither as a national, nor as an international, nor as a special number.
+    #[error(
+        "number must begin with 0 and an area code, with + and a country code, or be a special number such as 119"
+    )]
+    Prefix,
+    /// It has too few or too many digits.
+    #[error(
+        "number has {found} digits with its country code, expected {MIN_DIGITS} to {MAX_DIGITS}"
+    )]
+    Digits {
+        /// Count with the country code.
+        found: usize,
+    },
+}
+
+impl NumberFault {
+    /// The peer's; a reader of configuration says whose line it was.
+    pub fn fault(&self) -> Fault {
+        Fault::Peer
+    }
+}
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A number was given. It is stored sealed.
+    Known(Number),
+    /// None was given, or it was withheld; stored as "anonymous" only.
+    Anonymous,
+}
+
+impl Caller {
+    /// What lists may show of a caller: `number` or `anonymous`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Caller::Known(_) => "number",
+            Caller::Anonymous => "anonymous",
+        }
+    }
+}
+
+/// How calls to a number are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Answered, told that the call is recorded, then connected.
+    Announce,
+    /// Connected as it comes; recorded only under a waiver.
+    Transparent,
+}
+
+/// What holds for one number of the city.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberPolicy {
+    /// The city's number.
+    pub number: Number,
+    /// How its calls are taken.
+    pub profile: Profile,
+    /// The decision that waives our announcement for it, if there is one.
+    pub decision: Option<NumberDecision>,
+    /// The department that answers it, by name.
+    pub department: String,
+}
+
+/// The city's recorded decision that callers of one number are told by other means, or that a law excuses it (law 2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberDecision {
+    number: Number,
+    reference: String,
+    decided_on: Date,
+    unix_user: String,
+    confirmed: bool,
+}
+
+impl NumberDecision {
+    /// Makes the decision that a configuration file states, "by configuration, unconfirmed".
+    ///
+    /// # Errors
+    /// [`DecisionFault`] where nobody could find the decision again: no reference, no person.
+    pub fn by_configuration(
+        number: Number,
+        reference: &str,
+        decided_on: Date,
+        unix_user: &str,
+    ) -> Result<NumberDecision, DecisionFault> {
+        let (reference, unix_user) = (reference.trim(), unix_user.trim());
+        if reference.is_empty() {
+            return Err(DecisionFault::ReferenceMissing);
+        }
+        if reference.len() > MAX_REFERENCE_BYTES {
+            return Err(DecisionFault::ReferenceTooLong {
+                found_bytes: reference.len(),
+            });
+        }
+        if unix_user.is_empty() {
+            return Err(DecisionFault::UserMissing);
+        }
+        Ok(NumberDecision {
+            number,
+            reference: reference.to_owned(),
+            decided_on,
+            unix_user: unix_user.to_owned(),
+            confirmed: false,
+        })
+    }
+
+    /// The number it is about, and no other.
+    pub fn number(&self) -> &Number {
+        &self.number
+    }
+
+    /// Where the decision can be found: a document number.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// The day it was taken.
+    pub fn decided_on(&self) -> Date {
+        self.decided_on
+    }
+
+    /// The Unix user that wrote it into the configuration.
+    pub fn unix_user(&self) -> &str {
+        &self.unix_user
+    }
+
+    /// Whether a manager (管理責任者) confirmed it. One that stands in a configuration file only is unconfirmed.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+}
+
+/// A document number with its office fits ten times; a text longer than that is no reference.
+const MAX_REFERENCE_BYTES: usize = 512;
+
+/// A decision that names no decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecisionFault {
+    /// No reference is given.
+    #[error("waiver has no reference; name the decision, for example its document number")]
+    ReferenceMissing,
+    /// The reference is no reference.
+    #[error(
+        "waiver reference is {found_bytes} bytes long, expected at most {MAX_REFERENCE_BYTES}; name the document, do not quote it"
+    )]
+    ReferenceTooLong {
+        /// Length of the text.
+        found_bytes: usize,
+    },
+    /// Nobody is named.
+    #[error("waiver names no Unix user; name who wrote it into the configuration")]
+    UserMissing,
+}
+
+impl DecisionFault {
+    /// The operator's.
+    pub fn fault(&self) -> Fault {
+        Fault::Operator
+    }
+}
+
+/// Serialises the city's own number in clear; only this room's records of the city's own lines use it.
+pub(crate) mod clear {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use super::Number;
+
+    pub(crate) fn serialize<S: Serializer>(
+        number: &Number,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(number.e164())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Number, D::Error> {
+        Number::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn e164(text: &str) -> Result<String, NumberFault> {
+        Number::parse(text).map(|number| number.e164().to_owned())
+    }
+
+    #[test]
+    fn every_way_to_write_a_number_is_one_number() {
+        for text in [
+            "0783331000",
+            "+81783331000",
+            "078-333-1000",
+            "(078) 333 1000",
+            "+81-78-333-1000",
+            "+81.78.333.1000",
+        ] {
+            assert_eq!(e164(text).as_deref(), Ok("+81783331000"), "{text}");
+        }
+    }
+
+    #[test]
+    fn special_numbers_stay_as_they_are() {
+        for text in ["110", "118", "119", "117", "188"] {
+            assert_eq!(e164(text).as_deref(), Ok(text));
+            assert!(Number::parse(text).unwrap().is_special());
+            assert_eq!(Number::parse(text).unwrap().to_string(), text);
+        }
+        assert!(!Number::parse("0783331000").unwrap().is_special());
+    }
+
+    #[test]
+    fn a_call_from_abroad_keeps_its_country() {
+        assert_eq!(e164("010-1-212-555-0100").as_deref(), Ok("+12125550100"));
+        assert_eq!(e164("+12125550100").as_deref(), Ok("+12125550100"));
+    }
+
+    #[test]
+    fn a_text_that_is_no_number_is_refused_by_its_place() {
+        assert_eq!(e164(""), Err(NumberFault::Empty));
+        assert_eq!(e164("+"), Err(NumberFault::Empty));
+        assert_eq!(e164("() -"), Err(NumberFault::Empty));
+        assert_eq!(
+            e164("078333x000"),
+            Err(NumberFault::Character { offset: 6 })
+        );
+        assert_eq!(e164("０７８"), Err(NumberFault::Character { offset: 0 }));
+        assert_eq!(e164("078+333"), Err(NumberFault::Character { offset: 3 }));
+        assert_eq!(
+            e164("++81783331000"),
+            Err(NumberFault::Character { offset: 1 })
+        );
+        assert_eq!(e164("3331000"), Err(NumberFault::Prefix));
+        assert_eq!(e164("81783331000"), Err(NumberFault::Prefix));
+        assert_eq!(e164("00783331000"), Err(NumberFault::Prefix));
+        assert_eq!(e164("+0783331000"), Err(NumberFault::Prefix));
+        assert_eq!(e164("210"), Err(NumberFault::Prefix));
+        assert_eq!(e164("0"), Err(NumberFault::Digits { found: 2 }));
+        assert_eq!(e164("010"), Err(NumberFault::Digits { found: 0 }));
+        assert_eq!(
+            e164("+1234567890123456"),
+            Err(NumberFault::Digits { found: 16 })
+        );
+        assert_eq!(
+            e164(&"0".repeat(65)),
+            Err(NumberFault::TooLong { found_bytes: 65 })
+        );
+    }
+
+    #[test]
+    fn no_error_and_no_debug_text_holds_the_digits() {
+        for text in [
+            "078333100x",
+            "+8178333100012345",
+            "33310001234",
+            "078-333-1000",
+        ] {
+            let shown = match Number::parse(text) {
+                Ok(number) => format!("{number} {number:?} {:?}", Caller::Known(number.clone())),
+                Err(fault) => format!("{fault} {fault:?}"),
+            };
+            assert!(!shown.contains("333100"), "{shown}");
+            assert!(!shown.contains("333"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn numbers_print_masked() {
+        assert_eq!(
+            Number::parse("0783331018").unwrap().to_string(),
+            "+81-78-***-**18"
+        );
+        assert_eq!(
+            Number::parse("09000000021").unwrap().to_string(),
+            "+81-90-***-**21"
+        );
+        assert_eq!(
+            Number::parse("+12125550100").unwrap().to_string(),
+            "+1***-**00"
+        );
+        assert_eq!(Number::parse("+81119").unwrap().to_string(), "+81-***");
+    }
+
+    #[test]
+    fn no_text_whatever_makes_the_reader_fall() {
+        // A small linear congruential walk over awkward characters: every outcome is an answer, none a panic.
+        let alphabet: Vec<char> = "0189+-.() １é\u{0}\u{202e}".chars().collect();
+        let mut state = 5_u64;
+        for _ in 0..20_000 {
+            let mut text = String::new();
+            loop {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let pick = usize::try_from(state >> 40).unwrap() % (alphabet.len() + 2);
+                let Some(character) = alphabet.get(pick) else {
+                    break;
+                };
+                text.push(*character);
+            }
+            if let Ok(number) = Number::parse(&text) {
+                assert_eq!(Number::parse(number.e164()), Ok(number.clone()));
+                assert!(!number.to_string().is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_decision_that_nobody_could_find_again_is_none() {
+        let number = Number::parse("0783331000").unwrap();
+        let day = jiff::civil::date(2026, 4, 1);
+        let made = |reference: &str, user: &str| {
+            NumberDecision::by_configuration(number.clone(), reference, day, user)
+        };
+        assert_eq!(made(" ", "root"), Err(DecisionFault::ReferenceMissing));
+        assert_eq!(made("広第1号", ""), Err(DecisionFault::UserMissing));
+        assert_eq!(
+            made(&"x".repeat(513), "root"),
+            Err(DecisionFault::ReferenceTooLong { found_bytes: 513 })
+        );
+        assert!(!made("広第1号", "root").unwrap().is_confirmed());
+    }
+}

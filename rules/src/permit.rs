@@ -1,0 +1,152 @@
+//! Permits: what opens a recording (law 3), what destroys a day (law 4). Each is made from the trail's receipt for its own entry and from nothing else.
+
+use jiff::{Timestamp, ToSpan};
+
+use crate::{
+    access::{ListenGrant, Purpose, judge_person},
+    audit::{AuditEvent, AuditReceipt},
+    ids::{JstDay, RecordingId, StaffId},
+    refusal::{Clause, Refusal, RefusalCode},
+    staff::StaffMember,
+};
+
+const LISTEN_MINUTES: i64 = 15; // K-08: at most 15 minutes.
+
+/// Leave to hear one recording for one purpose, for at most 15 minutes. It is moved into the playback and asked again at every read.
+#[derive(Debug)]
+#[must_use = "a permit is moved into the playback that it allows"]
+pub struct ListenPermit {
+    grant: ListenGrant,
+    receipt: AuditReceipt,
+    issued_at: Timestamp,
+    lapses_at: Timestamp,
+}
+
+impl ListenPermit {
+    /// Turns a grant into a permit, now that its entry is durable.
+    ///
+    /// # Errors
+    /// `AUDIT_UNAVAILABLE` where the receipt is for another entry than the grant's.
+    pub fn issue(
+        grant: ListenGrant,
+        receipt: AuditReceipt,
+        now: Timestamp,
+    ) -> Result<ListenPermit, Refusal> {
+        if !receipt.is_for(&grant.entry) {
+            return Err(Refusal::audit_unavailable());
+        }
+        let longest = now.saturating_add(LISTEN_MINUTES.minutes()).unwrap_or(now);
+        let lapses_at = longest.min(grant.lapses_at);
+        Ok(ListenPermit {
+            grant,
+            receipt,
+            issued_at: now,
+            lapses_at,
+        })
+    }
+
+    /// Whether it still holds: within its 15 minutes, the recording's retention and the person's training.
+    ///
+    /// A clock behind the permit's making says nothing about how long it lasted, so it ends it.
+    ///
+    /// # Errors
+    /// `PERMIT_LAPSED`, or `DISPOSED` and `TRAINING_EXPIRED` are found by asking anew.
+    pub fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        if (self.issued_at..self.lapses_at).contains(&now) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            RefusalCode::PermitLapsed,
+            Clause::Rules5Security,
+        ))
+    }
+
+    /// Whether it still holds for the person as the staff file has them by now (K-11); `None` where they have left it.
+    ///
+    /// # Errors
+    /// As [`Self::check`], and whatever refuses the person.
+    pub fn check_person(
+        &self,
+        person: Option<&StaffMember>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.check(now)?;
+        match person {
+            Some(person) if Some(&person.id) == self.person() => {
+                judge_person(person, self.grant.purpose, now)
+            }
+            Some(_) | None => Err(Refusal::new(
+                RefusalCode::PersonUnknown,
+                Clause::Rules4Designation,
+            )),
+        }
+    }
+
+    /// Who listens.
+    pub fn person(&self) -> Option<&StaffId> {
+        self.grant.entry.actor.person()
+    }
+
+    /// The recording it opens, and no other.
+    pub fn recording(&self) -> RecordingId {
+        self.grant.recording
+    }
+
+    /// What for.
+    pub fn purpose(&self) -> Purpose {
+        self.grant.purpose
+    }
+
+    /// Which part, in milliseconds; `None` is the whole.
+    pub fn range_ms(&self) -> Option<(u64, u64)> {
+        self.grant.range_ms
+    }
+
+    /// The number of the entry that stands for it in the trail.
+    pub fn audit_seq(&self) -> u64 {
+        self.receipt.seq()
+    }
+}
+
+/// Leave to destroy the keys and bytes of one day whose retention is over.
+#[derive(Debug)]
+#[must_use = "a permit is moved into the disposal that it allows"]
+pub struct DisposalPermit {
+    day: JstDay,
+    receipt: AuditReceipt,
+}
+
+impl DisposalPermit {
+    /// Allows the disposal of a day that is due.
+    ///
+    /// `expires_at`: the instant that was fixed and stored when the day began. `receipt`: for the day's `DisposalBegun`.
+    ///
+    /// # Errors
+    /// `NOT_DUE` before that instant and while the day itself goes on; `AUDIT_UNAVAILABLE` where the receipt is for another entry.
+    pub fn due(
+        day: JstDay,
+        expires_at: Timestamp,
+        now: Timestamp,
+        receipt: AuditReceipt,
+    ) -> Result<DisposalPermit, Refusal> {
+        if now < expires_at || now < day.next().start() {
+            return Err(Refusal::new(RefusalCode::NotDue, Clause::Rules5Retention));
+        }
+        match receipt.entry().event {
+            AuditEvent::DisposalBegun { day: begun, .. } if begun == day => {
+                Ok(DisposalPermit { day, receipt })
+            }
+            _ => Err(Refusal::audit_unavailable()),
+        }
+    }
+
+    /// The day it is for, and no other.
+    pub fn day(&self) -> JstDay {
+        self.day
+    }
+
+    /// The number of the entry that stands for it in the trail.
+    pub fn audit_seq(&self) -> u64 {
+        self.receipt.seq()
+    }
+}
