@@ -84,10 +84,10 @@ pub fn convert(samples: &mut [u8], received: Codec, wanted: Codec) {
     }
 }
 
-/// Half of the smallest mu-law step, added before the logarithm is read (ITU-T G.711 table 2).
-const PCMU_BIAS: i32 = 0x84;
-/// The largest magnitude that mu-law can say once the bias is added.
-const PCMU_CLIP: i32 = 0x7FFF - PCMU_BIAS;
+/// Added to a 14 bit magnitude before its logarithm is read, so that segment 0 needs no case (ITU-T G.711 table 2).
+const PCMU_BIAS: i32 = 33;
+/// The largest biased magnitude that mu-law can say.
+const PCMU_CLIP: i32 = 0x1FFF;
 
 #[expect(
     clippy::cast_possible_truncation,
@@ -95,19 +95,20 @@ const PCMU_CLIP: i32 = 0x7FFF - PCMU_BIAS;
 )]
 const fn encode_pcmu(linear: i16) -> u8 {
     let sign: u8 = if linear < 0 { 0x80 } else { 0 };
-    let magnitude = if linear < 0 {
-        -(linear as i32)
+    // 14 bits; the ones' complement is what the ITU's own reference rounds by.
+    let magnitude = (if linear < 0 {
+        !(linear as i32)
     } else {
         linear as i32
-    };
-    let biased = (if magnitude > PCMU_CLIP {
+    }) >> 2;
+    let biased = if magnitude + PCMU_BIAS > PCMU_CLIP {
         PCMU_CLIP
     } else {
-        magnitude
-    }) + PCMU_BIAS;
-    // The bias sets bit 7 at least, so the highest bit lies between 7 and 14.
-    let segment = 31 - biased.leading_zeros() - 7;
-    let mantissa = (biased >> (segment + 3)) & 0x0F;
+        magnitude + PCMU_BIAS
+    };
+    // The bias sets bit 5 at least, so the highest bit lies between 5 and 12.
+    let segment = 31 - biased.leading_zeros() - 5;
+    let mantissa = (biased >> (segment + 1)) & 0x0F;
     !(sign | ((segment as u8) << 4) | mantissa as u8)
 }
 
@@ -119,7 +120,7 @@ const fn decode_pcmu(encoded: u8) -> i16 {
     let bits = !encoded;
     let segment = (bits >> 4) & 0x07;
     let mantissa = (bits & 0x0F) as i32;
-    let magnitude = (((mantissa << 3) + PCMU_BIAS) << segment) - PCMU_BIAS;
+    let magnitude = ((((mantissa << 1) + PCMU_BIAS) << segment) - PCMU_BIAS) << 2;
     (if bits & 0x80 == 0 {
         magnitude
     } else {
