@@ -1,0 +1,265 @@
+//! The prompts of a folder, read once and checked against the folder's manifest.
+//!
+//! Reading never fails as a whole: what cannot be used is left out and reported, and a call that needs it connects without (law 1).
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Cursor, Read as _},
+    path::Path,
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use media::Clip;
+use serde::Deserialize;
+
+use crate::prompt::{Prompt, PromptId};
+
+const MANIFEST: &str = "manifest.toml";
+const SAMPLE_RATE: u32 = 8000; // What G.711 carries (RFC 3551 section 4.5.14).
+const LONGEST_S: u32 = 60; // K-17: a prompt is at most a minute.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20; // Some thousand prompts with their texts.
+const MAX_WAV_BYTES: u64 = 2 << 20; // A minute is 960,000 bytes; what tools write beside it fits too.
+const MAX_PROMPTS: usize = 64; // More than there are ids in more languages than a city speaks.
+
+/// The prompts that can be played, by id.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    prompts: BTreeMap<PromptId, Prompt>,
+}
+
+impl Library {
+    /// Reads `DIR/prompts/manifest.toml` and the files it names.
+    ///
+    /// What it returns second is every prompt that calls ask for and cannot have, each with its remedy.
+    pub fn open(dir: &Path) -> (Library, Vec<PromptFault>) {
+        let folder = dir.join("prompts");
+        Library::read(|name| read_bounded(&folder.join(name), if name == MANIFEST { MAX_MANIFEST_BYTES } else { MAX_WAV_BYTES }))
+    }
+
+    /// Reads a manifest and the files it names from wherever `read` finds them by name.
+    pub fn read(mut read: impl FnMut(&str) -> io::Result<Vec<u8>>) -> (Library, Vec<PromptFault>) {
+        let mut library = Library::default();
+        let mut faults = Vec::new();
+        let lines = match read_manifest(&mut read) {
+            Ok(lines) => lines,
+            Err(fault) => {
+                faults.push(fault);
+                Vec::new()
+            }
+        };
+        let has_manifest = faults.is_empty();
+        for line in lines {
+            match line.load(&mut read) {
+                Ok(prompt) if library.prompts.contains_key(&prompt.id) => faults.push(PromptFault::Twice { id: prompt.id }),
+                Ok(prompt) => {
+                    library.prompts.insert(prompt.id, prompt);
+                }
+                Err(fault) => faults.push(fault),
+            }
+        }
+        // One fault a prompt: what has one is not also called missing from the manifest.
+        for id in PromptId::ALL {
+            if has_manifest && library.get(id).is_none() && !faults.iter().any(|fault| fault.prompt() == Some(id)) {
+                faults.push(PromptFault::NotListed { id });
+            }
+        }
+        (library, faults)
+    }
+
+    /// A prompt, if it can be played.
+    pub fn get(&self, id: PromptId) -> Option<&Prompt> {
+        self.prompts.get(&id)
+    }
+
+    /// All that can be played.
+    pub fn iter(&self) -> impl Iterator<Item = &Prompt> {
+        self.prompts.values()
+    }
+}
+
+fn read_bounded(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed shows that there is more.
+    File::open(path)?.take(limit_bytes + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > limit_bytes) {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("file is longer than {limit_bytes} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn read_manifest(read: &mut impl FnMut(&str) -> io::Result<Vec<u8>>) -> Result<Vec<Line>, PromptFault> {
+    let bytes = read(MANIFEST).map_err(|source| PromptFault::ManifestUnreadable { source })?;
+    let text = String::from_utf8(bytes).map_err(|_| PromptFault::Manifest { line: 1, message: "it is not UTF-8".to_owned() })?;
+    let manifest: Manifest = toml::from_str(&text).map_err(|fault| {
+        let before = &text.as_bytes()[..fault.span().map_or(0, |span| span.start).min(text.len())];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        PromptFault::Manifest { line, message: fault.message().to_owned() }
+    })?;
+    if manifest.prompt.len() > MAX_PROMPTS {
+        return Err(PromptFault::Manifest { line: 1, message: format!("it lists more than {MAX_PROMPTS} prompts") });
+    }
+    Ok(manifest.prompt)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    #[serde(default)]
+    prompt: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: String,
+    version: u32,
+    language: String,
+    text: String,
+    sha256: String,
+}
+
+impl Line {
+    fn load(self, read: &mut impl FnMut(&str) -> io::Result<Vec<u8>>) -> Result<Prompt, PromptFault> {
+        let Line { id, version, language, text, sha256 } = self;
+        let Ok(id) = id.parse::<PromptId>() else {
+            return Err(PromptFault::UnknownId { id: id.escape_debug().take(64).collect() });
+        };
+        let bytes = read(&id.file_name()).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => PromptFault::Missing { id },
+            _ => PromptFault::Unreadable { id, source },
+        })?;
+        let found = <[u8; 32]>::try_from(digest(&SHA256, &bytes).as_ref()).expect("SHA-256 has 32 bytes");
+        if !sha256.eq_ignore_ascii_case(&hex(&found)) {
+            return Err(PromptFault::Damaged { id, found: hex(&found) });
+        }
+        let clip = Clip::from_linear(&decode(id, &bytes)?);
+        Ok(Prompt { id, version, language, text, sha256: found, clip })
+    }
+}
+
+/// Reads a WAV of 8 kHz, 16 bit, mono, of 1 sample to 60 s.
+fn decode(id: PromptId, bytes: &[u8]) -> Result<Vec<i16>, PromptFault> {
+    let not_wav = |fault: hound::Error| PromptFault::NotWav { id, message: fault.to_string() };
+    let mut reader = hound::WavReader::new(Cursor::new(bytes)).map_err(not_wav)?;
+    let hound::WavSpec { channels, sample_rate, bits_per_sample, sample_format } = reader.spec();
+    let is_integer = sample_format == hound::SampleFormat::Int;
+    if (channels, sample_rate, bits_per_sample, is_integer) != (1, SAMPLE_RATE, 16, true) {
+        return Err(PromptFault::Format { id, sample_rate, channels, bits: bits_per_sample, is_integer });
+    }
+    let samples = reader.duration();
+    if !(1..=LONGEST_S * SAMPLE_RATE).contains(&samples) {
+        return Err(PromptFault::Length { id, found_ms: u64::from(samples) * 1000 / u64::from(SAMPLE_RATE) });
+    }
+    reader.samples::<i16>().collect::<Result<_, _>>().map_err(not_wav)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A prompt that cannot be played, and what to do about it. Calls that need it go on without it.
+#[derive(Debug, thiserror::Error)]
+pub enum PromptFault {
+    /// The manifest is not there or cannot be read.
+    #[error("prompts/manifest.toml cannot be read ({source}); write the shipped prompts anew with `denwaban init`")]
+    ManifestUnreadable {
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The manifest is not what it should be.
+    #[error("prompts/manifest.toml line {line}: {message}; correct the line, or write the shipped prompts anew with `denwaban init`")]
+    Manifest {
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The manifest lists a prompt that no call asks for.
+    #[error("prompts/manifest.toml lists {id}, expected recording-notice, busy, no-answer, closed or congestion; correct the id or take it out")]
+    UnknownId {
+        /// The beginning of what it says.
+        id: String,
+    },
+    /// The manifest lists a prompt twice.
+    #[error("prompts/manifest.toml lists {id} twice; take one of them out, the first is played")]
+    Twice {
+        /// Which.
+        id: PromptId,
+    },
+    /// The manifest does not list a prompt that calls ask for.
+    #[error("prompts/manifest.toml does not list {id}; add it with its SHA-256, or write the shipped prompts anew with `denwaban init`")]
+    NotListed {
+        /// Which.
+        id: PromptId,
+    },
+    /// There is no such file.
+    #[error("prompt {id}.wav is missing; put the file into the folder prompts, or write the shipped prompts anew with `denwaban init`")]
+    Missing {
+        /// Which.
+        id: PromptId,
+    },
+    /// The file cannot be read.
+    #[error("prompt {id}.wav cannot be read ({source}); look at its owner, mode and length")]
+    Unreadable {
+        /// Which.
+        id: PromptId,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is not the one that the manifest means.
+    #[error("prompt {id}.wav has SHA-256 {found}, expected the one in prompts/manifest.toml; put the right file back, or write its SHA-256 there if the prompt was changed on purpose")]
+    Damaged {
+        /// Which.
+        id: PromptId,
+        /// The file's.
+        found: String,
+    },
+    /// The file is no WAV.
+    #[error("prompt {id}.wav is no readable WAV file ({message}); convert it with `sox IN -r 8000 -c 1 -b 16 {id}.wav` and write its SHA-256 into prompts/manifest.toml")]
+    NotWav {
+        /// Which.
+        id: PromptId,
+        /// What the reader says.
+        message: String,
+    },
+    /// The file is a WAV in another form.
+    #[error("prompt {id}.wav is {sample_rate} Hz, {channels} channels, {bits} bit{}, expected 8000 Hz, 1 channel, 16 bit integers; convert it with `sox IN -r 8000 -c 1 -b 16 {id}.wav` and write its SHA-256 into prompts/manifest.toml", if *is_integer { "" } else { " floating point" })]
+    Format {
+        /// Which.
+        id: PromptId,
+        /// In Hz.
+        sample_rate: u32,
+        /// Count.
+        channels: u16,
+        /// Per sample.
+        bits: u16,
+        /// Whether samples are integers.
+        is_integer: bool,
+    },
+    /// The file is empty or longer than a minute.
+    #[error("prompt {id}.wav lasts {found_ms} ms, expected more than 0 and at most 60000; shorten it and write its SHA-256 into prompts/manifest.toml")]
+    Length {
+        /// Which.
+        id: PromptId,
+        /// Its length.
+        found_ms: u64,
+    },
+}
+
+impl PromptFault {
+    /// The prompt that cannot be played, where it is one alone.
+    pub fn prompt(&self) -> Option<PromptId> {
+        match self {
+            PromptFault::ManifestUnreadable { .. } | PromptFault::Manifest { .. } | PromptFault::UnknownId { .. } => None,
+            PromptFault::Twice { id }
+            | PromptFault::NotListed { id }
+            | PromptFault::Missing { id }
+            | PromptFault::Unreadable { id, .. }
+            | PromptFault::Damaged { id, .. }
+            | PromptFault::NotWav { id, .. }
+            | PromptFault::Format { id, .. }
+            | PromptFault::Length { id, .. } => Some(*id),
+        }
+    }
+}
