@@ -21,8 +21,13 @@ pub enum PromptId {
 
 impl PromptId {
     /// All of them.
-    pub const ALL: [PromptId; 5] =
-        [PromptId::RecordingNotice, PromptId::Busy, PromptId::NoAnswer, PromptId::Closed, PromptId::Congestion];
+    pub const ALL: [PromptId; 5] = [
+        PromptId::RecordingNotice,
+        PromptId::Busy,
+        PromptId::NoAnswer,
+        PromptId::Closed,
+        PromptId::Congestion,
+    ];
 
     /// The id that the manifest and the records write; the file is this and `.wav`.
     pub fn as_str(self) -> &'static str {
@@ -51,7 +56,10 @@ impl FromStr for PromptId {
     type Err = UnknownPrompt;
 
     fn from_str(text: &str) -> Result<PromptId, UnknownPrompt> {
-        PromptId::ALL.into_iter().find(|id| id.as_str() == text).ok_or(UnknownPrompt)
+        PromptId::ALL
+            .into_iter()
+            .find(|id| id.as_str() == text)
+            .ok_or(UnknownPrompt)
     }
 }
 
