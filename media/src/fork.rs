@@ -190,7 +190,7 @@ mod tests {
     use std::time::Duration;
 
     fn start() -> Instant {
-        crate::rtp::tests::start()
+        rtp::tests::start()
     }
 
     #[test]

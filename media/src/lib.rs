@@ -5,18 +5,25 @@
 #![warn(missing_docs)]
 
 pub mod command;
+pub mod engine;
 pub mod fork;
 pub mod frame;
 pub mod g711;
 pub mod jitter;
+mod leg;
 pub mod player;
+pub mod relay;
+pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
+pub mod stream;
+mod timers;
 pub mod track;
 
 pub use command::{
     Command, Event, Fault, Forward, LegId, LegStatistics, OfferedLeg, PlaybackId, Transmit,
 };
+pub use engine::{Engine, Settings};
 pub use fork::{Fork, Tap, channel};
 pub use frame::{Frame, Side};
 pub use g711::Codec;

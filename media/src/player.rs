@@ -78,6 +78,8 @@ pub(crate) enum Turn {
 pub(crate) struct Player {
     clip: Clip,
     turn: Turn,
+    /// Samples of each packet.
+    packet_samples: u16,
     /// Samples taken from the clip since its start (of the present round, when endless).
     position: usize,
     /// When packet 0 was or will be due; moves back when we were too late to catch up.
@@ -86,15 +88,6 @@ pub(crate) struct Player {
     packets: u32,
     /// When the first packet was made.
     began: Option<Instant>,
-}
-
-/// What a player wrote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    /// Whether time was skipped before this packet, so that its timestamp must skip too.
-    pub(crate) is_resumed: bool,
-    /// Bytes written: a whole packet, padded with silence at the clip's end.
-    pub(crate) len: usize,
 }
 
 /// The report of a playback that is over.
@@ -109,10 +102,11 @@ pub(crate) struct PlaybackReport {
 
 impl Player {
     /// A player whose first packet is due at `start`.
-    pub(crate) fn new(clip: Clip, turn: Turn, start: Instant) -> Player {
+    pub(crate) fn new(clip: Clip, turn: Turn, start: Instant, packet_samples: u16) -> Player {
         Player {
             clip,
             turn,
+            packet_samples,
             position: 0,
             start,
             packets: 0,
@@ -123,12 +117,13 @@ impl Player {
     /// When the next packet is due or, once all is sent, when the last sample's time has passed.
     ///
     /// `None` for an endless clip that is empty: it has nothing to say.
-    pub(crate) fn due(&self, packet_samples: u32) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         match self.turn {
-            Turn::Once(_) if self.is_sent() => Some(self.start + self.sent_in_run(packet_samples)),
+            Turn::Once(_) if self.is_sent() => Some(self.start + self.sent_in_run()),
             Turn::Endless if self.clip.samples() == 0 => None,
             Turn::Once(_) | Turn::Endless => Some(
-                self.start + rtp::duration_of(u64::from(self.packets) * u64::from(packet_samples)),
+                self.start
+                    + rtp::duration_of(u64::from(self.packets) * u64::from(self.packet_samples)),
             ),
         }
     }
@@ -141,16 +136,17 @@ impl Player {
         }
     }
 
-    /// Writes the packet that is due into the front of `payload`, which has a whole packet's length.
-    pub(crate) fn write(&mut self, now: Instant, codec: Codec, payload: &mut [u8]) -> Piece {
-        let packet_samples = u32::try_from(payload.len()).expect("a packet is at most 60 ms");
-        let packet = rtp::duration_of(u64::from(packet_samples));
-        let mut is_resumed = false;
-        if let Some(due) = self.due(packet_samples) {
+    /// Writes the packet that is due into `payload`, which has the length of a whole packet; pads with silence.
+    ///
+    /// Returns whether time passed in silence before it: at the beginning, and when the rest of the clip moved back.
+    pub(crate) fn write(&mut self, now: Instant, codec: Codec, payload: &mut [u8]) -> bool {
+        let packet = rtp::duration_of(u64::from(self.packet_samples));
+        let mut is_resumed = self.began.is_none();
+        if let Some(due) = self.due() {
             let late = now.saturating_duration_since(due);
             if late > packet * MAX_CATCH_UP {
                 self.start += late;
-                is_resumed = self.began.is_some();
+                is_resumed = true;
             }
         }
         self.began.get_or_insert(now);
@@ -172,10 +168,7 @@ impl Player {
         }
         payload[written..].fill(codec.silence());
         self.packets += 1;
-        Piece {
-            is_resumed,
-            len: payload.len(),
-        }
+        is_resumed
     }
 
     /// Says how it went, for a clip that is played once; `None` for a tone.
@@ -193,13 +186,13 @@ impl Player {
     }
 
     /// From `start` to the end of the last real sample, padding not counted.
-    fn sent_in_run(&self, packet_samples: u32) -> Duration {
-        let packets = u64::from(self.packets) * u64::from(packet_samples);
-        let partial = self.clip.samples() % u64::from(packet_samples);
+    fn sent_in_run(&self) -> Duration {
+        let packets = u64::from(self.packets) * u64::from(self.packet_samples);
+        let partial = self.clip.samples() % u64::from(self.packet_samples);
         let padding = if partial == 0 {
             0
         } else {
-            u64::from(packet_samples) - partial
+            u64::from(self.packet_samples) - partial
         };
         rtp::duration_of(packets.saturating_sub(padding))
     }
@@ -220,7 +213,7 @@ mod tests {
     }
 
     fn once(samples: u16, start: Instant) -> Player {
-        Player::new(clip(samples), Turn::Once(PlaybackId(7)), start)
+        Player::new(clip(samples), Turn::Once(PlaybackId(7)), start, 160)
     }
 
     #[test]
@@ -230,16 +223,10 @@ mod tests {
         let mut sent = Vec::new();
         for packet in 0..3_u32 {
             let now = start + PACKET * packet;
-            assert_eq!(player.due(160), Some(now));
+            assert_eq!(player.due(), Some(now));
             assert!(!player.is_sent());
             let mut payload = [0; 160];
-            assert_eq!(
-                player.write(now, Codec::Pcma, &mut payload),
-                Piece {
-                    is_resumed: false,
-                    len: 160
-                }
-            );
+            assert_eq!(player.write(now, Codec::Pcma, &mut payload), packet == 0);
             sent.extend_from_slice(&payload);
         }
         assert!(player.is_sent());
@@ -247,7 +234,7 @@ mod tests {
         assert_eq!(sent[400..], [Codec::Pcma.silence(); 80]);
         let end = start + Duration::from_millis(50);
         assert_eq!(
-            player.due(160),
+            player.due(),
             Some(end),
             "its time is over with its last real sample"
         );
@@ -263,10 +250,10 @@ mod tests {
         let mut payload = [0; 160];
         let late = start + Duration::from_millis(55);
         for packet in 0..3_u32 {
-            assert_eq!(player.due(160), Some(start + PACKET * packet));
-            assert!(!player.write(late, Codec::Pcmu, &mut payload).is_resumed);
+            assert_eq!(player.due(), Some(start + PACKET * packet));
+            assert_eq!(player.write(late, Codec::Pcmu, &mut payload), packet == 0);
         }
-        assert_eq!(player.due(160), Some(start + Duration::from_millis(60)));
+        assert_eq!(player.due(), Some(start + Duration::from_millis(60)));
     }
 
     #[test]
@@ -276,15 +263,15 @@ mod tests {
         let mut payload = [0; 160];
         player.write(start, Codec::Pcmu, &mut payload);
         let late = start + Duration::from_secs(1);
-        assert!(player.write(late, Codec::Pcmu, &mut payload).is_resumed);
+        assert!(player.write(late, Codec::Pcmu, &mut payload));
         assert_eq!(payload, clip(1_600).encoded(Codec::Pcmu)[160..320]);
-        assert_eq!(player.due(160), Some(late + PACKET));
+        assert_eq!(player.due(), Some(late + PACKET));
     }
 
     #[test]
     fn a_tone_has_no_seam_and_no_report() {
         let start = rtp::tests::start();
-        let mut player = Player::new(clip(250), Turn::Endless, start);
+        let mut player = Player::new(clip(250), Turn::Endless, start, 160);
         let mut heard = Vec::new();
         for packet in 0..10_u32 {
             let mut payload = [0; 160];
@@ -307,9 +294,9 @@ mod tests {
         let start = rtp::tests::start();
         let player = once(0, start);
         assert!(player.is_sent());
-        assert_eq!(player.due(160), Some(start));
+        assert_eq!(player.due(), Some(start));
         assert_eq!(player.report(start).unwrap().samples_total, 0);
-        assert_eq!(Player::new(clip(0), Turn::Endless, start).due(160), None);
+        assert_eq!(Player::new(clip(0), Turn::Endless, start, 160).due(), None);
     }
 
     #[test]

@@ -105,14 +105,14 @@ impl Track {
                 side: Side::Carrier,
                 start,
                 samples,
-            })
+            });
         });
         let city = self.city.cut(samples, |start, samples| {
             gaps.push(Gap {
                 side: Side::Department,
                 start,
                 samples,
-            })
+            });
         });
         Chunk {
             start,
