@@ -488,3 +488,27 @@ impl AlarmCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_a_disposal_add_up_or_are_refused() {
+        assert!(DisposalCounts::new(6, 3, 2, 1).is_ok());
+        assert_eq!(
+            DisposalCounts::new(7, 3, 2, 1),
+            Err(CountsFault {
+                due: 7,
+                disposed: 3,
+                held: 2,
+                failed: 1
+            })
+        );
+        assert!(DisposalCounts::new(0, u64::MAX, 1, 0).is_err());
+        assert!(
+            serde_json::from_str::<DisposalCounts>(r#"{"due":7,"disposed":3,"held":2,"failed":1}"#)
+                .is_err()
+        );
+    }
+}

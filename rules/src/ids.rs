@@ -7,6 +7,8 @@ use std::{fmt, str::FromStr};
 use jiff::{Timestamp, civil::Date, tz::Offset};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::fault::Fault;
+
 /// Japan Standard Time. It has known no summer time since 1951, so a fixed offset is the whole zone.
 const JST: Offset = Offset::constant(9);
 
@@ -24,6 +26,13 @@ pub struct IdFault {
     pub expected: &'static str,
     /// How long the text was.
     pub found_bytes: usize,
+}
+
+impl IdFault {
+    /// The operator's, who typed it or edited the file in which it stands.
+    pub fn fault(&self) -> Fault {
+        Fault::Operator
+    }
 }
 
 macro_rules! id {

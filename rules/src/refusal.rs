@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Fault;
+
 /// Why the rules say no. Codes are stable: lists, exit messages and audit entries hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -179,6 +181,11 @@ impl Refusal {
         self.clause
     }
 
+    /// The operator's: the person who asks, or what the staff file says of them.
+    pub fn fault(&self) -> Fault {
+        Fault::Operator
+    }
+
     /// The refusal in plain Japanese, with what to do.
     pub fn japanese(&self) -> String {
         format!(
@@ -215,10 +222,10 @@ impl std::error::Error for Refusal {}
 fn japanese_sentence(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::PurposeRequired => {
-            "通話録音データは定められた目的のためにしか利用できません。目的を指定してください。"
+            "通話録音データは定められた目的のためにしか利用できません。目的（ANALYSIS_INQUIRY、ANALYSIS_COMPLAINT、STAFF_CHECKなど）を指定してください。"
         }
         RefusalCode::PurposeNotPermitted => {
-            "この目的で通話録音データを利用することはできません。認められた目的を指定してください。"
+            "この目的で通話録音データを利用することはできません。認められた目的（ANALYSIS_INQUIRY、ANALYSIS_COMPLAINT、STAFF_CHECKなど）を指定してください。"
         }
         RefusalCode::PersonUnknown => {
             "通話録音データを取り扱えるのは、指定された職員に限られます。職員名簿に登録された職員を指定してください。"
@@ -238,11 +245,15 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
         RefusalCode::NotRecorded => {
             "録音の案内がなかった通話の音声は保存していません。確認できる音声はありません。"
         }
-        RefusalCode::Disposed => "保存期間を過ぎた録音は廃棄されました。元に戻すことはできません。",
+        RefusalCode::Disposed => {
+            "保存期間を過ぎた録音は廃棄の対象となり、利用できません。元に戻すことはできません。"
+        }
         RefusalCode::AuditUnavailable => {
             "証跡（ログ）を記録できない間は、通話録音データを利用できません。証跡の保存先を確認してください。"
         }
-        RefusalCode::PermitLapsed => "許可の有効時間が過ぎました。もう一度申請してください。",
+        RefusalCode::PermitLapsed => {
+            "許可の有効時間（最長15分）を過ぎると利用できません。もう一度申請してください。"
+        }
         RefusalCode::NotDue => {
             "保存期間を過ぎていないデータは廃棄できません。廃棄の期日を確認してください。"
         }
@@ -258,7 +269,7 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
 fn english_sentence(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::PurposeRequired => {
-            "recordings are used for stated purposes only; name the purpose"
+            "recordings are used for stated purposes only; name the purpose (ANALYSIS_INQUIRY, ANALYSIS_COMPLAINT, STAFF_CHECK and so on)"
         }
         RefusalCode::PurposeNotPermitted => {
             "recordings are not used for this purpose; name a permitted one"
@@ -282,12 +293,14 @@ fn english_sentence(code: RefusalCode) -> &'static str {
             "a call without the notice is not kept; there is no sound to hear"
         }
         RefusalCode::Disposed => {
-            "the recording was disposed of when its retention ended; nothing brings it back"
+            "a recording is not used after its retention, it is disposed of; nothing brings it back"
         }
         RefusalCode::AuditUnavailable => {
             "recordings are not used while the audit trail cannot be written; look at where it is stored"
         }
-        RefusalCode::PermitLapsed => "the permit's time is over; ask again",
+        RefusalCode::PermitLapsed => {
+            "a permit holds for 15 minutes at most and its time is over; ask again"
+        }
         RefusalCode::NotDue => {
             "nothing is disposed of before its retention ends; look at the day it expires"
         }

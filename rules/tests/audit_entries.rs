@@ -1,0 +1,160 @@
+//! What stands in the trail, entry by entry, as it is written (K-15): ids, times, counts, codes and digests.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+use expect_test::expect_file;
+use jiff::Timestamp;
+use rules::{
+    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, Declaration, Digest,
+    DisposalCounts, EmergencyId, EmergencyState, ExportCause, LastStop, POLICY_VERSION, Purpose,
+    RecordingId, RecoveryReason, RefusalCode, Scope,
+};
+
+fn now() -> Timestamp {
+    "2026-11-24T15:00:00.123456789Z".parse().unwrap()
+}
+
+#[test]
+fn every_entry_reads_back_and_looks_as_it_always_did() {
+    let mut text = String::new();
+    for (seq, AuditDraft { actor, event }) in (1..).zip(drafts()) {
+        let entry = AuditEntry {
+            seq,
+            at: now(),
+            actor,
+            event,
+        };
+        let line = serde_json::to_string(&entry).unwrap();
+        assert_eq!(serde_json::from_str::<AuditEntry>(&line).unwrap(), entry);
+        text += &line;
+        text.push('\n');
+    }
+    expect_file!["audit.entries"].assert_eq(&text);
+}
+
+#[test]
+fn no_entry_holds_the_words_of_a_reason() {
+    let text = serde_json::to_string(&drafts()).unwrap();
+    assert!(!text.contains("地震"));
+}
+
+fn drafts() -> Vec<AuditDraft> {
+    let person = |name: Option<&str>| Actor::Person {
+        unix_user: "denwaban".to_owned(),
+        person: name.map(|name| name.parse().unwrap()),
+    };
+    let by = |event| AuditDraft {
+        actor: person(Some("hanako")),
+        event,
+    };
+    let mut drafts: Vec<_> = by_itself().into_iter().map(AuditDraft::system).collect();
+    drafts.extend(by_people().into_iter().map(by));
+    let refused = AuditEvent::ListenRefused {
+        recording: RecordingId::new(now(), 2),
+        action: Action::ListenToFile,
+        purpose: None,
+        code: RefusalCode::PurposeRequired,
+        policy: POLICY_VERSION,
+    };
+    drafts.push(AuditDraft {
+        actor: person(None),
+        event: refused,
+    });
+    drafts
+}
+
+fn by_itself() -> Vec<AuditEvent> {
+    let (day, digest, recording) = (
+        "2026-11-25".parse().unwrap(),
+        Digest([0xab; 32]),
+        RecordingId::new(now(), 2),
+    );
+    vec![
+        AuditEvent::ServerStarted {
+            last_stop: LastStop::Crash,
+        },
+        AuditEvent::ConfigurationLoaded { sha256: digest },
+        AuditEvent::KeysMade {
+            day,
+            expires_at: now(),
+        },
+        AuditEvent::KeysRotated {
+            day,
+            generation: 2,
+            wrapped: 89,
+        },
+        AuditEvent::EmergencyExpired {
+            emergency: EmergencyId::new(now(), 1),
+        },
+        AuditEvent::RecordingRecovered {
+            recording,
+            chunks: 12,
+            sha256: digest,
+            reason: RecoveryReason::TornChunk,
+        },
+        AuditEvent::DisposalBegun {
+            day,
+            expires_at: now(),
+            due: 6,
+        },
+        AuditEvent::DisposalCompleted {
+            day,
+            counts: DisposalCounts::new(6, 3, 2, 1).unwrap(),
+        },
+        AuditEvent::ClockStepped { by_ms: -3_600_000 },
+        AuditEvent::AlarmRaised {
+            code: AlarmCode::DiskFull,
+            call: Some(CallId::new(now(), 1)),
+        },
+        AuditEvent::CatalogueRebuilt {
+            recordings: 10,
+            unrecorded: 2,
+        },
+        AuditEvent::ServerStopped { calls_ended: 3 },
+    ]
+}
+
+fn by_people() -> Vec<AuditEvent> {
+    let (recording, policy) = (RecordingId::new(now(), 2), POLICY_VERSION);
+    let mut state = EmergencyState::default();
+    let declaration = Declaration {
+        id: EmergencyId::new(now(), 1),
+        scope: Scope::All,
+        reason: "地震のため".to_owned(),
+        duration: None,
+        declared_by: None,
+        unix_user: "denwaban".to_owned(),
+    };
+    let emergency = state.declare(declaration, now()).unwrap();
+    let granted = |range_ms| AuditEvent::ListenGranted {
+        recording,
+        action: Action::ListenToFile,
+        purpose: Purpose::AnalysisComplaint,
+        range_ms,
+        policy,
+    };
+    vec![
+        AuditEvent::emergency_declared(emergency, Digest([0xcd; 32])),
+        AuditEvent::EmergencyLifted {
+            emergency: emergency.id(),
+        },
+        granted(None),
+        granted(Some((0, 60_000))),
+        AuditEvent::ExportCompleted {
+            recording,
+            granted: 15,
+            sha256: Digest([0xef; 32]),
+            bytes: 1_920_044,
+            range_ms: (0, 60_000),
+        },
+        AuditEvent::ExportFailed {
+            recording,
+            granted: 16,
+            cause: ExportCause::WriteFailed,
+        },
+        AuditEvent::ActionRefused {
+            action: Action::DeclareEmergency,
+            code: RefusalCode::RoleNotPermitted,
+            policy,
+        },
+    ]
+}

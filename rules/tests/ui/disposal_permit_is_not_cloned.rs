@@ -1,0 +1,7 @@
+//! One permit, one disposal.
+
+fn copy(permit: &rules::DisposalPermit) -> rules::DisposalPermit {
+    permit.clone()
+}
+
+fn main() {}

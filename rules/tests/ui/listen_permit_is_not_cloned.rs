@@ -1,0 +1,7 @@
+//! One permit, one playback.
+
+fn copy(permit: &rules::ListenPermit) -> rules::ListenPermit {
+    permit.clone()
+}
+
+fn main() {}

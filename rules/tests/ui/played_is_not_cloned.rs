@@ -1,0 +1,7 @@
+//! One playback, one proof.
+
+fn copy(played: &rules::Played) -> rules::Played {
+    played.clone()
+}
+
+fn main() {}
