@@ -1,0 +1,68 @@
+//! Who gets in: port pairs that the shards have lent, and a cap on calls.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+};
+
+use media::OfferedLeg;
+
+/// How many calls there may be, and the ports they may use.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    /// By shard, the longest-rested first, as the shards offer them.
+    free: BTreeMap<u16, VecDeque<OfferedLeg>>,
+    /// Every RTP and RTCP address that is ours, free or in use (T-15: no media is sent to ourselves).
+    ours: BTreeSet<SocketAddr>,
+}
+
+impl Admission {
+    /// Takes port pairs that a shard lends.
+    pub(crate) fn offer(&mut self, legs: Vec<OfferedLeg>) {
+        for leg in legs {
+            self.ours.insert(leg.rtp);
+            self.ours.insert(rtcp(leg.rtp));
+            self.free.entry(leg.leg.shard).or_default().push_back(leg);
+        }
+    }
+
+    /// Takes two pairs of one shard, of the one that has most: a call lives on one shard for life.
+    pub(crate) fn take_two(&mut self) -> Option<[OfferedLeg; 2]> {
+        let (_, free) = self
+            .free
+            .iter_mut()
+            .max_by_key(|(shard, free)| (free.len(), std::cmp::Reverse(**shard)))?;
+        if free.len() < 2 {
+            return None;
+        }
+        Some([free.pop_front()?, free.pop_front()?])
+    }
+
+    /// Takes one more pair of a shard, for a further attempt of its call.
+    pub(crate) fn take_of(&mut self, shard: u16) -> Option<OfferedLeg> {
+        self.free.get_mut(&shard)?.pop_front()
+    }
+
+    /// Forgets what a lost shard had lent.
+    pub(crate) fn forget_shard(&mut self, shard: u16) {
+        for leg in self.free.remove(&shard).unwrap_or_default() {
+            self.ours.remove(&leg.rtp);
+            self.ours.remove(&rtcp(leg.rtp));
+        }
+    }
+
+    /// Whether this is one of our own media addresses.
+    pub(crate) fn is_ours(&self, address: SocketAddr) -> bool {
+        self.ours.contains(&address)
+    }
+
+    /// How many pairs are free.
+    pub(crate) fn free_count(&self) -> usize {
+        self.free.values().map(VecDeque::len).sum()
+    }
+}
+
+/// RTCP lies one port above its RTP (RFC 3550 section 11).
+fn rtcp(rtp: SocketAddr) -> SocketAddr {
+    SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1))
+}

@@ -1,0 +1,414 @@
+//! A call, from the carrier's INVITE to the last BYE.
+//!
+//! Announce: `ExpectAck -> Announcing -> Calling -> Talking -> Over`, or `-> Closing -> Over` where no department answers.
+//! Transparent: `Passing -> Talking -> Over`; the department's answers are passed on. Each stage owns what only it needs.
+//! This file holds the stages and who hears what; `call/` holds what each stage does.
+
+mod announcing;
+mod calling;
+mod closing;
+mod talking;
+
+use std::time::{Duration, Instant};
+
+use announcements::Prompt;
+use media::{LegId, OfferedLeg, PlaybackId, Side, sdp};
+use rules::{
+    CallId, CallRecord, Caller, CutShort, EmergencyId, EndCause, Keeping, Number, NumberPolicy,
+    Played,
+};
+use sip_core::{DialogId, Event, Message, NameAddrText, RequestId, Scheme, Uri};
+
+use crate::{
+    call::{
+        announcing::{Announcing, Notice},
+        calling::Attempts,
+        closing::Closing,
+        talking::Talking,
+    },
+    call_record,
+    exchange::NoticeStamp,
+    house::House,
+    leg::{Leg, Session},
+    now::Now,
+    output::RecorderFault,
+    route::{Failure, phrase},
+};
+
+/// A call.
+pub(crate) struct Call {
+    id: CallId,
+    carrier: Leg,
+    /// What the carrier offered: what the department may be offered.
+    offer: sdp::RemoteMedia,
+    onward: Onward,
+    caller: Caller,
+    record: CallRecord,
+    stage: Stage,
+}
+
+/// Where a call stands, and what only that stage has.
+enum Stage {
+    /// Our 200 is out. The notice begins when its ACK shows that the carrier knows where we are.
+    ExpectAck(Notice),
+    /// The notice is going out; no department has been called.
+    Announcing(Announcing),
+    /// The caller is answered, was told, and hears ringback; departments are called.
+    Calling {
+        attempts: Attempts,
+        keeping: Keeping,
+    },
+    /// The caller is not answered; departments are called, and what they answer is passed on.
+    Passing {
+        attempts: Attempts,
+        keeping: Keeping,
+    },
+    /// Both hear each other.
+    Talking(Talking),
+    /// The caller is told why nobody answers.
+    Closing(Closing),
+    /// Both legs have ended or are being ended; the record is written.
+    Over,
+}
+
+impl Stage {
+    fn name(&self) -> &'static str {
+        match self {
+            Stage::ExpectAck(_) => "ExpectAck",
+            Stage::Announcing(_) => "Announcing",
+            Stage::Calling { .. } => "Calling",
+            Stage::Passing { .. } => "Passing",
+            Stage::Talking(_) => "Talking",
+            Stage::Closing(_) => "Closing",
+            Stage::Over => "Over",
+        }
+    }
+}
+
+/// A call as it comes in, once it is known that it may.
+pub(crate) struct Arrival {
+    pub(crate) id: CallId,
+    pub(crate) dialog: DialogId,
+    pub(crate) legs: [OfferedLeg; 2],
+    pub(crate) theirs: sdp::RemoteMedia,
+    pub(crate) policy: NumberPolicy,
+}
+
+/// What crosses to the department's leg, in the form in which it came (S-08). Everything else of the INVITE stays behind (T-16).
+struct Onward {
+    called_user: String,
+    from: NameAddrText,
+    max_forwards: u8,
+}
+
+/// What reaches a call.
+pub(crate) enum CallInput {
+    /// Something on one of its dialogs.
+    Sip {
+        dialog: DialogId,
+        side: Side,
+        event: Event,
+    },
+    /// The notice is over, to its end or cut.
+    NoticeEnded(Result<Played, CutShort>),
+    /// Another prompt is over.
+    PromptEnded(PlaybackId),
+    /// The recorder reports.
+    Recorder(RecorderFault),
+    /// Its deadline has come.
+    Timeout,
+    /// It must end, for a reason that is no party's.
+    End(EndCause),
+}
+
+impl Call {
+    /// What BYE and CANCEL say when a fault of ours ends a call.
+    pub(crate) const FAULT_REASON: &'static str = "Q.850;cause=41;text=\"Temporary failure\"";
+
+    /// Makes the call of an INVITE; its second port pair is for the first attempt.
+    fn new(
+        house: &mut House,
+        now: Now,
+        arrival: Arrival,
+        request: &Message,
+        emergency: Option<EmergencyId>,
+    ) -> (Call, OfferedLeg) {
+        let Arrival {
+            id,
+            dialog,
+            legs: [lent, department],
+            theirs,
+            policy,
+        } = arrival;
+        let (onward, caller) = read_parties(house, request);
+        let carrier = Leg {
+            dialog,
+            lent,
+            local: house.new_local(lent),
+            session: Session::Offered,
+        };
+        let record = call_record::open(id, &policy, emergency, now);
+        let call = Call {
+            id,
+            carrier,
+            offer: theirs,
+            onward,
+            caller,
+            record,
+            stage: Stage::Over,
+        };
+        (call, department)
+    }
+
+    pub(crate) fn id(&self) -> CallId {
+        self.id
+    }
+
+    pub(crate) fn shard(&self) -> u16 {
+        self.carrier.lent.leg.shard
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        match self.stage {
+            Stage::Over => true,
+            Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Talking(_)
+            | Stage::Closing(_) => false,
+        }
+    }
+
+    /// The notice, where this playback is the one that this call waits for.
+    pub(crate) fn notice(&self, playback: PlaybackId) -> Option<NoticeStamp> {
+        match &self.stage {
+            Stage::Announcing(announcing) if announcing.playback == playback => {
+                Some(announcing.stamp())
+            }
+            Stage::Announcing(_)
+            | Stage::ExpectAck(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Talking(_)
+            | Stage::Closing(_)
+            | Stage::Over => None,
+        }
+    }
+
+    /// When the call wants to be looked at, and why.
+    pub(crate) fn deadline(&self) -> Option<(Instant, &'static str)> {
+        match &self.stage {
+            // The endpoint repeats our 200 and reports a missing ACK.
+            Stage::ExpectAck(_) | Stage::Over => None,
+            Stage::Announcing(announcing) => {
+                Some((announcing.until, "call: the notice should have ended"))
+            }
+            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => Some((
+                attempts.until(),
+                "call: the department has rung long enough",
+            )),
+            Stage::Talking(talking) => Some((talking.until, "call: longest call")),
+            Stage::Closing(closing) => {
+                Some((closing.until, "call: the closing prompt should have ended"))
+            }
+        }
+    }
+
+    /// Handles one input. Whoever is in the wrong stage for it is named where it is ignored.
+    pub(crate) fn handle(&mut self, house: &mut House, now: Now, input: CallInput) {
+        match input {
+            CallInput::Sip {
+                dialog,
+                side: Side::Carrier,
+                event,
+            } => self.handle_carrier(house, now, dialog, event),
+            CallInput::Sip {
+                dialog,
+                side: Side::Department,
+                event,
+            } => self.handle_department(house, now, dialog, event),
+            CallInput::NoticeEnded(report) => self.notice_ended(house, now, &report),
+            CallInput::PromptEnded(playback) => self.prompt_ended(house, now, playback),
+            CallInput::Recorder(fault) => self.recorder_failed(house, now, fault),
+            CallInput::Timeout => self.time_out(house, now),
+            CallInput::End(cause) => self.end(house, now, cause),
+        }
+    }
+
+    fn handle_carrier(&mut self, house: &mut House, now: Now, _dialog: DialogId, event: Event) {
+        match event {
+            Event::Acked { .. } => self.acknowledged(house, now),
+            Event::AckMissing { .. } => self.end(house, now, EndCause::NotAcknowledged),
+            Event::Cancelled { .. } => self.end(house, now, EndCause::Cancelled),
+            Event::Ended { .. } => self.caller_hung_up(house, now),
+            Event::Reinvited {
+                request, message, ..
+            } => answer_reinvite(house, now, &self.carrier, request, &message),
+            // Our own BYE to the carrier is sent only when the call is over.
+            Event::ByeDone { .. } => {}
+            // Events of an INVITE of ours, which the carrier never gets, and those that the exchange keeps for itself.
+            Event::Rang { .. }
+            | Event::Accepted { .. }
+            | Event::AcceptedLate { .. }
+            | Event::Rejected { .. }
+            | Event::NoResponse { .. }
+            | Event::Invited { .. }
+            | Event::Requested { .. } => {}
+        }
+    }
+
+    fn handle_department(&mut self, house: &mut House, now: Now, dialog: DialogId, event: Event) {
+        match event {
+            Event::Rang {
+                status, message, ..
+            } => self.department_rang(house, now, dialog, status, &message),
+            Event::Accepted { message, .. } => {
+                self.department_answered(house, now, dialog, &message);
+            }
+            Event::Rejected { status, .. } => {
+                self.attempt_failed(house, now, dialog, Failure::answered(status));
+            }
+            Event::NoResponse { .. } => {
+                self.attempt_failed(house, now, dialog, Failure::NO_RESPONSE);
+            }
+            Event::Ended { .. } => self.department_hung_up(house, now, dialog),
+            Event::Reinvited {
+                request, message, ..
+            } => self.department_reinvited(house, now, dialog, request, &message),
+            // An attempt that was given up ends without the call.
+            Event::AcceptedLate { .. } | Event::ByeDone { .. } => {}
+            // Events of an INVITE of theirs, which the PBX's never is, and those that the exchange keeps for itself.
+            Event::Acked { .. }
+            | Event::AckMissing { .. }
+            | Event::Cancelled { .. }
+            | Event::Invited { .. }
+            | Event::Requested { .. } => {}
+        }
+    }
+
+    fn time_out(&mut self, house: &mut House, now: Now) {
+        match self.stage {
+            Stage::Announcing(_) => self.notice_unreported(house, now),
+            Stage::Calling { .. } | Stage::Passing { .. } => self.ring_time_over(house, now),
+            Stage::Talking(_) => self.end(house, now, EndCause::Congestion),
+            Stage::Closing(_) => self.closing_prompt_unreported(house, now),
+            // Neither has a deadline.
+            Stage::ExpectAck(_) | Stage::Over => {}
+        }
+    }
+
+    /// Goes on to the next stage and says so.
+    fn enter(&mut self, house: &mut House, now: Now, stage: Stage) {
+        house.trace(now, self.id, stage.name());
+        self.stage = stage;
+    }
+
+    fn carrier_leg(&self) -> LegId {
+        self.carrier.id()
+    }
+}
+
+/// Answers a re-INVITE: 200 with what we said before where nothing changes, else 488, and the session stays as it was.
+fn answer_reinvite(house: &mut House, now: Now, leg: &Leg, request: RequestId, message: &Message) {
+    let answer = match &leg.session {
+        Session::Agreed(agreed) if message.has_sdp() => match sdp::parse(&message.body()) {
+            Ok(later) if agreed.theirs.changes_nothing(&later) => Some(agreed.ours.clone()),
+            Ok(_) | Err(_) => None,
+        },
+        // Without an offer of its own it asks for one of ours, which would begin a change.
+        Session::Agreed(_) | Session::Offered => None,
+    };
+    let endpoint = &mut house.endpoint;
+    match answer {
+        Some(body) => endpoint.respond(now.at, request, 200, "OK", Vec::new(), Some(body)),
+        None => endpoint.respond(now.at, request, 488, phrase(488), Vec::new(), None),
+    }
+}
+
+/// Reads what crosses, and who calls.
+fn read_parties(house: &House, request: &Message) -> (Onward, Caller) {
+    let called_user = request
+        .request_uri()
+        .and_then(|uri| user_as_it_came(&uri))
+        .unwrap_or_default();
+    let (from, caller) = match request.from() {
+        Ok(from) => {
+            let uri = from.uri();
+            let display = from.display().map(std::borrow::Cow::into_owned);
+            let number = uri.user_number().and_then(|user| Number::parse(&user).ok());
+            let caller = number.map_or(Caller::Anonymous, Caller::Known);
+            (
+                NameAddrText {
+                    display,
+                    uri: crossing(&uri, house),
+                },
+                caller,
+            )
+        }
+        // The endpoint has answered 400 to such a message; nothing of it crosses.
+        Err(_) => (
+            NameAddrText {
+                display: None,
+                uri: format!("sip:anonymous@{}", house.settings.listen),
+            },
+            Caller::Anonymous,
+        ),
+    };
+    let max_forwards = request
+        .max_forwards()
+        .unwrap_or(MAX_FORWARDS)
+        .saturating_sub(1);
+    (
+        Onward {
+            called_user,
+            from,
+            max_forwards,
+        },
+        caller,
+    )
+}
+
+/// The caller's URI on the other leg: its user part as it came, at our own address.
+fn crossing(uri: &Uri<'_>, house: &House) -> String {
+    let user = user_as_it_came(uri).unwrap_or_else(|| "anonymous".to_owned());
+    let is_withheld = matches!(uri.host(), sip_core::Host::Name(name) if name.eq_ignore_ascii_case(WITHHELD_HOST));
+    if is_withheld {
+        format!("sip:{user}@{WITHHELD_HOST}")
+    } else {
+        format!("sip:{user}@{}", house.settings.listen)
+    }
+}
+
+/// The user part of a sip URI or the number of a tel URI, escapes and all.
+fn user_as_it_came(uri: &Uri<'_>) -> Option<String> {
+    let (_, rest) = uri.as_str().split_once(':')?;
+    match uri.scheme() {
+        Scheme::Sip | Scheme::Sips => {
+            let (user, _) = rest.rsplit_once('@')?;
+            Some(
+                user.split_once(':')
+                    .map_or(user, |(user, _password)| user)
+                    .to_owned(),
+            )
+        }
+        Scheme::Tel => Some(
+            rest.split_once('?')
+                .map_or(rest, |(number, _)| number)
+                .to_owned(),
+        ),
+        Scheme::Other => None,
+    }
+}
+
+/// RFC 3323 section 4.1.1.3: the host of a caller who is withheld.
+const WITHHELD_HOST: &str = "anonymous.invalid";
+
+/// RFC 3261 section 8.1.1.6: what a request without Max-Forwards is taken to say.
+const MAX_FORWARDS: u8 = 70;
+
+/// Says which prompt it is, wherever the stages play one.
+fn length(prompt: &Prompt) -> Duration {
+    // 8,000 samples a second.
+    Duration::from_micros(prompt.clip.samples().saturating_mul(125))
+}

@@ -1,0 +1,208 @@
+//! The notice: answered, acknowledged, played from its first sample to its last.
+
+use std::time::{Duration, Instant};
+
+use announcements::Prompt;
+use bytes::Bytes;
+use media::{Codec, PlaybackId, sdp};
+use rules::{CutShort, EndCause, Keeping, Played, Reason};
+use sip_core::Message;
+
+use crate::{
+    call::{Arrival, Call, Stage, calling::Attempts, length},
+    exchange::NoticeStamp,
+    house::House,
+    keeping,
+    leg::{Agreed, Events, Session},
+    now::Now,
+    output::Alarm,
+};
+
+/// The notice before it is played, and the port pair that waits for the department.
+pub(super) struct Notice {
+    prompt: Prompt,
+    department: media::OfferedLeg,
+}
+
+/// The notice while it is played.
+pub(super) struct Announcing {
+    pub(super) playback: PlaybackId,
+    pub(super) until: Instant,
+    notice: Notice,
+}
+
+impl Announcing {
+    pub(super) fn stamp(&self) -> NoticeStamp {
+        let prompt = &self.notice.prompt;
+        NoticeStamp {
+            prompt: prompt.id.as_str(),
+            sha256: prompt.sha256,
+            version: prompt.version,
+        }
+    }
+}
+
+/// How much longer than itself a prompt may take before we stop waiting for the shard's report.
+pub(super) const REPORT_GRACE: Duration = Duration::from_secs(2);
+
+/// What we speak on a leg, in no order: the peer's order decides.
+const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
+
+impl Call {
+    /// Takes a call of the announce profile: 200 at once, and the leg is open so that the prompt can follow.
+    pub(crate) fn answer(
+        house: &mut House,
+        now: Now,
+        arrival: Arrival,
+        request: &Message,
+        prompt: Prompt,
+    ) -> Call {
+        let (mut call, department) = Call::new(house, now, arrival, request, None);
+        let Some(codec) = sdp::choose(&call.offer, &CODECS) else {
+            call.refuse_media(house, now);
+            return call;
+        };
+        let events = Events::of(&call.offer);
+        let Some(ours) = call.agree_with_carrier(house, codec, events) else {
+            call.refuse_media(house, now);
+            return call;
+        };
+        house.accept(now, call.carrier.dialog, ours);
+        call.enter(house, now, Stage::ExpectAck(Notice { prompt, department }));
+        call
+    }
+
+    /// Gives the carrier's offer its answer, opens the leg, and returns what the answer says; as it was where it was given before.
+    pub(super) fn agree_with_carrier(
+        &mut self,
+        house: &mut House,
+        codec: Codec,
+        events: Events,
+    ) -> Option<Bytes> {
+        match &self.carrier.session {
+            Session::Agreed(agreed) if agreed.codec == codec => Some(agreed.ours.clone()),
+            Session::Agreed(_) => None,
+            Session::Offered => {
+                let stream = Agreed::stream(&self.offer, codec, events)?;
+                let ours = Bytes::from(sdp::answer(
+                    &self.offer,
+                    &self.carrier.local,
+                    codec,
+                    events.are_agreed(),
+                ));
+                house.open(self.carrier_leg(), stream);
+                let agreed = Agreed {
+                    theirs: self.offer.clone(),
+                    ours: ours.clone(),
+                    codec,
+                };
+                self.carrier.session = Session::Agreed(Box::new(agreed));
+                Some(ours)
+            }
+        }
+    }
+
+    /// The ACK of our 200 is here: the carrier has our address, so the caller hears the notice from its first sample.
+    ///
+    /// Begun with the 200 itself, a lost 200 would send the notice to nobody and still count it as told.
+    pub(super) fn acknowledged(&mut self, house: &mut House, now: Now) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::ExpectAck(notice) => {
+                let playback = house.play(self.carrier_leg(), notice.prompt.clip.clone());
+                let until = now.at + length(&notice.prompt) + REPORT_GRACE;
+                self.enter(
+                    house,
+                    now,
+                    Stage::Announcing(Announcing {
+                        playback,
+                        until,
+                        notice,
+                    }),
+                );
+            }
+            // The ACK of the department's 200 that we passed on, or a repeated one.
+            stage @ (Stage::Talking(_)
+            | Stage::Announcing(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Closing(_)
+            | Stage::Over) => self.stage = stage,
+        }
+    }
+
+    /// The engine has reported the end of the notice; now the department is called, recorded or not.
+    pub(super) fn notice_ended(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        report: &Result<Played, CutShort>,
+    ) {
+        let keeping = keeping::after_announcement(report);
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Announcing(announcing) => {
+                match &keeping {
+                    Keeping::Record(_) => house.trace(now, self.id, "notice sent to its end"),
+                    Keeping::Unrecorded(_) => {
+                        house.trace(now, self.id, "notice cut short");
+                        house.alarm(Alarm::NoticeCutShort { call: self.id });
+                    }
+                }
+                self.call_department(house, now, announcing.notice.department, keeping);
+            }
+            // A report that came too late for its call.
+            stage @ (Stage::ExpectAck(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Talking(_)
+            | Stage::Closing(_)
+            | Stage::Over) => self.stage = stage,
+        }
+    }
+
+    /// The shard has not reported the end of the notice in time: the caller is not kept waiting for it, and nothing is kept of the call.
+    pub(super) fn notice_unreported(&mut self, house: &mut House, now: Now) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Announcing(announcing) => {
+                house.trace(now, self.id, "notice not reported");
+                house.alarm(Alarm::NoticeCutShort { call: self.id });
+                let keeping = Keeping::Unrecorded(Reason::NoAnnouncement);
+                self.call_department(house, now, announcing.notice.department, keeping);
+            }
+            stage @ (Stage::ExpectAck(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Talking(_)
+            | Stage::Closing(_)
+            | Stage::Over) => self.stage = stage,
+        }
+    }
+
+    /// Calls the department's first target while the caller hears ringback.
+    fn call_department(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        department: media::OfferedLeg,
+        keeping: Keeping,
+    ) {
+        let ringback = house.ringback.clone();
+        let leg = self.carrier_leg();
+        house.command(
+            leg,
+            media::Command::Loop {
+                leg,
+                clip: ringback,
+            },
+        );
+        match Attempts::begin(self, house, now, department) {
+            Ok(attempts) => self.enter(house, now, Stage::Calling { attempts, keeping }),
+            Err(failure) => self.close(house, now, failure),
+        }
+    }
+
+    /// Refuses an offer in which there is nothing for us.
+    pub(super) fn refuse_media(&mut self, house: &mut House, now: Now) {
+        house.reject(now, self.carrier.dialog, 488);
+        self.end(house, now, EndCause::NotAcceptable);
+    }
+}

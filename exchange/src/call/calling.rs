@@ -1,0 +1,483 @@
+//! Calling the department: one target after the other, until one answers or none is left.
+
+use std::{collections::VecDeque, net::SocketAddr, time::Instant};
+
+use bytes::Bytes;
+use media::{Codec, Command, LegId, OfferedLeg, sdp};
+use rules::{EmergencyId, EndCause, Keeping};
+use sip_core::{DialogId, Invite, Message, NameAddrText, RequestId};
+
+use crate::{
+    call::{Arrival, Call, Stage, answer_reinvite},
+    house::House,
+    leg::{Agreed, Events, Leg, Session},
+    now::Now,
+    route::{Failure, Reach, Target, phrase},
+};
+
+/// The attempts of a call: the one that rings, those that wait, and the most telling failure so far.
+pub(super) struct Attempts {
+    current: Attempt,
+    waiting: VecDeque<Target>,
+    failure: Option<Failure>,
+}
+
+/// One INVITE to one target.
+struct Attempt {
+    leg: Leg,
+    peer: String,
+    until: Instant,
+}
+
+impl Attempts {
+    /// Calls the first target of the call's department.
+    ///
+    /// # Errors
+    /// `Failure::NOTHING_LEFT` where there is none; configuration checks keep that from happening.
+    pub(super) fn begin(
+        call: &Call,
+        house: &mut House,
+        now: Now,
+        lent: OfferedLeg,
+    ) -> Result<Attempts, Failure> {
+        let targets = house
+            .settings
+            .department(&call.record.department)
+            .map(|department| department.targets.clone());
+        let mut waiting = VecDeque::from(targets.unwrap_or_default());
+        match Attempt::next(call, house, now, lent, &mut waiting) {
+            Some(current) => Ok(Attempts {
+                current,
+                waiting,
+                failure: None,
+            }),
+            None => {
+                house.close(lent.leg);
+                Err(Failure::NOTHING_LEFT)
+            }
+        }
+    }
+
+    pub(super) fn until(&self) -> Instant {
+        self.current.until
+    }
+
+    fn is_current(&self, dialog: DialogId) -> bool {
+        self.current.leg.dialog == dialog
+    }
+
+    /// Goes on to the next target after a failure; or says what the caller is to hear.
+    fn go_on(
+        mut self,
+        call: &Call,
+        house: &mut House,
+        now: Now,
+        failure: Failure,
+    ) -> Result<Attempts, Failure> {
+        let telling = self.failure.map_or(failure, |earlier| earlier.min(failure));
+        let lent = match self.current.leg.session {
+            // Nobody ever sent to this pair from an agreed address: the next attempt can have it.
+            Session::Offered => Some(self.current.leg.lent),
+            Session::Agreed(_) => {
+                house.close(self.current.leg.id());
+                None
+            }
+        };
+        if failure.reach == Reach::Everywhere || self.waiting.is_empty() {
+            return Attempts::give_up(house, lent, telling);
+        }
+        let lent = lent.or_else(|| {
+            let lent = house.admission.take_of(call.shard())?;
+            house.belongs(lent, call.id);
+            Some(lent)
+        });
+        let Some(lent) = lent else {
+            return Err(telling.min(Failure::NOTHING_LEFT));
+        };
+        match Attempt::next(call, house, now, lent, &mut self.waiting) {
+            Some(current) => Ok(Attempts {
+                current,
+                failure: Some(telling),
+                ..self
+            }),
+            None => Attempts::give_up(house, Some(lent), telling),
+        }
+    }
+
+    fn give_up(
+        house: &mut House,
+        lent: Option<OfferedLeg>,
+        telling: Failure,
+    ) -> Result<Attempts, Failure> {
+        if let Some(lent) = lent {
+            house.close(lent.leg);
+        }
+        Err(telling)
+    }
+}
+
+impl Attempt {
+    /// Sends the INVITE to the next target that can be called.
+    fn next(
+        call: &Call,
+        house: &mut House,
+        now: Now,
+        lent: OfferedLeg,
+        waiting: &mut VecDeque<Target>,
+    ) -> Option<Attempt> {
+        while let Some(target) = waiting.pop_front() {
+            let Some(remote) = house.settings.pbx(&target.peer) else {
+                continue;
+            };
+            let local = house.new_local(lent);
+            let offer = sdp::offer(&local, &call.codecs(), Events::of(&call.offer).are_agreed());
+            let invite = call.invitation(house, &target, remote, Bytes::from(offer));
+            let dialog = house.invite(now, call.id, invite);
+            let leg = Leg {
+                dialog,
+                lent,
+                local,
+                session: Session::Offered,
+            };
+            return Some(Attempt {
+                leg,
+                peer: target.peer,
+                until: now.at + target.ring,
+            });
+        }
+        None
+    }
+}
+
+impl Call {
+    /// Takes a call whose department answers for itself.
+    pub(crate) fn pass(
+        house: &mut House,
+        now: Now,
+        arrival: Arrival,
+        request: &Message,
+        keeping: Keeping,
+        emergency: Option<EmergencyId>,
+    ) -> Call {
+        let (mut call, department) = Call::new(house, now, arrival, request, emergency);
+        match Attempts::begin(&call, house, now, department) {
+            Ok(attempts) => call.enter(house, now, Stage::Passing { attempts, keeping }),
+            Err(failure) => call.refuse(house, now, failure),
+        }
+        call
+    }
+
+    /// What the department may be offered: the one codec the carrier has agreed to, else all it offered that we know.
+    fn codecs(&self) -> Vec<Codec> {
+        match &self.carrier.session {
+            Session::Agreed(agreed) => vec![agreed.codec],
+            Session::Offered => self.offer.codecs.iter().map(|(codec, _)| *codec).collect(),
+        }
+    }
+
+    fn invitation(
+        &self,
+        house: &House,
+        target: &Target,
+        remote: SocketAddr,
+        offer: Bytes,
+    ) -> Invite {
+        let user = target.user.as_ref().unwrap_or(&self.onward.called_user);
+        Invite {
+            remote,
+            local: house.settings.listen,
+            request_uri: format!("sip:{user}@{remote}"),
+            from: self.onward.from.clone(),
+            to: NameAddrText {
+                display: None,
+                uri: format!("sip:{}@{remote}", self.onward.called_user),
+            },
+            contact_user: None,
+            body: Some(offer),
+            headers: Vec::new(),
+            max_forwards: self.onward.max_forwards,
+        }
+    }
+
+    /// A department's telephone rings, or plays something before it answers.
+    pub(super) fn department_rang(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        status: u16,
+        message: &Message,
+    ) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Passing {
+                mut attempts,
+                keeping,
+            } => {
+                if attempts.is_current(dialog) {
+                    let early = message
+                        .has_sdp()
+                        .then(|| self.agree_early(house, &mut attempts.current, message))
+                        .flatten();
+                    house
+                        .endpoint
+                        .ring(now.at, self.carrier.dialog, status, phrase(status), early);
+                }
+                self.stage = Stage::Passing { attempts, keeping };
+            }
+            // The answered caller hears our ringback; what the department plays early is not for the answered.
+            stage @ (Stage::Calling { .. }
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Talking(_)
+            | Stage::Closing(_)
+            | Stage::Over) => self.stage = stage,
+        }
+    }
+
+    /// Lets the unanswered caller hear what the department plays early. None where that cannot be: the status then crosses alone.
+    fn agree_early(
+        &mut self,
+        house: &mut House,
+        attempt: &mut Attempt,
+        message: &Message,
+    ) -> Option<Bytes> {
+        let agreed = self.read_answer(house, attempt, message)?;
+        let events = Events::of(&agreed.theirs);
+        let ours = self.agree_with_carrier(house, agreed.codec, events)?;
+        self.bridge(house, &mut attempt.leg, agreed);
+        Some(ours)
+    }
+
+    /// Reads a department's answer to our offer; none where it cannot be joined to the carrier's leg, or must not.
+    fn read_answer(&self, house: &House, attempt: &Attempt, message: &Message) -> Option<Agreed> {
+        let theirs = sdp::parse(&message.body())
+            .ok()
+            .filter(|_| message.has_sdp())?;
+        if !house.admits_media(&attempt.peer, &theirs) {
+            return None;
+        }
+        let codec = sdp::choose(&theirs, &self.codecs())?;
+        let ours = sdp::offer(
+            &attempt.leg.local,
+            &[codec],
+            Events::of(&theirs).are_agreed(),
+        );
+        Some(Agreed {
+            theirs,
+            ours: Bytes::from(ours),
+            codec,
+        })
+    }
+
+    /// Opens the department's leg, anew where its answer has changed, and lets both hear each other.
+    fn bridge(&self, house: &mut House, leg: &mut Leg, agreed: Agreed) {
+        let is_same = match &leg.session {
+            Session::Agreed(before) => before.theirs == agreed.theirs,
+            Session::Offered => false,
+        };
+        if is_same {
+            return;
+        }
+        if let Some(stream) =
+            Agreed::stream(&agreed.theirs, agreed.codec, Events::of(&agreed.theirs))
+        {
+            house.open(leg.id(), stream);
+        }
+        leg.session = Session::Agreed(Box::new(agreed));
+        house.command(
+            leg.id(),
+            Command::Bridge {
+                carrier: self.carrier_leg(),
+                department: leg.id(),
+            },
+        );
+    }
+
+    /// A department has answered.
+    pub(super) fn department_answered(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        message: &Message,
+    ) {
+        if house
+            .settings
+            .fault_injection
+            .as_ref()
+            .is_some_and(|fault| fault.called == self.record.called)
+        {
+            panic!("a fault was injected into this call");
+        }
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Calling {
+                mut attempts,
+                keeping,
+            } if attempts.is_current(dialog) => {
+                match self.read_answer(house, &attempts.current, message) {
+                    Some(agreed) => {
+                        self.bridge(house, &mut attempts.current.leg, agreed);
+                        self.connect(house, now, attempts.current.leg, keeping);
+                    }
+                    None => {
+                        self.stage = Stage::Calling { attempts, keeping };
+                        self.answer_unusable(house, now, dialog);
+                    }
+                }
+            }
+            Stage::Passing {
+                mut attempts,
+                keeping,
+            } if attempts.is_current(dialog) => {
+                let joined = self
+                    .read_answer(house, &attempts.current, message)
+                    .and_then(|agreed| {
+                        let ours = self.agree_with_carrier(
+                            house,
+                            agreed.codec,
+                            Events::of(&agreed.theirs),
+                        )?;
+                        Some((agreed, ours))
+                    });
+                match joined {
+                    Some((agreed, ours)) => {
+                        house.accept(now, self.carrier.dialog, ours);
+                        self.bridge(house, &mut attempts.current.leg, agreed);
+                        self.connect(house, now, attempts.current.leg, keeping);
+                    }
+                    None => {
+                        self.stage = Stage::Passing { attempts, keeping };
+                        self.answer_unusable(house, now, dialog);
+                    }
+                }
+            }
+            // A second answer of a forked INVITE, or one that crossed our CANCEL: the endpoint ends those.
+            stage @ (Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Talking(_)
+            | Stage::Closing(_)
+            | Stage::Over) => self.stage = stage,
+        }
+    }
+
+    /// The department answered with media that cannot be joined: that target is hung up on, and the next one tried.
+    fn answer_unusable(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+        house.end(
+            now,
+            dialog,
+            488,
+            Some("Q.850;cause=65;text=\"Bearer capability not implemented\""),
+        );
+        self.attempt_failed(house, now, dialog, Failure::UNUSABLE_MEDIA);
+    }
+
+    /// The current target has rung as long as it may.
+    pub(super) fn ring_time_over(&mut self, house: &mut House, now: Now) {
+        let dialog = match &self.stage {
+            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
+                attempts.current.leg.dialog
+            }
+            Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Talking(_)
+            | Stage::Closing(_)
+            | Stage::Over => return,
+        };
+        house.end(now, dialog, 480, Some("Q.850;cause=19;text=\"No answer\""));
+        self.attempt_failed(house, now, dialog, Failure::RING_TIME_OVER);
+    }
+
+    /// An attempt has failed: the next target, or the end of the search.
+    pub(super) fn attempt_failed(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        failure: Failure,
+    ) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Calling { attempts, keeping } if attempts.is_current(dialog) => {
+                match attempts.go_on(self, house, now, failure) {
+                    Ok(attempts) => self.stage = Stage::Calling { attempts, keeping },
+                    Err(telling) => self.close(house, now, telling),
+                }
+            }
+            Stage::Passing { attempts, keeping } if attempts.is_current(dialog) => {
+                match attempts.go_on(self, house, now, failure) {
+                    Ok(attempts) => self.stage = Stage::Passing { attempts, keeping },
+                    Err(telling) => self.refuse(house, now, telling),
+                }
+            }
+            // An earlier attempt that was given up: its 487 comes late.
+            stage @ (Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Talking(_)
+            | Stage::Closing(_)
+            | Stage::Over) => self.stage = stage,
+        }
+    }
+
+    /// Passes the failure on to a caller who was never answered.
+    fn refuse(&mut self, house: &mut House, now: Now, failure: Failure) {
+        house.reject(now, self.carrier.dialog, failure.status);
+        self.end(house, now, failure.cause());
+    }
+
+    /// A department changes, or does not change, its session.
+    pub(super) fn department_reinvited(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        request: RequestId,
+        message: &Message,
+    ) {
+        match &self.stage {
+            Stage::Talking(talking) if talking.department.dialog == dialog => {
+                answer_reinvite(house, now, &talking.department, request, message);
+            }
+            // No dialog of a department lives long enough for it in the other stages.
+            Stage::Talking(_)
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Closing(_)
+            | Stage::Over => {
+                let endpoint = &mut house.endpoint;
+                endpoint.respond(now.at, request, 488, phrase(488), Vec::new(), None);
+            }
+        }
+    }
+
+    /// The department's dialogs and legs that the stage owns, to be ended.
+    pub(super) fn departments(&self) -> Vec<(DialogId, LegId)> {
+        match &self.stage {
+            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
+                vec![(attempts.current.leg.dialog, attempts.current.leg.id())]
+            }
+            Stage::Talking(talking) => vec![(talking.department.dialog, talking.department.id())],
+            Stage::ExpectAck(_) | Stage::Announcing(_) | Stage::Closing(_) | Stage::Over => {
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl Failure {
+    /// What the record says of it.
+    pub(super) fn cause(&self) -> EndCause {
+        use crate::route::FailureKind;
+        match self.kind {
+            FailureKind::Busy => EndCause::Busy,
+            FailureKind::NoAnswer => EndCause::NoAnswer,
+            FailureKind::Closed => EndCause::Rejected,
+            FailureKind::Unreachable => EndCause::Unreachable,
+            FailureKind::Congestion => EndCause::Congestion,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Both parties hear each other; the recorder hears them too where a notice allows it.
+
+use std::time::Instant;
+
+use media::{Command, channel};
+use rules::{EndCause, Keeping, Notice, Reason};
+use sip_core::DialogId;
+
+use crate::{
+    call::{Call, Stage},
+    call_record::Kept,
+    house::House,
+    leg::{Leg, Session},
+    now::Now,
+    output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderFault},
+};
+
+/// A connected call.
+pub(super) struct Talking {
+    pub(super) department: Leg,
+    pub(super) kept: Kept,
+    pub(super) until: Instant,
+}
+
+/// Two seconds of both parties at 20 ms: what a recorder may be behind before frames are refused.
+const RING_FRAMES: usize = 200;
+
+impl Call {
+    /// The bridge stands; the gate to the recorder opens now, or not at all.
+    pub(super) fn connect(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        department: Leg,
+        keeping: Keeping,
+    ) {
+        self.record.answered_at = Some(now.wall);
+        let kept = match keeping {
+            Keeping::Record(notice) => self.begin_recording(house, now, &department, notice),
+            Keeping::Unrecorded(reason) => {
+                house.trace(now, self.id, format!("not recorded: {reason}"));
+                Kept::Unrecorded(reason)
+            }
+        };
+        let until = now.at + house.settings.limits.longest_call;
+        self.enter(
+            house,
+            now,
+            Stage::Talking(Talking {
+                department,
+                kept,
+                until,
+            }),
+        );
+    }
+
+    fn begin_recording(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        department: &Leg,
+        notice: Notice,
+    ) -> Kept {
+        let (Session::Agreed(ours), Session::Agreed(theirs)) =
+            (&self.carrier.session, &department.session)
+        else {
+            // A connected call has agreed on both legs; if it had not, there would be nothing to record.
+            return Kept::Unrecorded(Reason::RecorderFault);
+        };
+        let codecs = Codecs {
+            carrier: ours.codec,
+            department: theirs.codec,
+        };
+        let recording = house.new_recording_id(now);
+        self.record.recording = Some(recording);
+        self.record.notice = Some(notice.record());
+        house.trace(now, self.id, format!("recording: {}", notice.kind().code()));
+        let (fork, tap) = channel(RING_FRAMES);
+        let (record, caller) = (self.record.clone(), self.caller.clone());
+        let begin = Begin {
+            call: self.id,
+            recording,
+            notice,
+            tap,
+            record,
+            caller,
+            codecs,
+        };
+        house.put(Output::Record(RecordOrder::Begin(Box::new(begin))));
+        let carrier = self.carrier_leg();
+        house.command(
+            carrier,
+            Command::Fork {
+                carrier,
+                department: department.id(),
+                fork,
+            },
+        );
+        Kept::Recording(recording)
+    }
+
+    /// The recorder has trouble. The call hears nothing of it (law 1).
+    pub(super) fn recorder_failed(&mut self, house: &mut House, now: Now, fault: RecorderFault) {
+        let carrier = self.carrier_leg();
+        match (&mut self.stage, fault) {
+            (Stage::Talking(talking), RecorderFault::NotBegun) => {
+                talking.kept = Kept::Unrecorded(Reason::RecorderFault);
+                house.command(carrier, Command::Unfork { carrier });
+                house.trace(now, self.id, "not recorded: RECORDER_FAULT");
+                house.alarm(Alarm::Recorder { call: self.id });
+            }
+            (Stage::Talking(_), RecorderFault::Interrupted) => {
+                house.trace(now, self.id, "recording has a gap");
+                house.alarm(Alarm::Recorder { call: self.id });
+            }
+            // Nothing is recorded in these stages.
+            (
+                Stage::ExpectAck(_)
+                | Stage::Announcing(_)
+                | Stage::Calling { .. }
+                | Stage::Passing { .. }
+                | Stage::Closing(_)
+                | Stage::Over,
+                RecorderFault::NotBegun | RecorderFault::Interrupted,
+            ) => {}
+        }
+    }
+
+    /// The department said BYE, and was answered.
+    pub(super) fn department_hung_up(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+        match &self.stage {
+            Stage::Talking(talking) if talking.department.dialog == dialog => {
+                self.end(house, now, EndCause::DepartmentHungUp);
+            }
+            // Of an attempt that was hung up on by us: both BYEs crossed.
+            Stage::Talking(_)
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Closing(_)
+            | Stage::Over => {}
+        }
+    }
+}

@@ -1,0 +1,746 @@
+//! The exchange: peers, numbers and departments; the calls; and who is told what.
+//!
+//! A call is taken out of its table while it is handled, so that a panic in it harms nothing else; see [`Exchange::abandon`].
+//! Start at [`Exchange::handle_datagram`]; what becomes of a new call is in `take_in`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use announcements::{Library, PromptId};
+use bytes::Bytes;
+use jiff::SignedDuration;
+use media::{LegId, OfferedLeg, PlaybackId, Side, sdp};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use rules::{
+    Actor, AuditDraft, AuditEvent, CallId, CutShort, Declaration, Digest, Emergency,
+    EmergencyFault, EmergencyState, EndCause, Number, NumberPolicy, Played, Scope, StaffId,
+};
+use sip_core::{DialogId, Event, Message, Method, RequestId};
+
+use crate::{
+    call::{Arrival, Call, CallInput},
+    house::{House, Place, Usage},
+    now::Now,
+    number_policy::Plan,
+    output::{Alarm, Output, RecorderEvent},
+    route::{Department, phrase},
+    trunk::{PeerRole, Trunk},
+};
+
+/// What the exchange is told once.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The socket that SIP comes to and leaves from.
+    pub listen: SocketAddr,
+    /// Who may send us SIP.
+    pub peers: Vec<Trunk>,
+    /// Who answers.
+    pub departments: Vec<Department>,
+    /// The city's numbers.
+    pub numbers: Vec<NumberPolicy>,
+    /// How much there may be.
+    pub limits: Limits,
+    /// Timers and limits of SIP.
+    pub sip: sip_core::Settings,
+    /// A panic on purpose, for tests of `Exchange::abandon`. No configuration can set it.
+    pub fault_injection: Option<FaultInjection>,
+}
+
+/// How much there may be of everything (law 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls at once; one more gets 503.
+    pub calls: usize,
+    /// How long a connected call may last. Without it a BYE that was lost with its peer would hold a call for ever.
+    pub longest_call: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // Ten times the busy hour's 130 calls; half a day is longer than any conversation.
+        Limits {
+            calls: 1_300,
+            longest_call: Duration::from_secs(12 * 3600),
+        }
+    }
+}
+
+/// A panic on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultInjection {
+    /// In calls to this number, when a department answers.
+    pub called: Number,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsFault {
+    /// Two of a kind.
+    #[error("{what} {name} is named twice, expected once; rename or remove one")]
+    Twice {
+        /// `peer`, `department` or `number`.
+        what: &'static str,
+        /// Its name; a number masked.
+        name: String,
+    },
+    /// A department that is not there.
+    #[error(
+        "number {number} belongs to department {department}, which is not configured; add it or name another"
+    )]
+    DepartmentUnknown {
+        /// The number, masked.
+        number: String,
+        /// What it names.
+        department: String,
+    },
+    /// A department without a telephone.
+    #[error("department {department} has no target, expected one at least; add one")]
+    NoTarget {
+        /// Which.
+        department: String,
+    },
+    /// A target at a peer that cannot be called.
+    #[error(
+        "department {department} is called at peer {peer}, expected a pbx peer with a target address; correct one of them"
+    )]
+    TargetPeer {
+        /// Which.
+        department: String,
+        /// What it names.
+        peer: String,
+    },
+}
+
+impl Settings {
+    /// Looks for what cannot be used; every fault, not only the first.
+    pub fn faults(&self) -> Vec<SettingsFault> {
+        let mut faults = Vec::new();
+        twice(
+            &mut faults,
+            "peer",
+            self.peers.iter().map(|peer| peer.name.clone()),
+        );
+        twice(
+            &mut faults,
+            "department",
+            self.departments
+                .iter()
+                .map(|department| department.name.clone()),
+        );
+        // Compared by their digits, shown masked.
+        let mut numbers = BTreeSet::new();
+        for policy in &self.numbers {
+            if !numbers.insert(&policy.number) {
+                faults.push(SettingsFault::Twice {
+                    what: "number",
+                    name: policy.number.to_string(),
+                });
+            }
+            if self.department(&policy.department).is_none() {
+                let (number, department) = (policy.number.to_string(), policy.department.clone());
+                faults.push(SettingsFault::DepartmentUnknown { number, department });
+            }
+        }
+        for department in &self.departments {
+            if department.targets.is_empty() {
+                faults.push(SettingsFault::NoTarget {
+                    department: department.name.clone(),
+                });
+            }
+            for target in department
+                .targets
+                .iter()
+                .filter(|target| self.pbx(&target.peer).is_none())
+            {
+                faults.push(SettingsFault::TargetPeer {
+                    department: department.name.clone(),
+                    peer: target.peer.clone(),
+                });
+            }
+        }
+        faults
+    }
+
+    pub(crate) fn department(&self, name: &str) -> Option<&Department> {
+        self.departments
+            .iter()
+            .find(|department| department.name == name)
+    }
+
+    /// Where a PBX peer is called.
+    pub(crate) fn pbx(&self, name: &str) -> Option<SocketAddr> {
+        self.peers
+            .iter()
+            .find(|peer| peer.name == name && peer.role == PeerRole::Pbx)?
+            .target
+    }
+}
+
+fn twice(faults: &mut Vec<SettingsFault>, what: &'static str, names: impl Iterator<Item = String>) {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name.clone()) {
+            faults.push(SettingsFault::Twice { what, name });
+        }
+    }
+}
+
+/// The exchange; see the module.
+pub struct Exchange {
+    house: House,
+    calls: BTreeMap<CallId, Call>,
+    in_hand: Option<InHand>,
+    deadlines: BTreeSet<(Instant, CallId)>,
+    service: Service,
+    emergency_check: Option<Instant>,
+}
+
+/// The call that is being handled, out of its table.
+struct InHand {
+    id: CallId,
+    /// None while it is being made.
+    call: Option<Call>,
+}
+
+/// Whether new calls are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Open,
+    Closing,
+}
+
+/// The notice that is going out on a leg, as `Played::reported` wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoticeStamp {
+    pub(crate) prompt: &'static str,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) version: u32,
+}
+
+/// While an emergency is declared we look this often whether it has ended; each call asks again anyway.
+const EMERGENCY_CHECK: Duration = Duration::from_secs(1);
+
+/// What our OPTIONS answer says we can do.
+const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
+
+impl Exchange {
+    pub(crate) fn new(settings: Settings, emergency: EmergencyState, seed: [u8; 32]) -> Exchange {
+        Exchange {
+            house: House::new(settings, emergency, ChaCha20Rng::from_seed(seed)),
+            calls: BTreeMap::new(),
+            in_hand: None,
+            deadlines: BTreeSet::new(),
+            service: Service::Open,
+            emergency_check: None,
+        }
+    }
+
+    /// Whether SIP from this address is read at all.
+    pub fn is_peer(&self, address: IpAddr) -> bool {
+        self.peers_at(address).next().is_some()
+    }
+
+    /// Calls in progress.
+    pub fn call_count(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Port pairs that are free.
+    pub fn free_leg_count(&self) -> usize {
+        self.house.admission.free_count()
+    }
+
+    /// What is declared at present.
+    pub fn emergency(&self) -> &EmergencyState {
+        &self.house.emergency
+    }
+
+    /// Whether no call and no dialog is left.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.in_hand.is_none() && !self.house.has_open_dialogs()
+    }
+
+    /// The call that was being handled when a panic came; none between inputs.
+    pub fn in_hand(&self) -> Option<CallId> {
+        self.in_hand.as_ref().map(|in_hand| in_hand.id)
+    }
+
+    fn peers_at(&self, address: IpAddr) -> impl Iterator<Item = &Trunk> {
+        let address = address.to_canonical();
+        self.house.settings.peers.iter().filter(move |peer| {
+            peer.addresses
+                .iter()
+                .any(|known| known.to_canonical() == address)
+        })
+    }
+
+    // What the world did.
+
+    pub(crate) fn handle_datagram(
+        &mut self,
+        now: Now,
+        remote: SocketAddr,
+        local: SocketAddr,
+        payload: Bytes,
+    ) {
+        if !self.is_peer(remote.ip()) {
+            return;
+        }
+        self.house
+            .endpoint
+            .handle_datagram(now.at, remote, local, payload);
+        self.settle(now);
+    }
+
+    pub(crate) fn handle_unreachable(&mut self, now: Now, remote: SocketAddr) {
+        self.house.endpoint.handle_unreachable(now.at, remote);
+        self.settle(now);
+    }
+
+    pub(crate) fn handle_legs_offered(&mut self, legs: Vec<OfferedLeg>) {
+        self.house.admission.offer(legs);
+    }
+
+    /// The notice that this playback is, if it is one that a call waits for.
+    pub(crate) fn notice_on(&self, leg: LegId, playback: PlaybackId) -> Option<NoticeStamp> {
+        self.calls
+            .get(&self.house.call_of_leg(leg)?)?
+            .notice(playback)
+    }
+
+    pub(crate) fn handle_notice_ended(
+        &mut self,
+        now: Now,
+        leg: LegId,
+        report: Result<Played, CutShort>,
+    ) {
+        if let Some(call) = self.house.call_of_leg(leg) {
+            self.with_call(now, call, CallInput::NoticeEnded(report));
+        }
+        self.settle(now);
+    }
+
+    pub(crate) fn handle_prompt_ended(&mut self, now: Now, leg: LegId, playback: PlaybackId) {
+        if let Some(call) = self.house.call_of_leg(leg) {
+            self.with_call(now, call, CallInput::PromptEnded(playback));
+        }
+        self.settle(now);
+    }
+
+    pub(crate) fn handle_recorder(&mut self, now: Now, event: RecorderEvent) {
+        self.with_call(now, event.call, CallInput::Recorder(event.fault));
+        self.settle(now);
+    }
+
+    pub(crate) fn handle_shard_lost(&mut self, now: Now, shard: u16) {
+        let lost: Vec<CallId> = self
+            .calls
+            .values()
+            .filter(|call| call.shard() == shard)
+            .map(Call::id)
+            .collect();
+        self.house.alarm(Alarm::ShardLost {
+            shard,
+            calls: lost.len(),
+        });
+        // Its legs are forgotten first: nobody is left to take a command.
+        self.house.forget_legs_of_shard(shard);
+        for call in lost {
+            self.with_call(now, call, CallInput::End(EndCause::MediaLost));
+        }
+        self.settle(now);
+    }
+
+    pub(crate) fn handle_clock_step(&mut self, step: SignedDuration) {
+        if !self.house.emergency.declared().is_empty() {
+            self.house.emergency.handle_clock_step(step);
+            self.save_emergency();
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        self.house.endpoint.handle_timeout(now.at);
+        self.settle(now);
+        while let Some((due, call)) = self.deadlines.first().copied() {
+            if due > now.at {
+                break;
+            }
+            self.deadlines.pop_first();
+            self.with_call(now, call, CallInput::Timeout);
+        }
+        self.settle(now);
+    }
+
+    // Verbs.
+
+    pub(crate) fn load_prompts(&mut self, library: Library) {
+        let missing: Vec<_> = PromptId::ALL
+            .into_iter()
+            .filter(|id| library.get(*id).is_none())
+            .collect();
+        for id in missing {
+            self.house.alarm(Alarm::PromptMissing {
+                prompt: id.as_str(),
+            });
+        }
+        self.house.library = library;
+    }
+
+    pub(crate) fn declare(
+        &mut self,
+        now: Now,
+        declaration: Declaration,
+        reason: Digest,
+    ) -> Result<Emergency, EmergencyFault> {
+        let emergency = self.house.emergency.declare(declaration, now.wall)?.clone();
+        let actor = Actor::Person {
+            unix_user: emergency.unix_user().to_owned(),
+            person: emergency.declared_by().cloned(),
+        };
+        let event = AuditEvent::emergency_declared(&emergency, reason);
+        self.house.put(Output::Audit(AuditDraft { actor, event }));
+        self.save_emergency();
+        self.emergency_check = Some(now.at + EMERGENCY_CHECK);
+        Ok(emergency)
+    }
+
+    pub(crate) fn lift(
+        &mut self,
+        now: Now,
+        scope: Option<&Scope>,
+        unix_user: &str,
+        person: Option<&StaffId>,
+    ) -> Result<Vec<Emergency>, EmergencyFault> {
+        self.check_emergency(now);
+        let lifted = self.house.emergency.lift(scope)?;
+        for emergency in &lifted {
+            let actor = Actor::Person {
+                unix_user: unix_user.to_owned(),
+                person: person.cloned(),
+            };
+            let event = AuditEvent::EmergencyLifted {
+                emergency: emergency.id(),
+            };
+            self.house.put(Output::Audit(AuditDraft { actor, event }));
+        }
+        self.save_emergency();
+        Ok(lifted)
+    }
+
+    /// Ends all calls and takes no new ones.
+    pub(crate) fn shut_down(&mut self, now: Now) {
+        self.service = Service::Closing;
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.with_call(now, call, CallInput::End(EndCause::Shutdown));
+        }
+        self.settle(now);
+    }
+
+    /// Ends one call that broke an invariant of ours: both legs, its media, its record. Its neighbours go on.
+    pub fn abandon(&mut self, now: Now, id: CallId) {
+        let call = match self.in_hand.take_if(|in_hand| in_hand.id == id) {
+            Some(in_hand) => in_hand.call,
+            None => self.calls.remove(&id),
+        };
+        self.deadlines.retain(|(_, call)| *call != id);
+        for dialog in self.house.dialogs_of(id) {
+            self.house.end(now, dialog, 500, Some(Call::FAULT_REASON));
+        }
+        for leg in self.house.legs_of(id) {
+            self.house.close(leg);
+        }
+        if let Some(call) = call {
+            call.close_record(&mut self.house, now);
+        }
+        self.house.alarm(Alarm::Abandoned { call: id });
+        self.settle(now);
+    }
+
+    // What to do next.
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.house.poll_output()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let call = self.deadlines.first().map(|(due, call)| {
+            let why = self
+                .calls
+                .get(call)
+                .and_then(Call::deadline)
+                .map_or("a call's deadline", |(_, why)| why);
+            (*due, why)
+        });
+        let emergency = self
+            .emergency_check
+            .map(|due| (due, "emergency: looks whether it has ended"));
+        [self.house.endpoint.poll_timeout(), call, emergency]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    // Inside.
+
+    /// Lets every event of the endpoint reach its call, and sends what came of it.
+    fn settle(&mut self, now: Now) {
+        self.check_emergency(now);
+        self.house.forget_late(now);
+        while let Some(event) = self.house.endpoint.poll_event() {
+            self.handle_event(now, event);
+        }
+        self.house.trace_and_transmit(now);
+    }
+
+    fn check_emergency(&mut self, now: Now) {
+        let mut expired = false;
+        while let Some(emergency) = self.house.emergency.expire(now.wall) {
+            let event = AuditEvent::EmergencyExpired {
+                emergency: emergency.id(),
+            };
+            self.house.put(Output::Audit(AuditDraft::system(event)));
+            expired = true;
+        }
+        if expired {
+            self.save_emergency();
+        }
+        let is_declared = !self.house.emergency.declared().is_empty();
+        if is_declared && self.emergency_check.is_none_or(|due| due <= now.at) {
+            self.emergency_check = Some(now.at + EMERGENCY_CHECK);
+        }
+        if !is_declared {
+            self.emergency_check = None;
+        }
+    }
+
+    fn save_emergency(&mut self) {
+        let state = self.house.emergency.clone();
+        self.house.put(Output::SaveEmergency(state));
+    }
+
+    fn handle_event(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Invited {
+                dialog,
+                remote,
+                local: _,
+                request,
+            } => self.take_in(now, dialog, remote, &request),
+            Event::Requested {
+                dialog,
+                request,
+                remote: _,
+                message,
+            } => {
+                self.answer_request(now, request, &message);
+                if dialog.is_some() {
+                    self.house.trace_messages(now);
+                }
+            }
+            event => {
+                let Some(dialog) = event.dialog() else { return };
+                let Some(place) = self.house.place(dialog) else {
+                    return;
+                };
+                self.note_usage(now, dialog, place, &event);
+                self.with_call(
+                    now,
+                    place.call,
+                    CallInput::Sip {
+                        dialog,
+                        side: place.side,
+                        event,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Keeps the table of dialogs in step with what the endpoint says.
+    fn note_usage(&mut self, now: Now, dialog: DialogId, place: Place, event: &Event) {
+        match event {
+            Event::Accepted { .. } if place.usage == Usage::Leaving => {
+                // It crossed our CANCEL; nobody waits for it any more.
+                self.house.endpoint.bye(now.at, dialog, None);
+            }
+            Event::Accepted { .. } => self.house.note(now, dialog, Usage::Answered),
+            Event::Cancelled { .. }
+            | Event::AcceptedLate { .. }
+            | Event::Rejected { .. }
+            | Event::NoResponse { .. }
+            | Event::Ended { .. }
+            | Event::ByeDone { .. } => self.house.note(now, dialog, Usage::Over),
+            Event::Invited { .. }
+            | Event::Acked { .. }
+            | Event::AckMissing { .. }
+            | Event::Rang { .. }
+            | Event::Reinvited { .. }
+            | Event::Requested { .. } => {}
+        }
+    }
+
+    /// Answers OPTIONS, so that a dispatcher sees that we live; everything else is not ours.
+    fn answer_request(&mut self, now: Now, request: RequestId, message: &Message) {
+        let allow = vec![
+            ("Allow", ALLOW.to_owned()),
+            ("Accept", "application/sdp".to_owned()),
+        ];
+        match message.method() {
+            Some(Method::Options) => self
+                .house
+                .endpoint
+                .respond(now.at, request, 200, "OK", allow, None),
+            _ => {
+                let endpoint = &mut self.house.endpoint;
+                endpoint.respond(now.at, request, 405, "Method Not Allowed", allow, None);
+            }
+        }
+    }
+
+    /// Takes a new call in, or says why not: 403, 404, 488, 503 in this order.
+    fn take_in(&mut self, now: Now, dialog: DialogId, remote: SocketAddr, request: &Message) {
+        let id = self.house.new_call_id(now);
+        self.house.enter(
+            dialog,
+            Place {
+                call: id,
+                side: Side::Carrier,
+                usage: Usage::Incoming,
+            },
+        );
+        self.house.trace_messages(now);
+        match self.admit(now, id, dialog, remote, request) {
+            Ok(()) => {}
+            Err(status) => {
+                self.house.reject(now, dialog, status);
+                self.house
+                    .trace(now, id, format!("refused: {}", phrase(status)));
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Now,
+        id: CallId,
+        dialog: DialogId,
+        remote: SocketAddr,
+        request: &Message,
+    ) -> Result<(), u16> {
+        let carrier = self
+            .peers_at(remote.ip())
+            .find(|peer| peer.role == PeerRole::Carrier)
+            .ok_or(403_u16)?
+            .name
+            .clone();
+        let policy = called(request)
+            .and_then(|called| self.policy(&called))
+            .ok_or(404_u16)?
+            .clone();
+        let theirs = sdp::parse(&request.body())
+            .ok()
+            .filter(|_| request.has_sdp())
+            .ok_or(488_u16)?;
+        if !self.house.admits_media(&carrier, &theirs) {
+            return Err(488);
+        }
+        if self.service == Service::Closing {
+            return Err(503);
+        }
+        let legs = if self.calls.len() < self.house.settings.limits.calls {
+            self.house.admission.take_two()
+        } else {
+            None
+        };
+        let Some(legs) = legs else {
+            let (calls, free_legs) = (self.calls.len(), self.house.admission.free_count());
+            self.house.alarm(Alarm::Full { calls, free_legs });
+            return Err(503);
+        };
+        for leg in legs {
+            self.house.belongs(leg, id);
+        }
+        let arrival = Arrival {
+            id,
+            dialog,
+            legs,
+            theirs,
+            policy,
+        };
+        self.begin(now, arrival, request);
+        Ok(())
+    }
+
+    /// Begins the stage that number policy and emergency ask for.
+    fn begin(&mut self, now: Now, arrival: Arrival, request: &Message) {
+        let id = arrival.id;
+        self.in_hand = Some(InHand { id, call: None });
+        let call = match Plan::of(
+            &arrival.policy,
+            &self.house.emergency,
+            &self.house.library,
+            now.wall,
+        ) {
+            Plan::Announce(prompt) => {
+                let prompt = prompt.clone();
+                Call::answer(&mut self.house, now, arrival, request, prompt)
+            }
+            Plan::Pass { keeping, emergency } => {
+                Call::pass(&mut self.house, now, arrival, request, keeping, emergency)
+            }
+        };
+        self.in_hand = None;
+        self.keep(id, call);
+    }
+
+    fn keep(&mut self, id: CallId, call: Call) {
+        if call.is_over() {
+            return;
+        }
+        if let Some((due, _)) = call.deadline() {
+            self.deadlines.insert((due, id));
+        }
+        self.calls.insert(id, call);
+    }
+
+    /// Takes a call out of the table, lets it handle an input, and puts it back unless it is over.
+    fn with_call(&mut self, now: Now, id: CallId, input: CallInput) {
+        let Some(call) = self.calls.remove(&id) else {
+            return;
+        };
+        if let Some((due, _)) = call.deadline() {
+            self.deadlines.remove(&(due, id));
+        }
+        let in_hand = self.in_hand.insert(InHand {
+            id,
+            call: Some(call),
+        });
+        if let Some(call) = &mut in_hand.call {
+            call.handle(&mut self.house, now, input);
+        }
+        if let Some(InHand {
+            call: Some(call), ..
+        }) = self.in_hand.take()
+        {
+            self.keep(id, call);
+        }
+    }
+
+    fn policy(&self, called: &Number) -> Option<&NumberPolicy> {
+        self.house
+            .settings
+            .numbers
+            .iter()
+            .find(|policy| policy.number == *called)
+    }
+}
+
+/// The number in a Request-URI, sip or tel.
+fn called(request: &Message) -> Option<Number> {
+    Number::parse(&request.request_uri()?.user_number()?).ok()
+}

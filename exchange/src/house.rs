@@ -1,0 +1,340 @@
+//! What a call may use while it is handled: everything of the exchange but the calls.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use announcements::{Library, tones};
+use bytes::Bytes;
+use media::{Clip, Command, LegId, OfferedLeg, PlaybackId, Side, StreamSettings, sdp};
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+use rules::{CallId, EmergencyState, RecordingId};
+use sip_core::{DialogId, Endpoint, Invite};
+
+use crate::{
+    admission::Admission,
+    exchange::Settings,
+    now::Now,
+    output::{Alarm, Output},
+    route::phrase,
+    trace::{Milestone, TraceEvent},
+};
+
+/// Late messages of a dialog that is over are still drawn into the ladder of its call for this long (64*T1).
+const LATE: Duration = Duration::from_secs(32);
+
+/// The house; see the module.
+pub(crate) struct House {
+    pub(crate) settings: Settings,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) admission: Admission,
+    pub(crate) emergency: EmergencyState,
+    pub(crate) library: Library,
+    pub(crate) ringback: Clip,
+    generator: ChaCha20Rng,
+    next_playback: u64,
+    places: BTreeMap<DialogId, Place>,
+    late: VecDeque<(Instant, DialogId)>,
+    legs: BTreeMap<LegId, CallId>,
+    legs_by_call: BTreeSet<(CallId, LegId)>,
+    outputs: VecDeque<Output>,
+}
+
+/// Whose a dialog is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) call: CallId,
+    pub(crate) side: Side,
+    pub(crate) usage: Usage,
+}
+
+/// How far a dialog has come, as far as ending it is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// Theirs, and unanswered: it ends by a refusal.
+    Incoming,
+    /// Ours, and unanswered: it ends by CANCEL.
+    Outgoing,
+    /// Answered: it ends by BYE.
+    Answered,
+    /// We have said goodbye and wait for the answer.
+    Leaving,
+    /// Over; only late messages come.
+    Over,
+}
+
+impl House {
+    pub(crate) fn new(
+        settings: Settings,
+        emergency: EmergencyState,
+        mut generator: ChaCha20Rng,
+    ) -> House {
+        let mut seed = [0; 32];
+        generator.fill_bytes(&mut seed);
+        House {
+            endpoint: Endpoint::new(settings.sip.clone(), seed),
+            settings,
+            admission: Admission::default(),
+            emergency,
+            library: Library::default(),
+            ringback: tones::ringback(),
+            generator,
+            next_playback: 0,
+            places: BTreeMap::new(),
+            late: VecDeque::new(),
+            legs: BTreeMap::new(),
+            legs_by_call: BTreeSet::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    // Names.
+
+    pub(crate) fn new_call_id(&mut self, now: Now) -> CallId {
+        CallId::new(now.wall, self.random())
+    }
+
+    pub(crate) fn new_recording_id(&mut self, now: Now) -> RecordingId {
+        RecordingId::new(now.wall, self.random())
+    }
+
+    /// Our own side of a new description: RFC 8866 section 5.2 wants an id that is unique, 63 bits are what others can read.
+    pub(crate) fn new_local(&mut self, lent: OfferedLeg) -> sdp::Local {
+        sdp::Local {
+            rtp: lent.rtp,
+            session_id: self.generator.next_u64() >> 1,
+            version: 1,
+        }
+    }
+
+    fn random(&mut self) -> u128 {
+        u128::from(self.generator.next_u64()) << 64 | u128::from(self.generator.next_u64())
+    }
+
+    // Outputs.
+
+    pub(crate) fn put(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn alarm(&mut self, alarm: Alarm) {
+        self.outputs.push_back(Output::Alarm(alarm));
+    }
+
+    /// Writes a milestone of a call, after the messages that led to it.
+    pub(crate) fn trace(&mut self, now: Now, call: CallId, what: impl Into<String>) {
+        self.trace_messages(now);
+        let what = Milestone::House(what.into());
+        self.outputs.push_back(Output::Trace(TraceEvent {
+            at: now.wall,
+            call,
+            what,
+        }));
+    }
+
+    /// Takes the endpoint's milestones into the ladders of their calls.
+    pub(crate) fn trace_messages(&mut self, now: Now) {
+        while let Some(milestone) = self.endpoint.poll_milestone() {
+            let Some(place) = milestone.dialog.and_then(|dialog| self.places.get(&dialog)) else {
+                continue;
+            };
+            let what = Milestone::Message {
+                side: place.side,
+                sent: milestone.sent,
+                line: milestone.line,
+            };
+            self.outputs.push_back(Output::Trace(TraceEvent {
+                at: now.wall,
+                call: place.call,
+                what,
+            }));
+        }
+    }
+
+    pub(crate) fn trace_and_transmit(&mut self, now: Now) {
+        self.trace_messages(now);
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.outputs.push_back(Output::Sip(transmit));
+        }
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    // Dialogs.
+
+    pub(crate) fn place(&self, dialog: DialogId) -> Option<Place> {
+        self.places.get(&dialog).copied()
+    }
+
+    pub(crate) fn enter(&mut self, dialog: DialogId, place: Place) {
+        self.places.insert(dialog, place);
+    }
+
+    /// Notes how far a dialog has come.
+    pub(crate) fn note(&mut self, now: Now, dialog: DialogId, usage: Usage) {
+        if usage == Usage::Over {
+            self.late.push_back((now.at + LATE, dialog));
+        }
+        if let Some(place) = self.places.get_mut(&dialog) {
+            place.usage = usage;
+        }
+    }
+
+    /// Forgets dialogs of which not even late messages are expected.
+    pub(crate) fn forget_late(&mut self, now: Now) {
+        while self.late.front().is_some_and(|(until, _)| *until <= now.at) {
+            if let Some((_, dialog)) = self.late.pop_front() {
+                self.places.remove(&dialog);
+            }
+        }
+    }
+
+    pub(crate) fn dialogs_of(&self, call: CallId) -> Vec<DialogId> {
+        self.places
+            .iter()
+            .filter(|(_, place)| place.call == call)
+            .map(|(dialog, _)| *dialog)
+            .collect()
+    }
+
+    pub(crate) fn has_open_dialogs(&self) -> bool {
+        self.places.values().any(|place| place.usage != Usage::Over)
+    }
+
+    pub(crate) fn invite(&mut self, now: Now, call: CallId, invite: Invite) -> DialogId {
+        let dialog = self.endpoint.invite(now.at, invite);
+        self.enter(
+            dialog,
+            Place {
+                call,
+                side: Side::Department,
+                usage: Usage::Outgoing,
+            },
+        );
+        dialog
+    }
+
+    pub(crate) fn accept(&mut self, now: Now, dialog: DialogId, body: Bytes) {
+        self.endpoint.accept(now.at, dialog, body);
+        self.note(now, dialog, Usage::Answered);
+    }
+
+    pub(crate) fn reject(&mut self, now: Now, dialog: DialogId, status: u16) {
+        let headers = match status {
+            503 => vec![("Retry-After", RETRY_AFTER_S.to_string())],
+            _ => Vec::new(),
+        };
+        self.endpoint
+            .reject(now.at, dialog, status, phrase(status), headers);
+        self.note(now, dialog, Usage::Over);
+    }
+
+    /// Ends a dialog however far it has come: `status` refuses it, `reason` goes into CANCEL or BYE.
+    pub(crate) fn end(&mut self, now: Now, dialog: DialogId, status: u16, reason: Option<&str>) {
+        let Some(place) = self.place(dialog) else {
+            return;
+        };
+        match place.usage {
+            Usage::Incoming => self.reject(now, dialog, status),
+            Usage::Outgoing => {
+                self.endpoint.cancel(now.at, dialog, reason);
+                self.note(now, dialog, Usage::Leaving);
+            }
+            Usage::Answered => {
+                self.endpoint.bye(now.at, dialog, reason);
+                self.note(now, dialog, Usage::Leaving);
+            }
+            // Said already.
+            Usage::Leaving | Usage::Over => {}
+        }
+    }
+
+    // Media.
+
+    /// Whether media may be sent to where a peer's description says (T-15).
+    pub(crate) fn admits_media(&self, peer: &str, theirs: &sdp::RemoteMedia) -> bool {
+        let Some(trunk) = self.settings.peers.iter().find(|trunk| trunk.name == peer) else {
+            return false;
+        };
+        [theirs.rtp, theirs.rtcp]
+            .into_iter()
+            .all(|address| trunk.admits_media(address) && !self.is_ours(address))
+    }
+
+    fn is_ours(&self, address: SocketAddr) -> bool {
+        address == self.settings.listen || self.admission.is_ours(address)
+    }
+
+    pub(crate) fn belongs(&mut self, lent: OfferedLeg, call: CallId) {
+        self.legs.insert(lent.leg, call);
+        self.legs_by_call.insert((call, lent.leg));
+    }
+
+    pub(crate) fn call_of_leg(&self, leg: LegId) -> Option<CallId> {
+        self.legs.get(&leg).copied()
+    }
+
+    pub(crate) fn legs_of(&self, call: CallId) -> Vec<LegId> {
+        let first = (
+            call,
+            LegId {
+                shard: 0,
+                slot: 0,
+                generation: 0,
+            },
+        );
+        self.legs_by_call
+            .range(first..)
+            .take_while(|(owner, _)| *owner == call)
+            .map(|(_, leg)| *leg)
+            .collect()
+    }
+
+    pub(crate) fn command(&mut self, leg: LegId, command: Command) {
+        self.outputs.push_back(Output::Media {
+            shard: leg.shard,
+            command,
+        });
+    }
+
+    pub(crate) fn open(&mut self, leg: LegId, stream: StreamSettings) {
+        self.command(leg, Command::Open { leg, stream });
+    }
+
+    pub(crate) fn play(&mut self, leg: LegId, clip: Clip) -> PlaybackId {
+        self.next_playback += 1;
+        let playback = PlaybackId(self.next_playback);
+        self.command(
+            leg,
+            Command::Play {
+                leg,
+                playback,
+                clip,
+            },
+        );
+        playback
+    }
+
+    /// Gives a pair back to its shard.
+    pub(crate) fn close(&mut self, leg: LegId) {
+        if let Some(call) = self.legs.remove(&leg) {
+            self.legs_by_call.remove(&(call, leg));
+            self.command(leg, Command::Close { leg });
+        }
+    }
+
+    /// Forgets a pair whose shard is gone.
+    pub(crate) fn forget_legs_of_shard(&mut self, shard: u16) {
+        self.legs.retain(|leg, _| leg.shard != shard);
+        self.legs_by_call.retain(|(_, leg)| leg.shard != shard);
+        self.admission.forget_shard(shard);
+    }
+}
+
+/// What a 503 of ours says: a busy hour's calls last three minutes, ports come back every second.
+const RETRY_AFTER_S: u32 = 5;

@@ -1,0 +1,50 @@
+//! What a number's policy and the emergency make of a call that comes in.
+
+use announcements::{Library, Prompt, PromptId};
+use jiff::Timestamp;
+use rules::{EmergencyId, EmergencyState, Keeping, NumberPolicy, Profile, Reason};
+
+use crate::keeping;
+
+/// How a call is taken.
+pub(crate) enum Plan<'a> {
+    /// It is answered and hears the notice first.
+    Announce(&'a Prompt),
+    /// It is not answered before the department answers.
+    Pass {
+        /// Decided before the department is called, carried out when it answers.
+        keeping: Keeping,
+        /// The emergency it comes under.
+        emergency: Option<EmergencyId>,
+    },
+}
+
+impl Plan<'_> {
+    /// Decides about one call. An emergency goes before everything; a waiver does not replace an announcement that the number has.
+    pub(crate) fn of<'a>(
+        policy: &NumberPolicy,
+        emergency: &EmergencyState,
+        library: &'a Library,
+        now: Timestamp,
+    ) -> Plan<'a> {
+        if let Some(emergency) = emergency.in_force(&policy.number, now) {
+            let keeping = keeping::under_emergency(emergency, &policy.number, now);
+            return Plan::Pass {
+                keeping,
+                emergency: Some(emergency.id()),
+            };
+        }
+        match (policy.profile, library.get(PromptId::RecordingNotice)) {
+            (Profile::Announce, Some(prompt)) => Plan::Announce(prompt),
+            // Without an announcement there is no reason to answer, and to let the caller pay, before the department does.
+            (Profile::Announce, None) => Plan::Pass {
+                keeping: Keeping::Unrecorded(Reason::NoAnnouncement),
+                emergency: None,
+            },
+            (Profile::Transparent, _) => Plan::Pass {
+                keeping: keeping::under_decision(policy.decision.as_ref(), &policy.number),
+                emergency: None,
+            },
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Where a number's calls go, and what a department's refusal means to the caller.
+
+use std::time::Duration;
+
+/// A department: its telephones, tried in turn.
+#[derive(Debug, Clone)]
+pub struct Department {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is called, in order.
+    pub targets: Vec<Target>,
+}
+
+/// One place where a department is called.
+#[derive(Clone)]
+pub struct Target {
+    /// The name of the PBX peer that has it.
+    pub peer: String,
+    /// The user part it is called by; none: the called number in the form in which it came.
+    pub user: Option<String>,
+    /// How long it may ring.
+    pub ring: Duration,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target")
+            .field("peer", &self.peer)
+            .field("ring", &self.ring)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a department could not be had, the most telling first: of several attempts the caller hears of the smallest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FailureKind {
+    /// Somebody is there, on the telephone.
+    Busy,
+    /// It rang, and nobody came.
+    NoAnswer,
+    /// The place is not to be had: shut, moved, or not known.
+    Closed,
+    /// Nothing there answers at all.
+    Unreachable,
+    /// Something of ours or of the PBX is broken or full.
+    Congestion,
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Failure {
+    /// What it means.
+    pub(crate) kind: FailureKind,
+    /// The status to pass on, 400..=699.
+    pub(crate) status: u16,
+    /// Whether it speaks for the whole department (RFC 3261 section 21.6).
+    pub(crate) reach: Reach,
+}
+
+/// For how much a failure speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// For the whole department: no other target is tried.
+    Everywhere,
+    /// For the one target.
+    Target,
+}
+
+impl Failure {
+    /// It rang for as long as the target may ring.
+    pub(crate) const RING_TIME_OVER: Failure = Failure {
+        kind: FailureKind::NoAnswer,
+        status: 480,
+        reach: Reach::Target,
+    };
+    /// Nothing answered our INVITE.
+    pub(crate) const NO_RESPONSE: Failure = Failure {
+        kind: FailureKind::Unreachable,
+        status: 504,
+        reach: Reach::Target,
+    };
+    /// The PBX accepted with media that we cannot or must not join.
+    pub(crate) const UNUSABLE_MEDIA: Failure = Failure {
+        kind: FailureKind::Congestion,
+        status: 502,
+        reach: Reach::Target,
+    };
+    /// We have nothing left to call with: no target, no port.
+    pub(crate) const NOTHING_LEFT: Failure = Failure {
+        kind: FailureKind::Congestion,
+        status: 503,
+        reach: Reach::Target,
+    };
+
+    /// Reads a final answer of 300..=699.
+    ///
+    /// What is between the PBX and us (a redirection, a demand for credentials, a complaint about our own message)
+    /// never crosses: the caller gets 480 or 502 for it.
+    pub(crate) fn answered(status: u16) -> Failure {
+        let (kind, passed) = match status {
+            300..=399 => (FailureKind::NoAnswer, 480),
+            486 | 600 | 603 => (FailureKind::Busy, status),
+            408 | 480 => (FailureKind::NoAnswer, status),
+            487 => (FailureKind::NoAnswer, 480),
+            403 | 404 | 410 | 484 | 604 => (FailureKind::Closed, status),
+            488 | 606 => (FailureKind::Congestion, status),
+            500..=599 => (FailureKind::Congestion, status),
+            _ => (FailureKind::Congestion, 502),
+        };
+        let reach = if status >= 600 {
+            Reach::Everywhere
+        } else {
+            Reach::Target
+        };
+        Failure {
+            kind,
+            status: passed,
+            reach,
+        }
+    }
+
+    /// The value of a Reason header that says it (RFC 3326, causes of Q.850).
+    pub(crate) fn reason(&self) -> &'static str {
+        match self.kind {
+            FailureKind::Busy => "Q.850;cause=17;text=\"User busy\"",
+            FailureKind::NoAnswer => "Q.850;cause=19;text=\"No answer\"",
+            FailureKind::Closed => "Q.850;cause=20;text=\"Subscriber absent\"",
+            FailureKind::Unreachable => "Q.850;cause=27;text=\"Destination out of order\"",
+            FailureKind::Congestion => "Q.850;cause=42;text=\"Switching equipment congestion\"",
+        }
+    }
+}
+
+/// The reason phrase of a status that we send.
+pub(crate) fn phrase(status: u16) -> &'static str {
+    match status {
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        403 => "Forbidden",
+        404 => "Not Found",
+        408 => "Request Timeout",
+        410 => "Gone",
+        480 => "Temporarily Unavailable",
+        484 => "Address Incomplete",
+        486 => "Busy Here",
+        488 => "Not Acceptable Here",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        100..=199 => "Progress",
+        200..=299 => "OK",
+        300..=499 => "Request Refused",
+        _ => "Service Refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_between_the_pbx_and_us_never_crosses() {
+        for (received, passed) in [
+            (302, 480),
+            (401, 502),
+            (407, 502),
+            (420, 502),
+            (481, 502),
+            (487, 480),
+        ] {
+            assert_eq!(Failure::answered(received).status, passed, "{received}");
+        }
+    }
+
+    #[test]
+    fn what_tells_the_caller_something_crosses_unchanged() {
+        for status in [
+            403, 404, 408, 410, 480, 484, 486, 488, 500, 503, 600, 603, 604, 606,
+        ] {
+            assert_eq!(Failure::answered(status).status, status);
+        }
+    }
+
+    #[test]
+    fn of_several_failures_the_most_telling_is_the_smallest() {
+        let busy = Failure::answered(486);
+        assert!(busy < Failure::RING_TIME_OVER);
+        assert!(Failure::RING_TIME_OVER < Failure::answered(404));
+        assert!(Failure::answered(404) < Failure::NO_RESPONSE);
+    }
+}

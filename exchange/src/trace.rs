@@ -1,0 +1,32 @@
+//! The milestones of a call: the one stream that logs, ladders and captures read.
+
+use jiff::Timestamp;
+use media::Side;
+use rules::CallId;
+
+/// Something that happened to a call. It holds no number, no name and no text of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceEvent {
+    /// When.
+    pub at: Timestamp,
+    /// To which call.
+    pub call: CallId,
+    /// What.
+    pub what: Milestone,
+}
+
+/// A milestone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Milestone {
+    /// A SIP message, as its start line without addresses: `INVITE (sdp)`.
+    Message {
+        /// On which leg.
+        side: Side,
+        /// Whether it is ours.
+        sent: bool,
+        /// What it was.
+        line: String,
+    },
+    /// A stage of the call began, or something of note happened in the house.
+    House(String),
+}
