@@ -4,13 +4,15 @@
 //! [`Library`] reads a folder of prompts with its manifest; a prompt that cannot be used is a [`PromptFault`] and never stops the others.
 #![warn(missing_docs)]
 
+mod fault;
 mod library;
 mod prompt;
 pub mod shipped;
 pub mod tones;
 
 pub use crate::{
-    library::{Library, PromptFault},
+    fault::PromptFault,
+    library::Library,
     prompt::{Prompt, PromptId},
     shipped::{embedded, write_embedded},
 };
