@@ -1,1 +1,6 @@
-//! conformance
+//! Others' test messages, others' readers, and the real binary: the parts that the tests of this folder are made of.
+//!
+//! `README.md` beside this crate says what is compared with what. Nothing here is used by denwaban itself.
+
+pub mod readers;
+pub mod vectors;
