@@ -2,297 +2,61 @@
 //!
 //! After a verb or a `handle_*`, drain `poll_transmit`, `poll_event` and `poll_milestone`; `poll_timeout` says when to come back and why.
 //! Verbs for a dialog or request that is over do nothing: the event that says why is already queued.
+//! Follows RFC 3261 sections 8, 9, 12 to 15, 17 and 18 with RFCs 3581, 4320 and 6026. Start at [`Endpoint::handle_datagram`].
+
+mod answers;
+mod event;
+mod gate;
+mod label;
+mod requests;
+mod table;
+mod verbs;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use rand_chacha::ChaCha12Rng;
+use rand_core::{Rng, SeedableRng};
 
-use crate::message::Message;
-
-/// Further headers of a message, each a name and a value; written as they come, CR and LF become spaces.
-pub type Headers = Vec<(&'static str, String)>;
-
-/// One INVITE usage, incoming or outgoing, from its INVITE to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DialogId(pub u64);
-
-/// A request that waits for the application's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RequestId(pub u64);
-
-/// Timers and limits of an endpoint.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The round-trip estimate. RFC 3261 section 17.1.1.1 asks for 500 ms.
-    pub t1: Duration,
-    /// The longest interval between repetitions. RFC 3261 section 17.1.2.2 asks for 4 s.
-    pub t2: Duration,
-    /// How long a message may live in the network. RFC 3261 section 17.1.2.2 asks for 5 s.
-    pub t4: Duration,
-    /// Server transactions held at once; beyond, a new request gets a stateless 503.
-    pub max_transactions: usize,
-    /// INVITE usages held at once; beyond, a new INVITE gets a stateless 503.
-    pub max_dialogs: usize,
-    /// What a 503 says in Retry-After.
-    pub retry_after: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            t1: Duration::from_millis(500),
-            t2: Duration::from_secs(4),
-            t4: Duration::from_secs(5),
-            max_transactions: 65_536,
-            max_dialogs: 16_384,
-            retry_after: Duration::from_secs(5),
-        }
-    }
-}
-
-/// A party as it is to be written: display name (unquoted) and URI.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NameAddrText {
-    /// The display name, without quotes; escaped when written.
-    pub display: Option<String>,
-    /// The URI, without angle brackets.
-    pub uri: String,
-}
-
-impl fmt::Debug for NameAddrText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NameAddrText")
-            .field("display", &self.display.is_some())
-            .field("uri_bytes", &self.uri.len())
-            .finish()
-    }
-}
-
-/// A new INVITE to send.
-#[derive(Clone)]
-pub struct Invite {
-    /// Where the datagram goes.
-    pub remote: SocketAddr,
-    /// The local socket it leaves from; also our Via and Contact.
-    pub local: SocketAddr,
-    /// The Request-URI.
-    pub request_uri: String,
-    /// From, without tag.
-    pub from: NameAddrText,
-    /// To, without tag.
-    pub to: NameAddrText,
-    /// The user part of our Contact; none is fine.
-    pub contact_user: Option<String>,
-    /// The session description.
-    pub body: Option<Bytes>,
-    /// Further headers, as the application wants them.
-    pub headers: Headers,
-    /// Max-Forwards; the application has counted down already.
-    pub max_forwards: u8,
-}
-
-impl fmt::Debug for Invite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Invite")
-            .field("remote", &self.remote)
-            .field("local", &self.local)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A datagram to send.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Transmit {
-    /// Where to.
-    pub remote: SocketAddr,
-    /// From which of our sockets.
-    pub local: SocketAddr,
-    /// The datagram.
-    pub payload: Bytes,
-}
-
-impl fmt::Debug for Transmit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transmit")
-            .field("remote", &self.remote)
-            .field("local", &self.local)
-            .field("bytes", &self.payload.len())
-            .finish()
-    }
-}
-
-/// One message that was sent or received, for ladders; it holds no text of a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Milestone {
-    /// The usage it belongs to, where there is one.
-    pub dialog: Option<DialogId>,
-    /// Whether we sent it.
-    pub sent: bool,
-    /// The other side.
-    pub remote: SocketAddr,
-    /// What it was: `INVITE (sdp)`, `200 INVITE (sdp)`, `INVITE (sdp) again`.
-    pub line: String,
-}
-
-/// What happened and the application should know.
-#[derive(Clone)]
-pub enum Event {
-    /// A new call arrived; 100 has been sent. Answer by `ring`, `accept` or `reject`.
-    Invited {
-        /// The new usage.
-        dialog: DialogId,
-        /// Who sent it.
-        remote: SocketAddr,
-        /// Our socket it came to.
-        local: SocketAddr,
-        /// The INVITE.
-        request: Message,
+pub use self::event::{
+    DialogId, Event, Headers, Invite, Milestone, NameAddrText, RequestId, Settings, Transmit,
+};
+use self::{
+    label::{Again, Label},
+    table::{
+        ClientEntry, ClientKey, ClientMachine, ClientTarget, Offer, Owner, ServerEntry, ServerId,
+        ServerMachine, Stage, Then, Unacked2xx, Usage,
     },
-    /// The ACK for our 2xx to the first INVITE arrived.
-    Acked {
-        /// The usage.
-        dialog: DialogId,
-        /// The body of the ACK (an answer to a delayed offer).
-        body: Option<Bytes>,
-    },
-    /// No ACK came within 64*T1 (RFC 3261 section 13.3.1.4); the application should send BYE.
-    AckMissing {
-        /// The usage.
-        dialog: DialogId,
-    },
-    /// The caller gave up before our final answer: 200 to its CANCEL (or early BYE) and 487 to its INVITE are sent. The usage is over.
-    Cancelled {
-        /// The usage.
-        dialog: DialogId,
-    },
-    /// A provisional answer other than 100 to our INVITE.
-    Rang {
-        /// The usage.
-        dialog: DialogId,
-        /// 101..=199.
-        status: u16,
-        /// The answer.
-        message: Message,
-    },
-    /// The first 2xx to our INVITE; its ACK has been sent.
-    Accepted {
-        /// The usage.
-        dialog: DialogId,
-        /// The answer.
-        message: Message,
-    },
-    /// A 2xx that crossed our CANCEL: it was ACKed and ended by BYE here. The usage is over.
-    AcceptedLate {
-        /// The usage.
-        dialog: DialogId,
-        /// The answer.
-        message: Message,
-    },
-    /// A final answer of 300..=699 to our INVITE; its ACK has been sent. The usage is over.
-    Rejected {
-        /// The usage.
-        dialog: DialogId,
-        /// 300..=699; 487 after a `cancel`.
-        status: u16,
-        /// The answer.
-        message: Message,
-    },
-    /// Our INVITE got no final answer (timer B, 64*T1 after CANCEL, or the peer cannot be reached). The usage is over.
-    NoResponse {
-        /// The usage.
-        dialog: DialogId,
-    },
-    /// The other side sent BYE; 200 has been sent. The usage is over.
-    Ended {
-        /// The usage.
-        dialog: DialogId,
-        /// The BYE.
-        message: Message,
-    },
-    /// Our BYE was answered, or nobody will answer it any more. The usage is over.
-    ByeDone {
-        /// The usage.
-        dialog: DialogId,
-    },
-    /// An INVITE inside a dialog; answer by `respond`.
-    Reinvited {
-        /// The usage.
-        dialog: DialogId,
-        /// What to answer.
-        request: RequestId,
-        /// The INVITE.
-        message: Message,
-    },
-    /// Another request (OPTIONS); answer by `respond`.
-    Requested {
-        /// The usage it came in, where it came in one.
-        dialog: Option<DialogId>,
-        /// What to answer.
-        request: RequestId,
-        /// Who sent it.
-        remote: SocketAddr,
-        /// The request.
-        message: Message,
-    },
-}
+};
+use crate::{
+    dialog::Dialog,
+    message::Message,
+    timer::{Agenda, Intervals, Timer, TimerTable},
+    token::Token,
+    transaction::{Due, client::Client},
+};
 
-impl Event {
-    /// The usage an event belongs to; none for a request outside of any.
-    pub fn dialog(&self) -> Option<DialogId> {
-        match self {
-            Event::Invited { dialog, .. }
-            | Event::Acked { dialog, .. }
-            | Event::AckMissing { dialog }
-            | Event::Cancelled { dialog }
-            | Event::Rang { dialog, .. }
-            | Event::Accepted { dialog, .. }
-            | Event::AcceptedLate { dialog, .. }
-            | Event::Rejected { dialog, .. }
-            | Event::NoResponse { dialog }
-            | Event::Ended { dialog, .. }
-            | Event::ByeDone { dialog }
-            | Event::Reinvited { dialog, .. } => Some(*dialog),
-            Event::Requested { dialog, .. } => *dialog,
-        }
-    }
-
-    /// The event's name, for traces.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Event::Invited { .. } => "Invited",
-            Event::Acked { .. } => "Acked",
-            Event::AckMissing { .. } => "AckMissing",
-            Event::Cancelled { .. } => "Cancelled",
-            Event::Rang { .. } => "Rang",
-            Event::Accepted { .. } => "Accepted",
-            Event::AcceptedLate { .. } => "AcceptedLate",
-            Event::Rejected { .. } => "Rejected",
-            Event::NoResponse { .. } => "NoResponse",
-            Event::Ended { .. } => "Ended",
-            Event::ByeDone { .. } => "ByeDone",
-            Event::Reinvited { .. } => "Reinvited",
-            Event::Requested { .. } => "Requested",
-        }
-    }
-}
-
-impl fmt::Debug for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct(self.name())
-            .field("dialog", &self.dialog())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A SIP endpoint; see the module.
+/// A SIP endpoint; see the module. `Debug` shows how full its tables are.
 pub struct Endpoint {
     settings: Settings,
+    intervals: Intervals,
+    generator: ChaCha12Rng,
+    /// Makes the tags of stateless answers unguessable and always the same (RFC 3261 section 8.2.7).
+    secret: [u64; 2],
     next_id: u64,
+    usages: BTreeMap<DialogId, Usage>,
+    tags: BTreeMap<Token, DialogId>,
+    clients: BTreeMap<ClientKey, ClientEntry>,
+    servers: BTreeMap<ServerId, ServerEntry>,
+    server_keys: BTreeMap<Box<[u8]>, ServerId>,
+    merged: BTreeMap<Box<[u8]>, ServerId>,
+    agenda: Agenda<Owner>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     milestones: VecDeque<Milestone>,
@@ -301,10 +65,26 @@ pub struct Endpoint {
 impl Endpoint {
     /// Makes an endpoint; `seed` feeds branches, tags and Call-IDs.
     pub fn new(settings: Settings, seed: [u8; 32]) -> Endpoint {
-        let _ = seed;
+        let mut generator = ChaCha12Rng::from_seed(seed);
+        // A timer of zero would fire for ever.
+        let at_least = |interval: Duration| interval.max(Duration::from_millis(1));
         Endpoint {
+            intervals: Intervals {
+                t1: at_least(settings.t1),
+                t2: at_least(settings.t2),
+                t4: at_least(settings.t4),
+            },
+            secret: [generator.next_u64(), generator.next_u64()],
+            generator,
             settings,
             next_id: 0,
+            usages: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            server_keys: BTreeMap::new(),
+            merged: BTreeMap::new(),
+            agenda: Agenda::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             milestones: VecDeque::new(),
@@ -316,68 +96,19 @@ impl Endpoint {
         &self.settings
     }
 
-    /// Sends an INVITE and says under which name its events come.
-    pub fn invite(&mut self, now: Instant, invite: Invite) -> DialogId {
-        let _ = (now, invite);
-        self.next_id += 1;
-        DialogId(self.next_id)
+    /// How many INVITE usages there are.
+    pub fn dialog_count(&self) -> usize {
+        self.usages.len()
     }
 
-    /// Gives up an INVITE of ours that has no final answer yet (RFC 3261 section 9.1: CANCEL waits for a provisional answer).
-    ///
-    /// `reason`: the value of a Reason header. Afterwards `Rejected` (487), `AcceptedLate` or `NoResponse` comes.
-    pub fn cancel(&mut self, now: Instant, dialog: DialogId, reason: Option<&str>) {
-        let _ = (now, dialog, reason);
-    }
-
-    /// Sends a provisional answer (101..=199) to an `Invited`.
-    pub fn ring(
-        &mut self,
-        now: Instant,
-        dialog: DialogId,
-        status: u16,
-        phrase: &str,
-        body: Option<Bytes>,
-    ) {
-        let _ = (now, dialog, status, phrase, body);
-    }
-
-    /// Answers an `Invited` with 200 and repeats it until the ACK comes.
-    pub fn accept(&mut self, now: Instant, dialog: DialogId, body: Bytes) {
-        let _ = (now, dialog, body);
-    }
-
-    /// Answers an `Invited` with 300..=699; the usage is over.
-    pub fn reject(
-        &mut self,
-        now: Instant,
-        dialog: DialogId,
-        status: u16,
-        phrase: &str,
-        headers: Headers,
-    ) {
-        let _ = (now, dialog, status, phrase, headers);
-    }
-
-    /// Ends an answered call; `ByeDone` follows. A BYE waits for the ACK of our 2xx (RFC 3261 section 15).
-    pub fn bye(&mut self, now: Instant, dialog: DialogId, reason: Option<&str>) {
-        let _ = (now, dialog, reason);
-    }
-
-    /// Answers a `Reinvited` or `Requested`.
-    pub fn respond(
-        &mut self,
-        now: Instant,
-        request: RequestId,
-        status: u16,
-        phrase: &str,
-        headers: Headers,
-        body: Option<Bytes>,
-    ) {
-        let _ = (now, request, status, phrase, headers, body);
+    /// How many transactions of both directions there are.
+    pub fn transaction_count(&self) -> usize {
+        self.clients.len() + self.servers.len()
     }
 
     /// Takes a datagram that arrived at `local` from `remote`.
+    ///
+    /// What is no message is answered 400 where that can be (RFC 3261 section 8.2), else nothing is.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -385,17 +116,43 @@ impl Endpoint {
         local: SocketAddr,
         datagram: Bytes,
     ) {
-        let _ = (now, remote, local, datagram);
+        // Keep-alives of NATs and of RFC 5626 section 4.4.1; over UDP they want no answer.
+        if datagram
+            .iter()
+            .all(|octet| matches!(octet, b'\r' | b'\n' | 0))
+        {
+            return;
+        }
+        match Message::parse(datagram) {
+            Ok(message) if message.is_request() => self.handle_request(now, remote, local, message),
+            Ok(message) => self.handle_response(now, remote, local, message),
+            Err(refusal) => self.refuse_unreadable(remote, local, *refusal),
+        }
     }
 
     /// Fires what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        while let Some(owner) = self.agenda.due(now) {
+            match owner {
+                Owner::Client(key) => self.client_timeout(now, key),
+                Owner::Server(id) => self.server_timeout(now, id),
+                Owner::Usage(id) => self.usage_timeout(now, id),
+            }
+        }
     }
 
-    /// Takes the report that datagrams to `remote` find nobody.
-    pub fn handle_unreachable(&mut self, now: Instant, remote: SocketAddr) {
-        let _ = (now, remote);
+    /// Takes the report that datagrams to `remote` find nobody: what got no answer at all is given up (RFC 3261 section 17.1.4).
+    pub fn handle_unreachable(&mut self, _now: Instant, remote: SocketAddr) {
+        let is_lost = |entry: &ClientEntry| entry.remote == remote && entry.is_unheard();
+        let lost: Vec<ClientKey> = self
+            .clients
+            .iter()
+            .filter(|(_, entry)| is_lost(entry))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in lost {
+            self.give_up(key);
+        }
     }
 
     /// The next datagram to send.
@@ -415,6 +172,391 @@ impl Endpoint {
 
     /// When `handle_timeout` is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        None
+        self.agenda.next()
+    }
+
+    fn client_timeout(&mut self, now: Instant, key: ClientKey) {
+        let Some(entry) = self.clients.get_mut(&key) else {
+            return;
+        };
+        let Some(timer) = entry.timers().take_due(now) else {
+            return;
+        };
+        let due = match &mut entry.machine {
+            ClientMachine::Invite { machine, .. } => machine.handle_timeout(now, timer),
+            ClientMachine::Other { machine } => machine.handle_timeout(now, &self.intervals, timer),
+        };
+        match due {
+            Due::Repeat => {
+                let (usage, remote, local) = (entry.usage, entry.remote, entry.local);
+                let (request, label) = (entry.request.clone(), entry.label);
+                self.send(usage, remote, local, request, label, Again::Repeated);
+                self.arm_client(key);
+            }
+            Due::GiveUp => self.give_up(key),
+            Due::Over => {
+                self.close_client(key);
+            }
+        }
+    }
+
+    /// A request of ours will not be answered.
+    fn give_up(&mut self, key: ClientKey) {
+        let Some(entry) = self.close_client(key) else {
+            return;
+        };
+        let Some(id) = entry.usage else { return };
+        match self.usages.get(&id).map(|usage| &usage.stage) {
+            Some(Stage::Calling { client, .. }) if *client == key => {
+                self.close_usage(id);
+                self.events.push_back(Event::NoResponse { dialog: id });
+            }
+            // Only a BYE of ours belongs to a usage that closes.
+            Some(Stage::Closing { .. }) if key.target == ClientTarget::Request => {
+                self.close_usage(id);
+                self.events.push_back(Event::ByeDone { dialog: id });
+            }
+            // A CANCEL without answer: the INVITE's own timer follows (RFC 3261 section 9.1).
+            Some(
+                Stage::Calling { .. }
+                | Stage::Closing { .. }
+                | Stage::Ringing { .. }
+                | Stage::ExpectAck { .. }
+                | Stage::Talking { .. },
+            )
+            | None => {}
+        }
+    }
+
+    fn server_timeout(&mut self, now: Instant, id: ServerId) {
+        let Some(entry) = self.servers.get_mut(&id) else {
+            return;
+        };
+        let Some(timer) = entry.timers().take_due(now) else {
+            return;
+        };
+        let (due, answer) = match &mut entry.machine {
+            ServerMachine::Invite(machine) => (
+                machine.handle_timeout(now, &self.intervals, timer),
+                machine.handle_invite(),
+            ),
+            // Timer J, or nobody waits for an answer any more (RFC 4320 section 4.2).
+            ServerMachine::Other(_) => (Due::Over, None),
+        };
+        match (due, answer) {
+            (Due::Repeat, Some(answer)) => {
+                let (usage, remote, local, label) =
+                    (entry.usage, entry.remote, entry.local, entry.label);
+                self.send(usage, remote, local, answer, label, Again::Repeated);
+                self.arm_server(id);
+            }
+            (Due::Repeat | Due::GiveUp | Due::Over, _) => self.close_server(id),
+        }
+    }
+
+    fn usage_timeout(&mut self, now: Instant, id: DialogId) {
+        let Some(usage) = self.usages.get_mut(&id) else {
+            return;
+        };
+        let Some(timer) = usage.timers.take_due(now) else {
+            return;
+        };
+        match timer {
+            Timer::Repeat2xx => self.repeat_2xx(now, id),
+            // AckWait is the only other timer of a usage.
+            _ => self.ack_is_missing(now, id),
+        }
+        self.arm_usage(id);
+    }
+
+    fn repeat_2xx(&mut self, now: Instant, id: DialogId) {
+        let Some(usage) = self.usages.get_mut(&id) else {
+            return;
+        };
+        let (dialog, unacked) = match &mut usage.stage {
+            Stage::ExpectAck {
+                dialog, unacked, ..
+            }
+            | Stage::Talking {
+                dialog,
+                offer: Offer::ExpectAck { unacked },
+            } => (dialog, unacked),
+            // The ACK came, and stopped the timer.
+            Stage::Calling { .. }
+            | Stage::Ringing { .. }
+            | Stage::Talking { .. }
+            | Stage::Closing { .. } => return,
+        };
+        unacked.interval = self.intervals.next(unacked.interval);
+        usage.timers.set(Timer::Repeat2xx, now + unacked.interval);
+        let (remote, local) = (unacked.remote, dialog.local());
+        let (answer, label) = (unacked.answer.clone(), unacked.label);
+        self.send(Some(id), remote, local, answer, label, Again::Repeated);
+    }
+
+    /// No ACK within 64*T1 (RFC 3261 section 13.3.1.4).
+    fn ack_is_missing(&mut self, now: Instant, id: DialogId) {
+        let Some(mut usage) = self.usages.remove(&id) else {
+            return;
+        };
+        usage.timers.stop_all();
+        let mut hang_up = None;
+        usage.stage = match usage.stage {
+            Stage::ExpectAck { dialog, then, .. } => {
+                match then {
+                    Then::Talk => self.events.push_back(Event::AckMissing { dialog: id }),
+                    Then::HangUp { reason } => hang_up = Some(reason),
+                }
+                Stage::Talking {
+                    dialog,
+                    offer: Offer::None,
+                }
+            }
+            Stage::Talking {
+                dialog,
+                offer: Offer::ExpectAck { .. },
+            } => {
+                self.events.push_back(Event::AckMissing { dialog: id });
+                Stage::Talking {
+                    dialog,
+                    offer: Offer::None,
+                }
+            }
+            other @ (Stage::Calling { .. }
+            | Stage::Ringing { .. }
+            | Stage::Talking { .. }
+            | Stage::Closing { .. }) => other,
+        };
+        self.usages.insert(id, usage);
+        if let Some(reason) = hang_up {
+            self.hang_up(now, id, reason.as_deref());
+        }
+    }
+
+    /// Sends BYE inside a confirmed dialog (RFC 3261 section 15.1.1); a re-INVITE that waits is answered 487.
+    fn hang_up(&mut self, now: Instant, id: DialogId, reason: Option<&str>) {
+        let Some(mut usage) = self.usages.remove(&id) else {
+            return;
+        };
+        usage.timers.stop_all();
+        let mut pending = None;
+        usage.stage = match usage.stage {
+            Stage::Talking { mut dialog, offer } => {
+                if let Offer::Asked { server } = offer {
+                    pending = Some(server);
+                }
+                self.send_bye(now, Some(id), &mut dialog, reason);
+                Stage::Closing { dialog }
+            }
+            // Nothing to end yet (RFC 3261 section 15), or its end is under way.
+            other @ (Stage::Calling { .. }
+            | Stage::Ringing { .. }
+            | Stage::ExpectAck { .. }
+            | Stage::Closing { .. }) => other,
+        };
+        self.usages.insert(id, usage);
+        self.arm_usage(id);
+        if let Some(server) = pending {
+            self.fail_server(now, server, 487, "Request Terminated");
+        }
+    }
+
+    fn send_bye(
+        &mut self,
+        now: Instant,
+        usage: Option<DialogId>,
+        dialog: &mut Dialog,
+        reason: Option<&str>,
+    ) {
+        let branch = Token::random(&mut self.generator);
+        let (mut draft, remote) = dialog.request("BYE", branch);
+        if let Some(reason) = reason {
+            draft = draft.line("Reason", reason);
+        }
+        let request = draft.finish(crate::draft::SDP, None);
+        let entry = ClientEntry {
+            machine: ClientMachine::Other {
+                machine: Client::start(now, &self.intervals),
+            },
+            request,
+            usage,
+            remote,
+            local: dialog.local(),
+            label: Label::request("BYE", false),
+            due: None,
+        };
+        self.open_client(
+            ClientKey {
+                branch,
+                target: ClientTarget::Request,
+            },
+            entry,
+        );
+    }
+
+    /// Sends a request of ours for the first time and keeps its transaction.
+    fn open_client(&mut self, key: ClientKey, entry: ClientEntry) {
+        self.send(
+            entry.usage,
+            entry.remote,
+            entry.local,
+            entry.request.clone(),
+            entry.label,
+            Again::First,
+        );
+        self.clients.insert(key, entry);
+        self.arm_client(key);
+    }
+
+    fn close_client(&mut self, key: ClientKey) -> Option<ClientEntry> {
+        let entry = self.clients.remove(&key)?;
+        self.agenda.forget(Owner::Client(key), entry.due);
+        Some(entry)
+    }
+
+    fn close_server(&mut self, id: ServerId) {
+        let Some(entry) = self.servers.remove(&id) else {
+            return;
+        };
+        self.agenda.forget(Owner::Server(id), entry.due);
+        self.server_keys.remove(&entry.key);
+        if self.merged.get(&entry.identity) == Some(&id) {
+            self.merged.remove(&entry.identity);
+        }
+    }
+
+    fn close_usage(&mut self, id: DialogId) -> Option<Usage> {
+        let usage = self.usages.remove(&id)?;
+        self.agenda.forget(Owner::Usage(id), usage.due);
+        self.tags.remove(&usage.tag);
+        Some(usage)
+    }
+
+    fn open_usage(&mut self, id: DialogId, tag: Token, stage: Stage) {
+        self.tags.insert(tag, id);
+        self.usages.insert(
+            id,
+            Usage {
+                stage,
+                tag,
+                timers: TimerTable::default(),
+                due: None,
+            },
+        );
+    }
+
+    fn arm_client(&mut self, key: ClientKey) {
+        let Some(entry) = self.clients.get_mut(&key) else {
+            return;
+        };
+        let mut due = entry.due;
+        self.agenda
+            .arm(Owner::Client(key), &mut due, entry.timers());
+        entry.due = due;
+    }
+
+    fn arm_server(&mut self, id: ServerId) {
+        let Some(entry) = self.servers.get_mut(&id) else {
+            return;
+        };
+        let mut due = entry.due;
+        self.agenda.arm(Owner::Server(id), &mut due, entry.timers());
+        entry.due = due;
+    }
+
+    fn arm_usage(&mut self, id: DialogId) {
+        let Some(usage) = self.usages.get_mut(&id) else {
+            return;
+        };
+        self.agenda
+            .arm(Owner::Usage(id), &mut usage.due, &usage.timers);
+    }
+
+    /// Starts to repeat a 2xx until its ACK comes.
+    fn await_ack(&mut self, now: Instant, timers: &mut TimerTable) {
+        timers.set(Timer::Repeat2xx, now + self.intervals.t1);
+        timers.set(Timer::AckWait, now + self.intervals.long());
+    }
+
+    fn unacked(
+        &self,
+        answer: Bytes,
+        remote: SocketAddr,
+        request: &Message,
+        label: Label,
+    ) -> Unacked2xx {
+        let cseq = request.cseq().map_or(0, |cseq| cseq.number);
+        Unacked2xx {
+            answer,
+            remote,
+            cseq,
+            interval: self.intervals.t1,
+            label,
+        }
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// The To tag of an answer without state: the same for each repetition of the request (RFC 3261 section 8.2.7).
+    fn stateless_tag(&self, request: &Message) -> Token {
+        let mut hasher = DefaultHasher::new();
+        self.secret.hash(&mut hasher);
+        request.call_id().hash(&mut hasher);
+        request
+            .value(crate::header::HeaderName::From)
+            .hash(&mut hasher);
+        request
+            .value(crate::header::HeaderName::CSeq)
+            .hash(&mut hasher);
+        Token(hasher.finish())
+    }
+
+    fn send(
+        &mut self,
+        usage: Option<DialogId>,
+        remote: SocketAddr,
+        local: SocketAddr,
+        payload: Bytes,
+        label: Label,
+        again: Again,
+    ) {
+        self.milestones.push_back(Milestone {
+            dialog: usage,
+            sent: true,
+            remote,
+            line: label.line(again),
+        });
+        self.transmits.push_back(Transmit {
+            remote,
+            local,
+            payload,
+        });
+    }
+
+    fn heard(&mut self, usage: Option<DialogId>, remote: SocketAddr, label: Label, again: Again) {
+        self.milestones.push_back(Milestone {
+            dialog: usage,
+            sent: false,
+            remote,
+            line: label.line(again),
+        });
     }
 }
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("usages", &self.usages.len())
+            .field("clients", &self.clients.len())
+            .field("servers", &self.servers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod network_tests;
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::{header::HeaderName, lexis, message::Rule};
+use crate::{fault::Rule, header::HeaderName, lexis};
 
 /// The longest message that is read.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024; // Requirement T-01: more than any UDP datagram holds.

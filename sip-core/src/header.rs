@@ -8,9 +8,9 @@ use bytes::Bytes;
 use memchr::{memchr, memchr2};
 
 use crate::{
+    fault::{Flaw, Rule},
     lexis,
     lexis::Params,
-    message::{Flaw, Rule},
     uri::Uri,
 };
 

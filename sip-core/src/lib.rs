@@ -4,12 +4,19 @@
 //! It knows no sockets and not what SDP means. Follows RFC 3261 and RFC 6026. Start at [`Endpoint`].
 #![warn(missing_docs)]
 
+mod dialog;
+mod draft;
 mod endpoint;
 mod fault;
 mod framing;
 mod header;
 mod lexis;
 mod message;
+#[cfg(test)]
+mod testing;
+mod timer;
+mod token;
+mod transaction;
 mod uri;
 mod via;
 
@@ -17,8 +24,8 @@ pub use endpoint::{
     DialogId, Endpoint, Event, Headers, Invite, Milestone, NameAddrText, RequestId, Settings,
     Transmit,
 };
-pub use fault::Fault;
+pub use fault::{Fault, ParseFault, Rule};
 pub use header::{CSeq, HeaderName, Method, NameAddr};
-pub use message::{Message, ParseFault, Refusal, Rule};
+pub use message::{Message, Refusal};
 pub use uri::{Host, Scheme, Uri};
 pub use via::Via;

@@ -11,9 +11,9 @@ use std::{
 use memchr::{memchr, memchr2, memrchr};
 
 use crate::{
+    fault::{Flaw, Rule},
     lexis,
     lexis::Params,
-    message::{Flaw, Rule},
 };
 
 /// The longest URI that is read.

@@ -8,9 +8,9 @@ use std::{
 };
 
 use crate::{
+    fault::{Flaw, Rule},
     lexis,
     lexis::Params,
-    message::{Flaw, Rule},
     uri,
     uri::Host,
 };

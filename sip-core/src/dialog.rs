@@ -1,0 +1,361 @@
+//! A dialog: what both sides remember so that they can speak to each other again.
+//!
+//! It writes requests and checks those that come in; it knows no transactions and no stages of a call.
+//! Follows RFC 3261 section 12.
+
+use std::{fmt, net::SocketAddr};
+
+use crate::{
+    draft::{self, Draft},
+    header::HeaderName,
+    message::Message,
+    token::Token,
+    uri::{Scheme, Uri},
+    via,
+};
+
+/// A Max-Forwards of a request we begin (RFC 3261 section 8.1.1.6).
+pub(crate) const MAX_FORWARDS: u8 = 70;
+
+/// See the module. `Debug` shows its shape only.
+pub(crate) struct Dialog {
+    call_id: Vec<u8>,
+    remote_tag: Vec<u8>,
+    /// Our From, tag and all.
+    local_party: Vec<u8>,
+    /// Our To, tag and all.
+    remote_party: Vec<u8>,
+    local_cseq: u32,
+    remote_cseq: Option<u32>,
+    remote_target: String,
+    routes: Vec<String>,
+    contact_user: Option<String>,
+    /// Where the peer was when the dialog began; used where a URI names no address.
+    peer: SocketAddr,
+    local: SocketAddr,
+}
+
+/// Why a request does not fit a dialog.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Misfit {
+    /// Another Call-ID or tag: 481.
+    Unknown,
+    /// An older `CSeq`: 500 (RFC 3261 section 12.2.2).
+    OutOfOrder,
+}
+
+impl Dialog {
+    /// Begins a dialog by our 2xx to `request` (RFC 3261 section 12.1.1).
+    pub(crate) fn by_answering(
+        request: &Message,
+        tag: Token,
+        remote: SocketAddr,
+        local: SocketAddr,
+    ) -> Dialog {
+        let mut local_party = unfolded(request.value(HeaderName::To));
+        local_party.extend_from_slice(format!(";tag={tag}").as_bytes());
+        let caller = request.from().ok();
+        let target =
+            target_of(request).or_else(|| caller.map(|from| from.uri().as_str().to_owned()));
+        Dialog {
+            call_id: request.call_id().to_vec(),
+            remote_tag: caller
+                .and_then(|from| from.tag())
+                .unwrap_or_default()
+                .to_vec(),
+            local_party,
+            remote_party: unfolded(request.value(HeaderName::From)),
+            local_cseq: 0,
+            remote_cseq: request.cseq().ok().map(|cseq| cseq.number),
+            remote_target: target.unwrap_or_default(),
+            routes: routes_of(request).collect(),
+            contact_user: None,
+            peer: remote,
+            local,
+        }
+    }
+
+    /// Begins a dialog by a 2xx to our INVITE (RFC 3261 section 12.1.2): the route set is the Record-Route in reverse.
+    pub(crate) fn by_answer(
+        invite: &Message,
+        answer: &Message,
+        remote: SocketAddr,
+        local: SocketAddr,
+    ) -> Dialog {
+        let mut routes: Vec<String> = routes_of(answer).collect();
+        routes.reverse();
+        let asked = invite.request_uri().map(|uri| uri.as_str().to_owned());
+        let contact = invite
+            .contact()
+            .and_then(|contact| contact.uri().user().map(|user| user.into_owned()));
+        Dialog {
+            call_id: invite.call_id().to_vec(),
+            remote_tag: answer
+                .to()
+                .ok()
+                .and_then(|to| to.tag())
+                .unwrap_or_default()
+                .to_vec(),
+            local_party: unfolded(invite.value(HeaderName::From)),
+            remote_party: unfolded(answer.value(HeaderName::To)),
+            local_cseq: invite.cseq().map_or(1, |cseq| cseq.number),
+            remote_cseq: None,
+            remote_target: target_of(answer).or(asked).unwrap_or_default(),
+            routes,
+            contact_user: contact,
+            peer: remote,
+            local,
+        }
+    }
+
+    /// The socket it speaks from.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The user part of our Contact.
+    pub(crate) fn contact_user(&self) -> Option<&str> {
+        self.contact_user.as_deref()
+    }
+
+    /// Whether a request belongs to this dialog, and in its order; remembers its `CSeq`.
+    ///
+    /// An ACK carries the `CSeq` of its INVITE and is never out of order.
+    ///
+    /// Source: RFC 3261 section 12.2.2.
+    pub(crate) fn handle_request(&mut self, request: &Message) -> Result<(), Misfit> {
+        if !self.is_of(request) {
+            return Err(Misfit::Unknown);
+        }
+        let number = request.cseq().map_err(|_| Misfit::OutOfOrder)?.number;
+        if self.remote_cseq.is_some_and(|last| number < last) {
+            return Err(Misfit::OutOfOrder);
+        }
+        self.remote_cseq = Some(number);
+        Ok(())
+    }
+
+    /// Whether Call-ID and the sender's tag are this dialog's (ours has been looked up already).
+    pub(crate) fn is_of(&self, request: &Message) -> bool {
+        let tag = request
+            .from()
+            .ok()
+            .and_then(|from| from.tag())
+            .unwrap_or_default();
+        request.call_id() == self.call_id && tag == self.remote_tag
+    }
+
+    /// Takes the new Contact of a re-INVITE that is answered by 2xx (RFC 3261 section 12.2.2).
+    pub(crate) fn refresh_target(&mut self, request: &Message) {
+        if let Some(target) = target_of(request) {
+            self.remote_target = target;
+        }
+    }
+
+    /// Begins a request of its own; says where it goes.
+    ///
+    /// Source: RFC 3261 section 12.2.1.1, strict routers included.
+    pub(crate) fn request(&mut self, method: &str, branch: Token) -> (Draft, SocketAddr) {
+        self.local_cseq += 1;
+        self.draft(method, self.local_cseq, branch)
+    }
+
+    /// Begins the ACK of a 2xx to the INVITE numbered `cseq` (RFC 3261 section 13.2.2.4).
+    pub(crate) fn ack(&self, cseq: u32, branch: Token) -> (Draft, SocketAddr) {
+        self.draft("ACK", cseq, branch)
+    }
+
+    fn draft(&self, method: &str, cseq: u32, branch: Token) -> (Draft, SocketAddr) {
+        let first = self.routes.first().map(String::as_str);
+        let is_strict =
+            first.is_some_and(|route| Uri::parse(route).is_ok_and(|uri| !uri.is_loose()));
+        let request_uri = first.filter(|_| is_strict).unwrap_or(&self.remote_target);
+        let mut draft = Draft::request(method, request_uri)
+            .format(
+                "Via",
+                format_args!(
+                    "SIP/2.0/UDP {};rport;branch={}{branch}",
+                    self.local,
+                    via::COOKIE
+                ),
+            )
+            .format("Max-Forwards", format_args!("{MAX_FORWARDS}"));
+        for route in self.routes.iter().skip(usize::from(is_strict)) {
+            draft = draft.octets("Route", &draft::party(None, route));
+        }
+        if is_strict {
+            draft = draft.octets("Route", &draft::party(None, &self.remote_target));
+        }
+        draft = draft
+            .octets("From", &self.local_party)
+            .octets("To", &self.remote_party)
+            .octets("Call-ID", &self.call_id)
+            .format("CSeq", format_args!("{cseq} {method}"));
+        (draft, self.address_of(first.unwrap_or(&self.remote_target)))
+    }
+
+    /// The address a URI names itself, else where the peer was: this room asks no name server.
+    fn address_of(&self, uri: &str) -> SocketAddr {
+        let Ok(uri) = Uri::parse(uri) else {
+            return self.peer;
+        };
+        match (uri.scheme(), uri.host().address()) {
+            (Scheme::Sip, Some(address)) if address.is_ipv4() == self.local.is_ipv4() => {
+                SocketAddr::new(address, uri.port().unwrap_or(5060))
+            }
+            (Scheme::Sip | Scheme::Sips | Scheme::Tel | Scheme::Other, _) => self.peer,
+        }
+    }
+}
+
+impl fmt::Debug for Dialog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialog")
+            .field("routes", &self.routes.len())
+            .field("local_cseq", &self.local_cseq)
+            .finish_non_exhaustive()
+    }
+}
+
+fn target_of(message: &Message) -> Option<String> {
+    message
+        .contact()
+        .map(|contact| contact.uri().as_str().to_owned())
+}
+
+fn routes_of(message: &Message) -> impl Iterator<Item = String> {
+    let addresses = message.addresses(HeaderName::RecordRoute).flatten();
+    addresses.map(|address| address.uri().as_str().to_owned())
+}
+
+fn unfolded(value: Option<&[u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    crate::message::push_unfolded(&mut out, value.unwrap_or_default());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    // Two parties and the proxies between them.
+    use bytes::Bytes;
+
+    use super::*;
+
+    const PEER: &str = "192.0.2.9:6000";
+    const LOCAL: &str = "192.0.2.1:5060";
+
+    fn message(start: &str, more: &str) -> Message {
+        let text = format!(
+            "{start}\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKa\r\nFrom: \"A\" <sip:a@x>;tag=f\r\nTo: <sip:b@y>;tag=t\r\nCall-ID: c\r\nCSeq: 7 INVITE\r\n{more}\r\n"
+        );
+        Message::parse(Bytes::from(text)).unwrap()
+    }
+
+    fn written(draft: Draft) -> String {
+        String::from_utf8(draft.finish(draft::SDP, None).to_vec()).unwrap()
+    }
+
+    fn answered(more: &str) -> Dialog {
+        let invite = message(
+            "INVITE sip:b@y SIP/2.0",
+            "Contact: <sip:us@192.0.2.1:5060>\r\n",
+        );
+        Dialog::by_answer(
+            &invite,
+            &message("SIP/2.0 200 OK", more),
+            PEER.parse().unwrap(),
+            LOCAL.parse().unwrap(),
+        )
+    }
+
+    #[test]
+    fn loose_routers_are_passed_in_reverse_order_of_the_answer() {
+        let mut dialog = answered(
+            "Contact: <sip:b@192.0.2.7:5070>\r\nRecord-Route: <sip:192.0.2.8;lr>, <sip:near.example;lr>\r\n",
+        );
+        let (draft, remote) = dialog.request("BYE", Token(2));
+        let expected = "BYE sip:b@192.0.2.7:5070 SIP/2.0\r\n\
+            Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK0000000000000002\r\nMax-Forwards: 70\r\n\
+            Route: <sip:near.example;lr>\r\nRoute: <sip:192.0.2.8;lr>\r\n\
+            From: \"A\" <sip:a@x>;tag=f\r\nTo: <sip:b@y>;tag=t\r\nCall-ID: c\r\nCSeq: 8 BYE\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(written(draft), expected);
+        assert_eq!(remote, PEER.parse().unwrap(), "a name is not looked up");
+    }
+
+    #[test]
+    fn a_strict_router_takes_the_request_uri() {
+        let dialog =
+            answered("Contact: <sip:b@192.0.2.7>\r\nRecord-Route: <sip:192.0.2.8:5062>\r\n");
+        let (draft, remote) = dialog.ack(7, Token(2));
+        let text = written(draft);
+        assert!(
+            text.starts_with("ACK sip:192.0.2.8:5062 SIP/2.0\r\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\r\nRoute: <sip:b@192.0.2.7>\r\n") && text.contains("CSeq: 7 ACK\r\n"),
+            "{text}"
+        );
+        assert_eq!(remote, "192.0.2.8:5062".parse().unwrap());
+    }
+
+    #[test]
+    fn the_contact_is_where_requests_go_and_a_reinvite_moves_it() {
+        let mut dialog = answered("Contact: <sip:b@192.0.2.7:5070>\r\n");
+        assert_eq!(
+            dialog.request("BYE", Token(2)).1,
+            "192.0.2.7:5070".parse().unwrap()
+        );
+        dialog.refresh_target(&message(
+            "INVITE sip:us@192.0.2.1 SIP/2.0",
+            "Contact: <sip:b@192.0.2.6>\r\n",
+        ));
+        assert_eq!(
+            dialog.request("BYE", Token(3)).1,
+            "192.0.2.6:5060".parse().unwrap()
+        );
+    }
+
+    #[test]
+    fn a_foreign_tag_is_unknown_and_an_old_cseq_is_out_of_order() {
+        let request = |cseq: u32, tag: &str| {
+            let text = format!(
+                "BYE sip:us@y SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKa\r\nFrom: <sip:b@y>;tag={tag}\r\nTo: <sip:a@x>;tag=f\r\nCall-ID: c\r\nCSeq: {cseq} BYE\r\n\r\n"
+            );
+            Message::parse(Bytes::from(text)).unwrap()
+        };
+        let mut dialog = answered("");
+        assert_eq!(dialog.handle_request(&request(5, "t")), Ok(()));
+        assert_eq!(
+            dialog.handle_request(&request(4, "t")),
+            Err(Misfit::OutOfOrder)
+        );
+        assert_eq!(
+            dialog.handle_request(&request(6, "x")),
+            Err(Misfit::Unknown)
+        );
+        assert_eq!(dialog.handle_request(&request(6, "t")), Ok(()));
+    }
+
+    #[test]
+    fn the_answering_side_keeps_the_order_of_record_route() {
+        let invite = message(
+            "INVITE sip:b@y SIP/2.0",
+            "Contact: <sip:a@192.0.2.9:6000>\r\nRecord-Route: <sip:192.0.2.8;lr>,<sip:far.example;lr>\r\n",
+        );
+        let mut dialog = Dialog::by_answering(
+            &invite,
+            Token(5),
+            PEER.parse().unwrap(),
+            LOCAL.parse().unwrap(),
+        );
+        let (draft, remote) = dialog.request("BYE", Token(2));
+        let text = written(draft);
+        assert!(
+            text.contains("Route: <sip:192.0.2.8;lr>\r\nRoute: <sip:far.example;lr>\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("CSeq: 1 BYE\r\n"), "{text}");
+        assert_eq!(remote, "192.0.2.8:5060".parse().unwrap());
+    }
+}

@@ -1,0 +1,288 @@
+//! Answers that come in: to our INVITE, BYE and CANCEL.
+
+use std::{net::SocketAddr, time::Instant};
+
+use bytes::Bytes;
+
+use super::{
+    Endpoint,
+    event::{DialogId, Event},
+    label::{Again, Label},
+    table::{ClientKey, ClientMachine, ClientTarget, Fork, MAX_FORKS, Offer, Stage, Wish},
+    verbs::hop_request,
+};
+use crate::{
+    dialog::Dialog,
+    draft,
+    header::{HeaderName, Method},
+    message::Message,
+    token::Token,
+    transaction::{client, invite_client},
+    via,
+};
+
+impl Endpoint {
+    /// Finds the request an answer belongs to (RFC 3261 sections 17.1.3 and 18.1.2); what belongs to none is dropped.
+    pub(super) fn handle_response(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        local: SocketAddr,
+        message: Message,
+    ) {
+        let label = Label::of(&message);
+        let Some(key) = self.client_of(&message, local) else {
+            return self.heard(None, remote, label, Again::First);
+        };
+        let Some(status) = message.status() else {
+            return;
+        };
+        let Some(entry) = self.clients.get_mut(&key) else {
+            return;
+        };
+        let usage = entry.usage;
+        match &mut entry.machine {
+            ClientMachine::Invite { machine, .. } => {
+                let heard = machine.handle_response(now, &self.intervals, status);
+                self.arm_client(key);
+                self.handle_invite_answer(now, key, &heard, remote, message);
+            }
+            ClientMachine::Other { machine } => {
+                let heard = machine.handle_response(now, &self.intervals, status);
+                self.arm_client(key);
+                match heard {
+                    client::Heard::Provisional => self.heard(usage, remote, label, Again::First),
+                    client::Heard::Final => {
+                        self.heard(usage, remote, label, Again::First);
+                        self.finish_request(key);
+                    }
+                    client::Heard::Ignored => self.heard(usage, remote, label, Again::Repeated),
+                }
+            }
+        }
+    }
+
+    /// The one Via must be ours, as we wrote it, and the `CSeq` of the method we sent.
+    fn client_of(&self, message: &Message, local: SocketAddr) -> Option<ClientKey> {
+        let via = message.via().ok()?;
+        let branch = Token::read(via.branch()?.strip_prefix(via::COOKIE.as_bytes())?)?;
+        let method = message.cseq().ok()?.method;
+        let target = match method {
+            Method::Cancel => ClientTarget::Cancel,
+            _ => ClientTarget::Request,
+        };
+        let key = ClientKey { branch, target };
+        let entry = self.clients.get(&key)?;
+        let is_invite = matches!(entry.machine, ClientMachine::Invite { .. });
+        let is_ours = entry.local == local
+            && via.host.address() == Some(local.ip())
+            && via.port.unwrap_or(5060) == local.port()
+            && message.elements(HeaderName::Via).nth(1).is_none()
+            && is_invite == (method == Method::Invite);
+        is_ours.then_some(key)
+    }
+
+    /// Our BYE has its answer, whatever it is (RFC 3261 section 15.1.1); a CANCEL's says nothing.
+    fn finish_request(&mut self, key: ClientKey) {
+        let Some(entry) = self.clients.get_mut(&key) else {
+            return;
+        };
+        entry.request = Bytes::new();
+        let Some(id) = entry.usage.filter(|_| key.target == ClientTarget::Request) else {
+            return;
+        };
+        if self.close_usage(id).is_some() {
+            self.events.push_back(Event::ByeDone { dialog: id });
+        }
+    }
+
+    fn handle_invite_answer(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        heard: &invite_client::Heard,
+        remote: SocketAddr,
+        message: Message,
+    ) {
+        let usage = self.clients.get(&key).and_then(|entry| entry.usage);
+        let label = Label::of(&message);
+        match heard {
+            invite_client::Heard::Provisional => {
+                self.heard(usage, remote, label, Again::First);
+                self.take_provisional(now, usage, message);
+            }
+            invite_client::Heard::Accepted => self.take_2xx(now, key, remote, message),
+            invite_client::Heard::Failed => {
+                self.heard(usage, remote, label, Again::First);
+                self.take_failure(key, message);
+            }
+            invite_client::Heard::FailedAgain => {
+                self.heard(usage, remote, label, Again::Repeated);
+                self.repeat_ack(key);
+            }
+            invite_client::Heard::Ignored => self.heard(usage, remote, label, Again::Repeated),
+        }
+    }
+
+    fn take_provisional(&mut self, now: Instant, usage: Option<DialogId>, message: Message) {
+        let Some(id) = usage else { return };
+        let Some(Stage::Calling { wish, .. }) = self.usages.get(&id).map(|usage| &usage.stage)
+        else {
+            return;
+        };
+        match (wish, message.status()) {
+            (Wish::Ring, Some(status @ 101..=199)) => {
+                self.events.push_back(Event::Rang {
+                    dialog: id,
+                    status,
+                    message,
+                });
+            }
+            (Wish::Cancel { .. }, _) => self.cancel_if_possible(now, id),
+            // A 100 is for the transaction, and whoever cancelled wants to hear no ringing.
+            (Wish::Ring | Wish::Cancelled, _) => {}
+        }
+    }
+
+    /// A failure: ACK by the transaction (RFC 3261 section 17.1.1.3), the usage is over.
+    fn take_failure(&mut self, key: ClientKey, message: Message) {
+        let Some(entry) = self.clients.get_mut(&key) else {
+            return;
+        };
+        let (usage, invite_remote, local) = (entry.usage, entry.remote, entry.local);
+        let request = std::mem::take(&mut entry.request);
+        if let Ok(invite) = Message::parse(request) {
+            let written = hop_request(&invite, "ACK")
+                .same(&message, HeaderName::To)
+                .finish(draft::SDP, None);
+            if let ClientMachine::Invite { ack, .. } = &mut entry.machine {
+                *ack = written.clone();
+            }
+            self.send(
+                usage,
+                invite_remote,
+                local,
+                written,
+                Label::request("ACK", false),
+                Again::First,
+            );
+        }
+        let Some(id) = usage else { return };
+        if self.close_usage(id).is_some() {
+            let status = message.status().unwrap_or(500);
+            self.events.push_back(Event::Rejected {
+                dialog: id,
+                status,
+                message,
+            });
+        }
+    }
+
+    fn repeat_ack(&mut self, key: ClientKey) {
+        let Some(entry) = self.clients.get(&key) else {
+            return;
+        };
+        let ClientMachine::Invite { ack, .. } = &entry.machine else {
+            return;
+        };
+        let (usage, remote, local, ack) = (entry.usage, entry.remote, entry.local, ack.clone());
+        self.send(
+            usage,
+            remote,
+            local,
+            ack,
+            Label::request("ACK", false),
+            Again::Repeated,
+        );
+    }
+
+    /// A 2xx: each is ACKed, the first makes the call, all others are ended (RFC 3261 section 13.2.2.4).
+    fn take_2xx(&mut self, now: Instant, key: ClientKey, remote: SocketAddr, message: Message) {
+        let Some(entry) = self.clients.get(&key) else {
+            return;
+        };
+        let ClientMachine::Invite { forks, .. } = &entry.machine else {
+            return;
+        };
+        let is_full = forks.len() == MAX_FORKS;
+        let (usage, local, request) = (entry.usage, entry.local, entry.request.clone());
+        let peer = entry.remote;
+        let label = Label::of(&message);
+        let callee = message
+            .to()
+            .ok()
+            .and_then(|to| to.tag().map(<[u8]>::to_vec))
+            .unwrap_or_default();
+        if let Some(fork) = forks.iter().find(|fork| fork.tag == callee) {
+            let (to, ack) = (fork.remote, fork.ack.clone());
+            self.heard(usage, remote, label, Again::Repeated);
+            return self.send(
+                usage,
+                to,
+                local,
+                ack,
+                Label::request("ACK", false),
+                Again::Repeated,
+            );
+        }
+        self.heard(usage, remote, label, Again::First);
+        if is_full {
+            return;
+        }
+        let Ok(invite) = Message::parse(request) else {
+            return;
+        };
+        let mut dialog = Dialog::by_answer(&invite, &message, peer, local);
+        let cseq = invite.cseq().map_or(1, |cseq| cseq.number);
+        let branch = Token::random(&mut self.generator);
+        let (ack, to) = dialog.ack(cseq, branch);
+        let ack = ack.finish(draft::SDP, None);
+        if let Some(ClientMachine::Invite { forks, .. }) =
+            self.clients.get_mut(&key).map(|entry| &mut entry.machine)
+        {
+            forks.push(Fork {
+                tag: callee,
+                ack: ack.clone(),
+                remote: to,
+            });
+        }
+        self.send(
+            usage,
+            to,
+            local,
+            ack,
+            Label::request("ACK", false),
+            Again::First,
+        );
+        match usage.map(|id| (id, self.usages.get_mut(&id))) {
+            Some((id, Some(usage)))
+                if matches!(
+                    usage.stage,
+                    Stage::Calling {
+                        wish: Wish::Ring,
+                        ..
+                    }
+                ) =>
+            {
+                usage.stage = Stage::Talking {
+                    dialog,
+                    offer: Offer::None,
+                };
+                self.events.push_back(Event::Accepted {
+                    dialog: id,
+                    message,
+                });
+            }
+            Some((id, Some(usage))) if matches!(usage.stage, Stage::Calling { .. }) => {
+                self.close_usage(id);
+                self.send_bye(now, None, &mut dialog, None);
+                self.events.push_back(Event::AcceptedLate {
+                    dialog: id,
+                    message,
+                });
+            }
+            // Another fork's, or too late for anyone.
+            Some(_) | None => self.send_bye(now, None, &mut dialog, None),
+        }
+    }
+}

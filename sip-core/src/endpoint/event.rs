@@ -1,0 +1,284 @@
+//! What goes into an [`Endpoint`](super::Endpoint) and what comes out, as plain types.
+//!
+//! Nothing here prints a peer's text.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+
+use crate::message::Message;
+
+/// Further headers of a message, each a name and a value; written as they come, CR and LF become spaces.
+pub type Headers = Vec<(&'static str, String)>;
+
+/// One INVITE usage, incoming or outgoing, from its INVITE to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DialogId(pub u64);
+
+/// A request that waits for the application's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// Timers and limits of an endpoint.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The round-trip estimate. RFC 3261 section 17.1.1.1 asks for 500 ms.
+    pub t1: Duration,
+    /// The longest interval between repetitions. RFC 3261 section 17.1.2.2 asks for 4 s.
+    pub t2: Duration,
+    /// How long a message may live in the network. RFC 3261 section 17.1.2.2 asks for 5 s.
+    pub t4: Duration,
+    /// Server transactions held at once; beyond, a new request gets a stateless 503.
+    pub max_transactions: usize,
+    /// INVITE usages held at once; beyond, a new INVITE gets a stateless 503.
+    pub max_dialogs: usize,
+    /// What a 503 says in Retry-After.
+    pub retry_after: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            max_transactions: 65_536,
+            max_dialogs: 16_384,
+            retry_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A party as it is to be written: display name (unquoted) and URI.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NameAddrText {
+    /// The display name, without quotes; escaped when written.
+    pub display: Option<String>,
+    /// The URI, without angle brackets.
+    pub uri: String,
+}
+
+impl fmt::Debug for NameAddrText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NameAddrText")
+            .field("display", &self.display.is_some())
+            .field("uri_bytes", &self.uri.len())
+            .finish()
+    }
+}
+
+/// A new INVITE to send.
+#[derive(Clone)]
+pub struct Invite {
+    /// Where the datagram goes.
+    pub remote: SocketAddr,
+    /// The local socket it leaves from; also our Via and Contact.
+    pub local: SocketAddr,
+    /// The Request-URI.
+    pub request_uri: String,
+    /// From, without tag.
+    pub from: NameAddrText,
+    /// To, without tag.
+    pub to: NameAddrText,
+    /// The user part of our Contact; none is fine.
+    pub contact_user: Option<String>,
+    /// The session description.
+    pub body: Option<Bytes>,
+    /// Further headers, as the application wants them.
+    pub headers: Headers,
+    /// Max-Forwards; the application has counted down already.
+    pub max_forwards: u8,
+}
+
+impl fmt::Debug for Invite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invite")
+            .field("remote", &self.remote)
+            .field("local", &self.local)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A datagram to send.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub remote: SocketAddr,
+    /// From which of our sockets.
+    pub local: SocketAddr,
+    /// The datagram.
+    pub payload: Bytes,
+}
+
+impl fmt::Debug for Transmit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transmit")
+            .field("remote", &self.remote)
+            .field("local", &self.local)
+            .field("bytes", &self.payload.len())
+            .finish()
+    }
+}
+
+/// One message that was sent or received, for ladders; it holds no text of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Milestone {
+    /// The usage it belongs to, where there is one.
+    pub dialog: Option<DialogId>,
+    /// Whether we sent it.
+    pub sent: bool,
+    /// The other side.
+    pub remote: SocketAddr,
+    /// What it was: `INVITE (sdp)`, `200 INVITE (sdp)`, `INVITE (sdp) again`.
+    pub line: String,
+}
+
+/// What happened and the application should know.
+#[derive(Clone)]
+pub enum Event {
+    /// A new call arrived; 100 has been sent. Answer by `ring`, `accept` or `reject`.
+    Invited {
+        /// The new usage.
+        dialog: DialogId,
+        /// Who sent it.
+        remote: SocketAddr,
+        /// Our socket it came to.
+        local: SocketAddr,
+        /// The INVITE.
+        request: Message,
+    },
+    /// The ACK for our 2xx to the first INVITE arrived.
+    Acked {
+        /// The usage.
+        dialog: DialogId,
+        /// The body of the ACK (an answer to a delayed offer).
+        body: Option<Bytes>,
+    },
+    /// No ACK came within 64*T1 (RFC 3261 section 13.3.1.4); the application should send BYE.
+    AckMissing {
+        /// The usage.
+        dialog: DialogId,
+    },
+    /// The caller gave up before our final answer: 200 to its CANCEL (or early BYE) and 487 to its INVITE are sent. The usage is over.
+    Cancelled {
+        /// The usage.
+        dialog: DialogId,
+    },
+    /// A provisional answer other than 100 to our INVITE.
+    Rang {
+        /// The usage.
+        dialog: DialogId,
+        /// 101..=199.
+        status: u16,
+        /// The answer.
+        message: Message,
+    },
+    /// The first 2xx to our INVITE; its ACK has been sent.
+    Accepted {
+        /// The usage.
+        dialog: DialogId,
+        /// The answer.
+        message: Message,
+    },
+    /// A 2xx that crossed our CANCEL: it was ACKed and ended by BYE here. The usage is over.
+    AcceptedLate {
+        /// The usage.
+        dialog: DialogId,
+        /// The answer.
+        message: Message,
+    },
+    /// A final answer of 300..=699 to our INVITE; its ACK has been sent. The usage is over.
+    Rejected {
+        /// The usage.
+        dialog: DialogId,
+        /// 300..=699; 487 after a `cancel`.
+        status: u16,
+        /// The answer.
+        message: Message,
+    },
+    /// Our INVITE got no final answer (timer B, 64*T1 after CANCEL, or the peer cannot be reached). The usage is over.
+    NoResponse {
+        /// The usage.
+        dialog: DialogId,
+    },
+    /// The other side sent BYE; 200 has been sent. The usage is over.
+    Ended {
+        /// The usage.
+        dialog: DialogId,
+        /// The BYE.
+        message: Message,
+    },
+    /// Our BYE was answered, or nobody will answer it any more. The usage is over.
+    ByeDone {
+        /// The usage.
+        dialog: DialogId,
+    },
+    /// An INVITE inside a dialog; answer by `respond`.
+    Reinvited {
+        /// The usage.
+        dialog: DialogId,
+        /// What to answer.
+        request: RequestId,
+        /// The INVITE.
+        message: Message,
+    },
+    /// Another request (OPTIONS); answer by `respond`.
+    Requested {
+        /// The usage it came in, where it came in one.
+        dialog: Option<DialogId>,
+        /// What to answer.
+        request: RequestId,
+        /// Who sent it.
+        remote: SocketAddr,
+        /// The request.
+        message: Message,
+    },
+}
+
+impl Event {
+    /// The usage an event belongs to; none for a request outside of any.
+    pub fn dialog(&self) -> Option<DialogId> {
+        match self {
+            Event::Invited { dialog, .. }
+            | Event::Acked { dialog, .. }
+            | Event::AckMissing { dialog }
+            | Event::Cancelled { dialog }
+            | Event::Rang { dialog, .. }
+            | Event::Accepted { dialog, .. }
+            | Event::AcceptedLate { dialog, .. }
+            | Event::Rejected { dialog, .. }
+            | Event::NoResponse { dialog }
+            | Event::Ended { dialog, .. }
+            | Event::ByeDone { dialog }
+            | Event::Reinvited { dialog, .. } => Some(*dialog),
+            Event::Requested { dialog, .. } => *dialog,
+        }
+    }
+
+    /// The event's name, for traces.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Invited { .. } => "Invited",
+            Event::Acked { .. } => "Acked",
+            Event::AckMissing { .. } => "AckMissing",
+            Event::Cancelled { .. } => "Cancelled",
+            Event::Rang { .. } => "Rang",
+            Event::Accepted { .. } => "Accepted",
+            Event::AcceptedLate { .. } => "AcceptedLate",
+            Event::Rejected { .. } => "Rejected",
+            Event::NoResponse { .. } => "NoResponse",
+            Event::Ended { .. } => "Ended",
+            Event::ByeDone { .. } => "ByeDone",
+            Event::Reinvited { .. } => "Reinvited",
+            Event::Requested { .. } => "Requested",
+        }
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(self.name())
+            .field("dialog", &self.dialog())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,250 @@
+//! What the endpoint answers by itself, before any application hears of a request.
+//!
+//! The order is part of the promise: 400, 505, 405 or 501, 416, 483, 420, 415, 406, 482. Follows RFC 3261 section 8.2.
+
+use crate::{
+    draft,
+    header::{HeaderName, Method},
+    lexis,
+    message::Message,
+    uri::Scheme,
+};
+
+/// An answer without state.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) phrase: &'static str,
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+impl Answer {
+    pub(super) fn plain(status: u16, phrase: &'static str) -> Answer {
+        Answer {
+            status,
+            phrase,
+            headers: Vec::new(),
+        }
+    }
+
+    fn with(status: u16, phrase: &'static str, name: &'static str, value: &str) -> Answer {
+        Answer {
+            status,
+            phrase,
+            headers: vec![(name, value.to_owned())],
+        }
+    }
+
+    /// 503 with the time to wait (RFC 3261 section 21.5.4).
+    pub(super) fn busy(retry_after_s: u64) -> Answer {
+        Answer::with(
+            503,
+            "Service Unavailable",
+            "Retry-After",
+            &retry_after_s.to_string(),
+        )
+    }
+
+    /// 500 with a time to wait of 0 to 10 s, for a second INVITE (RFC 3261 section 14.2).
+    pub(super) fn overlapping(retry_after_s: u64) -> Answer {
+        Answer::with(
+            500,
+            "Server Internal Error",
+            "Retry-After",
+            &retry_after_s.to_string(),
+        )
+    }
+}
+
+/// Looks at a request that is neither ACK nor CANCEL; 482 follows where the tables are.
+///
+/// # Errors
+/// The answer that refuses it.
+pub(super) fn check(request: &Message, method: &Method) -> Result<(), Answer> {
+    check_method(method)?;
+    // RFC 3261 section 8.2.2.1; `sips` asks for TLS, which this endpoint does not speak.
+    match request.request_uri().map(|uri| uri.scheme()) {
+        Some(Scheme::Sip | Scheme::Tel) => {}
+        Some(Scheme::Sips | Scheme::Other) | None => {
+            return Err(Answer::plain(416, "Unsupported URI Scheme"));
+        }
+    }
+    // RFC 3261 section 16.3 step 3: a B2BUA would pass it on. Inside a dialog it ends here.
+    let is_inside = request.to().is_ok_and(|to| to.tag().is_some());
+    if request.max_forwards() == Some(0) && !is_inside {
+        return Err(Answer::plain(483, "Too Many Hops"));
+    }
+    check_require(request)?;
+    check_body(request)?;
+    check_accept(request, method)
+}
+
+/// RFC 3261 section 8.2.1: 405 for a method that is known and not for us, 501 for one nobody knows (section 21.5.2).
+fn check_method(method: &Method) -> Result<(), Answer> {
+    match method {
+        Method::Invite | Method::Ack | Method::Bye | Method::Cancel | Method::Options => Ok(()),
+        Method::Register
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Refer
+        | Method::Notify
+        | Method::Subscribe
+        | Method::Message
+        | Method::Publish => Err(Answer::with(
+            405,
+            "Method Not Allowed",
+            "Allow",
+            draft::ALLOW,
+        )),
+        Method::Other(_) => Err(Answer::with(501, "Not Implemented", "Allow", draft::ALLOW)),
+    }
+}
+
+/// RFC 3261 section 8.2.2.3: no extension may be required, for none is supported.
+fn check_require(request: &Message) -> Result<(), Answer> {
+    let required = request
+        .elements(HeaderName::Require)
+        .filter(|tag| !tag.is_empty());
+    let tags: Vec<_> = required.map(String::from_utf8_lossy).collect();
+    if tags.is_empty() {
+        return Ok(());
+    }
+    Err(Answer::with(
+        420,
+        "Bad Extension",
+        "Unsupported",
+        &tags.join(", "),
+    ))
+}
+
+/// RFC 3261 section 8.2.3: a body must be a session description, unless its sender says it may be ignored.
+fn check_body(request: &Message) -> Result<(), Answer> {
+    if request.body().is_empty() || is_optional(request) {
+        return Ok(());
+    }
+    let encodings = request.elements(HeaderName::ContentEncoding);
+    if encodings
+        .into_iter()
+        .any(|encoding| !encoding.eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(Answer {
+            status: 415,
+            phrase: "Unsupported Media Type",
+            headers: vec![
+                ("Accept", draft::SDP.to_owned()),
+                ("Accept-Encoding", "identity".to_owned()),
+            ],
+        });
+    }
+    match request.content_type().as_deref() {
+        Some(draft::SDP) | None => Ok(()),
+        Some(_) => Err(Answer::with(
+            415,
+            "Unsupported Media Type",
+            "Accept",
+            draft::SDP,
+        )),
+    }
+}
+
+fn is_optional(request: &Message) -> bool {
+    let Some(value) = request.value(HeaderName::ContentDisposition) else {
+        return false;
+    };
+    let params = value
+        .iter()
+        .position(|octet| *octet == b';')
+        .map_or(&value[..0], |at| &value[at..]);
+    let handling = lexis::Params::parse(params)
+        .ok()
+        .and_then(|params| params.get("handling"))
+        .flatten();
+    handling.is_some_and(|handling| handling.eq_ignore_ascii_case(b"optional"))
+}
+
+/// RFC 4475 section 3.3.15: who takes no session description in answer to an INVITE can have no call.
+fn check_accept(request: &Message, method: &Method) -> Result<(), Answer> {
+    if *method != Method::Invite || request.value(HeaderName::Accept).is_none() {
+        return Ok(());
+    }
+    let takes_sdp = request.elements(HeaderName::Accept).any(|element| {
+        let end = element
+            .iter()
+            .position(|octet| *octet == b';')
+            .unwrap_or(element.len());
+        let range = lexis::trim(&element[..end]);
+        [&b"application/sdp"[..], b"application/*", b"*/*"]
+            .iter()
+            .any(|known| range.eq_ignore_ascii_case(known))
+    });
+    if takes_sdp {
+        Ok(())
+    } else {
+        Err(Answer::plain(406, "Not Acceptable"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn status(method: &str, uri: &str, more: &str) -> Option<u16> {
+        let text = format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 1 {method}\r\n{more}\r\nx"
+        );
+        let request = Message::parse(Bytes::from(text)).unwrap();
+        check(&request, &request.method().unwrap())
+            .err()
+            .map(|answer| answer.status)
+    }
+
+    #[test]
+    fn the_first_reason_to_refuse_is_the_one_that_is_told() {
+        let all =
+            "Max-Forwards: 0\r\nRequire: x\r\nContent-Type: text/plain\r\nAccept: text/plain\r\n";
+        assert_eq!(status("FOO", "isbn:1", all), Some(501));
+        assert_eq!(status("REGISTER", "isbn:1", all), Some(405));
+        assert_eq!(status("INVITE", "sips:b@y", all), Some(416));
+        assert_eq!(status("INVITE", "sip:b@y", all), Some(483));
+        let all = all.replace("Max-Forwards: 0", "Max-Forwards: 1");
+        assert_eq!(status("INVITE", "tel:0783331000", &all), Some(420));
+        let all = all.replace("Require: x\r\n", "");
+        assert_eq!(status("INVITE", "sip:b@y", &all), Some(415));
+        let all = all.replace("Content-Type: text/plain", "Content-Type: application/sdp");
+        assert_eq!(status("INVITE", "sip:b@y", &all), Some(406));
+        let all = all.replace(
+            "Accept: text/plain",
+            "Accept: text/plain, application/*;q=0.5",
+        );
+        assert_eq!(status("INVITE", "sip:b@y", &all), None);
+    }
+
+    #[test]
+    fn a_body_that_may_be_ignored_is_no_reason_to_refuse() {
+        let optional =
+            "Content-Type: text/plain\r\nContent-Disposition: render ; handling = optional\r\n";
+        assert_eq!(status("INVITE", "sip:b@y", optional), None);
+        assert_eq!(
+            status(
+                "INVITE",
+                "sip:b@y",
+                "Content-Type: application/sdp\r\nContent-Encoding: gzip\r\n"
+            ),
+            Some(415)
+        );
+    }
+
+    #[test]
+    fn every_required_extension_is_named() {
+        let text = "OPTIONS sip:b@y SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nRequire: one, two\r\nRequire: three\r\n\r\n";
+        let request = Message::parse(Bytes::from_static(text.as_bytes())).unwrap();
+        let answer = check(&request, &Method::Options).unwrap_err();
+        assert_eq!(
+            answer,
+            Answer::with(420, "Bad Extension", "Unsupported", "one, two, three")
+        );
+    }
+}

@@ -1,0 +1,577 @@
+//! Requests that come in: repetitions, what is refused, what opens a usage, what belongs to one.
+
+use std::{net::SocketAddr, time::Instant};
+
+use bytes::Bytes;
+use rand_core::Rng;
+
+use super::{
+    Endpoint,
+    event::{DialogId, Event, Milestone, RequestId, Transmit},
+    gate::{self, Answer},
+    label::{Again, Label},
+    table::{self, Offer, ServerEntry, ServerId, ServerMachine, Stage, Then},
+};
+use crate::{
+    dialog::{Dialog, Misfit},
+    draft,
+    draft::Draft,
+    header::{HeaderName, Method},
+    message::{Message, Refusal},
+    timer::Timer,
+    token::Token,
+    transaction::{invite_server::InviteServer, server::Server},
+};
+
+/// A request with the sockets it came by.
+struct Arrival {
+    message: Message,
+    method: Method,
+    remote: SocketAddr,
+    local: SocketAddr,
+    key: Vec<u8>,
+    label: Label,
+}
+
+impl Endpoint {
+    /// Answers 400 to what can be answered (RFC 3261 section 21.4.1: the phrase says what is wrong).
+    pub(super) fn refuse_unreadable(
+        &mut self,
+        remote: SocketAddr,
+        local: SocketAddr,
+        refusal: Refusal,
+    ) {
+        let rule = refusal.fault().rule.to_string();
+        let line = format!("unreadable: {rule}");
+        self.milestones.push_back(Milestone {
+            dialog: None,
+            sent: false,
+            remote,
+            line,
+        });
+        let Some(request) = refusal.into_answerable() else {
+            return;
+        };
+        self.refuse(&request, remote, local, 400, &rule, &[]);
+    }
+
+    pub(super) fn handle_request(
+        &mut self,
+        now: Instant,
+        remote: SocketAddr,
+        local: SocketAddr,
+        message: Message,
+    ) {
+        let Some(method) = message.method() else {
+            return;
+        };
+        let key = table::transaction_key(&message, &method);
+        let label = Label::of(&message);
+        let arrival = Arrival {
+            message,
+            method,
+            remote,
+            local,
+            key,
+            label,
+        };
+        if arrival.method == Method::Ack {
+            return self.handle_ack(now, &arrival);
+        }
+        if let Some(id) = self.server_keys.get(arrival.key.as_slice()) {
+            return self.repeat_answer(*id, &arrival);
+        }
+        if !arrival.message.is_version_2_0() {
+            return self
+                .answer_without_state(&arrival, &Answer::plain(505, "Version Not Supported"));
+        }
+        if arrival.method == Method::Cancel {
+            return self.handle_cancel(now, &arrival);
+        }
+        if let Err(answer) = gate::check(&arrival.message, &arrival.method) {
+            return self.answer_without_state(&arrival, &answer);
+        }
+        let to_tag = arrival
+            .message
+            .to()
+            .ok()
+            .and_then(|to| to.tag().map(Token::read));
+        match to_tag {
+            None => self.handle_outside(now, arrival),
+            Some(tag) => match tag.and_then(|tag| self.tags.get(&tag).copied()) {
+                Some(id) => self.handle_inside(now, id, arrival),
+                None => self.answer_without_state(&arrival, &gone()),
+            },
+        }
+    }
+
+    /// A request came again and gets what it got before (RFC 3261 sections 17.2.1 and 17.2.2).
+    fn repeat_answer(&mut self, id: ServerId, arrival: &Arrival) {
+        let Some(entry) = self.servers.get(&id) else {
+            return;
+        };
+        let (usage, remote, local, label) = (entry.usage, entry.remote, entry.local, entry.label);
+        let answer = match &entry.machine {
+            ServerMachine::Invite(machine) => machine.handle_invite(),
+            ServerMachine::Other(machine) => machine.handle_request(),
+        };
+        self.heard(usage, arrival.remote, arrival.label, Again::Repeated);
+        if let Some(answer) = answer {
+            self.send(usage, remote, local, answer, label, Again::Repeated);
+        }
+    }
+
+    /// A request that names no dialog.
+    fn handle_outside(&mut self, now: Instant, arrival: Arrival) {
+        let identity = table::identity(&arrival.message);
+        if self.is_merged(&identity, &arrival.method) {
+            return self.answer_without_state(&arrival, &Answer::plain(482, "Loop Detected"));
+        }
+        match arrival.method {
+            Method::Invite if self.usages.len() >= self.settings.max_dialogs => {
+                self.answer_busy(&arrival);
+            }
+            Method::Invite | Method::Options
+                if self.servers.len() >= self.settings.max_transactions =>
+            {
+                self.answer_busy(&arrival);
+            }
+            Method::Invite => self.take_invite(arrival, identity),
+            Method::Options => {
+                self.heard(None, arrival.remote, arrival.label, Again::First);
+                let id = self.take_request(now, &arrival, None);
+                self.merged.insert(identity.into_boxed_slice(), id);
+                self.events.push_back(Event::Requested {
+                    dialog: None,
+                    request: RequestId(id.0),
+                    remote: arrival.remote,
+                    message: arrival.message,
+                });
+            }
+            // BYE belongs to a dialog (RFC 3261 section 15.1.2); the others never come this far.
+            _ => self.answer_without_state(&arrival, &gone()),
+        }
+    }
+
+    /// Whether a copy of the request came by another way (RFC 3261 section 8.2.2.2).
+    fn is_merged(&self, identity: &[u8], method: &Method) -> bool {
+        let known = self
+            .merged
+            .get(identity)
+            .and_then(|id| self.servers.get(id));
+        known.is_some_and(|entry| {
+            matches!(entry.machine, ServerMachine::Invite(_)) == (*method == Method::Invite)
+        })
+    }
+
+    /// A new call: 100 at once, then the application (RFC 3261 sections 8.2.6.1 and 13.3.1).
+    fn take_invite(&mut self, arrival: Arrival, identity: Vec<u8>) {
+        let id = DialogId(self.id());
+        self.heard(Some(id), arrival.remote, arrival.label, Again::First);
+        let tag = Token::random(&mut self.generator);
+        let server = self.open_invite(&arrival, Some(id), tag);
+        self.merged.insert(identity.into_boxed_slice(), server);
+        self.open_usage(id, tag, Stage::Ringing { server });
+        let Arrival {
+            message,
+            remote,
+            local,
+            ..
+        } = arrival;
+        self.events.push_back(Event::Invited {
+            dialog: id,
+            remote,
+            local,
+            request: message,
+        });
+    }
+
+    /// Keeps the transaction of an INVITE and sends its 100.
+    fn open_invite(&mut self, arrival: &Arrival, usage: Option<DialogId>, tag: Token) -> ServerId {
+        let trying = Draft::answer(&arrival.message, arrival.remote, 100, "Trying", None)
+            .finish(draft::SDP, None);
+        let label = Label::answer(100, &arrival.message, false);
+        let machine = ServerMachine::Invite(InviteServer::start(trying.clone()));
+        let id = self.open_server(arrival, usage, tag, machine, label);
+        let remote = arrival.answer_to();
+        self.send(usage, remote, arrival.local, trying, label, Again::First);
+        id
+    }
+
+    /// Keeps the transaction of a request that waits for the application.
+    fn take_request(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        usage: Option<DialogId>,
+    ) -> ServerId {
+        let tag = Token::random(&mut self.generator);
+        let machine = ServerMachine::Other(Server::start(now, &self.intervals));
+        self.open_server(arrival, usage, tag, machine, arrival.label)
+    }
+
+    fn open_server(
+        &mut self,
+        arrival: &Arrival,
+        usage: Option<DialogId>,
+        tag: Token,
+        machine: ServerMachine,
+        label: Label,
+    ) -> ServerId {
+        let id = ServerId(self.id());
+        let entry = ServerEntry {
+            machine,
+            request: Some(arrival.message.clone()),
+            key: arrival.key.clone().into_boxed_slice(),
+            identity: table::identity(&arrival.message).into_boxed_slice(),
+            usage,
+            source: arrival.remote,
+            remote: arrival.answer_to(),
+            local: arrival.local,
+            tag,
+            label,
+            due: None,
+        };
+        self.server_keys.insert(entry.key.clone(), id);
+        self.servers.insert(id, entry);
+        self.arm_server(id);
+        id
+    }
+
+    /// A request that names our tag (RFC 3261 section 12.2.2).
+    fn handle_inside(&mut self, now: Instant, id: DialogId, arrival: Arrival) {
+        // Requests of dialogs are never shed for the sake of new calls, but even they have a limit.
+        if self.servers.len() >= self.settings.max_transactions.saturating_mul(2) {
+            return self.answer_busy(&arrival);
+        }
+        let Some(usage) = self.usages.get_mut(&id) else {
+            return;
+        };
+        let refusal = match &mut usage.stage {
+            Stage::Calling { call_id, .. } => {
+                let is_of = call_id.as_bytes() == arrival.message.call_id();
+                if is_of {
+                    refusal_while_calling(&arrival.method)
+                } else {
+                    Some(gone())
+                }
+            }
+            Stage::Ringing { server } => {
+                let invite = self
+                    .servers
+                    .get(server)
+                    .and_then(|entry| entry.request.as_ref());
+                let is_of = invite.is_some_and(|invite| is_same_caller(invite, &arrival.message));
+                match (is_of, &arrival.method) {
+                    (false, _) => Some(gone()),
+                    (true, Method::Invite) => {
+                        Some(Answer::overlapping(self.generator.next_u64() % 11))
+                    }
+                    (true, _) => None,
+                }
+            }
+            Stage::ExpectAck { dialog, .. } => misfit(dialog, &arrival.message)
+                .or_else(|| (arrival.method == Method::Invite).then(request_pending)),
+            Stage::Talking { dialog, offer } => {
+                misfit(dialog, &arrival.message).or_else(|| match (&arrival.method, offer) {
+                    (Method::Invite, Offer::Asked { .. }) => {
+                        Some(Answer::overlapping(self.generator.next_u64() % 11))
+                    }
+                    (Method::Invite, Offer::ExpectAck { .. }) => Some(request_pending()),
+                    (_, Offer::None | Offer::Asked { .. } | Offer::ExpectAck { .. }) => None,
+                })
+            }
+            Stage::Closing { dialog } => misfit(dialog, &arrival.message)
+                .or_else(|| (arrival.method == Method::Invite).then(gone)),
+        };
+        if let Some(answer) = refusal {
+            return self.answer_without_state(&arrival, &answer);
+        }
+        self.heard(Some(id), arrival.remote, arrival.label, Again::First);
+        match arrival.method {
+            Method::Bye => self.take_bye(now, id, arrival),
+            Method::Invite => self.take_reinvite(id, arrival),
+            _ => {
+                let server = self.take_request(now, &arrival, Some(id));
+                self.events.push_back(Event::Requested {
+                    dialog: Some(id),
+                    request: RequestId(server.0),
+                    remote: arrival.remote,
+                    message: arrival.message,
+                });
+            }
+        }
+    }
+
+    /// BYE: 200 at once, and 487 to what is pending (RFC 3261 section 15.1.2).
+    fn take_bye(&mut self, now: Instant, id: DialogId, arrival: Arrival) {
+        let server = self.take_request(now, &arrival, Some(id));
+        self.answer_server(now, server, 200, "OK", &Vec::new(), None);
+        let Some(usage) = self.usages.get(&id) else {
+            return;
+        };
+        match &usage.stage {
+            // The caller gave up by BYE where CANCEL is usual (RFC 3261 section 15).
+            Stage::Ringing { server } => {
+                let server = *server;
+                self.fail_server(now, server, 487, "Request Terminated");
+                self.events.push_back(Event::Cancelled { dialog: id });
+            }
+            // A callee that ended its early dialog has given up; the INVITE is cancelled, and a 2xx of another fork ended.
+            Stage::Calling { client, .. } => {
+                let client = *client;
+                self.close_usage(id);
+                self.abandon_invite(now, client);
+                self.events.push_back(Event::Ended {
+                    dialog: id,
+                    message: arrival.message,
+                });
+            }
+            Stage::ExpectAck { .. }
+            | Stage::Talking {
+                offer: Offer::None | Offer::ExpectAck { .. },
+                ..
+            } => {
+                self.close_usage(id);
+                self.events.push_back(Event::Ended {
+                    dialog: id,
+                    message: arrival.message,
+                });
+            }
+            Stage::Talking {
+                offer: Offer::Asked { server },
+                ..
+            } => {
+                let server = *server;
+                self.fail_server(now, server, 487, "Request Terminated");
+                self.close_usage(id);
+                self.events.push_back(Event::Ended {
+                    dialog: id,
+                    message: arrival.message,
+                });
+            }
+            // Both sides end it at once: `ByeDone` follows the answer to ours.
+            Stage::Closing { .. } => {}
+        }
+    }
+
+    fn take_reinvite(&mut self, id: DialogId, arrival: Arrival) {
+        let tag = self.usages.get(&id).map_or(Token(0), |usage| usage.tag);
+        let server = self.open_invite(&arrival, Some(id), tag);
+        let Some(usage) = self.usages.get_mut(&id) else {
+            return;
+        };
+        let Stage::Talking { offer, .. } = &mut usage.stage else {
+            return;
+        };
+        *offer = Offer::Asked { server };
+        self.events.push_back(Event::Reinvited {
+            dialog: id,
+            request: RequestId(server.0),
+            message: arrival.message,
+        });
+    }
+
+    /// CANCEL: 200, and 487 to an INVITE without final answer; after one it has no effect (RFC 3261 section 9.2).
+    ///
+    /// It is found by its branch, and must be of the same caller: a forged one gets 481.
+    fn handle_cancel(&mut self, now: Instant, arrival: &Arrival) {
+        let key = table::transaction_key(&arrival.message, &Method::Invite);
+        let identity = table::identity(&arrival.message);
+        let found = self.server_keys.get(key.as_slice()).copied();
+        let entry = found.and_then(|id| Some((id, self.servers.get(&id)?)));
+        let Some((id, entry)) = entry.filter(|(_, entry)| *entry.identity == *identity) else {
+            return self.answer_without_state(arrival, &gone());
+        };
+        let (usage, tag, is_open) = (entry.usage, entry.tag, entry.is_open());
+        self.heard(usage, arrival.remote, arrival.label, Again::First);
+        let answer = Draft::answer(&arrival.message, arrival.remote, 200, "OK", Some(&tag))
+            .finish(draft::SDP, None);
+        let remote = arrival.answer_to();
+        self.send(
+            usage,
+            remote,
+            arrival.local,
+            answer,
+            Label::answer(200, &arrival.message, false),
+            Again::First,
+        );
+        if !is_open {
+            return;
+        }
+        let stage = usage
+            .and_then(|usage| self.usages.get(&usage))
+            .map(|usage| &usage.stage);
+        let is_first = matches!(stage, Some(Stage::Ringing { server }) if *server == id);
+        self.fail_server(now, id, 487, "Request Terminated");
+        if let Some(dialog) = usage.filter(|_| is_first) {
+            self.events.push_back(Event::Cancelled { dialog });
+        }
+    }
+
+    /// ACK: of a failure by its branch (RFC 3261 section 17.2.1), of a 2xx by its dialog (section 13.3.1.4).
+    fn handle_ack(&mut self, now: Instant, arrival: &Arrival) {
+        if let Some(id) = self.server_keys.get(arrival.key.as_slice()).copied()
+            && let Some(entry) = self.servers.get_mut(&id)
+            && let ServerMachine::Invite(machine) = &mut entry.machine
+            && !machine.is_accepted()
+        {
+            machine.handle_ack(now, &self.intervals);
+            let usage = entry.usage;
+            self.heard(usage, arrival.remote, arrival.label, Again::First);
+            return self.arm_server(id);
+        }
+        let tag = arrival
+            .message
+            .to()
+            .ok()
+            .and_then(|to| Token::read(to.tag()?));
+        match tag.and_then(|tag| self.tags.get(&tag).copied()) {
+            Some(id) => self.take_ack(now, id, arrival),
+            None => self.heard(None, arrival.remote, arrival.label, Again::First),
+        }
+    }
+
+    fn take_ack(&mut self, now: Instant, id: DialogId, arrival: &Arrival) {
+        let Some(mut usage) = self.usages.remove(&id) else {
+            return;
+        };
+        let number = arrival.message.cseq().map_or(0, |cseq| cseq.number);
+        let mut hang_up = None;
+        let mut again = Again::First;
+        usage.stage = match usage.stage {
+            Stage::ExpectAck {
+                dialog,
+                unacked,
+                then,
+            } if unacked.cseq == number && dialog.is_of(&arrival.message) => {
+                usage.timers.stop(Timer::Repeat2xx);
+                usage.timers.stop(Timer::AckWait);
+                match then {
+                    Then::Talk => {
+                        let body = Some(arrival.message.body()).filter(|body| !body.is_empty());
+                        self.events.push_back(Event::Acked { dialog: id, body });
+                    }
+                    Then::HangUp { reason } => hang_up = Some(reason),
+                }
+                Stage::Talking {
+                    dialog,
+                    offer: Offer::None,
+                }
+            }
+            Stage::Talking {
+                dialog,
+                offer: Offer::ExpectAck { unacked },
+            } if unacked.cseq == number && dialog.is_of(&arrival.message) => {
+                usage.timers.stop(Timer::Repeat2xx);
+                usage.timers.stop(Timer::AckWait);
+                Stage::Talking {
+                    dialog,
+                    offer: Offer::None,
+                }
+            }
+            // A repeated ACK, or one of another INVITE: there is never an answer to it.
+            other @ (Stage::Calling { .. }
+            | Stage::Ringing { .. }
+            | Stage::ExpectAck { .. }
+            | Stage::Talking { .. }
+            | Stage::Closing { .. }) => {
+                again = Again::Repeated;
+                other
+            }
+        };
+        self.usages.insert(id, usage);
+        self.arm_usage(id);
+        self.heard(Some(id), arrival.remote, arrival.label, again);
+        if let Some(reason) = hang_up {
+            self.hang_up(now, id, reason.as_deref());
+        }
+    }
+
+    fn answer_busy(&mut self, arrival: &Arrival) {
+        let retry_after_s = self.settings.retry_after.as_secs().max(1);
+        self.answer_without_state(arrival, &Answer::busy(retry_after_s));
+    }
+
+    fn answer_without_state(&mut self, arrival: &Arrival, answer: &Answer) {
+        self.heard(None, arrival.remote, arrival.label, Again::First);
+        self.refuse(
+            &arrival.message,
+            arrival.remote,
+            arrival.local,
+            answer.status,
+            answer.phrase,
+            &answer.headers,
+        );
+    }
+
+    fn refuse(
+        &mut self,
+        request: &Message,
+        remote: SocketAddr,
+        local: SocketAddr,
+        status: u16,
+        phrase: &str,
+        headers: &[(&'static str, String)],
+    ) {
+        let Ok(via) = request.via() else { return };
+        let to = via.answer_to(remote);
+        let tag = self.stateless_tag(request);
+        let draft = Draft::answer(request, remote, status, phrase, Some(&tag));
+        let payload: Bytes = draft.lines(headers).finish(draft::SDP, None);
+        let line = Label::answer(status, request, false).line(Again::First);
+        self.milestones.push_back(Milestone {
+            dialog: None,
+            sent: true,
+            remote: to,
+            line,
+        });
+        self.transmits.push_back(Transmit {
+            remote: to,
+            local,
+            payload,
+        });
+    }
+}
+
+impl Arrival {
+    /// Where its answers go.
+    fn answer_to(&self) -> SocketAddr {
+        self.message
+            .via()
+            .map_or(self.remote, |via| via.answer_to(self.remote))
+    }
+}
+
+fn gone() -> Answer {
+    Answer::plain(481, "Call/Transaction Does Not Exist")
+}
+
+fn request_pending() -> Answer {
+    Answer::plain(491, "Request Pending")
+}
+
+/// Inside a dialog that a provisional answer made: our own INVITE is pending (RFC 3261 section 14.2).
+fn refusal_while_calling(method: &Method) -> Option<Answer> {
+    (*method == Method::Invite).then(request_pending)
+}
+
+fn misfit(dialog: &mut Dialog, request: &Message) -> Option<Answer> {
+    match dialog.handle_request(request) {
+        Ok(()) => None,
+        Err(Misfit::Unknown) => Some(gone()),
+        Err(Misfit::OutOfOrder) => Some(Answer::plain(500, "CSeq Out of Order")),
+    }
+}
+
+/// Whether a request in an early dialog comes from who sent the INVITE.
+fn is_same_caller(invite: &Message, request: &Message) -> bool {
+    let tag = |message: &Message| {
+        message
+            .from()
+            .ok()
+            .and_then(|from| from.tag().map(<[u8]>::to_vec))
+    };
+    invite.value(HeaderName::CallId) == request.value(HeaderName::CallId)
+        && tag(invite) == tag(request)
+}

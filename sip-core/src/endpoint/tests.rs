@@ -1,0 +1,577 @@
+//! Behaviour of one endpoint, told as ladders; the other side is written by hand.
+// One endpoint at 192.0.2.1 and one peer at 192.0.2.9 whose datagrams we write ourselves.
+use super::*;
+use crate::{header::HeaderName, testing::epoch};
+
+const US: &str = "192.0.2.1:5060";
+const PEER: &str = "192.0.2.9:5070";
+
+struct Bench {
+    endpoint: Endpoint,
+    now: Instant,
+    sent: Vec<Message>,
+    events: Vec<Event>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Bench {
+        Bench {
+            endpoint: Endpoint::new(settings, [7; 32]),
+            now: epoch(),
+            sent: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.sent.push(Message::parse(transmit.payload).unwrap());
+        }
+        while let Some(event) = self.endpoint.poll_event() {
+            self.events.push(event);
+        }
+    }
+
+    fn hear(&mut self, text: &str) {
+        let datagram = Bytes::copy_from_slice(text.as_bytes());
+        self.endpoint.handle_datagram(
+            self.now,
+            PEER.parse().unwrap(),
+            US.parse().unwrap(),
+            datagram,
+        );
+        self.drain();
+    }
+
+    /// Moves time to each timeout up to `after` from here.
+    fn wait(&mut self, after: Duration) {
+        let end = self.now + after;
+        while let Some((at, _)) = self.endpoint.poll_timeout().filter(|(at, _)| *at <= end) {
+            self.now = self.now.max(at);
+            self.endpoint.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    /// The ladder since it was last asked for.
+    fn ladder(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(milestone) = self.endpoint.poll_milestone() {
+            lines.push(format!(
+                "{} {}",
+                if milestone.sent { ">" } else { "<" },
+                milestone.line
+            ));
+        }
+        lines
+    }
+
+    fn names(&mut self) -> Vec<&'static str> {
+        self.events.drain(..).map(|event| event.name()).collect()
+    }
+
+    fn last(&self) -> &Message {
+        self.sent.last().unwrap()
+    }
+
+    fn call(&mut self) -> DialogId {
+        let party = |user: &str| NameAddrText {
+            display: None,
+            uri: format!("sip:{user}@city.example"),
+        };
+        let id = self.endpoint.invite(
+            self.now,
+            Invite {
+                remote: PEER.parse().unwrap(),
+                local: US.parse().unwrap(),
+                request_uri: "sip:200@pbx.example".to_owned(),
+                from: party("0790000001"),
+                to: party("200"),
+                contact_user: Some("denwaban".to_owned()),
+                body: Some(Bytes::from_static(b"v=0\r\n")),
+                headers: vec![("X-Own", "1".to_owned())],
+                max_forwards: 69,
+            },
+        );
+        self.drain();
+        id
+    }
+
+    /// The peer answers the request we sent last but `back`.
+    fn answer(&mut self, request: &Message, status: &str, tag: &str, more: &str) {
+        let value = |name| String::from_utf8_lossy(request.value(name).unwrap()).into_owned();
+        let to = value(HeaderName::To);
+        let to = if to.contains(";tag=") || tag.is_empty() {
+            to
+        } else {
+            format!("{to};tag={tag}")
+        };
+        let text = format!(
+            "SIP/2.0 {status}\r\nVia: {};received=192.0.2.1\r\nFrom: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n{more}Content-Length: 0\r\n\r\n",
+            value(HeaderName::Via),
+            value(HeaderName::From),
+            value(HeaderName::CallId),
+            value(HeaderName::CSeq)
+        );
+        self.hear(&text);
+    }
+
+    /// A request of the peer's inside the dialog of our INVITE.
+    fn inside(&mut self, invite: &Message, method: &str, cseq: u32, tag: &str) {
+        let value = |name| String::from_utf8_lossy(invite.value(name).unwrap()).into_owned();
+        let text = format!(
+            "{method} sip:us@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bKin{method}{cseq}\r\nFrom: {};tag={tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n\r\n",
+            value(HeaderName::To),
+            value(HeaderName::From),
+            value(HeaderName::CallId)
+        );
+        self.hear(&text);
+    }
+
+    fn invited(&mut self) -> DialogId {
+        self.hear(&request(
+            "INVITE",
+            "1",
+            "",
+            "Contact: <sip:a@192.0.2.9:5070>\r\n",
+        ));
+        match self.events.pop() {
+            Some(Event::Invited { dialog, .. }) => dialog,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Our tag, as it stands in the answer sent last.
+    fn tag(&self) -> String {
+        String::from_utf8_lossy(self.last().to().unwrap().tag().unwrap()).into_owned()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.endpoint.dialog_count() == 0
+            && self.endpoint.transaction_count() == 0
+            && self.endpoint.tags.is_empty()
+            && self.endpoint.server_keys.is_empty()
+            && self.endpoint.merged.is_empty()
+            && self.endpoint.poll_timeout().is_none()
+    }
+}
+
+const FOREVER: Duration = Duration::from_secs(600);
+
+/// A request of the peer's; `branch` of an ACK to a failure and of a CANCEL is the INVITE's.
+fn request(method: &str, branch: &str, tag: &str, more: &str) -> String {
+    let to = if tag.is_empty() {
+        String::new()
+    } else {
+        format!(";tag={tag}")
+    };
+    let number = if method == "BYE" { 2 } else { 1 };
+    format!(
+        "{method} sip:0783331000@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};rport;branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\nFrom: <sip:a@x>;tag=far\r\nTo: <sip:0783331000@y>{to}\r\nCall-ID: c1\r\nCSeq: {number} {method}\r\n{more}\r\n"
+    )
+}
+
+mod outgoing;
+
+#[test]
+fn a_call_that_comes_in_is_tried_rung_answered_and_ended() {
+    let mut bench = Bench::new();
+    let id = bench.invited();
+    bench.endpoint.ring(bench.now, id, 180, "Ringing", None);
+    bench
+        .endpoint
+        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+    bench.drain();
+    let answer = String::from_utf8_lossy(bench.last().octets()).into_owned();
+    let tag = bench.tag();
+    let expected = format!(
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bK1;received=192.0.2.9;rport=5070\r\nFrom: <sip:a@x>;tag=far\r\nTo: <sip:0783331000@y>;tag={tag}\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nContact: <sip:{US}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+    );
+    assert_eq!(answer, expected);
+    bench.hear(&request("ACK", "2", &tag, ""));
+    bench.hear(&request("BYE", "3", &tag, ""));
+    bench.hear(&request("BYE", "3", &tag, ""));
+    assert_eq!(
+        bench.ladder(),
+        [
+            "< INVITE",
+            "> 100 INVITE",
+            "> 180 INVITE",
+            "> 200 INVITE (sdp)",
+            "< ACK",
+            "< BYE",
+            "> 200 BYE",
+            "< BYE again",
+            "> 200 BYE again"
+        ]
+    );
+    assert_eq!(bench.names(), ["Acked", "Ended"]);
+    bench.wait(FOREVER);
+    assert!(bench.is_empty());
+}
+
+#[test]
+fn a_2xx_is_repeated_until_its_ack_and_the_missing_ack_is_reported() {
+    let mut bench = Bench::new();
+    let id = bench.invited();
+    bench
+        .endpoint
+        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+    bench.drain();
+    let tag = bench.tag();
+    bench.ladder();
+    // RFC 3261 section 13.3.1.4: at 0.5, 1.5, 3.5, 7.5 s and then each 4 s, until 32 s.
+    bench.wait(Duration::from_secs(33));
+    assert_eq!(bench.ladder(), vec!["> 200 INVITE (sdp) again"; 10]);
+    assert_eq!(bench.names(), ["AckMissing"]);
+    bench.endpoint.bye(bench.now, id, Some("SIP;cause=408"));
+    bench.drain();
+    assert_eq!(
+        bench.last().text(HeaderName::Reason).as_deref(),
+        Some("SIP;cause=408")
+    );
+    let bye = bench.last().clone();
+    bench.answer(&bye, "481 Gone", "", "");
+    assert_eq!(bench.names(), ["ByeDone"]);
+    bench.hear(&request("ACK", "9", &tag, ""));
+    bench.wait(FOREVER);
+    assert!(bench.is_empty());
+}
+
+#[test]
+fn a_bye_of_ours_waits_for_the_ack() {
+    let mut bench = Bench::new();
+    let id = bench.invited();
+    bench
+        .endpoint
+        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+    bench.endpoint.bye(bench.now, id, None);
+    bench.drain();
+    let tag = bench.tag();
+    assert_eq!(
+        bench.ladder(),
+        ["< INVITE", "> 100 INVITE", "> 200 INVITE (sdp)"]
+    );
+    bench.hear(&request("ACK", "2", &tag, ""));
+    assert_eq!(bench.ladder(), ["< ACK", "> BYE"]);
+    let bye = bench.last().clone();
+    assert_eq!(bye.request_uri().unwrap().as_str(), "sip:a@192.0.2.9:5070");
+    bench.hear(&request("BYE", "3", &tag, ""));
+    bench.answer(&bye, "200 OK", "", "");
+    assert_eq!(bench.names(), ["ByeDone"], "crossing BYEs end it once");
+}
+
+#[test]
+fn a_cancel_before_the_answer_ends_the_call_and_after_it_has_no_effect() {
+    let mut bench = Bench::new();
+    bench.invited();
+    bench.hear(&request("CANCEL", "forged", "", ""));
+    bench.hear(&request("CANCEL", "1", "", ""));
+    bench.hear(&request("CANCEL", "1", "", ""));
+    let tag = bench.tag();
+    bench.hear(&request("ACK", "1", &tag, ""));
+    assert_eq!(
+        bench.ladder(),
+        [
+            "< INVITE",
+            "> 100 INVITE",
+            "< CANCEL",
+            "> 481 CANCEL",
+            "< CANCEL",
+            "> 200 CANCEL",
+            "> 487 INVITE",
+            "< CANCEL",
+            "> 200 CANCEL",
+            "< ACK"
+        ]
+    );
+    assert_eq!(bench.names(), ["Cancelled"]);
+    bench.wait(FOREVER);
+    assert!(bench.is_empty());
+
+    let id = bench.invited();
+    bench
+        .endpoint
+        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+    bench.drain();
+    bench.ladder();
+    bench.hear(&request("CANCEL", "1", "", ""));
+    assert_eq!(bench.ladder(), ["< CANCEL", "> 200 CANCEL"]);
+    assert_eq!(bench.names(), [""; 0]);
+}
+
+#[test]
+fn a_cancel_of_another_caller_is_refused_though_its_branch_fits() {
+    let mut bench = Bench::new();
+    bench.invited();
+    bench.hear(&request("CANCEL", "1", "", "").replace("tag=far", "tag=forged"));
+    bench.hear(&request("CANCEL", "1", "", "").replace("Call-ID: c1", "Call-ID: c2"));
+    assert_eq!(
+        bench.ladder()[2..],
+        ["< CANCEL", "> 481 CANCEL", "< CANCEL", "> 481 CANCEL"]
+    );
+    assert_eq!(bench.endpoint.dialog_count(), 1);
+}
+
+#[test]
+fn a_bye_of_the_caller_before_the_answer_is_a_cancel() {
+    let mut bench = Bench::new();
+    let id = bench.invited();
+    bench.endpoint.ring(bench.now, id, 180, "Ringing", None);
+    bench.drain();
+    let tag = bench.tag();
+    bench.hear(&request("BYE", "2", &tag, ""));
+    assert_eq!(bench.ladder()[3..], ["< BYE", "> 200 BYE", "> 487 INVITE"]);
+    assert_eq!(bench.names(), ["Cancelled"]);
+}
+
+#[test]
+fn a_failure_is_repeated_until_its_ack() {
+    let mut bench = Bench::new();
+    let id = bench.invited();
+    bench.endpoint.reject(
+        bench.now,
+        id,
+        486,
+        "Busy Here",
+        vec![("Reason", "Q.850;cause=17".to_owned())],
+    );
+    bench.drain();
+    let tag = bench.tag();
+    bench.wait(Duration::from_secs(2));
+    bench.hear(&request("INVITE", "1", "", ""));
+    bench.hear(&request("ACK", "1", &tag, ""));
+    bench.wait(Duration::from_secs(2));
+    bench.hear(&request("ACK", "1", &tag, ""));
+    assert_eq!(
+        bench.ladder()[2..],
+        [
+            "> 486 INVITE",
+            "> 486 INVITE again",
+            "> 486 INVITE again",
+            "< INVITE again",
+            "> 486 INVITE again",
+            "< ACK",
+            "< ACK"
+        ]
+    );
+    assert_eq!(bench.endpoint.dialog_count(), 0);
+    bench.wait(FOREVER);
+    assert!(bench.is_empty());
+}
+
+#[test]
+fn a_repeated_invite_gets_the_last_provisional_answer_and_no_second_call() {
+    let mut bench = Bench::new();
+    let id = bench.invited();
+    bench.hear(&request("INVITE", "1", "", ""));
+    bench.endpoint.ring(
+        bench.now,
+        id,
+        183,
+        "Session Progress",
+        Some(Bytes::from_static(b"v=0\r\n")),
+    );
+    bench.drain();
+    bench.hear(&request("INVITE", "1", "", ""));
+    assert_eq!(
+        bench.ladder()[2..],
+        [
+            "< INVITE again",
+            "> 100 INVITE again",
+            "> 183 INVITE (sdp)",
+            "< INVITE again",
+            "> 183 INVITE (sdp) again"
+        ]
+    );
+    assert_eq!(bench.names(), [""; 0]);
+}
+
+#[test]
+fn a_copy_that_came_by_another_way_is_a_loop() {
+    let mut bench = Bench::new();
+    bench.invited();
+    bench.hear(&request("INVITE", "other", "", ""));
+    assert_eq!(bench.last().status(), Some(482));
+    assert_eq!(bench.endpoint.dialog_count(), 1);
+}
+
+#[test]
+fn a_caller_of_rfc_2543_is_served() {
+    let mut bench = Bench::new();
+    let old =
+        |method: &str, to: &str| request(method, "1", to, "").replace(";rport;branch=z9hG4bK1", "");
+    bench.hear(&old("INVITE", ""));
+    let Some(Event::Invited { dialog, .. }) = bench.events.pop() else {
+        panic!("no call")
+    };
+    bench.hear(&old("INVITE", ""));
+    bench
+        .endpoint
+        .reject(bench.now, dialog, 486, "Busy Here", Vec::new());
+    bench.drain();
+    let tag = bench.tag();
+    bench.hear(&old("ACK", &tag));
+    bench.wait(Duration::from_secs(10));
+    assert_eq!(
+        bench.ladder(),
+        [
+            "< INVITE",
+            "> 100 INVITE",
+            "< INVITE again",
+            "> 100 INVITE again",
+            "> 486 INVITE",
+            "< ACK"
+        ]
+    );
+}
+
+#[test]
+fn requests_that_fit_nothing_are_refused_without_state() {
+    let mut bench = Bench::new();
+    bench.hear(&request("BYE", "1", "0123456789abcdef", ""));
+    bench.hear(&request("BYE", "2", "", ""));
+    bench.hear(&request("INVITE", "3", "foreign", ""));
+    bench.hear(&request("OPTIONS", "4", "", "Require: 100rel\r\n"));
+    bench.hear(&request("REGISTER", "5", "", ""));
+    bench.hear(&request("ACK", "6", "foreign", ""));
+    bench.hear(&request("INVITE", "7", "", "Content-Length: 9\r\n"));
+    bench.hear(&request("INVITE", "8", "", "").replace("SIP/2.0\r\nVia", "SIP/3.0\r\nVia"));
+    let statuses: Vec<_> = bench.sent.iter().filter_map(Message::status).collect();
+    assert_eq!(statuses, [481, 481, 481, 420, 405, 400, 505]);
+    assert_eq!(
+        bench.sent[3].text(HeaderName::Unsupported).as_deref(),
+        Some("100rel")
+    );
+    assert_eq!(
+        bench.sent[4].text(HeaderName::Allow).as_deref(),
+        Some("INVITE, ACK, BYE, CANCEL, OPTIONS")
+    );
+    assert_eq!(
+        bench.sent[5].phrase().as_deref(),
+        Some("Content-Length is larger than the body")
+    );
+    assert!(bench.is_empty());
+    assert_eq!(bench.names(), [""; 0]);
+}
+
+#[test]
+fn an_answer_without_state_is_the_same_each_time() {
+    let mut bench = Bench::new();
+    bench.hear(&request("REGISTER", "5", "", ""));
+    bench.hear(&request("REGISTER", "5", "", ""));
+    assert_eq!(bench.sent[0].octets(), bench.sent[1].octets());
+}
+
+#[test]
+fn over_its_cap_a_new_call_gets_503_and_a_running_one_is_served() {
+    let mut bench = Bench::with(Settings {
+        max_dialogs: 1,
+        ..Settings::default()
+    });
+    let id = bench.invited();
+    bench
+        .endpoint
+        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+    bench.drain();
+    let tag = bench.tag();
+    bench.hear(&request("INVITE", "2", "", "").replace("Call-ID: c1", "Call-ID: c2"));
+    assert_eq!(bench.last().status(), Some(503));
+    assert_eq!(
+        bench.last().text(HeaderName::RetryAfter).as_deref(),
+        Some("5")
+    );
+    bench.hear(&request("ACK", "3", &tag, ""));
+    bench.hear(&request("BYE", "4", &tag, ""));
+    assert_eq!(bench.last().status(), Some(200));
+}
+
+#[test]
+fn options_wait_for_the_application_and_get_no_provisional_answer() {
+    let mut bench = Bench::new();
+    bench.hear(&request("OPTIONS", "1", "", ""));
+    let Some(Event::Requested {
+        dialog: None,
+        request: id,
+        ..
+    }) = bench.events.pop()
+    else {
+        panic!("not asked")
+    };
+    bench.hear(&request("OPTIONS", "1", "", ""));
+    bench
+        .endpoint
+        .respond(bench.now, id, 180, "Ringing", Vec::new(), None);
+    bench
+        .endpoint
+        .respond(bench.now, id, 200, "OK", Vec::new(), None);
+    bench
+        .endpoint
+        .respond(bench.now, id, 500, "Again", Vec::new(), None);
+    bench.drain();
+    assert_eq!(
+        bench.ladder(),
+        ["< OPTIONS", "< OPTIONS again", "> 200 OPTIONS"]
+    );
+    assert_eq!(
+        bench.last().text(HeaderName::Accept).as_deref(),
+        Some("application/sdp")
+    );
+    bench.hear(&request("OPTIONS", "2", "", "").replace("CSeq: 1", "CSeq: 2"));
+    bench.wait(FOREVER);
+    assert!(
+        bench.is_empty(),
+        "a request the application forgets is forgotten too"
+    );
+}
+
+#[test]
+fn verbs_in_the_wrong_stage_do_nothing() {
+    let mut bench = Bench::new();
+    let id = bench.invited();
+    bench.hear(&request("CANCEL", "1", "", ""));
+    bench.ladder();
+    bench.endpoint.ring(bench.now, id, 180, "Ringing", None);
+    bench.endpoint.accept(bench.now, id, Bytes::new());
+    bench
+        .endpoint
+        .reject(bench.now, id, 486, "Busy Here", Vec::new());
+    bench.endpoint.bye(bench.now, id, None);
+    bench.endpoint.cancel(bench.now, id, None);
+    bench
+        .endpoint
+        .respond(bench.now, RequestId(99), 200, "OK", Vec::new(), None);
+    bench.drain();
+    assert_eq!(bench.ladder(), [""; 0]);
+}
+
+#[test]
+fn a_keep_alive_gets_no_byte() {
+    let mut bench = Bench::new();
+    for text in ["", "\r\n\r\n", "\0", "\r\n"] {
+        bench.hear(text);
+    }
+    assert_eq!(bench.ladder(), [""; 0]);
+    assert!(bench.sent.is_empty());
+}
+
+#[test]
+fn nothing_shown_holds_a_number() {
+    let mut bench = Bench::new();
+    bench.call();
+    bench.hear(&request("INVITE", "1", "", ""));
+    let ladder = bench.ladder();
+    let shown = format!(
+        "{:?} {:?} {:?} {:?}",
+        bench.endpoint, bench.events, bench.sent, ladder
+    );
+    assert!(
+        !shown.contains("0790000001") && !shown.contains("0783331000"),
+        "{shown}"
+    );
+}

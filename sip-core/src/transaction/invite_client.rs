@@ -1,0 +1,204 @@
+//! The INVITE client transaction: repeats our INVITE until someone answers, and ACKs every failure.
+//!
+//! A 2xx is ACKed by the endpoint, which knows dialogs. Follows RFC 3261 section 17.1.1 and RFC 6026 section 8.4.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    timer::{Intervals, Timer, TimerTable},
+    transaction::Due,
+};
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing came back yet.
+    Calling { interval: Duration },
+    /// A provisional answer came.
+    Proceeding,
+    /// A failure came and was ACKed.
+    Completed,
+    /// A 2xx came; others of forks may follow (RFC 6026 section 7.2).
+    Accepted,
+}
+
+/// What an answer means to the transaction's user.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// A provisional answer.
+    Provisional,
+    /// A 2xx: a first one, a repeated one or another fork's; its To tag tells.
+    Accepted,
+    /// The failure; send its ACK.
+    Failed,
+    /// The failure again; repeat its ACK.
+    FailedAgain,
+    /// Nothing to do.
+    Ignored,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct InviteClient {
+    state: State,
+    pub(crate) timers: TimerTable,
+}
+
+impl InviteClient {
+    /// The INVITE has just been sent (RFC 3261 section 17.1.1.2: timers A and B start).
+    pub(crate) fn start(now: Instant, intervals: &Intervals) -> Self {
+        let mut timers = TimerTable::default();
+        timers.set(Timer::A, now + intervals.t1);
+        timers.set(Timer::B, now + intervals.long());
+        InviteClient {
+            state: State::Calling {
+                interval: intervals.t1,
+            },
+            timers,
+        }
+    }
+
+    /// Whether nothing at all came back, so that an unreachable peer ends it (RFC 3261 section 17.1.4).
+    pub(crate) fn is_unheard(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
+    }
+
+    /// Whether a CANCEL may go out now: a provisional answer came, no final one (RFC 3261 section 9.1).
+    pub(crate) fn may_cancel(&self) -> bool {
+        self.state == State::Proceeding
+    }
+
+    /// The final answer is due within 64*T1 (a CANCEL went out, or the callee ended the early dialog; RFC 3261 section 9.1).
+    pub(crate) fn expect_end(&mut self, now: Instant, intervals: &Intervals) {
+        match self.state {
+            State::Proceeding => self.timers.set(Timer::CancelWait, now + intervals.long()),
+            // Timer B ends it; D and M run already.
+            State::Calling { .. } | State::Completed | State::Accepted => {}
+        }
+    }
+
+    pub(crate) fn handle_response(
+        &mut self,
+        now: Instant,
+        intervals: &Intervals,
+        status: u16,
+    ) -> Heard {
+        match (&self.state, status) {
+            (State::Calling { .. }, 100..=199) => {
+                self.timers.stop_all();
+                self.state = State::Proceeding;
+                Heard::Provisional
+            }
+            (State::Proceeding, 100..=199) => Heard::Provisional,
+            (State::Calling { .. } | State::Proceeding, 200..=299) => {
+                self.timers.stop_all();
+                self.timers.set(Timer::M, now + intervals.long());
+                self.state = State::Accepted;
+                Heard::Accepted
+            }
+            (State::Accepted, 200..=299) => Heard::Accepted,
+            (State::Calling { .. } | State::Proceeding, _) => {
+                self.timers.stop_all();
+                // RFC 3261 section 17.1.1.2 asks for at least 32 s, which 64*T1 is by default.
+                self.timers.set(Timer::D, now + intervals.long());
+                self.state = State::Completed;
+                Heard::Failed
+            }
+            (State::Completed, 300..=699) => Heard::FailedAgain,
+            // A late provisional or a failure beside a 2xx changes nothing (RFC 6026 section 8.4).
+            (State::Completed | State::Accepted, _) => Heard::Ignored,
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant, timer: Timer) -> Due {
+        match (&mut self.state, timer) {
+            (State::Calling { interval }, Timer::A) => {
+                *interval *= 2;
+                let next = now + *interval;
+                self.timers.set(Timer::A, next);
+                Due::Repeat
+            }
+            (State::Calling { .. } | State::Proceeding, _) => Due::GiveUp,
+            (State::Completed | State::Accepted, _) => Due::Over,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    // One peer that answers late, twice, or never.
+    use super::*;
+    use crate::testing::{INTERVALS, epoch};
+
+    #[test]
+    fn an_unanswered_invite_is_sent_seven_times_in_32_seconds() {
+        let start = epoch();
+        let mut invite = InviteClient::start(start, &INTERVALS);
+        let mut sent_at = vec![Duration::ZERO];
+        let given_up = loop {
+            let (at, _) = invite.timers.next().unwrap();
+            let timer = invite.timers.take_due(at).unwrap();
+            match invite.handle_timeout(at, timer) {
+                Due::Repeat => sent_at.push(at - start),
+                Due::GiveUp => break at - start,
+                Due::Over => panic!("it never was answered"),
+            }
+        };
+        assert_eq!(
+            sent_at,
+            [0, 500, 1500, 3500, 7500, 15500, 31500].map(Duration::from_millis)
+        );
+        assert_eq!(given_up, Duration::from_secs(32));
+    }
+
+    #[test]
+    fn a_provisional_answer_stops_the_repetition() {
+        let now = epoch();
+        let mut invite = InviteClient::start(now, &INTERVALS);
+        assert!(!invite.may_cancel());
+        assert_eq!(
+            invite.handle_response(now, &INTERVALS, 100),
+            Heard::Provisional
+        );
+        assert!(invite.may_cancel() && !invite.is_unheard());
+        assert_eq!(invite.timers.next(), None);
+        invite.expect_end(now, &INTERVALS);
+        assert_eq!(
+            invite.timers.next(),
+            Some((now + Duration::from_secs(32), Timer::CancelWait))
+        );
+        assert_eq!(invite.handle_timeout(now, Timer::CancelWait), Due::GiveUp);
+    }
+
+    #[test]
+    fn a_repeated_failure_is_acked_again_and_a_late_2xx_is_not_taken() {
+        let now = epoch();
+        let mut invite = InviteClient::start(now, &INTERVALS);
+        assert_eq!(invite.handle_response(now, &INTERVALS, 486), Heard::Failed);
+        assert_eq!(
+            invite.handle_response(now, &INTERVALS, 486),
+            Heard::FailedAgain
+        );
+        assert_eq!(invite.handle_response(now, &INTERVALS, 180), Heard::Ignored);
+        assert_eq!(invite.handle_response(now, &INTERVALS, 200), Heard::Ignored);
+        assert_eq!(invite.handle_timeout(now, Timer::D), Due::Over);
+    }
+
+    #[test]
+    fn every_2xx_is_passed_on_until_timer_m() {
+        let now = epoch();
+        let mut invite = InviteClient::start(now, &INTERVALS);
+        assert_eq!(
+            invite.handle_response(now, &INTERVALS, 200),
+            Heard::Accepted
+        );
+        assert_eq!(
+            invite.handle_response(now, &INTERVALS, 200),
+            Heard::Accepted
+        );
+        assert_eq!(invite.handle_response(now, &INTERVALS, 487), Heard::Ignored);
+        assert_eq!(
+            invite.timers.next(),
+            Some((now + Duration::from_secs(32), Timer::M))
+        );
+    }
+}

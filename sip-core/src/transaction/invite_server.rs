@@ -1,0 +1,167 @@
+//! The INVITE server transaction: repeats our final answer until the ACK arrives.
+//!
+//! A 2xx is repeated by the usage, which outlives it. Follows RFC 3261 section 17.2.1 and RFC 6026 section 8.7.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::{
+    timer::{Intervals, Timer, TimerTable},
+    transaction::Due,
+};
+
+#[derive(Debug)]
+enum State {
+    /// No final answer yet; the last provisional one.
+    Proceeding { last: Bytes },
+    /// Our failure waits for its ACK.
+    Completed { answer: Bytes, interval: Duration },
+    /// The ACK came; more of them are absorbed.
+    Confirmed,
+    /// A 2xx went out (RFC 6026 section 7.1); repeated INVITEs are absorbed.
+    Accepted,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct InviteServer {
+    state: State,
+    pub(crate) timers: TimerTable,
+}
+
+impl InviteServer {
+    /// An INVITE arrived and `trying` has been sent.
+    pub(crate) fn start(trying: Bytes) -> Self {
+        InviteServer {
+            state: State::Proceeding { last: trying },
+            timers: TimerTable::default(),
+        }
+    }
+
+    /// Whether a final answer can still be given.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Proceeding { .. })
+    }
+
+    /// Whether our answer was a 2xx, so that an ACK belongs to the dialog (RFC 6026 section 7.1).
+    pub(crate) fn is_accepted(&self) -> bool {
+        matches!(self.state, State::Accepted)
+    }
+
+    /// A provisional answer has been sent.
+    pub(crate) fn ring(&mut self, answer: Bytes) {
+        match &mut self.state {
+            State::Proceeding { last } => *last = answer,
+            // The final answer is given; there is nothing to announce any more.
+            State::Completed { .. } | State::Confirmed | State::Accepted => {}
+        }
+    }
+
+    /// A 2xx has been sent.
+    pub(crate) fn accept(&mut self, now: Instant, intervals: &Intervals) {
+        self.timers.stop_all();
+        self.timers.set(Timer::L, now + intervals.long());
+        self.state = State::Accepted;
+    }
+
+    /// A failure has been sent.
+    pub(crate) fn reject(&mut self, now: Instant, intervals: &Intervals, answer: Bytes) {
+        self.timers.stop_all();
+        self.timers.set(Timer::G, now + intervals.t1);
+        self.timers.set(Timer::H, now + intervals.long());
+        self.state = State::Completed {
+            answer,
+            interval: intervals.t1,
+        };
+    }
+
+    /// The INVITE came again; says what to send again.
+    pub(crate) fn handle_invite(&self) -> Option<Bytes> {
+        match &self.state {
+            State::Proceeding { last } => Some(last.clone()),
+            State::Completed { answer, .. } => Some(answer.clone()),
+            // The caller has our answer, or the usage repeats it.
+            State::Confirmed | State::Accepted => None,
+        }
+    }
+
+    /// An ACK for a failure came.
+    pub(crate) fn handle_ack(&mut self, now: Instant, intervals: &Intervals) {
+        match &self.state {
+            State::Completed { .. } => {
+                self.timers.stop_all();
+                self.timers.set(Timer::I, now + intervals.t4);
+                self.state = State::Confirmed;
+            }
+            // An ACK before the answer is nonsense, after the first one a repetition, and of a 2xx the dialog's.
+            State::Proceeding { .. } | State::Confirmed | State::Accepted => {}
+        }
+    }
+
+    /// What a timer asks for; `Repeat` comes with [`InviteServer::handle_invite`]'s answer.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        intervals: &Intervals,
+        timer: Timer,
+    ) -> Due {
+        match (&mut self.state, timer) {
+            (State::Completed { interval, .. }, Timer::G) => {
+                *interval = intervals.next(*interval);
+                let next = now + *interval;
+                self.timers.set(Timer::G, next);
+                Due::Repeat
+            }
+            (
+                State::Proceeding { .. }
+                | State::Completed { .. }
+                | State::Confirmed
+                | State::Accepted,
+                _,
+            ) => Due::Over,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    // One caller that repeats its INVITE and may never ACK.
+    use super::*;
+    use crate::testing::{INTERVALS, epoch};
+
+    #[test]
+    fn a_repeated_invite_gets_the_last_answer() {
+        let now = epoch();
+        let mut invite = InviteServer::start(Bytes::from_static(b"100"));
+        assert_eq!(invite.handle_invite().as_deref(), Some(&b"100"[..]));
+        invite.ring(Bytes::from_static(b"180"));
+        assert_eq!(invite.handle_invite().as_deref(), Some(&b"180"[..]));
+        invite.accept(now, &INTERVALS);
+        assert!(invite.is_accepted() && !invite.is_open());
+        assert_eq!(invite.handle_invite(), None);
+        assert_eq!(
+            invite.timers.next(),
+            Some((now + Duration::from_secs(32), Timer::L))
+        );
+    }
+
+    #[test]
+    fn a_failure_is_repeated_until_its_ack_or_timer_h() {
+        let now = epoch();
+        let mut invite = InviteServer::start(Bytes::new());
+        invite.reject(now, &INTERVALS, Bytes::from_static(b"486"));
+        let (at, timer) = invite.timers.next().unwrap();
+        assert_eq!((at - now, timer), (INTERVALS.t1, Timer::G));
+        invite.timers.take_due(at);
+        assert_eq!(invite.handle_timeout(at, &INTERVALS, timer), Due::Repeat);
+        assert_eq!(
+            invite.timers.next(),
+            Some((at + INTERVALS.t1 * 2, Timer::G))
+        );
+        invite.handle_ack(at, &INTERVALS);
+        assert_eq!(invite.handle_invite(), None);
+        assert_eq!(invite.timers.next(), Some((at + INTERVALS.t4, Timer::I)));
+        assert_eq!(invite.handle_timeout(at, &INTERVALS, Timer::I), Due::Over);
+    }
+}
