@@ -3,7 +3,10 @@
 //! It writes requests and checks those that come in; it knows no transactions and no stages of a call.
 //! Follows RFC 3261 section 12.
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use crate::{
     draft::{self, Draft},
@@ -32,6 +35,8 @@ pub(crate) struct Dialog {
     contact_user: Option<String>,
     /// Where the peer was when the dialog began; used where a URI names no address.
     peer: SocketAddr,
+    /// Where requests go: the first route's address, else the Contact's, else the peer's.
+    next_hop: SocketAddr,
     local: SocketAddr,
 }
 
@@ -55,8 +60,10 @@ impl Dialog {
         let mut local_party = unfolded(request.value(HeaderName::To));
         local_party.extend_from_slice(format!(";tag={tag}").as_bytes());
         let caller = request.from().ok();
-        let target =
-            target_of(request).or_else(|| caller.map(|from| from.uri().as_str().to_owned()));
+        let target = target_of(request);
+        let routes: Vec<String> = routes_of(request).collect();
+        let first = routes.first().or(target.as_ref());
+        let next_hop = first.map_or(remote, |uri| address_of(uri, remote, local));
         Dialog {
             call_id: request.call_id().to_vec(),
             remote_tag: caller
@@ -67,10 +74,12 @@ impl Dialog {
             remote_party: unfolded(request.value(HeaderName::From)),
             local_cseq: 0,
             remote_cseq: request.cseq().ok().map(|cseq| cseq.number),
-            remote_target: target.unwrap_or_default(),
-            routes: routes_of(request).collect(),
+            // A caller without Contact is called back where it called from.
+            remote_target: target.unwrap_or_else(|| format!("sip:{remote}")),
+            routes,
             contact_user: None,
             peer: remote,
+            next_hop,
             local,
         }
     }
@@ -84,6 +93,9 @@ impl Dialog {
     ) -> Dialog {
         let mut routes: Vec<String> = routes_of(answer).collect();
         routes.reverse();
+        let target = target_of(answer);
+        let first = routes.first().or(target.as_ref());
+        let next_hop = first.map_or(remote, |uri| address_of(uri, remote, local));
         let asked = invite.request_uri().map(|uri| uri.as_str().to_owned());
         let contact = invite
             .contact()
@@ -100,10 +112,11 @@ impl Dialog {
             remote_party: unfolded(answer.value(HeaderName::To)),
             local_cseq: invite.cseq().map_or(1, |cseq| cseq.number),
             remote_cseq: None,
-            remote_target: target_of(answer).or(asked).unwrap_or_default(),
+            remote_target: target.or(asked).unwrap_or_default(),
             routes,
             contact_user: contact,
             peer: remote,
+            next_hop,
             local,
         }
     }
@@ -148,6 +161,9 @@ impl Dialog {
     /// Takes the new Contact of a re-INVITE that is answered by 2xx (RFC 3261 section 12.2.2).
     pub(crate) fn refresh_target(&mut self, request: &Message) {
         if let Some(target) = target_of(request) {
+            if self.routes.is_empty() {
+                self.next_hop = address_of(&target, self.peer, self.local);
+            }
             self.remote_target = target;
         }
     }
@@ -191,20 +207,7 @@ impl Dialog {
             .octets("To", &self.remote_party)
             .octets("Call-ID", &self.call_id)
             .format("CSeq", format_args!("{cseq} {method}"));
-        (draft, self.address_of(first.unwrap_or(&self.remote_target)))
-    }
-
-    /// The address a URI names itself, else where the peer was: this room asks no name server.
-    fn address_of(&self, uri: &str) -> SocketAddr {
-        let Ok(uri) = Uri::parse(uri) else {
-            return self.peer;
-        };
-        match (uri.scheme(), uri.host().address()) {
-            (Scheme::Sip, Some(address)) if address.is_ipv4() == self.local.is_ipv4() => {
-                SocketAddr::new(address, uri.port().unwrap_or(5060))
-            }
-            (Scheme::Sip | Scheme::Sips | Scheme::Tel | Scheme::Other, _) => self.peer,
-        }
+        (draft, self.next_hop)
     }
 }
 
@@ -214,6 +217,27 @@ impl fmt::Debug for Dialog {
             .field("routes", &self.routes.len())
             .field("local_cseq", &self.local_cseq)
             .finish_non_exhaustive()
+    }
+}
+
+/// The address a URI names itself, else where the peer was: this room asks no name server.
+///
+/// An address that means nobody or everybody is not obeyed.
+fn address_of(uri: &str, peer: SocketAddr, local: SocketAddr) -> SocketAddr {
+    let Ok(uri) = Uri::parse(uri) else {
+        return peer;
+    };
+    let is_one_host = |address: &IpAddr| {
+        let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+        !address.is_unspecified() && !address.is_multicast() && !is_broadcast
+    };
+    let named = uri.host().address().filter(is_one_host);
+    match (uri.scheme(), named) {
+        (Scheme::Sip, Some(address)) if address.is_ipv4() == local.is_ipv4() => SocketAddr::new(
+            address,
+            uri.port().filter(|port| *port != 0).unwrap_or(5060),
+        ),
+        (Scheme::Sip | Scheme::Sips | Scheme::Tel | Scheme::Other, _) => peer,
     }
 }
 
@@ -314,6 +338,22 @@ mod tests {
             dialog.request("BYE", Token(3)).1,
             "192.0.2.6:5060".parse().unwrap()
         );
+    }
+
+    #[test]
+    fn without_a_usable_contact_the_peer_is_spoken_to_where_it_was() {
+        for contact in [
+            "",
+            "Contact: <sip:b@255.255.255.255>\r\n",
+            "Contact: <sip:b@0.0.0.0>\r\n",
+            "Contact: <tel:200>\r\n",
+        ] {
+            assert_eq!(
+                answered(contact).request("BYE", Token(2)).1,
+                PEER.parse().unwrap(),
+                "{contact}"
+            );
+        }
     }
 
     #[test]

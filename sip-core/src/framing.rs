@@ -125,12 +125,12 @@ impl Frame {
             self.fail(Rule::HeaderName, line);
             return;
         };
-        let name = lexis::trim(&text[..colon]);
+        let name_span = trimmed(octets, line.start..line.start + colon);
+        let name = &octets[name_span.clone()];
         if !lexis::is_token(name) {
             self.fail(Rule::HeaderName, line);
             return;
         }
-        let name_span = line.start..line.start + name.len();
         let value = trimmed(octets, line.start + colon + 1..line.end);
         self.fields.push(Field {
             name: HeaderName::read(name),
@@ -158,11 +158,16 @@ impl Frame {
     }
 }
 
+/// The range without white space at its ends.
 fn trimmed(octets: &[u8], range: Range<usize>) -> Range<usize> {
-    let text = &octets[range.clone()];
-    let inner = lexis::trim(text);
-    let before = text.len() - lexis::trim_start(text).len();
-    range.start + before..range.start + before + inner.len()
+    let Range { mut start, mut end } = range;
+    while start < end && lexis::is_space(octets[start]) {
+        start += 1;
+    }
+    while start < end && lexis::is_space(octets[end - 1]) {
+        end -= 1;
+    }
+    start..end
 }
 
 #[cfg(test)]

@@ -128,40 +128,56 @@ impl HeaderName {
     /// Recognises a name in any case, long or compact (RFC 3261 section 7.3.3).
     pub fn read(name: &[u8]) -> HeaderName {
         use HeaderName as H;
-        let candidates: &[HeaderName] = match name.len() {
-            1 => return Self::read_compact(name[0]),
-            2 => &[H::To],
-            3 => &[H::Via],
-            4 => &[H::From, H::CSeq],
-            5 => &[H::Route, H::Allow, H::Event],
-            6 => &[H::Accept, H::Reason],
-            7 => &[H::Contact, H::CallId, H::Require, H::Subject, H::Privacy],
-            8 => &[H::ReferTo],
-            9 => &[H::Supported, H::Diversion],
-            10 => &[H::UserAgent],
-            11 => &[H::Unsupported, H::RetryAfter, H::ReferredBy],
-            12 => &[
-                H::ContentType,
-                H::MaxForwards,
-                H::RecordRoute,
-                H::HistoryInfo,
-            ],
-            13 => &[H::ProxyRequire],
-            14 => &[H::ContentLength],
-            15 => &[H::SessionExpires],
-            16 => &[H::ContentEncoding],
-            17 => &[H::PCalledPartyId],
-            19 => &[H::ContentDisposition, H::PAssertedIdentity],
-            _ => &[],
+        // Length and first letter leave one candidate, at most two.
+        let candidates: &[HeaderName] =
+            match (name.len(), name.first().map_or(0, u8::to_ascii_lowercase)) {
+                (1, letter) => return Self::read_compact(letter),
+                (2, b't') => &[H::To],
+                (3, b'v') => &[H::Via],
+                (4, b'f') => &[H::From],
+                (4, b'c') => &[H::CSeq],
+                (5, b'r') => &[H::Route],
+                (5, b'a') => &[H::Allow],
+                (5, b'e') => &[H::Event],
+                (6, b'a') => &[H::Accept],
+                (6, b'r') => &[H::Reason],
+                (7, b'c') => &[H::Contact, H::CallId],
+                (7, b'r') => &[H::Require],
+                (7, b's') => &[H::Subject],
+                (7, b'p') => &[H::Privacy],
+                (8, b'r') => &[H::ReferTo],
+                (9, b's') => &[H::Supported],
+                (9, b'd') => &[H::Diversion],
+                (10, b'u') => &[H::UserAgent],
+                (11, b'u') => &[H::Unsupported],
+                (11, b'r') => &[H::RetryAfter, H::ReferredBy],
+                (12, b'c') => &[H::ContentType],
+                (12, b'm') => &[H::MaxForwards],
+                (12, b'r') => &[H::RecordRoute],
+                (12, b'h') => &[H::HistoryInfo],
+                (13, b'p') => &[H::ProxyRequire],
+                (14, b'c') => &[H::ContentLength],
+                (15, b's') => &[H::SessionExpires],
+                (16, b'c') => &[H::ContentEncoding],
+                (17, b'p') => &[H::PCalledPartyId],
+                (19, b'c') => &[H::ContentDisposition],
+                (19, b'p') => &[H::PAssertedIdentity],
+                _ => return H::Other,
+            };
+        let is_named = |candidate: &&HeaderName| {
+            let known = candidate.as_str().as_bytes();
+            known == name || known.eq_ignore_ascii_case(name)
         };
-        let known = candidates
+        candidates
             .iter()
-            .find(|candidate| candidate.as_str().as_bytes().eq_ignore_ascii_case(name));
-        known.copied().unwrap_or(H::Other)
+            .find(is_named)
+            .copied()
+            .unwrap_or(H::Other)
     }
 
+    /// `letter`: small.
     fn read_compact(letter: u8) -> HeaderName {
-        match letter.to_ascii_lowercase() {
+        match letter {
             b'b' => HeaderName::ReferredBy,
             b'c' => HeaderName::ContentType,
             b'e' => HeaderName::ContentEncoding,

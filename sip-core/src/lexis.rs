@@ -34,12 +34,23 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 }
 
 pub(crate) fn is_token_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric()
-        || matches!(
-            octet,
-            b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-        )
+    TOKEN[usize::from(octet)]
 }
+
+/// A table, because the names of all headers go through it.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        table[octet as usize] = octet.is_ascii_alphanumeric()
+            || matches!(
+                octet,
+                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+            );
+        octet += 1;
+    }
+    table
+};
 
 /// A decimal number of at most `limit`; nothing else, no sign.
 pub(crate) fn number(text: &[u8], limit: u64) -> Option<u64> {
@@ -154,10 +165,10 @@ fn param(text: &[u8]) -> Option<Param<'_>> {
     let text = trim_start(text.strip_prefix(b";")?);
     let end = text
         .iter()
-        .position(|octet| matches!(octet, b';' | b'=' | b',') || is_space(*octet))
+        .position(|octet| PART[usize::from(*octet)])
         .unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
-    if name.is_empty() || memchr3(b'"', b'<', b'>', name).is_some() {
+    if name.is_empty() {
         return None;
     }
     let rest = trim_start(rest);
@@ -167,9 +178,10 @@ fn param(text: &[u8]) -> Option<Param<'_>> {
     let value = trim_start(value);
     let end = match value.first()? {
         b'"' => quoted_end(value)?,
+        // A value may hold a `=`, and where it is a host in brackets, colons.
         _ => value
             .iter()
-            .position(|octet| matches!(octet, b';' | b',' | b'"') || is_space(*octet))
+            .position(|octet| PART[usize::from(*octet)] && *octet != b'=')
             .unwrap_or(value.len()),
     };
     let (value, rest) = value.split_at(end);
@@ -180,6 +192,20 @@ fn param(text: &[u8]) -> Option<Param<'_>> {
         rest,
     ))
 }
+
+/// What ends the name of a parameter.
+static PART: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        table[octet as usize] = matches!(
+            octet,
+            b';' | b'=' | b',' | b'"' | b'<' | b'>' | b' ' | b'\t' | b'\r' | b'\n'
+        );
+        octet += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

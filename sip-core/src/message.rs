@@ -80,7 +80,11 @@ pub struct Message {
 
 /// Which field is the first of its name.
 #[derive(Clone)]
-struct FirstOf([u8; HeaderName::Other as usize]);
+struct FirstOf {
+    fields: [u8; HeaderName::Other as usize],
+    /// The first field that may stand only once and stands again.
+    repeated: Option<u8>,
+}
 
 const NONE: u8 = u8::MAX; // Fields are at most 128.
 
@@ -351,20 +355,16 @@ impl Message {
 
     /// What every element relies on (RFC 3261 section 16.3 step 1, RFC 4475 sections 3.1.2 and 3.3).
     fn check(&self) -> Result<(), ParseFault> {
-        for name in [
-            HeaderName::From,
-            HeaderName::To,
-            HeaderName::CallId,
-            HeaderName::CSeq,
-            HeaderName::MaxForwards,
-            HeaderName::ContentType,
-        ] {
-            if let Some(again) = self.values(name).nth(1) {
-                return Err(self.fault_of(Flaw {
-                    rule: Rule::Repeated(name),
-                    place: again,
-                }));
-            }
+        if let Some(field) = self
+            .first
+            .repeated
+            .and_then(|index| self.fields.get(usize::from(index)))
+        {
+            let again = &self.octets[field.value_range()];
+            return Err(self.fault_of(Flaw {
+                rule: Rule::Repeated(field.name),
+                place: again,
+            }));
         }
         self.via()?;
         if self.elements(HeaderName::Via).nth(MAX_VIAS).is_some() {
@@ -461,23 +461,43 @@ impl fmt::Debug for Message {
 
 impl FirstOf {
     fn none() -> FirstOf {
-        FirstOf([NONE; HeaderName::Other as usize])
+        FirstOf {
+            fields: [NONE; HeaderName::Other as usize],
+            repeated: None,
+        }
     }
 
     fn of(fields: &[Field]) -> FirstOf {
         let mut first = FirstOf::none();
-        for (index, field) in fields.iter().enumerate().rev() {
-            if let Some(slot) = first.0.get_mut(field.name as usize) {
-                *slot = u8::try_from(index).unwrap_or(NONE);
+        for (field, index) in fields.iter().zip(0..NONE) {
+            match first.fields.get_mut(field.name as usize) {
+                Some(slot) if *slot == NONE => *slot = index,
+                Some(_) if is_single(field.name) => {
+                    first.repeated.get_or_insert(index);
+                }
+                Some(_) | None => {}
             }
         }
         first
     }
 
     fn index(&self, name: HeaderName) -> Option<usize> {
-        let index = *self.0.get(name as usize)?;
+        let index = *self.fields.get(name as usize)?;
         (index != NONE).then_some(usize::from(index))
     }
+}
+
+/// Whether two of a header contradict each other (RFC 4475 section 3.3.8); lengths are compared instead.
+fn is_single(name: HeaderName) -> bool {
+    matches!(
+        name,
+        HeaderName::From
+            | HeaderName::To
+            | HeaderName::CallId
+            | HeaderName::CSeq
+            | HeaderName::MaxForwards
+            | HeaderName::ContentType
+    )
 }
 
 fn read_start(octets: &[u8], line: &Range<usize>) -> Result<Start, (Start, Rule)> {

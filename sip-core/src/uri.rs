@@ -19,6 +19,17 @@ use crate::{
 /// The longest URI that is read.
 const MAX_URI_BYTES: usize = 1024; // Requirement T-01; RFC 4475's longest is under 700.
 
+/// Octets that stand in no URI: controls, space, angle brackets, quotes.
+static NEVER: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        table[octet as usize] = octet <= b' ' || matches!(octet, b'<' | b'>' | b'"' | 0x7f);
+        octet += 1;
+    }
+    table
+};
+
 /// The scheme of a URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scheme {
@@ -91,19 +102,13 @@ impl<'a> Uri<'a> {
             rule: Rule::Uri,
             place: octets,
         };
-        if octets
-            .iter()
-            .any(|octet| *octet <= b' ' || matches!(octet, b'<' | b'>' | b'"' | 0x7f))
-        {
+        if octets.iter().any(|octet| NEVER[usize::from(*octet)]) {
             return Err(flaw);
         }
         let text = std::str::from_utf8(octets).map_err(|_| flaw)?;
-        let (scheme, rest) = text.split_once(':').ok_or(flaw)?;
-        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.'));
-        if !is_scheme || rest.is_empty() {
+        let colon = memchr(b':', octets).ok_or(flaw)?;
+        let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
+        if rest.is_empty() {
             return Err(flaw);
         }
         if scheme.eq_ignore_ascii_case("sip") {
@@ -111,6 +116,13 @@ impl<'a> Uri<'a> {
         }
         if scheme.eq_ignore_ascii_case("sips") {
             return Self::read_sip(text, Scheme::Sips, rest).ok_or(flaw);
+        }
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.'));
+        if !is_scheme {
+            return Err(flaw);
         }
         let opaque = Uri {
             text,
@@ -248,8 +260,7 @@ pub(crate) fn read_host_port(text: &str) -> Option<(Host<'_>, Option<u16>)> {
             (read_host(name)?, rest)
         }
     };
-    let rest = rest
-        .trim_matches(|character: char| character.is_ascii() && lexis::is_space(character as u8));
+    let rest = trim(rest);
     if rest.is_empty() {
         return Some((host, None));
     }
@@ -260,20 +271,35 @@ pub(crate) fn read_host_port(text: &str) -> Option<(Host<'_>, Option<u16>)> {
 
 /// Reads a name or an IPv4 address.
 fn read_host(text: &str) -> Option<Host<'_>> {
-    let text = text
-        .trim_matches(|character: char| character.is_ascii() && lexis::is_space(character as u8));
-    let is_name = !text.is_empty()
-        && text
-            .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_'));
-    if !is_name {
+    let text = trim(text);
+    let mut may_be_address = true;
+    for octet in text.bytes() {
+        if !octet.is_ascii_digit() && octet != b'.' {
+            may_be_address = false;
+            if !octet.is_ascii_alphabetic() && octet != b'-' && octet != b'_' {
+                return None;
+            }
+        }
+    }
+    if text.is_empty() {
         return None;
     }
-    let may_be_address = text.as_bytes()[0].is_ascii_digit();
     match may_be_address.then(|| text.parse::<Ipv4Addr>()) {
         Some(Ok(address)) => Some(Host::Address(IpAddr::V4(address))),
         Some(Err(_)) | None => Some(Host::Name(text)),
     }
+}
+
+/// The text without the white space of SIP around it.
+fn trim(text: &str) -> &str {
+    let mut text = text;
+    while text.bytes().next().is_some_and(lexis::is_space) {
+        text = &text[1..];
+    }
+    while text.bytes().next_back().is_some_and(lexis::is_space) {
+        text = &text[..text.len() - 1];
+    }
+    text
 }
 
 /// Reads an IPv6 address without brackets; `:::` before an IPv4 tail is taken for `::` (RFC 5118 section 4.10).

@@ -42,7 +42,7 @@ impl Default for Settings {
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
-            max_transactions: 65_536,
+            max_transactions: 131_072,
             max_dialogs: 16_384,
             retry_after: Duration::from_secs(5),
         }
