@@ -106,7 +106,7 @@ impl<'a> Uri<'a> {
             return Err(flaw);
         }
         let text = std::str::from_utf8(octets).map_err(|_| flaw)?;
-        let colon = memchr(b':', octets).ok_or(flaw)?;
+        let colon = octets.iter().position(|octet| *octet == b':').ok_or(flaw)?;
         let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
         if rest.is_empty() {
             return Err(flaw);
@@ -166,10 +166,13 @@ impl<'a> Uri<'a> {
         if user.is_some_and(str::is_empty) {
             return None;
         }
-        let end = memchr2(b';', b'?', rest.as_bytes()).unwrap_or(rest.len());
+        let end = rest
+            .bytes()
+            .position(|octet| matches!(octet, b';' | b'?'))
+            .unwrap_or(rest.len());
         let (host_port, rest) = rest.split_at(end);
         let (host, port) = read_host_port(host_port)?;
-        let (params, headers) = match memchr(b'?', rest.as_bytes()) {
+        let (params, headers) = match rest.bytes().position(|octet| octet == b'?') {
             Some(at) => (&rest[..at], Some(&rest[at + 1..])),
             None => (rest, None),
         };
@@ -256,7 +259,11 @@ pub(crate) fn read_host_port(text: &str) -> Option<(Host<'_>, Option<u16>)> {
             (Host::Address(IpAddr::V6(ipv6(address)?)), rest)
         }
         None => {
-            let (name, rest) = text.split_at(memchr(b':', text.as_bytes()).unwrap_or(text.len()));
+            let (name, rest) = text.split_at(
+                text.bytes()
+                    .position(|octet| octet == b':')
+                    .unwrap_or(text.len()),
+            );
             (read_host(name)?, rest)
         }
     };

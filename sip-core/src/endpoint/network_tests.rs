@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::testing::epoch;
 
-const CALLER: &str = "192.0.2.1:5060";
-const CALLEE: &str = "192.0.2.2:5060";
+const IPV4: [&str; 2] = ["192.0.2.1:5060", "192.0.2.2:5060"];
+const IPV6: [&str; 2] = ["[2001:db8::1]:5060", "[2001:db8::2]:5070"];
 
 /// What the network does, each in percent.
 #[derive(Clone, Copy)]
@@ -17,6 +17,7 @@ struct Weather {
 }
 
 struct Pair {
+    addresses: [SocketAddr; 2],
     endpoints: [Endpoint; 2],
     now: Instant,
     dice: ChaCha12Rng,
@@ -29,6 +30,10 @@ struct Pair {
 
 impl Pair {
     fn new(seed: u64, weather: Weather) -> Pair {
+        Pair::at(IPV4, seed, weather)
+    }
+
+    fn at(addresses: [&str; 2], seed: u64, weather: Weather) -> Pair {
         let mut dice = ChaCha12Rng::seed_from_u64(seed);
         let mut endpoint = || {
             let mut bytes = [0; 32];
@@ -37,6 +42,7 @@ impl Pair {
         };
         let endpoints = [endpoint(), endpoint()];
         Pair {
+            addresses: addresses.map(|address| address.parse().unwrap()),
             endpoints,
             now: epoch(),
             dice,
@@ -100,7 +106,7 @@ impl Pair {
         self.now = self.now.max(next);
         if arrival.is_some_and(|at| at <= self.now) {
             let (_, transmit) = self.air.pop_first().unwrap();
-            let side = usize::from(transmit.remote == CALLEE.parse().unwrap());
+            let side = usize::from(transmit.remote == self.addresses[1]);
             self.endpoints[side].handle_datagram(
                 self.now,
                 transmit.local,
@@ -124,8 +130,8 @@ impl Pair {
         let id = self.endpoints[0].invite(
             self.now,
             Invite {
-                remote: CALLEE.parse().unwrap(),
-                local: CALLER.parse().unwrap(),
+                remote: self.addresses[1],
+                local: self.addresses[0],
                 request_uri: "sip:0783331001@192.0.2.2".to_owned(),
                 from: party(),
                 to: party(),
@@ -181,7 +187,10 @@ impl Plan {
 
 /// Plays one call to its end, and lets everything settle.
 fn play(seed: u64, weather: Weather) -> Pair {
-    let mut pair = Pair::new(seed, weather);
+    play_between(Pair::new(seed, weather))
+}
+
+fn play_between(mut pair: Pair) -> Pair {
     let mut plan = Plan::roll(&mut pair.dice);
     let start = pair.now;
     let caller = pair.call();
@@ -314,6 +323,20 @@ fn in_fair_weather_every_call_goes_as_planned() {
 }
 
 #[test]
+fn a_call_over_ipv6_goes_like_any_other() {
+    for seed in 0..50 {
+        let weather = Weather {
+            lost: 0,
+            doubled: 0,
+            late: 0,
+        };
+        let pair = play_between(Pair::at(IPV6, seed, weather));
+        check(seed, &pair);
+        assert_eq!(pair.names(0), play(seed, weather).names(0), "seed {seed}");
+    }
+}
+
+#[test]
 fn in_foul_weather_both_sides_end_and_a_call_is_answered_once() {
     for seed in 0..400 {
         check(
@@ -398,7 +421,7 @@ fn no_mutation_of_a_real_datagram_breaks_an_endpoint() {
             let now = pair.now;
             let air: Vec<Transmit> = pair.air.values().cloned().collect();
             for transmit in air {
-                let side = usize::from(transmit.remote == CALLEE.parse().unwrap());
+                let side = usize::from(transmit.remote == pair.addresses[1]);
                 for _ in 0..40 {
                     let mutated = mutate(&mut dice, &transmit.payload);
                     heard += 1;

@@ -219,17 +219,18 @@ fn answers_that_are_not_ours_are_dropped() {
         String::from_utf8_lossy(invite.via().unwrap().branch().unwrap())
     );
     bench.hear(&text);
-    bench.hear(
-        &text
-            .replace("255.255.255.255", US)
-            .replace("CSeq: 1 INVITE", "CSeq: 1 BYE"),
-    );
-    bench.hear(&text.replace(
-        "Via:",
-        "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKx\r\nVia:",
+    let ours = text.replace("255.255.255.255", US);
+    bench.hear(&ours.replace("CSeq: 1 INVITE", "CSeq: 1 BYE"));
+    bench.hear(&ours.replace("192.0.2.1:5060", "192.0.2.1:5061"));
+    bench.hear(&ours.replace(
+        "From:",
+        "Via: SIP/2.0/UDP 192.0.2.3;branch=z9hG4bKx\r\nFrom:",
     ));
+    bench.hear(&ours.replace("branch=z9hG4bK", "branch=z9hG4bKx"));
     assert_eq!(bench.sent.len(), 1);
     assert_eq!(bench.names(), [""; 0]);
+    bench.hear(&ours);
+    assert_eq!(bench.names(), ["Accepted"]);
 }
 
 #[test]
