@@ -121,22 +121,21 @@ impl Server {
             .collect()
     }
 
-    /// Waits until the one call of this server is listed in a state.
+    /// Waits until a call is listed in a state, and returns its line.
     ///
     /// # Errors
-    /// When it is not within [`PATIENCE`]; the message holds what is listed.
+    /// When there is none within [`PATIENCE`]; the message holds what is listed.
     pub fn call_in_state(&self, state: &str) -> io::Result<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let calls = self.calls()?;
-            if let [call] = calls.as_slice()
-                && call["state"] == state
-            {
+            if let Some(call) = calls.iter().find(|call| call["state"] == state) {
                 return Ok(call.clone());
             }
             if Instant::now() > deadline {
                 return Err(io::Error::other(format!(
-                    "listed {calls:?}, expected one call in state {state}"
+                    "listed {calls:?}, expected a call in state {state}:\n{}",
+                    self.log()
                 )));
             }
             thread::sleep(Duration::from_millis(100));
