@@ -180,7 +180,7 @@ impl Endpoint {
             return;
         };
         let Some(timer) = entry.timers().take_due(now) else {
-            return;
+            return self.arm_client(key);
         };
         let due = match &mut entry.machine {
             ClientMachine::Invite { machine, .. } => machine.handle_timeout(now, timer),
@@ -233,7 +233,7 @@ impl Endpoint {
             return;
         };
         let Some(timer) = entry.timers().take_due(now) else {
-            return;
+            return self.arm_server(id);
         };
         let (due, answer) = match &mut entry.machine {
             ServerMachine::Invite(machine) => (
@@ -259,7 +259,7 @@ impl Endpoint {
             return;
         };
         let Some(timer) = usage.timers.take_due(now) else {
-            return;
+            return self.arm_usage(id);
         };
         match timer {
             Timer::Repeat2xx => self.repeat_2xx(now, id),

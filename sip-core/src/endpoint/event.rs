@@ -72,7 +72,7 @@ impl fmt::Debug for NameAddrText {
 pub struct Invite {
     /// Where the datagram goes.
     pub remote: SocketAddr,
-    /// The local socket it leaves from; also our Via and Contact.
+    /// The local socket it leaves from; also our Via and Contact, so an address the peer can reach, never `0.0.0.0`.
     pub local: SocketAddr,
     /// The Request-URI.
     pub request_uri: String,

@@ -80,6 +80,10 @@ impl Bench {
     }
 
     fn call(&mut self) -> DialogId {
+        self.call_at("sip:200@pbx.example")
+    }
+
+    fn call_at(&mut self, request_uri: &str) -> DialogId {
         let party = |user: &str| NameAddrText {
             display: None,
             uri: format!("sip:{user}@city.example"),
@@ -89,7 +93,7 @@ impl Bench {
             Invite {
                 remote: PEER.parse().unwrap(),
                 local: US.parse().unwrap(),
-                request_uri: "sip:200@pbx.example".to_owned(),
+                request_uri: request_uri.to_owned(),
                 from: party("0790000001"),
                 to: party("200"),
                 contact_user: Some("denwaban".to_owned()),

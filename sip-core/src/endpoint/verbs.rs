@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Endpoint,
-    event::{DialogId, Headers, Invite, RequestId},
+    event::{DialogId, Event, Headers, Invite, RequestId},
     label::{Again, Label},
     table::{
         ClientEntry, ClientKey, ClientMachine, ClientTarget, Offer, ServerId, ServerMachine, Stage,
@@ -27,6 +27,7 @@ use crate::{
 impl Endpoint {
     /// Sends an INVITE and says under which name its events come.
     ///
+    /// An `Invite` that makes no valid message (no URI, one over 1 KiB, too many headers) is not sent: `NoResponse` comes at once.
     /// The caps of [`Settings`](super::Settings) do not refuse it: the application calls at most a few departments per admitted caller.
     ///
     /// Source: RFC 3261 sections 8.1.1 and 13.2.1.
@@ -41,6 +42,11 @@ impl Endpoint {
             Token::random(&mut self.generator)
         );
         let request = write_invite(&invite, branch, tag, &call_id);
+        // What we cannot read ourselves could be neither ACKed nor cancelled.
+        if Message::parse(request.clone()).is_err() {
+            self.events.push_back(Event::NoResponse { dialog: id });
+            return id;
+        }
         let client = ClientKey {
             branch,
             target: ClientTarget::Request,

@@ -210,6 +210,23 @@ fn an_unreachable_peer_ends_only_what_got_no_answer() {
 }
 
 #[test]
+fn an_invite_that_makes_no_message_is_not_sent_and_told_at_once() {
+    let mut bench = Bench::new();
+    for uri in [
+        "",
+        "200",
+        "sip:",
+        &format!("sip:{}@pbx.example", "2".repeat(1024)),
+    ] {
+        bench.call_at(uri);
+        assert_eq!(bench.names(), ["NoResponse"], "{uri}");
+    }
+    assert!(bench.sent.is_empty() && bench.is_empty());
+    bench.call_at("tel:0783331000");
+    assert_eq!(bench.sent.len(), 1);
+}
+
+#[test]
 fn answers_that_are_not_ours_are_dropped() {
     let mut bench = Bench::new();
     bench.call();
