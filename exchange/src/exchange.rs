@@ -569,8 +569,13 @@ impl Exchange {
                 self.house.endpoint.bye(now.at, dialog, None);
             }
             Event::Accepted { .. } => self.house.note(now, dialog, Usage::Answered),
+            Event::AcceptedLate { .. } => {
+                self.house.note(now, dialog, Usage::Over);
+                // The endpoint's BYE belongs to no usage any more, so the ladder would not show it.
+                let what = "late answer of the department ended by BYE";
+                self.house.trace(now, place.call, what);
+            }
             Event::Cancelled { .. }
-            | Event::AcceptedLate { .. }
             | Event::Rejected { .. }
             | Event::NoResponse { .. }
             | Event::Ended { .. }

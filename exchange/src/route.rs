@@ -38,8 +38,10 @@ pub(crate) enum FailureKind {
     Busy,
     /// It rang, and nobody came.
     NoAnswer,
-    /// The place is not to be had: shut, moved, or not known.
+    /// It takes no calls at this hour, as PBXs say by 403.
     Closed,
+    /// The PBX does not have it, or not any more.
+    Refused,
     /// Nothing there answers at all.
     Unreachable,
     /// Something of ours or of the PBX is broken or full.
@@ -102,7 +104,8 @@ impl Failure {
             486 | 600 | 603 => (FailureKind::Busy, status),
             408 | 480 => (FailureKind::NoAnswer, status),
             487 => (FailureKind::NoAnswer, 480),
-            403 | 404 | 410 | 484 | 604 => (FailureKind::Closed, status),
+            403 => (FailureKind::Closed, status),
+            404 | 410 | 484 | 604 => (FailureKind::Refused, status),
             488 | 606 => (FailureKind::Congestion, status),
             500..=599 => (FailureKind::Congestion, status),
             _ => (FailureKind::Congestion, 502),
@@ -124,7 +127,8 @@ impl Failure {
         match self.kind {
             FailureKind::Busy => "Q.850;cause=17;text=\"User busy\"",
             FailureKind::NoAnswer => "Q.850;cause=19;text=\"No answer\"",
-            FailureKind::Closed => "Q.850;cause=20;text=\"Subscriber absent\"",
+            FailureKind::Closed => "Q.850;cause=21;text=\"Call rejected\"",
+            FailureKind::Refused => "Q.850;cause=20;text=\"Subscriber absent\"",
             FailureKind::Unreachable => "Q.850;cause=27;text=\"Destination out of order\"",
             FailureKind::Congestion => "Q.850;cause=42;text=\"Switching equipment congestion\"",
         }

@@ -475,7 +475,8 @@ impl Failure {
         match self.kind {
             FailureKind::Busy => EndCause::Busy,
             FailureKind::NoAnswer => EndCause::NoAnswer,
-            FailureKind::Closed => EndCause::Rejected,
+            FailureKind::Closed => EndCause::Closed,
+            FailureKind::Refused => EndCause::Rejected,
             FailureKind::Unreachable => EndCause::Unreachable,
             FailureKind::Congestion => EndCause::Congestion,
         }

@@ -27,7 +27,8 @@ impl Call {
     pub(super) fn close(&mut self, house: &mut House, now: Now, failure: Failure) {
         let id = match failure.kind {
             FailureKind::Busy => PromptId::Busy,
-            FailureKind::NoAnswer => PromptId::NoAnswer,
+            // Of a telephone that is not there the caller needs to know no more than that nobody comes to it.
+            FailureKind::NoAnswer | FailureKind::Refused => PromptId::NoAnswer,
             FailureKind::Closed => PromptId::Closed,
             FailureKind::Unreachable | FailureKind::Congestion => PromptId::Congestion,
         };
