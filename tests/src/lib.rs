@@ -1,1 +1,17 @@
-//! tests
+//! A city in a box: the shipping wiring, real media engines, simulated telephones, a lossy network and a clock that is moved.
+//!
+//! Nothing sleeps and nothing is chance: a city's seed makes it again. The telephones write and read their SIP by themselves,
+//! with nothing of `sip-core`, so that a mistake there cannot agree with itself. Start at [`City`].
+
+pub mod carrier;
+pub mod checkers;
+pub mod city;
+pub mod clock;
+pub mod department;
+pub mod net;
+pub mod recorder;
+pub mod shard;
+pub mod text;
+pub mod voice;
+
+pub use city::{City, Plan};

@@ -1,0 +1,185 @@
+//! What breaks in our own house: a panic, a shard, the recorder, and the end of service.
+
+use exchange::Alarm;
+use expect_test::expect;
+use rules::{EndCause, NoticeKind, Reason};
+use tests::{
+    City, Plan,
+    carrier::Dial,
+    city::{NUMBER, OTHER_NUMBER},
+    recorder::Mood,
+};
+
+#[test]
+fn a_panic_inside_one_call_leaves_its_neighbour_untouched() {
+    let mut city = City::new(Plan {
+        broken_number: Some(OTHER_NUMBER),
+        ..Plan::announce()
+    });
+    let neighbour = city.dial(Dial::to(NUMBER));
+    city.run_ms(500);
+    let broken = city.dial(Dial::to(OTHER_NUMBER));
+    city.run_until("abandoned", |city| !city.abandoned.is_empty());
+    city.run_ms(2_000);
+    assert!(city.is_talking(0), "the neighbour talks on");
+    city.hang_up(neighbour);
+    city.finish();
+    expect![[r#"
+        seconds  carrier                       denwaban                       department
+        0000.000 |-------- INVITE (sdp) --------->|                                |
+        0000.000 |<--------- 100 INVITE ----------|                                |
+        0000.000 |<------ 200 INVITE (sdp) -------|                                |
+        0000.000 |                           [ExpectAck]                           |
+        0000.010 |------------- ACK ------------->|                                |
+        0000.010 |                          [Announcing]                           |
+        0007.583 |                    [notice sent to its end]                     |
+        0007.583 |                                |-------- INVITE (sdp) --------->|
+        0007.583 |                            [Calling]                            |
+        0007.593 |                                |<--------- 100 INVITE ----------|
+        0007.693 |                                |<--------- 180 INVITE ----------|
+        0009.593 |                                |<------ 200 INVITE (sdp) -------|
+        0009.593 |                                |------------- ACK ------------->|
+        0009.593 |<------------- BYE -------------|                                |
+        0009.593 |                                |------------- BYE ------------->|
+        0009.593 |                          [Over: FAULT]                          |
+        0009.603 |----------- 200 BYE ----------->|                                |
+        0009.603 |                                |<----------- 200 BYE -----------|
+    "#]]
+    .assert_eq(&city.ladder(broken));
+    assert_eq!(city.abandoned, [city.calls()[broken]]);
+    assert_eq!(city.caller(broken).end_of_call(), "was hung up on");
+    assert_eq!(city.telephone(1).end_of_call(), "was hung up on");
+    assert_eq!(city.record(broken).end_cause, Some(EndCause::Fault));
+    assert_eq!(
+        city.record(neighbour).end_cause,
+        Some(EndCause::CallerHungUp)
+    );
+    assert_eq!(city.recorder.closed.len(), 1);
+    let speech = city.telephone(0).voice.heard_speech();
+    assert!(
+        speech.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "the neighbour lost not one frame"
+    );
+}
+
+#[test]
+fn a_lost_shard_ends_its_calls_on_both_sides() {
+    let mut city = City::new(Plan::announce());
+    let call = city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    city.run_ms(1_000);
+    city.lose_shard();
+    city.finish();
+    expect![[r#"
+        seconds  carrier                       denwaban                       department
+        0000.000 |-------- INVITE (sdp) --------->|                                |
+        0000.000 |<--------- 100 INVITE ----------|                                |
+        0000.000 |<------ 200 INVITE (sdp) -------|                                |
+        0000.000 |                           [ExpectAck]                           |
+        0000.010 |------------- ACK ------------->|                                |
+        0000.010 |                          [Announcing]                           |
+        0007.583 |                    [notice sent to its end]                     |
+        0007.583 |                                |-------- INVITE (sdp) --------->|
+        0007.583 |                            [Calling]                            |
+        0007.593 |                                |<--------- 100 INVITE ----------|
+        0007.693 |                                |<--------- 180 INVITE ----------|
+        0009.593 |                                |<------ 200 INVITE (sdp) -------|
+        0009.593 |                                |------------- ACK ------------->|
+        0009.593 |                     [recording: announced]                      |
+        0009.593 |                            [Talking]                            |
+        0010.598 |<------------- BYE -------------|                                |
+        0010.598 |                                |------------- BYE ------------->|
+        0010.598 |                       [Over: MEDIA_LOST]                        |
+        0010.608 |----------- 200 BYE ----------->|                                |
+        0010.608 |                                |<----------- 200 BYE -----------|
+    "#]]
+    .assert_eq(&city.ladder(call));
+    assert_eq!(city.record(call).end_cause, Some(EndCause::MediaLost));
+    assert_eq!(
+        city.recorder.closed.len(),
+        1,
+        "what was kept before is kept"
+    );
+    assert_eq!(city.alarms, [Alarm::ShardLost { shard: 0, calls: 1 }]);
+    let later = city.dial(Dial::to(NUMBER));
+    city.finish();
+    assert_eq!(
+        city.caller(later).end_of_call(),
+        "503",
+        "no ports, no calls"
+    );
+}
+
+#[test]
+fn a_recorder_that_cannot_begin_costs_the_recording_and_not_the_call() {
+    let mut city = City::new(Plan {
+        recorder: Mood::CannotBegin,
+        ..Plan::announce()
+    });
+    let call = city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    city.run_ms(1_000);
+    assert!(city.is_talking(0));
+    city.hang_up(call);
+    city.finish();
+    assert_eq!(city.record(call).unrecorded, Some(Reason::RecorderFault));
+    assert_eq!(city.record(call).notice, None);
+    assert!(city.telephone(0).voice.heard_speech().len() > 45);
+    assert_eq!(city.alarms.len(), 1);
+}
+
+#[test]
+fn the_end_of_service_ends_every_call_with_bye_whatever_its_stage() {
+    for after_ms in [0, 15, 3_000, 9_000, 12_000] {
+        let mut city = City::new(Plan::announce());
+        let call = city.dial(Dial::to(NUMBER));
+        city.run_ms(after_ms);
+        city.shut_down();
+        city.finish();
+        let later = city.dial(Dial::to(NUMBER));
+        city.finish();
+        assert_eq!(
+            city.caller(later).end_of_call(),
+            "503",
+            "no new call is taken"
+        );
+        if after_ms == 12_000 {
+            assert_eq!(city.recorder.closed[0].notice.kind(), NoticeKind::Announced);
+            expect![[r#"
+                seconds  carrier                       denwaban                       department
+                0000.000 |-------- INVITE (sdp) --------->|                                |
+                0000.000 |<--------- 100 INVITE ----------|                                |
+                0000.000 |<------ 200 INVITE (sdp) -------|                                |
+                0000.000 |                           [ExpectAck]                           |
+                0000.010 |------------- ACK ------------->|                                |
+                0000.010 |                          [Announcing]                           |
+                0007.583 |                    [notice sent to its end]                     |
+                0007.583 |                                |-------- INVITE (sdp) --------->|
+                0007.583 |                            [Calling]                            |
+                0007.593 |                                |<--------- 100 INVITE ----------|
+                0007.693 |                                |<--------- 180 INVITE ----------|
+                0009.593 |                                |<------ 200 INVITE (sdp) -------|
+                0009.593 |                                |------------- ACK ------------->|
+                0009.593 |                     [recording: announced]                      |
+                0009.593 |                            [Talking]                            |
+                0011.995 |<------------- BYE -------------|                                |
+                0011.995 |                                |------------- BYE ------------->|
+                0011.995 |                        [Over: SHUTDOWN]                         |
+                0012.005 |----------- 200 BYE ----------->|                                |
+                0012.005 |                                |<----------- 200 BYE -----------|
+            "#]]
+            .assert_eq(&city.ladder(call));
+        }
+    }
+}
+
+#[test]
+fn the_end_of_service_refuses_a_call_that_only_rings() {
+    let mut city = City::new(Plan::transparent());
+    let call = city.dial(Dial::to(NUMBER));
+    city.run_ms(500);
+    city.shut_down();
+    city.finish();
+    assert_eq!(city.caller(call).end_of_call(), "503");
+    assert_eq!(city.telephone(0).end_of_call(), "cancelled");
+}

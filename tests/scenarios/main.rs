@@ -1,0 +1,10 @@
+//! Scenarios of the city: each says what happened as a ladder, and ends with the checkers of the laws.
+
+mod announced;
+mod emergency;
+mod failures;
+mod faults;
+mod frames_of_the_notice;
+mod network;
+mod refusals;
+mod transparent;

@@ -1,0 +1,141 @@
+//! What is refused before a call begins, and what a peer may ask without one.
+
+use exchange::Limits;
+use expect_test::expect;
+use tests::{City, Plan, carrier::Dial, city::NUMBER, net::Packet};
+
+/// How a call ends that is refused at once.
+fn refused(plan: Plan, dial: Dial) -> String {
+    let mut city = City::new(plan);
+    let call = city.dial(dial);
+    city.finish();
+    assert!(city.pbx.calls.is_empty() && city.media_sent.is_empty());
+    city.caller(call).end_of_call().to_owned()
+}
+
+#[test]
+fn a_number_that_is_not_the_citys_is_not_found() {
+    assert_eq!(refused(Plan::announce(), Dial::to("0783339999")), "404");
+    assert_eq!(refused(Plan::announce(), Dial::to("reception")), "404");
+}
+
+#[test]
+fn an_offer_that_cannot_be_answered_is_not_acceptable() {
+    let dial = |payload_types: &[u8]| Dial {
+        payload_types: payload_types.to_vec(),
+        ..Dial::to(NUMBER)
+    };
+    assert_eq!(
+        refused(Plan::announce(), dial(&[])),
+        "488",
+        "no description at all"
+    );
+    assert_eq!(
+        refused(Plan::announce(), dial(&[96])),
+        "488",
+        "no codec of ours"
+    );
+    for media in [
+        "198.51.100.7:4000",
+        "224.0.0.1:4000",
+        "127.0.0.1:4000",
+        "127.0.0.1:5060",
+    ] {
+        let dial = Dial {
+            media: Some(media.parse().unwrap()),
+            ..Dial::to(NUMBER)
+        };
+        assert_eq!(
+            refused(Plan::announce(), dial),
+            "488",
+            "media at {media}, T-15"
+        );
+    }
+}
+
+#[test]
+fn a_call_beyond_the_ports_or_the_cap_is_told_to_come_again() {
+    let out_of_ports = Plan {
+        legs: 2,
+        ..Plan::announce()
+    };
+    let at_the_cap = Plan {
+        limits: Limits {
+            calls: 1,
+            ..Limits::default()
+        },
+        ..Plan::announce()
+    };
+    let [ports, cap] = [out_of_ports, at_the_cap].map(|plan| {
+        let mut city = City::new(plan);
+        let first = city.dial(Dial::to(NUMBER));
+        city.run_ms(500);
+        let second = city.dial(Dial::to(NUMBER));
+        city.run_until("connected", |city| city.is_talking(0));
+        city.run_ms(500);
+        city.hang_up(first);
+        city.run_ms(500);
+        let third = city.dial(Dial::to(NUMBER));
+        city.run_until("connected again", |city| city.is_talking(1));
+        city.hang_up(third);
+        city.finish();
+        assert_eq!(city.caller(second).end_of_call(), "503");
+        assert_eq!(city.caller(second).retry_after, "5");
+        assert_eq!(city.alarms.len(), 1);
+        city.ladder(second)
+    });
+    expect![[r#"
+        seconds  carrier                       denwaban                       department
+        0000.000 |-------- INVITE (sdp) --------->|                                |
+        0000.000 |<--------- 100 INVITE ----------|                                |
+        0000.000 |<--------- 503 INVITE ----------|                                |
+        0000.000 |                 [refused: Service Unavailable]                  |
+        0000.010 |------------- ACK ------------->|                                |
+    "#]]
+    .assert_eq(&ports);
+    assert_eq!(ports, cap);
+}
+
+#[test]
+fn a_call_from_the_pbx_is_forbidden() {
+    let mut city = City::new(Plan::announce());
+    let (index, invite) = city.carrier.dial(city.clock.now().at, Dial::to(NUMBER));
+    let text = String::from_utf8(invite.payload)
+        .unwrap()
+        .replace("127.0.0.2:5060", "127.0.0.3:5062");
+    let from = city.pbx.address;
+    city.send(Packet {
+        from,
+        to: invite.to,
+        payload: text.into_bytes(),
+    });
+    // Shorter than T1: the carrier's own telephone, whose text it is, does not repeat it.
+    city.run_ms(400);
+    let ladder = city.ladder(0);
+    assert!(ladder.contains("403 INVITE"), "{ladder}");
+    assert!(city.media_sent.is_empty());
+    assert!(city.caller(index).statuses.is_empty());
+}
+
+#[test]
+fn a_strangers_packet_gets_not_one_byte_back() {
+    let mut city = City::new(Plan::announce());
+    let mut packet = city.carrier.options();
+    packet.from = "198.51.100.9:5060".parse().unwrap();
+    city.send(packet);
+    city.run_ms(1_000);
+    assert!(city.traces.is_empty());
+    assert_eq!(city.sip_sent, 0);
+}
+
+#[test]
+fn a_dispatcher_that_asks_whether_we_live_is_told() {
+    let mut city = City::new(Plan::announce());
+    let call = city.dial(Dial::to(NUMBER));
+    let packet = city.carrier.options();
+    city.send(packet);
+    city.run_ms(500);
+    assert_eq!(city.caller(call).other_answers, ["200 OPTIONS"]);
+    city.hang_up(call);
+    city.finish();
+}

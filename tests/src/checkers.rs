@@ -1,0 +1,151 @@
+//! The laws, checked on whatever happened. Each scenario ends with [`check`].
+
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use exchange::Milestone;
+use rules::{CallId, NoticeKind, NoticeRecord};
+
+use crate::{
+    city::{City, Playback},
+    recorder::Recording,
+    voice::frames_in,
+};
+
+/// Checks every law that a city of calls can break.
+pub fn check(city: &City) {
+    every_call_has_one_record(city);
+    no_record_says_what_was_not(city);
+    for recording in &city.recorder.closed {
+        a_recording_has_its_notice(city, recording);
+        a_recording_holds_nothing_from_before_its_gate(city, recording);
+    }
+    media_goes_only_where_it_was_signalled(city);
+    everything_is_given_back(city);
+}
+
+/// The record of each call that was taken in is written once.
+fn every_call_has_one_record(city: &City) {
+    let taken_in: BTreeSet<CallId> = city
+        .traces
+        .iter()
+        .filter(|trace| matches!(&trace.what, Milestone::House(what) if what == "ExpectAck" || what == "Passing"))
+        .map(|trace| trace.call)
+        .collect();
+    let closed = city
+        .recorder
+        .closed
+        .iter()
+        .map(|recording| &recording.record);
+    let written: Vec<CallId> = closed
+        .chain(&city.recorder.unrecorded)
+        .map(|record| record.call_id)
+        .collect();
+    let distinct: BTreeSet<CallId> = written.iter().copied().collect();
+    assert_eq!(distinct.len(), written.len(), "a call has two records");
+    assert_eq!(distinct, taken_in, "calls and records differ");
+    assert_eq!(city.recorder.open_count(), 0, "a recording was left open");
+}
+
+/// A call without a recording names its reason and no notice; every record has its end.
+fn no_record_says_what_was_not(city: &City) {
+    for record in &city.recorder.unrecorded {
+        assert!(
+            record.unrecorded.is_some() && record.notice.is_none() && record.recording.is_none(),
+            "{record:?}"
+        );
+        assert!(
+            record.ended_at.is_some() && record.end_cause.is_some(),
+            "{record:?}"
+        );
+    }
+    for recording in &city.recorder.closed {
+        let record = &recording.record;
+        assert!(
+            record.unrecorded.is_none() && record.recording == Some(recording.id),
+            "{record:?}"
+        );
+        assert!(
+            record.answered_at.is_some() && record.ended_at.is_some(),
+            "{record:?}"
+        );
+        assert_eq!(
+            record.notice.as_ref().map(NoticeRecord::kind),
+            Some(recording.notice.kind())
+        );
+    }
+}
+
+/// Law 2: what was kept as announced was announced, by the engine's own count.
+fn a_recording_has_its_notice(city: &City, recording: &Recording) {
+    if recording.notice.kind() == NoticeKind::Announced {
+        let notice = notice_of(city, recording);
+        let opened = recording
+            .opened
+            .expect("a closed recording had its gate open");
+        assert!(
+            notice.ended <= opened,
+            "the gate opened before the notice had ended"
+        );
+    }
+}
+
+/// Law 2: no frame that was spoken before the notice's last sample is in the recording.
+fn a_recording_holds_nothing_from_before_its_gate(city: &City, recording: &Recording) {
+    if recording.notice.kind() != NoticeKind::Announced {
+        return;
+    }
+    let notice = notice_of(city, recording);
+    let index = city
+        .calls()
+        .iter()
+        .position(|call| *call == recording.call)
+        .expect("a call of this city");
+    let caller = &city.caller(index).voice;
+    for (_, number) in frames_in(&recording.carrier, 1) {
+        let sent = caller.sent[&number];
+        assert!(
+            sent + city.plan.weather.delay >= notice.ended,
+            "frame {number} came before the notice had ended"
+        );
+    }
+}
+
+/// The playback that proves an announced recording: all its samples went out, to this call's caller.
+fn notice_of(city: &City, recording: &Recording) -> Playback {
+    let NoticeRecord::Announced { samples, .. } = recording.notice.record() else {
+        panic!("not an announced recording")
+    };
+    let opened = recording
+        .opened
+        .expect("a closed recording had its gate open");
+    let played = city.playbacks.iter().rfind(|playback| {
+        playback.ended <= opened && playback.sent == samples && playback.total == samples
+    });
+    *played.expect("the engine reported the notice sent to its end")
+}
+
+/// T-04: every packet went to an address that a party has named for itself.
+fn media_goes_only_where_it_was_signalled(city: &City) {
+    let callers = city.carrier.calls.iter().map(|caller| caller.voice.local);
+    let telephones = city.pbx.calls.iter().map(|telephone| telephone.voice.local);
+    let signalled: BTreeSet<SocketAddr> = callers
+        .chain(telephones)
+        .flat_map(|rtp| [rtp, SocketAddr::new(rtp.ip(), rtp.port() + 1)])
+        .collect();
+    for (from, to) in &city.media_sent {
+        assert!(
+            signalled.contains(to),
+            "media went from {from} to {to}, which nobody named"
+        );
+    }
+}
+
+/// Nothing is left: no call, no dialog, no port.
+fn everything_is_given_back(city: &City) {
+    assert!(city.wiring.is_idle(), "a call or dialog was left");
+    assert_eq!(
+        city.wiring.exchange().free_leg_count(),
+        city.leg_count(),
+        "port pairs were not given back"
+    );
+}

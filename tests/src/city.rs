@@ -1,0 +1,653 @@
+//! The city: everything joined, and moved from one event to the next.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use announcements::{Library, Prompt, PromptId};
+use exchange::{
+    Alarm, Department, FaultInjection, Input, Limits, MediaRange, Output, PeerRole, Settings,
+    Target, TraceEvent, Trunk, Wiring, ladder,
+};
+use jiff::SignedDuration;
+use media::{Event, LegId, PlaybackId};
+use rules::{
+    AuditDraft, CallId, CallRecord, Declaration, Digest, Emergency, EmergencyFault, EmergencyId,
+    EmergencyState, Number, NumberDecision, NumberPolicy, Profile, Scope,
+};
+
+use crate::{
+    carrier::{Caller, Carrier, Dial},
+    checkers,
+    clock::Clock,
+    department::{Manners, Pbx, Telephone, answers_after},
+    net::{Net, Packet, Weather},
+    recorder::{Mood, Recorder},
+    shard::Shard,
+};
+
+/// The number that citizens call in most scenarios.
+pub const NUMBER: &str = "0783331001";
+/// Another number of the city, with the same profile.
+pub const OTHER_NUMBER: &str = "0783331002";
+
+/// What kind of city it is.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How its numbers are taken.
+    pub profile: Profile,
+    /// Whether a decision waives the announcement.
+    pub is_waived: bool,
+    /// The user parts of the department's targets and how long each may ring.
+    pub targets: Vec<(&'static str, u64)>,
+    /// What each telephone does.
+    pub manners: BTreeMap<String, Manners>,
+    /// Prompts that are missing.
+    pub prompts_missing: Vec<PromptId>,
+    /// The network.
+    pub weather: Weather,
+    /// What makes it again.
+    pub seed: u64,
+    /// Port pairs of its one shard.
+    pub legs: u32,
+    /// How much there may be.
+    pub limits: Limits,
+    /// How the recorder fares.
+    pub recorder: Mood,
+    /// Whether nobody is at the PBX's address.
+    pub is_pbx_away: bool,
+    /// The number whose calls break an invariant.
+    pub broken_number: Option<&'static str>,
+}
+
+impl Plan {
+    /// A city that announces; its one telephone answers after two seconds.
+    pub fn announce() -> Plan {
+        Plan {
+            profile: Profile::Announce,
+            is_waived: false,
+            targets: vec![("100", 20)],
+            manners: BTreeMap::from([("100".to_owned(), answers_after(2_000))]),
+            prompts_missing: Vec::new(),
+            weather: Weather::default(),
+            seed: 1,
+            legs: 16,
+            limits: Limits::default(),
+            recorder: Mood::Works,
+            is_pbx_away: false,
+            broken_number: None,
+        }
+    }
+
+    /// A city that passes calls on as they come.
+    pub fn transparent() -> Plan {
+        Plan {
+            profile: Profile::Transparent,
+            ..Plan::announce()
+        }
+    }
+
+    /// With a telephone of other manners.
+    pub fn with(mut self, user: &str, manners: Manners) -> Plan {
+        self.manners.insert(user.to_owned(), manners);
+        self
+    }
+}
+
+/// A playback as the engine reported it.
+#[derive(Debug, Clone, Copy)]
+pub struct Playback {
+    /// On which leg.
+    pub leg: LegId,
+    /// Its name.
+    pub playback: PlaybackId,
+    /// Samples that went out.
+    pub sent: u64,
+    /// Samples of the prompt.
+    pub total: u64,
+    /// When the first went out.
+    pub started: Instant,
+    /// When the last had gone out.
+    pub ended: Instant,
+}
+
+/// The city.
+pub struct City {
+    /// What kind of city it is.
+    pub plan: Plan,
+    /// Its clock.
+    pub clock: Clock,
+    /// The exchange.
+    pub wiring: Wiring,
+    /// The carrier's gateway.
+    pub carrier: Carrier,
+    /// The PBX.
+    pub pbx: Pbx,
+    /// The recorder.
+    pub recorder: Recorder,
+    /// Everything that was traced.
+    pub traces: Vec<TraceEvent>,
+    /// Everything that was audited.
+    pub audits: Vec<AuditDraft>,
+    /// Every alarm.
+    pub alarms: Vec<Alarm>,
+    /// Every state of the emergency that was to be saved.
+    pub saved: Vec<EmergencyState>,
+    /// Every playback that ended.
+    pub playbacks: Vec<Playback>,
+    /// Every pair of addresses between which our media went.
+    pub media_sent: BTreeSet<(SocketAddr, SocketAddr)>,
+    /// Calls that were abandoned after a panic.
+    pub abandoned: Vec<CallId>,
+    /// How many SIP messages we sent.
+    pub sip_sent: usize,
+    net: Net,
+    shards: Vec<Shard>,
+    inputs: VecDeque<Input>,
+    exchange: SocketAddr,
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// The shipped prompts, read once.
+fn shipped() -> Library {
+    static SHIPPED: OnceLock<Library> = OnceLock::new();
+    let library = SHIPPED.get_or_init(|| {
+        let (library, faults) = read_prompts(&[]);
+        assert!(faults == 0, "the shipped prompts are whole");
+        library
+    });
+    library.clone()
+}
+
+fn read_prompts(missing: &[PromptId]) -> (Library, usize) {
+    let files = announcements::embedded();
+    let (library, faults) = Library::read(|name| {
+        let is_missing = missing.iter().any(|id| id.file_name() == name);
+        let file = files
+            .iter()
+            .find(|(known, _)| *known == name && !is_missing);
+        file.map(|(_, bytes)| bytes.to_vec())
+            .ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    });
+    (library, faults.len())
+}
+
+impl City {
+    /// Builds a city and lets its morning begin: ports lent, prompts read.
+    pub fn new(plan: Plan) -> City {
+        let exchange = address("127.0.0.1:5060");
+        let (carrier, pbx) = (address("127.0.0.2:5060"), address("127.0.0.3:5062"));
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&plan.seed.to_le_bytes());
+        let wiring = Wiring::new(
+            settings(&plan, exchange, carrier, pbx),
+            EmergencyState::default(),
+            seed,
+        );
+        let mut city = City {
+            clock: Clock::new(),
+            wiring,
+            carrier: Carrier::new(carrier, exchange),
+            pbx: Pbx::new(pbx, exchange, plan.manners.clone()),
+            recorder: Recorder::new(plan.recorder),
+            traces: Vec::new(),
+            audits: Vec::new(),
+            alarms: Vec::new(),
+            saved: Vec::new(),
+            playbacks: Vec::new(),
+            media_sent: BTreeSet::new(),
+            abandoned: Vec::new(),
+            sip_sent: 0,
+            net: Net::new(plan.weather, plan.seed),
+            shards: vec![Shard::new(
+                0,
+                address("127.0.0.1:20000"),
+                plan.legs,
+                plan.seed,
+            )],
+            inputs: VecDeque::new(),
+            exchange,
+            plan,
+        };
+        let legs = city.shards[0].offer_all();
+        city.tell(Input::LegsOffered(legs));
+        let library = if city.plan.prompts_missing.is_empty() {
+            shipped()
+        } else {
+            read_prompts(&city.plan.prompts_missing).0
+        };
+        city.tell(Input::PromptsLoaded(library));
+        city
+    }
+
+    // What people do.
+
+    /// Places a call.
+    pub fn dial(&mut self, dial: Dial) -> usize {
+        let (index, invite) = self.carrier.dial(self.clock.now().at, dial);
+        self.send(invite);
+        index
+    }
+
+    /// The caller gives up before an answer.
+    pub fn cancel(&mut self, index: usize) {
+        let packet = self.carrier.cancel(self.clock.now().at, index);
+        self.send(packet);
+    }
+
+    /// The caller hangs up.
+    pub fn hang_up(&mut self, index: usize) {
+        let packet = self.carrier.hang_up(self.clock.now().at, index);
+        self.send(packet);
+    }
+
+    /// The department hangs up its telephone of this index.
+    pub fn department_hangs_up(&mut self, index: usize) {
+        let packet = self.pbx.hang_up(self.clock.now().at, index);
+        self.send(packet);
+    }
+
+    /// Somebody declares an emergency.
+    ///
+    /// # Errors
+    /// What the rules say against it.
+    pub fn declare(&mut self, scope: Scope, hours: u64) -> Result<Emergency, EmergencyFault> {
+        let now = self.clock.now();
+        let declaration = Declaration {
+            id: EmergencyId::new(now.wall, 1),
+            scope,
+            reason: "大雨".to_owned(),
+            duration: Some(Duration::from_secs(hours * 3_600)),
+            declared_by: None,
+            unix_user: "duty".to_owned(),
+        };
+        let declared = self.wiring.declare(now, declaration, Digest([7; 32]));
+        self.drain();
+        declared
+    }
+
+    /// Somebody lifts every emergency.
+    ///
+    /// # Errors
+    /// What the rules say against it.
+    pub fn lift(&mut self) -> Result<Vec<Emergency>, EmergencyFault> {
+        let lifted = self.wiring.lift(self.clock.now(), None, "duty", None);
+        self.drain();
+        lifted
+    }
+
+    /// The media shard dies, with its engine and its ports.
+    pub fn lose_shard(&mut self) {
+        let shard = self.shards.remove(0);
+        self.tell(Input::ShardLost(shard.index()));
+    }
+
+    /// The service is stopped.
+    pub fn shut_down(&mut self) {
+        self.tell(Input::Shutdown);
+    }
+
+    /// Puts a datagram on the network.
+    pub fn send(&mut self, packet: Packet) {
+        self.net.send(self.clock.now().at, packet);
+    }
+
+    // What can be seen.
+
+    /// A caller.
+    pub fn caller(&self, index: usize) -> &Caller {
+        &self.carrier.calls[index]
+    }
+
+    /// A telephone of the PBX, by the order in which they were called.
+    pub fn telephone(&self, index: usize) -> &Telephone {
+        &self.pbx.calls[index]
+    }
+
+    /// Our ids of calls, in the order in which they came in.
+    pub fn calls(&self) -> Vec<CallId> {
+        let mut calls = Vec::new();
+        for trace in &self.traces {
+            if !calls.contains(&trace.call) {
+                calls.push(trace.call);
+            }
+        }
+        calls
+    }
+
+    /// The ladder of a call.
+    pub fn ladder(&self, index: usize) -> String {
+        let call = self.calls()[index];
+        let events: Vec<TraceEvent> = self
+            .traces
+            .iter()
+            .filter(|trace| trace.call == call)
+            .cloned()
+            .collect();
+        ladder::draw(&events)
+    }
+
+    /// The record of a call that is over.
+    pub fn record(&self, index: usize) -> &CallRecord {
+        self.recorder
+            .record(self.calls()[index])
+            .expect("a call that is over has its record")
+    }
+
+    /// Port pairs that the city has while its shards live.
+    pub fn leg_count(&self) -> usize {
+        if self.shards.is_empty() {
+            0
+        } else {
+            usize::try_from(self.plan.legs).expect("few legs")
+        }
+    }
+
+    /// Packets that the network lost.
+    pub fn lost(&self) -> u64 {
+        self.net.lost
+    }
+
+    /// Whether the telephone of this index talks, by its own account.
+    pub fn is_talking(&self, index: usize) -> bool {
+        self.pbx.calls.get(index).is_some_and(Telephone::is_talking)
+    }
+
+    /// A prompt as it was read.
+    pub fn prompt(&self, id: PromptId) -> Prompt {
+        shipped()
+            .get(id)
+            .expect("the shipped prompts are whole")
+            .clone()
+    }
+
+    // Time.
+
+    /// The host's wall clock is corrected by so much, and the server notices.
+    pub fn step_wall(&mut self, step: SignedDuration) {
+        self.clock.step_wall(step);
+        self.tell(Input::ClockStepped(step));
+    }
+
+    /// Lets so much time pass.
+    pub fn run_ms(&mut self, ms: u64) {
+        let end = self.clock.now().at + Duration::from_millis(ms);
+        while self.next().is_some_and(|due| due <= end) {
+            self.step();
+        }
+        self.clock.move_to(end);
+    }
+
+    /// Lets time pass until something is so, at most two minutes.
+    pub fn run_until(&mut self, what: &str, is_so: impl Fn(&City) -> bool) {
+        let end = self.clock.now().at + Duration::from_secs(120);
+        while !is_so(self) {
+            assert!(
+                self.next().is_some_and(|due| due <= end),
+                "two minutes passed without: {what}"
+            );
+            self.step();
+        }
+    }
+
+    /// Lets everything come to its end and checks the laws.
+    pub fn finish(&mut self) {
+        self.run_until("all calls over", |city| {
+            let callers = city
+                .carrier
+                .calls
+                .iter()
+                .all(|caller| !caller.end_of_call().is_empty());
+            let telephones = city
+                .pbx
+                .calls
+                .iter()
+                .all(|telephone| !telephone.end_of_call().is_empty());
+            callers && telephones && city.wiring.is_idle()
+        });
+        self.run_ms(100);
+        checkers::check(self);
+    }
+
+    fn next(&mut self) -> Option<Instant> {
+        let wiring = self.wiring.poll_timeout().map(|(due, _)| due);
+        let shards = self.shards.iter_mut().filter_map(Shard::next_due).min();
+        let telephones = [self.carrier.next_due(), self.pbx.next_due()]
+            .into_iter()
+            .flatten()
+            .min();
+        [
+            self.net.next_due(),
+            wiring,
+            shards,
+            telephones,
+            self.recorder.next_due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Moves to the next event and lets everybody do what is due.
+    fn step(&mut self) {
+        let Some(due) = self.next() else { return };
+        self.clock.move_to(due);
+        let now = self.clock.now().at;
+        while let Some(packet) = self.net.deliver(now) {
+            self.deliver(&packet);
+        }
+        for packet in self
+            .carrier
+            .handle_timeout(now)
+            .into_iter()
+            .chain(self.pbx.handle_timeout(now))
+        {
+            self.net.send(now, packet);
+        }
+        if self
+            .wiring
+            .poll_timeout()
+            .is_some_and(|(due, _)| due <= now)
+        {
+            self.tell(Input::Timeout);
+        }
+        for index in 0..self.shards.len() {
+            if self.shards[index].next_due().is_some_and(|due| due <= now) {
+                self.shards[index].handle_timeout(now);
+            }
+        }
+        self.drain_shards();
+        self.work_off();
+        if self.recorder.next_due().is_some_and(|due| due <= now) {
+            self.recorder.handle_timeout(now);
+        }
+    }
+
+    fn deliver(&mut self, packet: &Packet) {
+        let now = self.clock.now().at;
+        if packet.to == self.exchange {
+            let (remote, local, payload) = (packet.from, packet.to, packet.payload.clone().into());
+            return self.tell(Input::Datagram {
+                remote,
+                local,
+                payload,
+            });
+        }
+        if let Some(shard) = self
+            .shards
+            .iter_mut()
+            .find(|shard| shard.is_mine(packet.to))
+        {
+            if let Some(forward) = shard.handle_packet(now, packet) {
+                self.send_media(forward);
+            }
+            return;
+        }
+        let answers = if packet.to == self.carrier.address {
+            self.carrier.handle(now, packet)
+        } else if packet.to == self.pbx.address && self.plan.is_pbx_away {
+            return self.tell(Input::Unreachable { remote: packet.to });
+        } else if packet.to == self.pbx.address {
+            self.pbx.handle(now, packet)
+        } else {
+            let callers = self
+                .carrier
+                .calls
+                .iter_mut()
+                .map(|caller| &mut caller.voice);
+            let telephones = self
+                .pbx
+                .calls
+                .iter_mut()
+                .map(|telephone| &mut telephone.voice);
+            if let Some(voice) = callers
+                .chain(telephones)
+                .find(|voice| voice.local == packet.to)
+            {
+                voice.hear(now, packet);
+            }
+            Vec::new()
+        };
+        for answer in answers {
+            self.net.send(now, answer);
+        }
+    }
+
+    /// Tells the exchange, as the server does: a panic ends one call and nothing else.
+    pub fn tell(&mut self, input: Input) {
+        self.inputs.push_back(input);
+        self.work_off();
+    }
+
+    fn work_off(&mut self) {
+        while let Some(input) = self.inputs.pop_front() {
+            let now = self.clock.now();
+            let wiring = &mut self.wiring;
+            if catch_unwind(AssertUnwindSafe(|| wiring.handle(now, input))).is_err() {
+                self.abandoned.extend(self.wiring.recover(now));
+            }
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        let now = self.clock.now().at;
+        while let Some(output) = self.wiring.poll_output() {
+            match output {
+                Output::Sip(transmit) => {
+                    self.sip_sent += 1;
+                    let (from, to, payload) =
+                        (transmit.local, transmit.remote, transmit.payload.to_vec());
+                    self.net.send(now, Packet { from, to, payload });
+                }
+                Output::Media { shard, command } => {
+                    let shard = self
+                        .shards
+                        .iter_mut()
+                        .find(|known| known.index() == shard)
+                        .expect("commands go to living shards");
+                    let lent = shard.handle_command(now, command);
+                    if !lent.is_empty() {
+                        self.inputs.push_back(Input::LegsOffered(lent));
+                    }
+                }
+                Output::Record(order) => self
+                    .inputs
+                    .extend(self.recorder.handle_order(now, order).map(Input::Recorder)),
+                Output::Audit(draft) => self.audits.push(draft),
+                Output::SaveEmergency(state) => self.saved.push(state),
+                Output::Trace(event) => self.traces.push(event),
+                Output::Alarm(alarm) => self.alarms.push(alarm),
+            }
+        }
+        self.drain_shards();
+    }
+
+    fn drain_shards(&mut self) {
+        let mut packets = Vec::new();
+        for shard in &mut self.shards {
+            packets.extend(std::iter::from_fn(|| shard.poll_packet()));
+            while let Some(event) = shard.poll_event() {
+                if let Event::PlaybackEnded {
+                    leg,
+                    playback,
+                    samples_sent: sent,
+                    samples_total: total,
+                    started,
+                    ended,
+                } = event
+                {
+                    self.playbacks.push(Playback {
+                        leg,
+                        playback,
+                        sent,
+                        total,
+                        started,
+                        ended,
+                    });
+                }
+                self.inputs.push_back(Input::Media(event));
+            }
+        }
+        for packet in packets {
+            self.send_media(packet);
+        }
+    }
+
+    fn send_media(&mut self, packet: Packet) {
+        self.media_sent.insert((packet.from, packet.to));
+        self.send(packet);
+    }
+}
+
+fn settings(plan: &Plan, exchange: SocketAddr, carrier: SocketAddr, pbx: SocketAddr) -> Settings {
+    let peer = |name: &str, role, address: SocketAddr, target| Trunk {
+        name: name.to_owned(),
+        role,
+        addresses: vec![address.ip()],
+        target,
+        media: vec![MediaRange::host(address.ip())],
+    };
+    let target = |(user, ring_s): &(&str, u64)| Target {
+        peer: "pbx".to_owned(),
+        user: Some((*user).to_owned()),
+        ring: Duration::from_secs(*ring_s),
+    };
+    let number = |text: &str| Number::parse(text).expect("a number");
+    let policy = |text: &str| NumberPolicy {
+        number: number(text),
+        profile: plan.profile,
+        decision: plan.is_waived.then(|| {
+            let day = jiff::civil::date(2026, 4, 1);
+            NumberDecision::by_configuration(number(text), "広第1号", day, "root")
+                .expect("a decision that can be found")
+        }),
+        department: "daihyo".to_owned(),
+    };
+    let settings = Settings {
+        listen: exchange,
+        peers: vec![
+            peer("carrier", PeerRole::Carrier, carrier, None),
+            peer("pbx", PeerRole::Pbx, pbx, Some(pbx)),
+        ],
+        departments: vec![Department {
+            name: "daihyo".to_owned(),
+            targets: plan.targets.iter().map(target).collect(),
+        }],
+        numbers: vec![policy(NUMBER), policy(OTHER_NUMBER)],
+        limits: plan.limits,
+        sip: sip_core::Settings::default(),
+        fault_injection: plan.broken_number.map(|called| FaultInjection {
+            called: number(called),
+        }),
+    };
+    assert_eq!(settings.faults(), []);
+    settings
+}
