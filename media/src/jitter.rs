@@ -13,6 +13,8 @@ use crate::{
 ///
 /// Twice the worst jitter of a telephone network worth the name, and under half a chunk.
 const MAX_DRIFT_SAMPLES: u64 = 1_600;
+/// A sender's clock may run ahead by so much while it speaks without a pause: 1 s, which 100 ppm reach in three hours.
+const MAX_EARLY_SAMPLES: u64 = 8_000;
 /// Speech that may wait for its chunk: 10 s. Only a recorder that stands still, or a sender that races, reaches it.
 const MAX_WAITING_SAMPLES: u64 = 80_000;
 
@@ -62,6 +64,24 @@ struct Stretch {
 struct Anchor {
     timestamp: u32,
     position: u64,
+}
+
+/// Whether timestamp and arrival have parted. `step`: ahead of the newest timestamp; `late`: arrival behind its place.
+///
+/// A clock that runs fast parts slowly and loses nothing, so it is put right in a pause, or when a second is reached.
+fn is_broken(step: i64, late: i64) -> bool {
+    let is_pause = step.unsigned_abs() > MAX_DRIFT_SAMPLES;
+    let early_limit = if is_pause {
+        MAX_DRIFT_SAMPLES
+    } else {
+        MAX_EARLY_SAMPLES
+    };
+    late.unsigned_abs()
+        > if late > 0 {
+            MAX_DRIFT_SAMPLES
+        } else {
+            early_limit
+        }
 }
 
 /// What a frame's timestamp says of its place.
@@ -154,33 +174,43 @@ impl JitterBuffer {
         );
         // Signed, because a frame can belong before the fork's own beginning.
         let position = anchor.position.cast_signed().saturating_add(step);
+        let late = frame.at.cast_signed().saturating_sub(position);
         let start = self.start.cast_signed();
-        let is_newest = step >= 0;
-        let is_broken = position.abs_diff(frame.at.cast_signed()) > MAX_DRIFT_SAMPLES;
-        if is_newest && !is_broken && position >= start {
-            self.straggler = None;
-            self.anchor = Some(Anchor {
-                timestamp: frame.rtp_timestamp,
-                position: position.cast_unsigned(),
-            });
-            return Place::At(self.pull_run(position.cast_unsigned(), frame));
+        if step > 0 {
+            if !is_broken(step, late) && position >= start {
+                let position = position.cast_unsigned();
+                self.straggler = None;
+                self.anchor = Some(Anchor {
+                    timestamp: frame.rtp_timestamp,
+                    position,
+                });
+                return Place::At(self.pull_run(position, frame.at));
+            }
+            return self.anchor_anew(frame, position);
         }
-        // The stream broke, or its newest frame would be lost: it goes on where it arrived, behind what is there.
-        if is_newest || (is_broken && (frame.marker || self.straggler == Some(frame.rtp_timestamp)))
-        {
-            self.statistics.anchored_anew += 1;
-            return self.anchor_at(frame, frame.at.max(self.end()));
+        if is_broken(step, late) && (frame.marker || self.straggler == Some(frame.rtp_timestamp)) {
+            return self.anchor_anew(frame, position);
         }
-        if position < start && !is_broken && self.uncut_run.is_some() {
-            let behind = position.abs_diff(start);
-            self.push_run(behind);
+        let len = frame.samples().len();
+        let behind = position.abs_diff(start);
+        if position < start && behind <= MAX_DRIFT_SAMPLES && self.push_run(behind) {
             return Place::At(self.start);
         }
-        if position.saturating_add(i64::from(frame.len)) > start && position >= 0 {
+        // What still fits is kept, of a frame that is partly late too.
+        if position >= 0 && position.saturating_add_unsigned(len as u64) > start {
             return Place::At(position.cast_unsigned());
         }
         self.straggler = Some(frame.rtp_timestamp.wrapping_add(u32::from(frame.len)));
         Place::Late
+    }
+
+    /// The stream broke, or its newest frame would be lost: it goes on where it arrived, behind what is there.
+    fn anchor_anew(&mut self, frame: &Frame, position: i64) -> Place {
+        let anew = frame.at.max(self.end());
+        if anew.cast_signed() != position {
+            self.statistics.anchored_anew += 1;
+        }
+        self.anchor_at(frame, anew)
     }
 
     fn anchor_at(&mut self, frame: &Frame, position: u64) -> Place {
@@ -196,36 +226,48 @@ impl JitterBuffer {
     /// Moves an uncut run towards the arrival of a frame that was faster than its first: the fastest tells the delay.
     ///
     /// It never runs into what is there already. Returns where the frame then belongs.
-    fn pull_run(&mut self, position: u64, frame: &Frame) -> u64 {
+    fn pull_run(&mut self, position: u64, at: u64) -> u64 {
         let Some(run) = self.uncut_run else {
             return position;
         };
-        let before = self
-            .present
-            .iter()
-            .map(|stretch| stretch.end)
-            .take_while(|&end| end <= run)
-            .last();
-        let room = run - before.unwrap_or(self.start).max(self.start);
-        let by = position.saturating_sub(frame.at).min(room);
-        if by > 0 && self.index_of(run) <= self.samples.len() {
-            let index = self.index_of(run);
-            self.samples.drain(self.index_of(run - by)..index);
+        let room = run - self.end_before(run);
+        let by = position.saturating_sub(at).min(room);
+        if by > 0 {
+            let gone = self.index_of(run - by)..self.index_of(run);
+            self.samples.drain(gone);
             self.move_run(run, |at| at - by);
         }
         position - by
     }
 
     /// Moves an uncut run later, because an older frame of it belongs before the buffer's start.
-    fn push_run(&mut self, by: u64) {
-        let Some(run) = self.uncut_run else { return };
-        let index = self.index_of(run);
+    ///
+    /// Says whether it could: not where anything lies before the run.
+    fn push_run(&mut self, by: u64) -> bool {
+        let Some(run) = self
+            .uncut_run
+            .filter(|&run| self.end_before(run) == self.start)
+        else {
+            return false;
+        };
         let silence = std::iter::repeat_n(
             self.codec.silence(),
             usize::try_from(by).expect("under 200 ms"),
         );
-        self.samples.splice(index..index, silence);
+        // In front of everything: what lies before the run is silence too.
+        self.samples.splice(0..0, silence);
         self.move_run(run, |at| at + by);
+        true
+    }
+
+    /// Where the received samples before a run end; the run itself when they reach it.
+    fn end_before(&self, run: u64) -> u64 {
+        let before = self
+            .present
+            .iter()
+            .take_while(|stretch| stretch.start < run)
+            .last();
+        before.map_or(self.start, |stretch| stretch.end.min(run))
     }
 
     /// Moves the run's stretches and the anchor; the samples have been moved.
@@ -250,10 +292,12 @@ impl JitterBuffer {
     fn lay(&mut self, position: u64, frame: &Frame) {
         let (start, end) = (
             position.max(self.start),
-            position.saturating_add(u64::from(frame.len)),
+            position.saturating_add(frame.samples().len() as u64),
         );
         if end > self.start.saturating_add(MAX_WAITING_SAMPLES) {
             self.statistics.beyond += 1;
+            // A run whose first frame is not here cannot be moved.
+            self.uncut_run = None;
             return;
         }
         let missing = self.missing(start, end);

@@ -88,7 +88,7 @@ impl Leg {
         }
     }
 
-    /// Checks a packet: address, rate, form, window, in the order of cost.
+    /// Checks a packet: address, form, window, and last the rate, so that a forger cannot spend what the peer may send.
     pub(crate) fn accept(
         &mut self,
         now: Instant,
@@ -100,19 +100,12 @@ impl Leg {
             self.dropped.foreign_source += 1;
             return None;
         }
-        let accepted = self
-            .stream
-            .charge(now)
-            .and_then(|()| match Header::read(packet) {
-                Ok(header) => {
-                    let accepted = self.stream.accept(now, arrival, &header)?;
-                    Ok(Some((header, accepted)))
-                }
-                Err(_) => Ok(None),
-            });
-        match accepted {
-            Ok(Some(accepted)) => return Some(accepted),
-            Ok(None) => self.dropped.malformed += 1,
+        let Ok(header) = Header::read(packet) else {
+            self.dropped.malformed += 1;
+            return None;
+        };
+        match self.stream.accept(now, arrival, &header) {
+            Ok(accepted) => return Some((header, accepted)),
             Err(Refusal::OverRate) => self.dropped.over_rate += 1,
             Err(Refusal::OutOfWindow) => self.dropped.out_of_window += 1,
             // Counted by the stream.

@@ -152,11 +152,8 @@ impl Stream {
         self.min_absence = MIN_ABSENCE.max(Duration::from_millis(2 * u64::from(ptime_ms)));
     }
 
-    /// Charges a packet to the rate, before anything of it is read.
-    ///
-    /// # Errors
-    /// [`Refusal::OverRate`].
-    pub fn charge(&mut self, now: Instant) -> Result<(), Refusal> {
+    /// Charges a packet of the stream to its rate.
+    fn charge(&mut self, now: Instant) -> Result<(), Refusal> {
         let paid_until = self.paid_until.map_or(now, |paid| paid.max(now)) + PACKET_COST;
         if paid_until.duration_since(now) > PACKET_COST * BURST_PACKETS {
             return Err(Refusal::OverRate);
@@ -204,6 +201,7 @@ impl Stream {
                 }
             },
         };
+        self.charge(now)?;
         self.received_bytes += header.payload.len() as u64;
         let payload = self.payload_types.meaning(header.payload_type);
         let run = self.run.as_mut().expect("a packet was accepted into it");
