@@ -198,62 +198,10 @@ impl Endpoint {
 
     /// A 2xx: each is ACKed, the first makes the call, all others are ended (RFC 3261 section 13.2.2.4).
     fn take_2xx(&mut self, now: Instant, key: ClientKey, remote: SocketAddr, message: Message) {
-        let Some(entry) = self.clients.get(&key) else {
+        let usage = self.clients.get(&key).and_then(|entry| entry.usage);
+        let Some(mut dialog) = self.ack_2xx(key, remote, &message) else {
             return;
         };
-        let ClientMachine::Invite { forks, .. } = &entry.machine else {
-            return;
-        };
-        let is_full = forks.len() == MAX_FORKS;
-        let (usage, local, request) = (entry.usage, entry.local, entry.request.clone());
-        let peer = entry.remote;
-        let label = Label::of(&message);
-        let callee = message
-            .to()
-            .ok()
-            .and_then(|to| to.tag().map(<[u8]>::to_vec))
-            .unwrap_or_default();
-        if let Some(fork) = forks.iter().find(|fork| fork.tag == callee) {
-            let (to, ack) = (fork.remote, fork.ack.clone());
-            self.heard(usage, remote, label, Again::Repeated);
-            return self.send(
-                usage,
-                to,
-                local,
-                ack,
-                Label::request("ACK", false),
-                Again::Repeated,
-            );
-        }
-        self.heard(usage, remote, label, Again::First);
-        if is_full {
-            return;
-        }
-        let Ok(invite) = Message::parse(request) else {
-            return;
-        };
-        let mut dialog = Dialog::by_answer(&invite, &message, peer, local);
-        let cseq = invite.cseq().map_or(1, |cseq| cseq.number);
-        let branch = Token::random(&mut self.generator);
-        let (ack, to) = dialog.ack(cseq, branch);
-        let ack = ack.finish(draft::SDP, None);
-        if let Some(ClientMachine::Invite { forks, .. }) =
-            self.clients.get_mut(&key).map(|entry| &mut entry.machine)
-        {
-            forks.push(Fork {
-                tag: callee,
-                ack: ack.clone(),
-                remote: to,
-            });
-        }
-        self.send(
-            usage,
-            to,
-            local,
-            ack,
-            Label::request("ACK", false),
-            Again::First,
-        );
         match usage.map(|id| (id, self.usages.get_mut(&id))) {
             Some((id, Some(usage)))
                 if matches!(
@@ -284,5 +232,63 @@ impl Endpoint {
             // Another fork's, or too late for anyone.
             Some(_) | None => self.send_bye(now, None, &mut dialog, None),
         }
+    }
+
+    /// ACKs a 2xx, and makes the dialog of one that has not been ACKed before.
+    fn ack_2xx(&mut self, key: ClientKey, remote: SocketAddr, message: &Message) -> Option<Dialog> {
+        let entry = self.clients.get(&key)?;
+        let ClientMachine::Invite { forks, .. } = &entry.machine else {
+            return None;
+        };
+        let is_full = forks.len() == MAX_FORKS;
+        let (usage, local, request) = (entry.usage, entry.local, entry.request.clone());
+        let peer = entry.remote;
+        let label = Label::of(message);
+        let callee = message
+            .to()
+            .ok()
+            .and_then(|to| to.tag().map(<[u8]>::to_vec))
+            .unwrap_or_default();
+        if let Some(fork) = forks.iter().find(|fork| fork.tag == callee) {
+            let (to, ack) = (fork.remote, fork.ack.clone());
+            self.heard(usage, remote, label, Again::Repeated);
+            self.send(
+                usage,
+                to,
+                local,
+                ack,
+                Label::request("ACK", false),
+                Again::Repeated,
+            );
+            return None;
+        }
+        self.heard(usage, remote, label, Again::First);
+        if is_full {
+            return None;
+        }
+        let invite = Message::parse(request).ok()?;
+        let dialog = Dialog::by_answer(&invite, message, peer, local);
+        let cseq = invite.cseq().map_or(1, |cseq| cseq.number);
+        let branch = Token::random(&mut self.generator);
+        let (ack, to) = dialog.ack(cseq, branch);
+        let ack = ack.finish(draft::SDP, None);
+        if let Some(ClientMachine::Invite { forks, .. }) =
+            self.clients.get_mut(&key).map(|entry| &mut entry.machine)
+        {
+            forks.push(Fork {
+                tag: callee,
+                ack: ack.clone(),
+                remote: to,
+            });
+        }
+        self.send(
+            usage,
+            to,
+            local,
+            ack,
+            Label::request("ACK", false),
+            Again::First,
+        );
+        Some(dialog)
     }
 }
