@@ -1,0 +1,112 @@
+//! Groups: what lives and dies together, each with a key pair of its own.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use rules::JstDay;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A set of objects whose keys are sealed to one pair and destroyed with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Everything of the calls that began on one day.
+    Day(JstDay),
+    /// One calendar month of the register: reasons, requesters; kept as long as the audit trail.
+    Register(RegisterMonth),
+}
+
+/// A calendar month of the register, in the city's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RegisterMonth(JstDay);
+
+impl RegisterMonth {
+    /// The month in which `at` falls.
+    #[must_use]
+    pub fn of(at: Timestamp) -> RegisterMonth {
+        RegisterMonth(JstDay::on(JstDay::of(at).date().first_of_month()))
+    }
+
+    /// The month after this one.
+    #[must_use]
+    pub fn next(self) -> RegisterMonth {
+        let last = JstDay::on(self.0.date().last_of_month());
+        RegisterMonth(last.next())
+    }
+}
+
+impl fmt::Display for RegisterMonth {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let date = self.0.date();
+        write!(out, "{:04}-{:02}", date.year(), date.month())
+    }
+}
+
+/// `day-yyyy-mm-dd` or `register-yyyy-mm`: the name in files and headers.
+impl fmt::Display for Group {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Group::Day(day) => write!(out, "day-{day}"),
+            Group::Register(month) => write!(out, "register-{month}"),
+        }
+    }
+}
+
+impl FromStr for Group {
+    type Err = GroupFault;
+
+    fn from_str(text: &str) -> Result<Group, GroupFault> {
+        if let Some(day) = text.strip_prefix("day-") {
+            return day.parse().map(Group::Day).map_err(|_| GroupFault);
+        }
+        let month = text.strip_prefix("register-").ok_or(GroupFault)?;
+        let first: JstDay = format!("{month}-01").parse().map_err(|_| GroupFault)?;
+        Ok(Group::Register(RegisterMonth(first)))
+    }
+}
+
+/// A text that names no group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no group of keys has this name, expected day-yyyy-mm-dd or register-yyyy-mm")]
+pub struct GroupFault;
+
+impl Serialize for Group {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Group, D::Error> {
+        String::deserialize(input)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_reads_back_what_it_prints() {
+        let at: Timestamp = "2026-12-31T15:00:00Z".parse().unwrap();
+        let month = RegisterMonth::of(at);
+        for (group, text) in [
+            (Group::Day(JstDay::of(at)), "day-2027-01-01"),
+            (Group::Register(month), "register-2027-01"),
+            (Group::Register(month.next()), "register-2027-02"),
+        ] {
+            assert_eq!(group.to_string(), text);
+            assert_eq!(text.parse(), Ok(group));
+        }
+        for text in [
+            "",
+            "day-2027-1-1",
+            "register-2027",
+            "week-2027-01",
+            "day-../../x",
+        ] {
+            assert_eq!(text.parse::<Group>(), Err(GroupFault), "{text}");
+        }
+    }
+}

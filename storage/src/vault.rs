@@ -1,0 +1,396 @@
+//! The vault: sealed segments, a folder for each JST day, and the instant at which a day expires.
+//!
+//! An open segment is called `RECORDING-NNN.open.krec` and `RECORDING-NNN.krec` once it is
+//! finished *and* durable; so a start finds what a crash left open without reading the rest.
+//! One flush serves all open files: `docs/decisions/0005-flush.md` has the measurement.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use rules::{Fault, JstDay, RecordingId, RetentionPolicy};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    files::{Disk, DiskFile, MODE_SHARED, list_if_there},
+    layout::Layout,
+};
+
+const OPEN_SUFFIX: &str = ".open.krec";
+const CLOSED_SUFFIX: &str = ".krec";
+const EXPIRY_FILE: &str = "expiry";
+
+/// The folder of sealed recordings.
+pub struct Vault {
+    pub(crate) disk: Arc<dyn Disk>,
+    layout: Layout,
+    policy: RetentionPolicy,
+    state: Mutex<State>,
+    is_dirty: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    expiries: BTreeMap<JstDay, Timestamp>,
+    /// Finished since the last flush, under their open names.
+    finished: Vec<SegmentFile>,
+}
+
+/// The name of a segment's file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SegmentFile {
+    /// The day whose folder it lies in.
+    pub day: JstDay,
+    /// The recording that it is part of.
+    pub recording: RecordingId,
+    /// Its place in the recording, from 0.
+    pub segment: u32,
+    pub(crate) stage: FileStage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FileStage {
+    Closed,
+    Open,
+}
+
+impl Vault {
+    /// The vault of an installation. `policy` holds for days that begin from now on.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, layout: &Layout, policy: RetentionPolicy) -> Vault {
+        Vault {
+            disk,
+            layout: layout.clone(),
+            policy,
+            state: Mutex::default(),
+            is_dirty: AtomicBool::new(false),
+        }
+    }
+
+    /// When the recordings of a day expire. The first to ask fixes it, by the policy then in force.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if it can be neither read nor fixed; without it nothing of that day is kept.
+    pub fn begin_day(&self, day: JstDay) -> Result<Timestamp, VaultFault> {
+        if let Some(expiry) = self.lock().expiries.get(&day) {
+            return Ok(*expiry);
+        }
+        let expiry = match self.fixed_expiry(day)? {
+            Some(expiry) => expiry,
+            None => self.fix_expiry(day)?,
+        };
+        self.lock().expiries.insert(day, expiry);
+        Ok(expiry)
+    }
+
+    /// When the recordings of a day expire, if that is fixed.
+    ///
+    /// # Errors
+    /// [`VaultFault`] if the file is there and cannot be read.
+    pub fn fixed_expiry(&self, day: JstDay) -> Result<Option<Timestamp>, VaultFault> {
+        let path = self.expiry_path(day);
+        let bytes = match self.disk.read(&path) {
+            Ok(bytes) => bytes,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(VaultFault::Disk { path, source }),
+        };
+        let file: Option<ExpiryFile> = serde_json::from_slice(&bytes).ok();
+        match file.filter(|file| file.day == day) {
+            Some(file) => Ok(Some(file.expires_at)),
+            None => Err(VaultFault::ExpiryDamaged { path }),
+        }
+    }
+
+    /// When a day expires that nobody has begun: by the policy in force.
+    pub(crate) fn policy_expiry(&self, day: JstDay) -> Timestamp {
+        self.policy.expiry(day)
+    }
+
+    /// Makes everything durable that was written since the last call, with one sync for all files,
+    /// and gives finished segments their closed names.
+    ///
+    /// To be called every 300 ms, on a thread that may wait for the disk: that interval is what a
+    /// power cut costs.
+    ///
+    /// # Errors
+    /// [`VaultFault::Disk`]; whatever was not made durable is tried again with the next call.
+    pub fn flush(&self) -> Result<(), VaultFault> {
+        if !self.is_dirty.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let finished = std::mem::take(&mut self.lock().finished);
+        let folder = self.layout.vault();
+        if let Err(source) = self.disk.sync_all(&folder) {
+            self.put_back(finished);
+            return Err(VaultFault::Disk {
+                path: folder,
+                source,
+            });
+        }
+        let mut finished = finished.into_iter();
+        while let Some(file) = finished.next() {
+            if let Err(fault) = self.close(&file) {
+                self.put_back(std::iter::once(file).chain(finished).collect());
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of one recording, in order.
+    ///
+    /// # Errors
+    /// [`VaultFault::Disk`] if the day's folder cannot be read.
+    pub fn segments(
+        &self,
+        day: JstDay,
+        recording: RecordingId,
+    ) -> Result<Vec<SegmentFile>, VaultFault> {
+        let mut files = self.files(day)?;
+        files.retain(|file| file.recording == recording);
+        files.sort_by_key(|file| file.segment);
+        Ok(files)
+    }
+
+    /// All files of a day.
+    ///
+    /// # Errors
+    /// [`VaultFault::Disk`] if the day's folder cannot be read.
+    pub fn files(&self, day: JstDay) -> Result<Vec<SegmentFile>, VaultFault> {
+        let folder = self.layout.vault_day(day);
+        let names = list_if_there(&*self.disk, &folder).map_err(at(&folder))?;
+        Ok(names
+            .iter()
+            .filter_map(|name| SegmentFile::parse(day, name))
+            .collect())
+    }
+
+    /// The days that have a folder.
+    ///
+    /// # Errors
+    /// [`VaultFault::Disk`] if the vault's folder cannot be read.
+    pub fn days(&self) -> Result<Vec<JstDay>, VaultFault> {
+        let folder = self.layout.vault();
+        let names = list_if_there(&*self.disk, &folder).map_err(at(&folder))?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Reads a segment's file.
+    ///
+    /// # Errors
+    /// [`VaultFault::Disk`].
+    pub fn read(&self, file: &SegmentFile) -> Result<Vec<u8>, VaultFault> {
+        let path = self.path(file);
+        match self.disk.read(&path) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                // It may have been closed since its folder was listed.
+                let path = self.path(&SegmentFile {
+                    stage: FileStage::Closed,
+                    ..file.clone()
+                });
+                self.disk.read(&path).map_err(at(&path))
+            }
+            other => other.map_err(at(&path)),
+        }
+    }
+
+    /// Makes the file of a new segment.
+    pub(crate) fn create(&self, file: &SegmentFile) -> Result<Box<dyn DiskFile>, VaultFault> {
+        let path = self.path(file);
+        self.disk.create(&path, MODE_SHARED).map_err(at(&path))
+    }
+
+    /// Notes that bytes were written which the next flush must make durable.
+    pub(crate) fn note_written(&self) {
+        self.is_dirty.store(true, Ordering::Release);
+    }
+
+    /// Notes a segment whose last byte is written.
+    pub(crate) fn note_finished(&self, file: SegmentFile) {
+        self.lock().finished.push(file);
+        self.note_written();
+    }
+
+    pub(crate) fn path(&self, file: &SegmentFile) -> PathBuf {
+        self.layout.vault_day(file.day).join(file.name())
+    }
+
+    /// Gives a file its closed name, if it still has the open one.
+    pub(crate) fn close(&self, file: &SegmentFile) -> Result<(), VaultFault> {
+        let open = self.path(file);
+        let closed = self.path(&SegmentFile {
+            stage: FileStage::Closed,
+            ..file.clone()
+        });
+        match self.disk.rename(&open, &closed) {
+            // The day may have been disposed of meanwhile.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(at(&open)),
+        }
+    }
+
+    /// Removes the segments of a day; the expiry stays, so that a disposal cut off here goes on.
+    pub(crate) fn remove_segments(&self, day: JstDay) -> Result<u64, VaultFault> {
+        let folder = self.layout.vault_day(day);
+        let files = self.files(day)?;
+        for file in &files {
+            let path = self.path(file);
+            self.disk.unlink(&path).map_err(at(&path))?;
+        }
+        if !files.is_empty() {
+            self.disk.sync_folder(&folder).map_err(at(&folder))?;
+        }
+        Ok(files.len() as u64)
+    }
+
+    /// Removes what is left of a day, when nothing else of it is left anywhere.
+    pub(crate) fn forget_day(&self, day: JstDay) -> Result<(), VaultFault> {
+        let folder = self.layout.vault_day(day);
+        for name in list_if_there(&*self.disk, &folder).map_err(at(&folder))? {
+            let path = folder.join(name);
+            self.disk.unlink(&path).map_err(at(&path))?;
+        }
+        match self.disk.remove_folder(&folder) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(at(&folder))?,
+        }
+        self.lock().expiries.remove(&day);
+        let vault = self.layout.vault();
+        self.disk.sync_folder(&vault).map_err(at(&vault))
+    }
+
+    fn fix_expiry(&self, day: JstDay) -> Result<Timestamp, VaultFault> {
+        let path = self.expiry_path(day);
+        let folder = self.layout.vault_day(day);
+        self.disk.make_folder(&folder, 0o750).map_err(at(&folder))?;
+        let file = ExpiryFile {
+            day,
+            expires_at: self.policy.expiry(day),
+        };
+        let bytes = serde_json::to_vec(&file).expect("a day and an instant are JSON");
+        self.disk
+            .replace(&path, &bytes, MODE_SHARED)
+            .map_err(at(&path))?;
+        let vault = self.layout.vault();
+        self.disk.sync_folder(&vault).map_err(at(&vault))?;
+        Ok(file.expires_at)
+    }
+
+    fn expiry_path(&self, day: JstDay) -> PathBuf {
+        self.layout.vault_day(day).join(EXPIRY_FILE)
+    }
+
+    fn put_back(&self, finished: Vec<SegmentFile>) {
+        self.lock().finished.extend(finished);
+        self.note_written();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is two plain collections; a panic elsewhere leaves them whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExpiryFile {
+    day: JstDay,
+    expires_at: Timestamp,
+}
+
+impl SegmentFile {
+    pub(crate) fn open(day: JstDay, recording: RecordingId, segment: u32) -> SegmentFile {
+        SegmentFile {
+            day,
+            recording,
+            segment,
+            stage: FileStage::Open,
+        }
+    }
+
+    /// The file's name in the folder of its day.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let suffix = match self.stage {
+            FileStage::Open => OPEN_SUFFIX,
+            FileStage::Closed => CLOSED_SUFFIX,
+        };
+        format!("{}-{:03}{suffix}", self.recording, self.segment)
+    }
+
+    /// True while it is being written, and after a crash until it is recovered.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.stage == FileStage::Open
+    }
+
+    fn parse(day: JstDay, name: &str) -> Option<SegmentFile> {
+        let (stem, stage) = match name.strip_suffix(OPEN_SUFFIX) {
+            Some(stem) => (stem, FileStage::Open),
+            None => (name.strip_suffix(CLOSED_SUFFIX)?, FileStage::Closed),
+        };
+        let (recording, segment) = stem.split_once('-')?;
+        let recording = recording.parse().ok()?;
+        Some(SegmentFile {
+            day,
+            recording,
+            segment: segment.parse().ok()?,
+            stage,
+        })
+    }
+}
+
+pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> VaultFault {
+    let path = path.to_owned();
+    move |source| VaultFault::Disk { path, source }
+}
+
+/// Why the vault cannot be used.
+#[derive(Debug, Error)]
+pub enum VaultFault {
+    /// The disk refused.
+    #[error("{} cannot be used ({source}); check free space, the disk and the file's owner", path.display())]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The instant at which a day expires cannot be read.
+    #[error("{} does not say when the day expires; write the day's expiry into it by hand, see docs/operations.md", path.display())]
+    ExpiryDamaged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl VaultFault {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            VaultFault::Disk { .. } | VaultFault::ExpiryDamaged { .. } => Fault::Resource,
+        }
+    }
+
+    /// True if the disk is full.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            VaultFault::Disk { source, .. } => {
+                matches!(
+                    source.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                )
+            }
+            VaultFault::ExpiryDamaged { .. } => false,
+        }
+    }
+}
