@@ -237,3 +237,14 @@ fn reception(block: &ReportBlock, middle: u32) -> ReportedReception {
             .then(|| std::time::Duration::from_micros(u64::from(elapsed) * 1_000_000 / 65_536)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leg_takes_little_memory() {
+        // Two legs and a ring of two seconds are then well under the 64 KiB of a call (P-04).
+        assert!(size_of::<Leg>() <= 1_024, "{} bytes", size_of::<Leg>());
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 
 use media::{
     Clip, Codec, Command, Engine, Event, Forward, Frame, LegId, PlaybackId, Settings, Side,
-    StreamSettings, Tap, Transmit, channel,
+    StreamSettings, Tap, Transmit, channel, g711,
     rtcp::{self, Item, Report, ReportBlock},
     rtp::Header,
 };
@@ -732,10 +732,8 @@ fn the_recorder_hears_both_sides_as_they_came_and_nothing_of_ours() {
         "as received, though the caller hears it converted"
     );
     let heard = shard.rtp_to(CARRIER).last().unwrap().payload().to_vec();
-    let expected: Vec<u8> = packet(2, 500, 8)[12..]
-        .iter()
-        .map(|&byte| Codec::Pcmu.encode(Codec::Pcma.decode(byte)))
-        .collect();
+    let mut expected = packet(2, 500, 8)[12..].to_vec();
+    g711::convert(&mut expected, Codec::Pcma, Codec::Pcmu);
     assert_eq!(heard, expected);
     assert_eq!((kept[0].rtp_timestamp, kept[0].marker), (8_600, false));
     shard.command(Command::Unfork { carrier: CARRIER });
@@ -1034,4 +1032,39 @@ fn the_same_seed_makes_the_same_packets() {
     };
     assert_eq!(run(4), run(4));
     assert_ne!(run(4), run(5));
+}
+
+#[test]
+fn junk_from_the_right_address_is_counted_and_harms_nobody() {
+    for seed in 0..200 {
+        println!("seed {seed}");
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut shard = Shard::with_bridge(1);
+        let mut tap = shard.fork();
+        for number in 0..100_u16 {
+            // A good packet with up to eight spoilt bytes, cut anywhere; the same bytes go to RTCP.
+            let mut junk = packet(1, number, 0);
+            for _ in 0..random.next_u32() % 9 {
+                let place = usize::try_from(random.next_u32()).unwrap() % junk.len();
+                junk[place % 24] = u8::try_from(random.next_u32() >> 24).unwrap();
+            }
+            junk.truncate(usize::try_from(random.next_u32()).unwrap() % 173);
+            if let Some(forward) = shard.receive(CARRIER, &junk) {
+                assert!(forward.len <= junk.len());
+                assert_eq!(forward.to, stream(DEPARTMENT).remote_rtp);
+            }
+            shard
+                .engine
+                .handle_rtcp(shard.now, CARRIER, stream(CARRIER).remote_rtcp, &junk);
+            shard.pass(millis(20));
+        }
+        assert!(shard.receive(DEPARTMENT, &packet(2, 1, 0)).is_some());
+        assert!(
+            frames(&mut tap)
+                .iter()
+                .all(|frame| (1..=160).contains(&frame.len))
+        );
+        let dropped = shard.engine.statistics(CARRIER).unwrap().dropped;
+        assert!(dropped.malformed > 0, "{dropped:?}");
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use media::{Chunk, Codec, Frame, Side, Track, track::CHUNK_SAMPLES};
+use media::{Chunk, Codec, Frame, Side, Track, g711, track::CHUNK_SAMPLES};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -454,11 +454,8 @@ fn a_side_that_changes_its_codec_is_converted_into_the_channels() {
     let mut track = Track::new(Codec::Pcmu, Codec::Pcmu);
     track.handle_frame(&speech.frame(0, 0));
     let chunk = track.finish(160).unwrap();
-    let expected: Vec<u8> = speech
-        .samples(0)
-        .iter()
-        .map(|&byte| Codec::Pcmu.encode(Codec::Pcma.decode(byte)))
-        .collect();
+    let mut expected = speech.samples(0);
+    g711::convert(&mut expected, Codec::Pcma, Codec::Pcmu);
     assert_eq!(chunk.carrier, expected);
 }
 
