@@ -1,11 +1,18 @@
 //! A datagram as a SIP message: whatever it holds, reading it ends, and each view over it can be asked for everything.
+//! An endpoint that gets it answers or is silent, and once all its timers have fired it holds nothing any more.
 #![no_main]
+
+use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use sip_core::{HeaderName, Message, NameAddr, Uri};
+use sip_core::{Endpoint, Event, HeaderName, Message, NameAddr, Settings, Uri};
+
+/// More than any transaction or usage needs to end: repetitions up to 64 * T1 (RFC 3261 section 17.2.1).
+const MAX_TIMEOUTS: u32 = 100;
 
 fuzz_target!(|datagram: &[u8]| {
+    answer(datagram);
     let message = match Message::parse(Bytes::copy_from_slice(datagram)) {
         Ok(message) => message,
         Err(refusal) => {
@@ -71,5 +78,45 @@ fn ask(uri: &Uri<'_>) {
         uri.port(),
         uri.param("user"),
         uri.has_headers(),
+    );
+}
+
+/// Gives the datagram to an endpoint whose application knows nobody.
+fn answer(datagram: &[u8]) {
+    let mut now = Instant::now();
+    let mut endpoint = Endpoint::new(Settings::default(), [9; 32]);
+    let (remote, local) = (
+        SocketAddr::from(([127, 0, 0, 2], 5060)),
+        SocketAddr::from(([127, 0, 0, 1], 5060)),
+    );
+    endpoint.handle_datagram(now, remote, local, Bytes::copy_from_slice(datagram));
+    while let Some(event) = endpoint.poll_event() {
+        match event {
+            Event::Invited { dialog, .. } => {
+                endpoint.reject(now, dialog, 404, "Not Found", Vec::new())
+            }
+            Event::Requested { request, .. } => {
+                endpoint.respond(now, request, 404, "Not Found", Vec::new(), None)
+            }
+            _ => {}
+        }
+    }
+    for _ in 0..MAX_TIMEOUTS {
+        while let Some(transmit) = endpoint.poll_transmit() {
+            assert!(
+                transmit.payload.starts_with(b"SIP/2.0 "),
+                "a datagram of a stranger makes us send a request"
+            );
+        }
+        let Some((due, _)) = endpoint.poll_timeout() else {
+            break;
+        };
+        now = now.max(due);
+        endpoint.handle_timeout(now);
+    }
+    assert_eq!(
+        (endpoint.dialog_count(), endpoint.transaction_count()),
+        (0, 0),
+        "an endpoint holds what is long over"
     );
 }
