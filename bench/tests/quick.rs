@@ -1,10 +1,11 @@
-//! The measurement itself works: what it sends arrives, through nobody and through the floor.
+//! The measurement itself works: what it sends arrives, through nobody, through the floor, and through the real binary.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use bench::{
     denwaban::Profile,
-    load::{Setup, hold_directly, hold_floor},
+    load::{self, Setup, hold_directly, hold_floor},
 };
 
 const WINDOW: Duration = Duration::from_secs(1);
@@ -32,6 +33,34 @@ fn the_floor_carries_every_packet_to_the_other_party() {
     assert!(held.cpu.is_some());
 }
 
+#[test]
+fn calls_that_are_held_are_carried_and_recorded() {
+    let report = load::hold(&with_binary(24_000), 2).unwrap();
+    let heard = &report.denwaban.heard;
+    assert!(heard.sent > 0, "{report}");
+    assert_eq!(
+        (heard.lost(), heard.strayed, heard.foreign),
+        (0, 0, 0),
+        "{report}"
+    );
+    assert_eq!(report.figures.completed, 4, "{report}");
+    assert_eq!(report.recordings.len(), 4, "{report}");
+    assert!(
+        report
+            .recordings
+            .iter()
+            .all(|listed| listed.state == "sealed"),
+        "{report}"
+    );
+}
+
+#[test]
+fn calls_at_a_rate_are_answered_ended_and_recorded() {
+    let report = load::rate(&with_binary(26_000), 10, 2).unwrap();
+    assert_eq!(report.figures.completed, 20, "{report}");
+    assert_eq!(report.recordings.len(), 20, "{report}");
+}
+
 fn setup(first_port: u16) -> Setup {
     let floor = PathBuf::from(env!("CARGO_BIN_EXE_floor"));
     Setup {
@@ -41,4 +70,36 @@ fn setup(first_port: u16) -> Setup {
         first_port,
         calls: 4,
     }
+}
+
+/// With the binary brought up to date, or the one that `DENWABAN_BIN` names.
+fn with_binary(first_port: u16) -> Setup {
+    let setup = setup(first_port);
+    if let Some(given) = std::env::var_os("DENWABAN_BIN") {
+        return Setup {
+            denwaban: given.into(),
+            ..setup
+        };
+    }
+    let profile = setup.floor.parent().unwrap();
+    let mut build = Command::new(env!("CARGO"));
+    build.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "denwaban-server",
+        "--bin",
+        "denwaban",
+    ]);
+    build.arg("--target-dir").arg(profile.parent().unwrap());
+    build.args(profile.ends_with("release").then_some("--release"));
+    assert!(
+        build
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    setup
 }
