@@ -66,3 +66,64 @@ impl Admission {
 fn rtcp(rtp: SocketAddr) -> SocketAddr {
     SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use media::LegId;
+
+    fn pair(shard: u16, slot: u16) -> OfferedLeg {
+        let leg = LegId {
+            shard,
+            slot: u32::from(slot),
+            generation: 0,
+        };
+        OfferedLeg {
+            leg,
+            rtp: SocketAddr::from(([127, 0, 0, 1], 20_000 + 1_000 * shard + 2 * slot)),
+        }
+    }
+
+    #[test]
+    fn both_legs_of_a_call_come_from_the_shard_that_has_most() {
+        let mut admission = Admission::default();
+        admission.offer(vec![
+            pair(0, 0),
+            pair(0, 1),
+            pair(1, 0),
+            pair(1, 1),
+            pair(1, 2),
+            pair(2, 0),
+        ]);
+        let shards =
+            std::iter::from_fn(|| admission.take_two()).map(|legs| legs.map(|lent| lent.leg.shard));
+        assert_eq!(shards.collect::<Vec<_>>(), [[1, 1], [0, 0]]);
+        assert_eq!(
+            admission.free_count(),
+            2,
+            "two single pairs of two shards are no call"
+        );
+        assert!(admission.take_of(2).is_some() && admission.take_of(2).is_none());
+    }
+
+    #[test]
+    fn the_longest_rested_pair_goes_first() {
+        let mut admission = Admission::default();
+        admission.offer(vec![pair(0, 7), pair(0, 3), pair(0, 5)]);
+        assert_eq!(admission.take_two(), Some([pair(0, 7), pair(0, 3)]));
+    }
+
+    #[test]
+    fn our_own_addresses_are_known_until_their_shard_is_lost() {
+        let mut admission = Admission::default();
+        admission.offer(vec![pair(0, 0)]);
+        assert!(admission.is_ours("127.0.0.1:20000".parse().unwrap()));
+        assert!(
+            admission.is_ours("127.0.0.1:20001".parse().unwrap()),
+            "its RTCP address too"
+        );
+        admission.forget_shard(0);
+        assert!(!admission.is_ours("127.0.0.1:20000".parse().unwrap()));
+        assert_eq!(admission.free_count(), 0);
+    }
+}

@@ -197,6 +197,7 @@ pub struct Exchange {
     deadlines: BTreeSet<(Instant, CallId)>,
     service: Service,
     emergency_check: Option<Instant>,
+    last_seen: Option<Now>,
 }
 
 /// The call that is being handled, out of its table.
@@ -224,6 +225,9 @@ pub(crate) struct NoticeStamp {
 /// While an emergency is declared we look this often whether it has ended; each call asks again anyway.
 const EMERGENCY_CHECK: Duration = Duration::from_secs(1);
 
+/// A smaller step is the ordinary correction of a disciplined clock, and changes nothing that is worth saving.
+const SMALLEST_STEP: Duration = Duration::from_secs(2);
+
 /// What our OPTIONS answer says we can do.
 const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
 
@@ -236,6 +240,7 @@ impl Exchange {
             deadlines: BTreeSet::new(),
             service: Service::Open,
             emergency_check: None,
+            last_seen: None,
         }
     }
 
@@ -355,8 +360,15 @@ impl Exchange {
         self.settle(now);
     }
 
-    pub(crate) fn handle_clock_step(&mut self, step: SignedDuration) {
-        if !self.house.emergency.declared().is_empty() {
+    /// Compares both clocks with what they were at the input before. A wall clock that jumped moves the emergency along, before
+    /// anything else looks at it: neither a step forward ends it early nor a step back prolongs it.
+    pub(crate) fn watch_clock(&mut self, now: Now) {
+        let Some(before) = self.last_seen.replace(now) else {
+            return;
+        };
+        let passed = SignedDuration::try_from(now.at.saturating_duration_since(before.at));
+        let step = before.wall.duration_until(now.wall) - passed.unwrap_or(SignedDuration::MAX);
+        if step.unsigned_abs() >= SMALLEST_STEP && !self.house.emergency.declared().is_empty() {
             self.house.emergency.handle_clock_step(step);
             self.save_emergency();
         }

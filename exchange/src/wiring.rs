@@ -10,7 +10,6 @@ use std::{
 
 use announcements::Library;
 use bytes::Bytes;
-use jiff::SignedDuration;
 use media::{Event, OfferedLeg};
 use rules::{
     CallId, Declaration, Digest, Emergency, EmergencyFault, EmergencyState, Played, Scope, StaffId,
@@ -49,8 +48,6 @@ pub enum Input {
     Recorder(RecorderEvent),
     /// Prompts were read.
     PromptsLoaded(Library),
-    /// The wall clock jumped: its time after the step less what it would have been.
-    ClockStepped(SignedDuration),
     /// A time that `poll_timeout` named has come.
     Timeout,
     /// The service is to stop: calls end with BYE, new ones get 503.
@@ -82,6 +79,7 @@ impl Wiring {
 
     /// Takes what the world did. Drain [`Wiring::poll_output`] afterwards.
     pub fn handle(&mut self, now: Now, input: Input) {
+        self.exchange.watch_clock(now);
         match input {
             Input::Datagram {
                 remote,
@@ -94,7 +92,6 @@ impl Wiring {
             Input::ShardLost(shard) => self.exchange.handle_shard_lost(now, shard),
             Input::Recorder(event) => self.exchange.handle_recorder(now, event),
             Input::PromptsLoaded(library) => self.exchange.load_prompts(library),
-            Input::ClockStepped(step) => self.exchange.handle_clock_step(step),
             Input::Timeout => self.exchange.handle_timeout(now),
             Input::Shutdown => self.exchange.shut_down(now),
         }
@@ -110,6 +107,7 @@ impl Wiring {
         declaration: Declaration,
         reason: Digest,
     ) -> Result<Emergency, EmergencyFault> {
+        self.exchange.watch_clock(now);
         self.exchange.declare(now, declaration, reason)
     }
 
@@ -124,6 +122,7 @@ impl Wiring {
         unix_user: &str,
         person: Option<&StaffId>,
     ) -> Result<Vec<Emergency>, EmergencyFault> {
+        self.exchange.watch_clock(now);
         self.exchange.lift(now, scope, unix_user, person)
     }
 

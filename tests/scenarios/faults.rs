@@ -1,12 +1,15 @@
 //! What breaks in our own house: a panic, a shard, the recorder, and the end of service.
 
-use exchange::Alarm;
+use std::time::Duration;
+
+use exchange::{Alarm, Limits};
 use expect_test::expect;
 use rules::{EndCause, NoticeKind, Reason};
 use tests::{
     City, Plan,
     carrier::Dial,
     city::{NUMBER, OTHER_NUMBER},
+    department::refuses,
     recorder::Mood,
 };
 
@@ -182,4 +185,61 @@ fn the_end_of_service_refuses_a_call_that_only_rings() {
     city.finish();
     assert_eq!(city.caller(call).end_of_call(), "503");
     assert_eq!(city.telephone(0).end_of_call(), "cancelled");
+}
+
+#[test]
+fn a_shard_that_never_reports_the_notice_costs_the_recording_and_not_the_call() {
+    let mut city = City::new(Plan {
+        is_shard_mute: true,
+        ..Plan::announce()
+    });
+    let call = city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    city.run_ms(1_000);
+    city.hang_up(call);
+    city.finish();
+    assert_eq!(
+        city.record(call).unrecorded,
+        Some(Reason::NoAnnouncement),
+        "what nobody reports has not been played"
+    );
+    assert_eq!(
+        city.alarms,
+        [Alarm::NoticeCutShort {
+            call: city.calls()[call]
+        }]
+    );
+    assert!(city.telephone(0).voice.heard_speech().len() > 45);
+}
+
+#[test]
+fn a_shard_that_never_reports_the_closing_prompt_does_not_hold_the_caller() {
+    let mut city = City::new(
+        Plan {
+            is_shard_mute: true,
+            ..Plan::announce()
+        }
+        .with("100", refuses(486)),
+    );
+    let call = city.dial(Dial::to(NUMBER));
+    city.finish();
+    assert_eq!(city.caller(call).end_of_call(), "was hung up on");
+    assert_eq!(city.record(call).end_cause, Some(EndCause::Busy));
+}
+
+#[test]
+fn a_call_whose_parties_forgot_it_ends_at_the_longest_that_a_call_may_last() {
+    let limits = Limits {
+        longest_call: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let mut city = City::new(Plan {
+        limits,
+        ..Plan::announce()
+    });
+    let call = city.dial(Dial::to(NUMBER));
+    city.finish();
+    assert_eq!(city.caller(call).end_of_call(), "was hung up on");
+    assert_eq!(city.telephone(0).end_of_call(), "was hung up on");
+    assert_eq!(city.recorder.closed.len(), 1);
 }

@@ -250,9 +250,14 @@ impl Call {
 
     /// Reads a department's answer to our offer; none where it cannot be joined to the carrier's leg, or must not.
     fn read_answer(&self, house: &House, attempt: &Attempt, message: &Message) -> Option<Agreed> {
-        let theirs = sdp::parse(&message.body())
-            .ok()
-            .filter(|_| message.has_sdp())?;
+        if !message.has_sdp() {
+            // What was answered early needs no second answer (RFC 3261 section 13.2.1); without either there is none.
+            return match &attempt.leg.session {
+                Session::Agreed(early) => Some(Agreed::clone(early)),
+                Session::Offered => None,
+            };
+        }
+        let theirs = sdp::parse(&message.body()).ok()?;
         if !house.admits_media(&attempt.peer, &theirs) {
             return None;
         }
