@@ -16,10 +16,10 @@ use sip_core::{DialogId, Endpoint, Invite};
 
 use crate::{
     admission::Admission,
-    exchange::Settings,
     now::Now,
     output::{Alarm, Output},
     route::phrase,
+    settings::Settings,
     trace::{Milestone, TraceEvent},
 };
 

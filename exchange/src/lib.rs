@@ -16,14 +16,16 @@ mod now;
 mod number_policy;
 mod output;
 mod route;
+mod settings;
 mod trace;
 mod trunk;
 mod wiring;
 
-pub use exchange::{Exchange, FaultInjection, Limits, Settings, SettingsFault};
+pub use exchange::Exchange;
 pub use now::Now;
 pub use output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderEvent, RecorderFault};
 pub use route::{Department, Target};
+pub use settings::{FaultInjection, Limits, Settings, SettingsFault};
 pub use trace::{Milestone, TraceEvent};
 pub use trunk::{MediaRange, PeerRole, Trunk};
 pub use wiring::{Input, Wiring};

@@ -16,9 +16,10 @@ use rules::{
 };
 
 use crate::{
-    exchange::{Exchange, Settings},
+    exchange::Exchange,
     now::Now,
     output::{Output, RecorderEvent},
+    settings::Settings,
 };
 
 /// What the world did.

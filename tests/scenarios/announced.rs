@@ -10,8 +10,8 @@ use rules::{EndCause, NoticeKind, Reason};
 use tests::{
     City, Plan,
     carrier::Dial,
-    city::NUMBER,
     department::Step,
+    plan::NUMBER,
     voice::{frames_in, spoken},
 };
 

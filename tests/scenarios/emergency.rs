@@ -8,7 +8,7 @@ use rules::{AuditEvent, NoticeKind, Number, Scope};
 use tests::{
     City, Plan,
     carrier::Dial,
-    city::{NUMBER, OTHER_NUMBER},
+    plan::{NUMBER, OTHER_NUMBER},
 };
 
 /// A call from its dial tone to its end; the kind of notice it was recorded under.

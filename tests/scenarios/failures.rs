@@ -9,8 +9,8 @@ use rules::{EndCause, Reason};
 use tests::{
     City, Plan,
     carrier::Dial,
-    city::NUMBER,
     department::{Manners, Step, answers_after, refuses, rings_on},
+    plan::NUMBER,
 };
 
 /// Runs a call of one telephone to its end and says what the caller was told last.

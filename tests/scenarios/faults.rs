@@ -8,8 +8,8 @@ use rules::{EndCause, NoticeKind, Reason};
 use tests::{
     City, Plan,
     carrier::Dial,
-    city::{NUMBER, OTHER_NUMBER},
     department::refuses,
+    plan::{NUMBER, OTHER_NUMBER},
     recorder::Mood,
 };
 

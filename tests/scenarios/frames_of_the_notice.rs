@@ -2,7 +2,7 @@
 
 use announcements::PromptId;
 use rules::{NoticeKind, Scope};
-use tests::{City, Plan, carrier::Dial, city::NUMBER};
+use tests::{City, Plan, carrier::Dial, plan::NUMBER};
 
 /// When the notice begins: the ACK has come.
 const NOTICE_BEGINS_MS: u64 = 10;

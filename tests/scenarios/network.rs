@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use rules::{EndCause, Reason};
-use tests::{City, Plan, carrier::Dial, city::NUMBER, net::Weather};
+use tests::{City, Plan, carrier::Dial, net::Weather, plan::NUMBER};
 
 #[test]
 fn a_repeated_invite_is_one_call() {

@@ -2,7 +2,7 @@
 
 use exchange::Limits;
 use expect_test::expect;
-use tests::{City, Plan, carrier::Dial, city::NUMBER, net::Packet};
+use tests::{City, Plan, carrier::Dial, net::Packet, plan::NUMBER};
 
 /// How a call ends that is refused at once.
 fn refused(plan: Plan, dial: Dial) -> String {

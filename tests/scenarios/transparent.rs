@@ -7,8 +7,8 @@ use rules::{EndCause, NoticeKind, Reason};
 use tests::{
     City, Plan,
     carrier::Dial,
-    city::NUMBER,
     department::{Step, answers_after, refuses, rings_on},
+    plan::NUMBER,
 };
 
 #[test]

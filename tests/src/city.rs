@@ -1,7 +1,7 @@
 //! The city: everything joined, and moved from one event to the next.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::OnceLock,
@@ -9,97 +9,24 @@ use std::{
 };
 
 use announcements::{Library, Prompt, PromptId};
-use exchange::{
-    Alarm, Department, FaultInjection, Input, Limits, MediaRange, Output, PeerRole, Settings,
-    Target, TraceEvent, Trunk, Wiring, ladder,
-};
+use exchange::{Alarm, Input, Output, TraceEvent, Wiring, ladder};
 use jiff::SignedDuration;
 use media::{Event, LegId, PlaybackId};
 use rules::{
     AuditDraft, CallId, CallRecord, Declaration, Digest, Emergency, EmergencyFault, EmergencyId,
-    EmergencyState, Number, NumberDecision, NumberPolicy, Profile, Scope,
+    EmergencyState, Scope,
 };
 
 use crate::{
     carrier::{Caller, Carrier, Dial},
     checkers,
     clock::Clock,
-    department::{Manners, Pbx, Telephone, answers_after},
-    net::{Net, Packet, Weather},
-    recorder::{Mood, Recorder},
+    department::{Pbx, Telephone},
+    net::{Net, Packet},
+    plan::{Plan, settings},
+    recorder::Recorder,
     shard::Shard,
 };
-
-/// The number that citizens call in most scenarios.
-pub const NUMBER: &str = "0783331001";
-/// Another number of the city, with the same profile.
-pub const OTHER_NUMBER: &str = "0783331002";
-
-/// What kind of city it is.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// How its numbers are taken.
-    pub profile: Profile,
-    /// Whether a decision waives the announcement.
-    pub is_waived: bool,
-    /// The user parts of the department's targets and how long each may ring.
-    pub targets: Vec<(&'static str, u64)>,
-    /// What each telephone does.
-    pub manners: BTreeMap<String, Manners>,
-    /// Prompts that are missing.
-    pub prompts_missing: Vec<PromptId>,
-    /// The network.
-    pub weather: Weather,
-    /// What makes it again.
-    pub seed: u64,
-    /// Port pairs of its one shard.
-    pub legs: u32,
-    /// How much there may be.
-    pub limits: Limits,
-    /// How the recorder fares.
-    pub recorder: Mood,
-    /// Whether nobody is at the PBX's address.
-    pub is_pbx_away: bool,
-    /// Whether its shard carries media and reports nothing.
-    pub is_shard_mute: bool,
-    /// The number whose calls break an invariant.
-    pub broken_number: Option<&'static str>,
-}
-
-impl Plan {
-    /// A city that announces; its one telephone answers after two seconds.
-    pub fn announce() -> Plan {
-        Plan {
-            profile: Profile::Announce,
-            is_waived: false,
-            targets: vec![("100", 20)],
-            manners: BTreeMap::from([("100".to_owned(), answers_after(2_000))]),
-            prompts_missing: Vec::new(),
-            weather: Weather::default(),
-            seed: 1,
-            legs: 16,
-            limits: Limits::default(),
-            recorder: Mood::Works,
-            is_pbx_away: false,
-            is_shard_mute: false,
-            broken_number: None,
-        }
-    }
-
-    /// A city that passes calls on as they come.
-    pub fn transparent() -> Plan {
-        Plan {
-            profile: Profile::Transparent,
-            ..Plan::announce()
-        }
-    }
-
-    /// With a telephone of other manners.
-    pub fn with(mut self, user: &str, manners: Manners) -> Plan {
-        self.manners.insert(user.to_owned(), manners);
-        self
-    }
-}
 
 /// A playback as the engine reported it.
 #[derive(Debug, Clone, Copy)]
@@ -535,6 +462,11 @@ impl City {
             if catch_unwind(AssertUnwindSafe(|| wiring.handle(now, input))).is_err() {
                 self.abandoned.extend(self.wiring.recover(now));
             }
+            assert_eq!(
+                self.wiring.exchange().in_hand(),
+                None,
+                "no call is in hand between inputs"
+            );
             self.drain();
         }
     }
@@ -609,49 +541,4 @@ impl City {
         self.media_sent.insert((packet.from, packet.to));
         self.send(packet);
     }
-}
-
-fn settings(plan: &Plan, exchange: SocketAddr, carrier: SocketAddr, pbx: SocketAddr) -> Settings {
-    let peer = |name: &str, role, address: SocketAddr, target| Trunk {
-        name: name.to_owned(),
-        role,
-        addresses: vec![address.ip()],
-        target,
-        media: vec![MediaRange::host(address.ip())],
-    };
-    let target = |(user, ring_s): &(&str, u64)| Target {
-        peer: "pbx".to_owned(),
-        user: Some((*user).to_owned()),
-        ring: Duration::from_secs(*ring_s),
-    };
-    let number = |text: &str| Number::parse(text).expect("a number");
-    let policy = |text: &str| NumberPolicy {
-        number: number(text),
-        profile: plan.profile,
-        decision: plan.is_waived.then(|| {
-            let day = jiff::civil::date(2026, 4, 1);
-            NumberDecision::by_configuration(number(text), "広第1号", day, "root")
-                .expect("a decision that can be found")
-        }),
-        department: "daihyo".to_owned(),
-    };
-    let settings = Settings {
-        listen: exchange,
-        peers: vec![
-            peer("carrier", PeerRole::Carrier, carrier, None),
-            peer("pbx", PeerRole::Pbx, pbx, Some(pbx)),
-        ],
-        departments: vec![Department {
-            name: "daihyo".to_owned(),
-            targets: plan.targets.iter().map(target).collect(),
-        }],
-        numbers: vec![policy(NUMBER), policy(OTHER_NUMBER)],
-        limits: plan.limits,
-        sip: sip_core::Settings::default(),
-        fault_injection: plan.broken_number.map(|called| FaultInjection {
-            called: number(called),
-        }),
-    };
-    assert_eq!(settings.faults(), []);
-    settings
 }

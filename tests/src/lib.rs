@@ -9,9 +9,11 @@ pub mod city;
 pub mod clock;
 pub mod department;
 pub mod net;
+pub mod plan;
 pub mod recorder;
 pub mod shard;
 pub mod text;
 pub mod voice;
 
-pub use city::{City, Plan};
+pub use city::City;
+pub use plan::Plan;
