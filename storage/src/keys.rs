@@ -75,15 +75,25 @@ impl Keys {
     /// [`KeyFault`] if store or root are missing, damaged, or not of the same generation.
     pub fn open(disk: Arc<dyn Disk>, layout: &Layout) -> Result<Keys, KeyFault> {
         let store = Store::read(&*disk, &layout.key_store())?;
-        let keys = Keys {
+        let mut keys = Keys {
             disk,
             layout: layout.clone(),
             store,
         };
-        // Only when the store has been shown to open may other roots go.
-        keys.check()?;
-        keys.forget_other_roots()?;
+        keys.settle()?;
         Ok(keys)
+    }
+
+    /// Takes up the store as the disk has it, and finishes a rotation that was cut off.
+    ///
+    /// # Errors
+    /// [`KeyFault`] as for [`open`](Keys::open).
+    pub(crate) fn settle(&mut self) -> Result<(), KeyFault> {
+        self.store = Store::read(&*self.disk, &self.layout.key_store())?;
+        // Only when the store has been shown to open may other roots go.
+        self.check()?;
+        self.forget_other_roots()?;
+        self.forget_other_halves()
     }
 
     /// Makes the pairs that today and the coming week need, and writes public halves that are
@@ -136,6 +146,8 @@ impl Keys {
     /// # Errors
     /// [`KeyFault`]; unless the old root was already replaced, nothing is destroyed.
     pub fn destroy(&mut self, groups: &BTreeSet<Group>) -> Result<(), KeyFault> {
+        // The disk is right: an earlier attempt may have got further than it could tell.
+        self.settle()?;
         let (disk, layout) = (&*self.disk, &self.layout);
         let old = self.root()?;
         let fresh = Root::make(disk, layout, self.store.root + 1)?;
@@ -152,17 +164,8 @@ impl Keys {
             }
         }
         self.write_store(&store)?;
-        self.store = store;
         // Opened once from the disk, with the new root from the disk, before the old root goes.
-        self.check()?;
-        self.forget_other_roots()?;
-
-        let folder = self.layout.public_halves();
-        for group in groups {
-            let path = folder.join(group.to_string());
-            remove_if_there(&*self.disk, &path).map_err(at(&path))?;
-        }
-        self.disk.sync_folder(&folder).map_err(at(&folder))
+        self.settle()
     }
 
     /// Writes the store under another name, reads it back, and only then renames it.
@@ -211,6 +214,25 @@ impl Keys {
             disk.unlink(path).map_err(at(path))?;
         }
         disk.sync_folder(folder).map_err(at(folder))
+    }
+
+    /// Removes public halves of groups that have no keys any more.
+    fn forget_other_halves(&self) -> Result<(), KeyFault> {
+        let folder = self.layout.public_halves();
+        let names = list_if_there(&*self.disk, &folder).map_err(at(&folder))?;
+        let is_dead = |name: &&String| {
+            name.parse()
+                .is_ok_and(|group: Group| !self.store.groups.contains_key(&group))
+        };
+        let dead: Vec<&String> = names.iter().filter(is_dead).collect();
+        if dead.is_empty() {
+            return Ok(());
+        }
+        for name in dead {
+            let path = folder.join(name);
+            remove_if_there(&*self.disk, &path).map_err(at(&path))?;
+        }
+        self.disk.sync_folder(&folder).map_err(at(&folder))
     }
 
     fn publish(&self, group: Group) -> Result<(), KeyFault> {

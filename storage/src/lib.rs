@@ -3,9 +3,12 @@
 //! A line of code here knows rows, sealed bytes, keys and files; it never knows SIP, RTP, HTTP or
 //! *whether* something is allowed: that is what the permits of `rules` say.
 //! Start at [`Layout`] for where things lie, at [`RecordingWriter`] for how a call is kept, at
-//! [`Vault::open`] for how it is heard, and at [`dispose`] for how it is destroyed.
+//! [`Vault::open`] for how it is heard, and at [`dispose_due`] for how it is destroyed.
 
 mod audit;
+mod catalogue;
+mod dispose;
+mod emergency_file;
 mod files;
 mod group;
 mod hex;
@@ -13,22 +16,33 @@ mod keys;
 mod layout;
 mod lock;
 mod memory_disk;
+mod open;
+mod recover;
+mod rows;
 mod seal;
 mod secret;
 pub mod segment;
+mod spool;
 mod vault;
 mod writer;
 
 pub use audit::{AuditFault, AuditTrail, BrokenReason, Head, verify};
+pub use catalogue::{Catalogue, CatalogueFault, ListedCall, Listing, TakenIn};
+pub use dispose::{DisposeFault, DisposedDay, Office, dispose_due};
+pub use emergency_file::{EmergencyFileFault, load_emergency, save_emergency};
 pub use files::{Disk, DiskFile, MODE_SECRET, MODE_SHARED, OsDisk};
 pub use group::{Group, RegisterMonth};
 pub use keys::{DAYS_AHEAD, KeyFault, Keys};
 pub use layout::Layout;
 pub use lock::{Duty, Lock, LockFault};
 pub use memory_disk::{Faults, MemoryDisk};
+pub use open::{Audio, OpenFault, Opener, Playback, PlayedSegment};
+pub use recover::Recovered;
+pub use rows::{AudioFacts, RecoveredRow, Row, SpoolEntry};
 pub use seal::{PublicHalf, SealFault, SealedCaller, SealedFields, Sealer};
 pub use secret::SecretFault;
 pub use segment::{Channel, Codec, Gap};
+pub use spool::{Spool, SpoolFault};
 pub use vault::{SegmentFile, Vault, VaultFault};
 pub use writer::{
     Chunk, CutSegment, GapTotal, Opening, RecordingWriter, SealedSegment, WriteFault,

@@ -187,7 +187,6 @@ impl RecordingWriter {
     }
 
     /// The notice that allows this recording.
-    #[must_use]
     pub fn notice(&self) -> &Notice {
         &self.notice
     }

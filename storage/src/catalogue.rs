@@ -1,0 +1,751 @@
+//! The catalogue: a row for each call, in SQLite, written by the office duty alone.
+//!
+//! WAL, `synchronous = FULL`, `secure_delete`; what the spool holds is taken in with one commit
+//! for all of it. Nothing here waits for a call, and no call waits for it.
+
+use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rules::{CallId, Fault, JstDay, RecordingId, RecordingState};
+use sqlx::{
+    Connection, Row as _, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
+};
+use thiserror::Error;
+
+use crate::{
+    files::{Disk, MODE_SHARED},
+    layout::Layout,
+    rows::{RecoveredRow, Row, SpoolEntry},
+    seal::{SealedCaller, SealedFields},
+    spool::{self, SpoolFault},
+};
+
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001-calls.sql")];
+const PAGE_ROWS: i64 = 500;
+
+/// The rows of all calls.
+pub struct Catalogue {
+    path: PathBuf,
+    connection: SqliteConnection,
+}
+
+/// What was taken in from the spool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenIn {
+    /// Entries.
+    pub entries: u64,
+    /// Lines that were not as they were written, and are left out.
+    pub damaged: u64,
+}
+
+impl Catalogue {
+    /// Opens the catalogue for writing, makes it if it is missing, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if it cannot be used, or was written by a newer denwaban.
+    pub async fn open(layout: &Layout) -> Result<Catalogue, CatalogueFault> {
+        let path = layout.catalogue();
+        make_file(&path).map_err(|source| CatalogueFault::Disk {
+            path: path.clone(),
+            source,
+        })?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("secure_delete", "ON")
+            .busy_timeout(Duration::from_secs(5));
+        let mut catalogue = Catalogue::connect(path, options).await?;
+        catalogue.migrate().await?;
+        Ok(catalogue)
+    }
+
+    /// Opens the catalogue for reading, beside a writer or without one.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if it is missing or cannot be used.
+    pub async fn open_read_only(layout: &Layout) -> Result<Catalogue, CatalogueFault> {
+        let path = layout.catalogue();
+        let wal = path.with_file_name("catalogue.db-wal");
+        // Without a write-ahead log nobody writes, and a reader that may not make one must say so.
+        let is_alone = !wal.exists();
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .immutable(is_alone)
+            .busy_timeout(Duration::from_secs(5));
+        let mut catalogue = Catalogue::connect(path, options).await?;
+        let found = catalogue.version().await?;
+        match found == MIGRATIONS.len() {
+            true => Ok(catalogue),
+            false => Err(CatalogueFault::Version {
+                path: catalogue.path,
+                found,
+            }),
+        }
+    }
+
+    /// Takes in what the spool holds, each line exactly once, and removes files that are taken.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`]; then nothing was taken in, and the spool is as it was.
+    pub async fn take_in(
+        &mut self,
+        disk: &dyn Disk,
+        layout: &Layout,
+    ) -> Result<TakenIn, CatalogueFault> {
+        let folder = layout.spool();
+        let files = spool::files(disk, &folder)?;
+        let mut taken_in = TakenIn::default();
+        for (index, name) in files.iter().enumerate() {
+            let path = folder.join(name);
+            let bytes = disk.read(&path).map_err(|source| SpoolFault::Disk {
+                path: path.clone(),
+                source,
+            })?;
+            let taken = self
+                .take_in_file(name, &bytes)
+                .await
+                .map_err(|source| self.fault(source))?;
+            taken_in.entries += taken.entries;
+            taken_in.damaged += taken.damaged;
+            // The newest file may still be written.
+            if index + 1 < files.len() {
+                disk.unlink(&path)
+                    .map_err(|source| SpoolFault::Disk { path, source })?;
+            }
+        }
+        Ok(taken_in)
+    }
+
+    /// Lists calls, newest last.
+    ///
+    /// `unrecorded`: with calls that have no recording. `limit`: only so many of the newest.
+    pub async fn list(
+        &mut self,
+        unrecorded: bool,
+        limit: Option<u32>,
+    ) -> Result<Listing<'_>, CatalogueFault> {
+        let begin = match limit {
+            None => 0,
+            Some(limit) => {
+                let first = sqlx::query(
+                    "SELECT MIN(row) FROM (SELECT row FROM calls WHERE ? OR recording IS NOT NULL ORDER BY row DESC LIMIT ?)",
+                )
+                .bind(unrecorded)
+                .bind(i64::from(limit))
+                .fetch_one(&mut self.connection)
+                .await
+                .and_then(|row| row.try_get::<Option<i64>, _>(0));
+                // No rows at all, or none wanted: begin behind the last.
+                first
+                    .map_err(|source| self.fault(source))?
+                    .unwrap_or(i64::MAX)
+            }
+        };
+        Ok(Listing {
+            catalogue: self,
+            unrecorded,
+            next: begin,
+        })
+    }
+
+    /// The row of one recording.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn find(
+        &mut self,
+        recording: RecordingId,
+    ) -> Result<Option<ListedCall>, CatalogueFault> {
+        let found =
+            sqlx::query("SELECT * FROM calls WHERE recording = ? ORDER BY row DESC LIMIT 1")
+                .bind(recording.to_string())
+                .fetch_optional(&mut self.connection)
+                .await;
+        let found = found.map_err(|source| self.fault(source))?;
+        found
+            .map(|row| ListedCall::read(&row))
+            .transpose()
+            .map_err(|source| self.fault(source))
+    }
+
+    /// The sealed caller of one recording, to be opened by permit.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn caller(
+        &mut self,
+        recording: RecordingId,
+    ) -> Result<Option<SealedCaller>, CatalogueFault> {
+        let found =
+            sqlx::query("SELECT caller FROM calls WHERE recording = ? AND caller IS NOT NULL")
+                .bind(recording.to_string())
+                .fetch_optional(&mut self.connection)
+                .await
+                .and_then(|row| row.map(|row| row.try_get::<String, _>(0)).transpose());
+        let found = found.map_err(|source| self.fault(source))?;
+        Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// The sealed reason of an emergency.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn reason(
+        &mut self,
+        emergency: rules::EmergencyId,
+    ) -> Result<Option<SealedFields>, CatalogueFault> {
+        let found = sqlx::query("SELECT sealed FROM reasons WHERE emergency = ?")
+            .bind(emergency.to_string())
+            .fetch_optional(&mut self.connection)
+            .await
+            .and_then(|row| row.map(|row| row.try_get::<String, _>(0)).transpose());
+        let found = found.map_err(|source| self.fault(source))?;
+        Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Days with rows that are due, and when they expired.
+    pub(crate) async fn due_days(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Vec<(JstDay, Timestamp)>, CatalogueFault> {
+        let rows = sqlx::query(
+            "SELECT day, MAX(expires_at) FROM calls WHERE expires_at <= ? AND state <> 'disposed' GROUP BY day",
+        )
+        .bind(now.as_millisecond())
+        .fetch_all(&mut self.connection)
+        .await;
+        let rows = rows.map_err(|source| self.fault(source))?;
+        let read = |row: &SqliteRow| -> Result<_, sqlx::Error> {
+            Ok((parse(row.try_get(0)?, "day")?, time(row.try_get(1)?)?))
+        };
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(|source| self.fault(source))
+    }
+
+    /// The recordings of a day, tombstones included.
+    pub(crate) async fn recordings_of(
+        &mut self,
+        day: JstDay,
+    ) -> Result<Vec<RecordingId>, CatalogueFault> {
+        let rows =
+            sqlx::query("SELECT recording FROM calls WHERE day = ? AND recording IS NOT NULL")
+                .bind(day.to_string())
+                .fetch_all(&mut self.connection)
+                .await;
+        let rows = rows.map_err(|source| self.fault(source))?;
+        let read = |row: &SqliteRow| parse(row.try_get(0)?, "recording");
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(|source| self.fault(source))
+    }
+
+    /// Takes the rows of a day down to tombstones, and those without a recording away.
+    ///
+    /// `strays`: recordings that have a file and no row; each gets its tombstone too.
+    pub(crate) async fn bury(
+        &mut self,
+        day: JstDay,
+        expires_at: Timestamp,
+        strays: &[RecordingId],
+    ) -> Result<(), CatalogueFault> {
+        let buried = self.bury_rows(day, expires_at, strays).await;
+        buried.map_err(|source| self.fault(source))?;
+        // Deleted rows are zeros in the file; the log, which has their images, is cut to nothing.
+        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut self.connection)
+            .await
+            .and_then(|row| row.try_get::<i64, _>(0));
+        match checkpoint.map_err(|source| self.fault(source))? {
+            0 => Ok(()),
+            _ => Err(CatalogueFault::Busy {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// Ends the connection in order, so that the write-ahead log is merged and removed.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the last checkpoint was refused; nothing is lost by it.
+    pub async fn close(self) -> Result<(), CatalogueFault> {
+        let path = self.path;
+        self.connection
+            .close()
+            .await
+            .map_err(|source| CatalogueFault::Database { path, source })
+    }
+
+    async fn connect(
+        path: PathBuf,
+        options: SqliteConnectOptions,
+    ) -> Result<Catalogue, CatalogueFault> {
+        match SqliteConnection::connect_with(&options).await {
+            Ok(connection) => Ok(Catalogue { path, connection }),
+            Err(source) => Err(CatalogueFault::Database { path, source }),
+        }
+    }
+
+    async fn migrate(&mut self) -> Result<(), CatalogueFault> {
+        let found = self.version().await?;
+        if found > MIGRATIONS.len() {
+            return Err(CatalogueFault::Version {
+                path: self.path.clone(),
+                found,
+            });
+        }
+        for (index, migration) in MIGRATIONS.iter().enumerate().skip(found) {
+            let migrated = self.migrate_once(index, migration).await;
+            migrated.map_err(|source| self.fault(source))?;
+        }
+        Ok(())
+    }
+
+    async fn migrate_once(
+        &mut self,
+        index: usize,
+        migration: &'static str,
+    ) -> Result<(), sqlx::Error> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(migration).execute(&mut *transaction).await?;
+        // A pragma takes no bound parameters; the number is ours.
+        let version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", index + 1));
+        sqlx::raw_sql(version).execute(&mut *transaction).await?;
+        transaction.commit().await
+    }
+
+    async fn version(&mut self) -> Result<usize, CatalogueFault> {
+        let version = sqlx::query("PRAGMA user_version")
+            .fetch_one(&mut self.connection)
+            .await
+            .and_then(|row| row.try_get::<i64, _>(0));
+        let version = version.map_err(|source| self.fault(source))?;
+        Ok(usize::try_from(version).unwrap_or(usize::MAX))
+    }
+
+    async fn take_in_file(&mut self, name: &str, bytes: &[u8]) -> Result<TakenIn, sqlx::Error> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let taken = sqlx::query("SELECT lines FROM spool_taken WHERE file = ?")
+            .bind(name)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let taken: i64 = taken.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
+        let mut taken_in = TakenIn::default();
+        for entry in spool::entries(bytes).skip(usize::try_from(taken).unwrap_or(usize::MAX)) {
+            match entry {
+                Some(entry) => {
+                    apply(&mut transaction, &entry).await?;
+                    taken_in.entries += 1;
+                }
+                None => taken_in.damaged += 1,
+            }
+        }
+        let lines = taken_in.entries + taken_in.damaged;
+        if lines == 0 {
+            return transaction.rollback().await.map(|()| taken_in);
+        }
+        sqlx::query("INSERT INTO spool_taken (file, lines) VALUES (?, ?) ON CONFLICT (file) DO UPDATE SET lines = excluded.lines")
+            .bind(name)
+            .bind(taken.saturating_add_unsigned(lines))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(taken_in)
+    }
+
+    async fn bury_rows(
+        &mut self,
+        day: JstDay,
+        expires_at: Timestamp,
+        strays: &[RecordingId],
+    ) -> Result<(), sqlx::Error> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("DELETE FROM calls WHERE day = ? AND recording IS NULL")
+            .bind(day.to_string())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "UPDATE calls SET state = 'disposed', rank = 3, call_id = NULL, called = NULL, department = NULL,
+             started_at = NULL, answered_at = NULL, ended_at = NULL, end_cause = NULL, emergency = NULL,
+             notice_kind = NULL, notice = NULL, reason = NULL, caller_kind = NULL, caller = NULL, chunks = NULL,
+             duration_ms = NULL, gaps_ms = NULL, sha256 = NULL, bytes = NULL, recovery = NULL
+             WHERE day = ? AND state <> 'disposed'",
+        )
+        .bind(day.to_string())
+        .execute(&mut *transaction)
+        .await?;
+        for stray in strays {
+            sqlx::query("INSERT INTO calls (recording, day, expires_at, state, rank) VALUES (?, ?, ?, 'disposed', 3)")
+                .bind(stray.to_string())
+                .bind(day.to_string())
+                .bind(expires_at.as_millisecond())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await
+    }
+
+    async fn page(
+        &mut self,
+        begin: i64,
+        unrecorded: bool,
+    ) -> Result<(Vec<ListedCall>, i64), sqlx::Error> {
+        let rows = sqlx::query("SELECT * FROM calls WHERE row >= ? AND (? OR recording IS NOT NULL) ORDER BY row LIMIT ?")
+            .bind(begin)
+            .bind(unrecorded)
+            .bind(PAGE_ROWS)
+            .fetch_all(&mut self.connection)
+            .await?;
+        let next = match rows.last() {
+            Some(last) => last.try_get::<i64, _>("row")?.saturating_add(1),
+            None => begin,
+        };
+        let calls = rows
+            .iter()
+            .map(ListedCall::read)
+            .collect::<Result<_, _>>()?;
+        Ok((calls, next))
+    }
+
+    fn fault(&self, source: sqlx::Error) -> CatalogueFault {
+        CatalogueFault::Database {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// Calls, page by page, so that 600,000 of them need no more memory than 500.
+pub struct Listing<'catalogue> {
+    catalogue: &'catalogue mut Catalogue,
+    unrecorded: bool,
+    next: i64,
+}
+
+impl Listing<'_> {
+    /// The next page; an empty one is the end.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn page(&mut self) -> Result<Vec<ListedCall>, CatalogueFault> {
+        match self.catalogue.page(self.next, self.unrecorded).await {
+            Ok((calls, next)) => {
+                self.next = next;
+                Ok(calls)
+            }
+            Err(source) => Err(self.catalogue.fault(source)),
+        }
+    }
+}
+
+/// A call as lists show it. Of a disposed one everything is `None` that may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedCall {
+    /// The recording; `None` for a call without one.
+    pub recording: Option<RecordingId>,
+    /// Our id of the call.
+    pub call: Option<CallId>,
+    /// The day that it belongs to.
+    pub day: JstDay,
+    /// When it expires.
+    pub expires_at: Timestamp,
+    /// Where the recording stands.
+    pub state: RecordingState,
+    /// The city's own number, in E.164.
+    pub called: Option<String>,
+    /// The department.
+    pub department: Option<String>,
+    /// `number` or `anonymous`.
+    pub caller: Option<String>,
+    /// When the call came.
+    pub started_at: Option<Timestamp>,
+    /// When a department answered.
+    pub answered_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Length of the recording.
+    pub duration_ms: Option<u64>,
+    /// Gaps of both channels together.
+    pub gaps_ms: Option<u64>,
+    /// `announced`, `emergency` or `decision`.
+    pub notice: Option<String>,
+    /// Why there is no recording.
+    pub reason: Option<String>,
+    /// Why the recording has no end of its own.
+    pub recovery: Option<String>,
+    /// Whole chunks.
+    pub chunks: Option<u64>,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: Option<String>,
+    /// Length of the file.
+    pub bytes: Option<u64>,
+}
+
+impl ListedCall {
+    fn read(row: &SqliteRow) -> Result<ListedCall, sqlx::Error> {
+        let id = |column| row.try_get::<Option<String>, _>(column);
+        let instant = |column| row.try_get::<Option<i64>, _>(column)?.map(time).transpose();
+        let count = |column| -> Result<Option<u64>, sqlx::Error> {
+            Ok(row
+                .try_get::<Option<i64>, _>(column)?
+                .and_then(|count| u64::try_from(count).ok()))
+        };
+        Ok(ListedCall {
+            recording: id("recording")?
+                .map(|text| parse(&text, "recording"))
+                .transpose()?,
+            call: id("call_id")?
+                .map(|text| parse(&text, "call_id"))
+                .transpose()?,
+            day: parse(row.try_get("day")?, "day")?,
+            expires_at: time(row.try_get("expires_at")?)?,
+            state: parse(row.try_get("state")?, "state")?,
+            called: row.try_get("called")?,
+            department: row.try_get("department")?,
+            caller: row.try_get("caller_kind")?,
+            started_at: instant("started_at")?,
+            answered_at: instant("answered_at")?,
+            ended_at: instant("ended_at")?,
+            duration_ms: count("duration_ms")?,
+            gaps_ms: count("gaps_ms")?,
+            notice: row.try_get("notice_kind")?,
+            reason: row.try_get("reason")?,
+            recovery: row.try_get("recovery")?,
+            chunks: count("chunks")?,
+            sha256: row.try_get("sha256")?,
+            bytes: count("bytes")?,
+        })
+    }
+}
+
+async fn apply(connection: &mut SqliteConnection, entry: &SpoolEntry) -> Result<(), sqlx::Error> {
+    match entry {
+        SpoolEntry::Row(row) => apply_row(connection, row).await,
+        SpoolEntry::Recovered(row) => apply_recovered(connection, row).await,
+        SpoolEntry::Reason {
+            emergency,
+            at,
+            sealed,
+        } => {
+            sqlx::query("INSERT INTO reasons (emergency, declared_at, sealed) VALUES (?, ?, ?) ON CONFLICT (emergency) DO NOTHING")
+                .bind(emergency.to_string())
+                .bind(at.as_millisecond())
+                .bind(json(sealed)?)
+                .execute(connection)
+                .await?;
+            Ok(())
+        }
+    }
+}
+
+async fn apply_row(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::Error> {
+    let call = &row.call;
+    if let Some(recording) = call.recording
+        && is_buried(connection, recording).await?
+    {
+        return Ok(());
+    }
+    let millisecond = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
+    let audio = row.audio.as_ref();
+    sqlx::query(
+        "INSERT INTO calls (call_id, recording, day, expires_at, state, rank, called, department, started_at,
+         answered_at, ended_at, end_cause, emergency, notice_kind, notice, reason, caller_kind, caller,
+         chunks, duration_ms, gaps_ms, sha256, bytes)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (call_id) DO UPDATE SET recording = excluded.recording, state = excluded.state,
+         rank = excluded.rank, called = excluded.called, department = excluded.department,
+         started_at = excluded.started_at, answered_at = excluded.answered_at, ended_at = excluded.ended_at,
+         end_cause = excluded.end_cause, emergency = excluded.emergency, notice_kind = excluded.notice_kind,
+         notice = excluded.notice, reason = excluded.reason,
+         caller_kind = COALESCE(excluded.caller_kind, caller_kind), caller = COALESCE(excluded.caller, caller),
+         chunks = excluded.chunks, duration_ms = excluded.duration_ms, gaps_ms = excluded.gaps_ms,
+         sha256 = excluded.sha256, bytes = excluded.bytes
+         WHERE excluded.rank >= calls.rank",
+    )
+    .bind(call.call_id.to_string())
+    .bind(call.recording.map(|id| id.to_string()))
+    .bind(call.day().to_string())
+    .bind(row.expires_at.as_millisecond())
+    .bind(row.state.code())
+    .bind(rank(row.state))
+    .bind(call.called.e164())
+    .bind(&call.department)
+    .bind(call.started_at.as_millisecond())
+    .bind(millisecond(call.answered_at))
+    .bind(millisecond(call.ended_at))
+    .bind(call.end_cause.map(|cause| cause.code()))
+    .bind(call.emergency.map(|id| id.to_string()))
+    .bind(call.notice.as_ref().map(|notice| notice.kind().code()))
+    .bind(call.notice.as_ref().map(json).transpose()?)
+    .bind(call.unrecorded.map(|reason| reason.code()))
+    .bind(row.caller.as_ref().map(SealedCaller::kind))
+    .bind(row.caller.as_ref().map(json).transpose()?)
+    .bind(audio.map(|audio| count(audio.chunks)))
+    .bind(audio.map(|audio| count(audio.duration_ms)))
+    .bind(audio.map(|audio| count(audio.gaps_ms)))
+    .bind(audio.map(|audio| audio.sha256.to_string()))
+    .bind(audio.map(|audio| count(audio.bytes)))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Completes the row of a recording that a crash cut off, or stands in for it.
+async fn apply_recovered(
+    connection: &mut SqliteConnection,
+    row: &RecoveredRow,
+) -> Result<(), sqlx::Error> {
+    if is_buried(connection, row.recording).await? {
+        return Ok(());
+    }
+    let known = sqlx::query("SELECT 1 FROM calls WHERE recording = ? OR call_id = ?")
+        .bind(row.recording.to_string())
+        .bind(row.call.map(|id| id.to_string()))
+        .fetch_optional(&mut *connection)
+        .await?;
+    if known.is_none() {
+        sqlx::query("INSERT INTO calls (call_id, recording, day, expires_at, state, rank, started_at, notice_kind, notice) VALUES (?, ?, ?, ?, 'open', 0, ?, ?, ?)")
+            .bind(row.call.map(|id| id.to_string()))
+            .bind(row.recording.to_string())
+            .bind(row.day.to_string())
+            .bind(row.expires_at.as_millisecond())
+            .bind(row.start.map(Timestamp::as_millisecond))
+            .bind(row.notice.as_ref().map(|notice| notice.kind().code()))
+            .bind(row.notice.as_ref().map(json).transpose()?)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let recovery = row.reason.as_ref().map(json).transpose()?;
+    sqlx::query(
+        "UPDATE calls SET recording = ?, state = ?, rank = ?, recovery = ?, chunks = ?, duration_ms = ?, gaps_ms = ?,
+         sha256 = ?, bytes = ? WHERE (recording = ? OR call_id = ?) AND rank <= ?",
+    )
+    .bind(row.recording.to_string())
+    .bind(row.state.code())
+    .bind(rank(row.state))
+    // The reason is one code, which JSON puts into quotes.
+    .bind(recovery.as_deref().map(|text| text.trim_matches('"')))
+    .bind(count(row.audio.chunks))
+    .bind(count(row.audio.duration_ms))
+    .bind(count(row.audio.gaps_ms))
+    .bind(row.audio.sha256.to_string())
+    .bind(count(row.audio.bytes))
+    .bind(row.recording.to_string())
+    .bind(row.call.map(|id| id.to_string()))
+    .bind(rank(row.state))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A spool file that came back must not bring a row back.
+async fn is_buried(
+    connection: &mut SqliteConnection,
+    recording: RecordingId,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query("SELECT 1 FROM calls WHERE recording = ? AND state = 'disposed'")
+        .bind(recording.to_string())
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// A row's state only goes up, so that entries taken in late or twice change nothing back.
+fn rank(state: RecordingState) -> i64 {
+    match state {
+        RecordingState::Open => 0,
+        RecordingState::Sealed | RecordingState::Unrecorded => 1,
+        RecordingState::Recovered => 2,
+        RecordingState::Disposed => 3,
+    }
+}
+
+fn make_file(path: &Path) -> io::Result<()> {
+    let options = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(MODE_SHARED)
+        .open(path);
+    options.map(|_| ())
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|fault| sqlx::Error::Encode(Box::new(fault)))
+}
+
+fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn time(millisecond: i64) -> Result<Timestamp, sqlx::Error> {
+    Timestamp::from_millisecond(millisecond).map_err(|fault| sqlx::Error::Decode(Box::new(fault)))
+}
+
+fn parse<T: std::str::FromStr>(text: &str, column: &str) -> Result<T, sqlx::Error> {
+    let fault = || sqlx::Error::Decode(format!("column {column} holds no {column}").into());
+    text.parse().map_err(|_| fault())
+}
+
+/// Why the catalogue cannot be used.
+#[derive(Debug, Error)]
+pub enum CatalogueFault {
+    /// SQLite refused.
+    #[error("catalogue {} cannot be used ({source}); check the disk and the file's owner, rows wait in the spool", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: sqlx::Error,
+    },
+    /// The file cannot be made.
+    #[error("catalogue {} cannot be used ({source}); check the disk and the folder's owner, rows wait in the spool", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It has tables that this program does not know, or none yet.
+    #[error("catalogue {} has version {found}, expected {}; use the denwaban that wrote it, or start the office duty, which brings it up to date", path.display(), MIGRATIONS.len())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: usize,
+    },
+    /// A reader keeps the write-ahead log from being cut.
+    #[error("the write-ahead log of catalogue {} is in use and still holds what was removed; end long lists and dispose again", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The spool cannot be read.
+    #[error(transparent)]
+    Spool(#[from] SpoolFault),
+}
+
+impl CatalogueFault {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            CatalogueFault::Database { .. }
+            | CatalogueFault::Disk { .. }
+            | CatalogueFault::Busy { .. } => Fault::Resource,
+            CatalogueFault::Version { .. } => Fault::Operator,
+            CatalogueFault::Spool(fault) => fault.fault(),
+        }
+    }
+}

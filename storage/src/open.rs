@@ -1,0 +1,369 @@
+//! The way back: private halves, and what opens only against a permit.
+//!
+//! An [`Opener`] is another type than the [`Sealer`](crate::Sealer), and belongs to the office.
+//! It keeps no key: root and key store are read for each opening, so that what was destroyed a
+//! moment ago opens no more. A [`Playback`] owns its permit and asks it again at every read.
+
+use std::{ops::Range, sync::Arc};
+
+use jiff::Timestamp;
+use rules::{CallId, Caller, Fault, JstDay, ListenPermit, Number, RecordingId, Refusal};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::{
+    files::Disk,
+    group::Group,
+    keys::{self, KeyFault},
+    layout::Layout,
+    seal::{Purpose, SealedCaller},
+    secret::{SecretFault, SecretKey},
+    segment::{
+        ChunkPlace, CutReason, Gap, Header, SegmentFault, Walk, chunk_aad, chunk_key, chunk_nonce,
+        key_info, next_secret, split_channels,
+    },
+    vault::{SegmentFile, Vault, VaultFault},
+};
+
+/// Opens what was sealed, against permits.
+#[derive(Clone)]
+pub struct Opener {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+}
+
+impl Opener {
+    /// Opens with the root and key store of the layout. Nothing is read yet.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, layout: &Layout) -> Opener {
+        Opener {
+            disk,
+            layout: layout.clone(),
+        }
+    }
+
+    /// Opens a caller's number.
+    ///
+    /// # Errors
+    /// [`OpenFault`] if the permit has lapsed, or the day's key is gone or does not fit.
+    pub fn open_caller(
+        &self,
+        permit: &ListenPermit,
+        call: CallId,
+        caller: &SealedCaller,
+        now: Timestamp,
+    ) -> Result<Caller, OpenFault> {
+        permit.check(now)?;
+        let SealedCaller::Number(fields) = caller else {
+            return Ok(Caller::Anonymous);
+        };
+        let private = keys::private_half(
+            &*self.disk,
+            &self.layout,
+            fields.group(),
+            fields.generation(),
+        )?;
+        let digits = fields.open(Purpose::Row, call.to_bytes(), &private)?;
+        let number = std::str::from_utf8(&digits)
+            .ok()
+            .and_then(|text| Number::parse(text).ok());
+        number
+            .map(Caller::Known)
+            .ok_or(OpenFault::Secret(SecretFault::DoesNotOpen))
+    }
+
+    fn segment_key(&self, header: &Header) -> Result<SecretKey, OpenFault> {
+        let (group, generation) = (header.group, header.generation);
+        let private = keys::private_half(&*self.disk, &self.layout, group, generation)?;
+        let info = key_info(header.recording, header.segment);
+        Ok(header.sealed_key.open(&info, &private)?)
+    }
+}
+
+impl Vault {
+    /// Opens a recording. The permit is moved into the playback that it allows.
+    ///
+    /// `day`: the day of the call's start, as its row says.
+    ///
+    /// # Errors
+    /// [`OpenFault`] if the permit has lapsed, the day has expired, or its key is gone.
+    pub fn open(
+        &self,
+        permit: ListenPermit,
+        day: JstDay,
+        opener: &Opener,
+        now: Timestamp,
+    ) -> Result<Playback, OpenFault> {
+        permit.check(now)?;
+        let recording = permit.recording();
+        let expires_at = self
+            .fixed_expiry(day)?
+            .unwrap_or_else(|| self.policy_expiry(day));
+        if now >= expires_at {
+            return Err(OpenFault::Expired);
+        }
+        let files = self.segments(day, recording)?;
+        if files.is_empty() {
+            return Err(OpenFault::NoFile { recording });
+        }
+        let mut segments = Vec::with_capacity(files.len());
+        for file in files {
+            segments.push(PlayedSegment::open(self.read(&file)?, &file, opener)?);
+        }
+        Ok(Playback {
+            permit,
+            expires_at,
+            segments,
+        })
+    }
+}
+
+/// A recording that somebody may hear, as long as its permit and its day last.
+pub struct Playback {
+    permit: ListenPermit,
+    expires_at: Timestamp,
+    segments: Vec<PlayedSegment>,
+}
+
+/// Both channels of a stretch of one segment; silence stands where nothing was kept.
+#[derive(PartialEq, Eq)]
+pub struct Audio {
+    /// The citizen's channel, in the segment's codec: a byte a sample.
+    pub carrier: Zeroizing<Vec<u8>>,
+    /// The city's channel.
+    pub city: Zeroizing<Vec<u8>>,
+}
+
+impl Playback {
+    /// The permit that allows it.
+    pub fn permit(&self) -> &ListenPermit {
+        &self.permit
+    }
+
+    /// The segments, in order: their codecs, length and gaps.
+    #[must_use]
+    pub fn segments(&self) -> &[PlayedSegment] {
+        &self.segments
+    }
+
+    /// Reads a stretch of a segment, in samples. What lies beyond its end is left out.
+    ///
+    /// Reading forward costs each chunk once; reading backward begins at the first chunk again,
+    /// because the ratchet turns one way only.
+    ///
+    /// # Errors
+    /// [`OpenFault`] if the permit has lapsed or the day has expired since the last read, or a
+    /// chunk is not what was sealed.
+    pub fn read(
+        &mut self,
+        segment: usize,
+        range: Range<u64>,
+        now: Timestamp,
+    ) -> Result<Audio, OpenFault> {
+        self.permit.check(now)?;
+        if now >= self.expires_at {
+            return Err(OpenFault::Expired);
+        }
+        let segment = self.segments.get_mut(segment).ok_or(OpenFault::NoSegment)?;
+        segment.read(range)
+    }
+}
+
+/// One segment of a recording that is being heard.
+pub struct PlayedSegment {
+    file: Vec<u8>,
+    header: Header,
+    places: Vec<ChunkPlace>,
+    samples: u64,
+    gaps: Vec<Gap>,
+    cut: Option<CutReason>,
+    key: SecretKey,
+    ratchet: Ratchet,
+}
+
+/// Where the reading stands.
+struct Ratchet {
+    index: u32,
+    secret: SecretKey,
+}
+
+impl PlayedSegment {
+    /// What the segment says of itself.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Its length in samples.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Where nothing was received or kept.
+    #[must_use]
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// Why it ends without its final chunk, if it does: it is played up to there.
+    #[must_use]
+    pub fn cut(&self) -> Option<CutReason> {
+        self.cut
+    }
+
+    fn open(
+        file: Vec<u8>,
+        name: &SegmentFile,
+        opener: &Opener,
+    ) -> Result<PlayedSegment, OpenFault> {
+        let mut walk = Walk::new(&file)?;
+        let places: Vec<ChunkPlace> = walk.by_ref().collect();
+        let Walk {
+            header,
+            samples,
+            cut,
+            ..
+        } = walk;
+        let found = (header.recording, header.segment, header.group);
+        if found != (name.recording, name.segment, Group::Day(name.day)) {
+            return Err(OpenFault::OtherRecording);
+        }
+        let key = opener.segment_key(&header)?;
+        let gaps = places
+            .iter()
+            .flat_map(|place| place.clear.gaps.iter().copied())
+            .collect();
+        let ratchet = Ratchet {
+            index: 0,
+            secret: key.clone(),
+        };
+        Ok(PlayedSegment {
+            header,
+            places,
+            samples,
+            gaps,
+            cut,
+            key,
+            ratchet,
+            file,
+        })
+    }
+
+    fn read(&mut self, range: Range<u64>) -> Result<Audio, OpenFault> {
+        let range = range.start.min(self.samples)..range.end.min(self.samples);
+        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+        let mut audio = Audio {
+            carrier: Zeroizing::new(vec![self.header.carrier.silence(); length]),
+            city: Zeroizing::new(vec![self.header.city.silence(); length]),
+        };
+        let end = |place: &ChunkPlace| place.clear.start + u64::from(place.clear.samples);
+        let first = self
+            .places
+            .partition_point(|place| end(place) <= range.start);
+        let beyond = self
+            .places
+            .partition_point(|place| place.clear.start < range.end);
+        for index in first..beyond {
+            let clear = self.open_chunk(index)?;
+            let (carrier, city) = split_channels(&clear).ok_or(SecretFault::DoesNotOpen)?;
+            let place = &self.places[index];
+            let samples = usize::try_from(place.clear.samples).unwrap_or(usize::MAX);
+            if carrier.len() != samples || city.len() != samples {
+                return Err(SecretFault::DoesNotOpen.into());
+            }
+            lay(carrier, place.clear.start, &mut audio.carrier, range.start);
+            lay(city, place.clear.start, &mut audio.city, range.start);
+        }
+        Ok(audio)
+    }
+
+    fn open_chunk(&mut self, place: usize) -> Result<Zeroizing<Vec<u8>>, OpenFault> {
+        let place = &self.places[place];
+        let index = place.clear.index;
+        if index < self.ratchet.index {
+            self.ratchet = Ratchet {
+                index: 0,
+                secret: self.key.clone(),
+            };
+        }
+        while self.ratchet.index < index {
+            self.ratchet.secret = next_secret(&self.ratchet.secret);
+            self.ratchet.index += 1;
+        }
+        let aad = chunk_aad(&place.link, &self.file[place.clear_bytes.clone()]);
+        let sealed = &self.file[place.sealed_bytes.clone()];
+        let opened = chunk_key(&self.ratchet.secret).decrypt(chunk_nonce(index), &aad, sealed)?;
+        Ok(Zeroizing::new(opened))
+    }
+}
+
+/// Lays a chunk's channel over the stretch that is wanted.
+fn lay(channel: &[u8], start: u64, wanted: &mut [u8], wanted_start: u64) {
+    let skipped = usize::try_from(wanted_start.saturating_sub(start)).unwrap_or(usize::MAX);
+    let offset = usize::try_from(start.saturating_sub(wanted_start)).unwrap_or(usize::MAX);
+    let channel = channel.get(skipped..).unwrap_or_default();
+    let wanted = wanted.get_mut(offset..).unwrap_or_default();
+    let length = channel.len().min(wanted.len());
+    wanted[..length].copy_from_slice(&channel[..length]);
+}
+
+/// Why something sealed was not opened.
+#[derive(Debug, Error)]
+pub enum OpenFault {
+    /// The permit does not hold (any more).
+    #[error("{}", .0.english())]
+    Refused(Box<Refusal>),
+    /// The day of the recording has expired; from that instant on it is gone for every reader.
+    #[error("the recording's day has expired; it is disposed of and cannot be heard")]
+    Expired,
+    /// The vault has no file of this recording.
+    #[error(
+        "the vault has no file of recording {recording}; compare the row's state, and restore nothing that was disposed of"
+    )]
+    NoFile {
+        /// The recording.
+        recording: RecordingId,
+    },
+    /// The file belongs to something else than its name says.
+    #[error(
+        "the segment's header names another recording, segment or day than its file; the file was exchanged"
+    )]
+    OtherRecording,
+    /// The recording has fewer segments.
+    #[error("the recording has no such segment")]
+    NoSegment,
+    /// The file is no segment.
+    #[error(transparent)]
+    Segment(#[from] SegmentFault),
+    /// The vault's disk refused.
+    #[error(transparent)]
+    Vault(#[from] VaultFault),
+    /// The key is gone or cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+    /// The bytes are not what was sealed.
+    #[error(transparent)]
+    Secret(#[from] SecretFault),
+}
+
+impl From<Refusal> for OpenFault {
+    fn from(refusal: Refusal) -> OpenFault {
+        OpenFault::Refused(Box::new(refusal))
+    }
+}
+
+impl OpenFault {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            OpenFault::Refused(_) | OpenFault::Expired | OpenFault::NoSegment => Fault::Operator,
+            OpenFault::NoFile { .. } | OpenFault::OtherRecording => Fault::Resource,
+            OpenFault::Segment(fault) => fault.fault(),
+            OpenFault::Vault(fault) => fault.fault(),
+            OpenFault::Key(fault) => fault.fault(),
+            OpenFault::Secret(fault) => fault.fault(),
+        }
+    }
+}
