@@ -10,7 +10,6 @@ use tests::{
     carrier::Dial,
     department::refuses,
     plan::{NUMBER, OTHER_NUMBER},
-    recorder::Mood,
 };
 
 #[test]
@@ -114,9 +113,9 @@ fn a_lost_shard_ends_its_calls_on_both_sides() {
 }
 
 #[test]
-fn a_recorder_that_cannot_begin_costs_the_recording_and_not_the_call() {
+fn a_day_without_its_key_costs_the_recording_and_not_the_call() {
     let mut city = City::new(Plan {
-        recorder: Mood::CannotBegin,
+        has_keys: false,
         ..Plan::announce()
     });
     let call = city.dial(Dial::to(NUMBER));

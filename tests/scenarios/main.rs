@@ -1,6 +1,7 @@
 //! Scenarios of the city: each says what happened as a ladder, and ends with the checkers of the laws.
 
 mod announced;
+mod archive;
 mod emergency;
 mod failures;
 mod faults;

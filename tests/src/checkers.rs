@@ -19,6 +19,9 @@ pub fn check(city: &City) {
         a_recording_has_its_notice(city, recording);
         a_recording_holds_nothing_from_before_its_gate(city, recording);
     }
+    for recording in &city.recorder.closed {
+        a_recording_ends_within_three_months(city, recording);
+    }
     media_goes_only_where_it_was_signalled(city);
     everything_is_given_back(city);
 }
@@ -112,16 +115,33 @@ fn a_recording_holds_nothing_from_before_its_gate(city: &City, recording: &Recor
 
 /// The playback that proves an announced recording: all its samples went out, to this call's caller.
 fn notice_of(city: &City, recording: &Recording) -> Playback {
-    let NoticeRecord::Announced { samples, .. } = recording.notice.record() else {
+    let NoticeRecord::Announced { samples, .. } = &recording.notice else {
         panic!("not an announced recording")
     };
     let opened = recording
         .opened
         .expect("a closed recording had its gate open");
     let played = city.playbacks.iter().rfind(|playback| {
-        playback.ended <= opened && playback.sent == samples && playback.total == samples
+        playback.ended <= opened && playback.sent == *samples && playback.total == *samples
     });
     *played.expect("the engine reported the notice sent to its end")
+}
+
+/// Law 4: the day of a recording has its end fixed, and the end is the policy's, within three calendar months.
+fn a_recording_ends_within_three_months(city: &City, recording: &Recording) {
+    let day = recording.record.day();
+    let archive = &city.recorder.archive;
+    let fixed = archive
+        .vault
+        .fixed_expiry(day)
+        .expect("the day's folder can be read")
+        .expect("a day with a recording has its end");
+    assert_eq!(fixed, archive.policy.expiry(day));
+    let latest = day.start() + jiff::SignedDuration::from_hours(92 * 24);
+    assert!(
+        fixed > recording.record.started_at && fixed <= latest,
+        "kept until {fixed}"
+    );
 }
 
 /// T-04: every packet went to an address that a party has named for itself.

@@ -18,6 +18,7 @@ use rules::{
 };
 
 use crate::{
+    archive::Archive,
     carrier::{Caller, Carrier, Dial},
     checkers,
     clock::Clock,
@@ -121,12 +122,13 @@ impl City {
             EmergencyState::default(),
             seed,
         );
+        let clock = Clock::new();
         let mut city = City {
-            clock: Clock::new(),
+            clock,
             wiring,
             carrier: Carrier::new(carrier, exchange),
             pbx: Pbx::new(pbx, exchange, plan.manners.clone()),
-            recorder: Recorder::new(plan.recorder),
+            recorder: Recorder::new(Archive::new(plan.has_keys, clock.now().wall), clock.now()),
             traces: Vec::new(),
             audits: Vec::new(),
             alarms: Vec::new(),
@@ -395,7 +397,9 @@ impl City {
         self.drain_shards();
         self.work_off();
         if self.recorder.next_due().is_some_and(|due| due <= now) {
-            self.recorder.handle_timeout(now);
+            let events = self.recorder.handle_timeout(now);
+            self.inputs.extend(events.into_iter().map(Input::Recorder));
+            self.work_off();
         }
     }
 
@@ -492,9 +496,11 @@ impl City {
                         self.inputs.push_back(Input::LegsOffered(lent));
                     }
                 }
-                Output::Record(order) => self
-                    .inputs
-                    .extend(self.recorder.handle_order(now, order).map(Input::Recorder)),
+                Output::Record(order) => self.inputs.extend(
+                    self.recorder
+                        .handle_order(self.clock.now(), order)
+                        .map(Input::Recorder),
+                ),
                 Output::Audit(draft) => self.audits.push(draft),
                 Output::SaveEmergency(state) => self.saved.push(state),
                 Output::Trace(event) => self.traces.push(event),

@@ -3,6 +3,7 @@
 //! Nothing sleeps and nothing is chance: a city's seed makes it again. The telephones write and read their SIP by themselves,
 //! with nothing of `sip-core`, so that a mistake there cannot agree with itself. Start at [`City`].
 
+pub mod archive;
 pub mod carrier;
 pub mod checkers;
 pub mod city;

@@ -9,7 +9,6 @@ use rules::{Number, NumberDecision, NumberPolicy, Profile};
 use crate::{
     department::{Manners, answers_after},
     net::Weather,
-    recorder::Mood,
 };
 
 /// The number that citizens call in most scenarios.
@@ -38,8 +37,8 @@ pub struct Plan {
     pub legs: u32,
     /// How much there may be.
     pub limits: Limits,
-    /// How the recorder fares.
-    pub recorder: Mood,
+    /// Whether the day's keys are there.
+    pub has_keys: bool,
     /// Whether nobody is at the PBX's address.
     pub is_pbx_away: bool,
     /// Whether its shard carries media and reports nothing.
@@ -61,7 +60,7 @@ impl Plan {
             seed: 1,
             legs: 16,
             limits: Limits::default(),
-            recorder: Mood::Works,
+            has_keys: true,
             is_pbx_away: false,
             is_shard_mute: false,
             broken_number: None,

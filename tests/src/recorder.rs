@@ -1,49 +1,44 @@
-//! The recorder: frames out of taps into two aligned channels, and the records of calls.
+//! The recorder: frames out of taps into two aligned channels, sealed into the vault, and the records of calls.
+//!
+//! It does what the server's recorder does, on the city's clock; beside each sealed segment it keeps the sound for the tests to look at.
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use exchange::{Begin, Codecs, RecordOrder, RecorderEvent, RecorderFault};
+use exchange::{Begin, Codecs, Now, RecordOrder, RecorderEvent, RecorderFault};
 use media::{Chunk, Gap, Side, Tap, Track};
-use rules::{CallId, CallRecord, Notice, Reason, RecordingId};
+use rules::{CallId, CallRecord, NoticeRecord, Reason, RecordingId};
+use storage::{Channel, Codec, Opening, RecordingWriter, SealedSegment};
 
-const TICK: Duration = Duration::from_millis(20);
+use crate::archive::Archive;
 
-/// How a recorder fares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mood {
-    /// It works.
-    #[default]
-    Works,
-    /// It cannot begin anything: no key of the day.
-    CannotBegin,
-}
+const TURN: Duration = Duration::from_millis(20);
+/// What a power cut costs.
+const FLUSH: Duration = Duration::from_millis(300);
 
 /// The recorder.
-#[derive(Debug, Default)]
 pub struct Recorder {
-    mood: Mood,
+    /// Where it keeps things.
+    pub archive: Archive,
     open: BTreeMap<CallId, Recording>,
-    next: Option<Instant>,
+    turn: Option<Instant>,
+    flush: Instant,
     /// Recordings that were closed.
     pub closed: Vec<Recording>,
     /// Records of calls without one.
     pub unrecorded: Vec<CallRecord>,
-    /// Calls whose recording could not be begun.
-    pub not_begun: Vec<CallId>,
 }
 
 /// What was kept of a call.
-#[derive(Debug)]
 pub struct Recording {
     /// The call.
     pub call: CallId,
     /// Its id.
     pub id: RecordingId,
-    /// Why it may be kept: it lives as long as the recording.
-    pub notice: Notice,
+    /// Why it may be kept; the notice itself went into the segment.
+    pub notice: NoticeRecord,
     /// What each side spoke.
     pub codecs: Codecs,
     /// The record, whole once the call is over.
@@ -56,33 +51,63 @@ pub struct Recording {
     pub gaps: Vec<Gap>,
     /// When the gate opened.
     pub opened: Option<Instant>,
+    /// What became of its segment.
+    pub segment: Segment,
     tap: Tap,
     track: Track,
 }
 
+/// A segment, as the recorder sees it.
+pub enum Segment {
+    /// Chunks are written; the last one was refused, or was not.
+    Open(Box<RecordingWriter>, Disk),
+    /// It is whole.
+    Sealed(SealedSegment),
+    /// It could not be closed.
+    Cut,
+}
+
+/// How the disk took the last chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disk {
+    /// It took it.
+    Takes,
+    /// It did not.
+    Refuses,
+}
+
 impl Recorder {
-    /// A recorder in a mood.
-    pub fn new(mood: Mood) -> Recorder {
+    /// A recorder over an archive.
+    pub fn new(archive: Archive, now: Now) -> Recorder {
         Recorder {
-            mood,
-            ..Recorder::default()
+            archive,
+            open: BTreeMap::new(),
+            turn: None,
+            flush: now.at,
+            closed: Vec::new(),
+            unrecorded: Vec::new(),
         }
     }
 
     /// Takes an order; may have something to report.
-    pub fn handle_order(&mut self, now: Instant, order: RecordOrder) -> Option<RecorderEvent> {
+    pub fn handle_order(&mut self, now: Now, order: RecordOrder) -> Option<RecorderEvent> {
         match order {
-            RecordOrder::Begin(begin) if self.mood == Mood::CannotBegin => {
-                self.not_begun.push(begin.call);
-                Some(RecorderEvent {
-                    call: begin.call,
-                    fault: RecorderFault::NotBegun,
-                })
-            }
             RecordOrder::Begin(begin) => {
-                self.begin(*begin);
-                self.next.get_or_insert(now + TICK);
-                None
+                let call = begin.call;
+                match self.begin(now, *begin) {
+                    Some(recording) => {
+                        assert!(
+                            self.open.insert(call, recording).is_none(),
+                            "a call begins one recording"
+                        );
+                        self.turn.get_or_insert(now.at + TURN);
+                        None
+                    }
+                    None => Some(RecorderEvent {
+                        call,
+                        fault: RecorderFault::NotBegun,
+                    }),
+                }
             }
             RecordOrder::End { call, record } => {
                 let mut recording = self
@@ -101,7 +126,7 @@ impl Recorder {
         }
     }
 
-    fn begin(&mut self, begin: Begin) {
+    fn begin(&self, now: Now, begin: Begin) -> Option<Recording> {
         let Begin {
             call,
             recording: id,
@@ -111,43 +136,71 @@ impl Recorder {
             caller: _,
             codecs,
         } = begin;
-        let track = Track::new(codecs.carrier, codecs.department);
+        let opening = Opening {
+            recording: id,
+            call,
+            call_started: record.started_at,
+            segment: 0,
+            start: now.wall,
+            carrier: coded(codecs.carrier),
+            city: coded(codecs.department),
+        };
+        let kept = notice.record();
+        let writer =
+            RecordingWriter::create(notice, &self.archive.vault, &self.archive.sealer, &opening)
+                .ok()?;
         let (carrier, city, gaps) = (Vec::new(), Vec::new(), Vec::new());
-        let recording = Recording {
+        let track = Track::new(codecs.carrier, codecs.department);
+        let segment = Segment::Open(Box::new(writer), Disk::Takes);
+        Some(Recording {
             call,
             id,
-            notice,
+            notice: kept,
             codecs,
             record,
             carrier,
             city,
             gaps,
             opened: None,
+            segment,
             tap,
             track,
-        };
-        assert!(
-            self.open.insert(call, recording).is_none(),
-            "a call begins one recording"
-        );
+        })
     }
 
     /// When it looks into its taps.
     pub fn next_due(&self) -> Option<Instant> {
-        self.next
+        self.turn
     }
 
-    /// Looks into its taps.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    /// Looks into its taps, and flushes the vault when that is due; says which recordings cannot go on at present.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<RecorderEvent> {
+        let mut events = Vec::new();
         for recording in self.open.values_mut() {
-            recording.drain(now);
+            if recording.turn(now) {
+                events.push(RecorderEvent {
+                    call: recording.call,
+                    fault: RecorderFault::Interrupted,
+                });
+            }
         }
-        self.next = (!self.open.is_empty()).then_some(now + TICK);
+        if now >= self.flush {
+            // A refused flush is tried again with the next one.
+            let _ = self.archive.vault.flush();
+            self.flush = now + FLUSH;
+        }
+        self.turn = (!self.open.is_empty()).then_some(now + TURN);
+        events
     }
 
     /// Recordings that go on.
     pub fn open_count(&self) -> usize {
         self.open.len()
+    }
+
+    /// A recording that goes on.
+    pub fn open(&self, call: CallId) -> Option<&Recording> {
+        self.open.get(&call)
     }
 
     /// The record of a call, whatever became of it.
@@ -165,34 +218,61 @@ impl Recorder {
 }
 
 impl Recording {
-    fn drain(&mut self, now: Instant) {
+    /// Moves on; says whether the disk has just begun to refuse.
+    fn turn(&mut self, now: Instant) -> bool {
+        self.drain();
+        let mut has_begun_to_refuse = false;
+        if let Some(upto) = self.tap.position(now) {
+            while let Some(chunk) = self.track.poll_chunk(upto) {
+                has_begun_to_refuse |= self.take(chunk);
+            }
+        }
+        has_begun_to_refuse
+    }
+
+    fn drain(&mut self) {
         self.opened = self.tap.opened();
         while let Some(frame) = self.tap.pop() {
             self.track.handle_frame(&frame);
-        }
-        let Some(upto) = self.tap.position(now) else {
-            return;
-        };
-        while let Some(chunk) = self.track.poll_chunk(upto) {
-            self.take(chunk);
         }
     }
 
     fn finish(&mut self) {
-        self.opened = self.tap.opened();
-        while let Some(frame) = self.tap.pop() {
-            self.track.handle_frame(&frame);
-        }
+        self.drain();
         let end = self.tap.ended().unwrap_or_else(|| self.track.start());
         while let Some(chunk) = self.track.finish(end) {
             self.take(chunk);
         }
+        self.segment = match std::mem::replace(&mut self.segment, Segment::Cut) {
+            Segment::Open(writer, _) => writer.finish().map_or(Segment::Cut, Segment::Sealed),
+            closed => closed,
+        };
     }
 
-    fn take(&mut self, chunk: Chunk) {
+    fn take(&mut self, chunk: Chunk) -> bool {
+        let mut has_begun_to_refuse = false;
+        if let Segment::Open(writer, disk) = &mut self.segment {
+            let gaps: Vec<_> = chunk.gaps.iter().map(sealed_gap).collect();
+            let (start, samples) = (chunk.start, chunk.samples);
+            let sealed = storage::Chunk {
+                start,
+                samples,
+                carrier: &chunk.carrier,
+                city: &chunk.city,
+                gaps: &gaps,
+            };
+            let taken = if writer.append(&sealed).is_ok() {
+                Disk::Takes
+            } else {
+                Disk::Refuses
+            };
+            has_begun_to_refuse = (*disk, taken) == (Disk::Takes, Disk::Refuses);
+            *disk = taken;
+        }
         self.carrier.extend(chunk.carrier);
         self.city.extend(chunk.city);
         self.gaps.extend(chunk.gaps);
+        has_begun_to_refuse
     }
 
     /// The channel of a side.
@@ -201,5 +281,32 @@ impl Recording {
             Side::Carrier => &self.carrier,
             Side::Department => &self.city,
         }
+    }
+
+    /// The segment, once it is whole.
+    pub fn sealed(&self) -> Option<&SealedSegment> {
+        match &self.segment {
+            Segment::Sealed(sealed) => Some(sealed),
+            Segment::Open(..) | Segment::Cut => None,
+        }
+    }
+}
+
+fn coded(codec: media::Codec) -> Codec {
+    match codec {
+        media::Codec::Pcmu => Codec::Pcmu,
+        media::Codec::Pcma => Codec::Pcma,
+    }
+}
+
+fn sealed_gap(gap: &Gap) -> storage::Gap {
+    let channel = match gap.side {
+        Side::Carrier => Channel::Carrier,
+        Side::Department => Channel::City,
+    };
+    storage::Gap {
+        channel,
+        start: gap.start,
+        samples: gap.samples,
     }
 }
