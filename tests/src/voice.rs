@@ -152,11 +152,6 @@ impl Voice {
         });
     }
 
-    /// The sound of the last frame it spoke.
-    pub fn last_sound(&self) -> Vec<u8> {
-        frame(self.side, self.frame)
-    }
-
     /// Frames of the other side's speech that were heard: their numbers.
     pub fn heard_speech(&self) -> Vec<u32> {
         self.heard
