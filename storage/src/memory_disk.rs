@@ -81,6 +81,11 @@ impl MemoryDisk {
     pub fn after_power_cut(&self) -> MemoryDisk {
         let mut state = self.lock().clone();
         state.names = state.durable_names.clone();
+        // A folder whose removal is not durable is there again, with what it held.
+        let paths: Vec<PathBuf> = state.names.keys().cloned().collect();
+        for folder in paths.iter().filter_map(|path| path.parent()) {
+            state.add_folder(folder);
+        }
         for inode in state.inodes.values_mut() {
             inode.written = inode.durable.clone();
         }
@@ -324,9 +329,16 @@ impl Disk for MemoryDisk {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.begin_sync()?;
-        state
-            .durable_names
-            .retain(|path, _| path.parent() != Some(folder));
+        let State {
+            durable_names,
+            folders,
+            ..
+        } = &mut *state;
+        // Its own names as they are, and nothing in folders that were removed from it.
+        durable_names.retain(|path, _| {
+            let parent = path.parent().unwrap_or(path);
+            parent != folder && (folders.contains(parent) || parent.parent() != Some(folder))
+        });
         let inside = state
             .names
             .iter()

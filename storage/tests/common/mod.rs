@@ -1,0 +1,180 @@
+//! A small city hall: a disk, its keys, a caller who was told, a listener who may hear.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part of it"
+)]
+
+use std::{path::PathBuf, sync::Arc};
+
+use jiff::{Timestamp, ToSpan, civil::date};
+use rules::{
+    CallId, CallRecord, Caller, Digest, EndCause, JstDay, ListenPermit, ListenRequest, Notice,
+    Number, Played, Purpose, RecordingId, RecordingState, RetentionPolicy, Role, StaffMember,
+    request_listen,
+};
+use storage::{
+    AuditTrail, Channel, Chunk, Codec, Disk, Duty, Gap, Keys, Layout, Opener, Opening,
+    RecordingWriter, Row, SealedSegment, Sealer, Vault,
+};
+
+pub const CHUNK: u32 = 3200;
+
+pub struct City {
+    pub disk: Arc<dyn Disk>,
+    pub layout: Layout,
+    pub vault: Arc<Vault>,
+    pub sealer: Sealer,
+    pub opener: Opener,
+}
+
+pub fn now() -> Timestamp {
+    "2026-11-24T03:00:00Z".parse().unwrap()
+}
+
+pub fn today() -> JstDay {
+    JstDay::of(now())
+}
+
+/// A new installation on an empty disk, on the morning of `now`.
+pub fn city(disk: Arc<dyn Disk>, layout: &Layout) -> City {
+    layout.make_folders(&*disk).unwrap();
+    let mut keys = Keys::create(Arc::clone(&disk), layout).unwrap();
+    keys.make_ahead(now()).unwrap();
+    city_again(disk, layout)
+}
+
+/// What a start finds.
+pub fn city_again(disk: Arc<dyn Disk>, layout: &Layout) -> City {
+    City {
+        vault: Arc::new(Vault::new(
+            Arc::clone(&disk),
+            layout,
+            RetentionPolicy::new(89).unwrap(),
+        )),
+        sealer: Sealer::new(Arc::clone(&disk), layout),
+        opener: Opener::new(Arc::clone(&disk), layout),
+        layout: layout.clone(),
+        disk,
+    }
+}
+
+pub fn memory_layout() -> Layout {
+    Layout::new(PathBuf::from("/city/data"), PathBuf::from("/root"))
+}
+
+pub fn notice() -> Notice {
+    let ended = now() + 8.seconds();
+    let played =
+        Played::reported("recording-notice", [7; 32], 1, 64_800, 64_800, now(), ended).unwrap();
+    Notice::announced(&played)
+}
+
+pub fn opening(number: u128) -> Opening {
+    Opening {
+        recording: RecordingId::new(now(), number),
+        call: CallId::new(now(), number + 1_000_000),
+        call_started: now(),
+        segment: 0,
+        start: now() + 9.seconds(),
+        carrier: Codec::Pcmu,
+        city: Codec::Pcma,
+    }
+}
+
+/// The bytes of a channel of a chunk: different everywhere, and easy to make again.
+pub fn voice(channel: Channel, start: u64, samples: u32) -> Vec<u8> {
+    let tone = match channel {
+        Channel::Carrier => 3,
+        Channel::City => 5,
+    };
+    let at = |sample: u64| u8::try_from((start + sample) * tone % 251).unwrap();
+    (0..u64::from(samples)).map(at).collect()
+}
+
+pub fn append(
+    writer: &mut RecordingWriter,
+    start: u64,
+    samples: u32,
+    gaps: &[Gap],
+) -> Result<(), storage::WriteFault> {
+    writer.append(&Chunk {
+        start,
+        samples,
+        carrier: &voice(Channel::Carrier, start, samples),
+        city: &voice(Channel::City, start, samples),
+        gaps,
+    })
+}
+
+/// A recording of so many whole chunks.
+pub fn record(city: &City, opening: &Opening, chunks: u64) -> SealedSegment {
+    let mut writer = RecordingWriter::create(notice(), &city.vault, &city.sealer, opening).unwrap();
+    for chunk in 0..chunks {
+        append(&mut writer, chunk * u64::from(CHUNK), CHUNK, &[]).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+pub fn row(city: &City, opening: &Opening, segment: Option<&SealedSegment>) -> Row {
+    let caller = Caller::Known(Number::parse("0790000001").unwrap());
+    let day = JstDay::of(opening.call_started);
+    Row {
+        call: CallRecord {
+            call_id: opening.call,
+            recording: Some(opening.recording),
+            called: Number::parse("0783331000").unwrap(),
+            department: "daihyo".to_owned(),
+            started_at: opening.call_started,
+            answered_at: Some(opening.start),
+            ended_at: segment.map(|_| opening.start + 60.seconds()),
+            end_cause: segment.map(|_| EndCause::CallerHungUp),
+            emergency: None,
+            notice: Some(notice().record()),
+            unrecorded: None,
+        },
+        caller: Some(city.sealer.seal_caller(opening.call, day, &caller).unwrap()),
+        expires_at: city.vault.begin_day(day).unwrap(),
+        state: match segment {
+            Some(_) => RecordingState::Sealed,
+            None => RecordingState::Open,
+        },
+        audio: segment.map(Into::into),
+    }
+}
+
+pub fn trail(city: &City) -> AuditTrail {
+    AuditTrail::open(Arc::clone(&city.disk), &city.layout, Duty::Office).unwrap()
+}
+
+/// A permit of somebody who may, through the trail as in service.
+pub fn permit(city: &City, recording: RecordingId, at: Timestamp) -> ListenPermit {
+    let person = StaffMember {
+        id: "sato".parse().unwrap(),
+        name: "試験 花子".to_owned(),
+        role: Role::Assistant,
+        unit: "広聴課".to_owned(),
+        designated_on: Some(date(2026, 4, 1)),
+        trained_on: Some(date(2026, 10, 1)),
+    };
+    let request = ListenRequest {
+        person: Some(&person),
+        unix_user: "sato",
+        recording,
+        state: RecordingState::Sealed,
+        expires_at: at + 1000.hours(),
+        purpose: Some(Purpose::AnalysisComplaint),
+        range_ms: None,
+    };
+    let grant = request_listen(&request, at).unwrap();
+    let receipt = trail(city).append(grant.entry().clone(), at).unwrap();
+    ListenPermit::issue(grant, receipt, at).unwrap()
+}
+
+pub fn contains(bytes: &[u8], marker: &[u8]) -> bool {
+    bytes.windows(marker.len()).any(|window| window == marker)
+}
+
+pub fn hash(segment: &SealedSegment) -> Digest {
+    segment.sha256
+}

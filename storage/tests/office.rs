@@ -1,0 +1,583 @@
+//! The office: rows from the spool, lists, and what a disposal leaves behind. Real SQLite.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::{path::Path, sync::Arc};
+
+use common::*;
+use jiff::{Timestamp, ToSpan};
+use rules::{
+    Actor, CallRecord, Caller, Number, Reason, RecordingId, RecordingState, RecoveryReason,
+};
+use storage::{
+    Catalogue, Disk, DisposeFault, Faults, Keys, Layout, ListedCall, MemoryDisk, Office, OpenFault,
+    OsDisk, RecordingWriter, Row, SealedCaller, Spool, SpoolEntry, TakenIn, dispose_due,
+};
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+fn real_layout(folder: &Path) -> Layout {
+    Layout::new(folder.join("data"), folder.join("root"))
+}
+
+async fn listed(catalogue: &mut Catalogue, all: bool, limit: Option<u32>) -> Vec<ListedCall> {
+    let mut listing = catalogue.list(all, limit).await.unwrap();
+    let mut calls = Vec::new();
+    loop {
+        let page = listing.page().await.unwrap();
+        if page.is_empty() {
+            return calls;
+        }
+        calls.extend(page);
+    }
+}
+
+fn entry(row: Row) -> SpoolEntry {
+    SpoolEntry::Row(Box::new(row))
+}
+
+fn unrecorded(city: &City, number: u128) -> Row {
+    let row = row(city, &opening(number), None);
+    let call = CallRecord {
+        recording: None,
+        notice: None,
+        unrecorded: Some(Reason::NoAnnouncement),
+        ..row.call
+    };
+    Row {
+        call,
+        state: RecordingState::Unrecorded,
+        caller: Some(SealedCaller::Anonymous),
+        ..row
+    }
+}
+
+#[test]
+fn rows_wait_in_the_spool_and_are_taken_in_exactly_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = real_layout(folder.path());
+    let city = city(Arc::new(OsDisk), &layout);
+    let mut spool = Spool::new(Arc::clone(&city.disk), &layout);
+    let sealed = record(&city, &opening(1), 5);
+    spool.put(&entry(row(&city, &opening(1), None))).unwrap();
+    spool.put(&entry(unrecorded(&city, 2))).unwrap();
+    spool.flush(now()).unwrap();
+
+    run(async {
+        let mut catalogue = Catalogue::open(&layout).await.unwrap();
+        let first = catalogue.take_in(&OsDisk, &layout).await.unwrap();
+        let again = catalogue.take_in(&OsDisk, &layout).await.unwrap();
+        let calls = listed(&mut catalogue, true, None).await;
+        assert_eq!((first.entries, again), (2, TakenIn::default()));
+        assert_eq!(calls[0].state, RecordingState::Open);
+        assert_eq!(calls[1].reason.as_deref(), Some("NO_ANNOUNCEMENT"));
+        assert_eq!(calls[1].caller.as_deref(), Some("anonymous"));
+
+        // The end of the call, in the file of another start.
+        let mut spool = Spool::new(Arc::clone(&city.disk), &layout);
+        spool
+            .put(&entry(Row {
+                caller: None,
+                ..row(&city, &opening(1), Some(&sealed))
+            }))
+            .unwrap();
+        spool.flush(now()).unwrap();
+        assert_eq!(
+            catalogue.take_in(&OsDisk, &layout).await.unwrap().entries,
+            1
+        );
+        let calls = listed(&mut catalogue, false, None).await;
+        assert_eq!((calls.len(), calls[0].state), (1, RecordingState::Sealed));
+        assert_eq!(calls[0].duration_ms, Some(2000));
+        assert_eq!(calls[0].sha256, Some(sealed.sha256.to_string()));
+        assert_eq!(calls[0].called.as_deref(), Some("+81783331000"));
+        assert_eq!(calls[0].caller.as_deref(), Some("number"));
+        // The first file is taken and followed, so it is gone; the second may still grow.
+        assert_eq!(OsDisk.list(&layout.spool()).unwrap().len(), 1);
+
+        let recording = opening(1).recording;
+        let caller = catalogue.caller(recording).await.unwrap().unwrap();
+        let permit = permit(&city, recording, now());
+        let opened = city
+            .opener
+            .open_caller(&permit, opening(1).call, &caller, now())
+            .unwrap();
+        assert_eq!(opened, Caller::Known(Number::parse("0790000001").unwrap()));
+        catalogue.close().await.unwrap();
+    });
+    let everything = every_byte_under(folder.path());
+    assert!(
+        !contains(&everything, b"90000001"),
+        "a citizen's number lies in the clear"
+    );
+}
+
+#[test]
+fn entries_that_come_late_or_twice_change_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = real_layout(folder.path());
+    let city = city(Arc::new(OsDisk), &layout);
+    let sealed = record(&city, &opening(1), 5);
+    run(async {
+        let mut catalogue = Catalogue::open(&layout).await.unwrap();
+        for row in [
+            row(&city, &opening(1), Some(&sealed)),
+            row(&city, &opening(1), None),
+        ] {
+            let mut spool = Spool::new(Arc::clone(&city.disk), &layout);
+            spool.put(&entry(row)).unwrap();
+            spool.flush(now()).unwrap();
+            let _ = catalogue.take_in(&OsDisk, &layout).await.unwrap();
+        }
+        let found = catalogue.find(opening(1).recording).await.unwrap().unwrap();
+        assert_eq!(found.state, RecordingState::Sealed);
+    });
+}
+
+#[test]
+fn a_recovered_recording_completes_its_row_or_stands_in_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = real_layout(folder.path());
+    let city = city(Arc::new(OsDisk), &layout);
+    let mut spool = Spool::new(Arc::clone(&city.disk), &layout);
+    spool.put(&entry(row(&city, &opening(1), None))).unwrap();
+    for number in [1, 2] {
+        let opening = opening(number);
+        let mut writer =
+            RecordingWriter::create(notice(), &city.vault, &city.sealer, &opening).unwrap();
+        append(&mut writer, 0, CHUNK, &[]).unwrap();
+    }
+    let (recovered, _) = city.vault.recover().unwrap();
+    for segment in &recovered {
+        spool.put(&segment.spool_entry()).unwrap();
+        assert!(segment.audit_event().is_some());
+    }
+    spool.flush(now()).unwrap();
+    run(async {
+        let mut catalogue = Catalogue::open(&layout).await.unwrap();
+        assert_eq!(
+            catalogue.take_in(&OsDisk, &layout).await.unwrap().entries,
+            3
+        );
+        let calls = listed(&mut catalogue, false, None).await;
+        assert_eq!(calls.len(), 2);
+        for call in &calls {
+            assert_eq!(call.state, RecordingState::Recovered);
+            assert_eq!(call.recovery.as_deref(), Some("NOT_FINISHED"));
+            assert_eq!((call.chunks, call.duration_ms), (Some(1), Some(400)));
+            assert_eq!(call.notice.as_deref(), Some("announced"));
+        }
+        assert_eq!(calls[0].department.as_deref(), Some("daihyo"));
+        assert_eq!(calls[1].call, Some(opening(2).call));
+        assert_eq!(recovered[0].row().reason, Some(RecoveryReason::NotFinished));
+    });
+}
+
+#[test]
+fn a_list_is_read_in_pages_newest_last_beside_a_writer_and_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = real_layout(folder.path());
+    let city = city(Arc::new(OsDisk), &layout);
+    let mut spool = Spool::new(Arc::clone(&city.disk), &layout);
+    for number in 1..=1203 {
+        let row = match number % 3 {
+            0 => unrecorded(&city, number),
+            _ => row(&city, &opening(number), None),
+        };
+        spool.put(&entry(row)).unwrap();
+    }
+    spool.flush(now()).unwrap();
+    run(async {
+        let mut catalogue = Catalogue::open(&layout).await.unwrap();
+        assert_eq!(
+            catalogue.take_in(&OsDisk, &layout).await.unwrap().entries,
+            1203
+        );
+        for is_closed in [false, true] {
+            if is_closed {
+                catalogue.close().await.unwrap();
+                catalogue = Catalogue::open_read_only(&layout).await.unwrap();
+            }
+            let mut reader = Catalogue::open_read_only(&layout).await.unwrap();
+            let all = listed(&mut reader, true, None).await;
+            let recorded = listed(&mut reader, false, None).await;
+            let last = listed(&mut reader, false, Some(3)).await;
+            assert_eq!((all.len(), recorded.len()), (1203, 802));
+            assert_eq!(last, recorded[799..]);
+            assert_eq!(listed(&mut reader, true, Some(0)).await, []);
+            assert_eq!(all[1202].call, Some(opening(1203).call));
+        }
+    });
+}
+
+/// The database is no database: rows stay in the spool, and are there when it works again.
+#[test]
+fn while_the_catalogue_cannot_be_used_the_spool_keeps_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = real_layout(folder.path());
+    let city = city(Arc::new(OsDisk), &layout);
+    std::fs::write(
+        layout.catalogue(),
+        "this is no database, but long enough to be read as one",
+    )
+    .unwrap();
+    let mut spool = Spool::new(Arc::clone(&city.disk), &layout);
+    for number in 1..=3 {
+        spool
+            .put(&entry(row(&city, &opening(number), None)))
+            .unwrap();
+        spool.flush(now()).unwrap();
+    }
+    run(async {
+        let fault = Catalogue::open(&layout).await.err().unwrap();
+        assert!(
+            fault.to_string().contains("rows wait in the spool"),
+            "{fault}"
+        );
+        std::fs::remove_file(layout.catalogue()).unwrap();
+        let mut catalogue = Catalogue::open(&layout).await.unwrap();
+        assert_eq!(
+            catalogue.take_in(&OsDisk, &layout).await.unwrap().entries,
+            3
+        );
+    });
+}
+
+#[test]
+fn a_damaged_spool_line_costs_that_line_and_a_torn_one_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = real_layout(folder.path());
+    let city = city(Arc::new(OsDisk), &layout);
+    let mut spool = Spool::new(Arc::clone(&city.disk), &layout);
+    for number in 1..=3 {
+        spool
+            .put(&entry(row(&city, &opening(number), None)))
+            .unwrap();
+    }
+    spool.flush(now()).unwrap();
+    let name = OsDisk.list(&layout.spool()).unwrap().remove(0);
+    let path = layout.spool().join(name);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[200] ^= 1;
+    bytes.truncate(bytes.len() - 1);
+    std::fs::write(&path, bytes).unwrap();
+    run(async {
+        let mut catalogue = Catalogue::open(&layout).await.unwrap();
+        let taken = catalogue.take_in(&OsDisk, &layout).await.unwrap();
+        assert_eq!((taken.entries, taken.damaged), (1, 1));
+    });
+}
+
+/// Whatever write or sync of the spool fails, each row arrives once.
+#[test]
+fn a_spool_on_a_failing_disk_loses_and_doubles_nothing() {
+    for k in 1..=8 {
+        for is_sync in [false, true] {
+            let disk = MemoryDisk::new();
+            let city = city(Arc::new(disk.clone()), &memory_layout());
+            disk.set_faults(Faults {
+                refused_write: (!is_sync).then_some(disk.write_count() + k),
+                refused_sync: is_sync.then_some(disk.sync_count() + k),
+                ..Faults::default()
+            });
+            let mut spool = Spool::new(Arc::clone(&city.disk), &city.layout);
+            for number in 1..=5 {
+                let unsealed = unrecorded_without_disk(number);
+                spool.put(&entry(unsealed)).unwrap();
+                let _ = spool.flush(now());
+            }
+            disk.set_faults(Faults::default());
+            spool.flush(now()).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let layout = real_layout(folder.path());
+            layout.make_folders(&OsDisk).unwrap();
+            let after = disk.after_power_cut();
+            run(async {
+                let mut catalogue = Catalogue::open(&layout).await.unwrap();
+                let taken = catalogue.take_in(&after, &city.layout).await.unwrap();
+                assert_eq!((taken.entries, taken.damaged), (5, 0), "k = {k}");
+            });
+        }
+    }
+}
+
+fn unrecorded_without_disk(number: u128) -> Row {
+    let other = city(Arc::new(MemoryDisk::new()), &memory_layout());
+    unrecorded(&other, number)
+}
+
+struct Archive {
+    city: City,
+    keys: Keys,
+    catalogue: Catalogue,
+}
+
+/// One day with two recordings (one of them without a row) and an unrecorded call.
+async fn archive(disk: Arc<dyn Disk>, layout: &Layout, database: &Layout) -> Archive {
+    let city = city(Arc::clone(&disk), layout);
+    let sealed = record(&city, &opening(1), 3);
+    record(&city, &opening(2), 3);
+    city.vault.flush().unwrap();
+    let mut spool = Spool::new(Arc::clone(&disk), layout);
+    spool
+        .put(&entry(row(&city, &opening(1), Some(&sealed))))
+        .unwrap();
+    spool.put(&entry(unrecorded(&city, 3))).unwrap();
+    spool.flush(now()).unwrap();
+    // The next day's first row begins another file, so that this one can go.
+    spool.flush(now() + 24.hours()).unwrap();
+    let mut catalogue = Catalogue::open(database).await.unwrap();
+    let _ = catalogue.take_in(&*disk, layout).await.unwrap();
+    let keys = Keys::open(disk, layout).unwrap();
+    Archive {
+        city,
+        keys,
+        catalogue,
+    }
+}
+
+async fn dispose(archive: &mut Archive, at: Timestamp) -> Result<u64, DisposeFault> {
+    let mut trail = storage::AuditTrail::open(
+        Arc::clone(&archive.city.disk),
+        &archive.city.layout,
+        storage::Duty::Office,
+    )?;
+    let mut office = Office {
+        keys: &mut archive.keys,
+        vault: &archive.city.vault,
+        catalogue: &mut archive.catalogue,
+        trail: &mut trail,
+    };
+    let days = dispose_due(&mut office, &Actor::System, at).await?;
+    Ok(days.iter().map(|day| day.counts.disposed()).sum())
+}
+
+#[test]
+fn a_day_is_destroyed_at_its_instant_and_nothing_of_it_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = real_layout(folder.path());
+    run(async {
+        let mut archive = archive(Arc::new(OsDisk), &layout, &layout).await;
+        let expiry = archive.city.vault.begin_day(today()).unwrap();
+        let markers = markers(&archive);
+
+        assert_eq!(
+            dispose(&mut archive, expiry - 1.millisecond())
+                .await
+                .unwrap(),
+            0
+        );
+        let before = every_byte_under(folder.path());
+        assert!(markers.iter().all(|marker| contains(&before, marker)));
+        assert_eq!(dispose(&mut archive, expiry).await.unwrap(), 2);
+
+        let after = every_byte_under(folder.path());
+        for (index, marker) in markers.iter().enumerate() {
+            assert!(!contains(&after, marker), "marker {index} is left");
+        }
+        assert_eq!(
+            std::fs::metadata(layout.data().join("office/catalogue.db-wal"))
+                .unwrap()
+                .len(),
+            0
+        );
+        assert!(!layout.vault_day(today()).exists());
+        let tombstones = listed(&mut archive.catalogue, true, None).await;
+        assert_eq!(tombstones.len(), 2);
+        for tombstone in tombstones {
+            let expected = ListedCall {
+                recording: tombstone.recording,
+                call: None,
+                day: today(),
+                expires_at: expiry,
+                state: RecordingState::Disposed,
+                called: None,
+                department: None,
+                caller: None,
+                started_at: None,
+                answered_at: None,
+                ended_at: None,
+                duration_ms: None,
+                gaps_ms: None,
+                notice: None,
+                reason: None,
+                recovery: None,
+                chunks: None,
+                sha256: None,
+                bytes: None,
+            };
+            assert_eq!(tombstone, expected);
+        }
+        assert_eq!(dispose(&mut archive, expiry).await.unwrap(), 0);
+        storage::verify(&OsDisk, &layout, storage::Duty::Office).unwrap();
+    });
+}
+
+#[test]
+fn an_old_copy_of_everything_beside_todays_root_opens_nothing() {
+    let disk = MemoryDisk::new();
+    let layout = memory_layout();
+    let folder = tempfile::tempdir().unwrap();
+    let database = real_layout(folder.path());
+    database.make_folders(&OsDisk).unwrap();
+    run(async {
+        let mut archive = archive(Arc::new(disk.clone()), &layout, &database).await;
+        let old = disk.everything();
+        let expiry = archive.city.vault.begin_day(today()).unwrap();
+        dispose(&mut archive, expiry).await.unwrap();
+
+        let restored = MemoryDisk::new();
+        for (path, bytes) in old
+            .iter()
+            .filter(|(path, _)| !path.starts_with(layout.root()))
+        {
+            restored.plant(path, bytes);
+        }
+        for (path, bytes) in disk.everything() {
+            if path.starts_with(layout.root()) {
+                restored.plant(&path, &bytes);
+            }
+        }
+        let city = city_again(Arc::new(restored), &layout);
+        let permit = permit(&city, opening(1).recording, now());
+        let opened = city.vault.open(permit, today(), &city.opener, now()).err();
+        assert!(matches!(opened, Some(OpenFault::Key(_))), "{opened:?}");
+    });
+}
+
+/// The power goes in the n-th sync of a disposal, for every n; the next one ends the work.
+#[test]
+fn a_disposal_cut_off_at_any_sync_is_ended_by_the_next() {
+    for is_kill in [false, true] {
+        let mut n = 0;
+        let mut is_over = false;
+        while !is_over {
+            n += 1;
+            let disk = MemoryDisk::new();
+            let layout = memory_layout();
+            let folder = tempfile::tempdir().unwrap();
+            let database = real_layout(folder.path());
+            database.make_folders(&OsDisk).unwrap();
+            is_over = run(async {
+                let mut archive = archive(Arc::new(disk.clone()), &layout, &database).await;
+                let expiry = archive.city.vault.begin_day(today()).unwrap();
+                let later = keep_a_later_day(&archive.city, &mut archive.keys);
+                let freeze_at_sync = Some(disk.sync_count() + n);
+                disk.set_faults(Faults {
+                    freeze_at_sync,
+                    ..Faults::default()
+                });
+                let is_over = dispose(&mut archive, expiry).await.is_ok();
+
+                let after = match is_kill {
+                    true => disk.after_kill(),
+                    false => disk.after_power_cut(),
+                };
+                let city = city_again(Arc::new(after.clone()), &layout);
+                let keys = Keys::open(Arc::new(after.clone()), &layout).unwrap();
+                let catalogue = archive.catalogue;
+                let mut archive = Archive {
+                    city,
+                    keys,
+                    catalogue,
+                };
+                dispose(&mut archive, expiry).await.unwrap();
+
+                assert!(
+                    archive.city.vault.files(today()).unwrap().is_empty(),
+                    "n = {n}"
+                );
+                assert!(
+                    archive.city.vault.fixed_expiry(today()).unwrap().is_none(),
+                    "n = {n}"
+                );
+                assert!(
+                    archive
+                        .keys
+                        .groups()
+                        .all(|group| group != storage::Group::Day(today()))
+                );
+                let calls = listed(&mut archive.catalogue, true, None).await;
+                assert_eq!(calls.len(), 2, "n = {n}");
+                assert!(
+                    calls
+                        .iter()
+                        .all(|call| call.state == RecordingState::Disposed)
+                );
+                storage::verify(&after, &layout, storage::Duty::Office).unwrap();
+                hear_the_later_day(&archive.city, later);
+                is_over
+            });
+        }
+        assert!(n > 8, "a disposal has more than eight syncs, found {n}");
+    }
+}
+
+fn later_opening() -> storage::Opening {
+    let day = 30 * 24.hours();
+    storage::Opening {
+        call_started: now() + day,
+        ..opening(9)
+    }
+}
+
+fn keep_a_later_day(city: &City, keys: &mut Keys) -> RecordingId {
+    keys.make_ahead(later_opening().call_started).unwrap();
+    record(city, &later_opening(), 2);
+    city.vault.flush().unwrap();
+    later_opening().recording
+}
+
+fn hear_the_later_day(city: &City, recording: RecordingId) {
+    let day = rules::JstDay::of(later_opening().call_started);
+    let at = later_opening().call_started;
+    let permit = permit(city, recording, at);
+    let mut playback = city.vault.open(permit, day, &city.opener, at).unwrap();
+    assert_eq!(playback.read(0, 0..9999, at).unwrap().carrier.len(), 6400);
+}
+
+/// What would betray the day: sealed bytes, its key, its sealed caller, the call's id.
+fn markers(archive: &Archive) -> Vec<Vec<u8>> {
+    let city = &archive.city;
+    let file = city
+        .vault
+        .segments(today(), opening(1).recording)
+        .unwrap()
+        .remove(0);
+    let segment = city.vault.read(&file).unwrap();
+    let half = city
+        .disk
+        .read(&city.layout.public_halves().join(format!("day-{}", today())));
+    let half: serde_json::Value = serde_json::from_slice(&half.unwrap()).unwrap();
+    let store = city.disk.read(&city.layout.key_store()).unwrap();
+    let store: serde_json::Value = serde_json::from_slice(&store).unwrap();
+    let wrapped = &store["groups"][format!("day-{}", today())][0]["wrapped"];
+    vec![
+        segment[segment.len() - 200..segment.len() - 160].to_vec(),
+        segment[16..32].to_vec(),
+        half["public"].as_str().unwrap().as_bytes().to_vec(),
+        wrapped.as_str().unwrap().as_bytes().to_vec(),
+        opening(1).call.to_string().into_bytes(),
+        b"+81783331000".to_vec(),
+        b"daihyo".to_vec(),
+    ]
+}
+
+fn every_byte_under(folder: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => bytes.extend(every_byte_under(&path)),
+            false => bytes.extend(std::fs::read(&path).unwrap()),
+        }
+    }
+    bytes
+}

@@ -1,0 +1,190 @@
+//! The audit trail on a disk that breaks, and under hands that change it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::{path::PathBuf, sync::Arc};
+
+use common::*;
+use jiff::ToSpan;
+use rules::{AlarmCode, AuditDraft, AuditEvent};
+use storage::{
+    AuditFault, AuditTrail, BrokenReason, Disk, Duty, Faults, Layout, MemoryDisk, verify,
+};
+
+fn draft(number: i64) -> AuditDraft {
+    AuditDraft::system(AuditEvent::ClockStepped { by_ms: number })
+}
+
+fn open(disk: &MemoryDisk, duty: Duty) -> AuditTrail {
+    AuditTrail::open(Arc::new(disk.clone()), &memory_layout(), duty).unwrap()
+}
+
+fn check(disk: &MemoryDisk) -> Result<u64, AuditFault> {
+    verify(disk, &memory_layout(), Duty::Calls).map(|head| head.seq)
+}
+
+fn file(layout: &Layout, month: &str) -> PathBuf {
+    layout.calls_audit().join(format!("{month}.jsonl"))
+}
+
+#[test]
+fn a_receipt_is_for_what_the_next_start_finds() {
+    let disk = MemoryDisk::new();
+    let mut trail = open(&disk, Duty::Calls);
+    let receipt = trail.append(draft(1), now()).unwrap();
+    let more = trail
+        .append_all((2..=40).map(draft).collect(), now())
+        .unwrap();
+    let syncs = disk.sync_count();
+
+    let after = disk.after_power_cut();
+    let mut again = open(&after, Duty::Calls);
+    let next = again.append(draft(41), now()).unwrap();
+
+    assert_eq!((receipt.seq(), more[38].seq(), next.seq()), (1, 40, 41));
+    assert!(receipt.is_for(&draft(1)));
+    assert_eq!(check(&after).unwrap(), 41);
+    // One sync for the folder of the new file, then one for each of two calls.
+    assert_eq!(syncs, 3);
+}
+
+#[test]
+fn the_chain_goes_on_over_months_and_a_clock_put_back() {
+    let disk = MemoryDisk::new();
+    let mut trail = open(&disk, Duty::Calls);
+    // November, December (in the city's time), and a clock that was put back.
+    for at in [now(), now() + 200.hours(), now()] {
+        let _ = trail.append(draft(1), at).unwrap();
+    }
+    let names = disk.list(&memory_layout().calls_audit()).unwrap();
+    assert_eq!(names, ["2026-11.jsonl", "2026-12.jsonl"]);
+    assert_eq!(check(&disk).unwrap(), 3);
+    drop(trail);
+    let receipt = open(&disk, Duty::Calls).append(draft(2), now()).unwrap();
+    assert_eq!((receipt.seq(), check(&disk).unwrap()), (4, 4));
+}
+
+/// Whatever write or sync fails: no receipt without an entry, no entry lost that has a receipt.
+#[test]
+fn a_failing_disk_gives_no_receipt_and_breaks_no_chain() {
+    for k in 1..=9 {
+        for is_sync in [false, true] {
+            let disk = MemoryDisk::new();
+            let mut trail = open(&disk, Duty::Calls);
+            disk.set_faults(Faults {
+                refused_write: (!is_sync).then_some(k),
+                refused_sync: is_sync.then_some(k),
+                ..Faults::default()
+            });
+            let mut durable = 0;
+            for number in 0..10 {
+                if let Ok(receipt) = trail.append(draft(number), now()) {
+                    durable += 1;
+                    assert_eq!(receipt.seq(), durable);
+                    assert!(check(&disk.after_power_cut()).unwrap() >= durable);
+                }
+            }
+            assert_eq!(durable, 9, "k = {k}");
+            assert_eq!(check(&disk).unwrap(), durable);
+        }
+    }
+}
+
+#[test]
+fn a_line_cut_anywhere_is_removed_by_the_next_start() {
+    let disk = MemoryDisk::new();
+    let mut trail = open(&disk, Duty::Calls);
+    for number in 0..3 {
+        let _ = trail.append(draft(number), now()).unwrap();
+    }
+    let path = file(&memory_layout(), "2026-11");
+    let whole = disk.read(&path).unwrap();
+    let lines: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
+
+    for length in lines[1] + 1..whole.len() {
+        let disk = MemoryDisk::new();
+        disk.plant(&path, &whole[..length]);
+        let receipt = open(&disk, Duty::Calls).append(draft(9), now()).unwrap();
+        assert_eq!((receipt.seq(), check(&disk).unwrap()), (3, 3));
+    }
+}
+
+#[test]
+fn verification_names_the_first_bad_entry() {
+    let disk = MemoryDisk::new();
+    let mut trail = open(&disk, Duty::Calls);
+    for number in 0..1000 {
+        let _ = trail.append(draft(number), now()).unwrap();
+    }
+    let path = file(&memory_layout(), "2026-11");
+    let whole = String::from_utf8(disk.read(&path).unwrap()).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let first_bad = |lines: &[String]| {
+        let disk = MemoryDisk::new();
+        disk.plant(&path, (lines.join("\n") + "\n").as_bytes());
+        match check(&disk).unwrap_err() {
+            AuditFault::Broken { line, reason, .. } => (line, reason),
+            other => panic!("{other}"),
+        }
+    };
+    let changed = |change: &dyn Fn(&mut Vec<String>)| {
+        let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        change(&mut lines);
+        first_bad(&lines)
+    };
+    let differs = BrokenReason::HashDiffers;
+
+    assert_eq!(
+        changed(&|lines| lines[499] = lines[499].replace("499", "498")),
+        (500, differs)
+    );
+    assert_eq!(
+        changed(&|lines| lines.insert(10, lines[700].clone())),
+        (11, differs)
+    );
+    assert_eq!(changed(&|lines| drop(lines.remove(0))), (1, differs));
+    assert_eq!(changed(&|lines| drop(lines.remove(300))), (301, differs));
+    assert_eq!(changed(&|lines| lines.swap(20, 21)), (21, differs));
+    assert_eq!(
+        changed(&|lines| lines.insert(31, lines[30].clone())),
+        (32, differs)
+    );
+    assert_eq!(
+        changed(&|lines| lines[5].push(' ')),
+        (6, BrokenReason::NoEntry)
+    );
+    assert_eq!(
+        changed(&|lines| lines[7] = String::new()),
+        (8, BrokenReason::NoEntry)
+    );
+    let upper = changed(&|lines| {
+        let (begin, hash) = (9, lines[2][9..73].to_uppercase());
+        lines[2].replace_range(begin..73, &hash);
+    });
+    assert_eq!(upper, (3, BrokenReason::NoEntry));
+}
+
+#[test]
+fn each_duty_has_a_chain_of_its_own() {
+    let disk = MemoryDisk::new();
+    let code = AlarmCode::DiskFull;
+    let alarm = AuditDraft::system(AuditEvent::AlarmRaised { code, call: None });
+    let _ = open(&disk, Duty::Calls).append(alarm, now()).unwrap();
+    let calls = disk.read(&file(&memory_layout(), "2026-11")).unwrap();
+    disk.plant(
+        &memory_layout().office_audit().join("2026-11.jsonl"),
+        &calls,
+    );
+
+    assert_eq!(check(&disk).unwrap(), 1);
+    assert!(verify(&disk, &memory_layout(), Duty::Office).is_err());
+}
+
+#[test]
+fn a_trail_whose_last_entry_is_damaged_is_not_written_on() {
+    let disk = MemoryDisk::new();
+    disk.plant(&file(&memory_layout(), "2026-11"), b"no entry\n");
+    let refused = AuditTrail::open(Arc::new(disk), &memory_layout(), Duty::Calls).err();
+    assert!(matches!(refused, Some(AuditFault::Damaged { .. })));
+}
