@@ -7,5 +7,6 @@ mod failures;
 mod faults;
 mod frames_of_the_notice;
 mod network;
+mod office;
 mod refusals;
 mod transparent;

@@ -3,9 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use rules::{JstDay, RecordingId, RetentionPolicy};
+use rules::{CallRecord, Caller, JstDay, RecordingId, RecordingState, RetentionPolicy};
 use storage::{
-    Disk, Keys, Layout, MemoryDisk, Sealer, Vault,
+    AudioFacts, Disk, Keys, Layout, MemoryDisk, Row, SealedSegment, Sealer, Spool, SpoolEntry,
+    Vault,
     segment::{Inspection, inspect},
 };
 
@@ -19,6 +20,7 @@ pub struct Archive {
     pub sealer: Sealer,
     /// How long things are kept.
     pub policy: RetentionPolicy,
+    spool: Spool,
 }
 
 impl Archive {
@@ -37,11 +39,13 @@ impl Archive {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let policy = RetentionPolicy::new(89).expect("89 days are a policy");
         let vault = Arc::new(Vault::new(Arc::clone(&shared), &layout(), policy));
+        let spool = Spool::new(Arc::clone(&shared), &layout());
         Archive {
             disk,
             vault,
             sealer: Sealer::new(shared, &layout()),
             policy,
+            spool,
         }
     }
 
@@ -58,6 +62,35 @@ impl Archive {
         inspect(&bytes).expect("a segment explains itself")
     }
 
+    /// Puts a call's row in line for the office, as far as the call has come.
+    pub fn put_row(
+        &mut self,
+        call: &CallRecord,
+        caller: &Caller,
+        state: RecordingState,
+        segment: Option<&SealedSegment>,
+    ) {
+        let row = Row {
+            call: call.clone(),
+            // Without the day's key the caller is left out, and the row waits for nothing.
+            caller: self
+                .sealer
+                .seal_caller(call.call_id, call.day(), caller)
+                .ok(),
+            expires_at: self.policy.expiry(call.day()),
+            state,
+            audio: segment.map(AudioFacts::from),
+        };
+        self.spool
+            .put(&SpoolEntry::Row(Box::new(row)))
+            .expect("a city's rows are few");
+    }
+
+    /// Makes the rows durable; on a disk that refuses they wait.
+    pub fn flush_rows(&mut self, now: Timestamp) {
+        let _ = self.spool.flush(now);
+    }
+
     /// Whether these bytes lie anywhere on the disk.
     pub fn holds(&self, bytes: &[u8]) -> bool {
         self.disk
@@ -67,7 +100,8 @@ impl Archive {
     }
 }
 
-fn layout() -> Layout {
+/// Where things lie on the disk.
+pub fn layout() -> Layout {
     Layout::new("/data", "/root")
 }
 

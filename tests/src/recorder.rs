@@ -9,7 +9,7 @@ use std::{
 
 use exchange::{Begin, Codecs, Now, RecordOrder, RecorderEvent, RecorderFault};
 use media::{Chunk, Gap, Side, Tap, Track};
-use rules::{CallId, CallRecord, NoticeRecord, Reason, RecordingId};
+use rules::{CallId, CallRecord, Caller, NoticeRecord, Reason, RecordingId, RecordingState};
 use storage::{Channel, Codec, Opening, RecordingWriter, SealedSegment};
 
 use crate::archive::Archive;
@@ -53,6 +53,7 @@ pub struct Recording {
     pub opened: Option<Instant>,
     /// What became of its segment.
     pub segment: Segment,
+    caller: Caller,
     tap: Tap,
     track: Track,
 }
@@ -116,10 +117,20 @@ impl Recorder {
                     .expect("a recording ends that has begun");
                 recording.record = *record;
                 recording.finish();
+                self.archive.put_row(
+                    &recording.record,
+                    &recording.caller,
+                    RecordingState::Sealed,
+                    recording.sealed(),
+                );
+                self.archive.flush_rows(now.wall);
                 self.closed.push(recording);
                 None
             }
-            RecordOrder::Unrecorded { record, .. } => {
+            RecordOrder::Unrecorded { record, caller } => {
+                self.archive
+                    .put_row(&record, &caller, RecordingState::Unrecorded, None);
+                self.archive.flush_rows(now.wall);
                 self.unrecorded.push(*record);
                 None
             }
@@ -133,7 +144,7 @@ impl Recorder {
             notice,
             tap,
             record,
-            caller: _,
+            caller,
             codecs,
         } = begin;
         let opening = Opening {
@@ -163,6 +174,7 @@ impl Recorder {
             gaps,
             opened: None,
             segment,
+            caller,
             tap,
             track,
         })
