@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use jiff::SignedDuration;
-use rules::{AuditEvent, NoticeKind, Number, Scope};
+use rules::{AuditEvent, NoticeKind, NoticeRecord, Number, Scope};
 use tests::{
     City, Plan,
     carrier::Dial,
@@ -176,4 +176,50 @@ fn a_call_that_began_under_an_emergency_stays_under_it_when_it_is_lifted_while_i
     city.hang_up(call);
     city.finish();
     assert_eq!(city.recorder.closed[0].notice.kind(), NoticeKind::Emergency);
+}
+
+#[test]
+fn an_emergency_that_comes_and_goes_in_a_busy_minute_costs_no_call() {
+    let mut city = City::new(Plan {
+        legs: 200,
+        ..Plan::announce()
+    });
+    let calls: Vec<usize> = (0..60)
+        .map(|index| {
+            match index {
+                20 => drop(city.declare(Scope::All, 1).unwrap()),
+                40 => drop(city.lift().unwrap()),
+                _ => {}
+            }
+            let call = city.dial(Dial::to(NUMBER));
+            city.run_ms(100);
+            call
+        })
+        .collect();
+    city.run_until("all connected", |city| {
+        (0..60).all(|index| city.is_talking(index))
+    });
+    city.run_ms(500);
+    for call in calls {
+        city.hang_up(call);
+    }
+    city.finish();
+    let kinds: Vec<NoticeKind> = city
+        .calls()
+        .iter()
+        .filter_map(|call| {
+            city.recorder
+                .record(*call)?
+                .notice
+                .as_ref()
+                .map(NoticeRecord::kind)
+        })
+        .collect();
+    let expected = [
+        [NoticeKind::Announced; 20],
+        [NoticeKind::Emergency; 20],
+        [NoticeKind::Announced; 20],
+    ]
+    .concat();
+    assert_eq!(kinds, expected);
 }

@@ -8,7 +8,7 @@ use rules::{CallId, NoticeKind, NoticeRecord};
 use crate::{
     city::{City, Playback},
     recorder::Recording,
-    voice::frames_in,
+    voice::{frames_in, speaker},
 };
 
 /// Checks every law that a city of calls can break.
@@ -22,6 +22,7 @@ pub fn check(city: &City) {
     for recording in &city.recorder.closed {
         a_recording_ends_within_three_months(city, recording);
     }
+    nobody_hears_a_stranger(city);
     media_goes_only_where_it_was_signalled(city);
     everything_is_given_back(city);
 }
@@ -142,6 +143,41 @@ fn a_recording_ends_within_three_months(city: &City, recording: &Recording) {
         fixed > recording.record.started_at && fixed <= latest,
         "kept until {fixed}"
     );
+}
+
+/// Each party hears one other party at most, and a recording holds its own caller and nobody else.
+fn nobody_hears_a_stranger(city: &City) {
+    let callers = city.carrier.calls.iter().map(|caller| &caller.voice);
+    for voice in callers.chain(city.pbx.calls.iter().map(|telephone| &telephone.voice)) {
+        let speakers: BTreeSet<u16> = voice
+            .heard
+            .iter()
+            .filter_map(|heard| speaker(&heard.payload))
+            .collect();
+        // A caller may have heard the early media of one target and then another that answered.
+        let most = if voice.side == 1 {
+            city.plan.targets.len()
+        } else {
+            1
+        };
+        assert!(speakers.len() <= most, "{} heard {speakers:?}", voice.local);
+    }
+    for recording in &city.recorder.closed {
+        let index = city
+            .calls()
+            .iter()
+            .position(|call| *call == recording.call)
+            .expect("a call of this city");
+        let own = city.caller(index).voice.local.port();
+        let places = frames_in(&recording.carrier, 1).into_iter();
+        let speakers: BTreeSet<u16> = places
+            .filter_map(|(at, _)| speaker(&recording.carrier[at..]))
+            .collect();
+        assert!(
+            speakers.is_subset(&BTreeSet::from([own])),
+            "the recording of {own} holds {speakers:?}"
+        );
+    }
 }
 
 /// T-04: every packet went to an address that a party has named for itself.

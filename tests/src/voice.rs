@@ -120,7 +120,7 @@ impl Voice {
                 self.packet(
                     self.payload_type,
                     self.frame * 160,
-                    &frame(self.side, self.frame),
+                    &frame(self.side, self.frame, self.local.port()),
                 )
             }
         };
@@ -197,11 +197,12 @@ fn rtp(side: u8, payload_type: u8, sequence: u32, timestamp: u32, payload: &[u8]
 }
 
 /// The sound of one spoken frame: who speaks, and its number.
-fn frame(side: u8, number: u32) -> Vec<u8> {
+fn frame(side: u8, number: u32, port: u16) -> Vec<u8> {
     let mut sound = vec![0x40 | side; 160];
     sound[..3].copy_from_slice(&SPEECH);
     sound[3] = side;
     sound[4..8].copy_from_slice(&number.to_be_bytes());
+    sound[8..10].copy_from_slice(&port.to_be_bytes());
     sound
 }
 
@@ -209,6 +210,13 @@ fn frame(side: u8, number: u32) -> Vec<u8> {
 pub fn spoken(sound: &[u8]) -> Option<(u8, u32)> {
     let number = sound.get(4..8)?.try_into().ok()?;
     (sound[..3] == SPEECH).then(|| (sound[3], u32::from_be_bytes(number)))
+}
+
+/// The port of the telephone that spoke a frame: no two of a city have the same.
+pub fn speaker(sound: &[u8]) -> Option<u16> {
+    spoken(sound)?;
+    let [high, low] = sound.get(8..10)?.try_into().ok()?;
+    Some(u16::from_be_bytes([high, low]))
 }
 
 /// The numbers of all frames in a channel of a recording, wherever they lie.
