@@ -37,7 +37,8 @@ pub enum Output {
 
 /// What the recorder and the rows need to know. Each call gets either `Begin` and `End`, or one `Unrecorded`.
 ///
-/// Where the recorder answers `Begin` by `RecorderFault::NotBegun`, the call ends by `Unrecorded` with that reason.
+/// Where the recorder answers `Begin` by `RecorderFault::NotBegun`, the call ends by `Unrecorded` with that reason. If the two cross, an
+/// `End` comes for a recording that was never begun: the recorder then writes that reason into the record itself.
 pub enum RecordOrder {
     /// Keep what comes out of the tap, under this notice.
     Begin(Box<Begin>),
