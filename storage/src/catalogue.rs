@@ -36,6 +36,14 @@ pub struct Catalogue {
     connection: SqliteConnection,
 }
 
+/// Which files of the spool go once they are taken in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removal {
+    /// Those that are followed by another; the newest may still be written.
+    Followed,
+    All,
+}
+
 /// What was taken in from the spool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TakenIn {
@@ -93,35 +101,65 @@ impl Catalogue {
         }
     }
 
-    /// Takes in what the spool holds, each line exactly once, and removes files that are taken.
+    /// Takes in what the spool holds, each line exactly once, and removes files that are followed
+    /// by another.
     ///
     /// # Errors
-    /// [`CatalogueFault`]; then nothing was taken in, and the spool is as it was.
+    /// [`CatalogueFault`]; what was not taken in waits on in the spool.
     pub async fn take_in(
         &mut self,
         disk: &dyn Disk,
         layout: &Layout,
+    ) -> Result<TakenIn, CatalogueFault> {
+        self.take_in_files(disk, layout, Removal::Followed).await
+    }
+
+    /// Takes in what the spool holds and leaves no file of it: a disposal must find its rows here,
+    /// and nowhere else. Whoever writes the newest file notices that it is gone and begins another.
+    pub(crate) async fn empty_spool(
+        &mut self,
+        disk: &dyn Disk,
+        layout: &Layout,
+    ) -> Result<TakenIn, CatalogueFault> {
+        self.take_in_files(disk, layout, Removal::All).await
+    }
+
+    async fn take_in_files(
+        &mut self,
+        disk: &dyn Disk,
+        layout: &Layout,
+        removal: Removal,
     ) -> Result<TakenIn, CatalogueFault> {
         let folder = layout.spool();
         let files = spool::files(disk, &folder)?;
         let mut taken_in = TakenIn::default();
         for (index, name) in files.iter().enumerate() {
             let path = folder.join(name);
-            let bytes = disk.read(&path).map_err(|source| SpoolFault::Disk {
+            let at = |source| SpoolFault::Disk {
                 path: path.clone(),
                 source,
-            })?;
+            };
+            let bytes = disk.read(&path).map_err(at)?;
             let taken = self
                 .take_in_file(name, &bytes)
                 .await
                 .map_err(|source| self.fault(source))?;
             taken_in.entries += taken.entries;
             taken_in.damaged += taken.damaged;
-            // The newest file may still be written.
-            if index + 1 < files.len() {
-                disk.unlink(&path)
-                    .map_err(|source| SpoolFault::Disk { path, source })?;
+            let is_removed = match removal {
+                Removal::Followed => index + 1 < files.len(),
+                Removal::All => disk.len(&path).map_err(at)? == bytes.len() as u64,
+            };
+            if is_removed {
+                disk.unlink(&path).map_err(at)?;
             }
+        }
+        if removal == Removal::All && !files.is_empty() {
+            disk.sync_folder(&folder)
+                .map_err(|source| SpoolFault::Disk {
+                    path: folder,
+                    source,
+                })?;
         }
         Ok(taken_in)
     }

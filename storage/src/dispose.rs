@@ -26,7 +26,7 @@ pub struct Office<'office> {
     pub keys: &'office mut Keys,
     /// The sealed recordings.
     pub vault: &'office Vault,
-    /// The rows. The spool should have been taken in before.
+    /// The rows; what the spool still holds is taken in first.
     pub catalogue: &'office mut Catalogue,
     /// The office's own chain.
     pub trail: &'office mut AuditTrail,
@@ -59,6 +59,11 @@ pub async fn dispose_due(
 ) -> Result<Vec<DisposedDay>, DisposeFault> {
     // A rotation that was cut off is finished even if nothing else is due.
     office.keys.settle()?;
+    // Rows that are still on their way would be found nowhere else.
+    let _ = office
+        .catalogue
+        .empty_spool(&*office.vault.disk, office.vault.layout())
+        .await?;
     let mut due = Vec::new();
     for (day, expires_at) in due_days(office, now).await? {
         due.push(begin(office, actor, day, expires_at, now).await?);
@@ -95,7 +100,12 @@ async fn due_days(
     days.extend(rows.keys());
     let mut due = BTreeMap::new();
     for day in days {
-        let fixed = office.vault.fixed_expiry(day)?.or(rows.get(&day).copied());
+        // A file that was damaged must not keep its day, or any other, alive.
+        let fixed = match office.vault.fixed_expiry(day) {
+            Err(VaultFault::ExpiryDamaged { .. }) => None,
+            other => other?,
+        };
+        let fixed = fixed.or(rows.get(&day).copied());
         let expires_at = fixed.unwrap_or_else(|| office.vault.policy_expiry(day));
         if expires_at <= now {
             due.insert(day, expires_at);

@@ -28,6 +28,8 @@ const SUFFIX: &str = ".rows";
 const CHECK_DIGITS: usize = 16;
 /// A file longer than this is followed by another, so that the office can remove it.
 const LONGEST_FILE_BYTES: u64 = 256 * 1024;
+/// A file that is removed under the writer is begun again; more than this is no disposal.
+const ATTEMPTS: u32 = 3;
 /// Rows of about an hour of the busiest disaster; beyond it a row is refused, never a call.
 const LONGEST_WAITING_BYTES: usize = 32 * 1024 * 1024;
 
@@ -99,9 +101,28 @@ impl Spool {
         if self.waiting.is_empty() && !is_followed {
             return Ok(());
         }
+        if is_followed {
+            self.file = None;
+        }
+        // A disposal may remove the file between two flushes, or during one: then what was written
+        // into it is written again. A row that arrives twice changes nothing.
+        for _ in 0..ATTEMPTS {
+            let path = self.write(day)?;
+            if self.disk.exists(&path).map_err(at(&path))? {
+                self.waiting.clear();
+                return Ok(());
+            }
+            self.file = None;
+        }
+        Err(SpoolFault::Removed {
+            path: self.folder.clone(),
+        })
+    }
+
+    fn write(&mut self, day: JstDay) -> Result<PathBuf, SpoolFault> {
         let open = match self.file.take() {
-            Some(file) if !is_over(&file) => self.file.insert(file),
-            _ => {
+            Some(file) => self.file.insert(file),
+            None => {
                 let file = self.create_file(day)?;
                 self.file.insert(file)
             }
@@ -115,8 +136,7 @@ impl Spool {
         open.file.sync().map_err(at(path))?;
         open.tail = Tail::Durable;
         open.bytes += self.waiting.len() as u64;
-        self.waiting.clear();
-        Ok(())
+        Ok(open.path.clone())
     }
 
     fn create_file(&self, day: JstDay) -> Result<OpenFile, SpoolFault> {
@@ -197,6 +217,12 @@ pub enum SpoolFault {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody removes its files while they are written.
+    #[error("the spool's files in {} are removed as soon as they are written; find out by whom", path.display())]
+    Removed {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Too much waits already.
     #[error(
         "{bytes} bytes of rows wait for the spool's disk, which is the most; make the disk writable again"
@@ -218,9 +244,10 @@ impl SpoolFault {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            SpoolFault::Disk { .. } | SpoolFault::Full { .. } | SpoolFault::NoRandomness => {
-                Fault::Resource
-            }
+            SpoolFault::Disk { .. }
+            | SpoolFault::Removed { .. }
+            | SpoolFault::Full { .. }
+            | SpoolFault::NoRandomness => Fault::Resource,
             SpoolFault::NotJson => Fault::Ours,
         }
     }

@@ -208,6 +208,10 @@ impl Vault {
         self.disk.create(&path, MODE_SHARED).map_err(at(&path))
     }
 
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Notes that bytes were written which the next flush must make durable.
     pub(crate) fn note_written(&self) {
         self.is_dirty.store(true, Ordering::Release);

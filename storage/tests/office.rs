@@ -313,6 +313,33 @@ fn unrecorded_without_disk(number: u128) -> Row {
     unrecorded(&other, number)
 }
 
+#[test]
+fn a_spool_file_removed_under_its_writer_is_written_again() {
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &memory_layout());
+    let mut spool = Spool::new(Arc::clone(&city.disk), &city.layout);
+    let folder = city.layout.spool();
+    spool.put(&entry(unrecorded(&city, 1))).unwrap();
+    spool.flush(now()).unwrap();
+    let name = disk.list(&folder).unwrap().remove(0);
+    disk.unlink(&folder.join(&name)).unwrap();
+
+    spool.put(&entry(unrecorded(&city, 2))).unwrap();
+    spool.flush(now()).unwrap();
+    let names = disk.list(&folder).unwrap();
+    let bytes = disk.read(&folder.join(&names[0])).unwrap();
+    spool.flush(now() + 24.hours()).unwrap();
+
+    assert_eq!(names.len(), 1);
+    assert!(contains(&bytes, opening(2).call.to_string().as_bytes()));
+    assert!(!contains(&bytes, opening(1).call.to_string().as_bytes()));
+    assert_eq!(
+        disk.list(&folder).unwrap().len(),
+        2,
+        "each day has a file of its own"
+    );
+}
+
 struct Archive {
     city: City,
     keys: Keys,
@@ -331,8 +358,6 @@ async fn archive(disk: Arc<dyn Disk>, layout: &Layout, database: &Layout) -> Arc
         .unwrap();
     spool.put(&entry(unrecorded(&city, 3))).unwrap();
     spool.flush(now()).unwrap();
-    // The next day's first row begins another file, so that this one can go.
-    spool.flush(now() + 24.hours()).unwrap();
     let mut catalogue = Catalogue::open(database).await.unwrap();
     let _ = catalogue.take_in(&*disk, layout).await.unwrap();
     let keys = Keys::open(disk, layout).unwrap();
