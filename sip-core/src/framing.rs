@@ -146,12 +146,23 @@ impl Frame {
             self.fail(Rule::HeaderName, line.clone());
             return;
         };
-        let value = last.value_range();
-        let whole = trimmed(octets, value.start..line.end);
-        last.value_span = span(&whole);
-        if whole.len() > MAX_LINE_BYTES {
-            self.fail(Rule::LineTooLong, whole);
+        // White space counts too: a header of nothing else would be walked through again for each of its lines.
+        let header = last.name_range().start..line.end;
+        if header.len() > MAX_LINE_BYTES {
+            self.fail(Rule::LineTooLong, header);
+            return;
         }
+        let part = trimmed(octets, line.clone());
+        if part.is_empty() {
+            return;
+        }
+        let value = last.value_range();
+        let start = if value.is_empty() {
+            part.start
+        } else {
+            value.start
+        };
+        last.value_span = span(&(start..part.end));
     }
 
     pub(crate) fn fail(&mut self, rule: Rule, place: Range<usize>) {
@@ -216,6 +227,22 @@ mod tests {
             frame.fault.map(|(rule, _)| rule),
             Some(Rule::TooManyHeaders)
         );
+    }
+
+    #[test]
+    fn folds_of_nothing_but_white_space_are_part_of_their_header() {
+        let text = format!("X\r\nA: b\r\n{}C: d\r\n\r\n", " \t \r\n".repeat(3_000));
+        let frame = Frame::read(text.as_bytes());
+        assert_eq!(
+            frame.fault.map(|(rule, _)| rule),
+            Some(Rule::LineTooLong),
+            "else one datagram costs its length squared"
+        );
+        assert_eq!(
+            values("X\r\nA: b\r\n \r\n c\r\n \r\n\r\n"),
+            ["b\r\n \r\n c"]
+        );
+        assert_eq!(values("X\r\nA:\r\n \r\n c\r\n\r\n"), ["c"]);
     }
 
     #[test]
