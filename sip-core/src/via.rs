@@ -123,7 +123,7 @@ impl<'a> Via<'a> {
         let port = if self.wants_rport() {
             source.port()
         } else {
-            self.port.unwrap_or(5060)
+            self.port.filter(|port| *port != 0).unwrap_or(5060)
         };
         SocketAddr::new(source.ip(), port)
     }
@@ -188,6 +188,15 @@ mod tests {
             .ok()
             .unwrap();
         assert_eq!(rport.answer_to(source), source);
+    }
+
+    #[test]
+    fn an_answer_never_goes_to_port_zero() {
+        let source = "192.0.2.9:6000".parse().unwrap();
+        let zero = Via::read(b"SIP/2.0/UDP 192.0.2.1:0;branch=z9hG4bKa")
+            .ok()
+            .unwrap();
+        assert_eq!(zero.answer_to(source), "192.0.2.9:5060".parse().unwrap());
     }
 
     #[test]
