@@ -112,6 +112,11 @@ impl TimerTable {
         }
     }
 
+    pub(crate) fn is_running(&self, timer: Timer) -> bool {
+        let mut running = self.slots.iter().flatten();
+        running.any(|(_, running)| *running == timer)
+    }
+
     pub(crate) fn stop_all(&mut self) {
         self.slots = Default::default();
     }

@@ -109,7 +109,7 @@ impl Endpoint {
         match heard {
             invite_client::Heard::Provisional => {
                 self.heard(usage, remote, label, Again::First);
-                self.take_provisional(now, usage, message);
+                self.take_provisional(now, key, usage, message);
             }
             invite_client::Heard::Accepted => self.take_2xx(now, key, remote, message),
             invite_client::Heard::Failed => {
@@ -124,8 +124,16 @@ impl Endpoint {
         }
     }
 
-    fn take_provisional(&mut self, now: Instant, usage: Option<DialogId>, message: Message) {
-        let Some(id) = usage else { return };
+    fn take_provisional(
+        &mut self,
+        now: Instant,
+        key: ClientKey,
+        usage: Option<DialogId>,
+        message: Message,
+    ) {
+        let Some(id) = usage else {
+            return self.abandon_invite(now, key);
+        };
         let Some(Stage::Calling { wish, .. }) = self.usages.get(&id).map(|usage| &usage.stage)
         else {
             return;

@@ -270,7 +270,7 @@ impl Endpoint {
         );
     }
 
-    /// An INVITE of ours whose usage is over: CANCEL it if that is possible, and wait for its end no longer than 64*T1.
+    /// An INVITE of ours whose usage is over: CANCEL it as soon as that is possible, and wait for its end no longer than 64*T1.
     pub(super) fn abandon_invite(&mut self, now: Instant, client: ClientKey) {
         let Some(entry) = self.clients.get_mut(&client) else {
             return;

@@ -62,9 +62,9 @@ impl InviteClient {
         matches!(self.state, State::Calling { .. })
     }
 
-    /// Whether a CANCEL may go out now: a provisional answer came, no final one (RFC 3261 section 9.1).
+    /// Whether a CANCEL may go out now: a provisional answer came, no final one, and none is out yet (RFC 3261 section 9.1).
     pub(crate) fn may_cancel(&self) -> bool {
-        self.state == State::Proceeding
+        self.state == State::Proceeding && !self.timers.is_running(Timer::CancelWait)
     }
 
     /// The final answer is due within 64*T1 (a CANCEL went out, or the callee ended the early dialog; RFC 3261 section 9.1).
@@ -162,6 +162,7 @@ mod tests {
         assert!(invite.may_cancel() && !invite.is_unheard());
         assert_eq!(invite.timers.next(), None);
         invite.expect_end(now, &INTERVALS);
+        assert!(!invite.may_cancel());
         assert_eq!(
             invite.timers.next(),
             Some((now + Duration::from_secs(32), Timer::CancelWait))

@@ -384,3 +384,27 @@ fn a_callee_that_ends_its_early_dialog_ends_the_call() {
     bench.wait(FOREVER);
     assert!(bench.is_empty());
 }
+
+#[test]
+fn a_callee_that_rings_after_its_bye_is_cancelled() {
+    // The first 180 was lost; the BYE of the early dialog came before another.
+    let mut bench = Bench::new();
+    bench.call();
+    let invite = bench.last().clone();
+    bench.inside(&invite, "BYE", 1, "near");
+    bench.answer(&invite, "180 Ringing", "near", "");
+    bench.answer(&invite, "180 Ringing", "near", "");
+    assert_eq!(
+        bench.ladder()[1..],
+        [
+            "< BYE",
+            "> 200 BYE",
+            "< 180 INVITE",
+            "> CANCEL",
+            "< 180 INVITE"
+        ]
+    );
+    assert_eq!(bench.names(), ["Ended"]);
+    bench.wait(FOREVER);
+    assert!(bench.is_empty(), "a callee that rings for ever is not kept");
+}
