@@ -42,6 +42,11 @@ use crate::{
     transaction::{Due, client::Client},
 };
 
+/// The most that all server transactions together keep of their peers' octets.
+///
+/// Twice what `Settings::max_transactions` ordinary ones hold; without it as many of 64 KiB would fill a machine.
+const MAX_HELD_BYTES: usize = 512 * 1024 * 1024;
+
 /// A SIP endpoint; see the module. `Debug` shows how full its tables are.
 pub struct Endpoint {
     settings: Settings,
@@ -57,6 +62,9 @@ pub struct Endpoint {
     server_keys: BTreeMap<Box<[u8]>, ServerId>,
     merged: BTreeMap<Box<[u8]>, ServerId>,
     agenda: Agenda<Owner>,
+    /// What the server transactions keep of their peers' octets, and how much they may.
+    held_bytes: usize,
+    max_held_bytes: usize,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     milestones: VecDeque<Milestone>,
@@ -85,6 +93,8 @@ impl Endpoint {
             server_keys: BTreeMap::new(),
             merged: BTreeMap::new(),
             agenda: Agenda::new(),
+            held_bytes: 0,
+            max_held_bytes: MAX_HELD_BYTES,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             milestones: VecDeque::new(),
@@ -419,6 +429,7 @@ impl Endpoint {
             return;
         };
         self.agenda.forget(Owner::Server(id), entry.due);
+        self.held_bytes -= entry.held_bytes;
         self.server_keys.remove(&entry.key);
         if self.merged.get(&entry.identity) == Some(&id) {
             self.merged.remove(&entry.identity);

@@ -131,11 +131,7 @@ impl Endpoint {
             Method::Invite if self.usages.len() >= self.settings.max_dialogs => {
                 self.answer_busy(&arrival);
             }
-            Method::Invite | Method::Options
-                if self.servers.len() >= self.settings.max_transactions =>
-            {
-                self.answer_busy(&arrival);
-            }
+            Method::Invite | Method::Options if self.is_full(1) => self.answer_busy(&arrival),
             Method::Invite => self.take_invite(arrival, identity),
             Method::Options => {
                 self.heard(None, arrival.remote, arrival.label, Again::First);
@@ -151,6 +147,12 @@ impl Endpoint {
             // BYE belongs to a dialog (RFC 3261 section 15.1.2); the others never come this far.
             _ => self.answer_without_state(&arrival, &gone()),
         }
+    }
+
+    /// Whether the server transactions are `times` as many, or as large, as they may be.
+    fn is_full(&self, times: usize) -> bool {
+        self.servers.len() >= self.settings.max_transactions.saturating_mul(times)
+            || self.held_bytes >= self.max_held_bytes.saturating_mul(times)
     }
 
     /// Whether a copy of the request came by another way (RFC 3261 section 8.2.2.2).
@@ -230,8 +232,10 @@ impl Endpoint {
             local: arrival.local,
             tag,
             label,
+            held_bytes: 2 * arrival.message.octets().len(),
             due: None,
         };
+        self.held_bytes += entry.held_bytes;
         self.server_keys.insert(entry.key.clone(), id);
         self.servers.insert(id, entry);
         self.arm_server(id);
@@ -241,7 +245,7 @@ impl Endpoint {
     /// A request that names our tag (RFC 3261 section 12.2.2).
     fn handle_inside(&mut self, now: Instant, id: DialogId, arrival: Arrival) {
         // Requests of dialogs are never shed for the sake of new calls, but even they have a limit.
-        if self.servers.len() >= self.settings.max_transactions.saturating_mul(2) {
+        if self.is_full(2) {
             return self.answer_busy(&arrival);
         }
         let Some(usage) = self.usages.get_mut(&id) else {

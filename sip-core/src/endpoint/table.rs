@@ -114,6 +114,8 @@ pub(super) struct ServerEntry {
     pub(super) tag: Token,
     /// The name of the last answer.
     pub(super) label: Label,
+    /// What it keeps of its peer's octets: the request until it is answered, the answer that repeats half of it, the keys.
+    pub(super) held_bytes: usize,
     pub(super) due: Option<Instant>,
 }
 

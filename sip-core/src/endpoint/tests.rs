@@ -180,6 +180,7 @@ fn request(method: &str, branch: &str, tag: &str, more: &str) -> String {
     )
 }
 
+mod limits;
 mod outgoing;
 
 #[test]
@@ -470,29 +471,6 @@ fn an_answer_without_state_is_the_same_each_time() {
     bench.hear(&request("REGISTER", "5", "", ""));
     bench.hear(&request("REGISTER", "5", "", ""));
     assert_eq!(bench.sent[0].octets(), bench.sent[1].octets());
-}
-
-#[test]
-fn over_its_cap_a_new_call_gets_503_and_a_running_one_is_served() {
-    let mut bench = Bench::with(Settings {
-        max_dialogs: 1,
-        ..Settings::default()
-    });
-    let id = bench.invited();
-    bench
-        .endpoint
-        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
-    bench.drain();
-    let tag = bench.tag();
-    bench.hear(&request("INVITE", "2", "", "").replace("Call-ID: c1", "Call-ID: c2"));
-    assert_eq!(bench.last().status(), Some(503));
-    assert_eq!(
-        bench.last().text(HeaderName::RetryAfter).as_deref(),
-        Some("5")
-    );
-    bench.hear(&request("ACK", "3", &tag, ""));
-    bench.hear(&request("BYE", "4", &tag, ""));
-    assert_eq!(bench.last().status(), Some(200));
 }
 
 #[test]

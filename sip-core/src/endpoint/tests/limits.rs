@@ -1,0 +1,53 @@
+//! What one endpoint holds, and what it does when that is enough.
+// The peer at 192.0.2.9 sends more than there is room for.
+use super::*;
+
+#[test]
+fn over_its_cap_a_new_call_gets_503_and_a_running_one_is_served() {
+    let mut bench = Bench::with(Settings {
+        max_dialogs: 1,
+        ..Settings::default()
+    });
+    let id = bench.invited();
+    bench
+        .endpoint
+        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+    bench.drain();
+    let tag = bench.tag();
+    bench.hear(&request("INVITE", "2", "", "").replace("Call-ID: c1", "Call-ID: c2"));
+    assert_eq!(bench.last().status(), Some(503));
+    assert_eq!(
+        bench.last().text(HeaderName::RetryAfter).as_deref(),
+        Some("5")
+    );
+    bench.hear(&request("ACK", "3", &tag, ""));
+    bench.hear(&request("BYE", "4", &tag, ""));
+    assert_eq!(bench.last().status(), Some(200));
+}
+
+#[test]
+fn what_all_transactions_hold_together_is_capped() {
+    let mut bench = Bench::new();
+    bench.endpoint.max_held_bytes = 100_000;
+    let long = format!("Subject: {}\r\n", "s".repeat(8_000));
+    let statuses: Vec<Option<u16>> = (0..20)
+        .map(|number| {
+            let text = request("OPTIONS", &number.to_string(), "", &long);
+            bench.hear(&text.replace("Call-ID: c1", &format!("Call-ID: c{number}")));
+            let asked = bench.events.pop();
+            if let Some(Event::Requested { request, .. }) = asked {
+                bench
+                    .endpoint
+                    .respond(bench.now, request, 200, "OK", Vec::new(), None);
+                bench.drain();
+            }
+            bench.last().status()
+        })
+        .collect();
+    let served = statuses.iter().take_while(|status| **status == Some(200));
+    assert!((4..12).contains(&served.count()), "{statuses:?}");
+    assert_eq!(bench.last().status(), Some(503));
+    bench.wait(FOREVER);
+    assert_eq!(bench.endpoint.held_bytes, 0);
+    assert!(bench.is_empty());
+}
