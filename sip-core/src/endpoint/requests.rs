@@ -190,8 +190,11 @@ impl Endpoint {
 
     /// Keeps the transaction of an INVITE and sends its 100.
     fn open_invite(&mut self, arrival: &Arrival, usage: Option<DialogId>, tag: Token) -> ServerId {
-        let trying = Draft::answer(&arrival.message, arrival.remote, 100, "Trying", None)
-            .finish(draft::SDP, None);
+        let mut trying = Draft::answer(&arrival.message, arrival.remote, 100, "Trying", None);
+        if let Some(timestamp) = arrival.message.named("Timestamp").next() {
+            trying = trying.line("Timestamp", &timestamp);
+        }
+        let trying = trying.finish(draft::SDP, None);
         let label = Label::answer(100, &arrival.message, false);
         let machine = ServerMachine::Invite(InviteServer::start(trying.clone()));
         let id = self.open_server(arrival, usage, tag, machine, label);

@@ -557,3 +557,13 @@ fn nothing_shown_holds_a_number() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_100_carries_the_timestamp_of_its_invite() {
+    // RFC 3261 section 8.2.6.1.
+    let mut bench = Bench::new();
+    bench.hear(&request("INVITE", "1", "", "Timestamp: 54.21\r\n"));
+    let trying = bench.last();
+    assert_eq!(trying.status(), Some(100));
+    assert_eq!(trying.named("timestamp").collect::<Vec<_>>(), ["54.21"]);
+}
