@@ -175,33 +175,23 @@ impl Stream {
         arrival: u32,
         header: &Header,
     ) -> Result<Accepted, Refusal> {
-        let begins_run = match &mut self.run {
-            None => {
-                self.begin_run(now, header);
-                true
-            }
+        let place = match &self.run {
+            None => Place::Outside,
             Some(run) => match run.place(header) {
-                Place::Newer(step) => {
-                    run.advance(now, step);
-                    self.candidate = None;
-                    false
-                }
                 Place::Older(age) if run.window & (1 << age) != 0 => {
                     self.duplicates += 1;
                     return Err(Refusal::Duplicate);
                 }
-                Place::Older(age) => {
-                    run.window |= 1 << age;
-                    run.received += 1;
-                    false
-                }
                 Place::Outside => {
                     self.consider(now, header)?;
-                    true
+                    Place::Outside
                 }
+                inside @ (Place::Newer(_) | Place::Older(_)) => inside,
             },
         };
+        // Only what the stream would take is charged, and only what is paid for changes it.
         self.charge(now)?;
+        let begins_run = self.take(now, header, &place);
         self.received_bytes += header.payload.len() as u64;
         let payload = self.payload_types.meaning(header.payload_type);
         let run = self.run.as_mut().expect("a packet was accepted into it");
@@ -213,6 +203,26 @@ impl Stream {
             run: run.number,
             begins_run,
         })
+    }
+
+    /// Takes a packet in its place; says whether it begins a run.
+    fn take(&mut self, now: Instant, header: &Header, place: &Place) -> bool {
+        match (&mut self.run, place) {
+            (Some(run), Place::Newer(step)) => {
+                run.advance(now, *step);
+                self.candidate = None;
+                false
+            }
+            (Some(run), Place::Older(age)) => {
+                run.window |= 1 << age;
+                run.received += 1;
+                false
+            }
+            (Some(_), Place::Outside) | (None, _) => {
+                self.begin_run(now, header);
+                true
+            }
+        }
     }
 
     /// Remembers when and with which time the peer's sender report came (for RFC 3550's LSR and DLSR).
@@ -262,7 +272,7 @@ impl Stream {
         ));
     }
 
-    /// A packet outside the window: a stranger's, or the first of a stream that begins anew.
+    /// A packet outside the window: a stranger's, or the first of a stream that begins anew, which is taken.
     fn consider(&mut self, now: Instant, header: &Header) -> Result<(), Refusal> {
         let run = self
             .run
@@ -275,7 +285,6 @@ impl Stream {
             });
         let is_absent = now.saturating_duration_since(run.newest_at) >= self.min_absence;
         if is_next && is_absent {
-            self.begin_run(now, header);
             return Ok(());
         }
         self.candidate = Some(Candidate {

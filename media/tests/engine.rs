@@ -650,6 +650,23 @@ fn a_flood_at_one_leg_is_cut_and_counted() {
 }
 
 #[test]
+fn what_the_rate_refuses_is_neither_received_nor_newest() {
+    let mut shard = Shard::with_bridge(1);
+    for number in 0..100 {
+        shard.receive(CARRIER, &packet(1, number, 0)).unwrap();
+    }
+    for number in 100..110 {
+        assert_eq!(shard.receive(CARRIER, &packet(1, number, 0)), None);
+    }
+    let statistics = shard.engine.statistics(CARRIER).unwrap();
+    assert_eq!((statistics.received, statistics.lost), (100, 0));
+    assert_eq!(statistics.dropped.over_rate, 10);
+    // The refused numbers are lost as on a line, and none of them is remembered as heard.
+    shard.pass(millis(100));
+    assert!(shard.receive(CARRIER, &packet(1, 105, 0)).is_some());
+}
+
+#[test]
 fn keypad_events_pass_with_the_other_legs_number_and_are_never_recorded() {
     let mut shard = Shard::with_bridge(1);
     let mut tap = shard.fork();
