@@ -12,8 +12,10 @@ use crate::{
     rtp::{HEADER_BYTES, Header, samples_between},
 };
 
-/// A speaker whose timestamps leap by more than this within one stream has begun anew (RFC 4733 allows 8 s an event).
+/// A speaker whose timestamps leap by more than this within one stream has begun anew.
 const MAX_LEAP_SAMPLES: i32 = 60 * 8_000;
+/// An event may have begun so long before speech that was sent beside it: its duration has 16 bits (RFC 4733 section 2.3.5).
+const MAX_EVENT_SAMPLES: i32 = 65_535;
 
 /// The stream that we send to one party.
 #[derive(Debug)]
@@ -133,16 +135,23 @@ impl Relay {
                 return None;
             }
         } else {
-            let leap = timestamp.wrapping_sub(self.timestamp).cast_signed();
-            if !(0..=MAX_LEAP_SAMPLES).contains(&leap) {
+            let earliest = if samples == 0 { -MAX_EVENT_SAMPLES } else { 0 };
+            let mut leap = timestamp.wrapping_sub(self.timestamp).cast_signed();
+            if !(earliest..=MAX_LEAP_SAMPLES).contains(&leap) {
                 timestamp = self.resumed(now);
                 speaker.timestamp_offset = timestamp.wrapping_sub(header.timestamp);
+                leap = timestamp.wrapping_sub(self.timestamp).cast_signed();
             }
             speaker.length = speaker
                 .length
                 .saturating_add(u32::from(step.unsigned_abs()));
             self.speaker = Some(speaker);
-            self.newest(now, sequence, timestamp, samples);
+            if samples == 0 && leap <= 0 {
+                // An event that goes on: the time it began at is not the present one.
+                self.sequence = sequence;
+            } else {
+                self.newest(now, sequence, timestamp, samples);
+            }
         }
         self.count(header.payload.len());
         Some(Stamp {

@@ -697,6 +697,67 @@ fn keypad_events_pass_with_the_other_legs_number_and_are_never_recorded() {
 }
 
 #[test]
+fn an_event_beside_speech_keeps_its_time_and_moves_nobodys() {
+    // RFC 4733 section 2.5.1.2: an event's packets carry the time it began at, and speech may go on between them.
+    let mut shard = Shard::with_bridge(1);
+    let speech = |number: u16, timestamp: u32| {
+        let mut speech = packet(1, number, 0);
+        speech[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        speech
+    };
+    let event = |number: u16, timestamp: u32| {
+        let mut event = speech(number, timestamp);
+        event.truncate(12);
+        event[1] = 101;
+        event.extend([5, 0x0A, 0, 160]);
+        event
+    };
+    let order = [
+        speech(10, 16_000),
+        event(11, 16_160),
+        speech(12, 16_160),
+        event(13, 16_160),
+        speech(14, 16_320),
+        event(15, 16_160),
+        event(16, 16_160),
+        speech(17, 16_480),
+    ];
+    for one in order {
+        shard.receive(CARRIER, &one).unwrap();
+        shard.pass(millis(10));
+    }
+    let sent = shard.rtp_to(DEPARTMENT);
+    let first = sent[0].header().timestamp;
+    let times: Vec<u32> = sent
+        .iter()
+        .map(|sent| sent.header().timestamp.wrapping_sub(first))
+        .collect();
+    assert_eq!(times, [0, 160, 160, 160, 320, 160, 160, 480]);
+}
+
+#[test]
+fn what_follows_an_event_does_not_lie_inside_it() {
+    // A key held for 400 ms, then a prompt of ours: its time is that of the wall, not 20 ms behind the key's beginning.
+    let mut shard = Shard::with_bridge(1);
+    shard.receive(CARRIER, &packet(1, 9, 0)).unwrap();
+    shard.pass(millis(20));
+    for number in 10..30 {
+        let mut event = packet(1, number, 101);
+        event[4..8].copy_from_slice(&packet(1, 10, 101)[4..8]);
+        event.truncate(12);
+        event.extend([5, 0x0A, 0, 160]);
+        shard.receive(CARRIER, &event).unwrap();
+        shard.pass(millis(20));
+    }
+    shard.command(play(DEPARTMENT, 160));
+    shard.pass(millis(20));
+    let sent = shard.rtp_to(DEPARTMENT);
+    let began = sent[1].header().timestamp;
+    let prompt = sent.last().unwrap().header().timestamp;
+    assert_eq!(prompt.wrapping_sub(began), 20 * 160);
+}
+
+#[test]
 fn a_peer_without_keypad_events_is_sent_none() {
     let mut shard = Shard::with_bridge(1);
     shard.command(Command::Open {
