@@ -14,12 +14,13 @@ use zeroize::Zeroizing;
 use crate::{
     files::Disk,
     group::Group,
+    header::Header,
     keys::{self, KeyFault},
     layout::Layout,
     seal::{Purpose, SealedCaller},
     secret::{SecretFault, SecretKey},
     segment::{
-        ChunkPlace, CutReason, Gap, Header, SegmentFault, Walk, chunk_aad, chunk_key, chunk_nonce,
+        ChunkPlace, CutReason, Gap, SegmentFault, Walk, chunk_aad, chunk_key, chunk_nonce,
         key_info, next_secret, split_channels,
     },
     vault::{SegmentFile, Vault, VaultFault},

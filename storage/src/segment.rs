@@ -8,23 +8,16 @@
 use std::{io::Write, ops::Range};
 
 use aws_lc_rs::digest;
-use jiff::Timestamp;
-use rules::{CallId, Digest, Fault, NoticeRecord, RecordingId};
+use rules::{Digest, Fault, RecordingId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    group::Group,
-    secret::{SealedKey, SecretKey, digest_bytes, sha256},
+    header::{Header, VERSION},
+    secret::{SecretKey, digest_bytes, sha256},
 };
 
-/// The first byte is not text, and a transfer that rewrites line ends is noticed, as in PNG.
-pub(crate) const MAGIC: [u8; 8] = *b"\x89KREC1\r\n";
-const VERSION: u16 = 1;
-const FIXED_HEADER_BYTES: usize = 84;
-const LINK_BYTES: usize = 32;
-/// Notice records are a few hundred bytes; more than this is damage.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
+pub(crate) const LINK_BYTES: usize = 32;
 const FIXED_CLEAR_BYTES: usize = 28;
 const GAP_BYTES: usize = 16;
 /// A gap is at least one sample of one channel; a chunk of 400 ms cannot sensibly hold more.
@@ -34,6 +27,8 @@ pub const MAX_CHUNK_SAMPLES: u32 = 80_000;
 const MAX_SEALED_BYTES: usize = 8 + 2 * MAX_CHUNK_SAMPLES as usize + crate::secret::TAG_BYTES;
 /// Four days of 400 ms chunks; it bounds the work of a reader that must ratchet past a hole.
 pub const MAX_CHUNKS: u32 = 1 << 20;
+/// No sum of times can wrap below it.
+pub(crate) const MAX_SAMPLES: u64 = MAX_CHUNKS as u64 * MAX_CHUNK_SAMPLES as u64;
 const FINAL: u8 = 1;
 
 /// One of the two channels of a recording.
@@ -56,14 +51,14 @@ pub enum Codec {
 }
 
 impl Codec {
-    fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Codec::Pcmu => 0,
             Codec::Pcma => 8,
         }
     }
 
-    fn from_code(code: u8) -> Option<Codec> {
+    pub(crate) fn from_code(code: u8) -> Option<Codec> {
         match code {
             0 => Some(Codec::Pcmu),
             8 => Some(Codec::Pcma),
@@ -92,30 +87,6 @@ pub struct Gap {
     pub start: u64,
     /// How many are missing.
     pub samples: u32,
-}
-
-/// What a segment says of itself before its first sample.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Header {
-    /// The recording that this segment is part of.
-    pub recording: RecordingId,
-    /// The call that it is a recording of.
-    pub call: CallId,
-    /// Its place in the recording, from 0.
-    pub segment: u32,
-    /// The group whose private half opens it.
-    pub group: Group,
-    /// The generation of that pair.
-    pub generation: u32,
-    /// The wall clock at sample 0, to the millisecond.
-    pub start: Timestamp,
-    /// The citizen's channel.
-    pub carrier: Codec,
-    /// The city's channel.
-    pub city: Codec,
-    /// How the caller was told, or why not: data, never evidence.
-    pub notice: NoticeRecord,
-    pub(crate) sealed_key: SealedKey,
 }
 
 /// What the segment's key is sealed for.
@@ -184,118 +155,11 @@ impl Chain {
         Digest(digest_bytes(self.context.clone()))
     }
 
-    fn take(&mut self, part: &[u8]) {
+    pub(crate) fn take(&mut self, part: &[u8]) {
         self.context.update(part);
         self.link = digest_bytes(self.context.clone());
         self.context.update(&self.link);
         self.bytes += (part.len() + LINK_BYTES) as u64;
-    }
-}
-
-impl Header {
-    /// The header's bytes without their link.
-    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, SegmentFault> {
-        let group = self.group.to_string();
-        let notice = serde_json::to_vec(&self.notice).map_err(|_| SegmentFault::HeaderTooLong)?;
-        let sealed_bytes = SealedKey::ENCAPSULATED_BYTES + SealedKey::SEALED_BYTES;
-        let length = FIXED_HEADER_BYTES + group.len() + sealed_bytes + notice.len() + LINK_BYTES;
-        if length > MAX_HEADER_BYTES {
-            return Err(SegmentFault::HeaderTooLong);
-        }
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&VERSION.to_be_bytes());
-        bytes.extend_from_slice(&[0; 2]);
-        bytes.extend_from_slice(&to_u32(length)?.to_be_bytes());
-        bytes.extend_from_slice(&self.recording.to_bytes());
-        bytes.extend_from_slice(&self.call.to_bytes());
-        bytes.extend_from_slice(&self.segment.to_be_bytes());
-        bytes.extend_from_slice(&self.generation.to_be_bytes());
-        bytes.extend_from_slice(&self.start.as_millisecond().to_be_bytes());
-        bytes.extend_from_slice(&[self.carrier.code(), self.city.code()]);
-        bytes.extend_from_slice(&SAMPLE_RATE_HZ.to_be_bytes());
-        for part in [
-            group.len(),
-            SealedKey::ENCAPSULATED_BYTES,
-            SealedKey::SEALED_BYTES,
-        ] {
-            bytes.extend_from_slice(&to_u32(part)?.to_be_bytes());
-        }
-        bytes.extend_from_slice(&to_u32(notice.len())?.to_be_bytes());
-        debug_assert_eq!(bytes.len(), FIXED_HEADER_BYTES);
-        bytes.extend_from_slice(group.as_bytes());
-        bytes.extend_from_slice(&self.sealed_key.encapsulated);
-        bytes.extend_from_slice(&self.sealed_key.sealed);
-        bytes.extend_from_slice(&notice);
-        Ok(bytes)
-    }
-
-    /// Reads the header at the front of a file, checks its link and takes it into the chain.
-    fn read(file: &[u8], chain: &mut Chain) -> Result<Header, SegmentFault> {
-        let mut fixed = Reader(file);
-        if fixed.array::<8>().ok_or(SegmentFault::HeaderCut)? != MAGIC {
-            return Err(SegmentFault::NotASegment);
-        }
-        let version = fixed.u16().ok_or(SegmentFault::HeaderCut)?;
-        if version != VERSION {
-            return Err(SegmentFault::Version { found: version });
-        }
-        fixed.array::<2>().ok_or(SegmentFault::HeaderCut)?;
-        let length = to_usize(fixed.u32().ok_or(SegmentFault::HeaderCut)?);
-        if !(FIXED_HEADER_BYTES + LINK_BYTES..=MAX_HEADER_BYTES).contains(&length) {
-            return Err(SegmentFault::HeaderDamaged);
-        }
-        let whole = file.get(..length).ok_or(SegmentFault::HeaderCut)?;
-        let (part, link) = whole.split_at(length - LINK_BYTES);
-        chain.take(part);
-        if chain.link != link {
-            return Err(SegmentFault::HeaderDamaged);
-        }
-        Header::parse(&part[16..]).ok_or(SegmentFault::HeaderDamaged)
-    }
-
-    /// Reads what follows the header's length.
-    fn parse(bytes: &[u8]) -> Option<Header> {
-        let mut reader = Reader(bytes);
-        let recording = RecordingId::from_bytes(reader.array()?);
-        let call = CallId::from_bytes(reader.array()?);
-        let segment = reader.u32()?;
-        let generation = reader.u32()?;
-        let start = Timestamp::from_millisecond(i64::from_be_bytes(reader.array()?)).ok()?;
-        let [carrier, city] = reader.array()?;
-        let rate = reader.u16()?;
-        let group = to_usize(reader.u32()?);
-        let encapsulated = to_usize(reader.u32()?);
-        let sealed = to_usize(reader.u32()?);
-        let notice = to_usize(reader.u32()?);
-        let sizes = (encapsulated, sealed);
-        if sizes != (SealedKey::ENCAPSULATED_BYTES, SealedKey::SEALED_BYTES)
-            || rate != SAMPLE_RATE_HZ
-        {
-            return None;
-        }
-        let group = std::str::from_utf8(reader.take(group)?)
-            .ok()?
-            .parse()
-            .ok()?;
-        let encapsulated = reader.array()?;
-        let sealed = reader.array()?;
-        let notice = serde_json::from_slice(reader.take(notice)?).ok()?;
-        reader.0.is_empty().then_some(Header {
-            recording,
-            call,
-            segment,
-            group,
-            generation,
-            start,
-            carrier: Codec::from_code(carrier)?,
-            city: Codec::from_code(city)?,
-            notice,
-            sealed_key: SealedKey {
-                encapsulated,
-                sealed,
-            },
-        })
     }
 }
 
@@ -516,7 +380,7 @@ impl<'file> Walk<'file> {
             && clear.index < MAX_CHUNKS
             && clear.start >= self.samples
             && clear.samples <= MAX_CHUNK_SAMPLES
-            && clear.start < u64::MAX / 2;
+            && clear.start <= MAX_SAMPLES;
         let mut chain = self.chain.clone();
         chain.take(part);
         if chain.link != link || !is_in_order {
@@ -593,37 +457,37 @@ pub fn file_hash(bytes: &[u8]) -> Digest {
 }
 
 /// Takes numbers off the front of a slice; every length is checked against what is there.
-struct Reader<'bytes>(&'bytes [u8]);
+pub(crate) struct Reader<'bytes>(pub(crate) &'bytes [u8]);
 
 impl<'bytes> Reader<'bytes> {
-    fn take(&mut self, length: usize) -> Option<&'bytes [u8]> {
+    pub(crate) fn take(&mut self, length: usize) -> Option<&'bytes [u8]> {
         let (front, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(front)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
-    fn u16(&mut self) -> Option<u16> {
+    pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 }
 
-fn to_u32(length: usize) -> Result<u32, SegmentFault> {
+pub(crate) fn to_u32(length: usize) -> Result<u32, SegmentFault> {
     u32::try_from(length).map_err(|_| SegmentFault::HeaderTooLong)
 }
 
-fn to_usize(length: u32) -> usize {
+pub(crate) fn to_usize(length: u32) -> usize {
     // Where usize is smaller, no file has such a part.
     usize::try_from(length).unwrap_or(usize::MAX)
 }

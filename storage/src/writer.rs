@@ -10,12 +10,13 @@ use thiserror::Error;
 
 use crate::{
     files::DiskFile,
+    header::Header,
     seal::{SealFault, Sealer},
     secret::{SealedKey, SecretFault, SecretKey},
     segment::{
-        Chain, Channel, ClearPart, Codec, Gap, Header, MAX_CHUNK_SAMPLES, MAX_CHUNKS, MAX_GAPS,
-        SAMPLE_RATE_HZ, SegmentFault, chunk_aad, chunk_key, chunk_nonce, join_channels, key_info,
-        next_secret,
+        Chain, Channel, ClearPart, Codec, Gap, MAX_CHUNK_SAMPLES, MAX_CHUNKS, MAX_GAPS,
+        MAX_SAMPLES, SAMPLE_RATE_HZ, SegmentFault, chunk_aad, chunk_key, chunk_nonce,
+        join_channels, key_info, next_secret,
     },
     vault::{SegmentFile, Vault, VaultFault},
 };
@@ -312,7 +313,7 @@ impl RecordingWriter {
         if self.tail == Tail::Torn {
             self.cut_tail()?;
         }
-        if self.next_index >= MAX_CHUNKS {
+        if self.next_index >= MAX_CHUNKS || chunk.start > MAX_SAMPLES {
             return Err(WriteFault::TooLong);
         }
         let gaps = [&self.lost[..], chunk.gaps].concat();

@@ -507,6 +507,24 @@ fn a_chunk_that_does_not_follow_is_refused() {
     assert_eq!(writer.finish().unwrap().samples, 6400);
 }
 
+/// Links can be made by anyone: numbers beyond all measure must do no harm to a start.
+#[test]
+fn a_forged_length_cannot_wrap_the_sums_of_a_recovery() {
+    let (disk, city) = memory_city();
+    let opening = opening(1);
+    let mut writer =
+        RecordingWriter::create(notice(), &city.vault, &city.sealer, &opening).unwrap();
+    append(&mut writer, 0, CHUNK, &[]).unwrap();
+    let (path, mut bytes) = only_file(&city, opening.recording);
+    let header = header_bytes(&bytes);
+    bytes[header + 16..header + 24].copy_from_slice(&(u64::MAX / 4).to_be_bytes());
+    disk.plant(&path, &with_links(&bytes, header));
+
+    let (recovered, _) = city.vault.recover().unwrap();
+
+    assert_eq!(recovered[0].row().audio.chunks, 0);
+}
+
 fn header_bytes(file: &[u8]) -> usize {
     usize::try_from(u32::from_be_bytes(file[12..16].try_into().unwrap())).unwrap()
 }
