@@ -122,17 +122,19 @@ impl Frame {
         }
         let text = &octets[line.clone()];
         // Names are short: a loop finds their end before a vector search has begun.
-        let Some(colon) = text.iter().position(|octet| *octet == b':') else {
+        let is_name = |octet: &&u8| lexis::is_token_octet(**octet);
+        let length = text.iter().take_while(is_name).count();
+        let (name, rest) = text.split_at(length);
+        let Some(value) = lexis::trim_start(rest).strip_prefix(b":") else {
             self.fail(Rule::HeaderName, line);
             return;
         };
-        let name_span = trimmed(octets, line.start..line.start + colon);
-        let name = &octets[name_span.clone()];
-        if !lexis::is_token(name) {
+        if name.is_empty() {
             self.fail(Rule::HeaderName, line);
             return;
         }
-        let value = trimmed(octets, line.start + colon + 1..line.end);
+        let name_span = line.start..line.start + length;
+        let value = trimmed(octets, line.end - value.len()..line.end);
         self.fields.push(Field {
             name: HeaderName::read(name),
             name_span: span(&name_span),

@@ -276,22 +276,26 @@ pub(crate) fn read_host_port(text: &str) -> Option<(Host<'_>, Option<u16>)> {
     Some((host, u16::try_from(port).ok()))
 }
 
+/// Octets of names and IPv4 addresses; `_` is no host's by the standard, and many hosts'.
+static HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        table[octet as usize] =
+            octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
+        octet += 1;
+    }
+    table
+};
+
 /// Reads a name or an IPv4 address.
 fn read_host(text: &str) -> Option<Host<'_>> {
     let text = trim(text);
-    let mut may_be_address = true;
-    for octet in text.bytes() {
-        if !octet.is_ascii_digit() && octet != b'.' {
-            may_be_address = false;
-            if !octet.is_ascii_alphabetic() && octet != b'-' && octet != b'_' {
-                return None;
-            }
-        }
-    }
-    if text.is_empty() {
+    let last = *text.as_bytes().last()?;
+    if !text.bytes().all(|octet| HOST[usize::from(octet)]) {
         return None;
     }
-    match may_be_address.then(|| text.parse::<Ipv4Addr>()) {
+    match last.is_ascii_digit().then(|| text.parse::<Ipv4Addr>()) {
         Some(Ok(address)) => Some(Host::Address(IpAddr::V4(address))),
         Some(Err(_)) | None => Some(Host::Name(text)),
     }
