@@ -1,0 +1,354 @@
+//! The configuration file: read whole, every fault collected, each with place, expectation and remedy.
+//!
+//! It holds no policy: the rooms' own constructors judge the values. Relative folders count from the file's own folder.
+//! Start at [`Config::load`]; `reader` walks the TOML, `report` prints the faults, `template` writes what `init` asks for.
+
+mod listing;
+mod port_range;
+pub(crate) mod reader;
+pub(crate) mod report;
+pub(crate) mod template;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use exchange::{Department, Limits, Trunk};
+use rules::{NumberPolicy, RetentionPolicy};
+use storage::Layout;
+use toml::de::DeTable;
+
+pub(crate) use self::port_range::PortRange;
+use self::{
+    reader::{Faults, Placed, Section},
+    report::ConfigReport,
+};
+
+/// Largest configuration file that is read: ten thousand numbers need less.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Everything `denwaban.toml` says.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Where SIP over UDP is taken.
+    pub listen: SocketAddr,
+    /// Where RTP and RTCP are taken.
+    pub ports: PortRange,
+    /// Where things lie on disk.
+    pub folders: Folders,
+    /// How long recordings are kept.
+    pub retention: RetentionPolicy,
+    /// Who may speak to the calls' socket.
+    pub calls: SocketAccess,
+    /// Who may speak to the office's socket.
+    pub office: SocketAccess,
+    /// Carriers and PBX.
+    pub peers: Vec<Trunk>,
+    /// Who answers.
+    pub departments: Vec<Department>,
+    /// The city's numbers.
+    pub numbers: Vec<NumberPolicy>,
+}
+
+/// Where things lie, absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Folders {
+    /// Database, vault, key store, audit, sockets and locks.
+    pub data: PathBuf,
+    /// The root generation; in service another volume, in no backup.
+    pub root: PathBuf,
+    /// Prompts and their manifest.
+    pub prompts: PathBuf,
+    /// The file that names the staff.
+    pub staff: PathBuf,
+}
+
+/// Mode and group of a duty's socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SocketAccess {
+    /// Unix mode, 0600 unless the file says otherwise.
+    pub mode: u32,
+    /// Unix group, by name or number.
+    pub group: Option<String>,
+}
+
+impl Config {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// A report of every fault, or that the file cannot be read.
+    pub(crate) fn load(file: &Path) -> Result<Config, ConfigReport> {
+        let unreadable = |fault: std::io::Error| ConfigReport::unreadable(file, &fault);
+        if std::fs::metadata(file).map_err(unreadable)?.len() > MAX_FILE_BYTES {
+            return Err(ConfigReport::unreadable(
+                file,
+                &std::io::Error::other("it is larger than 4 MiB"),
+            ));
+        }
+        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        Config::parse(file, &text)
+    }
+
+    /// Reads the text of a file; `file` gives the folder from which relative paths count.
+    ///
+    /// # Errors
+    /// A report of every fault.
+    pub(crate) fn parse(file: &Path, text: &str) -> Result<Config, ConfigReport> {
+        let mut faults = Faults::default();
+        let (document, broken) = DeTable::parse_recoverable(text);
+        for fault in &broken {
+            let span = fault.span().unwrap_or(0..0);
+            faults.note(
+                span,
+                "TOML",
+                fault.message().to_owned(),
+                "valid TOML",
+                "correct the spelling of this line",
+            );
+        }
+        // In a file that is not TOML every other fault would be a guess.
+        let config = broken
+            .is_empty()
+            .then(|| read(file, document.get_ref(), &mut faults))
+            .flatten();
+        let faults = faults.into_sorted();
+        match config {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(ConfigReport::faulty(file, text, faults)),
+        }
+    }
+
+    /// Where storage finds its files.
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::new(&self.folders.data, &self.folders.root)
+    }
+
+    /// What the exchange is told.
+    pub(crate) fn settings(&self) -> exchange::Settings {
+        exchange::Settings {
+            listen: self.listen,
+            peers: self.peers.clone(),
+            departments: self.departments.clone(),
+            numbers: self.numbers.clone(),
+            limits: Limits {
+                calls: self.ports.pairs() / 2,
+                ..Limits::default()
+            },
+            sip: sip_core::Settings::default(),
+            fault_injection: None,
+        }
+    }
+}
+
+/// Reads all sections; `None` only with at least one fault noted.
+fn read(file: &Path, table: &DeTable<'_>, faults: &mut Faults) -> Option<Config> {
+    let mut root = Section::root(table);
+    let listen = required(
+        &mut root,
+        faults,
+        "sip",
+        "add [sip] with listen = \"ADDRESS:5060\"",
+    );
+    let listen = listen.and_then(|section| read_sip(section, faults));
+    let ports = required(
+        &mut root,
+        faults,
+        "media",
+        "add [media] with rtp = \"ADDRESS:20000-29999\"",
+    );
+    let ports = ports.and_then(|section| read_media(section, faults));
+    let folders = root.section(faults, "folders");
+    let folders = read_folders(file, folders, faults);
+    let retention = root.section(faults, "retention");
+    let retention = read_retention(retention, faults);
+    let calls = root.section(faults, "calls");
+    let calls = read_access(calls, faults);
+    let office = root.section(faults, "office");
+    let office = read_access(office, faults);
+    let peers = listing::read_peers(root.sections(faults, "peer"), faults);
+    let departments =
+        listing::read_departments(root.sections(faults, "department"), &peers, faults);
+    let numbers = listing::read_numbers(root.sections(faults, "number"), &departments, faults);
+    if !root.holds("peer") {
+        root.missing(
+            faults,
+            "peer",
+            "add a [[peer]] for the carrier and one for the PBX",
+        );
+    }
+    if !root.holds("number") {
+        root.missing(
+            faults,
+            "number",
+            "add a [[number]] for each number of the city",
+        );
+    }
+    root.finish(faults);
+    Some(Config {
+        file: file.to_owned(),
+        listen: listen?,
+        ports: ports?,
+        folders,
+        retention: retention?,
+        calls: calls?,
+        office: office?,
+        peers,
+        departments,
+        numbers,
+    })
+}
+
+fn required<'t>(
+    root: &mut Section<'t>,
+    faults: &mut Faults,
+    key: &'static str,
+    remedy: &str,
+) -> Option<Section<'t>> {
+    let section = root.section(faults, key);
+    if section.is_none() && !root.holds(key) {
+        root.missing(faults, key, remedy);
+    }
+    section
+}
+
+fn read_sip(mut section: Section<'_>, faults: &mut Faults) -> Option<SocketAddr> {
+    let listen = section.required_text(faults, "listen", "add listen = \"ADDRESS:5060\"");
+    section.finish(faults);
+    let listen = listen?;
+    let address = listen
+        .value
+        .parse::<SocketAddr>()
+        .ok()
+        .filter(|address| !address.ip().is_unspecified());
+    if address.is_none() {
+        let remedy = "write the host's own address and a port; it stands in every message we send, so 0.0.0.0 will not do";
+        faults.at(
+            &listen,
+            quoted(&listen),
+            "an address with port, such as 127.0.0.1:5060",
+            remedy,
+        );
+    }
+    address
+}
+
+fn read_media(mut section: Section<'_>, faults: &mut Faults) -> Option<PortRange> {
+    let range = section.required_text(faults, "rtp", "add rtp = \"ADDRESS:20000-29999\"");
+    section.finish(faults);
+    let range = range?;
+    match PortRange::parse(range.value) {
+        Ok(ports) => Some(ports),
+        Err(why) => {
+            let found = format!("{}: {why}", quoted(&range));
+            faults.at(
+                &range,
+                found,
+                "an address and a range of ports",
+                "write it like 127.0.0.1:20000-29999",
+            );
+            None
+        }
+    }
+}
+
+fn read_folders(file: &Path, section: Option<Section<'_>>, faults: &mut Faults) -> Folders {
+    let base = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let base = base.parent().unwrap_or(Path::new("/")).to_owned();
+    let mut folders = Folders {
+        data: base.join("data"),
+        root: base.join("root"),
+        prompts: base.join("prompts"),
+        staff: base.join("staff.toml"),
+    };
+    let Some(mut section) = section else {
+        return folders;
+    };
+    for (key, place) in [
+        ("data", &mut folders.data),
+        ("root", &mut folders.root),
+        ("prompts", &mut folders.prompts),
+        ("staff", &mut folders.staff),
+    ] {
+        if let Some(path) = section.text(faults, key) {
+            *place = base.join(path.value);
+        }
+    }
+    if folders.root.starts_with(&folders.data) {
+        let remedy = "give the root a folder of its own, in service on another volume";
+        faults.note(
+            section.span.clone(),
+            "folders.root",
+            "a root inside the data",
+            "a root outside the data folder",
+            remedy,
+        );
+    }
+    section.finish(faults);
+    folders
+}
+
+fn read_retention(section: Option<Section<'_>>, faults: &mut Faults) -> Option<RetentionPolicy> {
+    const DEFAULT_DAYS: u16 = 89; // 要領 5-6: three calendar months can be 89 days.
+    let days = section.and_then(|mut section| {
+        let days = section.integer(faults, "days", 0..65_536);
+        section.finish(faults);
+        days
+    });
+    let Some(days) = days else {
+        return RetentionPolicy::new(DEFAULT_DAYS).ok();
+    };
+    match u16::try_from(days.value).ok().map(RetentionPolicy::new) {
+        Some(Ok(policy)) => Some(policy),
+        Some(Err(fault)) => {
+            let remedy = "write 89, which is three months for every start date (要領第5条第6項)";
+            faults.at(
+                &days,
+                format!("{} ({fault})", days.value),
+                "1 to 92 days",
+                remedy,
+            );
+            None
+        }
+        None => None,
+    }
+}
+
+fn read_access(section: Option<Section<'_>>, faults: &mut Faults) -> Option<SocketAccess> {
+    let mut access = SocketAccess {
+        mode: 0o600,
+        group: None,
+    };
+    let Some(mut section) = section else {
+        return Some(access);
+    };
+    let mode = section.text(faults, "socket_mode");
+    access.group = section
+        .text(faults, "socket_group")
+        .map(|group| group.value.to_owned());
+    section.finish(faults);
+    if let Some(mode) = mode {
+        match u32::from_str_radix(mode.value, 8)
+            .ok()
+            .filter(|bits| bits & !0o660 == 0 && bits & 0o600 == 0o600)
+        {
+            Some(bits) => access.mode = bits,
+            None => {
+                let remedy =
+                    "write \"0600\" for the owner alone, or \"0660\" together with socket_group";
+                faults.at(&mode, quoted(&mode), "\"0600\" or \"0660\"", remedy);
+                return None;
+            }
+        }
+    }
+    Some(access)
+}
+
+fn quoted(text: &Placed<&str>) -> String {
+    format!("\"{}\"", text.value.escape_debug())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The text of the files that `init` writes: `denwaban.toml` and `staff.toml`.
+
+use std::{
+    fmt::Write,
+    net::{IpAddr, SocketAddr},
+};
+
+use rules::Profile;
+
+use super::PortRange;
+
+/// What `init` was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wishes {
+    /// Where SIP is taken.
+    pub listen: SocketAddr,
+    /// The carrier's address.
+    pub carrier: IpAddr,
+    /// Where the PBX takes calls.
+    pub pbx: SocketAddr,
+    /// The city's numbers as they were typed.
+    pub numbers: Vec<String>,
+    /// How their calls are answered.
+    pub profile: Profile,
+    /// The decision that tells callers by other means.
+    pub waiver: Option<Waiver>,
+    /// Where RTP is taken.
+    pub ports: PortRange,
+}
+
+/// A decision of law 2, as typed at `init`.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiver {
+    /// What names the decision.
+    pub reference: String,
+    /// The day it was entered.
+    pub date: jiff::civil::Date,
+    /// Who entered it.
+    pub unix_user: String,
+}
+
+/// The configuration file for these wishes.
+pub(crate) fn configuration(wishes: &Wishes) -> String {
+    let mut text = format!(
+        r#"# 電話番 denwaban の設定 / the configuration of denwaban
+# 誤りの検査 / check it with: denwaban check --config THIS-FILE
+
+[sip]
+# SIP (UDP) を待ち受けるアドレス / where SIP over UDP is taken
+listen = "{listen}"
+
+[media]
+# 音声 (RTP/RTCP) のアドレスとポート範囲。通話ごとに4ポート / address and ports of the voice; a call uses four
+rtp = "{ports}"
+
+[folders]
+# このファイルのあるフォルダから数える / relative to the folder of this file
+data = "data"
+# 鍵の根。運用では別ボリュームに置き、バックアップしない / the root of the keys: in service on another volume, in no backup
+root = "root"
+prompts = "prompts"
+staff = "staff.toml"
+
+[retention]
+# 保存日数 1〜92（要領第5条第6項: 3か月以内）/ days that recordings are kept
+days = 89
+
+[calls]
+# 緊急時モードのソケットの権限 / who may declare the emergency through the calls' socket
+socket_mode = "0600"
+
+[office]
+# 書き出し・廃棄のソケットの権限 / who may ask for export and disposal through the office's socket
+socket_mode = "0600"
+
+# 通信事業者 / the carrier that brings citizens' calls
+[[peer]]
+name = "carrier"
+role = "carrier"
+addresses = ["{carrier}"]
+media = ["{carrier}"]
+transport = "udp"
+
+# 庁内交換機 / the PBX that reaches the departments
+[[peer]]
+name = "pbx"
+role = "pbx"
+addresses = ["{pbx_address}"]
+send_to = "{pbx}"
+media = ["{pbx_address}"]
+transport = "udp"
+
+# 応答する部署。呼び出し先を順に / the department that answers; its targets are tried in turn
+[[department]]
+name = "代表"
+targets = [{{ peer = "pbx", ring_s = 30 }}]
+"#,
+        listen = wishes.listen,
+        ports = wishes.ports,
+        carrier = wishes.carrier,
+        pbx_address = wishes.pbx.ip(),
+        pbx = wishes.pbx,
+    );
+    for number in &wishes.numbers {
+        number_section(&mut text, number, wishes);
+    }
+    text
+}
+
+fn number_section(text: &mut String, number: &str, wishes: &Wishes) {
+    let profile = match wishes.profile {
+        Profile::Announce => "announce",
+        Profile::Transparent => "transparent",
+    };
+    text.push_str("\n# 市の番号 / a number of the city\n[[number]]\n");
+    line(text, "number", number);
+    line(text, "profile", profile);
+    line(text, "department", "代表");
+    if let Some(waiver) = &wishes.waiver {
+        text.push_str("# 告知に代わる決定（未確認）/ the decision that stands for our announcement, unconfirmed\n");
+        text.push_str("[number.waiver]\n");
+        line(text, "reference", &waiver.reference);
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "date = {}", waiver.date);
+        line(text, "unix_user", &waiver.unix_user);
+    }
+}
+
+fn line(text: &mut String, key: &str, value: &str) {
+    let value = toml::Value::String(value.to_owned());
+    let _ = writeln!(text, "{key} = {value}");
+}
+
+/// The staff file: empty, with a commented example.
+pub(crate) const STAFF: &str = r#"# 職員名簿 / the people who may open recordings
+# 録音を開けるのは、ここに記され、指定と研修が有効な人だけです（要領第4条）。
+# Only people listed here, designated and trained within 12 months, may open a recording.
+# role: manager, assistant, exchange_staff, vendor_supervisor, operator, duty_officer, administrator, analyst, auditor
+#
+# [[staff]]
+# id = "yamada.hanako"            # denwaban recordings export … --as yamada.hanako
+# name = "山田 花子"
+# role = "assistant"              # 管理補助者
+# unit = "市民相談課"
+# designated_on = 2026-04-01      # 指定日
+# trained_on = 2026-04-10         # 研修日
+"#;

@@ -1,0 +1,206 @@
+//! What the configuration file may say and how its faults are told.
+
+use expect_test::expect;
+use rules::Profile;
+
+use super::{
+    template::{Waiver, Wishes},
+    *,
+};
+
+fn wishes(profile: Profile, waiver: Option<Waiver>) -> Wishes {
+    Wishes {
+        listen: "127.0.0.1:5060".parse().unwrap(),
+        carrier: "127.0.0.2".parse().unwrap(),
+        pbx: "127.0.0.3:5062".parse().unwrap(),
+        numbers: vec!["0783331000".to_owned(), "+81783331001".to_owned()],
+        profile,
+        waiver,
+        ports: PortRange::parse("127.0.0.1:20000-29999").unwrap(),
+    }
+}
+
+fn faults_of(text: &str) -> String {
+    Config::parse(Path::new("/etc/denwaban/denwaban.toml"), text)
+        .unwrap_err()
+        .render(false)
+}
+
+#[test]
+fn what_init_writes_is_what_run_reads() {
+    let waiver = Waiver {
+        reference: "広報 \"第12号\"".to_owned(),
+        date: jiff::civil::date(2026, 4, 1),
+        unix_user: "root".to_owned(),
+    };
+    for (profile, waiver) in [
+        (Profile::Announce, None),
+        (Profile::Transparent, Some(waiver)),
+    ] {
+        let text = template::configuration(&wishes(profile, waiver.clone()));
+        let config = Config::parse(Path::new("/srv/denwaban/denwaban.toml"), &text).unwrap();
+        assert_eq!(config.folders.root, Path::new("/srv/denwaban/root"));
+        assert_eq!(config.calls.mode, 0o600);
+        assert_eq!(config.numbers.len(), 2);
+        assert_eq!(config.numbers[0].number.e164(), "+81783331000");
+        for number in &config.numbers {
+            assert_eq!(number.profile, profile);
+            assert_eq!(
+                number
+                    .decision
+                    .as_ref()
+                    .map(|decision| decision.reference()),
+                waiver.as_ref().map(|waiver| waiver.reference.as_str())
+            );
+        }
+        assert_eq!(config.settings().faults(), []);
+    }
+}
+
+#[test]
+fn the_example_at_the_root_of_the_repository_is_true() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../denwaban.example.toml");
+    let config = Config::load(&path).unwrap_or_else(|report| panic!("{}", report.render(false)));
+    assert_eq!(config.settings().faults(), []);
+    assert!(
+        config
+            .numbers
+            .iter()
+            .any(|number| number.decision.is_some())
+    );
+    assert!(
+        config
+            .departments
+            .iter()
+            .any(|department| department.targets.len() > 1)
+    );
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_line_and_remedy() {
+    let text = r#"[sip]
+listen = "0.0.0.0:5060"
+prot = "udp"
+
+[media]
+rtp = "127.0.0.1:20000"
+
+[retention]
+days = 120
+
+[[peer]]
+name = "carrier"
+role = "carier"
+addresses = ["192.0.2.10", "192.0.2.300"]
+
+[[department]]
+name = "代表"
+targets = [{ peer = "pbx", ring_s = 600 }]
+
+[[number]]
+number = "0783331000"
+profile = "announce"
+department = "窓口"
+"#;
+    expect![[r#"
+        設定ファイルに 9 件の誤りがあります。 / 9 faults in /etc/denwaban/denwaban.toml
+          × sip.listen: found "0.0.0.0:5060", expected an address with port, such as 127.0.0.1:5060
+           ╭─[/etc/denwaban/denwaban.toml:2:10]
+         1 │ [sip]
+         2 │ listen = "0.0.0.0:5060"
+           ·          ───────┬──────
+           ·                 ╰── here
+         3 │ prot = "udp"
+           ╰────
+          help: write the host's own address and a port; it stands in every message we send, so 0.0.0.0 will not do
+          × sip.prot: found the unknown key `prot`, expected one of: listen
+           ╭─[/etc/denwaban/denwaban.toml:3:1]
+         2 │ listen = "0.0.0.0:5060"
+         3 │ prot = "udp"
+           · ──┬─
+           ·   ╰── here
+         4 │ 
+           ╰────
+          help: remove the key
+          × media.rtp: found "127.0.0.1:20000": its ports have no dash between first and last, expected an address
+          │ and a range of ports
+           ╭─[/etc/denwaban/denwaban.toml:6:7]
+         5 │ [media]
+         6 │ rtp = "127.0.0.1:20000"
+           ·       ────────┬────────
+           ·               ╰── here
+         7 │ 
+           ╰────
+          help: write it like 127.0.0.1:20000-29999
+          × retention.days: found 120 (CONFIG_RETENTION_EXCEEDS_LIMIT: retention of 120 days is not within 1 to 92
+          │ (要領第5条第6項により保存期間は3か月以内); set 89 or fewer), expected 1 to 92 days
+            ╭─[/etc/denwaban/denwaban.toml:9:8]
+          8 │ [retention]
+          9 │ days = 120
+            ·        ─┬─
+            ·         ╰── here
+         10 │ 
+            ╰────
+          help: write 89, which is three months for every start date (要領第5条第6項)
+          × peer[0].role: found "carier", expected "carrier" or "pbx"
+            ╭─[/etc/denwaban/denwaban.toml:13:8]
+         12 │ name = "carrier"
+         13 │ role = "carier"
+            ·        ────┬───
+            ·            ╰── here
+         14 │ addresses = ["192.0.2.10", "192.0.2.300"]
+            ╰────
+          help: write one of the two
+          × peer[0].addresses[1]: found "192.0.2.300", expected an IP address without port
+            ╭─[/etc/denwaban/denwaban.toml:14:28]
+         13 │ role = "carier"
+         14 │ addresses = ["192.0.2.10", "192.0.2.300"]
+            ·                            ──────┬──────
+            ·                                  ╰── here
+         15 │ 
+            ╰────
+          help: write the address alone, such as "192.0.2.10"
+          × department[0].targets[0].peer: found the unknown peer "pbx", expected the name of a [[peer]]
+            ╭─[/etc/denwaban/denwaban.toml:18:21]
+         17 │ name = "代表"
+         18 │ targets = [{ peer = "pbx", ring_s = 600 }]
+            ·                     ──┬──
+            ·                       ╰── here
+         19 │ 
+            ╰────
+          help: add a [[peer]] of that name, or name one that is there
+          × department[0].targets[0].ring_s: found 600, expected a whole number from 1 to 120
+            ╭─[/etc/denwaban/denwaban.toml:18:37]
+         17 │ name = "代表"
+         18 │ targets = [{ peer = "pbx", ring_s = 600 }]
+            ·                                     ─┬─
+            ·                                      ╰── here
+         19 │ 
+            ╰────
+          help: write a number inside that range
+          × number[0].department: found the unknown department "窓口", expected the name of a [[department]]
+            ╭─[/etc/denwaban/denwaban.toml:23:14]
+         22 │ profile = "announce"
+         23 │ department = "窓口"
+            ·              ───┬──
+            ·                 ╰── here
+            ╰────
+          help: add a [[department]] of that name, or name one that is there
+    "#]].assert_eq(&faults_of(text));
+}
+
+#[test]
+fn broken_toml_is_told_with_its_line() {
+    expect![[r#"
+        設定ファイルに 1 件の誤りがあります。 / 1 faults in /etc/denwaban/denwaban.toml
+          × TOML: found invalid basic string, expected `"`, expected valid TOML
+           ╭─[/etc/denwaban/denwaban.toml:2:25]
+         1 │ [sip]
+         2 │ listen = "127.0.0.1:5060
+           ·                         ┬
+           ·                         ╰── here
+           ╰────
+          help: correct the spelling of this line
+    "#]]
+    .assert_eq(&faults_of("[sip]\nlisten = \"127.0.0.1:5060\n"));
+}
