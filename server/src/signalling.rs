@@ -1,0 +1,386 @@
+//! The signalling thread: the SIP socket, the shards' reports and the duty officer's orders go into the wiring,
+//! and what the wiring wants done goes out. It never waits for anything behind it (law 1).
+
+use std::{
+    collections::BTreeMap,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use announcements::Library;
+use exchange::{Input, Output, RecorderEvent, Wiring};
+use jiff::SignedDuration;
+use rules::{
+    AuditDraft, AuditEvent, Declaration, Digest, Emergency, EmergencyFault, EmergencyState, Scope,
+    StaffId,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    calls::Desk,
+    clock::Clock,
+    config::PortRange,
+    recorder::Recorder,
+    shard::{Report, Shard, Share},
+    shutdown,
+    telemetry::{self, Counters},
+    wire::{Heard, Wire},
+};
+
+/// How often the thread looks after its house: clock steps, counters, shards that died without a word.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long the first ports may take.
+pub(crate) const FIRST_PORTS: Duration = Duration::from_secs(2);
+/// Datagrams taken in one turn before anything else is looked at.
+const DATAGRAMS_PER_TURN: usize = 64;
+/// Reports of all shards that may wait; shards keep what finds it full.
+pub(crate) const REPORTS: usize = 4_096;
+/// Orders of people that may wait.
+pub(crate) const ORDERS: usize = 64;
+
+/// What somebody outside asks the signalling thread for.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Declare an emergency.
+    Declare {
+        declaration: Declaration,
+        /// The salted hash of its reason.
+        reason: Digest,
+        answer: oneshot::Sender<Result<Emergency, EmergencyFault>>,
+    },
+    /// Lift the emergency of a scope, or every one.
+    Lift {
+        scope: Option<Scope>,
+        unix_user: String,
+        person: Option<StaffId>,
+        answer: oneshot::Sender<Result<Vec<Emergency>, EmergencyFault>>,
+    },
+    /// What the recorder reports.
+    Recorder(RecorderEvent),
+    /// End all calls and the thread.
+    Shutdown,
+}
+
+/// What the signalling thread is begun with.
+pub(crate) struct Beginning {
+    pub(crate) settings: exchange::Settings,
+    pub(crate) emergency: EmergencyState,
+    pub(crate) library: Library,
+    pub(crate) wire: Wire,
+    pub(crate) ports: PortRange,
+    /// Pairs that the limit of open files allows.
+    pub(crate) most_pairs: usize,
+    pub(crate) shards: u16,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) recorder: Recorder,
+    pub(crate) desk: Desk,
+    pub(crate) counters: Arc<Counters>,
+    /// Told once the first ports are lent: from then on calls are taken.
+    pub(crate) ready: std::sync::mpsc::Sender<()>,
+}
+
+/// The signalling thread's own state.
+pub(crate) struct Signalling {
+    wiring: Wiring,
+    wire: Wire,
+    clock: Clock,
+    shards: BTreeMap<u16, (Shard, Share)>,
+    next_shard: u16,
+    reports_in: mpsc::Receiver<Report>,
+    reports_out: mpsc::Sender<Report>,
+    orders: mpsc::Receiver<Order>,
+    recorder: Recorder,
+    desk: Desk,
+    counters: Arc<Counters>,
+    told_strangers: u64,
+    ready: Option<std::sync::mpsc::Sender<()>>,
+    /// When the thread ends, calls over or not; `None` while it carries calls.
+    ending: Option<Instant>,
+}
+
+/// What woke the thread.
+enum Woken {
+    Wire,
+    Report(Report),
+    Order(Option<Order>),
+    Time,
+    Housekeeping,
+}
+
+impl Signalling {
+    /// Begins the shards and the wiring.
+    ///
+    /// # Errors
+    /// No shard can be begun, or the system gives no randomness.
+    pub(crate) fn begin(beginning: Beginning) -> io::Result<Signalling> {
+        let Beginning {
+            settings,
+            emergency,
+            library,
+            wire,
+            ports,
+            most_pairs,
+            shards,
+            orders,
+            recorder,
+            desk,
+            counters,
+            ready,
+        } = beginning;
+        let (reports_out, reports_in) = mpsc::channel(REPORTS);
+        let mut signalling = Signalling {
+            wiring: Wiring::new(settings, emergency, seed()?),
+            wire,
+            clock: Clock::begin(),
+            shards: BTreeMap::new(),
+            next_shard: 0,
+            reports_in,
+            reports_out,
+            orders,
+            recorder,
+            desk,
+            counters,
+            told_strangers: 0,
+            ready: Some(ready),
+            ending: None,
+        };
+        let limit = (most_pairs / usize::from(shards)).max(1);
+        for first_pair in 0..shards {
+            signalling.begin_shard(Share {
+                range: ports,
+                first_pair,
+                step: shards,
+                limit,
+            })?;
+        }
+        signalling.take(Input::PromptsLoaded(library));
+        Ok(signalling)
+    }
+
+    fn begin_shard(&mut self, share: Share) -> io::Result<()> {
+        let number = self.next_shard;
+        self.next_shard = self.next_shard.wrapping_add(1);
+        let shard = Shard::begin(number, share, seed()?, self.reports_out.clone())?;
+        self.shards.insert(number, (shard, share));
+        Ok(())
+    }
+
+    /// Carries calls until it is told to end, and then until they have ended or time is up.
+    pub(crate) async fn run(mut self) {
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        // Until ports are lent every call would get 503; what arrives before waits in the socket, but not for ever.
+        let deaf_until = Instant::now() + FIRST_PORTS;
+        loop {
+            let due = self.wiring.poll_timeout().map(|(at, _)| at);
+            let woken = tokio::select! {
+                biased;
+                Some(report) = self.reports_in.recv() => Woken::Report(report),
+                order = self.orders.recv() => Woken::Order(order),
+                () = until(due) => Woken::Time,
+                _ = housekeeping.tick() => Woken::Housekeeping,
+                _ = self.wire.readable(), if self.ready.is_none() || Instant::now() >= deaf_until => Woken::Wire,
+            };
+            match woken {
+                Woken::Wire => self.hear(),
+                Woken::Report(report) => self.handle_report(report),
+                Woken::Order(order) => self.handle_order(order.unwrap_or(Order::Shutdown)),
+                Woken::Time => self.take(Input::Timeout),
+                Woken::Housekeeping => self.keep_house(),
+            }
+            if self
+                .ending
+                .is_some_and(|until| self.wiring.is_idle() || Instant::now() >= until)
+            {
+                break;
+            }
+        }
+        for (shard, _) in self.shards.into_values() {
+            shard.stop();
+        }
+    }
+
+    fn hear(&mut self) {
+        for _ in 0..DATAGRAMS_PER_TURN {
+            let wiring = &self.wiring;
+            match self
+                .wire
+                .hear(|address| wiring.is_peer(address), &self.counters)
+            {
+                Heard::Datagram { remote, payload } => {
+                    let local = self.wire.local();
+                    self.take(Input::Datagram {
+                        remote,
+                        local,
+                        payload,
+                    });
+                }
+                Heard::Nothing => return,
+            }
+        }
+    }
+
+    fn handle_report(&mut self, report: Report) {
+        match report {
+            Report::Offered(legs) => {
+                self.take(Input::LegsOffered(legs));
+                if let Some(ready) = self.ready.take() {
+                    // Whoever waited may have given up waiting.
+                    let _ = ready.send(());
+                }
+            }
+            Report::Media(event) => {
+                telemetry::leg_ended(&event);
+                self.take(Input::Media(event));
+            }
+            Report::Lost(shard) => self.lose(shard),
+        }
+    }
+
+    /// A shard is lost: its calls end, and another takes its share of the ports.
+    fn lose(&mut self, number: u16) {
+        let Some((shard, share)) = self.shards.remove(&number) else {
+            return;
+        };
+        self.take(Input::ShardLost(number));
+        // Its sockets must be closed before another shard can bind the same ports.
+        shard.stop();
+        if self.ending.is_none()
+            && let Err(fault) = self.begin_shard(share)
+        {
+            tracing::error!(%fault, "no media shard could take the place of the lost one; calls are refused until restart");
+        }
+    }
+
+    fn handle_order(&mut self, order: Order) {
+        let now = self.clock.now();
+        match order {
+            Order::Declare {
+                declaration,
+                reason,
+                answer,
+            } => {
+                let declared = self.wiring.declare(now, declaration, reason);
+                // Whoever asked may be gone; the emergency holds all the same.
+                let _ = answer.send(declared);
+                self.drain();
+            }
+            Order::Lift {
+                scope,
+                unix_user,
+                person,
+                answer,
+            } => {
+                let lifted = self
+                    .wiring
+                    .lift(now, scope.as_ref(), &unix_user, person.as_ref());
+                let _ = answer.send(lifted);
+                self.drain();
+            }
+            Order::Recorder(event) => self.take(Input::Recorder(event)),
+            Order::Shutdown if self.ending.is_none() => {
+                self.ending = Some(Instant::now() + shutdown::HANG_UP);
+                self.take(Input::Shutdown);
+            }
+            Order::Shutdown => {}
+        }
+    }
+
+    fn keep_house(&mut self) {
+        let now = self.clock.now();
+        if let Some(step) = self.clock.step(now) {
+            self.handle_clock_step(step);
+        }
+        let dead: Vec<u16> = self
+            .shards
+            .iter()
+            .filter(|(_, (shard, _))| shard.is_finished())
+            .map(|(number, _)| *number)
+            .collect();
+        for number in dead {
+            self.lose(number);
+        }
+        let strangers = self
+            .counters
+            .strangers
+            .load(std::sync::atomic::Ordering::Relaxed);
+        if strangers > self.told_strangers {
+            tracing::warn!(
+                datagrams = strangers - self.told_strangers,
+                "datagrams of strangers were dropped"
+            );
+            self.told_strangers = strangers;
+        }
+    }
+
+    fn handle_clock_step(&mut self, step: SignedDuration) {
+        let by_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
+        tracing::warn!(by_ms, "the wall clock was put on or back");
+        self.desk
+            .audit(AuditDraft::system(AuditEvent::ClockStepped { by_ms }));
+    }
+
+    /// Hands an input to the wiring. A broken invariant ends the call that was in hand and no other.
+    fn take(&mut self, input: Input) {
+        let now = self.clock.now();
+        let wiring = &mut self.wiring;
+        if catch_unwind(AssertUnwindSafe(|| wiring.handle(now, input))).is_err() {
+            Counters::count(&self.counters.panics);
+            let recovered = catch_unwind(AssertUnwindSafe(|| wiring.recover(now)));
+            match recovered {
+                Ok(Some(call)) => tracing::error!(%call, "a call was abandoned after a panic"),
+                Ok(None) => tracing::error!("a panic outside any call was survived"),
+                Err(_) => tracing::error!("a call could not be abandoned after a panic"),
+            }
+        }
+        self.drain();
+    }
+
+    /// Does everything the wiring wants done, in its order.
+    fn drain(&mut self) {
+        while let Some(output) = self.wiring.poll_output() {
+            match output {
+                Output::Sip(transmit) => {
+                    self.wire
+                        .send(transmit.remote, &transmit.payload, &self.counters);
+                }
+                Output::Media { shard, command } => {
+                    let reached = self
+                        .shards
+                        .get(&shard)
+                        .is_some_and(|(shard, _)| shard.send(command));
+                    if !reached {
+                        // The thread has ended, or its bound of commands is broken: housekeeping's loss, told at once.
+                        self.report_lost(shard);
+                    }
+                }
+                Output::Record(order) => self.recorder.order(order),
+                Output::Audit(draft) => self.desk.audit(draft),
+                Output::SaveEmergency(state) => self.desk.save_emergency(state),
+                Output::Trace(event) => telemetry::milestone(&event),
+                Output::Alarm(alarm) => self.desk.alarm(&alarm),
+            }
+        }
+    }
+
+    fn report_lost(&self, shard: u16) {
+        // A full channel loses nothing: housekeeping finds the thread dead, or the next command comes here again.
+        if self.shards.contains_key(&shard) {
+            let _ = self.reports_out.try_send(Report::Lost(shard));
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    Ok(seed)
+}

@@ -1,0 +1,66 @@
+//! What the service says about itself: a log without telephone numbers, and counters that the log reads out.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use exchange::{Milestone, TraceEvent};
+use media::Event;
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Begins to log to standard error; `RUST_LOG` sets the level, `info` without it.
+pub(crate) fn begin() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // A second beginning (tests in one process) keeps the first.
+    let _ = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .with_target(false)
+        .try_init();
+}
+
+/// Things that are counted and not logged one by one.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Datagrams from addresses that are no peer's; they get no byte back.
+    pub strangers: AtomicU64,
+    /// Datagrams that could not be sent.
+    pub unsent: AtomicU64,
+    /// Panics that ended one call.
+    pub panics: AtomicU64,
+}
+
+impl Counters {
+    /// Adds one.
+    pub(crate) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Logs a milestone of a call; it holds no number by its type.
+pub(crate) fn milestone(event: &TraceEvent) {
+    match &event.what {
+        Milestone::Message { side, sent, line } => {
+            tracing::debug!(call = %event.call, ?side, sent, "{line}");
+        }
+        Milestone::House(text) => tracing::info!(call = %event.call, "{text}"),
+    }
+}
+
+/// Logs what a leg counted, when it ends.
+pub(crate) fn leg_ended(event: &Event) {
+    if let Event::Closed { leg, statistics } = event {
+        let dropped = &statistics.dropped;
+        tracing::debug!(
+            shard = leg.shard,
+            slot = leg.slot,
+            received = statistics.received,
+            sent = statistics.sent,
+            lost = statistics.lost,
+            jitter_ms = statistics.jitter.as_millis(),
+            foreign = dropped.foreign_source,
+            out_of_window = dropped.out_of_window,
+            "a leg ended"
+        );
+    }
+}
