@@ -1,0 +1,197 @@
+//! The calls' desk: its own audit chain and the file of the emergency's state.
+//!
+//! The desk is a thread of its own, so that a slow or full disk never reaches signalling. What it cannot write waits (law 1).
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use exchange::Alarm;
+use jiff::Timestamp;
+use rules::{AlarmCode, AuditDraft, AuditEvent, CallId, EmergencyState};
+use storage::{AuditTrail, Duty, Layout, OsDisk};
+
+/// Tasks that may wait for the desk.
+const TASKS: usize = 8_192;
+/// Entries that wait for an audit file that cannot be written; older ones are the more telling, so new ones are refused then.
+const WAITING_ENTRIES: usize = 65_536;
+/// How often what waits is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+enum Task {
+    Audit(AuditDraft),
+    Save(EmergencyState),
+    Stop,
+}
+
+/// The desk as other threads see it: it never makes them wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    tasks: SyncSender<Task>,
+}
+
+impl Desk {
+    /// Begins the desk's thread. Whoever does it holds the calls' lock.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn begin(layout: &Layout) -> io::Result<(Desk, JoinHandle<()>)> {
+        let (tasks, inbox) = sync_channel(TASKS);
+        let worker = Worker {
+            layout: layout.clone(),
+            inbox,
+            trail: None,
+            waiting: VecDeque::new(),
+            unsaved: None,
+            is_sound: true,
+        };
+        let thread = thread::Builder::new()
+            .name("calls-desk".to_owned())
+            .spawn(move || worker.run())?;
+        Ok((Desk { tasks }, thread))
+    }
+
+    /// Writes an entry as soon as the disk lets it.
+    pub(crate) fn audit(&self, draft: AuditDraft) {
+        self.put(Task::Audit(draft));
+    }
+
+    /// Saves the state of the emergency; it holds whether or not that works.
+    pub(crate) fn save_emergency(&self, state: EmergencyState) {
+        self.put(Task::Save(state));
+    }
+
+    /// Raises an alarm: a line in the log and an entry.
+    pub(crate) fn raise(&self, code: AlarmCode, call: Option<CallId>) {
+        match call {
+            Some(call) => tracing::error!(%call, code = code.code(), "alarm"),
+            None => tracing::error!(code = code.code(), "alarm"),
+        }
+        self.audit(AuditDraft::system(AuditEvent::AlarmRaised { code, call }));
+    }
+
+    /// Raises what the exchange has to say.
+    pub(crate) fn alarm(&self, alarm: &Alarm) {
+        tracing::error!("{alarm}");
+        let (code, call) = match alarm {
+            Alarm::PromptMissing { .. } => (AlarmCode::PromptUnusable, None),
+            Alarm::NoticeCutShort { call } => (AlarmCode::RecorderFault, Some(*call)),
+            Alarm::Recorder { call } => (AlarmCode::RecorderFault, Some(*call)),
+            Alarm::Full { .. } => (AlarmCode::PortsExhausted, None),
+            Alarm::ShardLost { .. } => (AlarmCode::ShardLost, None),
+            Alarm::Abandoned { call } => (AlarmCode::CallAbandoned, Some(*call)),
+        };
+        self.audit(AuditDraft::system(AuditEvent::AlarmRaised { code, call }));
+    }
+
+    /// Ends the desk when everything before has been done.
+    pub(crate) fn stop(&self) {
+        // A desk that has ended already needs no telling.
+        let _ = self.tasks.send(Task::Stop);
+    }
+
+    fn put(&self, task: Task) {
+        if self.tasks.try_send(task).is_err() {
+            tracing::error!("the calls' desk is behind; an entry is lost");
+        }
+    }
+}
+
+struct Worker {
+    layout: Layout,
+    inbox: Receiver<Task>,
+    trail: Option<AuditTrail>,
+    waiting: VecDeque<AuditDraft>,
+    unsaved: Option<EmergencyState>,
+    is_sound: bool,
+}
+
+impl Worker {
+    fn run(mut self) {
+        loop {
+            let task = match self.inbox.recv_timeout(RETRY) {
+                Ok(task) => Some(task),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut is_last = false;
+            for task in task
+                .into_iter()
+                .chain(self.inbox.try_iter().collect::<Vec<_>>())
+            {
+                match task {
+                    Task::Audit(draft) if self.waiting.len() < WAITING_ENTRIES => {
+                        self.waiting.push_back(draft);
+                    }
+                    Task::Audit(_) => {
+                        tracing::error!("an audit entry is lost: too many wait already");
+                    }
+                    Task::Save(state) => self.unsaved = Some(state),
+                    Task::Stop => is_last = true,
+                }
+            }
+            // The emergency first: it must survive a restart whatever the audit disk does.
+            self.save();
+            self.write();
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn save(&mut self) {
+        let Some(state) = &self.unsaved else {
+            return;
+        };
+        match storage::save_emergency(&OsDisk, &self.layout, state) {
+            Ok(()) => self.unsaved = None,
+            Err(fault) => {
+                tracing::error!(%fault, code = AlarmCode::EmergencyNotSaved.code(), "the emergency holds but is not saved");
+            }
+        }
+    }
+
+    /// Writes what waits, in order and with one flush; what cannot be written waits on.
+    fn write(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        match append(
+            &mut self.trail,
+            &self.layout,
+            self.waiting.iter().cloned().collect(),
+        ) {
+            Ok(()) => {
+                self.waiting.clear();
+                self.is_sound = true;
+            }
+            Err(fault) => {
+                if std::mem::replace(&mut self.is_sound, false) {
+                    let code = AlarmCode::AuditUnavailable.code();
+                    tracing::error!(%fault, code, waiting = self.waiting.len(), "audit entries wait; calls go on");
+                }
+                // It is opened anew next time: whatever was wrong with the file may have been mended.
+                self.trail = None;
+            }
+        }
+    }
+}
+
+fn append(
+    trail: &mut Option<AuditTrail>,
+    layout: &Layout,
+    drafts: Vec<AuditDraft>,
+) -> Result<(), storage::AuditFault> {
+    let trail = match trail {
+        Some(trail) => trail,
+        None => trail.insert(AuditTrail::open(Arc::new(OsDisk), layout, Duty::Calls)?),
+    };
+    // Nobody acts on these entries' receipts: what they tell of has happened.
+    trail.append_all(drafts, Timestamp::now()).map(drop)
+}

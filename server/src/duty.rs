@@ -1,0 +1,356 @@
+//! The two duties of the service, `calls` and `office`: each has its lock, its socket and its commands.
+//!
+//! A command goes to the process whose duty it is. When none runs, whoever sends it takes the duty's lock and does it by the same code.
+//! The lock is the kernel's (`flock`), so it dies with its holder; no file of ours means "running".
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use storage::{Duty, Layout, Lock};
+
+use crate::{config::SocketAccess, unix};
+
+/// A request is one line of JSON; the longest holds a reason of a few hundred words.
+const MAX_REQUEST_BYTES: u64 = 64 * 1024;
+/// Clients answered at once by one duty; a further one is turned away, so that a flood costs no threads.
+const MAX_CLIENTS: usize = 16;
+/// How long a client may take to send its line or to read its answer.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where a duty's socket lies.
+pub(crate) fn socket_of(duty: Duty, layout: &Layout) -> PathBuf {
+    duty.folder(layout).join("socket")
+}
+
+/// Why a duty's socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the socket {path} cannot be opened: {source}; check that its folder belongs to this user and that the group exists"
+)]
+pub(crate) struct SocketFault {
+    path: String,
+    source: io::Error,
+}
+
+/// Opens the duty's socket, with the mode and group of the settings.
+///
+/// A socket file that an earlier process left behind is removed: holding the lock proves that nobody answers there.
+///
+/// # Errors
+/// [`SocketFault`] where the socket cannot be made.
+pub(crate) fn listen(
+    held: &Lock,
+    layout: &Layout,
+    access: &SocketAccess,
+) -> Result<UnixListener, SocketFault> {
+    let path = socket_of(held.duty(), layout);
+    open(&path, &held.duty().folder(layout), access).map_err(|source| SocketFault {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn open(path: &Path, folder: &Path, access: &SocketAccess) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    if let Some(group) = &access.group {
+        let unknown = || io::Error::other(format!("the group {group} is not in /etc/group"));
+        let number = unix::group_number(group).ok_or_else(unknown)?;
+        std::os::unix::fs::chown(path, None, Some(number))?;
+        // The group passes through the folder to the socket, and cannot list the folder.
+        std::os::unix::fs::chown(folder, None, Some(number))?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o710))?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(access.mode))?;
+    Ok(listener)
+}
+
+/// How a request ended. The variants are the exit statuses of the command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer<T> {
+    /// 0: it is done.
+    Done(T),
+    /// 1: it could not be done.
+    Failed(Message),
+    /// 2: the request or the configuration cannot be used.
+    Usage(Message),
+    /// 3: a rule of the city forbids it.
+    Refused(Message),
+    /// 4: audit, database or key are not available.
+    Unavailable(Message),
+    /// 5: a verification found a fault.
+    Unverified(Message),
+}
+
+/// A message for people, Japanese first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Message {
+    /// A code that programs may compare, such as `PURPOSE_REQUIRED`; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
+    /// In Japanese.
+    pub ja: String,
+    /// In English.
+    pub en: String,
+}
+
+impl Message {
+    /// A message without a code.
+    pub(crate) fn new(ja: impl Into<String>, en: impl Into<String>) -> Message {
+        Message {
+            code: String::new(),
+            ja: ja.into(),
+            en: en.into(),
+        }
+    }
+
+    /// A message with a code.
+    pub(crate) fn coded(code: &str, ja: impl Into<String>, en: impl Into<String>) -> Message {
+        Message {
+            code: code.to_owned(),
+            ja: ja.into(),
+            en: en.into(),
+        }
+    }
+}
+
+impl<T> Answer<T> {
+    /// The same answer about something else.
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Answer::Done(value) => Answer::Done(change(value)),
+            Answer::Failed(message) => Answer::Failed(message),
+            Answer::Usage(message) => Answer::Usage(message),
+            Answer::Refused(message) => Answer::Refused(message),
+            Answer::Unavailable(message) => Answer::Unavailable(message),
+            Answer::Unverified(message) => Answer::Unverified(message),
+        }
+    }
+
+    /// An answer that is not `Done`, to whoever asked for something else.
+    pub(crate) fn without<U>(self) -> Answer<U> {
+        match self {
+            Answer::Done(_) => Answer::Failed(Message::new(
+                "要求を最後まで行えませんでした。",
+                "the request was not carried out to its end",
+            )),
+            Answer::Failed(message) => Answer::Failed(message),
+            Answer::Usage(message) => Answer::Usage(message),
+            Answer::Refused(message) => Answer::Refused(message),
+            Answer::Unavailable(message) => Answer::Unavailable(message),
+            Answer::Unverified(message) => Answer::Unverified(message),
+        }
+    }
+}
+
+/// One client of a duty: who it is and the way to it and back.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The Unix user, as the kernel reports it.
+    pub(crate) unix_user: String,
+    reader: BufReader<UnixStream>,
+}
+
+impl Client {
+    /// Looks who is at the other end.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub(crate) fn new(stream: UnixStream) -> io::Result<Client> {
+        stream.set_read_timeout(Some(CLIENT_PATIENCE))?;
+        stream.set_write_timeout(Some(CLIENT_PATIENCE))?;
+        Ok(Client {
+            unix_user: unix::user_of(&stream)?,
+            reader: BufReader::new(stream),
+        })
+    }
+
+    /// Sends one answer as a line.
+    ///
+    /// # Errors
+    /// The client's end is gone or does not read.
+    pub(crate) fn answer<T: Serialize>(&mut self, answer: &Answer<T>) -> io::Result<()> {
+        self.write_all(&line_of(answer)?)
+    }
+
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// The client's end is gone or silent, or its line is not what was expected.
+    pub(crate) fn hear<T: DeserializeOwned>(&mut self) -> io::Result<T> {
+        read_line(&mut self.reader)
+    }
+}
+
+impl Write for Client {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.reader.get_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.reader.get_mut().flush()
+    }
+}
+
+fn line_of<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn read_line<T: DeserializeOwned>(reader: &mut BufReader<UnixStream>) -> io::Result<T> {
+    let mut line = Vec::new();
+    if reader
+        .take(MAX_REQUEST_BYTES)
+        .read_until(b'\n', &mut line)?
+        == 0
+    {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_slice(&line)?)
+}
+
+/// Answers clients, each on a thread of its own, until the listener's process ends.
+///
+/// # Errors
+/// The accepting thread cannot be made.
+pub(crate) fn serve<R, F>(duty: Duty, listener: UnixListener, answer: F) -> io::Result<()>
+where
+    R: DeserializeOwned,
+    F: Fn(R, Client) + Send + Sync + 'static,
+{
+    let answer = Arc::new(answer);
+    let clients = Arc::new(AtomicUsize::new(0));
+    thread::Builder::new()
+        .name(format!("{}-socket", duty.name()))
+        .spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else {
+                    thread::sleep(Duration::from_millis(50)); // Out of descriptors: give others time to close theirs.
+                    continue;
+                };
+                if clients.fetch_add(1, Ordering::Relaxed) >= MAX_CLIENTS {
+                    clients.fetch_sub(1, Ordering::Relaxed);
+                    continue;
+                }
+                let place = ClientPlace(Arc::clone(&clients));
+                let answer = Arc::clone(&answer);
+                let spawned = thread::Builder::new()
+                    .name(format!("{}-client", duty.name()))
+                    .spawn(move || {
+                        let _place = place;
+                        attend(stream, &*answer);
+                    });
+                if let Err(fault) = spawned {
+                    tracing::warn!(%fault, "a client of the socket was turned away");
+                }
+            }
+        })?;
+    Ok(())
+}
+
+/// A client's place among the [`MAX_CLIENTS`]; given back when dropped.
+struct ClientPlace(Arc<AtomicUsize>);
+
+impl Drop for ClientPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn attend<R: DeserializeOwned>(stream: UnixStream, answer: &impl Fn(R, Client)) {
+    let Ok(mut client) = Client::new(stream) else {
+        return;
+    };
+    match client.hear() {
+        Ok(request) => answer(request, client),
+        Err(fault) => {
+            let message = Message::new(
+                "この要求は理解できません。",
+                format!("the request is not understood: {fault}"),
+            );
+            // The client is at fault and may be gone already; there is nobody else to tell.
+            let _ = client.answer(&Answer::<()>::Usage(message));
+        }
+    }
+}
+
+/// A running duty's end of a conversation, as a client sees it.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    reader: BufReader<UnixStream>,
+}
+
+impl Conversation {
+    /// Asks the process that does a duty; `None` when none runs.
+    ///
+    /// # Errors
+    /// The socket exists and is answered, but not to us.
+    pub(crate) fn ask<R: Serialize>(
+        layout: &Layout,
+        duty: Duty,
+        request: &R,
+    ) -> io::Result<Option<Conversation>> {
+        let mut stream = match UnixStream::connect(socket_of(duty, layout)) {
+            Ok(stream) => stream,
+            Err(fault)
+                if matches!(
+                    fault.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(fault) => return Err(fault),
+        };
+        stream.write_all(&line_of(request)?)?;
+        Ok(Some(Conversation::over(stream)))
+    }
+
+    /// A conversation over a stream on which the request was sent already.
+    pub(crate) fn over(stream: UnixStream) -> Conversation {
+        Conversation {
+            reader: BufReader::new(stream),
+        }
+    }
+
+    /// Reads one answer.
+    ///
+    /// # Errors
+    /// The other end went away, or its line is not an answer.
+    pub(crate) fn answer<T: DeserializeOwned>(&mut self) -> io::Result<Answer<T>> {
+        read_line(&mut self.reader)
+    }
+
+    /// Sends one line.
+    ///
+    /// # Errors
+    /// The other end went away.
+    pub(crate) fn say<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
+        self.reader.get_mut().write_all(&line_of(value)?)
+    }
+}
+
+impl Read for Conversation {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(bytes)
+    }
+}

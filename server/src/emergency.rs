@@ -1,0 +1,352 @@
+//! The emergency as people order it: through the calls' socket, or under the calls' lock when no server runs, by the same code.
+//!
+//! Who may is asked of `rules`, what it does of the exchange. Neither a key nor a disk can stop it (law 1).
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use exchange::{Output, Wiring};
+use jiff::Timestamp;
+use rules::{
+    Action, AlarmCode, AuditDraft, AuditEvent, Declaration, Digest, Emergency, EmergencyFault,
+    EmergencyId, EmergencyState, Scope, StaffId, StaffMember, may,
+};
+use serde::{Deserialize, Serialize};
+use storage::{Duty, Lock, OsDisk, Sealer, Spool, SpoolEntry};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    calls::Desk,
+    clock::Clock,
+    config::Config,
+    duty::{Answer, Message},
+    people,
+    signalling::Order,
+};
+
+/// How long a person waits for the signalling thread.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is asked on the calls' socket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// Declare an emergency.
+    Declare {
+        scope: Scope,
+        reason: String,
+        for_s: Option<u64>,
+        person: Option<StaffId>,
+    },
+    /// Lift the one of a scope, or every one.
+    Lift {
+        scope: Option<Scope>,
+        person: Option<StaffId>,
+    },
+}
+
+/// An emergency as the socket tells of it, without its reason.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Declared {
+    pub id: EmergencyId,
+    pub scope: Scope,
+    pub started: Timestamp,
+    pub expires: Timestamp,
+}
+
+impl Declared {
+    /// What may be told of an emergency.
+    pub(crate) fn of(emergency: &Emergency) -> Declared {
+        Declared {
+            id: emergency.id(),
+            scope: emergency.scope().clone(),
+            started: emergency.started(),
+            expires: emergency.expires(),
+        }
+    }
+}
+
+/// Whoever carries out an emergency order: the signalling thread, or a wiring that lives as long as the command.
+pub(crate) trait Officer {
+    fn declare(
+        &mut self,
+        declaration: Declaration,
+        reason: Digest,
+    ) -> Option<Result<Emergency, EmergencyFault>>;
+    fn lift(
+        &mut self,
+        scope: Option<Scope>,
+        unix_user: &str,
+        person: Option<StaffId>,
+    ) -> Option<Result<Vec<Emergency>, EmergencyFault>>;
+}
+
+/// The running server's.
+pub(crate) struct Signalled {
+    pub(crate) orders: mpsc::Sender<Order>,
+}
+
+impl Signalled {
+    fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+        let (answer, mut answered) = oneshot::channel();
+        self.orders.blocking_send(order(answer)).ok()?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match answered.try_recv() {
+                Ok(value) => return Some(value),
+                Err(oneshot::error::TryRecvError::Empty) if Instant::now() < until => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+impl Officer for Signalled {
+    fn declare(
+        &mut self,
+        declaration: Declaration,
+        reason: Digest,
+    ) -> Option<Result<Emergency, EmergencyFault>> {
+        self.ask(|answer| Order::Declare {
+            declaration,
+            reason,
+            answer,
+        })
+    }
+
+    fn lift(
+        &mut self,
+        scope: Option<Scope>,
+        unix_user: &str,
+        person: Option<StaffId>,
+    ) -> Option<Result<Vec<Emergency>, EmergencyFault>> {
+        let unix_user = unix_user.to_owned();
+        self.ask(|answer| Order::Lift {
+            scope,
+            unix_user,
+            person,
+            answer,
+        })
+    }
+}
+
+/// A wiring without sockets, for when no server runs.
+struct Alone {
+    wiring: Wiring,
+    clock: Clock,
+    desk: Desk,
+}
+
+impl Alone {
+    fn drain(&mut self) {
+        while let Some(output) = self.wiring.poll_output() {
+            match output {
+                Output::Audit(draft) => self.desk.audit(draft),
+                Output::SaveEmergency(state) => self.desk.save_emergency(state),
+                // Without calls there is nothing to send, to play, to record or to trace.
+                Output::Sip(_)
+                | Output::Media { .. }
+                | Output::Record(_)
+                | Output::Trace(_)
+                | Output::Alarm(_) => {}
+            }
+        }
+    }
+}
+
+impl Officer for Alone {
+    fn declare(
+        &mut self,
+        declaration: Declaration,
+        reason: Digest,
+    ) -> Option<Result<Emergency, EmergencyFault>> {
+        let declared = self.wiring.declare(self.clock.now(), declaration, reason);
+        self.drain();
+        Some(declared)
+    }
+
+    fn lift(
+        &mut self,
+        scope: Option<Scope>,
+        unix_user: &str,
+        person: Option<StaffId>,
+    ) -> Option<Result<Vec<Emergency>, EmergencyFault>> {
+        let lifted = self
+            .wiring
+            .lift(self.clock.now(), scope.as_ref(), unix_user, person.as_ref());
+        self.drain();
+        Some(lifted)
+    }
+}
+
+/// Where emergency orders are taken, by whoever carries them out.
+pub(crate) struct Counter {
+    pub(crate) config: Arc<Config>,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) desk: Desk,
+}
+
+impl Counter {
+    /// Judges an order and carries it out. `keep` takes the sealed reason on its way to the office.
+    pub(crate) fn carry_out(
+        &self,
+        officer: &mut impl Officer,
+        keep: impl FnOnce(SpoolEntry),
+        request: Request,
+        unix_user: &str,
+    ) -> Answer<Vec<Declared>> {
+        let (person, action) = match &request {
+            Request::Declare { person, .. } => (person, Action::DeclareEmergency),
+            Request::Lift { person, .. } => (person, Action::LiftEmergency),
+        };
+        let named = match person
+            .as_ref()
+            .map(|id| people::find(&self.config.folders.staff, id))
+            .transpose()
+        {
+            Ok(named) => named,
+            Err(unknown) => return unknown.into_answer(),
+        };
+        if let Err(refusal) = may(named.as_ref(), action) {
+            let actor = people::actor(unix_user, named.as_ref());
+            let event = AuditEvent::ActionRefused {
+                action,
+                code: refusal.code(),
+                policy: rules::POLICY_VERSION,
+            };
+            self.desk.audit(AuditDraft { actor, event });
+            return Answer::Refused(people::message(&refusal));
+        }
+        let answered = match request {
+            Request::Declare {
+                scope,
+                reason,
+                for_s,
+                ..
+            } => {
+                let id = new_id();
+                let digest = self.seal(id, &reason, keep);
+                let duration = for_s.map(Duration::from_secs);
+                let declared_by = named.as_ref().map(|person: &StaffMember| person.id.clone());
+                let declaration = Declaration {
+                    id,
+                    scope,
+                    reason,
+                    duration,
+                    declared_by,
+                    unix_user: unix_user.to_owned(),
+                };
+                officer
+                    .declare(declaration, digest)
+                    .map(|declared| declared.map(|emergency| vec![emergency]))
+            }
+            Request::Lift { scope, person } => officer.lift(scope, unix_user, person),
+        };
+        match answered {
+            Some(Ok(emergencies)) => Answer::Done(emergencies.iter().map(Declared::of).collect()),
+            Some(Err(fault)) => refused(&fault),
+            None => Answer::Failed(Message::new(
+                "通話の係が応答しません。",
+                "the signalling thread does not answer; it is ending",
+            )),
+        }
+    }
+
+    /// Seals the reason for the register and returns the digest that the audit entry holds.
+    ///
+    /// Where the month's key is missing the reason stays in the state's file alone and the entry says so by a digest of zeros.
+    fn seal(&self, id: EmergencyId, reason: &str, keep: impl FnOnce(SpoolEntry)) -> Digest {
+        let at = Timestamp::now();
+        match self.sealer.seal_reason(id, at, reason.trim()) {
+            Ok((sealed, digest)) => {
+                keep(SpoolEntry::Reason {
+                    emergency: id,
+                    at,
+                    sealed,
+                });
+                digest
+            }
+            Err(fault) => {
+                tracing::error!(%fault, code = AlarmCode::KeyUnavailable.code(), "the reason of an emergency is not sealed");
+                Digest([0; 32])
+            }
+        }
+    }
+}
+
+/// Carries out an order when no server runs, under the calls' lock.
+pub(crate) fn do_alone(
+    config: &Arc<Config>,
+    request: Request,
+    unix_user: &str,
+) -> Answer<Vec<Declared>> {
+    let layout = config.layout();
+    let _held = match Lock::acquire(&layout, Duty::Calls) {
+        Ok(held) => held,
+        Err(fault) => {
+            let ja = "通話の係の錠を取れません。動いている denwaban に接続できるか、フォルダの権限を確認してください。";
+            return Answer::Failed(Message::new(ja, fault.to_string()));
+        }
+    };
+    // A damaged file must not keep the duty officer from declaring.
+    let mut state = storage::load_emergency(&OsDisk, &layout).unwrap_or_else(|fault| {
+        tracing::error!(%fault, "the emergency's state is begun anew");
+        EmergencyState::default()
+    });
+    let Ok((desk, thread)) = Desk::begin(&layout) else {
+        return Answer::Failed(Message::new(
+            "スレッドを作れません。",
+            "the system gives no thread",
+        ));
+    };
+    let clock = Clock::begin();
+    state.handle_restart(clock.now().wall);
+    let mut officer = Alone {
+        wiring: Wiring::new(config.settings(), state, [0; 32]),
+        clock,
+        desk: desk.clone(),
+    };
+    let sealer = Arc::new(Sealer::new(Arc::new(OsDisk), &layout));
+    let counter = Counter {
+        config: Arc::clone(config),
+        sealer,
+        desk: desk.clone(),
+    };
+    let mut spool = Spool::new(Arc::new(OsDisk), &layout);
+    let keep = |entry: SpoolEntry| {
+        if let Err(fault) = spool
+            .put(&entry)
+            .and_then(|()| spool.flush(Timestamp::now()))
+        {
+            tracing::error!(%fault, "the reason of an emergency is not kept for the register");
+        }
+    };
+    let answer = counter.carry_out(&mut officer, keep, request, unix_user);
+    desk.stop();
+    // A desk that panicked has logged it.
+    let _ = thread.join();
+    answer
+}
+
+fn new_id() -> EmergencyId {
+    let mut random = [0; 16];
+    if let Err(fault) = getrandom::fill(&mut random) {
+        tracing::warn!(%fault, "an emergency gets an id without randomness");
+    }
+    EmergencyId::new(Timestamp::now(), u128::from_le_bytes(random))
+}
+
+fn refused(fault: &EmergencyFault) -> Answer<Vec<Declared>> {
+    match fault.refusal() {
+        Some(refusal) => Answer::Refused(people::message(&refusal)),
+        None => Answer::Failed(Message::new(
+            "緊急時モードを変更できません。",
+            fault.to_string(),
+        )),
+    }
+}

@@ -1,0 +1,401 @@
+//! Export: a recording as a WAV file for a person who may hear it (K-19), and disposal, over the office's socket.
+//!
+//! The office judges, writes the entry, opens, and sends the file's bytes; whoever asked makes the file, so that it is theirs.
+//! Order: entry durable, then the file is made, then bytes flow, then the entry that it is complete. Start at [`attend`].
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::{fs::OpenOptionsExt, net::UnixStream},
+    path::Path,
+    sync::Arc,
+    thread,
+};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use jiff::Timestamp;
+use rules::{AuditDraft, AuditEvent, Digest, ExportCause, JstDay, RecordingId, StaffId};
+use serde::{Deserialize, Serialize};
+use storage::{Codec, Duty, Lock, OpenFault, OsDisk, Playback, Vault};
+
+use crate::{
+    config::Config,
+    duty::{Answer, Client, Conversation, Message},
+    office::{Desk, Office, Opened, Wish, export_cause},
+};
+
+/// Samples of each channel sent at once: ten seconds.
+const SAMPLES_PER_PART: u64 = 80_000;
+const WAV_HEADER_BYTES: usize = 44;
+const SAMPLE_RATE_HZ: u32 = 8_000;
+const CHANNELS: u16 = 2;
+const BYTES_PER_FRAME: u16 = 4; // Two channels of 16 bits.
+
+/// What is asked on the office's socket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// Hear a recording as a WAV file.
+    Export {
+        recording: RecordingId,
+        purpose: Option<String>,
+        person: Option<StaffId>,
+    },
+    /// Destroy what is due.
+    Dispose { person: Option<StaffId> },
+}
+
+/// How the file fares at the asker's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FileState {
+    Made,
+    Refused,
+    Written,
+    WriteFailed,
+}
+
+/// What was exported.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Exported {
+    pub(crate) bytes: u64,
+    pub(crate) sha256: Digest,
+    pub(crate) duration_ms: u64,
+}
+
+/// A day that was disposed of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Disposed {
+    pub(crate) day: JstDay,
+    pub(crate) due: u64,
+    pub(crate) disposed: u64,
+}
+
+/// Answers one client of the office's socket.
+pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
+    let ended = match request {
+        Request::Export {
+            recording,
+            purpose,
+            person,
+        } => export(
+            desk,
+            &Wish {
+                recording,
+                purpose,
+                person,
+            },
+            &mut client,
+        ),
+        Request::Dispose { person } => {
+            let answer = desk.dispose(person, &client.unix_user).map(|days| {
+                let disposed = |day: storage::DisposedDay| Disposed {
+                    day: day.day,
+                    due: day.counts.due(),
+                    disposed: day.counts.disposed(),
+                };
+                days.into_iter().map(disposed).collect::<Vec<_>>()
+            });
+            client.answer(&answer)
+        }
+    };
+    if let Err(fault) = ended {
+        tracing::warn!(%fault, "a client of the office's socket went away");
+    }
+}
+
+fn export(desk: &Desk, wish: &Wish, client: &mut Client) -> io::Result<()> {
+    let opened = match desk.listen(wish.clone(), &client.unix_user) {
+        Answer::Done(opened) => opened,
+        other => return client.answer(&other.without::<()>()),
+    };
+    let Opened {
+        mut playback,
+        granted,
+        actor,
+    } = opened;
+    let failed = |cause| {
+        let event = AuditEvent::ExportFailed {
+            recording: wish.recording,
+            granted,
+            cause,
+        };
+        // The grant is written down already; this entry only says how it ended.
+        desk.audit(AuditDraft {
+            actor: actor.clone(),
+            event,
+        });
+    };
+    let file = client
+        .answer(&Answer::Done(()))
+        .and_then(|()| client.hear::<FileState>());
+    if !matches!(file, Ok(FileState::Made)) {
+        failed(ExportCause::FileRefused);
+        return file.map(drop);
+    }
+    let sent = match send(&mut playback, client) {
+        Ok(sent) => sent,
+        Err(Broken::Client(fault)) => {
+            failed(ExportCause::WriteFailed);
+            return Err(fault);
+        }
+        Err(Broken::Recording(fault)) => {
+            failed(export_cause(&fault));
+            client.write_all(&ABORT.to_le_bytes())?;
+            let ja = "録音を最後まで読めませんでした。ファイルは消しました。";
+            return client.answer(&Answer::<Exported>::Failed(Message::new(
+                ja,
+                fault.to_string(),
+            )));
+        }
+    };
+    if client.hear::<FileState>().ok() != Some(FileState::Written) {
+        failed(ExportCause::WriteFailed);
+        return Ok(());
+    }
+    let event = AuditEvent::ExportCompleted {
+        recording: wish.recording,
+        granted,
+        sha256: sent.sha256,
+        bytes: sent.bytes,
+        range_ms: (0, sent.duration_ms),
+    };
+    if desk.audit(AuditDraft {
+        actor: actor.clone(),
+        event,
+    }) {
+        return client.answer(&Answer::Done(sent));
+    }
+    let ja = "書き出しましたが、完了を証跡に記録できませんでした。";
+    client.answer(&Answer::<Exported>::Unavailable(Message::new(
+        ja,
+        "the file is written, its completion is not in the audit trail",
+    )))
+}
+
+/// After the last part stands a length of zero; where the recording broke off, this one.
+const ABORT: u32 = u32::MAX;
+
+enum Broken {
+    Client(io::Error),
+    Recording(OpenFault),
+}
+
+/// Sends the file in parts, each with its length before it, and hashes what is sent.
+fn send(playback: &mut Playback, client: &mut Client) -> Result<Exported, Broken> {
+    let lengths: Vec<u64> = playback
+        .segments()
+        .iter()
+        .map(storage::PlayedSegment::samples)
+        .collect();
+    let samples: u64 = lengths.iter().sum();
+    let mut hash = Context::new(&SHA256);
+    let mut bytes = 0;
+    let mut send_part = |part: &[u8]| {
+        hash.update(part);
+        bytes += u64::try_from(part.len()).unwrap_or(0);
+        let length = u32::try_from(part.len()).map_err(io::Error::other)?;
+        client.write_all(&length.to_le_bytes())?;
+        client.write_all(part)
+    };
+    send_part(&wav_header(samples)).map_err(Broken::Client)?;
+    for (segment, length) in lengths.into_iter().enumerate() {
+        let codecs = playback
+            .segments()
+            .get(segment)
+            .map(|played| (played.header().carrier, played.header().city));
+        let Some((carrier, city)) = codecs else { break };
+        let mut start = 0;
+        while start < length {
+            let end = length.min(start + SAMPLES_PER_PART);
+            let audio = playback
+                .read(segment, start..end, Timestamp::now())
+                .map_err(Broken::Recording)?;
+            let frames = audio.carrier.iter().zip(audio.city.iter());
+            let part: Vec<u8> = frames
+                .flat_map(|(left, right)| {
+                    let [low, high] = media_codec(carrier).decode(*left).to_le_bytes();
+                    let [right_low, right_high] = media_codec(city).decode(*right).to_le_bytes();
+                    [low, high, right_low, right_high]
+                })
+                .collect();
+            send_part(&part).map_err(Broken::Client)?;
+            start = end;
+        }
+    }
+    client
+        .write_all(&0_u32.to_le_bytes())
+        .map_err(Broken::Client)?;
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(hash.finish().as_ref());
+    Ok(Exported {
+        bytes,
+        sha256: Digest(sha256),
+        duration_ms: samples * 1_000 / u64::from(SAMPLE_RATE_HZ),
+    })
+}
+
+fn media_codec(codec: Codec) -> media::Codec {
+    match codec {
+        Codec::Pcmu => media::Codec::Pcmu,
+        Codec::Pcma => media::Codec::Pcma,
+    }
+}
+
+/// The header of a WAV file: PCM, 16 bits, two channels, 8 kHz. Source: Microsoft and IBM, RIFF 1.0, chapter 3.
+fn wav_header(samples: u64) -> [u8; WAV_HEADER_BYTES] {
+    let data = u32::try_from(samples * u64::from(BYTES_PER_FRAME)).unwrap_or(u32::MAX - 36);
+    let mut header = Vec::with_capacity(WAV_HEADER_BYTES);
+    header.extend_from_slice(b"RIFF");
+    header.extend_from_slice(&(data + 36).to_le_bytes());
+    header.extend_from_slice(b"WAVEfmt ");
+    header.extend_from_slice(&16_u32.to_le_bytes());
+    header.extend_from_slice(&1_u16.to_le_bytes());
+    header.extend_from_slice(&CHANNELS.to_le_bytes());
+    header.extend_from_slice(&SAMPLE_RATE_HZ.to_le_bytes());
+    header.extend_from_slice(&(SAMPLE_RATE_HZ * u32::from(BYTES_PER_FRAME)).to_le_bytes());
+    header.extend_from_slice(&BYTES_PER_FRAME.to_le_bytes());
+    header.extend_from_slice(&16_u16.to_le_bytes());
+    header.extend_from_slice(b"data");
+    header.extend_from_slice(&data.to_le_bytes());
+    header.try_into().expect("the fields above are 44 bytes")
+}
+
+/// The asker's end of an export: makes the file once it is permitted, and takes it away again if it does not become whole.
+pub(crate) fn receive(
+    conversation: &mut Conversation,
+    path: &Path,
+) -> io::Result<Answer<Exported>> {
+    match conversation.answer::<()>()? {
+        Answer::Done(()) => {}
+        other => return Ok(other.without()),
+    }
+    let mut file = match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(file) => file,
+        Err(fault) => {
+            conversation.say(&FileState::Refused)?;
+            return Ok(Answer::Failed(not_made(path, &fault)));
+        }
+    };
+    let written = conversation
+        .say(&FileState::Made)
+        .and_then(|()| take_parts(conversation, &mut file));
+    let answer = match written {
+        Ok(true) => conversation
+            .say(&FileState::Written)
+            .and_then(|()| conversation.answer()),
+        Ok(false) => conversation.answer(),
+        Err(fault) => {
+            // The office hears of it, or finds the conversation ended; either is written down.
+            let _ = conversation.say(&FileState::WriteFailed);
+            Ok(Answer::Failed(not_made(path, &fault)))
+        }
+    };
+    if !matches!(answer, Ok(Answer::Done(_) | Answer::Unavailable(_))) {
+        std::fs::remove_file(path)?;
+    }
+    answer
+}
+
+/// What to say when the file cannot be made.
+pub(crate) fn not_made(path: &Path, fault: &io::Error) -> Message {
+    let path = path.display();
+    Message::new(
+        format!("{path} に書き出せません。既にあるファイルは上書きしません。"),
+        format!(
+            "{path} cannot be written: {fault}; an existing file is never overwritten, choose another --out"
+        ),
+    )
+}
+
+/// `false` where the recording broke off.
+fn take_parts(conversation: &mut Conversation, file: &mut File) -> io::Result<bool> {
+    loop {
+        let mut length = [0; 4];
+        conversation.read_exact(&mut length)?;
+        match u32::from_le_bytes(length) {
+            0 => {
+                file.sync_all()?;
+                return Ok(true);
+            }
+            ABORT => return Ok(false),
+            length => {
+                let copied = io::copy(&mut conversation.by_ref().take(u64::from(length)), file)?;
+                if copied != u64::from(length) {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+        }
+    }
+}
+
+/// The office of a command when no server runs: the same code behind a socket pair, under the office's lock.
+pub(crate) struct Alone {
+    office: Office,
+    _held: Lock,
+}
+
+impl Alone {
+    /// Takes the office's duty for as long as the command lasts.
+    ///
+    /// # Errors
+    /// A message for whoever asked.
+    pub(crate) fn begin(config: &Arc<Config>) -> Result<Alone, Message> {
+        let layout = config.layout();
+        let held = Lock::acquire(&layout, Duty::Office).map_err(|fault| {
+            let ja = "事務の係の錠を取れません。動いている denwaban に接続できるか、フォルダの権限を確認してください。";
+            Message::new(ja, fault.to_string())
+        })?;
+        let vault = Arc::new(Vault::new(Arc::new(OsDisk), &layout, config.retention));
+        let office = Office::begin(config, &vault)
+            .map_err(|fault| Message::new("スレッドを作れません。", fault.to_string()))?;
+        Ok(Alone {
+            office,
+            _held: held,
+        })
+    }
+
+    /// Asks it as a running server would be asked.
+    ///
+    /// # Errors
+    /// The system gives no socket pair or thread.
+    pub(crate) fn ask(&self, request: &Request) -> io::Result<Conversation> {
+        let (own, other) = UnixStream::pair()?;
+        let client = Client::new(other)?;
+        let (desk, request) = (self.office.desk(), request.clone());
+        thread::Builder::new()
+            .name("office-client".to_owned())
+            .spawn(move || attend(&desk, request, client))?;
+        Ok(Conversation::over(own))
+    }
+
+    /// Ends it in order.
+    pub(crate) fn end(self) {
+        self.office.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_what_an_independent_reader_expects() {
+        let mut file = wav_header(3).to_vec();
+        file.extend_from_slice(&[0; 12]);
+        let reader = hound::WavReader::new(io::Cursor::new(file)).unwrap();
+        assert_eq!(
+            (
+                reader.spec().channels,
+                reader.spec().sample_rate,
+                reader.duration()
+            ),
+            (2, 8_000, 3)
+        );
+    }
+}
