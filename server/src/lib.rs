@@ -1,1 +1,24 @@
-//! server
+//! Joins the rooms to the world: sockets, threads, channels, the clock, configuration, the command line.
+//!
+//! It knows no policy: an `if` about a call or a person here is in the wrong room.
+//! Start at `cli/run.rs`, which begins the threads; `signalling` and `shard` carry calls, `recorder` and `office` keep them.
+
+mod calls;
+pub mod cli;
+mod clock;
+mod config;
+mod descriptors;
+mod duty;
+mod emergency;
+mod export;
+mod office;
+mod people;
+mod prompts;
+mod recorder;
+mod rows;
+mod shard;
+mod shutdown;
+mod signalling;
+mod telemetry;
+mod unix;
+mod wire;

@@ -1,0 +1,203 @@
+//! `denwaban check`: looks at configuration, prompts, staff, ports, keys, database and audit, and changes nothing.
+
+use std::{os::unix::fs::PermissionsExt, sync::Arc};
+
+use jiff::{Timestamp, ToSpan};
+use rules::JstDay;
+use storage::{Catalogue, Duty, Layout, OsDisk, Sealer};
+use tokio::runtime;
+
+use super::{Exit, Place, Terminal, audit};
+use crate::{config::Config, descriptors, people, prompts};
+
+pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
+    let config = place.load(out)?;
+    out.line(&format!(
+        "設定は正しく読めます / configuration: {}",
+        config.file.display()
+    ))?;
+    let mut found = Found {
+        out,
+        worst: Exit::Done,
+    };
+    found.decisions(&config)?;
+    found.ports(&config)?;
+    found.prompts(&config)?;
+    found.staff(&config)?;
+    let layout = config.layout();
+    found.keys(&layout)?;
+    found.root(&layout)?;
+    found.catalogue(&layout)?;
+    found.audit(&layout)?;
+    match found.worst {
+        Exit::Done => Ok(()),
+        worst => Err(worst),
+    }
+}
+
+/// What was found so far, and the worst of it.
+struct Found<'out> {
+    out: &'out mut Terminal,
+    worst: Exit,
+}
+
+impl Found<'_> {
+    fn good(&mut self, text: &str) -> Result<(), Exit> {
+        self.out.line(&format!("良 ok    {text}"))
+    }
+
+    /// Something that a person should look at, and that stops nothing.
+    fn note(&mut self, text: &str) -> Result<(), Exit> {
+        self.out.line(&format!("注 note  {text}"))
+    }
+
+    fn bad(&mut self, exit: Exit, text: &str) -> Result<(), Exit> {
+        self.worst = if self.worst == Exit::Unverified {
+            Exit::Unverified
+        } else {
+            exit
+        };
+        self.out.line(&format!("否 fault {text}"))
+    }
+
+    fn decisions(&mut self, config: &Config) -> Result<(), Exit> {
+        for number in &config.numbers {
+            let Some(decision) = &number.decision else {
+                continue;
+            };
+            if !decision.is_confirmed() {
+                self.note(&format!(
+                    "番号 {} の決定「{}」（{} {}）は未確認です / the decision of this number stands by configuration, unconfirmed",
+                    number.number.e164(),
+                    decision.reference(),
+                    decision.decided_on(),
+                    decision.unix_user()
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ports(&mut self, config: &Config) -> Result<(), Exit> {
+        match descriptors::shortage(config.ports) {
+            Some(short) => self.note(&short),
+            None => self.good(&format!(
+                "音声ポート / media ports: {} ({} 通話 calls)",
+                config.ports,
+                config.ports.pairs() / 2
+            )),
+        }
+    }
+
+    fn prompts(&mut self, config: &Config) -> Result<(), Exit> {
+        let (library, faults) = prompts::open(&config.folders.prompts);
+        for fault in &faults {
+            self.bad(Exit::Usage, &format!("音声案内 / prompt: {fault}"))?;
+        }
+        self.good(&format!("音声案内 / prompts: {}", library.iter().count()))
+    }
+
+    fn staff(&mut self, config: &Config) -> Result<(), Exit> {
+        match people::read(&config.folders.staff) {
+            Ok(staff) => self.good(&format!("職員名簿 / staff: {}", staff.iter().count())),
+            Err(message) => self.bad(Exit::Usage, &format!("{} / {}", message.ja, message.en)),
+        }
+    }
+
+    /// A day's public half is all that calls need; it is made a week ahead.
+    fn keys(&mut self, layout: &Layout) -> Result<(), Exit> {
+        let sealer = Sealer::new(Arc::new(OsDisk), layout);
+        let now = Timestamp::now();
+        match sealer.day(JstDay::of(now)) {
+            Ok(_) => self.good("今日の鍵 / today's key")?,
+            Err(fault) => self.bad(
+                Exit::Unavailable,
+                &format!("今日の鍵を使えないため、録音できません / no recording: {fault}"),
+            )?,
+        }
+        let tomorrow = now.checked_add(24.hours()).map_or(now, |tomorrow| tomorrow);
+        if let Err(fault) = sealer.day(JstDay::of(tomorrow)) {
+            self.note(&format!(
+                "明日の鍵がまだありません / no key for tomorrow yet: {fault}"
+            ))?;
+        }
+        match std::fs::metadata(layout.key_store()) {
+            Ok(_) => self.good("鍵束 / key store"),
+            Err(fault) => self.bad(
+                Exit::Unavailable,
+                &format!("鍵束 / key store {}: {fault}", layout.key_store().display()),
+            ),
+        }
+    }
+
+    fn root(&mut self, layout: &Layout) -> Result<(), Exit> {
+        let path = layout.root().display();
+        let generations = std::fs::read_dir(layout.root()).map(|entries| {
+            entries
+                .filter_map(Result::ok)
+                .filter(|entry| {
+                    entry
+                        .path()
+                        .extension()
+                        .is_some_and(|ending| ending == "root")
+                })
+                .count()
+        });
+        match generations {
+            Ok(0) => self.bad(
+                Exit::Unavailable,
+                &format!("鍵の根がありません / no root generation in {path}; mount its volume"),
+            )?,
+            Ok(_) => self.good("鍵の根 / root")?,
+            Err(fault) => {
+                return self.bad(
+                    Exit::Unavailable,
+                    &format!("鍵の根を読めません / root {path}: {fault}"),
+                );
+            }
+        }
+        let mode =
+            std::fs::metadata(layout.root()).map_or(0, |found| found.permissions().mode() & 0o777);
+        if mode & 0o077 != 0 {
+            self.note(&format!("鍵の根のフォルダを他の人が読めます。chmod 700 {path} / others can read the root's folder"))?;
+        }
+        Ok(())
+    }
+
+    fn catalogue(&mut self, layout: &Layout) -> Result<(), Exit> {
+        let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else {
+            return self.bad(
+                Exit::Failed,
+                "スレッドを作れません / the system gives no thread",
+            );
+        };
+        let read = runtime.block_on(async {
+            let mut catalogue = Catalogue::open_read_only(layout).await?;
+            catalogue.list(true, Some(1)).await?.page().await.map(drop)
+        });
+        match read {
+            Ok(()) => self.good("データベース / database"),
+            Err(fault) => self.bad(
+                Exit::Unavailable,
+                &format!("データベース / database: {fault}"),
+            ),
+        }
+    }
+
+    fn audit(&mut self, layout: &Layout) -> Result<(), Exit> {
+        for duty in [Duty::Calls, Duty::Office] {
+            match audit::verify(layout, duty) {
+                Ok(head) => self.good(&format!(
+                    "証跡 / audit {}: {} 件 entries",
+                    duty.name(),
+                    head.seq
+                ))?,
+                Err(fault) => self.bad(
+                    audit::exit_of(&fault),
+                    &format!("証跡 / audit {}: {fault}", duty.name()),
+                )?,
+            }
+        }
+        Ok(())
+    }
+}

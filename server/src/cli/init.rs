@@ -1,0 +1,200 @@
+//! `denwaban init`: a folder with configuration, keys, prompts and staff file, ready to run.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+use rules::{JstDay, Number, Profile};
+
+use super::{Exit, Terminal};
+use crate::{
+    clock::Clock,
+    config::{
+        Config, PortRange,
+        template::{self, Waiver, Wishes},
+    },
+    descriptors, office, unix,
+};
+
+/// DIR に denwaban.toml, data, root, prompts, staff.toml を書きます。既存の denwaban.toml は上書きしません。
+/// Write denwaban.toml, data, root, prompts and staff.toml into DIR. An existing denwaban.toml is never overwritten.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// 作るフォルダ（既存でもよい）/ the folder to fill; it may exist
+    #[arg(long)]
+    dir: PathBuf,
+    /// SIP を待ち受けるアドレス / where SIP over UDP is taken
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// 通信事業者のアドレス / the carrier's address, at any source port
+    #[arg(long, value_name = "ADDRESS")]
+    carrier: IpAddr,
+    /// 庁内交換機のアドレスとポート / where the PBX takes calls
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pbx: SocketAddr,
+    /// 市の番号（繰り返し可）/ a number of the city; may be given several times
+    #[arg(long = "number", value_name = "NUMBER", required = true)]
+    numbers: Vec<String>,
+    /// 応答の仕方: announce 告知してから取り次ぐ, transparent そのまま取り次ぐ / how calls are answered
+    #[arg(long, value_enum, default_value_t = ProfileName::Announce)]
+    profile: ProfileName,
+    /// 告知に代わる決定の文書番号 / the decision that tells callers by other means, so that recording needs no announcement of ours
+    #[arg(long, value_name = "REFERENCE")]
+    waiver: Option<String>,
+    /// 音声のアドレスとポート範囲（省略時は listen のアドレスの 20000-29999）/ address and ports of the voice
+    #[arg(long, value_name = "ADDRESS:FIRST-LAST", value_parser = parse_ports)]
+    rtp: Option<PortRange>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ProfileName {
+    Announce,
+    Transparent,
+}
+
+fn parse_ports(text: &str) -> Result<PortRange, String> {
+    PortRange::parse(text).map_err(|why| format!("{why}; write it like 127.0.0.1:20000-29999"))
+}
+
+pub(super) fn init(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit> {
+    let file = arguments.dir.join("denwaban.toml");
+    if file.exists() {
+        out.complain(&format!(
+            "{path} は既にあります。上書きしません。\n{path} exists and is never overwritten; choose another --dir, or edit it by hand",
+            path = file.display()
+        ));
+        return Err(Exit::Usage);
+    }
+    let text = template::configuration(&wishes(arguments, out)?);
+    let config = Config::parse(&file, &text).map_err(|report| {
+        out.complain(&report.render(false));
+        Exit::Usage
+    })?;
+    let made = make(&config, &file, &text);
+    made.map_err(|fault| {
+        out.complain(&format!(
+            "フォルダを作れません。\nthe folder cannot be written: {fault}"
+        ));
+        Exit::Failed
+    })?;
+    if let Err(fault) = office::found(&config, Clock::begin().now().wall) {
+        out.complain(&format!(
+            "鍵またはデータベースを用意できません。run はそれでも通話を取り次ぎます。\nkeys or database cannot be prepared: {fault}; \
+             run carries calls nevertheless, and tries again"
+        ));
+        return Err(Exit::Unavailable);
+    }
+    report(arguments, &config, out)
+}
+
+fn wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Wishes, Exit> {
+    for number in &arguments.numbers {
+        if let Err(fault) = Number::parse(number) {
+            out.complain(&format!(
+                "--number {number}: この番号は使えません。\nthe number cannot be used: {fault}"
+            ));
+            return Err(Exit::Usage);
+        }
+    }
+    let ports = match arguments.rtp {
+        Some(ports) => ports,
+        None if arguments.listen.ip().is_unspecified() => {
+            out.complain("--listen には実際のアドレスを指定してください。\n--listen needs the host's own address: it stands in every message we send");
+            return Err(Exit::Usage);
+        }
+        None => PortRange {
+            address: arguments.listen.ip(),
+            first: 20_000,
+            last: 29_999,
+        },
+    };
+    let waiver = arguments.waiver.as_ref().map(|reference| Waiver {
+        reference: reference.clone(),
+        date: JstDay::of(Clock::begin().now().wall).date(),
+        unix_user: unix::own_user(),
+    });
+    Ok(Wishes {
+        listen: arguments.listen,
+        carrier: arguments.carrier,
+        pbx: arguments.pbx,
+        numbers: arguments.numbers.clone(),
+        profile: match arguments.profile {
+            ProfileName::Announce => Profile::Announce,
+            ProfileName::Transparent => Profile::Transparent,
+        },
+        waiver,
+        ports,
+    })
+}
+
+/// Writes the folders and files; `denwaban.toml` last, so that a folder with one is a whole folder.
+fn make(config: &Config, file: &Path, text: &str) -> io::Result<()> {
+    let folders = &config.folders;
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    for folder in [&folders.data, &folders.root, &folders.prompts] {
+        builder.create(folder)?;
+    }
+    fs::set_permissions(
+        &folders.root,
+        std::os::unix::fs::PermissionsExt::from_mode(0o700),
+    )?;
+    announcements::write_embedded(file.parent().unwrap_or(Path::new(".")))?;
+    write_new(&folders.staff, template::STAFF)?;
+    write_new(file, text)
+}
+
+/// Writes a file that does not exist yet; one that does is left as it is.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Ok(mut file) => {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        }
+        Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn report(arguments: &Arguments, config: &Config, out: &mut Terminal) -> Result<(), Exit> {
+    let file = config.file.display();
+    out.line(&format!(
+        "作成しました / written: {}",
+        arguments.dir.display()
+    ))?;
+    if let Some(short) = descriptors::shortage(config.ports) {
+        out.line(&format!("注意 / note: {short}"))?;
+    }
+    if config
+        .numbers
+        .iter()
+        .any(|number| number.decision.is_some())
+    {
+        out.line("注意 / note: --waiver の決定は未確認です。決裁の確認をしてください / the decision of --waiver is unconfirmed; `check` names it")?;
+    }
+    out.line("次にすること / what to do next:")?;
+    out.line(&format!(
+        "  1. 録音を聞く職員を記す / list who may listen: {}",
+        config.folders.staff.display()
+    ))?;
+    out.line(&format!(
+        "  2. 調べる / examine:  denwaban check --config {file}"
+    ))?;
+    out.line(&format!(
+        "  3. 始める / carry calls:  denwaban run --config {file}"
+    ))?;
+    out.line(&format!(
+        "  鍵の根は別ボリュームへ / keep the root on another volume, in no backup: {}",
+        config.folders.root.display()
+    ))
+}

@@ -1,0 +1,207 @@
+//! The command line: what can be asked, and how each answer becomes text and an exit status.
+
+mod audit;
+mod check;
+mod dispose;
+mod emergency;
+mod init;
+mod recordings;
+mod run;
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use rules::StaffId;
+
+use crate::{
+    config::Config,
+    duty::{Answer, Message},
+};
+
+/// 電話番: 市の代表電話に立ち、告知し、取り次ぎ、通話を封印して記録します。
+/// The one who minds the phone: announces, connects, and keeps calls sealed.
+///
+/// 終了コード / exit status: 0 完了 done, 1 失敗 failed, 2 使い方または設定 usage or configuration,
+/// 3 規則による拒否 refused by a rule, 4 監査・データベース・鍵が使えない audit, database or key unavailable, 5 検証の不一致 verification failed
+#[derive(Debug, Parser)]
+#[command(
+    name = "denwaban",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 110
+)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// フォルダと設定ファイルを作ります / write a folder with configuration, keys and prompts
+    Init(init::Arguments),
+    /// 通話を取り次ぎます（Ctrl-C で終了）/ carry calls until SIGTERM or Ctrl-C
+    Run(Place),
+    /// 設定・音声・鍵・データベース・監査を調べます / examine configuration, prompts, keys, database and audit
+    Check(Place),
+    /// 緊急時モード（要領・告知の例外）/ the emergency mode, in which calls are connected without the notice
+    #[command(subcommand)]
+    Emergency(emergency::Command),
+    /// 録音の一覧と書き出し / list recordings, write one out
+    #[command(subcommand)]
+    Recordings(recordings::Command),
+    /// 期限の来た録音を廃棄します（要領第5条第6項）/ destroy what is due
+    Dispose(dispose::Arguments),
+    /// 証跡 / the audit trail
+    #[command(subcommand)]
+    Audit(audit::Command),
+}
+
+/// Where the configuration lies.
+#[derive(Clone, Debug, Args)]
+struct Place {
+    /// 設定ファイル（init が書いた DIR/denwaban.toml）/ the configuration that init wrote
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl Place {
+    fn load(&self, out: &mut Terminal) -> Result<Config, Exit> {
+        Config::load(&self.config).map_err(|report| {
+            let colour = io::stderr().is_terminal();
+            out.complain(&report.render(colour));
+            Exit::Usage
+        })
+    }
+}
+
+/// Who asks, where a person of the staff file is meant.
+#[derive(Clone, Debug, Args)]
+struct Person {
+    /// 職員名簿 (staff.toml) の id / the person's id in staff.toml
+    #[arg(long = "as", value_name = "ID")]
+    person: Option<StaffId>,
+}
+
+/// How a command ends; the numbers are the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    Refused = 3,
+    Unavailable = 4,
+    Unverified = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// The one writer of the command line: results to standard output, everything else to standard error.
+#[derive(Debug)]
+struct Terminal {
+    out: io::StdoutLock<'static>,
+}
+
+impl Terminal {
+    /// Writes a line of the result.
+    ///
+    /// # Errors
+    /// [`Exit::Done`] when the reader has seen enough (`| head`), [`Exit::Failed`] for anything else.
+    fn line(&mut self, text: &str) -> Result<(), Exit> {
+        let written = writeln!(self.out, "{text}");
+        written.map_err(|fault| {
+            if fault.kind() == io::ErrorKind::BrokenPipe {
+                Exit::Done
+            } else {
+                Exit::Failed
+            }
+        })
+    }
+
+    /// Writes to standard error; when that is gone there is nobody left to tell.
+    fn complain(&mut self, text: &str) {
+        let _ = writeln!(io::stderr(), "{}", text.trim_end());
+    }
+
+    fn message(&mut self, message: &Message) {
+        let code = if message.code.is_empty() {
+            String::new()
+        } else {
+            format!("{}\n", message.code)
+        };
+        self.complain(&format!("{code}{}\n{}", message.ja, message.en));
+    }
+
+    /// The result of an answer, or its message and exit status.
+    fn settle<T>(&mut self, answer: Answer<T>) -> Result<T, Exit> {
+        let (message, exit) = match answer {
+            Answer::Done(value) => return Ok(value),
+            Answer::Failed(message) => (message, Exit::Failed),
+            Answer::Usage(message) => (message, Exit::Usage),
+            Answer::Refused(message) => (message, Exit::Refused),
+            Answer::Unavailable(message) => (message, Exit::Unavailable),
+            Answer::Unverified(message) => (message, Exit::Unverified),
+        };
+        self.message(&message);
+        Err(exit)
+    }
+}
+
+/// Does what the arguments say.
+pub fn main<I, A>(arguments: I) -> ExitCode
+where
+    I: IntoIterator<Item = A>,
+    A: Into<OsString> + Clone,
+{
+    // Whatever this program writes belongs to its user alone, unless a setting opens it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let line = match Line::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(help) => {
+            // Help goes to standard output and is no fault; clap decides which it is. A closed pipe needs no word.
+            let _ = help.print();
+            let exit = if help.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            return exit.into();
+        }
+    };
+    let mut out = Terminal {
+        out: io::stdout().lock(),
+    };
+    let ended = match line.command {
+        Command::Init(arguments) => init::init(&arguments, &mut out),
+        Command::Run(place) => run::run(&place, &mut out),
+        Command::Check(place) => check::check(&place, &mut out),
+        Command::Emergency(command) => emergency::emergency(&command, &mut out),
+        Command::Recordings(command) => recordings::recordings(&command, &mut out),
+        Command::Dispose(arguments) => dispose::dispose(&arguments, &mut out),
+        Command::Audit(command) => audit::audit(&command, &mut out),
+    };
+    match ended {
+        Ok(()) => Exit::Done.into(),
+        Err(exit) => exit.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Line::command().debug_assert();
+    }
+}

@@ -1,0 +1,245 @@
+//! `denwaban recordings`: lists what is kept, and writes one recording out for a person who may hear it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::{Args, Subcommand};
+use rules::{RecordingId, RecordingState, jst_rfc3339};
+use serde::Serialize;
+use storage::{Catalogue, Duty, ListedCall};
+use tokio::runtime;
+
+use super::{Exit, Person, Place, Terminal};
+use crate::{
+    duty::{Answer, Conversation, Message},
+    export::{self, Alone, Exported, Request},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// 録音の一覧（内容も相手の番号も表示しません）/ list recordings; neither content nor a citizen's number is shown
+    List(List),
+    /// 録音を WAV に書き出します（左: 市民、右: 市）/ write a recording to a WAV file: caller left, city right
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    place: Place,
+    /// 1行に1件の JSON / one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// 録音のない通話も / with calls that have no recording
+    #[arg(long)]
+    all: bool,
+    /// 新しい順にこの件数だけ / only so many of the newest
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<u32>,
+}
+
+const PURPOSE_HELP: &str = "目的（必須）: ANALYSIS_INQUIRY 問い合わせ分析, ANALYSIS_COMPLAINT 苦情の原因分析, STAFF_CHECK 職員の確認 / what for; required";
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// 録音の id（recordings list に表示）/ the recording's id
+    id: RecordingId,
+    #[command(flatten)]
+    place: Place,
+    #[arg(long, value_name = "PURPOSE", help = PURPOSE_HELP)]
+    purpose: Option<String>,
+    #[command(flatten)]
+    person: Person,
+    /// 書き出すファイル（既存のファイルは上書きしません）/ the file; an existing one is never overwritten
+    #[arg(long, value_name = "FILE.wav")]
+    out: PathBuf,
+}
+
+pub(super) fn recordings(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
+    match command {
+        Command::List(arguments) => list(arguments, out),
+        Command::Export(arguments) => export(arguments, out),
+    }
+}
+
+fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
+    let config = arguments.place.load(out)?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|_| Exit::Failed)?;
+    runtime.block_on(async {
+        let unavailable = |out: &mut Terminal, fault: &storage::CatalogueFault| {
+            out.complain(&format!("データベースを読めません。\n{fault}"));
+            Exit::Unavailable
+        };
+        let mut catalogue = Catalogue::open_read_only(&config.layout()).await.map_err(|fault| unavailable(out, &fault))?;
+        let mut listing = catalogue.list(arguments.all, arguments.limit).await.map_err(|fault| unavailable(out, &fault))?;
+        if !arguments.json {
+            out.line("録音/recording             開始/started                   長さ/length 状態/state   告知/notice 番号/called")?;
+        }
+        loop {
+            let page = listing.page().await.map_err(|fault| unavailable(out, &fault))?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for call in &page {
+                out.line(&if arguments.json { object(call)? } else { line(call) })?;
+            }
+        }
+    })
+}
+
+/// A line of `--json`. A tombstone has id, state and expiry, all else null; only an unrecorded call has a reason.
+#[derive(Serialize)]
+struct Listed<'call> {
+    id: Option<String>,
+    call_id: Option<String>,
+    called: Option<&'call str>,
+    caller: Option<&'call str>,
+    started_at: Option<String>,
+    expires_at: String,
+    duration_ms: Option<u64>,
+    state: &'static str,
+    notice: Option<&'call str>,
+    gaps_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'call str>,
+}
+
+fn object(call: &ListedCall) -> Result<String, Exit> {
+    let listed = Listed {
+        id: call.recording.map(|recording| recording.to_string()),
+        call_id: call.call.map(|call| call.to_string()),
+        called: call.called.as_deref(),
+        caller: call.caller.as_deref(),
+        started_at: call.started_at.map(jst_rfc3339),
+        expires_at: jst_rfc3339(call.expires_at),
+        duration_ms: call.duration_ms,
+        state: call.state.code(),
+        notice: call.notice.as_deref(),
+        gaps_ms: call.gaps_ms,
+        reason: call
+            .reason
+            .as_deref()
+            .filter(|_| call.state == RecordingState::Unrecorded),
+    };
+    serde_json::to_string(&listed).map_err(|_| Exit::Failed)
+}
+
+fn line(call: &ListedCall) -> String {
+    let id = call
+        .recording
+        .map_or_else(|| "-".repeat(26), |recording| recording.to_string());
+    let started = call.started_at.map_or_else(String::new, jst_rfc3339);
+    let length = call.duration_ms.map_or_else(String::new, |length| {
+        format!("{}.{}s", length / 1_000, length % 1_000 / 100)
+    });
+    let state = match call.state {
+        RecordingState::Open => "録音中 open",
+        RecordingState::Sealed => "封印済 sealed",
+        RecordingState::Recovered => "復旧 recovered",
+        RecordingState::Disposed => "廃棄済 disposed",
+        RecordingState::Unrecorded => "録音なし unrecorded",
+    };
+    let notice = call
+        .notice
+        .as_deref()
+        .or(call.reason.as_deref())
+        .unwrap_or_default();
+    format!(
+        "{id} {started} {length:>8} {state} {notice} {}",
+        call.called.as_deref().unwrap_or_default()
+    )
+}
+
+fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
+    let config = Arc::new(arguments.place.load(out)?);
+    if arguments.out.exists() {
+        let exists = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        return out.settle(Answer::Failed(export::not_made(&arguments.out, &exists)));
+    }
+    let request = Request::Export {
+        recording: arguments.id,
+        purpose: arguments.purpose.clone(),
+        person: arguments.person.person.clone(),
+    };
+    let answer = with_office(&config, &request, |conversation| {
+        export::receive(conversation, &arguments.out)
+    });
+    let exported: Exported = out.settle(answer)?;
+    out.line(&format!(
+        "書き出しました / written: {} ({}.{} s)",
+        arguments.out.display(),
+        exported.duration_ms / 1_000,
+        exported.duration_ms % 1_000 / 100
+    ))?;
+    out.line(&format!("  SHA-256 {}", exported.sha256))?;
+    out.line("  聞き終えたら消してください。複写も録音と同じ期日までです / delete it when heard: a copy lives no longer than its recording")
+}
+
+/// Asks the running server's office, or is the office for as long as it takes.
+pub(super) fn with_office<T>(
+    config: &Arc<crate::config::Config>,
+    request: &Request,
+    converse: impl FnOnce(&mut Conversation) -> std::io::Result<Answer<T>>,
+) -> Answer<T> {
+    let failed = |fault: std::io::Error| {
+        Answer::Failed(Message::new(
+            "動いている denwaban と話せません。ソケットの権限を確認してください。",
+            format!(
+                "the running denwaban cannot be asked ({fault}); check the mode and group of its socket"
+            ),
+        ))
+    };
+    match Conversation::ask(&config.layout(), Duty::Office, request) {
+        Ok(Some(mut conversation)) => converse(&mut conversation).unwrap_or_else(failed),
+        Ok(None) => {
+            let alone = match Alone::begin(config) {
+                Ok(alone) => alone,
+                Err(message) => return Answer::Failed(message),
+            };
+            let answer = alone
+                .ask(request)
+                .and_then(|mut conversation| converse(&mut conversation))
+                .unwrap_or_else(failed);
+            alone.end();
+            answer
+        }
+        Err(fault) => failed(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tombstone_shows_nothing_but_its_id_state_and_expiry() {
+        let recording = RecordingId::new(jiff::Timestamp::UNIX_EPOCH, 7);
+        let tombstone = ListedCall {
+            recording: Some(recording),
+            call: None,
+            day: rules::JstDay::of(jiff::Timestamp::UNIX_EPOCH),
+            expires_at: jiff::Timestamp::UNIX_EPOCH,
+            state: RecordingState::Disposed,
+            called: None,
+            department: None,
+            caller: None,
+            started_at: None,
+            answered_at: None,
+            ended_at: None,
+            duration_ms: None,
+            gaps_ms: None,
+            notice: None,
+            reason: None,
+            recovery: None,
+            chunks: None,
+            sha256: None,
+            bytes: None,
+        };
+        let expected = format!(
+            "{{\"id\":\"{recording}\",\"call_id\":null,\"called\":null,\"caller\":null,\"started_at\":null,\"expires_at\":\"1970-01-01T09:00:00.000+09:00\",\"duration_ms\":null,\"state\":\"disposed\",\"notice\":null,\"gaps_ms\":null}}"
+        );
+        assert_eq!(object(&tombstone).unwrap(), expected);
+    }
+}

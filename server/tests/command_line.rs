@@ -1,0 +1,151 @@
+//! The command line without calls: what init writes, what is refused, and with which exit status.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
+use common::{House, text};
+
+fn mode(path: &std::path::Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn init_writes_a_folder_that_check_finds_sound() {
+    let house = House::init(&["--profile", "announce"]);
+    let dir = house.dir();
+    for name in [
+        "denwaban.toml",
+        "staff.toml",
+        "data",
+        "root",
+        "prompts/manifest.toml",
+        "prompts/recording-notice.wav",
+    ] {
+        assert!(dir.join(name).exists(), "{name}");
+    }
+    assert_eq!(mode(&dir.join("root")), 0o700);
+    assert_eq!(mode(&house.config()), 0o600);
+    let checked = house.denwaban(&["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked));
+}
+
+#[test]
+fn init_never_overwrites_a_configuration() {
+    let house = House::init(&["--profile", "announce"]);
+    fs::write(house.config(), "# mine\n").unwrap();
+    let again = Command::new(env!("CARGO_BIN_EXE_denwaban"))
+        .args([
+            "init",
+            "--dir",
+            house.dir().to_str().unwrap(),
+            "--number",
+            "0783331000",
+            "--listen",
+            "127.0.0.1:5060",
+        ])
+        .args([
+            "--carrier",
+            "127.0.0.2",
+            "--pbx",
+            "127.0.0.3:5062",
+            "--profile",
+            "announce",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(again.status.code(), Some(2), "{}", text(&again));
+    assert_eq!(fs::read_to_string(house.config()).unwrap(), "# mine\n");
+}
+
+#[test]
+fn a_second_run_on_the_same_folder_is_refused() {
+    let mut house = House::init(&["--profile", "announce"]);
+    house.run();
+    let second = house.denwaban(&["run"]);
+    assert_eq!(second.status.code(), Some(1), "{}", text(&second));
+    assert!(text(&second).contains("既に"), "{}", text(&second));
+    house.kill();
+    house.run();
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_its_line() {
+    let house = House::init(&["--profile", "announce"]);
+    let sound = fs::read_to_string(house.config()).unwrap();
+    fs::write(
+        house.config(),
+        sound
+            .replace("profile = \"announce\"", "profile = \"anounce\"")
+            .replace("days = 89", "days = 93"),
+    )
+    .unwrap();
+    for command in [
+        ["run"].as_slice(),
+        &["check"],
+        &["recordings", "list"],
+        &["audit", "verify"],
+    ] {
+        let refused = house.denwaban(command);
+        let said = text(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{command:?}: {said}");
+        assert!(
+            said.contains("CONFIG_RETENTION_EXCEEDS_LIMIT")
+                && said.contains("anounce")
+                && said.contains("2 件"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn without_its_root_the_service_runs_and_export_says_that_keys_are_unavailable() {
+    let mut house = House::init(&["--profile", "announce"]);
+    fs::rename(house.dir().join("root"), house.dir().join("elsewhere")).unwrap();
+    house.run();
+    let checked = house.denwaban(&["check"]);
+    assert_eq!(checked.status.code(), Some(4), "{}", text(&checked));
+    let disposed = house.denwaban(&["dispose", "--due"]);
+    assert_eq!(disposed.status.code(), Some(4), "{}", text(&disposed));
+    house.terminate();
+}
+
+#[test]
+fn a_tampered_audit_trail_is_found() {
+    let mut house = House::init(&["--profile", "announce"]);
+    for scope in ["all", "0783331000"] {
+        let declared =
+            house.denwaban(&["emergency", "declare", "--scope", scope, "--reason", "訓練"]);
+        assert!(declared.status.success(), "{}", text(&declared));
+    }
+    let sound = house.denwaban(&["audit", "verify"]);
+    assert_eq!(sound.status.code(), Some(0), "{}", text(&sound));
+    let folder = house.dir().join("data/calls/audit");
+    let file = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.is_file())
+        .unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    let place = bytes
+        .windows(18)
+        .position(|window| window == b"emergency_declared")
+        .expect("the entry is readable");
+    bytes[place] = b'E';
+    fs::write(&file, bytes).unwrap();
+    let broken = house.denwaban(&["audit", "verify"]);
+    assert_eq!(broken.status.code(), Some(5), "{}", text(&broken));
+    house.run();
+    house.terminate();
+}
+
+#[test]
+fn nothing_is_due_in_a_new_folder() {
+    let house = House::init(&["--profile", "announce"]);
+    let disposed = house.denwaban(&["dispose", "--due"]);
+    assert_eq!(disposed.status.code(), Some(0), "{}", text(&disposed));
+    let listed = house.denwaban(&["recordings", "list"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", text(&listed));
+}

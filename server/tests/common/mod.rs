@@ -1,0 +1,240 @@
+//! A small carrier and a small department over real sockets, and a house of the real program between them.
+//!
+//! The messages are plain text: what a peer writes must not come from the code that reads it.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a helper of tests")]
+
+pub(crate) mod telephone;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// Longer than anything in these tests takes on a machine that others use too.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks again and again until there is an answer.
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Three loopback addresses that no other test of this or another run has.
+pub(crate) struct Addresses {
+    pub house: IpAddr,
+    pub carrier: IpAddr,
+    pub pbx: IpAddr,
+}
+
+impl Addresses {
+    pub(crate) fn new() -> Addresses {
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let index = NEXT.fetch_add(1, Ordering::Relaxed);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let address =
+            |part: u8| IpAddr::V4(Ipv4Addr::new(127, 64 + 3 * index + part, high, low.max(1)));
+        Addresses {
+            house: address(0),
+            carrier: address(1),
+            pbx: address(2),
+        }
+    }
+}
+
+/// A folder that `init` filled, and the program running on it.
+pub(crate) struct House {
+    pub folder: TempDir,
+    pub addresses: Addresses,
+    server: Option<Child>,
+    log: Arc<Mutex<String>>,
+}
+
+impl House {
+    /// `denwaban init` with one number, 0783331000, and whatever else is given.
+    pub(crate) fn init(more: &[&str]) -> House {
+        let house = House {
+            folder: tempfile::tempdir().unwrap(),
+            addresses: Addresses::new(),
+            server: None,
+            log: Arc::default(),
+        };
+        let Addresses {
+            house: own,
+            carrier,
+            pbx,
+        } = house.addresses;
+        let done = Command::new(env!("CARGO_BIN_EXE_denwaban"))
+            .args([
+                "init",
+                "--dir",
+                house.dir().to_str().unwrap(),
+                "--number",
+                "0783331000",
+            ])
+            .args([
+                "--listen",
+                &format!("{own}:5060"),
+                "--carrier",
+                &carrier.to_string(),
+                "--pbx",
+                &format!("{pbx}:5062"),
+            ])
+            .args(["--rtp", &format!("{own}:20000-20199")])
+            .args(more)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", text(&done));
+        house
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir().join("denwaban.toml")
+    }
+
+    /// Runs a command of the program on this folder.
+    pub(crate) fn denwaban(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_denwaban"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .output()
+            .unwrap()
+    }
+
+    /// Starts the program and waits until it says that it carries calls.
+    pub(crate) fn run(&mut self) {
+        let mut server = Command::new(env!("CARGO_BIN_EXE_denwaban"))
+            .args(["run", "--config"])
+            .arg(self.config())
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = server.stderr.take().unwrap();
+        let log = Arc::clone(&self.log);
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                log.lock().unwrap().push_str(&format!("{line}\n"));
+            }
+        });
+        let mut stdout = BufReader::new(server.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        self.server = Some(server);
+        assert!(
+            line.contains(&self.addresses.house.to_string()),
+            "{line}{}",
+            self.log()
+        );
+    }
+
+    /// What the program has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// SIGTERM; returns how long the program took to end, and that it ended well.
+    pub(crate) fn terminate(&mut self) -> Duration {
+        let mut server = self.server.take().expect("it runs");
+        let begun = Instant::now();
+        let pid = rustix::process::Pid::from_child(&server);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let status = wait_for("the end of the program", || server.try_wait().unwrap());
+        assert!(status.success(), "{status}\n{}", self.log());
+        begun.elapsed()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        let mut server = self.server.take().expect("it runs");
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+
+    /// The rows of `recordings list --json`.
+    pub(crate) fn rows(&self, more: &[&str]) -> Vec<serde_json::Value> {
+        let listed = self.denwaban(&[&["recordings", "list", "--json"], more].concat());
+        assert!(listed.status.success(), "{}{}", text(&listed), self.log());
+        let lines = String::from_utf8(listed.stdout).unwrap();
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Waits until some row satisfies the condition.
+    pub(crate) fn row(
+        &self,
+        what: &str,
+        more: &[&str],
+        condition: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let rows = self.rows(more);
+            if let Some(row) = rows.iter().find(|row| condition(row)) {
+                return row.clone();
+            }
+            assert!(
+                Instant::now() < until,
+                "no row: {what}\n{rows:#?}\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Writes one person who may listen into the staff file.
+    pub(crate) fn enlist(&self, id: &str, role: &str) {
+        let today = rules::JstDay::of(jiff::Timestamp::now()).date();
+        let path = self.dir().join("staff.toml");
+        let mut staff = fs::read_to_string(&path).unwrap();
+        staff.push_str(&format!(
+            "\n[[staff]]\nid = \"{id}\"\nname = \"試験 花子\"\nrole = \"{role}\"\nunit = \"広報\"\ndesignated_on = {today}\ntrained_on = {today}\n"
+        ));
+        fs::write(path, staff).unwrap();
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            // The test is over, well or not; nothing may be left running.
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// Both outputs of a command as text.
+pub(crate) fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
