@@ -34,6 +34,8 @@ pub(crate) enum Timer {
     L,
     /// Take further 2xx (RFC 6026 section 8.4).
     M,
+    /// Repeat our provisional answer (RFC 3261 section 13.3.1.1).
+    Extend,
     /// A CANCEL was sent, the INVITE's answer is due (RFC 3261 section 9.1).
     CancelWait,
     /// Repeat our 2xx (RFC 3261 section 13.3.1.4).
@@ -60,6 +62,7 @@ impl Timer {
             Timer::K => "timer K: end of absorbing answers",
             Timer::L => "timer L: end of absorbing INVITE",
             Timer::M => "timer M: end of taking 2xx",
+            Timer::Extend => "repeat provisional answer",
             Timer::CancelWait => "cancelled INVITE unanswered",
             Timer::Repeat2xx => "repeat 2xx",
             Timer::AckWait => "2xx without ACK",

@@ -320,7 +320,7 @@ impl Endpoint {
         entry.label = label;
         match &mut entry.machine {
             ServerMachine::Invite(machine) => match status {
-                ..200 => machine.ring(answer.clone()),
+                ..200 => machine.ring(now, answer.clone()),
                 200..300 => machine.accept(now, &self.intervals),
                 _ => machine.reject(now, &self.intervals, answer.clone()),
             },

@@ -11,6 +11,9 @@ use crate::{
     transaction::Due,
 };
 
+/// How often a callee that rings says so, lest a proxy give the call up (RFC 3261 section 13.3.1.1).
+const EXTENSION: Duration = Duration::from_secs(60);
+
 #[derive(Debug)]
 enum State {
     /// No final answer yet; the last provisional one.
@@ -49,10 +52,13 @@ impl InviteServer {
         matches!(self.state, State::Accepted)
     }
 
-    /// A provisional answer has been sent.
-    pub(crate) fn ring(&mut self, answer: Bytes) {
+    /// A provisional answer other than 100 has been sent.
+    pub(crate) fn ring(&mut self, now: Instant, answer: Bytes) {
         match &mut self.state {
-            State::Proceeding { last } => *last = answer,
+            State::Proceeding { last } => {
+                *last = answer;
+                self.timers.set(Timer::Extend, now + EXTENSION);
+            }
             // The final answer is given; there is nothing to announce any more.
             State::Completed { .. } | State::Confirmed | State::Accepted => {}
         }
@@ -113,6 +119,10 @@ impl InviteServer {
                 self.timers.set(Timer::G, next);
                 Due::Repeat
             }
+            (State::Proceeding { .. }, Timer::Extend) => {
+                self.timers.set(Timer::Extend, now + EXTENSION);
+                Due::Repeat
+            }
             (
                 State::Proceeding { .. }
                 | State::Completed { .. }
@@ -135,7 +145,7 @@ mod tests {
         let now = epoch();
         let mut invite = InviteServer::start(Bytes::from_static(b"100"));
         assert_eq!(invite.handle_invite().as_deref(), Some(&b"100"[..]));
-        invite.ring(Bytes::from_static(b"180"));
+        invite.ring(now, Bytes::from_static(b"180"));
         assert_eq!(invite.handle_invite().as_deref(), Some(&b"180"[..]));
         invite.accept(now, &INTERVALS);
         assert!(invite.is_accepted() && !invite.is_open());
