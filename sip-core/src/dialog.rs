@@ -244,7 +244,7 @@ fn address_of(uri: &str, peer: SocketAddr, local: SocketAddr) -> SocketAddr {
 fn target_of(message: &Message) -> Option<String> {
     message
         .contact()
-        .map(|contact| contact.uri().as_str().to_owned())
+        .map(|contact| contact.uri().without_headers().to_owned())
 }
 
 fn routes_of(message: &Message) -> impl Iterator<Item = String> {
@@ -354,6 +354,18 @@ mod tests {
                 "{contact}"
             );
         }
+    }
+
+    #[test]
+    fn a_contact_that_asks_for_headers_is_called_without_them() {
+        let mut dialog = answered("Contact: <sip:b?x@192.0.2.7:5070;ob?Subject=hi>\r\n");
+        let (draft, remote) = dialog.request("BYE", Token(2));
+        let text = written(draft);
+        assert!(
+            text.starts_with("BYE sip:b?x@192.0.2.7:5070;ob SIP/2.0\r\n"),
+            "{text}"
+        );
+        assert_eq!(remote, "192.0.2.7:5070".parse().unwrap());
     }
 
     #[test]

@@ -234,6 +234,14 @@ impl<'a> Uri<'a> {
         self.headers.is_some()
     }
 
+    /// The URI as it may stand in a request line, where headers may not (RFC 3261 section 19.1.1, table 1).
+    pub(crate) fn without_headers(&self) -> &'a str {
+        match self.headers {
+            Some(headers) => &self.text[..self.text.len() - headers.len() - 1],
+            None => self.text,
+        }
+    }
+
     /// Whether a Route with this URI is a loose router's (RFC 3261 section 16.12).
     pub(crate) fn is_loose(&self) -> bool {
         self.param("lr").is_some()
