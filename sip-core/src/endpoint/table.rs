@@ -218,7 +218,7 @@ pub(super) struct Unacked2xx {
 pub(super) fn transaction_key(message: &Message, method: &Method) -> Vec<u8> {
     let mut key = Vec::with_capacity(96);
     match method {
-        Method::Invite | Method::Ack => key.push(b'I'),
+        Method::Ack => key.extend_from_slice(Method::Invite.as_bytes()),
         other => key.extend_from_slice(other.as_bytes()),
     }
     key.push(0);

@@ -559,6 +559,15 @@ fn nothing_shown_holds_a_number() {
 }
 
 #[test]
+fn a_method_nobody_knows_is_no_repetition_of_an_invite() {
+    let mut bench = Bench::new();
+    bench.invited();
+    bench.ladder();
+    bench.hear(&request("I", "1", "", ""));
+    assert_eq!(bench.ladder(), ["< other", "> 501 other"]);
+}
+
+#[test]
 fn who_rings_long_says_so_every_minute() {
     // RFC 3261 section 13.3.1.1: else a proxy's timer C cancels the call after three.
     let mut bench = Bench::new();
