@@ -1,0 +1,419 @@
+//! What the office's thread owns, and what it does with it.
+//!
+//! What cannot be used is told once, tried again, and refuses only the commands that need it. Start at [`Owner::run`].
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+use rules::{
+    Action, AlarmCode, AuditDraft, AuditEvent, JstDay, ListenPermit, ListenRequest, Purpose,
+    RecordingId, Refusal, StaffId, StaffMember, may, request_listen,
+};
+use storage::{
+    AuditTrail, Catalogue, Disk, DisposeFault, DisposedDay, Duty, Group, Keys, Layout, ListedCall,
+    OpenFault, Opener, OsDisk, Vault,
+};
+use tokio::sync::{Notify, mpsc};
+
+use super::{Job, LOOK, Opened, Wish, export_cause, keys_made};
+use crate::{
+    config::Config,
+    duty::{Answer, Message},
+    people,
+};
+
+/// What the office's thread owns. What could not be opened is `None` and tried again.
+pub(super) struct Owner {
+    config: Arc<Config>,
+    layout: Layout,
+    disk: Arc<dyn Disk>,
+    vault: Arc<Vault>,
+    opener: Opener,
+    nudge: Arc<Notify>,
+    trail: Option<AuditTrail>,
+    keys: Option<Keys>,
+    catalogue: Option<Catalogue>,
+    /// The day for which keys were last looked after.
+    day: Option<JstDay>,
+    told: BTreeSet<&'static str>,
+}
+
+impl Owner {
+    pub(super) fn new(config: &Arc<Config>, vault: &Arc<Vault>, nudge: Arc<Notify>) -> Owner {
+        let layout = config.layout();
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        Owner {
+            config: Arc::clone(config),
+            opener: Opener::new(Arc::clone(&disk), &layout),
+            layout,
+            disk,
+            vault: Arc::clone(vault),
+            nudge,
+            trail: None,
+            keys: None,
+            catalogue: None,
+            day: None,
+            told: BTreeSet::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut look = tokio::time::interval(LOOK);
+        let nudge = Arc::clone(&self.nudge);
+        loop {
+            let job = tokio::select! {
+                job = jobs.recv() => Some(job.unwrap_or(Job::Stop)),
+                () = nudge.notified() => None,
+                _ = look.tick() => {
+                    self.look_after_keys(Timestamp::now());
+                    None
+                }
+            };
+            match job {
+                None => self.take_in().await,
+                // Whoever asked may be gone; what was done is done.
+                Some(Job::Listen {
+                    wish,
+                    unix_user,
+                    answer,
+                }) => drop(answer.send(self.listen(&wish, &unix_user).await)),
+                Some(Job::Audit { draft, answer }) => {
+                    let _ = answer.send(self.audit(draft).is_some());
+                }
+                Some(Job::Dispose {
+                    person,
+                    unix_user,
+                    answer,
+                }) => drop(answer.send(self.dispose(person.as_ref(), &unix_user).await)),
+                Some(Job::Stop) => break,
+            }
+        }
+        self.take_in().await;
+        if let Some(catalogue) = self.catalogue.take()
+            && let Err(fault) = catalogue.close().await
+        {
+            tracing::warn!(%fault, "the catalogue was not closed in order; nothing is lost");
+        }
+    }
+
+    /// Tells once that something cannot be used, and once that it can be again.
+    fn note<T, E: std::fmt::Display>(
+        &mut self,
+        code: AlarmCode,
+        outcome: Result<T, E>,
+    ) -> Option<T> {
+        match outcome {
+            Ok(value) => {
+                if self.told.remove(code.code()) {
+                    tracing::info!(code = code.code(), "usable again");
+                }
+                Some(value)
+            }
+            Err(fault) => {
+                if self.told.insert(code.code()) {
+                    tracing::error!(%fault, code = code.code(), "calls go on; commands that need it are refused");
+                }
+                None
+            }
+        }
+    }
+
+    /// Makes pairs ahead, and rotates the root once a day, so that old copies of the store open nothing.
+    pub(super) fn look_after_keys(&mut self, now: Timestamp) {
+        let today = JstDay::of(now);
+        if self.day == Some(today) && self.keys.is_some() {
+            return;
+        }
+        let Some(mut keys) = self.open_keys() else {
+            return;
+        };
+        let before: BTreeSet<Group> = keys.groups().collect();
+        let is_due = self.rotated_on().is_some_and(|rotated| rotated < today);
+        let made = keys.make_ahead(now).and_then(|()| match is_due {
+            true => keys.destroy(&BTreeSet::new()),
+            false => Ok(()),
+        });
+        let mut drafts = keys_made(&before, &keys, &self.config);
+        if made.is_ok() && is_due {
+            let wrapped = u64::try_from(keys.groups().count()).unwrap_or(u64::MAX);
+            let generation = u64::from(keys.root_generation());
+            let day = today;
+            drafts.push(AuditDraft::system(AuditEvent::KeysRotated {
+                day,
+                generation,
+                wrapped,
+            }));
+        }
+        if self.note(AlarmCode::KeyUnavailable, made).is_some() {
+            self.keys = Some(keys);
+            self.day = Some(today);
+        }
+        for draft in drafts {
+            // The keys are there whether or not this can be written down.
+            self.audit(draft);
+        }
+    }
+
+    /// The day on which the newest root generation was written.
+    fn rotated_on(&self) -> Option<JstDay> {
+        let generations = std::fs::read_dir(self.layout.root()).ok()?;
+        let written = generations.filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok());
+        let newest = Timestamp::try_from(written.max()?).ok()?;
+        Some(JstDay::of(newest))
+    }
+
+    fn open_keys(&mut self) -> Option<Keys> {
+        if let Some(keys) = self.keys.take() {
+            return Some(keys);
+        }
+        let opened = Keys::open(Arc::clone(&self.disk), &self.layout);
+        self.note(AlarmCode::KeyUnavailable, opened)
+    }
+
+    async fn open_catalogue(&mut self) -> Option<Catalogue> {
+        if let Some(catalogue) = self.catalogue.take() {
+            return Some(catalogue);
+        }
+        let opened = Catalogue::open(&self.layout).await;
+        self.note(AlarmCode::DatabaseUnavailable, opened)
+    }
+
+    /// Takes the spool in. A catalogue that fails is closed and opened anew next time; the spool keeps what it has.
+    async fn take_in(&mut self) {
+        let Some(mut catalogue) = self.open_catalogue().await else {
+            return;
+        };
+        let taken = catalogue.take_in(&*self.disk, &self.layout).await;
+        if let Some(taken) = self.note(AlarmCode::DatabaseUnavailable, taken) {
+            if taken.damaged > 0 {
+                tracing::error!(
+                    lines = taken.damaged,
+                    "lines of the spool were damaged and are left out"
+                );
+            }
+            self.catalogue = Some(catalogue);
+        }
+    }
+
+    /// Writes an entry of the office's chain.
+    fn audit(&mut self, draft: AuditDraft) -> Option<rules::AuditReceipt> {
+        let trail = match self.trail.take() {
+            Some(trail) => Ok(trail),
+            None => AuditTrail::open(Arc::clone(&self.disk), &self.layout, Duty::Office),
+        };
+        let mut trail = self.note(AlarmCode::AuditUnavailable, trail)?;
+        let appended = trail.append(draft, Timestamp::now());
+        let receipt = self.note(AlarmCode::AuditUnavailable, appended)?;
+        self.trail = Some(trail);
+        Some(receipt)
+    }
+
+    /// Judges a wish, writes it down, and only then opens the recording.
+    async fn listen(&mut self, wish: &Wish, unix_user: &str) -> Answer<Opened> {
+        self.take_in().await;
+        let call = match self.find(wish.recording).await {
+            Answer::Done(call) => call,
+            other => return other.without(),
+        };
+        let now = Timestamp::now();
+        let purpose = wish
+            .purpose
+            .as_ref()
+            .map(|text| text.parse::<Purpose>())
+            .transpose();
+        let person = match wish
+            .person
+            .as_ref()
+            .map(|id| people::find(&self.config.folders.staff, id))
+            .transpose()
+        {
+            Ok(person) => person,
+            Err(people::Unknown::Person(_)) => None,
+            Err(unknown @ people::Unknown::File(_)) => return unknown.into_answer(),
+        };
+        let mut request = ListenRequest {
+            person: person.as_ref(),
+            unix_user,
+            recording: wish.recording,
+            state: call.state,
+            expires_at: call.expires_at,
+            purpose: None,
+            range_ms: None,
+        };
+        let judged = purpose.and_then(|purpose| {
+            request.purpose = purpose;
+            request_listen(&request, now)
+        });
+        let grant = match judged {
+            Ok(grant) => grant,
+            Err(refusal) => {
+                // The refusal stands whether or not it can be written down.
+                self.audit(request.refused(&refusal));
+                return Answer::Refused(self.explain(&refusal, wish, person.as_ref()));
+            }
+        };
+        let Some(receipt) = self.audit(grant.entry().clone()) else {
+            return Answer::Unavailable(people::message(&Refusal::audit_unavailable()));
+        };
+        let granted = receipt.seq();
+        let actor = grant.entry().actor.clone();
+        let opened = ListenPermit::issue(grant, receipt, now)
+            .map_err(OpenFault::from)
+            .and_then(|permit| self.vault.open(permit, call.day, &self.opener, now));
+        match opened {
+            Ok(playback) => Answer::Done(Opened {
+                playback,
+                granted,
+                actor,
+            }),
+            Err(fault) => {
+                let cause = export_cause(&fault);
+                self.audit(AuditDraft {
+                    actor,
+                    event: AuditEvent::ExportFailed {
+                        recording: wish.recording,
+                        granted,
+                        cause,
+                    },
+                });
+                not_opened(&fault)
+            }
+        }
+    }
+
+    /// A refusal for want of a person also says what to write where.
+    fn explain(&self, refusal: &Refusal, wish: &Wish, person: Option<&StaffMember>) -> Message {
+        match person {
+            None if refusal.code() == rules::RefusalCode::PersonUnknown => {
+                people::missing(&self.config.folders.staff, wish.person.as_ref())
+            }
+            _ => people::message(refusal),
+        }
+    }
+
+    async fn find(&mut self, recording: RecordingId) -> Answer<ListedCall> {
+        let unavailable = || {
+            Answer::Unavailable(Message::new(
+                "データベースを使えません。",
+                "the catalogue cannot be used; see the log and `denwaban check`",
+            ))
+        };
+        let Some(mut catalogue) = self.open_catalogue().await else {
+            return unavailable();
+        };
+        let found = catalogue.find(recording).await;
+        match self.note(AlarmCode::DatabaseUnavailable, found) {
+            Some(Some(call)) => {
+                self.catalogue = Some(catalogue);
+                Answer::Done(call)
+            }
+            Some(None) => {
+                self.catalogue = Some(catalogue);
+                let ja = format!(
+                    "録音 {recording} はありません。`denwaban recordings list` で確かめてください。"
+                );
+                Answer::Failed(Message::new(
+                    ja,
+                    format!("there is no recording {recording}; see `denwaban recordings list`"),
+                ))
+            }
+            None => unavailable(),
+        }
+    }
+
+    /// Destroys what is due: keys, bytes, rows down to tombstones.
+    async fn dispose(
+        &mut self,
+        person: Option<&StaffId>,
+        unix_user: &str,
+    ) -> Answer<Vec<DisposedDay>> {
+        let named = match person
+            .map(|id| people::find(&self.config.folders.staff, id))
+            .transpose()
+        {
+            Ok(named) => named,
+            Err(unknown) => return unknown.into_answer(),
+        };
+        let actor = people::actor(unix_user, named.as_ref());
+        if let Err(refusal) = may(named.as_ref(), Action::Dispose) {
+            let event = AuditEvent::ActionRefused {
+                action: Action::Dispose,
+                code: refusal.code(),
+                policy: rules::POLICY_VERSION,
+            };
+            self.audit(AuditDraft { actor, event });
+            return Answer::Refused(people::message(&refusal));
+        }
+        self.take_in().await;
+        let keys = self.open_keys();
+        let catalogue = self.open_catalogue().await;
+        let trail = match self.trail.take() {
+            Some(trail) => Ok(trail),
+            None => AuditTrail::open(Arc::clone(&self.disk), &self.layout, Duty::Office),
+        };
+        let trail = self.note(AlarmCode::AuditUnavailable, trail);
+        let (Some(mut keys), Some(mut catalogue), Some(mut trail)) = (keys, catalogue, trail)
+        else {
+            let ja = "鍵・データベース・証跡のいずれかを使えないため、廃棄できません。";
+            return Answer::Unavailable(Message::new(
+                ja,
+                "keys, catalogue or audit trail cannot be used; see the log and `denwaban check`",
+            ));
+        };
+        let vault = Arc::clone(&self.vault);
+        let mut office = storage::Office {
+            keys: &mut keys,
+            vault: &vault,
+            catalogue: &mut catalogue,
+            trail: &mut trail,
+        };
+        match storage::dispose_due(&mut office, &actor, Timestamp::now()).await {
+            Ok(disposed) => {
+                (self.keys, self.catalogue, self.trail) =
+                    (Some(keys), Some(catalogue), Some(trail));
+                Answer::Done(disposed)
+            }
+            // Everything is opened anew next time, and the disposal goes on forward.
+            Err(fault) => not_disposed(&fault),
+        }
+    }
+}
+
+fn not_opened(fault: &OpenFault) -> Answer<Opened> {
+    match fault {
+        OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
+        OpenFault::Expired => Answer::Refused(Message::coded(
+            "DISPOSED",
+            "要領第5条第6項により、保存期間を過ぎた録音は確認できません。",
+            fault.to_string(),
+        )),
+        OpenFault::Key(_) => Answer::Unavailable(Message::new(
+            "鍵を使えないため、録音を開けません。",
+            fault.to_string(),
+        )),
+        OpenFault::NoFile { .. }
+        | OpenFault::OtherRecording
+        | OpenFault::NoSegment
+        | OpenFault::Segment(_)
+        | OpenFault::Vault(_)
+        | OpenFault::Secret(_) => {
+            Answer::Failed(Message::new("録音を開けません。", fault.to_string()))
+        }
+    }
+}
+
+fn not_disposed(fault: &DisposeFault) -> Answer<Vec<DisposedDay>> {
+    match fault {
+        DisposeFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
+        DisposeFault::Counts => {
+            Answer::Failed(Message::new("廃棄の件数が合いません。", fault.to_string()))
+        }
+        DisposeFault::Key(_)
+        | DisposeFault::Vault(_)
+        | DisposeFault::Catalogue(_)
+        | DisposeFault::Audit(_) => Answer::Unavailable(Message::new(
+            "廃棄を最後まで行えませんでした。次の実行で続きを行います。",
+            fault.to_string(),
+        )),
+    }
+}
