@@ -16,8 +16,9 @@ use std::{
 };
 
 use exchange::{Begin, RecordOrder, RecorderEvent, RecorderFault};
+use jiff::Timestamp;
 use media::{Codec, Side, Tap, Track};
-use rules::{AlarmCode, CallId, CallRecord, Caller, Reason};
+use rules::{AlarmCode, CallId, CallRecord, Caller, JstDay, Reason};
 use storage::{Channel, Chunk, Gap, Opening, RecordingWriter, Sealer, Vault, WriteFault};
 use tokio::sync::mpsc;
 
@@ -141,7 +142,11 @@ fn begin_flusher(
             let mut was_sound = true;
             loop {
                 let is_ending = ending.load(Ordering::Acquire);
-                match vault.flush() {
+                // A day's expiry is fixed when the day begins, not by its first call (K-22).
+                let flushed = vault
+                    .begin_day(JstDay::of(Timestamp::now()))
+                    .and_then(|_| vault.flush());
+                match flushed {
                     Ok(()) => was_sound = true,
                     Err(fault) if was_sound => {
                         was_sound = false;

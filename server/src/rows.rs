@@ -136,9 +136,18 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let mut is_last = false;
             let more: Vec<Work> = self.inbox.try_iter().take(TOGETHER).collect();
-            for work in first.into_iter().chain(more) {
+            let works: Vec<Work> = first.into_iter().chain(more).collect();
+            // A row says "sealed" only of what is on disk; one flush serves all of them.
+            if works
+                .iter()
+                .any(|work| matches!(work, Work::Row(Row::Ended { .. })))
+                && let Err(fault) = self.beginning.vault.flush()
+            {
+                tracing::warn!(%fault, "rows are written before their recordings are durable; the next start sets it right");
+            }
+            let mut is_last = false;
+            for work in works {
                 match work {
                     Work::Row(row) => self.put(row),
                     Work::Stop => is_last = true,
@@ -152,12 +161,6 @@ impl Worker {
     }
 
     fn put(&mut self, row: Row) {
-        // A row says "sealed" only of what is on disk.
-        if let Row::Ended { .. } = row
-            && let Err(fault) = self.beginning.vault.flush()
-        {
-            tracing::warn!(%fault, "a row is written before its recording is durable; the next start sets it right");
-        }
         let entry = self.entry(row);
         if let Err(fault) = self.beginning.spool.put(&entry) {
             self.complain(&fault);
