@@ -5,6 +5,7 @@
 use std::{
     collections::VecDeque,
     io,
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -16,7 +17,7 @@ use std::{
 use exchange::Alarm;
 use jiff::Timestamp;
 use rules::{AlarmCode, AuditDraft, AuditEvent, CallId, EmergencyState};
-use storage::{AuditTrail, Duty, Layout, OsDisk};
+use storage::{AuditTrail, Disk, Duty, Layout, MODE_SHARED, OsDisk};
 
 /// Tasks that may wait for the desk.
 const TASKS: usize = 8_192;
@@ -43,11 +44,14 @@ impl Desk {
     /// The system gives no thread.
     pub(crate) fn begin(layout: &Layout) -> io::Result<(Desk, JoinHandle<()>)> {
         let (tasks, inbox) = sync_channel(TASKS);
+        let kept = kept(layout);
         let worker = Worker {
             layout: layout.clone(),
             inbox,
             trail: None,
-            waiting: VecDeque::new(),
+            has_kept: !kept.is_empty(),
+            is_kept: !kept.is_empty(),
+            waiting: kept,
             unsaved: None,
             is_sound: true,
         };
@@ -108,6 +112,10 @@ struct Worker {
     inbox: Receiver<Task>,
     trail: Option<AuditTrail>,
     waiting: VecDeque<AuditDraft>,
+    /// Whether everything that waits lies on disk too.
+    is_kept: bool,
+    /// Whether there is such a file at all.
+    has_kept: bool,
     unsaved: Option<EmergencyState>,
     is_sound: bool,
 }
@@ -128,6 +136,7 @@ impl Worker {
                 match task {
                     Task::Audit(draft) if self.waiting.len() < WAITING_ENTRIES => {
                         self.waiting.push_back(draft);
+                        self.is_kept = false;
                     }
                     Task::Audit(_) => {
                         tracing::error!("an audit entry is lost: too many wait already");
@@ -170,6 +179,7 @@ impl Worker {
             Ok(()) => {
                 self.waiting.clear();
                 self.is_sound = true;
+                self.forget_kept();
             }
             Err(fault) => {
                 if std::mem::replace(&mut self.is_sound, false) {
@@ -178,9 +188,54 @@ impl Worker {
                 }
                 // It is opened anew next time: whatever was wrong with the file may have been mended.
                 self.trail = None;
+                self.keep();
             }
         }
     }
+
+    /// Puts what waits beside the chain, so that it outlives the process.
+    fn keep(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        let kept = serde_json::to_vec(&self.waiting).map_err(io::Error::from);
+        let written =
+            kept.and_then(|bytes| OsDisk.replace(&kept_path(&self.layout), &bytes, MODE_SHARED));
+        match written {
+            Ok(()) => (self.is_kept, self.has_kept) = (true, true),
+            Err(fault) => {
+                tracing::error!(%fault, waiting = self.waiting.len(), "waiting audit entries are in memory only");
+            }
+        }
+    }
+
+    fn forget_kept(&mut self) {
+        if !std::mem::take(&mut self.has_kept) {
+            return;
+        }
+        if let Err(fault) = OsDisk.unlink(&kept_path(&self.layout)) {
+            tracing::warn!(%fault, "entries that are written may be written a second time after a restart");
+        }
+    }
+}
+
+/// Entries that an earlier process could not write.
+fn kept(layout: &Layout) -> VecDeque<AuditDraft> {
+    match OsDisk
+        .read(&kept_path(layout))
+        .map(|bytes| serde_json::from_slice(&bytes))
+    {
+        Ok(Ok(waiting)) => waiting,
+        Ok(Err(fault)) => {
+            tracing::error!(%fault, "waiting audit entries of an earlier run cannot be read");
+            VecDeque::new()
+        }
+        Err(_) => VecDeque::new(),
+    }
+}
+
+fn kept_path(layout: &Layout) -> PathBuf {
+    layout.calls().join("audit-waiting.json")
 }
 
 fn append(

@@ -11,6 +11,7 @@ mod descriptors;
 mod duty;
 mod emergency;
 mod export;
+mod life;
 mod office;
 mod people;
 mod prompts;

@@ -98,6 +98,7 @@ pub(crate) struct Signalling {
     ready: Option<std::sync::mpsc::Sender<()>>,
     /// When the thread ends, calls over or not; `None` while it carries calls.
     ending: Option<Instant>,
+    calls_ended: u64,
 }
 
 /// What woke the thread.
@@ -145,6 +146,7 @@ impl Signalling {
             told_strangers: 0,
             ready: Some(ready),
             ending: None,
+            calls_ended: 0,
         };
         let limit = (most_pairs / usize::from(shards)).max(1);
         for first_pair in 0..shards {
@@ -168,7 +170,9 @@ impl Signalling {
     }
 
     /// Carries calls until it is told to end, and then until they have ended or time is up.
-    pub(crate) async fn run(mut self) {
+    ///
+    /// Returns the calls that were ended for that.
+    pub(crate) async fn run(mut self) -> u64 {
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         // Until ports are lent every call would get 503; what arrives before waits in the socket, but not for ever.
         let deaf_until = Instant::now() + FIRST_PORTS;
@@ -199,6 +203,7 @@ impl Signalling {
         for (shard, _) in self.shards.into_values() {
             shard.stop();
         }
+        self.calls_ended
     }
 
     fn hear(&mut self) {
@@ -281,6 +286,8 @@ impl Signalling {
             Order::Recorder(event) => self.take(Input::Recorder(event)),
             Order::Shutdown if self.ending.is_none() => {
                 self.ending = Some(Instant::now() + shutdown::HANG_UP);
+                self.calls_ended =
+                    u64::try_from(self.wiring.exchange().call_count()).unwrap_or(u64::MAX);
                 self.take(Input::Shutdown);
             }
             Order::Shutdown => {}

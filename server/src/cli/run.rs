@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, process, sync::Arc, thread, time::Duration};
 
-use rules::AlarmCode;
+use rules::{AlarmCode, AuditDraft, AuditEvent};
 use storage::{Disk, Duty, Layout, Lock, LockFault, OsDisk, Sealer, Spool, Vault};
 use tokio::{runtime, sync::mpsc};
 
@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     descriptors, duty,
     emergency::{Counter, Signalled},
-    export,
+    export, life,
     office::Office,
     prompts,
     recorder::{self, Recorder},
@@ -84,7 +84,7 @@ struct Running {
     main: runtime::Runtime,
     signals: EndSignals,
     orders: mpsc::Sender<Order>,
-    signalling: thread::JoinHandle<()>,
+    signalling: thread::JoinHandle<u64>,
     recorder: recorder::RecorderThreads,
     rows: rows::RowsThread,
     office: Office,
@@ -114,7 +114,11 @@ impl Running {
         let sealer = Arc::new(Sealer::new(Arc::clone(&disk), layout));
         let mut spool = Spool::new(Arc::clone(&disk), layout);
         rows::recover(layout, &disk, &vault, &mut spool);
+        let last_stop = life::last_stop(layout);
         let (desk, desk_thread) = Desk::begin(layout)?;
+        for draft in life::started(last_stop, config.sha256) {
+            desk.audit(draft);
+        }
         // The office before the first call: it makes today's key.
         let office = Office::begin(config, &vault)?;
         let (rows, rows_thread) = Rows::begin(rows::Beginning {
@@ -176,10 +180,14 @@ impl Running {
         }
         // The thread may have ended by itself; then there is nobody to tell.
         let _ = self.orders.try_send(Order::Shutdown);
-        let _ = self.signalling.join();
+        let calls_ended = self.signalling.join().unwrap_or_default();
         self.recorder.stop();
         self.rows.stop();
         self.office.stop();
+        self.desk
+            .audit(AuditDraft::system(AuditEvent::ServerStopped {
+                calls_ended,
+            }));
         self.desk.stop();
         let _ = self.desk_thread.join();
         tracing::info!("ended");
@@ -207,7 +215,7 @@ fn begin_signalling(
     orders: mpsc::Receiver<Order>,
     recorder: Recorder,
     desk: Desk,
-) -> std::io::Result<(thread::JoinHandle<()>, std::sync::mpsc::Receiver<()>)> {
+) -> std::io::Result<(thread::JoinHandle<u64>, std::sync::mpsc::Receiver<()>)> {
     let (library, faults) = prompts::open(&config.folders.prompts);
     for fault in &faults {
         tracing::error!(%fault, code = AlarmCode::PromptUnusable.code(), "a prompt cannot be used; calls that need it go on without it");

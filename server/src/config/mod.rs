@@ -15,7 +15,7 @@ use std::{
 };
 
 use exchange::{Department, Limits, Trunk};
-use rules::{NumberPolicy, RetentionPolicy};
+use rules::{Digest, NumberPolicy, RetentionPolicy};
 use storage::Layout;
 use toml::de::DeTable;
 
@@ -24,6 +24,7 @@ use self::{
     reader::{Faults, Placed, Section},
     report::ConfigReport,
 };
+use crate::life;
 
 /// Largest configuration file that is read: ten thousand numbers need less.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -33,6 +34,8 @@ const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 pub(crate) struct Config {
     /// The file it was read from.
     pub file: PathBuf,
+    /// SHA-256 of its text, for the audit trail.
+    pub(crate) sha256: Digest,
     /// Where SIP over UDP is taken.
     pub listen: SocketAddr,
     /// Where RTP and RTCP are taken.
@@ -112,7 +115,7 @@ impl Config {
         // In a file that is not TOML every other fault would be a guess.
         let config = broken
             .is_empty()
-            .then(|| read(file, document.get_ref(), &mut faults))
+            .then(|| read(file, text, document.get_ref(), &mut faults))
             .flatten();
         let faults = faults.into_sorted();
         match config {
@@ -144,7 +147,7 @@ impl Config {
 }
 
 /// Reads all sections; `None` only with at least one fault noted.
-fn read(file: &Path, table: &DeTable<'_>, faults: &mut Faults) -> Option<Config> {
+fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Option<Config> {
     let mut root = Section::root(table);
     let listen = required(
         &mut root,
@@ -189,6 +192,7 @@ fn read(file: &Path, table: &DeTable<'_>, faults: &mut Faults) -> Option<Config>
     root.finish(faults);
     Some(Config {
         file: file.to_owned(),
+        sha256: life::sha256(text.as_bytes()),
         listen: listen?,
         ports: ports?,
         folders,
