@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod demo;
 mod dispose;
 mod emergency;
 mod init;
@@ -48,6 +49,8 @@ enum Command {
     Run(Place),
     /// 設定・音声・鍵・データベース・監査を調べます / examine configuration, prompts, keys, database and audit
     Check(Place),
+    /// 通話の実演：告知・接続・録音・緊急時 / play a carrier and a department through a real server
+    Demo(demo::Arguments),
     /// 緊急時モード（要領・告知の例外）/ the emergency mode, in which calls are connected without the notice
     #[command(subcommand)]
     Emergency(emergency::Command),
@@ -183,6 +186,7 @@ where
         Command::Init(arguments) => init::init(&arguments, &mut out),
         Command::Run(place) => run::run(&place, &mut out),
         Command::Check(place) => check::check(&place, &mut out),
+        Command::Demo(arguments) => demo::demo(&arguments, &mut out),
         Command::Emergency(command) => emergency::emergency(&command, &mut out),
         Command::Recordings(command) => recordings::recordings(&command, &mut out),
         Command::Dispose(arguments) => dispose::dispose(&arguments, &mut out),
