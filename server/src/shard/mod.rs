@@ -26,7 +26,7 @@ pub(crate) use self::ports::Share;
 use self::ports::{Kind, Ports};
 
 /// How often pairs are lent and taken back.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(20);
 /// Sockets that are served in one turn.
 const EVENTS_PER_TURN: usize = 512;
 /// Packets read from one socket in one turn, so that a flood at one leg leaves the others their time (T-06).

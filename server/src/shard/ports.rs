@@ -20,9 +20,9 @@ const REST: Duration = Duration::from_secs(5);
 /// How long a pair rests at least.
 const SHORTEST_REST: Duration = Duration::from_millis(500);
 /// Pairs that are lent ahead, beside one for each pair in use: a burst of calls between two ticks finds them.
-const AHEAD: usize = 64;
+const AHEAD: usize = 256;
 /// Pairs bound in one tick at most, so that binding never delays packets noticeably.
-const BINDS_PER_TICK: usize = 64;
+const BINDS_PER_TICK: usize = 32;
 
 /// The part of the range that one shard uses: every `step`-th pair.
 #[derive(Clone, Copy, Debug)]
@@ -348,9 +348,12 @@ mod tests {
 
     #[test]
     fn a_fresh_pair_is_lent_before_one_that_rests_less_than_five_seconds() {
-        let (mut ports, poll) = ports(21_100, 200);
+        let (mut ports, poll) = ports(21_100, 600);
         let begin = Instant::now();
-        let first = lend(&mut ports, &poll, begin);
+        let mut first = Vec::new();
+        while first.len() < AHEAD {
+            first.extend(lend(&mut ports, &poll, begin));
+        }
         assert_eq!(first.len(), AHEAD);
         ports.take_back(first[0].leg, begin);
         let second = lend(&mut ports, &poll, begin + Duration::from_secs(1));
@@ -365,12 +368,12 @@ mod tests {
 
     #[test]
     fn a_port_that_somebody_else_has_is_left_out() {
-        let taken = std::net::UdpSocket::bind("127.0.77.1:21600").unwrap();
-        let (mut ports, poll) = ports(21_600, 2);
+        let taken = std::net::UdpSocket::bind("127.0.77.1:23600").unwrap();
+        let (mut ports, poll) = ports(23_600, 2);
         let offered = lend(&mut ports, &poll, Instant::now());
         assert_eq!(
             offered.iter().map(|leg| leg.rtp.port()).collect::<Vec<_>>(),
-            [21_602]
+            [23_602]
         );
         drop(taken);
     }
