@@ -74,9 +74,13 @@ fn open(path: &Path, folder: &Path, access: &SocketAccess) -> io::Result<UnixLis
         let unknown = || io::Error::other(format!("the group {group} is not in /etc/group"));
         let number = unix::group_number(group).ok_or_else(unknown)?;
         std::os::unix::fs::chown(path, None, Some(number))?;
-        // The group passes through the folder to the socket, and cannot list the folder.
+        // The group passes through both folders to the socket, and can list neither.
         std::os::unix::fs::chown(folder, None, Some(number))?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o710))?;
+        if let Some(data) = folder.parent() {
+            let mode = fs::metadata(data)?.permissions().mode() | 0o011;
+            fs::set_permissions(data, fs::Permissions::from_mode(mode))?;
+        }
     }
     fs::set_permissions(path, fs::Permissions::from_mode(access.mode))?;
     Ok(listener)

@@ -149,3 +149,29 @@ fn nothing_is_due_in_a_new_folder() {
     let listed = house.denwaban(&["recordings", "list"]);
     assert_eq!(listed.status.code(), Some(0), "{}", text(&listed));
 }
+
+#[test]
+fn the_settings_of_a_socket_are_its_mode_and_group() {
+    let mut house = House::init(&["--profile", "announce"]);
+    house.run();
+    assert_eq!(mode(&house.dir().join("data/calls/socket")), 0o600);
+    house.terminate();
+    let sound = fs::read_to_string(house.config()).unwrap();
+    // Its own group, so that the test needs no privilege.
+    let own = rustix::process::getgid().as_raw();
+    let opened = sound.replace("[calls]\n", &format!("[calls]\nsocket_group = \"{own}\"\n"));
+    let opened = opened.replacen("socket_mode = \"0600\"", "socket_mode = \"0660\"", 1);
+    fs::write(house.config(), opened).unwrap();
+    house.run();
+    let socket = house.dir().join("data/calls/socket");
+    assert_eq!(mode(&socket), 0o660, "{}", house.log());
+    let group = std::os::unix::fs::MetadataExt::gid(&fs::metadata(&socket).unwrap());
+    assert_eq!(group, own);
+    assert_eq!(
+        mode(&house.dir().join("data")) & 0o011,
+        0o011,
+        "the group reaches the socket"
+    );
+    assert_eq!(mode(&house.dir().join("data/office/socket")), 0o600);
+    house.terminate();
+}

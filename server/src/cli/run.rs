@@ -47,7 +47,7 @@ pub(super) fn run(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         ));
         Exit::Failed
     })?;
-    out.line(&format!(
+    let said = out.line(&format!(
         "通話を取り次いでいます / carrying calls at sip:{} (UDP), {} numbers; 終了 / end: {}",
         config.listen,
         config.numbers.len(),
@@ -56,7 +56,11 @@ pub(super) fn run(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         } else {
             "SIGTERM"
         }
-    ))?;
+    ));
+    if said.is_err() {
+        // Nobody reads our output; calls do not depend on it.
+        tracing::warn!("standard output is closed");
+    }
     running.until_the_end();
     drop(locks);
     Ok(())
