@@ -13,7 +13,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{AlarmCode, AuditDraft, CallRecord, Caller, RecordingState, RetentionPolicy};
+use rules::{
+    AlarmCode, AuditDraft, CallRecord, Caller, JstDay, RecordingId, RecordingState, RetentionPolicy,
+};
 use storage::{
     AudioFacts, AuditTrail, CutSegment, Disk, Duty, Layout, SealedCaller, SealedSegment, Sealer,
     Spool, SpoolEntry, SpoolFault, Vault,
@@ -91,6 +93,7 @@ impl Rows {
         let worker = Worker {
             inbox,
             beginning,
+            ended: Vec::new(),
             is_sound: true,
         };
         let thread = thread::Builder::new()
@@ -125,6 +128,8 @@ impl RowsThread {
 struct Worker {
     inbox: Receiver<Work>,
     beginning: Beginning,
+    /// Ended recordings whose rows are in line for the next flush.
+    ended: Vec<(JstDay, RecordingId)>,
     is_sound: bool,
 }
 
@@ -161,9 +166,16 @@ impl Worker {
     }
 
     fn put(&mut self, row: Row) {
+        let ended = match &row {
+            Row::Ended { record, .. } => {
+                record.recording.map(|recording| (record.day(), recording))
+            }
+            Row::Begun { .. } | Row::Unrecorded { .. } | Row::Entry(_) => None,
+        };
         let entry = self.entry(row);
-        if let Err(fault) = self.beginning.spool.put(&entry) {
-            self.complain(&fault);
+        match self.beginning.spool.put(&entry) {
+            Ok(()) => self.ended.extend(ended),
+            Err(fault) => self.complain(&fault),
         }
     }
 
@@ -171,9 +183,19 @@ impl Worker {
         match self.beginning.spool.flush(Timestamp::now()) {
             Ok(()) => {
                 self.is_sound = true;
+                self.close_ended();
                 self.beginning.nudge.notify_one();
             }
             Err(fault) => self.complain(&fault),
+        }
+    }
+
+    /// Their rows are durable, so a start need not look for these recordings any more.
+    fn close_ended(&mut self) {
+        for (day, recording) in self.ended.drain(..) {
+            if let Err(fault) = self.beginning.vault.close_recording(day, recording) {
+                tracing::warn!(%fault, "a recording keeps its open name until the next flush");
+            }
         }
     }
 

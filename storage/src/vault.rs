@@ -1,7 +1,7 @@
 //! The vault: sealed segments, a folder for each JST day, and the instant at which a day expires.
 //!
-//! An open segment is called `RECORDING-NNN.open.krec` and `RECORDING-NNN.krec` once it is
-//! finished *and* durable; so a start finds what a crash left open without reading the rest.
+//! A segment is called `RECORDING-NNN.open.krec`, and `RECORDING-NNN.krec` once it is finished and
+//! both it *and* its row are durable; so a start finds what a crash left without reading the rest.
 //! One flush serves all open files: `docs/decisions/0005-flush.md` has the measurement.
 
 use std::{
@@ -35,13 +35,23 @@ pub struct Vault {
     policy: RetentionPolicy,
     state: Mutex<State>,
     is_dirty: AtomicBool,
+    /// Held over a flush, so that nobody is told "durable" while another's sync still runs.
+    flushing: Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     expiries: BTreeMap<JstDay, Timestamp>,
-    /// Finished since the last flush, under their open names.
-    finished: Vec<SegmentFile>,
+    /// Finished, under their open names, and what each still waits for.
+    finished: BTreeMap<SegmentFile, Awaits>,
+}
+
+/// What a finished segment waits for before it gets its closed name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaits {
+    FlushAndRow,
+    Flush,
+    Row,
 }
 
 /// The name of a segment's file.
@@ -72,6 +82,7 @@ impl Vault {
             policy,
             state: Mutex::default(),
             is_dirty: AtomicBool::new(false),
+            flushing: Mutex::default(),
         }
     }
 
@@ -115,7 +126,7 @@ impl Vault {
     }
 
     /// Makes everything durable that was written since the last call, with one sync for all files,
-    /// and gives finished segments their closed names.
+    /// and gives finished segments whose rows are durable their closed names.
     ///
     /// To be called every 300 ms, on a thread that may wait for the disk: that interval is what a
     /// power cut costs.
@@ -123,26 +134,62 @@ impl Vault {
     /// # Errors
     /// [`VaultFault::Disk`]; whatever was not made durable is tried again with the next call.
     pub fn flush(&self) -> Result<(), VaultFault> {
+        let _alone = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        let finished = std::mem::take(&mut self.lock().finished);
+        // What is finished while the sync runs waits for the next one.
+        let flushed: Vec<SegmentFile> = self.lock().finished.keys().cloned().collect();
         let folder = self.layout.vault();
         if let Err(source) = self.disk.sync_all(&folder) {
-            self.put_back(finished);
+            self.note_written();
             return Err(VaultFault::Disk {
                 path: folder,
                 source,
             });
         }
-        let mut finished = finished.into_iter();
-        while let Some(file) = finished.next() {
-            if let Err(fault) = self.close(&file) {
-                self.put_back(std::iter::once(file).chain(finished).collect());
-                return Err(fault);
+        flushed
+            .iter()
+            .try_for_each(|file| self.advance(file, Awaits::Row, Awaits::Flush))
+    }
+
+    /// Says that the row of a recording is durable: its finished segments get their closed names,
+    /// now or with the flush that makes them durable.
+    ///
+    /// Until then a start finds them under their open names, and writes down what the row would
+    /// have said.
+    ///
+    /// # Errors
+    /// [`VaultFault::Disk`]; the name is tried again with the next flush.
+    pub fn close_recording(&self, day: JstDay, recording: RecordingId) -> Result<(), VaultFault> {
+        let finished: Vec<SegmentFile> = self.lock().finished.keys().cloned().collect();
+        finished
+            .iter()
+            .filter(|file| (file.day, file.recording) == (day, recording))
+            .try_for_each(|file| self.advance(file, Awaits::Flush, Awaits::Row))
+    }
+
+    /// Takes a finished segment one step further: to `still`, or, if it waits for nothing but
+    /// `this`, to its closed name.
+    fn advance(&self, file: &SegmentFile, still: Awaits, this: Awaits) -> Result<(), VaultFault> {
+        match self.lock().finished.get_mut(file) {
+            Some(awaits @ Awaits::FlushAndRow) => {
+                *awaits = still;
+                return Ok(());
+            }
+            Some(awaits) if *awaits == this => {}
+            Some(_) | None => return Ok(()),
+        }
+        let closed = self.close(file);
+        let mut state = self.lock();
+        match closed {
+            Ok(()) => drop(state.finished.remove(file)),
+            Err(_) => {
+                state.finished.insert(file.clone(), Awaits::Flush);
+                self.note_written();
             }
         }
-        Ok(())
+        closed
     }
 
     /// The files of one recording, in order.
@@ -219,7 +266,7 @@ impl Vault {
 
     /// Notes a segment whose last byte is written.
     pub(crate) fn note_finished(&self, file: SegmentFile) {
-        self.lock().finished.push(file);
+        self.lock().finished.insert(file, Awaits::FlushAndRow);
         self.note_written();
     }
 
@@ -290,11 +337,6 @@ impl Vault {
 
     fn expiry_path(&self, day: JstDay) -> PathBuf {
         self.layout.vault_day(day).join(EXPIRY_FILE)
-    }
-
-    fn put_back(&self, finished: Vec<SegmentFile>) {
-        self.lock().finished.extend(finished);
-        self.note_written();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -41,6 +41,9 @@ fn what_was_recorded_is_heard_and_nothing_else_opens_it() {
     append(&mut writer, 6400, 777, &[]).unwrap();
     let sealed = writer.finish().unwrap();
     city.vault.flush().unwrap();
+    city.vault
+        .close_recording(today(), opening.recording)
+        .unwrap();
 
     let (path, bytes) = only_file(&city, opening.recording);
     let inspection = inspect(&bytes).unwrap();
@@ -451,6 +454,54 @@ fn a_killed_process_leaves_a_segment_that_the_next_start_cuts_and_writes_down() 
     assert_eq!(playback.segments()[0].cut(), Some(CutReason::NotFinished));
     let audio = playback.read(0, 0..9999, now()).unwrap();
     assert_eq!(*audio.carrier, voice(Channel::Carrier, 0, CHUNK));
+}
+
+/// The row of a finished recording waits in memory while its segment is durable already, and the process dies.
+#[test]
+fn a_recording_whose_row_was_lost_is_found_by_the_next_start() {
+    let (disk, city) = memory_city();
+    let (lost, kept) = (opening(1), opening(2));
+    record(&city, &lost, 2);
+    record(&city, &kept, 2);
+    city.vault.flush().unwrap();
+    city.vault.close_recording(today(), kept.recording).unwrap();
+
+    let after = city_again(Arc::new(disk.after_kill()), &memory_layout());
+    let (recovered, faults) = after.vault.recover().unwrap();
+
+    assert!(faults.is_empty());
+    let found: Vec<_> = recovered.iter().map(|found| found.row()).collect();
+    let [row] = found[..] else {
+        panic!("one row was lost, not {}", found.len())
+    };
+    assert_eq!(
+        (row.recording, row.state.code(), row.reason),
+        (lost.recording, "sealed", None)
+    );
+}
+
+/// The row is durable before the segment is, because the flush was refused; the power goes, or the disk is mended.
+#[test]
+fn a_segment_gets_its_closed_name_when_both_its_row_and_its_bytes_are_durable() {
+    let (disk, city) = memory_city();
+    let opening = opening(1);
+    record(&city, &opening, 2);
+    disk.set_faults(Faults {
+        refused_sync: Some(disk.sync_count() + 1),
+        ..Faults::default()
+    });
+    city.vault.flush().unwrap_err();
+    city.vault
+        .close_recording(today(), opening.recording)
+        .unwrap();
+    let is_open = || {
+        let (path, _) = only_file(&city, opening.recording);
+        path.to_string_lossy().ends_with(".open.krec")
+    };
+
+    assert!(is_open());
+    city.vault.flush().unwrap();
+    assert!(!is_open());
 }
 
 #[test]

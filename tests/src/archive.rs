@@ -21,6 +21,8 @@ pub struct Archive {
     /// How long things are kept.
     pub policy: RetentionPolicy,
     spool: Spool,
+    /// Ended recordings whose rows wait in the spool.
+    ended: Vec<(JstDay, RecordingId)>,
 }
 
 impl Archive {
@@ -46,6 +48,7 @@ impl Archive {
             sealer: Sealer::new(shared, &layout()),
             policy,
             spool,
+            ended: Vec::new(),
         }
     }
 
@@ -84,11 +87,19 @@ impl Archive {
         self.spool
             .put(&SpoolEntry::Row(Box::new(row)))
             .expect("a city's rows are few");
+        self.ended
+            .extend(call.recording.map(|recording| (call.day(), recording)));
     }
 
     /// Makes the rows durable; on a disk that refuses they wait.
     pub fn flush_rows(&mut self, now: Timestamp) {
-        let _ = self.spool.flush(now);
+        if self.spool.flush(now).is_err() {
+            return;
+        }
+        for (day, recording) in self.ended.drain(..) {
+            // A refused name is tried again with the vault's next flush.
+            let _ = self.vault.close_recording(day, recording);
+        }
     }
 
     /// Whether these bytes lie anywhere on the disk.
