@@ -153,21 +153,24 @@ impl AuditTrail {
 
     fn write(&mut self, lines: &[u8], now: Timestamp) -> Result<(), AuditFault> {
         let month = RegisterMonth::of(now).to_string();
-        let open = match self.file.take() {
-            // A clock that was put back does not lead back into an older file.
-            Some(open) if open.month >= month => self.file.insert(open),
-            _ => {
-                let open = self.create_file(&month)?;
-                self.file.insert(open)
-            }
-        };
+        // A clock that was put back does not lead back into an older file, and a month that cannot
+        // begin leaves the file before it in hand.
+        if self.file.as_ref().is_none_or(|open| open.month < month) {
+            self.file = Some(self.create_file(&month)?);
+        }
+        let open = self.file.as_mut().expect("it was made above if need be");
         let path = self.folder.join(file_name(&open.month));
         if open.tail == Tail::Unknown {
             open.file.cut(open.bytes).map_err(at(&path))?;
         }
         open.tail = Tail::Unknown;
-        open.file.write(lines).map_err(at(&path))?;
-        open.file.sync().map_err(at(&path))?;
+        let written = open.file.write(lines).and_then(|()| open.file.sync());
+        if let Err(source) = written {
+            // Whoever opens the file anew must not find what was refused; this handle cuts it
+            // again before its next write, because this cut may have been refused too.
+            let _ = open.file.cut(open.bytes);
+            return Err(AuditFault::Disk { path, source });
+        }
         open.tail = Tail::Durable;
         open.bytes += lines.len() as u64;
         Ok(())
@@ -175,10 +178,14 @@ impl AuditTrail {
 
     fn create_file(&self, month: &str) -> Result<OpenFile, AuditFault> {
         let path = self.folder.join(file_name(month));
-        let file = match self.disk.exists(&path).map_err(at(&path))? {
-            // Left empty by a start that failed before its first entry.
-            true => self.disk.append(&path).map_err(at(&path))?,
-            false => self.disk.create(&path, MODE_SHARED).map_err(at(&path))?,
+        // One that is there was left empty by a beginning that failed before its first entry; what
+        // somebody else put into it is evidence, and stays.
+        let (file, bytes) = match self.disk.exists(&path).map_err(at(&path))? {
+            true => {
+                let bytes = self.disk.len(&path).map_err(at(&path))?;
+                (self.disk.append(&path).map_err(at(&path))?, bytes)
+            }
+            false => (self.disk.create(&path, MODE_SHARED).map_err(at(&path))?, 0),
         };
         self.disk
             .sync_folder(&self.folder)
@@ -186,8 +193,8 @@ impl AuditTrail {
         Ok(OpenFile {
             month: month.to_owned(),
             file,
-            bytes: 0,
-            tail: Tail::Unknown,
+            bytes,
+            tail: Tail::Durable,
         })
     }
 

@@ -91,6 +91,47 @@ fn a_failing_disk_gives_no_receipt_and_breaks_no_chain() {
     }
 }
 
+/// The month's file cannot be made; then the clock is put back into the month before.
+#[test]
+fn a_month_that_could_not_begin_costs_nothing_of_the_month_before() {
+    let disk = MemoryDisk::new();
+    let mut trail = open(&disk, Duty::Calls);
+    let eve = now();
+    let _ = trail.append(draft(1), eve).unwrap();
+    disk.set_faults(Faults {
+        refused_sync: Some(disk.sync_count() + 1),
+        ..Faults::default()
+    });
+    trail.append(draft(2), eve + 200.hours()).unwrap_err();
+
+    for (number, at) in [(3, eve), (4, eve + 200.hours()), (5, eve)] {
+        let _ = trail.append(draft(number), at).unwrap();
+    }
+
+    assert_eq!(check(&disk).unwrap(), 4);
+    assert_eq!(open(&disk, Duty::Calls).head(), trail.head());
+}
+
+/// An entry was refused, and whoever asked opens the trail anew.
+#[test]
+fn a_refused_entry_is_not_in_the_chain_that_is_opened_next() {
+    for is_sync in [false, true] {
+        let disk = MemoryDisk::new();
+        let mut trail = open(&disk, Duty::Calls);
+        let _ = trail.append(draft(1), now()).unwrap();
+        disk.set_faults(Faults {
+            refused_write: (!is_sync).then_some(disk.write_count() + 1),
+            refused_sync: is_sync.then_some(disk.sync_count() + 1),
+            ..Faults::default()
+        });
+        trail
+            .append_all(vec![draft(2), draft(3)], now())
+            .unwrap_err();
+
+        assert_eq!(open(&disk, Duty::Calls).head().seq, 1, "sync: {is_sync}");
+    }
+}
+
 #[test]
 fn a_line_cut_anywhere_is_removed_by_the_next_start() {
     let disk = MemoryDisk::new();
