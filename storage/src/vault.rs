@@ -255,6 +255,13 @@ impl Vault {
         self.disk.create(&path, MODE_SHARED).map_err(at(&path))
     }
 
+    /// Takes away the file of a segment that could not begin: the next start must not find a
+    /// recording that never was.
+    pub(crate) fn discard(&self, file: &SegmentFile) {
+        // What cannot be removed is recovered as a recording without a chunk.
+        let _ = self.disk.unlink(&self.path(file));
+    }
+
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }

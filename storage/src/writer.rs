@@ -168,9 +168,12 @@ impl RecordingWriter {
 
         let name = SegmentFile::open(day, opening.recording, opening.segment);
         let mut file = vault.create(&name)?;
-        file.write(&bytes).map_err(|source| VaultFault::Disk {
-            path: vault.path(&name),
-            source,
+        file.write(&bytes).map_err(|source| {
+            vault.discard(&name);
+            VaultFault::Disk {
+                path: vault.path(&name),
+                source,
+            }
         })?;
         vault.note_written();
         Ok(RecordingWriter {

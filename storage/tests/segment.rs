@@ -520,6 +520,24 @@ fn a_power_cut_costs_what_was_written_since_the_last_flush() {
     assert_eq!(recovered[0].row().audio.chunks, 1);
 }
 
+/// The disk takes a file's name and not its header: the call goes on unrecorded, and nothing is to be recovered.
+#[test]
+fn a_segment_that_could_not_begin_leaves_no_file() {
+    let (disk, city) = memory_city();
+    city.vault.begin_day(today()).unwrap();
+    disk.set_faults(Faults {
+        refused_write: Some(disk.write_count() + 1),
+        ..Faults::default()
+    });
+    let begun = RecordingWriter::create(notice(), &city.vault, &city.sealer, &opening(1));
+
+    assert!(begun.is_err());
+    let after = city_again(Arc::new(disk.after_kill()), &memory_layout());
+    assert_eq!(after.vault.recover().unwrap().0.len(), 0);
+    // The disk is in order again, and so is the recording's place.
+    record(&city, &opening(1), 1);
+}
+
 #[test]
 fn without_the_days_public_half_nothing_is_recorded() {
     let (disk, city) = memory_city();
