@@ -134,28 +134,29 @@ impl Catalogue {
         let folder = layout.spool();
         let files = spool::files(disk, &folder)?;
         let mut taken_in = TakenIn::default();
-        for (index, name) in files.iter().enumerate() {
-            let path = folder.join(name);
+        let count = files.len();
+        for (index, name) in files.into_iter().enumerate() {
+            let name = match removal == Removal::All && !spool::is_leaving(&name) {
+                true => spool::take_away(disk, &folder, &name)?,
+                false => name,
+            };
+            let path = folder.join(&name);
             let at = |source| SpoolFault::Disk {
                 path: path.clone(),
                 source,
             };
             let bytes = disk.read(&path).map_err(at)?;
             let taken = self
-                .take_in_file(name, &bytes)
+                .take_in_file(spool::own_name(&name), &bytes)
                 .await
                 .map_err(|source| self.fault(source))?;
             taken_in.entries += taken.entries;
             taken_in.damaged += taken.damaged;
-            let is_removed = match removal {
-                Removal::Followed => index + 1 < files.len(),
-                Removal::All => disk.len(&path).map_err(at)? == bytes.len() as u64,
-            };
-            if is_removed {
+            if spool::is_leaving(&name) || index + 1 < count {
                 disk.unlink(&path).map_err(at)?;
             }
         }
-        if removal == Removal::All && !files.is_empty() {
+        if removal == Removal::All && count > 0 {
             disk.sync_folder(&folder)
                 .map_err(|source| SpoolFault::Disk {
                     path: folder,

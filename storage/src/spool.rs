@@ -25,6 +25,8 @@ use crate::{
 };
 
 const SUFFIX: &str = ".rows";
+/// Follows the suffix of a file that the office takes in for the last time.
+const LEAVING: &str = ".leaving";
 const CHECK_DIGITS: usize = 16;
 /// A file longer than this is followed by another, so that the office can remove it.
 const LONGEST_FILE_BYTES: u64 = 256 * 1024;
@@ -166,11 +168,30 @@ impl Spool {
     }
 }
 
-/// The spool's files, the newest last.
+/// The spool's files, the newest last; one that is leaving has another name than its own.
 pub(crate) fn files(disk: &dyn Disk, folder: &Path) -> Result<Vec<String>, SpoolFault> {
     let mut names = list_if_there(disk, folder).map_err(at(folder))?;
-    names.retain(|name| name.ends_with(SUFFIX) && number(name).is_some());
+    names.retain(|name| own_name(name).ends_with(SUFFIX) && number(name).is_some());
     Ok(names)
+}
+
+/// The name under which a file's lines are counted.
+pub(crate) fn own_name(name: &str) -> &str {
+    name.strip_suffix(LEAVING).unwrap_or(name)
+}
+
+pub(crate) fn is_leaving(name: &str) -> bool {
+    name.ends_with(LEAVING)
+}
+
+/// Takes a file away from its writer before it is read for the last time. A writer that looks for
+/// it after writing misses it, and writes again elsewhere; what one wrote that looked before is read.
+pub(crate) fn take_away(disk: &dyn Disk, folder: &Path, name: &str) -> Result<String, SpoolFault> {
+    let leaving = format!("{name}{LEAVING}");
+    let path = folder.join(name);
+    disk.rename(&path, &folder.join(&leaving))
+        .map_err(at(&path))?;
+    Ok(leaving)
 }
 
 fn number(name: &str) -> Option<u64> {
