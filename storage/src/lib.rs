@@ -5,6 +5,7 @@
 //! Start at [`Layout`] for where things lie, at [`RecordingWriter`] for how a call is kept, at
 //! [`Vault::open`] for how it is heard, and at [`dispose_due`] for how it is destroyed.
 
+mod apply;
 mod audit;
 mod catalogue;
 mod dispose;
