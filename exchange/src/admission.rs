@@ -3,9 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
+    time::{Duration, Instant},
 };
 
 use media::OfferedLeg;
+
+/// Refusals raise one alarm in this time, so that a flood of calls fills neither log nor audit trail.
+const ALARM_PAUSE: Duration = Duration::from_secs(60);
 
 /// How many calls there may be, and the ports they may use.
 #[derive(Debug, Default)]
@@ -14,6 +18,9 @@ pub(crate) struct Admission {
     free: BTreeMap<u16, VecDeque<OfferedLeg>>,
     /// Every RTP and RTCP address that is ours, free or in use (T-15: no media is sent to ourselves).
     ours: BTreeSet<SocketAddr>,
+    /// Calls refused for want of room since the last alarm.
+    refused: u64,
+    alarm_pause_ends: Option<Instant>,
 }
 
 impl Admission {
@@ -41,6 +48,16 @@ impl Admission {
     /// Takes one more pair of a shard, for a further attempt of its call.
     pub(crate) fn take_of(&mut self, shard: u16) -> Option<OfferedLeg> {
         self.free.get_mut(&shard)?.pop_front()
+    }
+
+    /// Counts a call that found no room; when an alarm is due, returns how many were refused since the last.
+    pub(crate) fn refuse(&mut self, now: Instant) -> Option<u64> {
+        self.refused = self.refused.saturating_add(1);
+        if self.alarm_pause_ends.is_some_and(|end| now < end) {
+            return None;
+        }
+        self.alarm_pause_ends = Some(now + ALARM_PAUSE);
+        Some(std::mem::take(&mut self.refused))
     }
 
     /// Forgets what a lost shard had lent.

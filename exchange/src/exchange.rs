@@ -514,8 +514,7 @@ impl Exchange {
             None
         };
         let Some(legs) = legs else {
-            let (calls, free_legs) = (self.calls.len(), self.house.admission.free_count());
-            self.house.alarm(Alarm::Full { calls, free_legs });
+            self.refuse_for_want_of_room(now);
             return Err(503);
         };
         for leg in legs {
@@ -530,6 +529,17 @@ impl Exchange {
         };
         self.begin(now, arrival, request);
         Ok(())
+    }
+
+    fn refuse_for_want_of_room(&mut self, now: Now) {
+        if let Some(refused) = self.house.admission.refuse(now.at) {
+            let (calls, free_legs) = (self.calls.len(), self.house.admission.free_count());
+            self.house.alarm(Alarm::Full {
+                refused,
+                calls,
+                free_legs,
+            });
+        }
     }
 
     /// Begins the stage that number policy and emergency ask for.

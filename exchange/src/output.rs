@@ -148,11 +148,14 @@ pub enum Alarm {
         /// The call.
         call: CallId,
     },
-    /// A call was refused for want of room.
+    /// Calls were refused for want of room.
     #[error(
-        "a call was refused with 503: {calls} calls, {free_legs} port pairs free; raise the cap or the RTP range"
+        "calls refused with 503 since the last such alarm: {refused}; {calls} calls, {free_legs} port pairs free; \
+         raise the cap or the RTP range"
     )]
     Full {
+        /// Calls refused since the last such alarm, this one included.
+        refused: u64,
         /// Calls in progress.
         calls: usize,
         /// Port pairs that are free.

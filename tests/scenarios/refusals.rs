@@ -97,6 +97,31 @@ fn a_call_beyond_the_ports_or_the_cap_is_told_to_come_again() {
 }
 
 #[test]
+fn a_flood_of_calls_beyond_the_ports_raises_one_alarm_a_minute() {
+    // The one call that fits is in progress; everything else a peer sends finds no room.
+    let mut city = City::new(Plan {
+        legs: 2,
+        ..Plan::announce()
+    });
+    let first = city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    for _ in 0..20 {
+        let refused = city.dial(Dial::to(NUMBER));
+        city.run_ms(100);
+        assert_eq!(city.caller(refused).end_of_call(), "503");
+    }
+    assert_eq!(city.alarms.len(), 1, "{:?}", city.alarms);
+    city.run_ms(60_000);
+    city.dial(Dial::to(NUMBER));
+    city.run_ms(100);
+    assert_eq!(city.alarms.len(), 2, "{:?}", city.alarms);
+    let second = city.alarms[1].to_string();
+    assert!(second.contains("alarm: 20;"), "{second}");
+    city.hang_up(first);
+    city.finish();
+}
+
+#[test]
 fn a_call_from_the_pbx_is_forbidden() {
     let mut city = City::new(Plan::announce());
     let (index, invite) = city.carrier.dial(city.clock.now().at, Dial::to(NUMBER));
