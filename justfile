@@ -14,7 +14,6 @@ fuzz seconds="60":
 
 # Benches against the floor and the criterion ratios.
 bench:
-    cargo build --release -p denwaban-server -p denwaban-bench
     bench/run
 
 # Speak the prompts anew.
