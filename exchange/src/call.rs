@@ -126,7 +126,7 @@ impl Call {
     pub(crate) const FAULT_REASON: &'static str = "Q.850;cause=41;text=\"Temporary failure\"";
 
     /// Makes the call of an INVITE; its second port pair is for the first attempt.
-    fn new(
+    pub(crate) fn new(
         house: &mut House,
         now: Now,
         arrival: Arrival,
@@ -219,10 +219,10 @@ impl Call {
     pub(crate) fn handle(&mut self, house: &mut House, now: Now, input: CallInput) {
         match input {
             CallInput::Sip {
-                dialog,
                 side: Side::Carrier,
                 event,
-            } => self.handle_carrier(house, now, dialog, event),
+                ..
+            } => self.handle_carrier(house, now, event),
             CallInput::Sip {
                 dialog,
                 side: Side::Department,
@@ -236,7 +236,7 @@ impl Call {
         }
     }
 
-    fn handle_carrier(&mut self, house: &mut House, now: Now, _dialog: DialogId, event: Event) {
+    fn handle_carrier(&mut self, house: &mut House, now: Now, event: Event) {
         match event {
             Event::Acked { .. } => self.acknowledged(house, now),
             Event::AckMissing { .. } => self.end(house, now, EndCause::NotAcknowledged),
@@ -292,7 +292,7 @@ impl Call {
             Stage::Announcing(_) => self.notice_unreported(house, now),
             Stage::Calling { .. } | Stage::Passing { .. } => self.ring_time_over(house, now),
             // Neither party ended it and no cause of the list says so; it gives back what it holds, as congestion does.
-            Stage::Talking(_) => self.end(house, now, EndCause::Congestion),
+            Stage::Talking(_) => self.end(house, now, EndCause::LongestCall),
             Stage::Closing(_) => self.closing_prompt_unreported(house, now),
             // Neither has a deadline.
             Stage::ExpectAck(_) | Stage::Over => {}
@@ -381,25 +381,19 @@ fn crossing(uri: &Uri<'_>, house: &House) -> String {
     }
 }
 
-/// The user part of a sip URI or the number of a tel URI, escapes and all.
+/// The user part of a sip URI or the number of a tel URI, escapes and all; an `@` in it is escaped, so that no reader takes
+/// what follows for a host (T-16).
 fn user_as_it_came(uri: &Uri<'_>) -> Option<String> {
     let (_, rest) = uri.as_str().split_once(':')?;
-    match uri.scheme() {
+    let user = match uri.scheme() {
         Scheme::Sip | Scheme::Sips => {
             let (user, _) = rest.rsplit_once('@')?;
-            Some(
-                user.split_once(':')
-                    .map_or(user, |(user, _password)| user)
-                    .to_owned(),
-            )
+            user.split_once(':').map_or(user, |(user, _password)| user)
         }
-        Scheme::Tel => Some(
-            rest.split_once('?')
-                .map_or(rest, |(number, _)| number)
-                .to_owned(),
-        ),
-        Scheme::Other => None,
-    }
+        Scheme::Tel => rest.split_once('?').map_or(rest, |(number, _)| number),
+        Scheme::Other => return None,
+    };
+    Some(user.replace('@', "%40"))
 }
 
 /// RFC 3323 section 4.1.1.3: the host of a caller who is withheld.

@@ -12,7 +12,10 @@ use std::{
 use announcements::{Library, PromptId};
 use bytes::Bytes;
 use jiff::SignedDuration;
-use media::{LegId, OfferedLeg, PlaybackId, Side, sdp};
+use media::{
+    LegId, OfferedLeg, PlaybackId, Side,
+    sdp::{self, Direction},
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rules::{
@@ -46,8 +49,7 @@ pub struct Exchange {
 /// The call that is being handled, out of its table.
 struct InHand {
     id: CallId,
-    /// None while it is being made.
-    call: Option<Call>,
+    call: Call,
 }
 
 /// Whether new calls are taken.
@@ -70,9 +72,6 @@ const EMERGENCY_CHECK: Duration = Duration::from_secs(1);
 
 /// A smaller step is the ordinary correction of a disciplined clock, and changes nothing that is worth saving.
 const SMALLEST_STEP: Duration = Duration::from_secs(2);
-
-/// What our OPTIONS answer says we can do.
-const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
 
 impl Exchange {
     pub(crate) fn new(settings: Settings, emergency: EmergencyState, seed: [u8; 32]) -> Exchange {
@@ -299,7 +298,7 @@ impl Exchange {
     /// Ends one call that broke an invariant of ours: both legs, its media, its record. Its neighbours go on.
     pub fn abandon(&mut self, now: Now, id: CallId) {
         let call = match self.in_hand.take_if(|in_hand| in_hand.id == id) {
-            Some(in_hand) => in_hand.call,
+            Some(in_hand) => Some(in_hand.call),
             None => self.calls.remove(&id),
         };
         self.deadlines.retain(|(_, call)| *call != id);
@@ -440,22 +439,14 @@ impl Exchange {
         }
     }
 
-    /// Answers OPTIONS, so that a dispatcher sees that we live; everything else is not ours.
+    /// Answers OPTIONS, so that a dispatcher sees that we live. The endpoint says what we can do, and refuses other methods itself.
     fn answer_request(&mut self, now: Now, request: RequestId, message: &Message) {
-        let allow = vec![
-            ("Allow", ALLOW.to_owned()),
-            ("Accept", "application/sdp".to_owned()),
-        ];
-        match message.method() {
-            Some(Method::Options) => self
-                .house
-                .endpoint
-                .respond(now.at, request, 200, "OK", allow, None),
-            _ => {
-                let endpoint = &mut self.house.endpoint;
-                endpoint.respond(now.at, request, 405, "Method Not Allowed", allow, None);
-            }
-        }
+        let (status, phrase) = match message.method() {
+            Some(Method::Options) => (200, "OK"),
+            _ => (405, "Method Not Allowed"),
+        };
+        let endpoint = &mut self.house.endpoint;
+        endpoint.respond(now.at, request, status, phrase, Vec::new(), None);
     }
 
     /// Takes a new call in, or says why not: 403, 404, 488, 503 in this order.
@@ -502,7 +493,10 @@ impl Exchange {
             .ok()
             .filter(|_| request.has_sdp())
             .ok_or(488_u16)?;
-        if !self.house.admits_media(&carrier, &theirs) {
+        // Whoever does not listen cannot be told, and hold begins no call (RFC 3264 section 8.4).
+        if matches!(theirs.direction, Direction::SendOnly | Direction::Inactive)
+            || !self.house.admits_media(&carrier, &theirs)
+        {
             return Err(488);
         }
         if self.service == Service::Closing {
@@ -545,23 +539,31 @@ impl Exchange {
     /// Begins the stage that number policy and emergency ask for.
     fn begin(&mut self, now: Now, arrival: Arrival, request: &Message) {
         let id = arrival.id;
-        self.in_hand = Some(InHand { id, call: None });
-        let call = match Plan::of(
+        let plan = Plan::of(
             &arrival.policy,
             &self.house.emergency,
             &self.house.library,
             now.wall,
-        ) {
-            Plan::Announce(prompt) => {
-                let prompt = prompt.clone();
-                Call::answer(&mut self.house, now, arrival, request, prompt)
+        );
+        let emergency = plan.emergency();
+        let (call, department) = Call::new(&mut self.house, now, arrival, request, emergency);
+        let in_hand = self.in_hand.insert(InHand { id, call });
+        match plan {
+            Plan::Announce(prompt) => in_hand
+                .call
+                .answer(&mut self.house, now, department, prompt),
+            Plan::Pass { keeping, .. } => {
+                in_hand.call.pass(&mut self.house, now, department, keeping);
             }
-            Plan::Pass { keeping, emergency } => {
-                Call::pass(&mut self.house, now, arrival, request, keeping, emergency)
-            }
-        };
-        self.in_hand = None;
-        self.keep(id, call);
+        }
+        self.put_back();
+    }
+
+    /// The input has been handled: the call goes back into the table unless it is over.
+    fn put_back(&mut self) {
+        if let Some(InHand { id, call }) = self.in_hand.take() {
+            self.keep(id, call);
+        }
     }
 
     fn keep(&mut self, id: CallId, call: Call) {
@@ -582,19 +584,9 @@ impl Exchange {
         if let Some((due, _)) = call.deadline() {
             self.deadlines.remove(&(due, id));
         }
-        let in_hand = self.in_hand.insert(InHand {
-            id,
-            call: Some(call),
-        });
-        if let Some(call) = &mut in_hand.call {
-            call.handle(&mut self.house, now, input);
-        }
-        if let Some(InHand {
-            call: Some(call), ..
-        }) = self.in_hand.take()
-        {
-            self.keep(id, call);
-        }
+        let in_hand = self.in_hand.insert(InHand { id, call });
+        in_hand.call.handle(&mut self.house, now, input);
+        self.put_back();
     }
 
     fn policy(&self, called: &Number) -> Option<&NumberPolicy> {

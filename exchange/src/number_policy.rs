@@ -7,9 +7,9 @@ use rules::{EmergencyId, EmergencyState, Keeping, NumberPolicy, Profile, Reason}
 use crate::keeping;
 
 /// How a call is taken.
-pub(crate) enum Plan<'a> {
+pub(crate) enum Plan {
     /// It is answered and hears the notice first.
-    Announce(&'a Prompt),
+    Announce(Prompt),
     /// It is not answered before the department answers.
     Pass {
         /// Decided before the department is called, carried out when it answers.
@@ -19,14 +19,14 @@ pub(crate) enum Plan<'a> {
     },
 }
 
-impl Plan<'_> {
+impl Plan {
     /// Decides about one call. An emergency goes before everything; a waiver does not replace an announcement that the number has.
-    pub(crate) fn of<'a>(
+    pub(crate) fn of(
         policy: &NumberPolicy,
         emergency: &EmergencyState,
-        library: &'a Library,
+        library: &Library,
         now: Timestamp,
-    ) -> Plan<'a> {
+    ) -> Plan {
         if let Some(emergency) = emergency.in_force(&policy.number, now) {
             let keeping = keeping::under_emergency(emergency, &policy.number, now);
             return Plan::Pass {
@@ -35,7 +35,7 @@ impl Plan<'_> {
             };
         }
         match (policy.profile, library.get(PromptId::RecordingNotice)) {
-            (Profile::Announce, Some(prompt)) => Plan::Announce(prompt),
+            (Profile::Announce, Some(prompt)) => Plan::Announce(prompt.clone()),
             // Without an announcement there is no reason to answer, and to let the caller pay, before the department does.
             (Profile::Announce, None) => Plan::Pass {
                 keeping: Keeping::Unrecorded(Reason::NoAnnouncement),
@@ -45,6 +45,14 @@ impl Plan<'_> {
                 keeping: keeping::under_decision(policy.decision.as_ref(), &policy.number),
                 emergency: None,
             },
+        }
+    }
+
+    /// The emergency that the call comes under.
+    pub(crate) fn emergency(&self) -> Option<EmergencyId> {
+        match self {
+            Plan::Announce(_) => None,
+            Plan::Pass { emergency, .. } => *emergency,
         }
     }
 }

@@ -75,6 +75,8 @@ impl Failure {
         status: 480,
         reach: Reach::Target,
     };
+    /// It rang and hung up before it answered.
+    pub(crate) const HUNG_UP_EARLY: Failure = Failure::RING_TIME_OVER;
     /// Nothing answered our INVITE.
     pub(crate) const NO_RESPONSE: Failure = Failure {
         kind: FailureKind::Unreachable,

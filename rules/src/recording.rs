@@ -68,6 +68,8 @@ pub enum EndCause {
     Closed,
     /// No leg, port or channel was left.
     Congestion,
+    /// It lasted as long as a call may.
+    LongestCall,
     /// An answer was never acknowledged.
     NotAcknowledged,
     /// The offered media cannot be carried.
@@ -84,7 +86,7 @@ pub enum EndCause {
 
 impl EndCause {
     /// All of them.
-    pub const ALL: [EndCause; 15] = [
+    pub const ALL: [EndCause; 16] = [
         EndCause::CallerHungUp,
         EndCause::DepartmentHungUp,
         EndCause::Cancelled,
@@ -94,6 +96,7 @@ impl EndCause {
         EndCause::Rejected,
         EndCause::Closed,
         EndCause::Congestion,
+        EndCause::LongestCall,
         EndCause::NotAcknowledged,
         EndCause::NotAcceptable,
         EndCause::MediaLost,
@@ -114,6 +117,7 @@ impl EndCause {
             EndCause::Rejected => "REJECTED",
             EndCause::Closed => "CLOSED",
             EndCause::Congestion => "CONGESTION",
+            EndCause::LongestCall => "LONGEST_CALL",
             EndCause::NotAcknowledged => "NOT_ACKNOWLEDGED",
             EndCause::NotAcceptable => "NOT_ACCEPTABLE",
             EndCause::MediaLost => "MEDIA_LOST",

@@ -344,6 +344,28 @@ fn without_its_notice_a_number_is_connected_unrecorded_even_where_a_decision_wai
 }
 
 #[test]
+fn an_address_hidden_in_a_user_part_does_not_cross() {
+    // A PBX that takes the first `@` for the one before the host would call somebody else's.
+    let hidden = format!("{NUMBER};x=@192.0.2.66");
+    let mut city = City::new(Plan::announce());
+    let call = city.dial(Dial {
+        caller: hidden.clone(),
+        ..Dial::to(&hidden)
+    });
+    city.run_until("called", |city| !city.pbx.calls.is_empty());
+    city.hang_up(call);
+    city.finish();
+    let invite = &city.telephone(0).invite;
+    for line in [
+        invite.start.as_str(),
+        invite.header("From"),
+        invite.header("To"),
+    ] {
+        assert_eq!(line.matches('@').count(), 1, "{line}");
+    }
+}
+
+#[test]
 fn a_decision_changes_nothing_where_the_number_announces() {
     let mut city = City::new(Plan {
         is_waived: true,

@@ -160,6 +160,29 @@ fn a_pbx_that_is_away_is_congestion_to_the_caller_and_unreachable_in_the_record(
 }
 
 #[test]
+fn a_target_that_hangs_up_before_it_answers_gives_way_to_the_next() {
+    // A PBX may end an early dialog by BYE; waiting for the ring limit would only keep the caller.
+    for plan in [Plan::announce(), Plan::transparent()] {
+        let plan = Plan {
+            targets: vec![("100", 60), ("101", 20)],
+            ..plan
+        };
+        let mut hangs_up_early = rings_on();
+        hangs_up_early.push((Duration::from_millis(400), Step::HangUp));
+        let city = City::new(
+            plan.with("100", hangs_up_early)
+                .with("101", answers_after(500)),
+        );
+        let mut city = city;
+        let call = city.dial(Dial::to(NUMBER));
+        city.run_ms(10_000);
+        assert!(city.is_talking(1), "within the ring limit of the first");
+        city.hang_up(call);
+        city.finish();
+    }
+}
+
+#[test]
 fn the_second_target_answers_when_the_first_is_busy_or_rings_too_long() {
     for (first, ring_s) in [(refuses(486), 20), (rings_on(), 3)] {
         let plan = Plan {

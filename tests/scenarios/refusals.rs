@@ -54,6 +54,28 @@ fn an_offer_that_cannot_be_answered_is_not_acceptable() {
 }
 
 #[test]
+fn an_offer_of_whoever_will_not_listen_is_not_acceptable() {
+    // Its caller could not hear the notice, which would be told to nobody (law 2).
+    for direction in ["sendonly", "inactive"] {
+        for plan in [Plan::announce(), Plan::transparent()] {
+            let dial = Dial {
+                direction,
+                ..Dial::to(NUMBER)
+            };
+            assert_eq!(refused(plan, dial), "488", "{direction}");
+        }
+    }
+    let mut city = City::new(Plan::announce());
+    let listener = city.dial(Dial {
+        direction: "recvonly",
+        ..Dial::to(NUMBER)
+    });
+    city.run_until("connected", |city| city.is_talking(0));
+    city.hang_up(listener);
+    city.finish();
+}
+
+#[test]
 fn a_call_beyond_the_ports_or_the_cap_is_told_to_come_again() {
     let out_of_ports = Plan {
         legs: 2,

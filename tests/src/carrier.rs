@@ -39,6 +39,8 @@ pub struct Dial {
     pub payload_types: Vec<u8>,
     /// Where the offer wants its media; none: at the telephone itself.
     pub media: Option<SocketAddr>,
+    /// What the offer says of who speaks, as `sendrecv`.
+    pub direction: &'static str,
     /// How many of its ACKs are not sent.
     pub acks_missing: u32,
 }
@@ -52,6 +54,7 @@ impl Dial {
             display: "テスト".to_owned(),
             payload_types: vec![0, 8, 101],
             media: None,
+            direction: "sendrecv",
             acks_missing: 0,
         }
     }
@@ -175,7 +178,8 @@ impl Carrier {
         let body = if caller.dial.payload_types.is_empty() {
             String::new()
         } else {
-            text::describe(media, &caller.dial.payload_types)
+            let body = text::describe(media, &caller.dial.payload_types);
+            body.replace("sendrecv", caller.dial.direction)
         };
         self.request(index, "INVITE", 1, "invite", &body)
     }

@@ -6,10 +6,9 @@ use announcements::Prompt;
 use bytes::Bytes;
 use media::{Codec, PlaybackId, sdp};
 use rules::{CutShort, EndCause, Keeping, Played, Reason};
-use sip_core::Message;
 
 use crate::{
-    call::{Arrival, Call, Stage, calling::Attempts, length},
+    call::{Call, Stage, calling::Attempts, length},
     exchange::NoticeStamp,
     house::House,
     keeping,
@@ -51,25 +50,21 @@ const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
 impl Call {
     /// Takes a call of the announce profile: 200 at once, and the leg is open so that the prompt can follow.
     pub(crate) fn answer(
+        &mut self,
         house: &mut House,
         now: Now,
-        arrival: Arrival,
-        request: &Message,
+        department: media::OfferedLeg,
         prompt: Prompt,
-    ) -> Call {
-        let (mut call, department) = Call::new(house, now, arrival, request, None);
-        let Some(codec) = sdp::choose(&call.offer, &CODECS) else {
-            call.refuse_media(house, now);
-            return call;
+    ) {
+        let Some(codec) = sdp::choose(&self.offer, &CODECS) else {
+            return self.refuse_media(house, now);
         };
-        let events = Events::of(&call.offer);
-        let Some(ours) = call.agree_with_carrier(house, codec, events) else {
-            call.refuse_media(house, now);
-            return call;
+        let events = Events::of(&self.offer);
+        let Some(ours) = self.agree_with_carrier(house, codec, events) else {
+            return self.refuse_media(house, now);
         };
-        house.accept(now, call.carrier.dialog, ours);
-        call.enter(house, now, Stage::ExpectAck(Notice { prompt, department }));
-        call
+        house.accept(now, self.carrier.dialog, ours);
+        self.enter(house, now, Stage::ExpectAck(Notice { prompt, department }));
     }
 
     /// Gives the carrier's offer its answer, opens the leg, and returns what the answer says; as it was where it was given before.

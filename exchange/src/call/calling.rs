@@ -4,11 +4,11 @@ use std::{collections::VecDeque, net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use media::{Codec, Command, LegId, OfferedLeg, sdp};
-use rules::{EmergencyId, EndCause, Keeping};
+use rules::{EndCause, Keeping};
 use sip_core::{DialogId, Invite, Message, NameAddrText, RequestId};
 
 use crate::{
-    call::{Arrival, Call, Stage, answer_reinvite},
+    call::{Call, Stage, answer_reinvite},
     house::House,
     leg::{Agreed, Events, Leg, Session},
     now::Now,
@@ -62,7 +62,7 @@ impl Attempts {
         self.current.until
     }
 
-    fn is_current(&self, dialog: DialogId) -> bool {
+    pub(super) fn is_current(&self, dialog: DialogId) -> bool {
         self.current.leg.dialog == dialog
     }
 
@@ -152,19 +152,16 @@ impl Attempt {
 impl Call {
     /// Takes a call whose department answers for itself.
     pub(crate) fn pass(
+        &mut self,
         house: &mut House,
         now: Now,
-        arrival: Arrival,
-        request: &Message,
+        department: OfferedLeg,
         keeping: Keeping,
-        emergency: Option<EmergencyId>,
-    ) -> Call {
-        let (mut call, department) = Call::new(house, now, arrival, request, emergency);
-        match Attempts::begin(&call, house, now, department) {
-            Ok(attempts) => call.enter(house, now, Stage::Passing { attempts, keeping }),
-            Err(failure) => call.refuse(house, now, failure),
+    ) {
+        match Attempts::begin(self, house, now, department) {
+            Ok(attempts) => self.enter(house, now, Stage::Passing { attempts, keeping }),
+            Err(failure) => self.refuse(house, now, failure),
         }
-        call
     }
 
     /// What the department may be offered: the one codec the carrier has agreed to, else all it offered that we know.

@@ -186,6 +186,7 @@ fn status(cause: EndCause) -> u16 {
         | EndCause::Unreachable
         | EndCause::Rejected
         | EndCause::Closed
+        | EndCause::LongestCall
         | EndCause::NotAcknowledged => 480,
     }
 }
@@ -195,6 +196,7 @@ fn reason(cause: EndCause) -> Option<&'static str> {
     match cause {
         EndCause::Shutdown => Some("Q.850;cause=38;text=\"Network out of order\""),
         EndCause::MediaLost | EndCause::Fault | EndCause::Crash => Some(Call::FAULT_REASON),
+        EndCause::LongestCall => Some("Q.850;cause=31;text=\"Normal, unspecified\""),
         EndCause::NotAcknowledged => Some("Q.850;cause=102;text=\"Recovery on timer expiry\""),
         EndCause::Congestion => Some("Q.850;cause=42;text=\"Switching equipment congestion\""),
         EndCause::CallerHungUp

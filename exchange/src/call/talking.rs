@@ -13,6 +13,7 @@ use crate::{
     leg::{Leg, Session},
     now::Now,
     output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderFault},
+    route::Failure,
 };
 
 /// A connected call.
@@ -107,6 +108,9 @@ impl Call {
         match (&mut self.stage, fault) {
             (Stage::Talking(talking), RecorderFault::NotBegun) => {
                 talking.kept = Kept::Unrecorded(Reason::RecorderFault);
+                // Whoever closes the record later, a fault included, must not end a recording that never began.
+                self.record.recording = None;
+                self.record.notice = None;
                 house.command(carrier, Command::Unfork { carrier });
                 house.trace(now, self.id, "not recorded: RECORDER_FAULT");
                 house.alarm(Alarm::Recorder { call: self.id });
@@ -133,6 +137,12 @@ impl Call {
         match &self.stage {
             Stage::Talking(talking) if talking.department.dialog == dialog => {
                 self.end(house, now, EndCause::DepartmentHungUp);
+            }
+            // It hangs up before it has answered (RFC 3261 section 15): nobody is there any more.
+            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. }
+                if attempts.is_current(dialog) =>
+            {
+                self.attempt_failed(house, now, dialog, Failure::HUNG_UP_EARLY);
             }
             // Of an attempt that was hung up on by us: both BYEs crossed.
             Stage::Talking(_)
