@@ -6,6 +6,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -31,6 +32,8 @@ use crate::{
 
 /// How often the thread looks after its house: clock steps, counters, shards that died without a word.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often it is looked whether a lost shard's thread has ended.
+const RETIRED: Duration = Duration::from_millis(10);
 /// How long the first ports may take.
 pub(crate) const FIRST_PORTS: Duration = Duration::from_secs(2);
 /// Datagrams taken in one turn before anything else is looked at.
@@ -87,6 +90,8 @@ pub(crate) struct Signalling {
     wire: Wire,
     clock: Clock,
     shards: BTreeMap<u16, (Shard, Share)>,
+    /// Threads of lost shards that have not ended yet, and the ports that wait for it.
+    retired: Vec<(JoinHandle<()>, Share)>,
     next_shard: u16,
     reports_in: mpsc::Receiver<Report>,
     reports_out: mpsc::Sender<Report>,
@@ -136,6 +141,7 @@ impl Signalling {
             wire,
             clock: Clock::begin(),
             shards: BTreeMap::new(),
+            retired: Vec::new(),
             next_shard: 0,
             reports_in,
             reports_out,
@@ -178,6 +184,8 @@ impl Signalling {
         let deaf_until = Instant::now() + FIRST_PORTS;
         loop {
             let due = self.wiring.poll_timeout().map(|(at, _)| at);
+            let look = (!self.retired.is_empty()).then(|| Instant::now() + RETIRED);
+            let due = [due, look].into_iter().flatten().min();
             let woken = tokio::select! {
                 biased;
                 Some(report) = self.reports_in.recv() => Woken::Report(report),
@@ -190,7 +198,10 @@ impl Signalling {
                 Woken::Wire => self.hear(),
                 Woken::Report(report) => self.handle_report(report),
                 Woken::Order(order) => self.handle_order(order.unwrap_or(Order::Shutdown)),
-                Woken::Time => self.take(Input::Timeout),
+                Woken::Time => {
+                    self.replace_retired();
+                    self.take(Input::Timeout);
+                }
                 Woken::Housekeeping => self.keep_house(),
             }
             if self
@@ -243,18 +254,29 @@ impl Signalling {
         }
     }
 
-    /// A shard is lost: its calls end, and another takes its share of the ports.
+    /// A shard is lost: its calls end, and another takes its share of the ports as soon as its thread has ended. That thread may
+    /// hang, so nobody waits for it here.
     fn lose(&mut self, number: u16) {
         let Some((shard, share)) = self.shards.remove(&number) else {
             return;
         };
         self.take(Input::ShardLost(number));
-        // Its sockets must be closed before another shard can bind the same ports.
-        shard.stop();
-        if self.ending.is_none()
-            && let Err(fault) = self.begin_shard(share)
-        {
-            tracing::error!(%fault, "no media shard could take the place of the lost one; calls are refused until restart");
+        self.retired.push((shard.retire(), share));
+        self.replace_retired();
+    }
+
+    /// Begins shards in the place of lost ones whose threads have ended: their sockets are closed, so the ports can be bound again.
+    fn replace_retired(&mut self) {
+        let ended: Vec<_> = self
+            .retired
+            .extract_if(.., |(thread, _)| thread.is_finished())
+            .collect();
+        for (_, share) in ended {
+            if self.ending.is_none()
+                && let Err(fault) = self.begin_shard(share)
+            {
+                tracing::error!(%fault, "no media shard could take the place of the lost one; calls are refused until restart");
+            }
         }
     }
 

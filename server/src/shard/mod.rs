@@ -58,7 +58,7 @@ enum Order {
 pub(crate) struct Shard {
     orders: SyncSender<Order>,
     waker: Arc<Waker>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 impl Shard {
@@ -77,9 +77,12 @@ impl Shard {
         let bound = (COMMANDS_PER_LEG * share.len()).max(1_024);
         let max_legs = u32::try_from(share.len()).map_err(io::Error::other)?;
         let (orders, inbox) = sync_channel(bound);
+        let wakes_until_the_end = Arc::clone(&waker);
         let thread = thread::Builder::new()
             .name(format!("shard-{number}"))
             .spawn(move || {
+                // A waker that is closed takes the wake-up it has just sent with it.
+                let _waker = wakes_until_the_end;
                 let last_word = reports.clone();
                 let ended = catch_unwind(AssertUnwindSafe(|| {
                     let worker = Worker {
@@ -113,7 +116,7 @@ impl Shard {
         Ok(Shard {
             orders,
             waker,
-            thread: Some(thread),
+            thread,
         })
     }
 
@@ -131,16 +134,28 @@ impl Shard {
 
     /// Whether the thread has ended, asked or not.
     pub(crate) fn is_finished(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.thread.is_finished()
     }
 
     /// Ends the thread and waits for it.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
+        // A panic was caught and reported inside the thread.
+        let _ = self.retire().join();
+    }
+
+    /// Tells the thread to end and waits for nothing: it may hang, and whoever calls carries calls.
+    pub(crate) fn retire(self) -> JoinHandle<()> {
         self.order(Order::Stop);
-        if let Some(thread) = self.thread.take() {
-            // A panic was caught and reported inside the thread.
-            let _ = thread.join();
-        }
+        let Shard {
+            orders,
+            waker,
+            thread,
+        } = self;
+        // A full queue takes no order to stop; one without a sender ends the thread too, once it is empty.
+        drop(orders);
+        // Without a waker there is no way to the thread; it is left behind.
+        let _ = waker.wake();
+        thread
     }
 }
 
@@ -321,5 +336,78 @@ impl Worker {
         {
             place.send(Report::Offered(std::mem::take(&mut self.unoffered)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shard whose thread takes its orders only when it is let go, as one that hangs does.
+    fn hanging() -> (Shard, std::sync::mpsc::Sender<()>, Poll) {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
+        let (orders, inbox) = sync_channel(1);
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            let _ = gone.recv();
+            while let Ok(Order::Media(_)) = inbox.recv() {}
+        });
+        let shard = Shard {
+            orders,
+            waker,
+            thread,
+        };
+        (shard, go, poll)
+    }
+
+    fn command() -> Command {
+        let leg = LegId {
+            shard: 0,
+            slot: 0,
+            generation: 0,
+        };
+        Command::Close { leg }
+    }
+
+    fn ends_within_ten_seconds(thread: JoinHandle<()>) -> bool {
+        let (ended, has_ended) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let _ = thread.join();
+            let _ = ended.send(());
+        });
+        has_ended.recv_timeout(Duration::from_secs(10)).is_ok()
+    }
+
+    #[test]
+    fn a_shard_that_is_told_to_end_ends() {
+        for first in 0..20 {
+            let share = Share {
+                range: crate::config::PortRange {
+                    address: "127.0.77.2".parse().unwrap(),
+                    first: 22_000 + 2 * first,
+                    last: 22_001 + 2 * first,
+                },
+                first_pair: 0,
+                step: 1,
+                limit: usize::MAX,
+            };
+            let (reports, _heard) = mpsc::channel(8);
+            let shard = Shard::begin(0, share, [0; 32], reports).unwrap();
+            assert!(ends_within_ten_seconds(shard.retire()));
+        }
+    }
+
+    #[test]
+    fn a_shard_that_hangs_is_given_up_without_waiting_and_ends_when_it_can() {
+        let (shard, go, _poll) = hanging();
+        assert!(shard.send(command()));
+        assert!(!shard.send(command()), "its bound of commands is broken");
+
+        let retired = shard.retire();
+        assert!(!retired.is_finished());
+        go.send(()).unwrap();
+        // The order to stop found no place; the queue without a sender is what ends the thread.
+        assert!(ends_within_ten_seconds(retired));
     }
 }
