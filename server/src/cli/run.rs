@@ -61,9 +61,9 @@ pub(super) fn run(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         // Nobody reads our output; calls do not depend on it.
         tracing::warn!("standard output is closed");
     }
-    running.until_the_end();
+    let ended = running.until_the_end();
     drop(locks);
-    Ok(())
+    ended
 }
 
 /// Takes a duty; a folder in which no lock can be made carries calls all the same (law 1).
@@ -167,7 +167,10 @@ impl Running {
     }
 
     /// Waits for the signal; then calls end with BYE, recordings are sealed, rows and entries are written, in this order.
-    fn until_the_end(mut self) {
+    ///
+    /// # Errors
+    /// [`Exit::Failed`] where the signalling thread has ended unasked, so that a service manager starts us again.
+    fn until_the_end(mut self) -> Result<(), Exit> {
         let signalling_ended = || self.signalling.is_finished();
         self.main.block_on(async {
             let mut look = tokio::time::interval(Duration::from_secs(1));
@@ -182,9 +185,10 @@ impl Running {
         if let Err(fault) = begin_watchdog() {
             tracing::warn!(%fault, "nothing will force the end");
         }
-        // The thread may have ended by itself; then there is nobody to tell.
-        let _ = self.orders.try_send(Order::Shutdown);
-        let calls_ended = self.signalling.join().unwrap_or_default();
+        // The thread may have ended by itself; then there is nobody to tell. Orders that stand before this one are few.
+        let asked = self.orders.blocking_send(Order::Shutdown);
+        let ended = self.signalling.join();
+        let calls_ended = ended.as_ref().copied().unwrap_or_default();
         self.recorder.stop();
         self.rows.stop();
         self.office.stop();
@@ -195,6 +199,10 @@ impl Running {
         self.desk.stop();
         let _ = self.desk_thread.join();
         tracing::info!("ended");
+        match (asked, ended) {
+            (Ok(()), Ok(_)) => Ok(()),
+            (Err(_), _) | (_, Err(_)) => Err(Exit::Failed),
+        }
     }
 }
 
