@@ -12,6 +12,7 @@ mod duty;
 mod emergency;
 mod export;
 mod life;
+mod log;
 mod office;
 mod people;
 mod prompts;

@@ -6,17 +6,24 @@ use exchange::{Milestone, TraceEvent};
 use media::Event;
 use tracing_subscriber::{EnvFilter, fmt};
 
+use crate::log::Log;
+
 /// Begins to log to standard error; `RUST_LOG` sets the level, `info` without it.
-pub(crate) fn begin() {
+///
+/// # Errors
+/// The system gives no thread.
+pub(crate) fn begin() -> std::io::Result<Log> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log = Log::begin(std::io::stderr())?;
     // A second beginning (tests in one process) keeps the first.
     let _ = fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
         .with_ansi(colour)
         .with_target(false)
         .try_init();
+    Ok(log)
 }
 
 /// Things that are counted and not logged one by one.

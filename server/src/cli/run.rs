@@ -14,6 +14,7 @@ use crate::{
     descriptors, duty,
     emergency::{Counter, Signalled},
     export, life,
+    log::Log,
     office::Office,
     prompts,
     recorder::{self, Recorder},
@@ -26,7 +27,13 @@ use crate::{
 
 pub(super) fn run(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(place.load(out)?);
-    telemetry::begin();
+    let log = telemetry::begin().map_err(|_| Exit::Failed)?;
+    let ended = carry(&config, &log, out);
+    log.flush();
+    ended
+}
+
+fn carry(config: &Arc<Config>, log: &Log, out: &mut Terminal) -> Result<(), Exit> {
     if let Err(fault) = descriptors::raise() {
         tracing::warn!(%fault, "the limit of open files was not raised");
     }
@@ -41,7 +48,7 @@ pub(super) fn run(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         take_duty(&layout, Duty::Calls, out)?,
         take_duty(&layout, Duty::Office, out)?,
     ];
-    let running = Running::begin(&config, &layout, &locks).map_err(|fault| {
+    let running = Running::begin(config, &layout, &locks).map_err(|fault| {
         out.complain(&format!(
             "通話を取り次げません。\ncalls cannot be carried: {fault}"
         ));
@@ -61,7 +68,7 @@ pub(super) fn run(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         // Nobody reads our output; calls do not depend on it.
         tracing::warn!("standard output is closed");
     }
-    let ended = running.until_the_end();
+    let ended = running.until_the_end(log);
     drop(locks);
     ended
 }
@@ -170,7 +177,7 @@ impl Running {
     ///
     /// # Errors
     /// [`Exit::Failed`] where the signalling thread has ended unasked, so that a service manager starts us again.
-    fn until_the_end(mut self) -> Result<(), Exit> {
+    fn until_the_end(mut self, log: &Log) -> Result<(), Exit> {
         let signalling_ended = || self.signalling.is_finished();
         self.main.block_on(async {
             let mut look = tokio::time::interval(Duration::from_secs(1));
@@ -182,7 +189,7 @@ impl Running {
             }
         });
         tracing::info!("ending: calls are hung up, recordings are sealed");
-        if let Err(fault) = begin_watchdog() {
+        if let Err(fault) = begin_watchdog(log.clone()) {
             tracing::warn!(%fault, "nothing will force the end");
         }
         // The thread may have ended by itself; then there is nobody to tell. Orders that stand before this one are few.
@@ -207,13 +214,14 @@ impl Running {
 }
 
 /// Whatever hangs, a disk for example, must not keep the process beyond its time; what is not sealed is recovered at the next start.
-fn begin_watchdog() -> std::io::Result<()> {
-    const MARGIN: Duration = Duration::from_millis(400);
+fn begin_watchdog(log: Log) -> std::io::Result<()> {
+    const MARGIN: Duration = Duration::from_millis(600);
     thread::Builder::new()
         .name("watchdog".to_owned())
-        .spawn(|| {
+        .spawn(move || {
             thread::sleep(shutdown::PATIENCE.saturating_sub(MARGIN));
             tracing::error!("the end took too long; the next start recovers what is open");
+            log.flush();
             process::exit(i32::from(Exit::Failed as u8));
         })?;
     Ok(())
