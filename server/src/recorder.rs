@@ -108,14 +108,21 @@ impl Recorder {
     }
 
     /// Hands over an order; never waits. A recorder that is that far behind loses the recording, and an alarm says so.
-    pub(crate) fn order(&self, order: RecordOrder) {
-        if let Err(
-            TrySendError::Full(Work::Order(lost)) | TrySendError::Disconnected(Work::Order(lost)),
-        ) = self.work.try_send(Work::Order(order))
-        {
-            self.desk
-                .raise(AlarmCode::RecorderBehind, Some(call_of(&lost)));
-        }
+    ///
+    /// Returns what the exchange must know: that a recording did not begin.
+    #[must_use]
+    pub(crate) fn order(&self, order: RecordOrder) -> Option<RecorderEvent> {
+        let (TrySendError::Full(Work::Order(lost)) | TrySendError::Disconnected(Work::Order(lost))) =
+            self.work.try_send(Work::Order(order)).err()?
+        else {
+            return None;
+        };
+        let call = call_of(&lost);
+        self.desk.raise(AlarmCode::RecorderBehind, Some(call));
+        matches!(lost, RecordOrder::Begin(_)).then_some(RecorderEvent {
+            call,
+            fault: RecorderFault::NotBegun,
+        })
     }
 }
 
@@ -229,10 +236,18 @@ impl Worker {
                         until: Instant::now() + LAST_FRAMES,
                     });
                 }
-                None => tracing::debug!(%call, "a recording that was never begun has ended"),
+                None => self.never_begun(record),
             },
-            RecordOrder::Unrecorded { record, caller } => self.unrecorded(record, caller),
+            RecordOrder::Unrecorded { record, caller } => self.unrecorded(record, Some(caller)),
         }
+    }
+
+    /// The exchange could not be told that a recording did not begin: its call gets its row all the same (K-06).
+    fn never_begun(&mut self, mut record: Box<CallRecord>) {
+        record.recording = None;
+        record.notice = None;
+        record.unrecorded = Some(Reason::RecorderFault);
+        self.unrecorded(record, None);
     }
 
     fn open(&mut self, begin: Begin) {
@@ -280,7 +295,7 @@ impl Worker {
         }
     }
 
-    fn unrecorded(&mut self, record: Box<CallRecord>, caller: Caller) {
+    fn unrecorded(&mut self, record: Box<CallRecord>, caller: Option<Caller>) {
         if record.unrecorded == Some(Reason::RecorderFault) {
             tracing::warn!(call = %record.call_id, "a call went unrecorded: RECORDER_FAULT");
         }
@@ -478,5 +493,89 @@ fn call_of(order: &RecordOrder) -> CallId {
         RecordOrder::Begin(begin) => begin.call,
         RecordOrder::End { call, .. } => *call,
         RecordOrder::Unrecorded { record, .. } => record.call_id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::{EndCause, Number, RecordingId, RetentionPolicy};
+    use storage::{Disk, Layout, MemoryDisk, Spool};
+
+    use super::*;
+    use crate::rows;
+
+    fn ended(recording: RecordingId) -> CallRecord {
+        let at = Timestamp::now();
+        CallRecord {
+            call_id: CallId::new(at, 1),
+            recording: Some(recording),
+            called: Number::parse("0783331000").unwrap(),
+            department: "daihyo".to_owned(),
+            started_at: at,
+            answered_at: Some(at),
+            ended_at: Some(at),
+            end_cause: Some(EndCause::CallerHungUp),
+            emergency: None,
+            notice: None,
+            unrecorded: None,
+        }
+    }
+
+    #[test]
+    fn a_recording_that_ends_and_never_began_leaves_a_row_that_says_so() {
+        let folder = std::env::temp_dir().join(format!("denwaban-recorder-{}", std::process::id()));
+        let on_disk = Layout::new(folder.join("data"), folder.join("root"));
+        on_disk.make_folders(&storage::OsDisk).unwrap();
+        let (desk, desk_thread) = Desk::begin(&on_disk).unwrap();
+        let layout = Layout::new("/data", "/root");
+        let memory = MemoryDisk::new();
+        let disk: Arc<dyn Disk> = Arc::new(memory.clone());
+        layout.make_folders(&*disk).unwrap();
+        let retention = RetentionPolicy::default();
+        let vault = Arc::new(Vault::new(Arc::clone(&disk), &layout, retention));
+        let sealer = Arc::new(Sealer::new(Arc::clone(&disk), &layout));
+        let (rows, rows_thread) = Rows::begin(rows::Beginning {
+            spool: Spool::new(disk, &layout),
+            sealer: Arc::clone(&sealer),
+            vault: Arc::clone(&vault),
+            retention,
+            desk: desk.clone(),
+            nudge: Arc::default(),
+        })
+        .unwrap();
+        let (_work, inbox) = sync_channel(1);
+        let (events, _told) = mpsc::channel(1);
+        let mut worker = Worker {
+            inbox,
+            vault,
+            sealer,
+            rows,
+            desk: desk.clone(),
+            events,
+            clock: Clock::begin(),
+            live: BTreeMap::new(),
+            is_disk_full: false,
+        };
+        let recording = RecordingId::new(Timestamp::now(), 2);
+        let record = ended(recording);
+
+        worker.obey(RecordOrder::End {
+            call: record.call_id,
+            record: Box::new(record),
+        });
+        rows_thread.stop();
+        desk.stop();
+        desk_thread.join().unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+
+        let files = memory.everything();
+        let spooled: Vec<&[u8]> = files
+            .iter()
+            .filter(|(path, _)| path.starts_with(layout.spool()))
+            .map(|(_, bytes)| &bytes[..])
+            .collect();
+        let spooled = String::from_utf8(spooled.concat()).unwrap();
+        assert!(spooled.contains("\"RECORDER_FAULT\""), "{spooled}");
+        assert!(!spooled.contains(&recording.to_string()), "{spooled}");
     }
 }

@@ -43,10 +43,10 @@ pub(crate) enum Row {
         record: Box<CallRecord>,
         sealed: Result<SealedSegment, Box<CutSegment>>,
     },
-    /// Nothing was kept of the call.
+    /// Nothing was kept of the call. The caller is not known where the recording should have begun and did not.
     Unrecorded {
         record: Box<CallRecord>,
-        caller: Caller,
+        caller: Option<Caller>,
     },
     /// Something else for the office.
     Entry(Box<SpoolEntry>),
@@ -213,7 +213,7 @@ impl Worker {
             Row::Entry(entry) => return *entry,
             Row::Begun { record, caller } => (record, Some(caller), RecordingState::Open, None),
             Row::Unrecorded { record, caller } => {
-                (record, Some(caller), RecordingState::Unrecorded, None)
+                (record, caller, RecordingState::Unrecorded, None)
             }
             Row::Ended {
                 record,

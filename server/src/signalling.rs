@@ -368,6 +368,7 @@ impl Signalling {
 
     /// Does everything the wiring wants done, in its order.
     fn drain(&mut self) {
+        let mut not_begun = Vec::new();
         while let Some(output) = self.wiring.poll_output() {
             match output {
                 Output::Sip(transmit) => {
@@ -384,12 +385,15 @@ impl Signalling {
                         self.report_lost(shard);
                     }
                 }
-                Output::Record(order) => self.recorder.order(order),
+                Output::Record(order) => not_begun.extend(self.recorder.order(order)),
                 Output::Audit(draft) => self.desk.audit(draft),
                 Output::SaveEmergency(state) => self.desk.save_emergency(state),
                 Output::Trace(event) => telemetry::milestone(&event),
                 Output::Alarm(alarm) => self.desk.alarm(&alarm),
             }
+        }
+        for event in not_begun {
+            self.take(Input::Recorder(event));
         }
     }
 
