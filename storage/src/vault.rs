@@ -2,7 +2,7 @@
 //!
 //! A segment is called `RECORDING-NNN.open.krec`, and `RECORDING-NNN.krec` once it is finished and
 //! both it *and* its row are durable; so a start finds what a crash left without reading the rest.
-//! One flush serves all open files: `docs/decisions/0005-flush.md` has the measurement.
+//! One flush serves all open files: `docs/decisions/0004-flush.md` has the measurement.
 
 use std::{
     collections::BTreeMap,
