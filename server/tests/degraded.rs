@@ -188,3 +188,18 @@ fn without_its_prompt_an_announced_call_is_connected_unrecorded() {
     assert_eq!(row["reason"], "NO_ANNOUNCEMENT");
     house.terminate();
 }
+
+/// Somebody writes a recording out while the service manager starts us again.
+#[test]
+fn a_command_that_does_the_offices_duty_does_not_keep_the_service_from_starting() {
+    let mut house = waived();
+    let layout = storage::Layout::new(house.dir().join("data"), house.dir().join("root"));
+    let held = storage::Lock::acquire(&layout, storage::Duty::Office).unwrap();
+    let command = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        drop(held);
+    });
+    house.run();
+    command.join().unwrap();
+    house.terminate();
+}

@@ -1,6 +1,12 @@
 //! `denwaban run`: both duties in one process, until SIGTERM or Ctrl-C.
 
-use std::{io::IsTerminal, process, sync::Arc, thread, time::Duration};
+use std::{
+    io::IsTerminal,
+    process,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rules::{AlarmCode, AuditDraft, AuditEvent};
 use storage::{Disk, Duty, Layout, Lock, LockFault, OsDisk, Sealer, Spool, Vault};
@@ -73,9 +79,23 @@ fn carry(config: &Arc<Config>, log: &Log, out: &mut Terminal) -> Result<(), Exit
     ended
 }
 
+/// How long a start waits for a command that does a duty in our absence.
+const COMMAND: Duration = Duration::from_secs(10);
+
 /// Takes a duty; a folder in which no lock can be made carries calls all the same (law 1).
+///
+/// Another `run` has both duties. A command has the office's alone, and not for long: it is waited for, after the calls' is ours.
 fn take_duty(layout: &Layout, duty: Duty, out: &mut Terminal) -> Result<Option<Lock>, Exit> {
-    match Lock::acquire(layout, duty) {
+    let until = match duty {
+        Duty::Calls => Instant::now(),
+        Duty::Office => Instant::now() + COMMAND,
+    };
+    let mut acquired = Lock::acquire(layout, duty);
+    while matches!(acquired, Err(LockFault::Held { .. })) && Instant::now() < until {
+        thread::sleep(Duration::from_millis(20));
+        acquired = Lock::acquire(layout, duty);
+    }
+    match acquired {
         Ok(lock) => Ok(Some(lock)),
         Err(fault @ LockFault::Held { .. }) => {
             out.complain(&format!(
