@@ -381,8 +381,7 @@ fn crossing(uri: &Uri<'_>, house: &House) -> String {
     }
 }
 
-/// The user part of a sip URI or the number of a tel URI, escapes and all; an `@` in it is escaped, so that no reader takes
-/// what follows for a host (T-16).
+/// The user part of a sip URI or the number of a tel URI, escapes and all; fit for the user part of a sip URI.
 fn user_as_it_came(uri: &Uri<'_>) -> Option<String> {
     let (_, rest) = uri.as_str().split_once(':')?;
     let user = match uri.scheme() {
@@ -393,7 +392,24 @@ fn user_as_it_came(uri: &Uri<'_>) -> Option<String> {
         Scheme::Tel => rest.split_once('?').map_or(rest, |(number, _)| number),
         Scheme::Other => return None,
     };
-    Some(user.replace('@', "%40"))
+    Some(escape(user))
+}
+
+/// Escapes what would end a user part, so that no peer can bring a host of its own into our URIs (T-16).
+///
+/// A tel URI may hold the others besides `@` in its parameters. Source: RFC 3261 sections 19.1.2 and 19.1.6.
+fn escape(user: &str) -> String {
+    let mut escaped = String::with_capacity(user.len());
+    for letter in user.chars() {
+        match letter {
+            '@' => escaped.push_str("%40"),
+            ':' => escaped.push_str("%3A"),
+            '[' => escaped.push_str("%5B"),
+            ']' => escaped.push_str("%5D"),
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
 }
 
 /// RFC 3323 section 4.1.1.3: the host of a caller who is withheld.
@@ -406,4 +422,34 @@ const MAX_FORWARDS: u8 = 70;
 fn length(prompt: &Prompt) -> Duration {
     // 8,000 samples a second.
     Duration::from_micros(prompt.clip.samples().saturating_mul(125))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_part_crosses_as_it_came_but_for_what_would_end_it() {
+        for (came, crosses) in [
+            ("sip:0783331001@us", Some("0783331001")),
+            ("sip:0783331001:secret@us", Some("0783331001")),
+            ("sip:%30783331001;x=?@us", Some("%30783331001;x=?")),
+            (
+                "sip:0783331001;x=@evil.example@us",
+                Some("0783331001;x=%40evil.example"),
+            ),
+            (
+                "tel:0783331001;x=@evil.example",
+                Some("0783331001;x=%40evil.example"),
+            ),
+            (
+                "tel:0783331001;x=[:]?y=@evil.example",
+                Some("0783331001;x=%5B%3A%5D"),
+            ),
+            ("sip:us", None),
+        ] {
+            let uri = Uri::parse(came).unwrap();
+            assert_eq!(user_as_it_came(&uri).as_deref(), crosses, "{came}");
+        }
+    }
 }
