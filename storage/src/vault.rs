@@ -417,7 +417,7 @@ pub enum VaultFault {
         source: io::Error,
     },
     /// The instant at which a day expires cannot be read.
-    #[error("{} does not say when the day expires; write the day's expiry into it by hand, see docs/operations.md", path.display())]
+    #[error("{} does not say when the day expires; write the day's expiry into it by hand, as docs/recording-format.md shows it", path.display())]
     ExpiryDamaged {
         /// The file.
         path: PathBuf,
