@@ -84,6 +84,8 @@ pub(crate) struct Ports {
     resting: VecDeque<u32>,
     lent: usize,
     in_use: usize,
+    /// Pairs that could not be bound since it was last told.
+    left_out: usize,
 }
 
 impl Ports {
@@ -96,6 +98,7 @@ impl Ports {
             resting: VecDeque::new(),
             lent: 0,
             in_use: 0,
+            left_out: 0,
         }
     }
 
@@ -211,6 +214,18 @@ impl Ports {
         now: Instant,
         offered: &mut Vec<OfferedLeg>,
     ) {
+        self.fill(registry, now, offered);
+        let pairs = std::mem::take(&mut self.left_out);
+        if pairs > 0 {
+            tracing::warn!(
+                shard = self.shard,
+                pairs,
+                "media ports that somebody else holds were left out"
+            );
+        }
+    }
+
+    fn fill(&mut self, registry: &Registry, now: Instant, offered: &mut Vec<OfferedLeg>) {
         let wanted = AHEAD + self.in_use;
         let mut binds_left = BINDS_PER_TICK;
         while self.lent < wanted {
@@ -260,7 +275,8 @@ impl Ports {
         let (mut rtp, mut rtcp) = match bound {
             Ok(pair) => pair,
             Err(fault) => {
-                tracing::warn!(port, %fault, "a pair of media ports was left out");
+                tracing::debug!(port, %fault, "a pair of media ports was left out");
+                self.left_out += 1;
                 return None;
             }
         };
@@ -269,7 +285,8 @@ impl Ports {
             .register(&mut rtp, Token(index * 2), Interest::READABLE)
             .and_then(|()| registry.register(&mut rtcp, Token(index * 2 + 1), Interest::READABLE));
         if let Err(fault) = registered {
-            tracing::warn!(port, %fault, "a pair of media ports was left out");
+            tracing::debug!(port, %fault, "a pair of media ports was left out");
+            self.left_out += 1;
             return None;
         }
         let slot = u32::try_from(index).ok()?;
