@@ -224,6 +224,10 @@ impl Counter {
         }
         let answered = match request {
             Request::Declare {
+                scope: Scope::Number(number),
+                ..
+            } if !self.config.is_ours(&number) => return not_ours(),
+            Request::Declare {
                 scope,
                 reason,
                 for_s,
@@ -339,6 +343,14 @@ fn new_id() -> EmergencyId {
         tracing::warn!(%fault, "an emergency gets an id without randomness");
     }
     EmergencyId::new(Timestamp::now(), u128::from_le_bytes(random))
+}
+
+/// A slip of the finger must not look like an emergency in force.
+fn not_ours() -> Answer<Vec<Declared>> {
+    Answer::Usage(Message::new(
+        "--scope の番号は設定ファイルにありません。番号を確かめるか、--scope all を指定してください。",
+        "the number of --scope is no [[number]] of the configuration; correct it, or declare --scope all",
+    ))
 }
 
 fn refused(fault: &EmergencyFault) -> Answer<Vec<Declared>> {

@@ -175,3 +175,39 @@ fn the_settings_of_a_socket_are_its_mode_and_group() {
     assert_eq!(mode(&house.dir().join("data/office/socket")), 0o600);
     house.terminate();
 }
+
+#[test]
+fn init_does_not_say_it_wrote_a_configuration_where_a_link_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("denwaban.toml");
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), &config).unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_denwaban"))
+        .args(["init", "--dir", folder.path().to_str().unwrap()])
+        .args(["--number", "0783331000", "--listen", "127.0.0.1:5060"])
+        .args(["--carrier", "127.0.0.2", "--pbx", "127.0.0.3:5062"])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+}
+
+#[test]
+fn an_emergency_for_a_number_that_is_not_the_citys_is_not_declared() {
+    // A slip of the finger in a disaster: the duty officer must hear of it, with and without a server.
+    let mut house = House::init(&["--profile", "announce"]);
+    for is_running in [false, true] {
+        if is_running {
+            house.run();
+        }
+        let refused = house.denwaban(&[
+            "emergency",
+            "declare",
+            "--scope",
+            "0783339999",
+            "--reason",
+            "訓練",
+        ]);
+        assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+        let status = house.denwaban(&["emergency", "status"]);
+        assert!(text(&status).contains("no emergency"), "{}", text(&status));
+    }
+}

@@ -63,7 +63,8 @@ fn parse_ports(text: &str) -> Result<PortRange, String> {
 
 pub(super) fn init(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit> {
     let file = arguments.dir.join("denwaban.toml");
-    if file.exists() {
+    // A link that leads nowhere stands there too: `make` would neither follow nor replace it.
+    if file.symlink_metadata().is_ok() {
         out.complain(&format!(
             "{path} は既にあります。上書きしません。\n{path} exists and is never overwritten; choose another --dir, or edit it by hand",
             path = file.display()

@@ -18,7 +18,11 @@ use super::{
 const MAX_RING_S: i64 = 120;
 const DEFAULT_RING_S: i64 = 30;
 
-pub(super) fn read_peers(sections: Vec<Section<'_>>, faults: &mut Faults) -> Vec<Trunk> {
+pub(super) fn read_peers(
+    sections: Vec<Section<'_>>,
+    listen: Option<SocketAddr>,
+    faults: &mut Faults,
+) -> Vec<Trunk> {
     let mut names = BTreeSet::new();
     let mut addresses = BTreeSet::new();
     let mut peers = Vec::new();
@@ -43,7 +47,7 @@ pub(super) fn read_peers(sections: Vec<Section<'_>>, faults: &mut Faults) -> Vec
             .filter_map(|text| address_of(text, &mut addresses, faults))
             .collect();
         let target = section.text(faults, "send_to");
-        let target = target.and_then(|text| socket_of(&text, faults));
+        let target = target.and_then(|text| socket_of(&text, listen, faults));
         let media = section.texts(faults, "media");
         let media = match media {
             Some(ranges) => ranges
@@ -355,6 +359,15 @@ fn address_of(
         );
         return None;
     };
+    if !is_of_one_host(address) {
+        faults.at(
+            text,
+            quoted(text),
+            "the address of one host",
+            "write the address that the peer's messages come from",
+        );
+        return None;
+    }
     if !seen.insert(address) {
         let expected = "each address at one peer, so that a message has one sender";
         faults.at(
@@ -368,17 +381,50 @@ fn address_of(
     Some(address)
 }
 
-fn socket_of(text: &Placed<&str>, faults: &mut Faults) -> Option<SocketAddr> {
-    let address = text.value.parse().ok();
-    if address.is_none() {
+/// Where calls are sent: not nowhere, not to a group, and never back to ourselves.
+fn socket_of(
+    text: &Placed<&str>,
+    listen: Option<SocketAddr>,
+    faults: &mut Faults,
+) -> Option<SocketAddr> {
+    let address = text
+        .value
+        .parse::<SocketAddr>()
+        .ok()
+        .filter(|address| is_of_one_host(address.ip()) && address.port() != 0);
+    let Some(address) = address else {
         faults.at(
             text,
             quoted(text),
-            "an IP address with port",
+            "an IP address of one host with port",
             "write it like \"192.0.2.20:5060\"",
         );
+        return None;
+    };
+    if listen == Some(address) {
+        faults.at(
+            text,
+            format!("our own address {}", quoted(text)),
+            "an address other than sip.listen",
+            "write where the PBX takes calls; we would call ourselves",
+        );
+        return None;
     }
-    address
+    if listen.is_some_and(|listen| listen.is_ipv4() != address.is_ipv4()) {
+        faults.at(
+            text,
+            quoted(text),
+            "an address of the IP version of sip.listen",
+            "write both as IPv4 or both as IPv6; one socket cannot send to the other",
+        );
+        return None;
+    }
+    Some(address)
+}
+
+fn is_of_one_host(address: IpAddr) -> bool {
+    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    !address.is_unspecified() && !address.is_multicast() && !is_broadcast
 }
 
 fn range_of(text: &Placed<&str>, faults: &mut Faults) -> Option<MediaRange> {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use exchange::{Department, Limits, Trunk};
-use rules::{Digest, NumberPolicy, RetentionPolicy};
+use rules::{Digest, Number, NumberPolicy, RetentionPolicy};
 use storage::Layout;
 use toml::de::DeTable;
 
@@ -124,6 +124,11 @@ impl Config {
         }
     }
 
+    /// Whether this is a number of the city.
+    pub(crate) fn is_ours(&self, number: &Number) -> bool {
+        self.numbers.iter().any(|known| known.number == *number)
+    }
+
     /// Where storage finds its files.
     pub(crate) fn layout(&self) -> Layout {
         Layout::new(&self.folders.data, &self.folders.root)
@@ -171,7 +176,7 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
     let calls = read_access(calls, faults);
     let office = root.section(faults, "office");
     let office = read_access(office, faults);
-    let peers = listing::read_peers(root.sections(faults, "peer"), faults);
+    let peers = listing::read_peers(root.sections(faults, "peer"), listen, faults);
     let departments =
         listing::read_departments(root.sections(faults, "department"), &peers, faults);
     let numbers = listing::read_numbers(root.sections(faults, "number"), &departments, faults);
@@ -222,11 +227,9 @@ fn read_sip(mut section: Section<'_>, faults: &mut Faults) -> Option<SocketAddr>
     let listen = section.required_text(faults, "listen", "add listen = \"ADDRESS:5060\"");
     section.finish(faults);
     let listen = listen?;
-    let address = listen
-        .value
-        .parse::<SocketAddr>()
-        .ok()
-        .filter(|address| !address.ip().is_unspecified());
+    let address = listen.value.parse::<SocketAddr>().ok().filter(|address| {
+        !address.ip().is_unspecified() && !address.ip().is_multicast() && address.port() != 0
+    });
     if address.is_none() {
         let remedy = "write the host's own address and a port; it stands in every message we send, so 0.0.0.0 will not do";
         faults.at(

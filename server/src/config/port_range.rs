@@ -55,8 +55,10 @@ impl PortRange {
                 last
             },
         };
-        if range.first >= range.last {
-            return Err("it holds no pair of an even and the following odd port");
+        if range.pairs() < 2 {
+            return Err(
+                "it holds fewer than two pairs of an even and the following odd port, which one call needs",
+            );
         }
         Ok(range)
     }
@@ -95,7 +97,11 @@ mod tests {
             ("127.0.0.1:80-90", "its first port is below 1024"),
             (
                 "127.0.0.1:20001-20002",
-                "it holds no pair of an even and the following odd port",
+                "it holds fewer than two pairs of an even and the following odd port, which one call needs",
+            ),
+            (
+                "127.0.0.1:20001-20004",
+                "it holds fewer than two pairs of an even and the following odd port, which one call needs",
             ),
         ] {
             assert_eq!(PortRange::parse(text), Err(why), "{text}");

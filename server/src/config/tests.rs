@@ -204,3 +204,29 @@ fn broken_toml_is_told_with_its_line() {
     "#]]
     .assert_eq(&faults_of("[sip]\nlisten = \"127.0.0.1:5060\n"));
 }
+
+#[test]
+fn addresses_that_cannot_carry_a_call_are_refused() {
+    let sound = template::configuration(&wishes(Profile::Announce, None));
+    for (address, instead) in [
+        ("listen = \"127.0.0.1:5060\"", "listen = \"127.0.0.1:0\""),
+        ("listen = \"127.0.0.1:5060\"", "listen = \"224.0.0.1:5060\""),
+        ("addresses = [\"127.0.0.2\"]", "addresses = [\"0.0.0.0\"]"),
+        ("addresses = [\"127.0.0.2\"]", "addresses = [\"224.0.0.1\"]"),
+        ("send_to = \"127.0.0.3:5062\"", "send_to = \"127.0.0.3:0\""),
+        (
+            "send_to = \"127.0.0.3:5062\"",
+            "send_to = \"127.0.0.1:5060\"",
+        ),
+        ("send_to = \"127.0.0.3:5062\"", "send_to = \"[::1]:5062\""),
+        ("127.0.0.1:20000-29999", "127.0.0.1:20001-20004"),
+    ] {
+        let text = sound.replace(address, instead);
+        assert_ne!(text, sound, "{address}");
+        let faults = faults_of(&text);
+        assert!(
+            faults.contains("1 faults") && faults.contains("help:"),
+            "{instead}: {faults}"
+        );
+    }
+}
