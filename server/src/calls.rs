@@ -186,8 +186,11 @@ impl Worker {
                     let code = AlarmCode::AuditUnavailable.code();
                     tracing::error!(%fault, code, waiting = self.waiting.len(), "audit entries wait; calls go on");
                 }
-                // It is opened anew next time: whatever was wrong with the file may have been mended.
-                self.trail = None;
+                // It is opened anew next time: whatever was wrong with the file may have been mended. A trail that
+                // somebody deleted goes on after the entries that are gone, so that verification shows it.
+                if !matches!(fault, storage::AuditFault::Altered { .. }) {
+                    self.trail = None;
+                }
                 self.keep();
             }
         }

@@ -158,6 +158,7 @@ impl AuditTrail {
         if self.file.as_ref().is_none_or(|open| open.month < month) {
             self.file = Some(self.create_file(&month)?);
         }
+        self.check_unaltered()?;
         let open = self.file.as_mut().expect("it was made above if need be");
         let path = self.folder.join(file_name(&open.month));
         if open.tail == Tail::Unknown {
@@ -176,8 +177,35 @@ impl AuditTrail {
         Ok(())
     }
 
+    /// Looks whether the file is as we left it: what is written into one that was deleted is durable nowhere.
+    ///
+    /// The next entry goes into whatever stands there then, and follows from the entries that are known here, so that
+    /// [`verify`] shows what is missing.
+    fn check_unaltered(&mut self) -> Result<(), AuditFault> {
+        let Some(open) = &self.file else {
+            return Ok(());
+        };
+        let path = self.folder.join(file_name(&open.month));
+        let is_altered = match self.disk.len(&path) {
+            Ok(bytes) => match open.tail {
+                Tail::Durable => bytes != open.bytes,
+                Tail::Unknown => bytes < open.bytes,
+            },
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => true,
+            Err(source) => return Err(AuditFault::Disk { path, source }),
+        };
+        if is_altered {
+            self.file = None;
+            return Err(AuditFault::Altered { path });
+        }
+        Ok(())
+    }
+
     fn create_file(&self, month: &str) -> Result<OpenFile, AuditFault> {
         let path = self.folder.join(file_name(month));
+        self.disk
+            .make_folder(&self.folder, 0o750)
+            .map_err(at(&self.folder))?;
         // One that is there was left empty by a beginning that failed before its first entry; what
         // somebody else put into it is evidence, and stays.
         let (file, bytes) = match self.disk.exists(&path).map_err(at(&path))? {
@@ -374,6 +402,12 @@ pub enum AuditFault {
         /// The file.
         path: PathBuf,
     },
+    /// Somebody deleted, cut or lengthened the file while it was in use.
+    #[error("audit file {} is not as it was left: somebody else deleted it or wrote into it; put it back and run audit verify", path.display())]
+    Altered {
+        /// The file.
+        path: PathBuf,
+    },
     /// Verification found a bad entry.
     #[error("audit entry {seq} in {}, line {line}, is the first that is not as it was written: {reason}", path.display())]
     Broken {
@@ -397,7 +431,7 @@ impl AuditFault {
     pub fn fault(&self) -> Fault {
         match self {
             AuditFault::Disk { .. } | AuditFault::Damaged { .. } => Fault::Resource,
-            AuditFault::Broken { .. } => Fault::Operator,
+            AuditFault::Broken { .. } | AuditFault::Altered { .. } => Fault::Operator,
             AuditFault::NotJson => Fault::Ours,
         }
     }

@@ -229,3 +229,27 @@ fn a_trail_whose_last_entry_is_damaged_is_not_written_on() {
     let refused = AuditTrail::open(Arc::new(disk), &memory_layout(), Duty::Calls).err();
     assert!(matches!(refused, Some(AuditFault::Damaged { .. })));
 }
+
+#[test]
+fn a_trail_that_is_deleted_in_use_gives_no_receipt_and_shows_the_gap() {
+    // Somebody deletes the file, or cuts it, under the process that holds it open.
+    let path = file(&memory_layout(), "2026-11");
+    let delete = |disk: &MemoryDisk| disk.unlink(&path).unwrap();
+    let cut = |disk: &MemoryDisk| disk.append(&path).unwrap().cut(0).unwrap();
+    for harm in [&delete as &dyn Fn(&MemoryDisk), &cut] {
+        let disk = MemoryDisk::new();
+        let mut trail = open(&disk, Duty::Calls);
+        let _ = trail.append(draft(1), now()).unwrap();
+        harm(&disk);
+        let refused = trail.append(draft(2), now()).unwrap_err();
+        assert!(matches!(refused, AuditFault::Altered { .. }), "{refused}");
+
+        let receipt = trail.append(draft(2), now()).unwrap();
+        assert_eq!(receipt.seq(), 2, "it follows the entry that is gone");
+        let shown = check(&disk).unwrap_err();
+        assert!(
+            matches!(shown, AuditFault::Broken { seq: 1, .. }),
+            "{shown}"
+        );
+    }
+}
