@@ -1,7 +1,7 @@
 //! Who gets in: port pairs that the shards have lent, and a cap on calls.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -16,8 +16,8 @@ const ALARM_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) struct Admission {
     /// By shard, the longest-rested first, as the shards offer them.
     free: BTreeMap<u16, VecDeque<OfferedLeg>>,
-    /// Every RTP and RTCP address that is ours, free or in use (T-15: no media is sent to ourselves).
-    ours: BTreeSet<SocketAddr>,
+    /// Every RTP and RTCP address that is ours, free or in use, with its shard (T-15: no media is sent to ourselves).
+    ours: BTreeMap<SocketAddr, u16>,
     /// Calls refused for want of room since the last alarm.
     refused: u64,
     alarm_pause_ends: Option<Instant>,
@@ -27,8 +27,8 @@ impl Admission {
     /// Takes port pairs that a shard lends.
     pub(crate) fn offer(&mut self, legs: Vec<OfferedLeg>) {
         for leg in legs {
-            self.ours.insert(leg.rtp);
-            self.ours.insert(rtcp(leg.rtp));
+            self.ours.insert(leg.rtp, leg.leg.shard);
+            self.ours.insert(rtcp(leg.rtp), leg.leg.shard);
             self.free.entry(leg.leg.shard).or_default().push_back(leg);
         }
     }
@@ -60,17 +60,15 @@ impl Admission {
         Some(std::mem::take(&mut self.refused))
     }
 
-    /// Forgets what a lost shard had lent.
+    /// Forgets what a lost shard had lent, in use or free: its sockets are gone.
     pub(crate) fn forget_shard(&mut self, shard: u16) {
-        for leg in self.free.remove(&shard).unwrap_or_default() {
-            self.ours.remove(&leg.rtp);
-            self.ours.remove(&rtcp(leg.rtp));
-        }
+        self.free.remove(&shard);
+        self.ours.retain(|_, owner| *owner != shard);
     }
 
     /// Whether this is one of our own media addresses.
     pub(crate) fn is_ours(&self, address: SocketAddr) -> bool {
-        self.ours.contains(&address)
+        self.ours.contains_key(&address)
     }
 
     /// How many pairs are free.
@@ -133,14 +131,19 @@ mod tests {
     #[test]
     fn our_own_addresses_are_known_until_their_shard_is_lost() {
         let mut admission = Admission::default();
-        admission.offer(vec![pair(0, 0)]);
+        admission.offer(vec![pair(0, 0), pair(0, 1), pair(0, 2), pair(1, 0)]);
+        admission.take_two();
         assert!(admission.is_ours("127.0.0.1:20000".parse().unwrap()));
         assert!(
             admission.is_ours("127.0.0.1:20001".parse().unwrap()),
             "its RTCP address too"
         );
         admission.forget_shard(0);
-        assert!(!admission.is_ours("127.0.0.1:20000".parse().unwrap()));
-        assert_eq!(admission.free_count(), 0);
+        for port in 20_000..20_006 {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            assert!(!admission.is_ours(address), "{address}, in use or free");
+        }
+        assert!(admission.is_ours("127.0.0.1:21000".parse().unwrap()));
+        assert_eq!(admission.free_count(), 1, "the other shard's");
     }
 }
