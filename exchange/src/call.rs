@@ -291,7 +291,6 @@ impl Call {
         match self.stage {
             Stage::Announcing(_) => self.notice_unreported(house, now),
             Stage::Calling { .. } | Stage::Passing { .. } => self.ring_time_over(house, now),
-            // Neither party ended it and no cause of the list says so; it gives back what it holds, as congestion does.
             Stage::Talking(_) => self.end(house, now, EndCause::LongestCall),
             Stage::Closing(_) => self.closing_prompt_unreported(house, now),
             // Neither has a deadline.

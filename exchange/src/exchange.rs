@@ -22,7 +22,7 @@ use rules::{
     Actor, AuditDraft, AuditEvent, CallId, CutShort, Declaration, Digest, Emergency,
     EmergencyFault, EmergencyState, EndCause, Number, NumberPolicy, Played, Scope, StaffId,
 };
-use sip_core::{DialogId, Event, Message, Method, RequestId};
+use sip_core::{DialogId, Event, Message, RequestId};
 
 use crate::{
     call::{Arrival, Call, CallInput},
@@ -389,9 +389,9 @@ impl Exchange {
                 dialog,
                 request,
                 remote: _,
-                message,
+                message: _,
             } => {
-                self.answer_request(now, request, &message);
+                self.answer_request(now, request);
                 if dialog.is_some() {
                     self.house.trace_messages(now);
                 }
@@ -439,14 +439,12 @@ impl Exchange {
         }
     }
 
-    /// Answers OPTIONS, so that a dispatcher sees that we live. The endpoint says what we can do, and refuses other methods itself.
-    fn answer_request(&mut self, now: Now, request: RequestId, message: &Message) {
-        let (status, phrase) = match message.method() {
-            Some(Method::Options) => (200, "OK"),
-            _ => (405, "Method Not Allowed"),
-        };
+    /// Answers OPTIONS, the one request that the endpoint leaves to us, so that a dispatcher sees that we live.
+    ///
+    /// The endpoint itself says what we can do, and refuses other methods.
+    fn answer_request(&mut self, now: Now, request: RequestId) {
         let endpoint = &mut self.house.endpoint;
-        endpoint.respond(now.at, request, status, phrase, Vec::new(), None);
+        endpoint.respond(now.at, request, 200, "OK", Vec::new(), None);
     }
 
     /// Takes a new call in, or says why not: 403, 404, 488, 503 in this order.

@@ -241,4 +241,5 @@ fn a_call_whose_parties_forgot_it_ends_at_the_longest_that_a_call_may_last() {
     assert_eq!(city.caller(call).end_of_call(), "was hung up on");
     assert_eq!(city.telephone(0).end_of_call(), "was hung up on");
     assert_eq!(city.recorder.closed.len(), 1);
+    assert_eq!(city.record(call).end_cause, Some(EndCause::LongestCall));
 }

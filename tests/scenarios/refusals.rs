@@ -183,6 +183,13 @@ fn a_dispatcher_that_asks_whether_we_live_is_told() {
     city.send(packet);
     city.run_ms(500);
     assert_eq!(city.caller(call).other_answers, ["200 OPTIONS"]);
+    assert_eq!(
+        city.carrier.answer_to_options,
+        [
+            "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS",
+            "Accept: application/sdp"
+        ]
+    );
     city.hang_up(call);
     city.finish();
 }

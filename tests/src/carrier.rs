@@ -24,6 +24,8 @@ pub struct Carrier {
     exchange: SocketAddr,
     /// Its calls, in the order in which they were made.
     pub calls: Vec<Caller>,
+    /// What the last answer to its OPTIONS said that we can do, a line for each header.
+    pub answer_to_options: Vec<String>,
 }
 
 /// How a citizen calls.
@@ -142,6 +144,7 @@ impl Carrier {
             address,
             exchange,
             calls: Vec::new(),
+            answer_to_options: Vec::new(),
         }
     }
 
@@ -314,6 +317,16 @@ impl Carrier {
                 .header("Call-ID")
                 .starts_with(&format!("{}@", caller.name))
         }) else {
+            self.answer_to_options = ["Allow", "Accept"]
+                .into_iter()
+                .flat_map(|name| {
+                    message
+                        .all(name)
+                        .into_iter()
+                        .map(move |value| (name, value))
+                })
+                .map(|(name, value)| format!("{name}: {value}"))
+                .collect();
             if let (Some(status), Some(caller)) = (message.status(), self.calls.first_mut()) {
                 caller
                     .other_answers
