@@ -160,6 +160,11 @@ impl Call {
         (call, department)
     }
 
+    /// The number that was called.
+    pub(crate) fn called(&self) -> &Number {
+        &self.record.called
+    }
+
     pub(crate) fn id(&self) -> CallId {
         self.id
     }

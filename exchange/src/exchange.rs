@@ -31,7 +31,7 @@ use crate::{
     number_policy::Plan,
     output::{Alarm, Output, RecorderEvent},
     route::phrase,
-    settings::Settings,
+    settings::{FaultMoment, Settings},
     trunk::{PeerRole, Trunk},
 };
 
@@ -546,6 +546,9 @@ impl Exchange {
         let emergency = plan.emergency();
         let (call, department) = Call::new(&mut self.house, now, arrival, request, emergency);
         let in_hand = self.in_hand.insert(InHand { id, call });
+        self.house
+            .settings
+            .inject_fault(in_hand.call.called(), FaultMoment::Beginning);
         match plan {
             Plan::Announce(prompt) => in_hand
                 .call

@@ -25,7 +25,7 @@ pub use exchange::Exchange;
 pub use now::Now;
 pub use output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderEvent, RecorderFault};
 pub use route::{Department, Target};
-pub use settings::{FaultInjection, Limits, Settings, SettingsFault};
+pub use settings::{FaultInjection, FaultMoment, Limits, Settings, SettingsFault};
 pub use trace::{Milestone, TraceEvent};
 pub use trunk::{MediaRange, PeerRole, Trunk};
 pub use wiring::{Input, Wiring};

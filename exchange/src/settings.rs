@@ -50,8 +50,21 @@ impl Default for Limits {
 /// A panic on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultInjection {
-    /// In calls to this number, when a department answers.
+    /// In calls to this number.
     pub called: Number,
+    /// When.
+    pub moment: FaultMoment,
+}
+
+/// When a call panics on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultMoment {
+    /// When it begins: it is in no table yet.
+    Beginning,
+    /// When a department answers.
+    Answering,
+    /// When a department hangs up.
+    HangingUp,
 }
 
 /// Settings that cannot be used.
@@ -141,6 +154,17 @@ impl Settings {
             }
         }
         faults
+    }
+
+    /// Panics where the tests want this call to.
+    pub(crate) fn inject_fault(&self, called: &Number, moment: FaultMoment) {
+        let is_wanted = self
+            .fault_injection
+            .as_ref()
+            .is_some_and(|fault| fault.called == *called && fault.moment == moment);
+        if is_wanted {
+            panic!("a fault was injected into this call");
+        }
     }
 
     pub(crate) fn department(&self, name: &str) -> Option<&Department> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exchange::{Alarm, Limits};
+use exchange::{Alarm, FaultMoment, Limits};
 use expect_test::expect;
 use rules::{EndCause, NoticeKind, Reason};
 use tests::{
@@ -62,6 +62,45 @@ fn a_panic_inside_one_call_leaves_its_neighbour_untouched() {
         speech.windows(2).all(|pair| pair[1] == pair[0] + 1),
         "the neighbour lost not one frame"
     );
+}
+
+#[test]
+fn a_panic_while_a_call_begins_leaves_its_row() {
+    for plan in [Plan::announce(), Plan::transparent()] {
+        let mut city = City::new(Plan {
+            broken_number: Some(NUMBER),
+            broken_at: FaultMoment::Beginning,
+            ..plan
+        });
+        let call = city.dial(Dial::to(NUMBER));
+        city.finish();
+        assert_eq!(city.abandoned, [city.calls()[call]]);
+        assert_eq!(city.caller(call).end_of_call(), "500");
+        let record = city.record(call);
+        assert_eq!(record.end_cause, Some(EndCause::Fault));
+        assert_eq!(record.unrecorded, Some(Reason::NotAnswered));
+    }
+}
+
+#[test]
+fn a_panic_after_the_recorder_refused_ends_no_recording() {
+    // The recorder has no key, so nothing was begun; an end would name a recording that is not there.
+    let mut city = City::new(Plan {
+        has_keys: false,
+        broken_number: Some(NUMBER),
+        broken_at: FaultMoment::HangingUp,
+        ..Plan::announce()
+    });
+    let call = city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    city.run_ms(1_000);
+    city.department_hangs_up(0);
+    city.finish();
+    assert_eq!(city.abandoned, [city.calls()[call]]);
+    assert!(city.recorder.closed.is_empty());
+    let record = city.record(call);
+    assert_eq!(record.end_cause, Some(EndCause::Fault));
+    assert_eq!(record.unrecorded, Some(Reason::RecorderFault));
 }
 
 #[test]

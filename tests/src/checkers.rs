@@ -34,6 +34,7 @@ fn every_call_has_one_record(city: &City) {
         .iter()
         .filter(|trace| matches!(&trace.what, Milestone::House(what) if what == "ExpectAck" || what == "Passing"))
         .map(|trace| trace.call)
+        .chain(city.abandoned.iter().copied())
         .collect();
     let closed = city
         .recorder

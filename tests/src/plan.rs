@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use announcements::PromptId;
-use exchange::{Department, FaultInjection, Limits, MediaRange, PeerRole, Settings, Target, Trunk};
+use exchange::{
+    Department, FaultInjection, FaultMoment, Limits, MediaRange, PeerRole, Settings, Target, Trunk,
+};
 use rules::{Number, NumberDecision, NumberPolicy, Profile};
 
 use crate::{
@@ -45,6 +47,8 @@ pub struct Plan {
     pub is_shard_mute: bool,
     /// The number whose calls break an invariant.
     pub broken_number: Option<&'static str>,
+    /// When they do.
+    pub broken_at: FaultMoment,
 }
 
 impl Plan {
@@ -64,6 +68,7 @@ impl Plan {
             is_pbx_away: false,
             is_shard_mute: false,
             broken_number: None,
+            broken_at: FaultMoment::Answering,
         }
     }
 
@@ -127,6 +132,7 @@ pub(crate) fn settings(
         sip: sip_core::Settings::default(),
         fault_injection: plan.broken_number.map(|called| FaultInjection {
             called: number(called),
+            moment: plan.broken_at,
         }),
     };
     assert_eq!(settings.faults(), []);

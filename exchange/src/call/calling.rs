@@ -13,6 +13,7 @@ use crate::{
     leg::{Agreed, Events, Leg, Session},
     now::Now,
     route::{Failure, Reach, Target, phrase},
+    settings::FaultMoment,
 };
 
 /// The attempts of a call: the one that rings, those that wait, and the most telling failure so far.
@@ -303,14 +304,9 @@ impl Call {
         dialog: DialogId,
         message: &Message,
     ) {
-        if house
+        house
             .settings
-            .fault_injection
-            .as_ref()
-            .is_some_and(|fault| fault.called == self.record.called)
-        {
-            panic!("a fault was injected into this call");
-        }
+            .inject_fault(&self.record.called, FaultMoment::Answering);
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Calling {
                 mut attempts,

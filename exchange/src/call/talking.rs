@@ -14,6 +14,7 @@ use crate::{
     now::Now,
     output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderFault},
     route::Failure,
+    settings::FaultMoment,
 };
 
 /// A connected call.
@@ -134,6 +135,9 @@ impl Call {
 
     /// The department said BYE, and was answered.
     pub(super) fn department_hung_up(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+        house
+            .settings
+            .inject_fault(&self.record.called, FaultMoment::HangingUp);
         match &self.stage {
             Stage::Talking(talking) if talking.department.dialog == dialog => {
                 self.end(house, now, EndCause::DepartmentHungUp);
