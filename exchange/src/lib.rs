@@ -9,10 +9,26 @@ mod call;
 mod call_record;
 mod exchange;
 mod house;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "calls take it into use when they know both their peers"
+    )
+)]
+mod identity;
 mod keeping;
 pub mod ladder;
 mod leg;
 mod now;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "calls take it into use when they know both their peers"
+    )
+)]
+mod number_form;
 mod number_policy;
 mod output;
 mod route;
@@ -22,10 +38,11 @@ mod trunk;
 mod wiring;
 
 pub use exchange::Exchange;
+pub use identity::{Absence, display_safe};
 pub use now::Now;
 pub use output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderEvent, RecorderFault};
 pub use route::{Department, Target};
 pub use settings::{FaultInjection, FaultMoment, Limits, Settings, SettingsFault};
 pub use trace::{Milestone, TraceEvent};
-pub use trunk::{MediaRange, PeerRole, Trunk};
+pub use trunk::{CalledPlace, MediaRange, NumberForm, PeerRole, Trunk, Trust};
 pub use wiring::{Input, Wiring};

@@ -11,6 +11,39 @@ pub enum PeerRole {
     Pbx,
 }
 
+/// Whether a peer belongs to the trust domain, where identities pass as they are (RFC 3325 section 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Identities are believed, and told.
+    Inside,
+    /// None is told, none is believed.
+    Outside,
+}
+
+/// How a number is written towards a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberForm {
+    /// As the other side wrote it.
+    AsItCame,
+    /// `0783331000`.
+    National,
+    /// `+81783331000`.
+    E164,
+}
+
+/// Where the called number stands in a peer's INVITE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CalledPlace {
+    /// In the Request-URI.
+    RequestUri,
+    /// In To.
+    To,
+    /// In P-Called-Party-ID (RFC 7315 section 4.2).
+    PCalledPartyId,
+    /// In the first Diversion (RFC 5806).
+    Diversion,
+}
+
 /// A configured peer.
 #[derive(Debug, Clone)]
 pub struct Trunk {
