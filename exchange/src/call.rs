@@ -12,6 +12,7 @@ mod talking;
 use std::time::{Duration, Instant};
 
 use announcements::Prompt;
+use jiff::Timestamp;
 use media::{LegId, OfferedLeg, PlaybackId, Side, sdp};
 use rules::{
     CallId, CallRecord, Caller, CutShort, EmergencyId, EndCause, Keeping, Number, NumberPolicy,
@@ -27,17 +28,21 @@ use crate::{
         talking::Talking,
     },
     call_record,
+    direction::Direction,
     exchange::NoticeStamp,
     house::House,
     leg::{Leg, Session},
     now::Now,
     output::RecorderFault,
+    report::{CallReport, EndedBy, Ending},
     route::{Failure, phrase},
 };
 
 /// A call.
 pub(crate) struct Call {
     id: CallId,
+    /// The peer that called, and the one that was called last.
+    peers: Vec<String>,
     carrier: Leg,
     /// What the carrier offered: what the department may be offered.
     offer: sdp::RemoteMedia,
@@ -45,6 +50,7 @@ pub(crate) struct Call {
     caller: Caller,
     record: CallRecord,
     stage: Stage,
+    stage_since: Timestamp,
 }
 
 /// Where a call stands, and what only that stage has.
@@ -88,6 +94,7 @@ impl Stage {
 /// A call as it comes in, once it is known that it may.
 pub(crate) struct Arrival {
     pub(crate) id: CallId,
+    pub(crate) peer: String,
     pub(crate) dialog: DialogId,
     pub(crate) legs: [OfferedLeg; 2],
     pub(crate) theirs: sdp::RemoteMedia,
@@ -135,6 +142,7 @@ impl Call {
     ) -> (Call, OfferedLeg) {
         let Arrival {
             id,
+            peer,
             dialog,
             legs: [lent, department],
             theirs,
@@ -150,12 +158,14 @@ impl Call {
         let record = call_record::open(id, &policy, emergency, now);
         let call = Call {
             id,
+            peers: vec![peer],
             carrier,
             offer: theirs,
             onward,
             caller,
             record,
             stage: Stage::Over,
+            stage_since: now.wall,
         };
         (call, department)
     }
@@ -171,6 +181,29 @@ impl Call {
 
     pub(crate) fn shard(&self) -> u16 {
         self.carrier.lent.leg.shard
+    }
+
+    /// The call as people are shown it.
+    pub(crate) fn report(&self) -> CallReport {
+        let record = &self.record;
+        let ending = record.ended_at.zip(record.end_cause);
+        CallReport {
+            id: self.id,
+            direction: Direction::Inbound,
+            stage: self.stage.name(),
+            since: self.stage_since,
+            started_at: record.started_at,
+            answered_at: record.answered_at,
+            caller: CallReport::masked_caller(&self.caller),
+            called: CallReport::masked(Some(&record.called)),
+            peers: self.peers.clone(),
+            recorded: CallReport::recorded(record),
+            emergency: record.emergency,
+            ending: ending.map(|(at, cause)| Ending {
+                at,
+                by: EndedBy::Cause(cause),
+            }),
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -307,6 +340,7 @@ impl Call {
     fn enter(&mut self, house: &mut House, now: Now, stage: Stage) {
         house.trace(now, self.id, stage.name());
         self.stage = stage;
+        self.stage_since = now.wall;
     }
 
     fn carrier_leg(&self) -> LegId {

@@ -12,24 +12,23 @@ use std::{
 use announcements::{Library, PromptId};
 use bytes::Bytes;
 use jiff::SignedDuration;
-use media::{
-    LegId, OfferedLeg, PlaybackId, Side,
-    sdp::{self, Direction},
-};
+use media::{LegId, OfferedLeg, PlaybackId, Side, sdp};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rules::{
-    Actor, AuditDraft, AuditEvent, CallId, CutShort, Declaration, Digest, Emergency,
+    Actor, AuditDraft, AuditEvent, CallId, Caller, CutShort, Declaration, Digest, Emergency,
     EmergencyFault, EmergencyState, EndCause, Number, NumberPolicy, Played, Scope, StaffId,
 };
 use sip_core::{DialogId, Event, Message, RequestId};
 
 use crate::{
     call::{Arrival, Call, CallInput},
+    direction::Direction,
     house::{House, Place, Usage},
     now::Now,
     number_policy::Plan,
     output::{Alarm, Output, RecorderEvent},
+    report::{CallReport, EndedBy, Ending, Recorded},
     route::phrase,
     settings::{FaultMoment, Settings},
     trunk::{PeerRole, Trunk},
@@ -89,6 +88,11 @@ impl Exchange {
     /// Whether SIP from this address is read at all.
     pub fn is_peer(&self, address: IpAddr) -> bool {
         self.peers_at(address).next().is_some()
+    }
+
+    /// Every call in progress, the oldest first.
+    pub fn calls(&self) -> Vec<CallReport> {
+        self.calls.values().map(Call::report).collect()
     }
 
     /// Calls in progress.
@@ -309,7 +313,8 @@ impl Exchange {
             self.house.close(leg);
         }
         if let Some(call) = call {
-            call.close_record(&mut self.house, now);
+            let report = call.close_record(&mut self.house, now);
+            self.house.trace_end(now, report);
         }
         self.house.alarm(Alarm::Abandoned { call: id });
         self.settle(now);
@@ -458,6 +463,7 @@ impl Exchange {
                 usage: Usage::Incoming,
             },
         );
+        self.house.trace_beginning(now, id);
         self.house.trace_messages(now);
         match self.admit(now, id, dialog, remote, request) {
             Ok(()) => {}
@@ -465,6 +471,8 @@ impl Exchange {
                 self.house.reject(now, dialog, status);
                 self.house
                     .trace(now, id, format!("refused: {}", phrase(status)));
+                let report = self.refused(now, id, remote, request, status);
+                self.house.trace_end(now, report);
             }
         }
     }
@@ -492,8 +500,10 @@ impl Exchange {
             .filter(|_| request.has_sdp())
             .ok_or(488_u16)?;
         // Whoever does not listen cannot be told, and hold begins no call (RFC 3264 section 8.4).
-        if matches!(theirs.direction, Direction::SendOnly | Direction::Inactive)
-            || !self.house.admits_media(&carrier, &theirs)
+        if matches!(
+            theirs.direction,
+            sdp::Direction::SendOnly | sdp::Direction::Inactive
+        ) || !self.house.admits_media(&carrier, &theirs)
         {
             return Err(488);
         }
@@ -514,6 +524,7 @@ impl Exchange {
         }
         let arrival = Arrival {
             id,
+            peer: carrier,
             dialog,
             legs,
             theirs,
@@ -521,6 +532,40 @@ impl Exchange {
         };
         self.begin(now, arrival, request);
         Ok(())
+    }
+
+    /// A call that was not taken in, as people are shown it.
+    fn refused(
+        &self,
+        now: Now,
+        id: CallId,
+        remote: SocketAddr,
+        request: &Message,
+        status: u16,
+    ) -> CallReport {
+        let from = request.from().ok();
+        let caller = from.and_then(|from| Number::parse(&from.uri().user_number()?).ok());
+        CallReport {
+            id,
+            direction: Direction::Inbound,
+            stage: "Refused",
+            since: now.wall,
+            started_at: now.wall,
+            answered_at: None,
+            caller: CallReport::masked_caller(&caller.map_or(Caller::Anonymous, Caller::Known)),
+            called: CallReport::masked(called(request).as_ref()),
+            peers: self
+                .peers_at(remote.ip())
+                .take(1)
+                .map(|peer| peer.name.clone())
+                .collect(),
+            recorded: Recorded::Never,
+            emergency: None,
+            ending: Some(Ending {
+                at: now.wall,
+                by: EndedBy::Refusal(status),
+            }),
+        }
     }
 
     fn refuse_for_want_of_room(&mut self, now: Now) {
@@ -557,19 +602,19 @@ impl Exchange {
                 in_hand.call.pass(&mut self.house, now, department, keeping);
             }
         }
-        self.put_back();
+        self.put_back(now);
     }
 
     /// The input has been handled: the call goes back into the table unless it is over.
-    fn put_back(&mut self) {
+    fn put_back(&mut self, now: Now) {
         if let Some(InHand { id, call }) = self.in_hand.take() {
-            self.keep(id, call);
+            self.keep(now, id, call);
         }
     }
 
-    fn keep(&mut self, id: CallId, call: Call) {
+    fn keep(&mut self, now: Now, id: CallId, call: Call) {
         if call.is_over() {
-            return;
+            return self.house.trace_end(now, call.report());
         }
         if let Some((due, _)) = call.deadline() {
             self.deadlines.insert((due, id));
@@ -587,7 +632,7 @@ impl Exchange {
         }
         let in_hand = self.in_hand.insert(InHand { id, call });
         in_hand.call.handle(&mut self.house, now, input);
-        self.put_back();
+        self.put_back(now);
     }
 
     fn policy(&self, called: &Number) -> Option<&NumberPolicy> {

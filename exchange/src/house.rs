@@ -18,6 +18,7 @@ use crate::{
     admission::Admission,
     now::Now,
     output::{Alarm, Output},
+    report::CallReport,
     route::phrase,
     settings::Settings,
     trace::{Milestone, TraceEvent},
@@ -132,6 +133,25 @@ impl House {
             at: now.wall,
             call,
             what,
+        }));
+    }
+
+    /// Writes a call's first milestone, before the INVITE that brought it.
+    pub(crate) fn trace_beginning(&mut self, now: Now, call: CallId) {
+        self.outputs.push_back(Output::Trace(TraceEvent {
+            at: now.wall,
+            call,
+            what: Milestone::Began,
+        }));
+    }
+
+    /// Writes a call's last milestone.
+    pub(crate) fn trace_end(&mut self, now: Now, report: CallReport) {
+        self.trace_messages(now);
+        self.outputs.push_back(Output::Trace(TraceEvent {
+            at: now.wall,
+            call: report.id,
+            what: Milestone::Ended(Box::new(report)),
         }));
     }
 

@@ -34,6 +34,8 @@ pub fn draw(events: &[TraceEvent]) -> String {
             } => {
                 format!("|{:SPAN$}|{}|", "", arrow(line, *sent))
             }
+            // Their messages and stages are drawn.
+            Milestone::Began | Milestone::Ended(_) => continue,
             Milestone::House(what) => {
                 format!("|{:^width$}|", format!("[{what}]"), width = 2 * SPAN + 1)
             }

@@ -7,6 +7,7 @@
 mod admission;
 mod call;
 mod call_record;
+mod direction;
 mod exchange;
 mod house;
 #[cfg_attr(
@@ -31,16 +32,19 @@ mod now;
 mod number_form;
 mod number_policy;
 mod output;
+mod report;
 mod route;
 mod settings;
 mod trace;
 mod trunk;
 mod wiring;
 
+pub use direction::Direction;
 pub use exchange::Exchange;
 pub use identity::{Absence, display_safe};
 pub use now::Now;
 pub use output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderEvent, RecorderFault};
+pub use report::{CallReport, EndedBy, Ending, Recorded};
 pub use route::{Department, Target};
 pub use settings::{FaultInjection, FaultMoment, Limits, Settings, SettingsFault};
 pub use trace::{Milestone, TraceEvent};

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use media::Side;
 use rules::CallId;
 
-/// Something that happened to a call. It holds no number, no name and no text of a peer.
+use crate::report::CallReport;
+
+/// Something that happened to a call. It holds no whole number, no name and no text of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceEvent {
     /// When.
@@ -18,6 +20,8 @@ pub struct TraceEvent {
 /// A milestone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Milestone {
+    /// An INVITE came that may become a call: its first milestone.
+    Began,
     /// A SIP message, as its start line without addresses: `INVITE (sdp)`.
     Message {
         /// On which leg.
@@ -29,4 +33,6 @@ pub enum Milestone {
     },
     /// A stage of the call began, or something of note happened in the house.
     House(String),
+    /// The call is over, or was never taken in: its last milestone of the house. Messages may still follow.
+    Ended(Box<CallReport>),
 }

@@ -50,6 +50,8 @@ pub(crate) fn milestone(event: &TraceEvent) {
         Milestone::Message { side, sent, line } => {
             tracing::debug!(call = %event.call, ?side, sent, "{line}");
         }
+        // The house's own milestones say both already.
+        Milestone::Began | Milestone::Ended(_) => {}
         Milestone::House(text) => tracing::info!(call = %event.call, "{text}"),
     }
 }

@@ -9,4 +9,5 @@ mod frames_of_the_notice;
 mod network;
 mod office;
 mod refusals;
+mod reports;
 mod transparent;

@@ -1,12 +1,16 @@
 //! The laws, checked on whatever happened. Each scenario ends with [`check`].
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use exchange::Milestone;
 use rules::{CallId, NoticeKind, NoticeRecord};
 
 use crate::{
     city::{City, Playback},
+    plan::{NUMBER, OTHER_NUMBER},
     recorder::Recording,
     voice::{frames_in, speaker},
 };
@@ -14,6 +18,7 @@ use crate::{
 /// Checks every law that a city of calls can break.
 pub fn check(city: &City) {
     every_call_has_one_record(city);
+    every_ladder_has_its_beginning_and_one_end(city);
     no_record_says_what_was_not(city);
     for recording in &city.recorder.closed {
         a_recording_has_its_notice(city, recording);
@@ -49,6 +54,32 @@ fn every_call_has_one_record(city: &City) {
     assert_eq!(distinct.len(), written.len(), "a call has two records");
     assert_eq!(distinct, taken_in, "calls and records differ");
     assert_eq!(city.recorder.open_count(), 0, "a recording was left open");
+}
+
+/// Whoever keeps ladders learns of the end of each call that began, and sees no number that could be called.
+fn every_ladder_has_its_beginning_and_one_end(city: &City) {
+    let mut open: BTreeMap<CallId, bool> = BTreeMap::new();
+    for trace in &city.traces {
+        match &trace.what {
+            Milestone::Began => assert!(open.insert(trace.call, true).is_none(), "begun twice"),
+            Milestone::Ended(report) => {
+                assert_eq!(
+                    open.insert(report.id, false),
+                    Some(true),
+                    "ended without a beginning, or twice"
+                );
+                assert!(report.ending.is_some(), "{report:?}");
+                let shown = format!("{report:?}");
+                for line in [NUMBER, OTHER_NUMBER] {
+                    assert!(!shown.contains(&line[1..]), "{shown}");
+                }
+            }
+            Milestone::Message { .. } | Milestone::House(_) => {
+                assert!(open.contains_key(&trace.call), "a rung before the first");
+            }
+        }
+    }
+    assert!(!open.values().any(|is_open| *is_open), "{open:?}");
 }
 
 /// A call without a recording names its reason and no notice; every record has its end.

@@ -36,7 +36,7 @@ impl Attempts {
     /// # Errors
     /// `Failure::NOTHING_LEFT` where there is none; configuration checks keep that from happening.
     pub(super) fn begin(
-        call: &Call,
+        call: &mut Call,
         house: &mut House,
         now: Now,
         lent: OfferedLeg,
@@ -70,7 +70,7 @@ impl Attempts {
     /// Goes on to the next target after a failure; or says what the caller is to hear.
     fn go_on(
         mut self,
-        call: &Call,
+        call: &mut Call,
         house: &mut House,
         now: Now,
         failure: Failure,
@@ -120,7 +120,7 @@ impl Attempts {
 impl Attempt {
     /// Sends the INVITE to the next target that can be called.
     fn next(
-        call: &Call,
+        call: &mut Call,
         house: &mut House,
         now: Now,
         lent: OfferedLeg,
@@ -134,6 +134,8 @@ impl Attempt {
             let offer = sdp::offer(&local, &call.codecs(), Events::of(&call.offer).are_agreed());
             let invite = call.invitation(house, &target, remote, Bytes::from(offer));
             let dialog = house.invite(now, call.id, invite);
+            call.peers.truncate(1);
+            call.peers.push(target.peer.clone());
             let leg = Leg {
                 dialog,
                 lent,

@@ -12,6 +12,7 @@ use crate::{
     house::House,
     now::Now,
     output::{Alarm, Output, RecordOrder},
+    report::CallReport,
     route::{Failure, FailureKind},
 };
 
@@ -119,10 +120,11 @@ impl Call {
         self.write_record(house, now, kept, cause);
         house.trace(now, self.id, format!("Over: {}", cause.code()));
         self.stage = Stage::Over;
+        self.stage_since = now.wall;
     }
 
     /// Writes the record of a call whose legs somebody else has ended.
-    pub(crate) fn close_record(mut self, house: &mut House, now: Now) {
+    pub(crate) fn close_record(mut self, house: &mut House, now: Now) -> CallReport {
         let kept = match self.record.recording {
             // The stage may have been lost in the fault; that a recording was begun was not.
             Some(recording) => Kept::Recording(recording),
@@ -130,6 +132,8 @@ impl Call {
         };
         self.write_record(house, now, kept, EndCause::Fault);
         house.trace(now, self.id, format!("Over: {}", EndCause::Fault.code()));
+        self.stage = Stage::Over;
+        self.report()
     }
 
     fn kept(&self, cause: EndCause) -> Kept {

@@ -1,0 +1,90 @@
+//! A call as people are shown it: where it stands and why, with numbers that call nobody back.
+
+use jiff::Timestamp;
+use rules::{CallId, CallRecord, Caller, EmergencyId, EndCause, Number, Reason, RecordingId};
+
+use crate::direction::Direction;
+
+/// A call as it stands, or as it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallReport {
+    /// Our id.
+    pub id: CallId,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The stage it is in, by the name that its ladder shows.
+    pub stage: &'static str,
+    /// Since when it is in that stage.
+    pub since: Timestamp,
+    /// When its INVITE came.
+    pub started_at: Timestamp,
+    /// When the two parties were joined.
+    pub answered_at: Option<Timestamp>,
+    /// Who calls, masked; `anonymous` where no number was given.
+    pub caller: String,
+    /// Who is called, masked; empty where what was called is no number.
+    pub called: String,
+    /// The peers that have a leg of it: who called first, then who is called.
+    pub peers: Vec<String>,
+    /// Whether it is recorded.
+    pub recorded: Recorded,
+    /// The emergency under which it came.
+    pub emergency: Option<EmergencyId>,
+    /// How it ended; none while it goes on.
+    pub ending: Option<Ending>,
+}
+
+/// Whether a call is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// The parties are not joined: there is nothing to record yet.
+    Undecided,
+    /// It is, or was.
+    Kept(RecordingId),
+    /// It is not, and this is why.
+    Not(Reason),
+    /// It is none that is ever recorded (K-02), or it never became a call.
+    Never,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// When.
+    pub at: Timestamp,
+    /// What ended it.
+    pub by: EndedBy,
+}
+
+/// What ended a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// It was taken in, and ended.
+    Cause(EndCause),
+    /// It was not taken in: the status that its INVITE got.
+    Refusal(u16),
+}
+
+impl CallReport {
+    /// The number, as far as people are shown it.
+    pub fn masked(number: Option<&Number>) -> String {
+        number.map(Number::to_string).unwrap_or_default()
+    }
+
+    /// The caller, as far as people are shown one.
+    pub fn masked_caller(caller: &Caller) -> String {
+        match caller {
+            Caller::Known(number) => number.to_string(),
+            Caller::Anonymous => "anonymous".to_owned(),
+        }
+    }
+
+    /// What a call's record says about its recording: it is written when the parties are joined, and closed at the end.
+    pub(crate) fn recorded(record: &CallRecord) -> Recorded {
+        match (record.recording, record.unrecorded) {
+            (Some(recording), _) => Recorded::Kept(recording),
+            (None, Some(reason)) => Recorded::Not(reason),
+            (None, None) => Recorded::Undecided,
+        }
+    }
+}
