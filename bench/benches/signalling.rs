@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use sip_core::{Endpoint, Event, HeaderName, Invite, Message, NameAddrText, Settings};
+use sip_core::{Endpoint, Event, HeaderName, Hop, Invite, Message, NameAddrText, PeerId, Settings};
 
 criterion_group!(benches, parse, transaction);
 criterion_main!(benches);
@@ -110,8 +110,8 @@ impl Line {
         let caller = self.caller.invite(
             self.now,
             Invite {
-                remote: address("127.0.0.1:5060"),
-                local: address("127.0.0.2:5060"),
+                peer: NEIGHBOUR,
+                hop: Hop::udp(address("127.0.0.2:5060"), address("127.0.0.1:5060")),
                 request_uri: "sip:0783331000@127.0.0.1".to_owned(),
                 from: party("sip:0790000001@127.0.0.2"),
                 to: party("sip:0783331000@127.0.0.1"),
@@ -119,6 +119,8 @@ impl Line {
                 body: Some(Bytes::from_static(b"v=0\r\n")),
                 headers: Vec::new(),
                 max_forwards: 70,
+                patience: None,
+                require_reliable: false,
             },
         );
         self.exchange();
@@ -145,25 +147,30 @@ impl Line {
             let mut is_quiet = true;
             while let Some(transmit) = self.caller.poll_transmit() {
                 is_quiet = false;
-                self.callee.handle_datagram(
-                    self.now,
-                    transmit.local,
-                    transmit.remote,
-                    transmit.payload,
-                );
+                let hop = seen_by_the_other(transmit.hop);
+                self.callee
+                    .handle_message(self.now, NEIGHBOUR, hop, transmit.payload);
             }
             while let Some(transmit) = self.callee.poll_transmit() {
                 is_quiet = false;
-                self.caller.handle_datagram(
-                    self.now,
-                    transmit.local,
-                    transmit.remote,
-                    transmit.payload,
-                );
+                let hop = seen_by_the_other(transmit.hop);
+                self.caller
+                    .handle_message(self.now, NEIGHBOUR, hop, transmit.payload);
             }
             if is_quiet {
                 return;
             }
         }
+    }
+}
+
+/// Each end knows the other only.
+const NEIGHBOUR: PeerId = PeerId(0);
+
+fn seen_by_the_other(hop: Hop) -> Hop {
+    Hop {
+        local: hop.remote,
+        remote: hop.local,
+        ..hop
     }
 }

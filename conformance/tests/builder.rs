@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use conformance::readers;
-use sip_core::{DialogId, Endpoint, Event, Invite, NameAddrText, Settings};
+use sip_core::{DialogId, Endpoint, Event, Hop, Invite, NameAddrText, PeerId, Settings};
 
 #[test]
 fn rsip_reads_a_plain_call_to_the_same_fields() {
@@ -142,21 +142,15 @@ impl Line {
             }
             for transmit in sent {
                 self.written.push(transmit.payload.clone());
-                self.callee.handle_datagram(
-                    self.now,
-                    transmit.local,
-                    transmit.remote,
-                    transmit.payload,
-                );
+                let hop = seen_by_the_other(transmit.hop);
+                self.callee
+                    .handle_message(self.now, NEIGHBOUR, hop, transmit.payload);
             }
             for transmit in answered {
                 self.written.push(transmit.payload.clone());
-                self.caller.handle_datagram(
-                    self.now,
-                    transmit.local,
-                    transmit.remote,
-                    transmit.payload,
-                );
+                let hop = seen_by_the_other(transmit.hop);
+                self.caller
+                    .handle_message(self.now, NEIGHBOUR, hop, transmit.payload);
             }
             while self.caller.poll_event().is_some() {}
             seen.extend(std::iter::from_fn(|| self.callee.poll_event()));
@@ -173,8 +167,8 @@ fn invited(event: &Event) -> Option<DialogId> {
 
 fn plain() -> Invite {
     Invite {
-        remote: address("127.0.0.3:5062"),
-        local: address("127.0.0.1:5060"),
+        peer: NEIGHBOUR,
+        hop: Hop::udp(address("127.0.0.1:5060"), address("127.0.0.3:5062")),
         request_uri: "sip:0783331000@127.0.0.3:5062".to_owned(),
         from: party(None, "sip:0790000001@127.0.0.1"),
         to: party(None, "sip:0783331000@127.0.0.3:5062"),
@@ -182,6 +176,8 @@ fn plain() -> Invite {
         body: Some(sdp()),
         headers: Vec::new(),
         max_forwards: 69,
+        patience: None,
+        require_reliable: false,
     }
 }
 
@@ -231,8 +227,7 @@ fn trusted() -> Invite {
 
 fn ipv6() -> Invite {
     Invite {
-        remote: address("[::1]:5062"),
-        local: address("[::1]:5060"),
+        hop: Hop::udp(address("[::1]:5060"), address("[::1]:5062")),
         request_uri: "sip:0783331000@[::1]:5062".to_owned(),
         ..plain()
     }
@@ -251,4 +246,15 @@ fn address(text: &str) -> SocketAddr {
 
 fn sdp() -> Bytes {
     Bytes::from_static(b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 20000 RTP/AVP 0\r\n")
+}
+
+/// Each end knows the other only.
+const NEIGHBOUR: PeerId = PeerId(0);
+
+fn seen_by_the_other(hop: Hop) -> Hop {
+    Hop {
+        local: hop.remote,
+        remote: hop.local,
+        ..hop
+    }
 }

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use conformance::vectors::{self, Level};
-use sip_core::{Endpoint, Event, Method, Settings};
+use sip_core::{Endpoint, Event, Hop, Method, PeerId, Settings};
 
 #[test]
 fn each_message_is_answered_as_the_table_allows() {
@@ -43,10 +43,10 @@ fn a_second_request_in_the_same_datagram_is_not_processed() {
 /// Final statuses that an endpoint sends for one datagram.
 fn answers(datagram: &Bytes) -> Vec<u16> {
     let now = Instant::now();
-    let remote: SocketAddr = "127.0.0.2:5060".parse().unwrap();
-    let local: SocketAddr = "127.0.0.1:5060".parse().unwrap();
+    let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let hop = Hop::udp(address("127.0.0.1:5060"), address("127.0.0.2:5060"));
     let mut endpoint = Endpoint::new(Settings::default(), [5; 32]);
-    endpoint.handle_datagram(now, remote, local, datagram.clone());
+    endpoint.handle_message(now, PeerId(0), hop, datagram.clone());
     while let Some(event) = endpoint.poll_event() {
         match event {
             Event::Invited { dialog, .. } => {

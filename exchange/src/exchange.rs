@@ -1,7 +1,7 @@
 //! The exchange: peers, numbers and departments; the calls; and who is told what.
 //!
 //! A call is taken out of its table while it is handled, so that a panic in it harms nothing else; see [`Exchange::abandon`].
-//! Start at [`Exchange::handle_datagram`]; what becomes of a new call is in `take_in`.
+//! Start at [`Exchange::handle_message`]; what becomes of a new call is in `take_in`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use rules::{
     Actor, AuditDraft, AuditEvent, CallId, Caller, CutShort, Declaration, Digest, Emergency,
     EmergencyFault, EmergencyState, EndCause, Number, NumberPolicy, Played, Scope, StaffId,
 };
-use sip_core::{DialogId, Event, Message, RequestId};
+use sip_core::{DialogId, Event, Hop, Message, RequestId};
 
 use crate::{
     call::{Arrival, Call, CallInput},
@@ -87,7 +87,7 @@ impl Exchange {
 
     /// Whether SIP from this address is read at all.
     pub fn is_peer(&self, address: IpAddr) -> bool {
-        self.peers_at(address).next().is_some()
+        self.house.settings.peer_of(address).is_some()
     }
 
     /// Every call in progress, the oldest first.
@@ -121,34 +121,24 @@ impl Exchange {
     }
 
     fn peers_at(&self, address: IpAddr) -> impl Iterator<Item = &Trunk> {
-        let address = address.to_canonical();
-        self.house.settings.peers.iter().filter(move |peer| {
-            peer.addresses
-                .iter()
-                .any(|known| known.to_canonical() == address)
-        })
+        let peers = &self.house.settings.peers;
+        peers.iter().filter(move |peer| peer.is_at(address))
     }
 
     // What the world did.
 
-    pub(crate) fn handle_datagram(
-        &mut self,
-        now: Now,
-        remote: SocketAddr,
-        local: SocketAddr,
-        payload: Bytes,
-    ) {
-        if !self.is_peer(remote.ip()) {
+    pub(crate) fn handle_message(&mut self, now: Now, hop: Hop, payload: Bytes) {
+        let Some(peer) = self.house.settings.peer_of(hop.remote.ip()) else {
             return;
-        }
+        };
         self.house
             .endpoint
-            .handle_datagram(now.at, remote, local, payload);
+            .handle_message(now.at, peer, hop, payload);
         self.settle(now);
     }
 
-    pub(crate) fn handle_unreachable(&mut self, now: Now, remote: SocketAddr) {
-        self.house.endpoint.handle_unreachable(now.at, remote);
+    pub(crate) fn handle_unreachable(&mut self, now: Now, hop: Hop) {
+        self.house.endpoint.handle_unreachable(now.at, hop);
         self.settle(now);
     }
 
@@ -386,14 +376,15 @@ impl Exchange {
         match event {
             Event::Invited {
                 dialog,
-                remote,
-                local: _,
+                peer: _,
+                hop,
                 request,
-            } => self.take_in(now, dialog, remote, &request),
+            } => self.take_in(now, dialog, hop.remote, &request),
             Event::Requested {
                 dialog,
                 request,
-                remote: _,
+                peer: _,
+                hop: _,
                 message: _,
             } => {
                 self.answer_request(now, request);

@@ -12,7 +12,7 @@ use crate::trace::TraceEvent;
 /// One thing to do. Outputs are to be carried out in their order.
 #[derive(Debug)]
 pub enum Output {
-    /// Send a datagram.
+    /// Send a message.
     Sip(sip_core::Transmit),
     /// Give a shard a command.
     ///

@@ -1,8 +1,13 @@
 //! What the exchange is told once: peers, departments, numbers, limits; and what in it cannot be used.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use rules::{Number, NumberPolicy};
+use sip_core::PeerId;
 
 use crate::{
     route::Department,
@@ -173,12 +178,21 @@ impl Settings {
             .find(|department| department.name == name)
     }
 
-    /// Where a PBX peer is called.
-    pub(crate) fn pbx(&self, name: &str) -> Option<SocketAddr> {
-        self.peers
+    /// Who is at an address: the first peer that lists it.
+    pub(crate) fn peer_of(&self, address: IpAddr) -> Option<PeerId> {
+        let is_at = |peer: &Trunk| peer.is_at(address);
+        let index = self.peers.iter().position(is_at)?;
+        u16::try_from(index).ok().map(PeerId)
+    }
+
+    /// Where a PBX peer is called, and as whom its answers come: peers that share an address cannot be told apart.
+    pub(crate) fn pbx(&self, name: &str) -> Option<(PeerId, SocketAddr)> {
+        let target = self
+            .peers
             .iter()
             .find(|peer| peer.name == name && peer.role == PeerRole::Pbx)?
-            .target
+            .target?;
+        Some((self.peer_of(target.ip())?, target))
     }
 }
 

@@ -60,6 +60,13 @@ pub struct Trunk {
 }
 
 impl Trunk {
+    /// Whether its signalling comes from this address.
+    pub(crate) fn is_at(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let mut known = self.addresses.iter();
+        known.any(|known| known.to_canonical() == address)
+    }
+
     /// Whether media at this address may be this peer's (T-15).
     ///
     /// Loopback counts only where the configuration names it, which a range that contains it does.

@@ -3,10 +3,7 @@
 //! `server` drives it with threads and real clocks, the test city with a fake one: the wiring that ships is the wiring that is tested.
 //! It alone calls [`Played::reported`], with the engine's own event.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Instant,
-};
+use std::{net::IpAddr, time::Instant};
 
 use announcements::Library;
 use bytes::Bytes;
@@ -14,6 +11,7 @@ use media::{Event, OfferedLeg};
 use rules::{
     CallId, Declaration, Digest, Emergency, EmergencyFault, EmergencyState, Played, Scope, StaffId,
 };
+use sip_core::Hop;
 
 use crate::{
     exchange::Exchange,
@@ -25,19 +23,17 @@ use crate::{
 /// What the world did.
 #[derive(Debug)]
 pub enum Input {
-    /// A datagram arrived; its sender was found to be a peer before.
-    Datagram {
-        /// Who sent it.
-        remote: SocketAddr,
-        /// Our socket it came to.
-        local: SocketAddr,
-        /// The octets.
+    /// A message arrived; its sender was found to be a peer before.
+    Message {
+        /// Which way it came.
+        hop: Hop,
+        /// The octets: one datagram, or one message of a stream.
         payload: Bytes,
     },
-    /// Datagrams to this address find nobody (an ICMP error came back).
+    /// Messages this way find nobody: an ICMP error came back, a connection was refused or is lost.
     Unreachable {
-        /// The address.
-        remote: SocketAddr,
+        /// The way.
+        hop: Hop,
     },
     /// A shard lends port pairs.
     LegsOffered(Vec<OfferedLeg>),
@@ -82,12 +78,8 @@ impl Wiring {
     pub fn handle(&mut self, now: Now, input: Input) {
         self.exchange.watch_clock(now);
         match input {
-            Input::Datagram {
-                remote,
-                local,
-                payload,
-            } => self.exchange.handle_datagram(now, remote, local, payload),
-            Input::Unreachable { remote } => self.exchange.handle_unreachable(now, remote),
+            Input::Message { hop, payload } => self.exchange.handle_message(now, hop, payload),
+            Input::Unreachable { hop } => self.exchange.handle_unreachable(now, hop),
             Input::LegsOffered(legs) => self.exchange.handle_legs_offered(legs),
             Input::Media(event) => self.handle_media(now, &event),
             Input::ShardLost(shard) => self.exchange.handle_shard_lost(now, shard),

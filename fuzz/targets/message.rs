@@ -6,7 +6,9 @@ use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use sip_core::{Endpoint, Event, HeaderName, Message, NameAddr, Settings, Uri};
+use sip_core::{
+    Endpoint, Event, HeaderName, Hop, Message, NameAddr, PeerId, Settings, Uri,
+};
 
 /// More than any transaction or usage needs to end: repetitions up to 64 * T1 (RFC 3261 section 17.2.1).
 const MAX_TIMEOUTS: u32 = 100;
@@ -85,11 +87,11 @@ fn ask(uri: &Uri<'_>) {
 fn answer(datagram: &[u8]) {
     let mut now = Instant::now();
     let mut endpoint = Endpoint::new(Settings::default(), [9; 32]);
-    let (remote, local) = (
-        SocketAddr::from(([127, 0, 0, 2], 5060)),
+    let hop = Hop::udp(
         SocketAddr::from(([127, 0, 0, 1], 5060)),
+        SocketAddr::from(([127, 0, 0, 2], 5060)),
     );
-    endpoint.handle_datagram(now, remote, local, Bytes::copy_from_slice(datagram));
+    endpoint.handle_message(now, PeerId(0), hop, Bytes::copy_from_slice(datagram));
     while let Some(event) = endpoint.poll_event() {
         match event {
             Event::Invited { dialog, .. } => {

@@ -17,6 +17,7 @@ use rules::{
     AuditDraft, AuditEvent, Declaration, Digest, Emergency, EmergencyFault, EmergencyState, Scope,
     StaffId,
 };
+use sip_core::Hop;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -225,12 +226,8 @@ impl Signalling {
                 .hear(|address| wiring.is_peer(address), &self.counters)
             {
                 Heard::Datagram { remote, payload } => {
-                    let local = self.wire.local();
-                    self.take(Input::Datagram {
-                        remote,
-                        local,
-                        payload,
-                    });
+                    let hop = Hop::udp(self.wire.local(), remote);
+                    self.take(Input::Message { hop, payload });
                 }
                 Heard::Nothing => return,
             }
@@ -373,7 +370,7 @@ impl Signalling {
             match output {
                 Output::Sip(transmit) => {
                     self.wire
-                        .send(transmit.remote, &transmit.payload, &self.counters);
+                        .send(transmit.hop.remote, &transmit.payload, &self.counters);
                 }
                 Output::Media { shard, command } => {
                     let reached = self

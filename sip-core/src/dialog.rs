@@ -11,6 +11,7 @@ use std::{
 use crate::{
     draft::{self, Draft},
     header::HeaderName,
+    hop::Hop,
     message::Message,
     token::Token,
     uri::{Scheme, Uri},
@@ -33,11 +34,10 @@ pub(crate) struct Dialog {
     remote_target: String,
     routes: Vec<String>,
     contact_user: Option<String>,
-    /// Where the peer was when the dialog began; used where a URI names no address.
-    peer: SocketAddr,
-    /// Where requests go: the first route's address, else the Contact's, else the peer's.
-    next_hop: SocketAddr,
-    local: SocketAddr,
+    /// The way the dialog came by; used where a URI names no address.
+    came_by: Hop,
+    /// Which way requests go: to the first route's address, else the Contact's, else the way it came by.
+    next_hop: Hop,
 }
 
 /// Why a request does not fit a dialog.
@@ -51,19 +51,14 @@ pub(crate) enum Misfit {
 
 impl Dialog {
     /// Begins a dialog by our 2xx to `request` (RFC 3261 section 12.1.1).
-    pub(crate) fn by_answering(
-        request: &Message,
-        tag: Token,
-        remote: SocketAddr,
-        local: SocketAddr,
-    ) -> Dialog {
+    pub(crate) fn by_answering(request: &Message, tag: Token, came_by: Hop) -> Dialog {
         let mut local_party = unfolded(request.value(HeaderName::To));
         local_party.extend_from_slice(format!(";tag={tag}").as_bytes());
         let caller = request.from().ok();
         let target = target_of(request);
         let routes: Vec<String> = routes_of(request).collect();
         let first = routes.first().or(target.as_ref());
-        let next_hop = first.map_or(remote, |uri| address_of(uri, remote, local));
+        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by));
         Dialog {
             call_id: request.call_id().to_vec(),
             remote_tag: caller
@@ -75,27 +70,21 @@ impl Dialog {
             local_cseq: 0,
             remote_cseq: request.cseq().ok().map(|cseq| cseq.number),
             // A caller without Contact is called back where it called from.
-            remote_target: target.unwrap_or_else(|| format!("sip:{remote}")),
+            remote_target: target.unwrap_or_else(|| format!("sip:{}", came_by.remote)),
             routes,
             contact_user: None,
-            peer: remote,
+            came_by,
             next_hop,
-            local,
         }
     }
 
     /// Begins a dialog by a 2xx to our INVITE (RFC 3261 section 12.1.2): the route set is the Record-Route in reverse.
-    pub(crate) fn by_answer(
-        invite: &Message,
-        answer: &Message,
-        remote: SocketAddr,
-        local: SocketAddr,
-    ) -> Dialog {
+    pub(crate) fn by_answer(invite: &Message, answer: &Message, came_by: Hop) -> Dialog {
         let mut routes: Vec<String> = routes_of(answer).collect();
         routes.reverse();
         let target = target_of(answer);
         let first = routes.first().or(target.as_ref());
-        let next_hop = first.map_or(remote, |uri| address_of(uri, remote, local));
+        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by));
         let asked = invite.request_uri().map(|uri| uri.as_str().to_owned());
         let contact = invite
             .contact()
@@ -115,15 +104,9 @@ impl Dialog {
             remote_target: target.or(asked).unwrap_or_default(),
             routes,
             contact_user: contact,
-            peer: remote,
+            came_by,
             next_hop,
-            local,
         }
-    }
-
-    /// The socket it speaks from.
-    pub(crate) fn local(&self) -> SocketAddr {
-        self.local
     }
 
     /// The user part of our Contact.
@@ -162,7 +145,7 @@ impl Dialog {
     pub(crate) fn refresh_target(&mut self, request: &Message) {
         if let Some(target) = target_of(request) {
             if self.routes.is_empty() {
-                self.next_hop = address_of(&target, self.peer, self.local);
+                self.next_hop = hop_to(&target, self.came_by);
             }
             self.remote_target = target;
         }
@@ -171,17 +154,17 @@ impl Dialog {
     /// Begins a request of its own; says where it goes.
     ///
     /// Source: RFC 3261 section 12.2.1.1, strict routers included.
-    pub(crate) fn request(&mut self, method: &str, branch: Token) -> (Draft, SocketAddr) {
+    pub(crate) fn request(&mut self, method: &str, branch: Token) -> (Draft, Hop) {
         self.local_cseq += 1;
         self.draft(method, self.local_cseq, branch)
     }
 
     /// Begins the ACK of a 2xx to the INVITE numbered `cseq` (RFC 3261 section 13.2.2.4).
-    pub(crate) fn ack(&self, cseq: u32, branch: Token) -> (Draft, SocketAddr) {
+    pub(crate) fn ack(&self, cseq: u32, branch: Token) -> (Draft, Hop) {
         self.draft("ACK", cseq, branch)
     }
 
-    fn draft(&self, method: &str, cseq: u32, branch: Token) -> (Draft, SocketAddr) {
+    fn draft(&self, method: &str, cseq: u32, branch: Token) -> (Draft, Hop) {
         let first = self.routes.first().map(String::as_str);
         let is_strict =
             first.is_some_and(|route| Uri::parse(route).is_ok_and(|uri| !uri.is_loose()));
@@ -190,8 +173,9 @@ impl Dialog {
             .format(
                 "Via",
                 format_args!(
-                    "SIP/2.0/UDP {};rport;branch={}{branch}",
-                    self.local,
+                    "SIP/2.0/{} {};rport;branch={}{branch}",
+                    self.next_hop.transport.via_token(),
+                    self.next_hop.local,
                     via::COOKIE
                 ),
             )
@@ -220,12 +204,12 @@ impl fmt::Debug for Dialog {
     }
 }
 
-/// The address a URI names itself, else where the peer was: this room asks no name server.
+/// The way to the address a URI names itself, else the way the dialog came by: this room asks no name server.
 ///
 /// An address that means nobody or everybody is not obeyed.
-fn address_of(uri: &str, peer: SocketAddr, local: SocketAddr) -> SocketAddr {
+fn hop_to(uri: &str, came_by: Hop) -> Hop {
     let Ok(uri) = Uri::parse(uri) else {
-        return peer;
+        return came_by;
     };
     let is_one_host = |address: &IpAddr| {
         let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
@@ -233,11 +217,14 @@ fn address_of(uri: &str, peer: SocketAddr, local: SocketAddr) -> SocketAddr {
     };
     let named = uri.host().address().filter(is_one_host);
     match (uri.scheme(), named) {
-        (Scheme::Sip, Some(address)) if address.is_ipv4() == local.is_ipv4() => SocketAddr::new(
-            address,
-            uri.port().filter(|port| *port != 0).unwrap_or(5060),
-        ),
-        (Scheme::Sip | Scheme::Sips | Scheme::Tel | Scheme::Other, _) => peer,
+        (Scheme::Sip, Some(address)) if address.is_ipv4() == came_by.local.is_ipv4() => {
+            let port = uri.port().filter(|port| *port != 0).unwrap_or(5060);
+            Hop {
+                remote: SocketAddr::new(address, port),
+                ..came_by
+            }
+        }
+        (Scheme::Sip | Scheme::Sips | Scheme::Tel | Scheme::Other, _) => came_by,
     }
 }
 
@@ -268,6 +255,10 @@ mod tests {
     const PEER: &str = "192.0.2.9:6000";
     const LOCAL: &str = "192.0.2.1:5060";
 
+    fn to(remote: &str) -> Hop {
+        Hop::udp(LOCAL.parse().unwrap(), remote.parse().unwrap())
+    }
+
     fn message(start: &str, more: &str) -> Message {
         let text = format!(
             "{start}\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKa\r\nFrom: \"A\" <sip:a@x>;tag=f\r\nTo: <sip:b@y>;tag=t\r\nCall-ID: c\r\nCSeq: 7 INVITE\r\n{more}\r\n"
@@ -284,12 +275,7 @@ mod tests {
             "INVITE sip:b@y SIP/2.0",
             "Contact: <sip:us@192.0.2.1:5060>\r\n",
         );
-        Dialog::by_answer(
-            &invite,
-            &message("SIP/2.0 200 OK", more),
-            PEER.parse().unwrap(),
-            LOCAL.parse().unwrap(),
-        )
+        Dialog::by_answer(&invite, &message("SIP/2.0 200 OK", more), to(PEER))
     }
 
     #[test]
@@ -297,20 +283,20 @@ mod tests {
         let mut dialog = answered(
             "Contact: <sip:b@192.0.2.7:5070>\r\nRecord-Route: <sip:192.0.2.8;lr>, <sip:near.example;lr>\r\n",
         );
-        let (draft, remote) = dialog.request("BYE", Token(2));
+        let (draft, hop) = dialog.request("BYE", Token(2));
         let expected = "BYE sip:b@192.0.2.7:5070 SIP/2.0\r\n\
             Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK0000000000000002\r\nMax-Forwards: 70\r\n\
             Route: <sip:near.example;lr>\r\nRoute: <sip:192.0.2.8;lr>\r\n\
             From: \"A\" <sip:a@x>;tag=f\r\nTo: <sip:b@y>;tag=t\r\nCall-ID: c\r\nCSeq: 8 BYE\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(written(draft), expected);
-        assert_eq!(remote, PEER.parse().unwrap(), "a name is not looked up");
+        assert_eq!(hop, to(PEER), "a name is not looked up");
     }
 
     #[test]
     fn a_strict_router_takes_the_request_uri() {
         let dialog =
             answered("Contact: <sip:b@192.0.2.7>\r\nRecord-Route: <sip:192.0.2.8:5062>\r\n");
-        let (draft, remote) = dialog.ack(7, Token(2));
+        let (draft, hop) = dialog.ack(7, Token(2));
         let text = written(draft);
         assert!(
             text.starts_with("ACK sip:192.0.2.8:5062 SIP/2.0\r\n"),
@@ -320,24 +306,18 @@ mod tests {
             text.contains("\r\nRoute: <sip:b@192.0.2.7>\r\n") && text.contains("CSeq: 7 ACK\r\n"),
             "{text}"
         );
-        assert_eq!(remote, "192.0.2.8:5062".parse().unwrap());
+        assert_eq!(hop, to("192.0.2.8:5062"));
     }
 
     #[test]
     fn the_contact_is_where_requests_go_and_a_reinvite_moves_it() {
         let mut dialog = answered("Contact: <sip:b@192.0.2.7:5070>\r\n");
-        assert_eq!(
-            dialog.request("BYE", Token(2)).1,
-            "192.0.2.7:5070".parse().unwrap()
-        );
+        assert_eq!(dialog.request("BYE", Token(2)).1, to("192.0.2.7:5070"));
         dialog.refresh_target(&message(
             "INVITE sip:us@192.0.2.1 SIP/2.0",
             "Contact: <sip:b@192.0.2.6>\r\n",
         ));
-        assert_eq!(
-            dialog.request("BYE", Token(3)).1,
-            "192.0.2.6:5060".parse().unwrap()
-        );
+        assert_eq!(dialog.request("BYE", Token(3)).1, to("192.0.2.6:5060"));
     }
 
     #[test]
@@ -350,7 +330,7 @@ mod tests {
         ] {
             assert_eq!(
                 answered(contact).request("BYE", Token(2)).1,
-                PEER.parse().unwrap(),
+                to(PEER),
                 "{contact}"
             );
         }
@@ -359,13 +339,13 @@ mod tests {
     #[test]
     fn a_contact_that_asks_for_headers_is_called_without_them() {
         let mut dialog = answered("Contact: <sip:b?x@192.0.2.7:5070;ob?Subject=hi>\r\n");
-        let (draft, remote) = dialog.request("BYE", Token(2));
+        let (draft, hop) = dialog.request("BYE", Token(2));
         let text = written(draft);
         assert!(
             text.starts_with("BYE sip:b?x@192.0.2.7:5070;ob SIP/2.0\r\n"),
             "{text}"
         );
-        assert_eq!(remote, "192.0.2.7:5070".parse().unwrap());
+        assert_eq!(hop, to("192.0.2.7:5070"));
     }
 
     #[test]
@@ -395,19 +375,14 @@ mod tests {
             "INVITE sip:b@y SIP/2.0",
             "Contact: <sip:a@192.0.2.9:6000>\r\nRecord-Route: <sip:192.0.2.8;lr>,<sip:far.example;lr>\r\n",
         );
-        let mut dialog = Dialog::by_answering(
-            &invite,
-            Token(5),
-            PEER.parse().unwrap(),
-            LOCAL.parse().unwrap(),
-        );
-        let (draft, remote) = dialog.request("BYE", Token(2));
+        let mut dialog = Dialog::by_answering(&invite, Token(5), to(PEER));
+        let (draft, hop) = dialog.request("BYE", Token(2));
         let text = written(draft);
         assert!(
             text.contains("Route: <sip:192.0.2.8;lr>\r\nRoute: <sip:far.example;lr>\r\n"),
             "{text}"
         );
         assert!(text.contains("CSeq: 1 BYE\r\n"), "{text}");
-        assert_eq!(remote, "192.0.2.8:5060".parse().unwrap());
+        assert_eq!(hop, to("192.0.2.8:5060"));
     }
 }

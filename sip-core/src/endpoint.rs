@@ -1,8 +1,8 @@
-//! One SIP endpoint: datagrams in, datagrams and events out, both legs of every call.
+//! One SIP endpoint: messages in, messages and events out, both legs of every call.
 //!
 //! After a verb or a `handle_*`, drain `poll_transmit`, `poll_event` and `poll_milestone`; `poll_timeout` says when to come back and why.
 //! Verbs for a dialog or request that is over do nothing: the event that says why is already queued.
-//! Follows RFC 3261 sections 8, 9, 12 to 15, 17 and 18 with RFCs 3581, 4320 and 6026. Start at [`Endpoint::handle_datagram`].
+//! Follows RFC 3261 sections 8, 9, 12 to 15, 17 and 18 with RFCs 3581, 4320 and 6026. Start at [`Endpoint::handle_message`].
 
 mod answers;
 mod event;
@@ -16,7 +16,6 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
-    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -36,7 +35,9 @@ use self::{
 };
 use crate::{
     dialog::Dialog,
+    hop::Hop,
     message::Message,
+    peer::{PeerId, PeerSettings},
     timer::{Agenda, Intervals, Timer, TimerTable},
     token::Token,
     transaction::{Due, client::Client},
@@ -55,6 +56,7 @@ pub struct Endpoint {
     /// Makes the tags of stateless answers unguessable and always the same (RFC 3261 section 8.2.7).
     secret: [u64; 2],
     next_id: u64,
+    peers: BTreeMap<PeerId, PeerSettings>,
     usages: BTreeMap<DialogId, Usage>,
     tags: BTreeMap<Token, DialogId>,
     clients: BTreeMap<ClientKey, ClientEntry>,
@@ -86,6 +88,7 @@ impl Endpoint {
             generator,
             settings,
             next_id: 0,
+            peers: BTreeMap::new(),
             usages: BTreeMap::new(),
             tags: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -116,27 +119,26 @@ impl Endpoint {
         self.clients.len() + self.servers.len()
     }
 
-    /// Takes a datagram that arrived at `local` from `remote`.
+    /// Tells how to speak with a peer; without it the default stands. Calls that are under way keep what they agreed.
+    pub fn set_peer(&mut self, peer: PeerId, settings: PeerSettings) {
+        self.peers.insert(peer, settings);
+    }
+
+    /// Takes what `peer` sent by `hop`: one datagram, or one message of a stream.
     ///
     /// What is no message is answered 400 where that can be (RFC 3261 section 8.2), else nothing is.
-    pub fn handle_datagram(
-        &mut self,
-        now: Instant,
-        remote: SocketAddr,
-        local: SocketAddr,
-        datagram: Bytes,
-    ) {
+    pub fn handle_message(&mut self, now: Instant, peer: PeerId, hop: Hop, octets: Bytes) {
         // Keep-alives of NATs and of RFC 5626 section 4.4.1; over UDP they want no answer.
-        if datagram
+        if octets
             .iter()
             .all(|octet| matches!(octet, b'\r' | b'\n' | 0))
         {
             return;
         }
-        match Message::parse(datagram) {
-            Ok(message) if message.is_request() => self.handle_request(now, remote, local, message),
-            Ok(message) => self.handle_response(now, remote, local, message),
-            Err(refusal) => self.refuse_unreadable(remote, local, *refusal),
+        match Message::parse(octets) {
+            Ok(message) if message.is_request() => self.handle_request(now, peer, hop, message),
+            Ok(message) => self.handle_response(now, peer, hop, message),
+            Err(refusal) => self.refuse_unreadable(hop, *refusal),
         }
     }
 
@@ -151,9 +153,9 @@ impl Endpoint {
         }
     }
 
-    /// Takes the report that datagrams to `remote` find nobody: what got no answer at all is given up (RFC 3261 section 17.1.4).
-    pub fn handle_unreachable(&mut self, _now: Instant, remote: SocketAddr) {
-        let is_lost = |entry: &ClientEntry| entry.remote == remote && entry.is_unheard();
+    /// Takes the report that messages by `hop` find nobody: what got no answer at all is given up (RFC 3261 section 17.1.4).
+    pub fn handle_unreachable(&mut self, _now: Instant, hop: Hop) {
+        let is_lost = |entry: &ClientEntry| entry.hop == hop && entry.is_unheard();
         let lost: Vec<ClientKey> = self
             .clients
             .iter()
@@ -165,7 +167,7 @@ impl Endpoint {
         }
     }
 
-    /// The next datagram to send.
+    /// The next message to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
     }
@@ -198,9 +200,9 @@ impl Endpoint {
         };
         match due {
             Due::Repeat => {
-                let (usage, remote, local) = (entry.usage, entry.remote, entry.local);
+                let (usage, hop) = (entry.usage, entry.hop);
                 let (request, label) = (entry.request.clone(), entry.label);
-                self.send(usage, remote, local, request, label, Again::Repeated);
+                self.send(usage, hop, request, label, Again::Repeated);
                 self.arm_client(key);
             }
             Due::GiveUp => self.give_up(key),
@@ -255,9 +257,8 @@ impl Endpoint {
         };
         match (due, answer) {
             (Due::Repeat, Some(answer)) => {
-                let (usage, remote, local, label) =
-                    (entry.usage, entry.remote, entry.local, entry.label);
-                self.send(usage, remote, local, answer, label, Again::Repeated);
+                let (usage, hop, label) = (entry.usage, entry.hop, entry.label);
+                self.send(usage, hop, answer, label, Again::Repeated);
                 self.arm_server(id);
             }
             (Due::Repeat | Due::GiveUp | Due::Over, _) => self.close_server(id),
@@ -283,14 +284,12 @@ impl Endpoint {
         let Some(usage) = self.usages.get_mut(&id) else {
             return;
         };
-        let (dialog, unacked) = match &mut usage.stage {
-            Stage::ExpectAck {
-                dialog, unacked, ..
-            }
+        let unacked = match &mut usage.stage {
+            Stage::ExpectAck { unacked, .. }
             | Stage::Talking {
-                dialog,
                 offer: Offer::ExpectAck { unacked },
-            } => (dialog, unacked),
+                ..
+            } => unacked,
             // The ACK came, and stopped the timer.
             Stage::Calling { .. }
             | Stage::Ringing { .. }
@@ -299,9 +298,9 @@ impl Endpoint {
         };
         unacked.interval = self.intervals.next(unacked.interval);
         usage.timers.set(Timer::Repeat2xx, now + unacked.interval);
-        let (remote, local) = (unacked.remote, dialog.local());
-        let (answer, label) = (unacked.answer.clone(), unacked.label);
-        self.send(Some(id), remote, local, answer, label, Again::Repeated);
+        let (hop, label) = (unacked.hop, unacked.label);
+        let answer = unacked.answer.clone();
+        self.send(Some(id), hop, answer, label, Again::Repeated);
     }
 
     /// No ACK within 64*T1 (RFC 3261 section 13.3.1.4).
@@ -355,7 +354,7 @@ impl Endpoint {
                 if let Offer::Asked { server } = offer {
                     pending = Some(server);
                 }
-                self.send_bye(now, Some(id), &mut dialog, reason);
+                self.send_bye(now, Some(id), usage.peer, &mut dialog, reason);
                 Stage::Closing { dialog }
             }
             // Nothing to end yet (RFC 3261 section 15), or its end is under way.
@@ -375,11 +374,12 @@ impl Endpoint {
         &mut self,
         now: Instant,
         usage: Option<DialogId>,
+        peer: PeerId,
         dialog: &mut Dialog,
         reason: Option<&str>,
     ) {
         let branch = Token::random(&mut self.generator);
-        let (mut draft, remote) = dialog.request("BYE", branch);
+        let (mut draft, hop) = dialog.request("BYE", branch);
         if let Some(reason) = reason {
             draft = draft.line("Reason", reason);
         }
@@ -390,8 +390,8 @@ impl Endpoint {
             },
             request,
             usage,
-            remote,
-            local: dialog.local(),
+            peer,
+            hop,
             label: Label::request("BYE", false),
             due: None,
         };
@@ -408,8 +408,7 @@ impl Endpoint {
     fn open_client(&mut self, key: ClientKey, entry: ClientEntry) {
         self.send(
             entry.usage,
-            entry.remote,
-            entry.local,
+            entry.hop,
             entry.request.clone(),
             entry.label,
             Again::First,
@@ -443,13 +442,14 @@ impl Endpoint {
         Some(usage)
     }
 
-    fn open_usage(&mut self, id: DialogId, tag: Token, stage: Stage) {
+    fn open_usage(&mut self, id: DialogId, tag: Token, peer: PeerId, stage: Stage) {
         self.tags.insert(tag, id);
         self.usages.insert(
             id,
             Usage {
                 stage,
                 tag,
+                peer,
                 timers: TimerTable::default(),
                 due: None,
             },
@@ -489,17 +489,11 @@ impl Endpoint {
         timers.set(Timer::AckWait, now + self.intervals.long());
     }
 
-    fn unacked(
-        &self,
-        answer: Bytes,
-        remote: SocketAddr,
-        request: &Message,
-        label: Label,
-    ) -> Unacked2xx {
+    fn unacked(&self, answer: Bytes, hop: Hop, request: &Message, label: Label) -> Unacked2xx {
         let cseq = request.cseq().map_or(0, |cseq| cseq.number);
         Unacked2xx {
             answer,
-            remote,
+            hop,
             cseq,
             interval: self.intervals.t1,
             label,
@@ -528,8 +522,7 @@ impl Endpoint {
     fn send(
         &mut self,
         usage: Option<DialogId>,
-        remote: SocketAddr,
-        local: SocketAddr,
+        hop: Hop,
         payload: Bytes,
         label: Label,
         again: Again,
@@ -537,21 +530,17 @@ impl Endpoint {
         self.milestones.push_back(Milestone {
             dialog: usage,
             sent: true,
-            remote,
+            remote: hop.remote,
             line: label.line(again),
         });
-        self.transmits.push_back(Transmit {
-            remote,
-            local,
-            payload,
-        });
+        self.transmits.push_back(Transmit { hop, payload });
     }
 
-    fn heard(&mut self, usage: Option<DialogId>, remote: SocketAddr, label: Label, again: Again) {
+    fn heard(&mut self, usage: Option<DialogId>, hop: Hop, label: Label, again: Again) {
         self.milestones.push_back(Milestone {
             dialog: usage,
             sent: false,
-            remote,
+            remote: hop.remote,
             line: label.line(again),
         });
     }

@@ -10,8 +10,10 @@ mod endpoint;
 mod fault;
 mod framing;
 mod header;
+mod hop;
 mod lexis;
 mod message;
+mod peer;
 #[cfg(test)]
 mod testing;
 mod timer;
@@ -26,6 +28,8 @@ pub use endpoint::{
 };
 pub use fault::{Fault, ParseFault, Rule};
 pub use header::{CSeq, HeaderName, Method, NameAddr};
+pub use hop::{Hop, Transport};
 pub use message::{Message, Refusal};
+pub use peer::{Credentials, PeerId, PeerSettings, RefreshMethod, Reliable, SessionSettings};
 pub use uri::{Host, Scheme, Uri};
 pub use via::Via;

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     fault::{Flaw, Rule},
+    hop::Hop,
     lexis,
     lexis::Params,
     uri,
@@ -116,16 +117,18 @@ impl<'a> Via<'a> {
         self.params.get("rport").is_some()
     }
 
-    /// Where an answer to a request from `source` goes.
+    /// Which way an answer to a request that came by `source` goes: over a stream back by the same connection.
     ///
     /// Source: RFC 3261 section 18.2.2 and RFC 3581 section 4. `maddr` is not obeyed: answers go where the request came from.
-    pub(crate) fn answer_to(&self, source: SocketAddr) -> SocketAddr {
-        let port = if self.wants_rport() {
-            source.port()
-        } else {
-            self.port.filter(|port| *port != 0).unwrap_or(5060)
-        };
-        SocketAddr::new(source.ip(), port)
+    pub(crate) fn answer_to(&self, source: Hop) -> Hop {
+        if source.transport.is_reliable() || self.wants_rport() {
+            return source;
+        }
+        let port = self.port.filter(|port| *port != 0).unwrap_or(5060);
+        Hop {
+            remote: SocketAddr::new(source.remote.ip(), port),
+            ..source
+        }
     }
 }
 
@@ -156,6 +159,10 @@ fn slash(text: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
+    fn came_from(remote: &str) -> Hop {
+        Hop::udp("192.0.2.1:5060".parse().unwrap(), remote.parse().unwrap())
+    }
+
     #[test]
     fn white_space_may_stand_around_each_sign() {
         let via = Via::read(
@@ -179,11 +186,11 @@ mod tests {
 
     #[test]
     fn an_answer_goes_to_the_source_port_only_if_asked() {
-        let source = "192.0.2.9:6000".parse().unwrap();
+        let source = came_from("192.0.2.9:6000");
         let plain = Via::read(b"SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bKa")
             .ok()
             .unwrap();
-        assert_eq!(plain.answer_to(source), "192.0.2.9:5070".parse().unwrap());
+        assert_eq!(plain.answer_to(source), came_from("192.0.2.9:5070"));
         let rport = Via::read(b"SIP/2.0/UDP 192.0.2.1:5070;rport;branch=z9hG4bKa")
             .ok()
             .unwrap();
@@ -192,11 +199,11 @@ mod tests {
 
     #[test]
     fn an_answer_never_goes_to_port_zero() {
-        let source = "192.0.2.9:6000".parse().unwrap();
+        let source = came_from("192.0.2.9:6000");
         let zero = Via::read(b"SIP/2.0/UDP 192.0.2.1:0;branch=z9hG4bKa")
             .ok()
             .unwrap();
-        assert_eq!(zero.answer_to(source), "192.0.2.9:5060".parse().unwrap());
+        assert_eq!(zero.answer_to(source), came_from("192.0.2.9:5060"));
     }
 
     #[test]

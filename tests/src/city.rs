@@ -16,6 +16,7 @@ use rules::{
     AuditDraft, CallId, CallRecord, Declaration, Digest, Emergency, EmergencyFault, EmergencyId,
     EmergencyState, Scope,
 };
+use sip_core::Hop;
 
 use crate::{
     archive::Archive,
@@ -406,12 +407,9 @@ impl City {
     fn deliver(&mut self, packet: &Packet) {
         let now = self.clock.now().at;
         if packet.to == self.exchange {
-            let (remote, local, payload) = (packet.from, packet.to, packet.payload.clone().into());
-            return self.tell(Input::Datagram {
-                remote,
-                local,
-                payload,
-            });
+            let hop = Hop::udp(packet.to, packet.from);
+            let payload = packet.payload.clone().into();
+            return self.tell(Input::Message { hop, payload });
         }
         if let Some(shard) = self
             .shards
@@ -426,7 +424,8 @@ impl City {
         let answers = if packet.to == self.carrier.address {
             self.carrier.handle(now, packet)
         } else if packet.to == self.pbx.address && self.plan.is_pbx_away {
-            return self.tell(Input::Unreachable { remote: packet.to });
+            let hop = Hop::udp(packet.from, packet.to);
+            return self.tell(Input::Unreachable { hop });
         } else if packet.to == self.pbx.address {
             self.pbx.handle(now, packet)
         } else {
@@ -481,8 +480,8 @@ impl City {
             match output {
                 Output::Sip(transmit) => {
                     self.sip_sent += 1;
-                    let (from, to, payload) =
-                        (transmit.local, transmit.remote, transmit.payload.to_vec());
+                    let (from, to) = (transmit.hop.local, transmit.hop.remote);
+                    let payload = transmit.payload.to_vec();
                     self.net.send(now, Packet { from, to, payload });
                 }
                 Output::Media { shard, command } => {

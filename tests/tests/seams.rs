@@ -19,7 +19,7 @@ const PURE: [&str; 4] = ["sip-core", "media", "rules", "exchange"];
 
 /// Direct library dependencies that a pure room may have. None of them opens a file or socket, reads a clock or rolls dice
 /// with the features we ask for (`jiff` is a calendar here; clippy.toml bans its `now`).
-const PURE_LIBRARIES: [&str; 12] = [
+const PURE_LIBRARIES: [&str; 13] = [
     "audio-codec-algorithms",
     "bytes",
     "jiff",
@@ -32,6 +32,7 @@ const PURE_LIBRARIES: [&str; 12] = [
     "smallvec",
     "slab",
     "thiserror",
+    "zeroize",
 ];
 
 /// Words that name a clock, dice, or the outside world; no code of a pure room holds them (its tests may ask for a first instant).

@@ -1,11 +1,11 @@
 //! Calling the department: one target after the other, until one answers or none is left.
 
-use std::{collections::VecDeque, net::SocketAddr, time::Instant};
+use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use media::{Codec, Command, LegId, OfferedLeg, sdp};
 use rules::{EndCause, Keeping};
-use sip_core::{DialogId, Invite, Message, NameAddrText, RequestId};
+use sip_core::{DialogId, Hop, Invite, Message, NameAddrText, PeerId, RequestId};
 
 use crate::{
     call::{Call, Stage, answer_reinvite},
@@ -127,12 +127,13 @@ impl Attempt {
         waiting: &mut VecDeque<Target>,
     ) -> Option<Attempt> {
         while let Some(target) = waiting.pop_front() {
-            let Some(remote) = house.settings.pbx(&target.peer) else {
+            let Some((peer, remote)) = house.settings.pbx(&target.peer) else {
                 continue;
             };
+            let hop = Hop::udp(house.settings.listen, remote);
             let local = house.new_local(lent);
             let offer = sdp::offer(&local, &call.codecs(), Events::of(&call.offer).are_agreed());
-            let invite = call.invitation(house, &target, remote, Bytes::from(offer));
+            let invite = call.invitation(&target, peer, hop, Bytes::from(offer));
             let dialog = house.invite(now, call.id, invite);
             call.peers.truncate(1);
             call.peers.push(target.peer.clone());
@@ -175,27 +176,23 @@ impl Call {
         }
     }
 
-    fn invitation(
-        &self,
-        house: &House,
-        target: &Target,
-        remote: SocketAddr,
-        offer: Bytes,
-    ) -> Invite {
+    fn invitation(&self, target: &Target, peer: PeerId, hop: Hop, offer: Bytes) -> Invite {
         let user = target.user.as_ref().unwrap_or(&self.onward.called_user);
         Invite {
-            remote,
-            local: house.settings.listen,
-            request_uri: format!("sip:{user}@{remote}"),
+            peer,
+            hop,
+            request_uri: format!("sip:{user}@{}", hop.remote),
             from: self.onward.from.clone(),
             to: NameAddrText {
                 display: None,
-                uri: format!("sip:{}@{remote}", self.onward.called_user),
+                uri: format!("sip:{}@{}", self.onward.called_user, hop.remote),
             },
             contact_user: None,
             body: Some(offer),
             headers: Vec::new(),
             max_forwards: self.onward.max_forwards,
+            patience: None,
+            require_reliable: false,
         }
     }
 

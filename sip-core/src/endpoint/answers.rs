@@ -1,6 +1,6 @@
 //! Answers that come in: to our INVITE, BYE and CANCEL.
 
-use std::{net::SocketAddr, time::Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -15,7 +15,9 @@ use crate::{
     dialog::Dialog,
     draft,
     header::{HeaderName, Method},
+    hop::Hop,
     message::Message,
+    peer::PeerId,
     token::Token,
     transaction::{client, invite_client},
     via,
@@ -26,13 +28,13 @@ impl Endpoint {
     pub(super) fn handle_response(
         &mut self,
         now: Instant,
-        remote: SocketAddr,
-        local: SocketAddr,
+        peer: PeerId,
+        hop: Hop,
         message: Message,
     ) {
         let label = Label::of(&message);
-        let Some(key) = self.client_of(&message, local) else {
-            return self.heard(None, remote, label, Again::First);
+        let Some(key) = self.client_of(&message, peer, hop) else {
+            return self.heard(None, hop, label, Again::First);
         };
         let Some(status) = message.status() else {
             return;
@@ -45,25 +47,25 @@ impl Endpoint {
             ClientMachine::Invite { machine, .. } => {
                 let heard = machine.handle_response(now, &self.intervals, status);
                 self.arm_client(key);
-                self.handle_invite_answer(now, key, &heard, remote, message);
+                self.handle_invite_answer(now, key, &heard, hop, message);
             }
             ClientMachine::Other { machine } => {
                 let heard = machine.handle_response(now, &self.intervals, status);
                 self.arm_client(key);
                 match heard {
-                    client::Heard::Provisional => self.heard(usage, remote, label, Again::First),
+                    client::Heard::Provisional => self.heard(usage, hop, label, Again::First),
                     client::Heard::Final => {
-                        self.heard(usage, remote, label, Again::First);
+                        self.heard(usage, hop, label, Again::First);
                         self.finish_request(key);
                     }
-                    client::Heard::Ignored => self.heard(usage, remote, label, Again::Repeated),
+                    client::Heard::Ignored => self.heard(usage, hop, label, Again::Repeated),
                 }
             }
         }
     }
 
-    /// The one Via must be ours, as we wrote it, and the `CSeq` of the method we sent.
-    fn client_of(&self, message: &Message, local: SocketAddr) -> Option<ClientKey> {
+    /// The peer must be the one we asked (T-03), the one Via ours, as we wrote it, and the `CSeq` of the method we sent.
+    fn client_of(&self, message: &Message, peer: PeerId, hop: Hop) -> Option<ClientKey> {
         let via = message.via().ok()?;
         let branch = Token::read(via.branch()?.strip_prefix(via::COOKIE.as_bytes())?)?;
         let method = message.cseq().ok()?.method;
@@ -74,7 +76,9 @@ impl Endpoint {
         let key = ClientKey { branch, target };
         let entry = self.clients.get(&key)?;
         let is_invite = matches!(entry.machine, ClientMachine::Invite { .. });
-        let is_ours = entry.local == local
+        let local = entry.hop.local;
+        let is_ours = entry.peer == peer
+            && local == hop.local
             && via.host.address() == Some(local.ip())
             && via.port.unwrap_or(5060) == local.port()
             && message.elements(HeaderName::Via).nth(1).is_none()
@@ -101,26 +105,26 @@ impl Endpoint {
         now: Instant,
         key: ClientKey,
         heard: &invite_client::Heard,
-        remote: SocketAddr,
+        hop: Hop,
         message: Message,
     ) {
         let usage = self.clients.get(&key).and_then(|entry| entry.usage);
         let label = Label::of(&message);
         match heard {
             invite_client::Heard::Provisional => {
-                self.heard(usage, remote, label, Again::First);
+                self.heard(usage, hop, label, Again::First);
                 self.take_provisional(now, key, usage, message);
             }
-            invite_client::Heard::Accepted => self.take_2xx(now, key, remote, message),
+            invite_client::Heard::Accepted => self.take_2xx(now, key, hop, message),
             invite_client::Heard::Failed => {
-                self.heard(usage, remote, label, Again::First);
+                self.heard(usage, hop, label, Again::First);
                 self.take_failure(key, message);
             }
             invite_client::Heard::FailedAgain => {
-                self.heard(usage, remote, label, Again::Repeated);
+                self.heard(usage, hop, label, Again::Repeated);
                 self.repeat_ack(key);
             }
-            invite_client::Heard::Ignored => self.heard(usage, remote, label, Again::Repeated),
+            invite_client::Heard::Ignored => self.heard(usage, hop, label, Again::Repeated),
         }
     }
 
@@ -157,7 +161,7 @@ impl Endpoint {
         let Some(entry) = self.clients.get_mut(&key) else {
             return;
         };
-        let (usage, invite_remote, local) = (entry.usage, entry.remote, entry.local);
+        let (usage, hop) = (entry.usage, entry.hop);
         let request = std::mem::take(&mut entry.request);
         if let Ok(invite) = Message::parse(request) {
             let written = hop_request(&invite, "ACK")
@@ -168,8 +172,7 @@ impl Endpoint {
             }
             self.send(
                 usage,
-                invite_remote,
-                local,
+                hop,
                 written,
                 Label::request("ACK", false),
                 Again::First,
@@ -193,11 +196,10 @@ impl Endpoint {
         let ClientMachine::Invite { ack, .. } = &entry.machine else {
             return;
         };
-        let (usage, remote, local, ack) = (entry.usage, entry.remote, entry.local, ack.clone());
+        let (usage, hop, ack) = (entry.usage, entry.hop, ack.clone());
         self.send(
             usage,
-            remote,
-            local,
+            hop,
             ack,
             Label::request("ACK", false),
             Again::Repeated,
@@ -205,9 +207,12 @@ impl Endpoint {
     }
 
     /// A 2xx: each is ACKed, the first makes the call, all others are ended (RFC 3261 section 13.2.2.4).
-    fn take_2xx(&mut self, now: Instant, key: ClientKey, remote: SocketAddr, message: Message) {
-        let usage = self.clients.get(&key).and_then(|entry| entry.usage);
-        let Some(mut dialog) = self.ack_2xx(key, remote, &message) else {
+    fn take_2xx(&mut self, now: Instant, key: ClientKey, hop: Hop, message: Message) {
+        let Some(entry) = self.clients.get(&key) else {
+            return;
+        };
+        let (usage, peer) = (entry.usage, entry.peer);
+        let Some(mut dialog) = self.ack_2xx(key, hop, &message) else {
             return;
         };
         match usage.map(|id| (id, self.usages.get_mut(&id))) {
@@ -231,26 +236,25 @@ impl Endpoint {
             }
             Some((id, Some(usage))) if matches!(usage.stage, Stage::Calling { .. }) => {
                 self.close_usage(id);
-                self.send_bye(now, None, &mut dialog, None);
+                self.send_bye(now, None, peer, &mut dialog, None);
                 self.events.push_back(Event::AcceptedLate {
                     dialog: id,
                     message,
                 });
             }
             // Another fork's, or too late for anyone.
-            Some(_) | None => self.send_bye(now, None, &mut dialog, None),
+            Some(_) | None => self.send_bye(now, None, peer, &mut dialog, None),
         }
     }
 
     /// ACKs a 2xx, and makes the dialog of one that has not been ACKed before.
-    fn ack_2xx(&mut self, key: ClientKey, remote: SocketAddr, message: &Message) -> Option<Dialog> {
+    fn ack_2xx(&mut self, key: ClientKey, hop: Hop, message: &Message) -> Option<Dialog> {
         let entry = self.clients.get(&key)?;
         let ClientMachine::Invite { forks, .. } = &entry.machine else {
             return None;
         };
         let is_full = forks.len() == MAX_FORKS;
-        let (usage, local, request) = (entry.usage, entry.local, entry.request.clone());
-        let peer = entry.remote;
+        let (usage, sent_by, request) = (entry.usage, entry.hop, entry.request.clone());
         let label = Label::of(message);
         let callee = message
             .to()
@@ -258,24 +262,23 @@ impl Endpoint {
             .and_then(|to| to.tag().map(<[u8]>::to_vec))
             .unwrap_or_default();
         if let Some(fork) = forks.iter().find(|fork| fork.tag == callee) {
-            let (to, ack) = (fork.remote, fork.ack.clone());
-            self.heard(usage, remote, label, Again::Repeated);
+            let (to, ack) = (fork.hop, fork.ack.clone());
+            self.heard(usage, hop, label, Again::Repeated);
             self.send(
                 usage,
                 to,
-                local,
                 ack,
                 Label::request("ACK", false),
                 Again::Repeated,
             );
             return None;
         }
-        self.heard(usage, remote, label, Again::First);
+        self.heard(usage, hop, label, Again::First);
         if is_full {
             return None;
         }
         let invite = Message::parse(request).ok()?;
-        let dialog = Dialog::by_answer(&invite, message, peer, local);
+        let dialog = Dialog::by_answer(&invite, message, sent_by);
         let cseq = invite.cseq().map_or(1, |cseq| cseq.number);
         let branch = Token::random(&mut self.generator);
         let (ack, to) = dialog.ack(cseq, branch);
@@ -286,17 +289,10 @@ impl Endpoint {
             forks.push(Fork {
                 tag: callee,
                 ack: ack.clone(),
-                remote: to,
+                hop: to,
             });
         }
-        self.send(
-            usage,
-            to,
-            local,
-            ack,
-            Label::request("ACK", false),
-            Again::First,
-        );
+        self.send(usage, to, ack, Label::request("ACK", false), Again::First);
         Some(dialog)
     }
 }

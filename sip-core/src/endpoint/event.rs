@@ -6,7 +6,7 @@ use std::{fmt, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-use crate::message::Message;
+use crate::{hop::Hop, message::Message, peer::PeerId};
 
 /// Further headers of a message, each a name and a value; written as they come, CR and LF become spaces.
 pub type Headers = Vec<(&'static str, String)>;
@@ -70,10 +70,10 @@ impl fmt::Debug for NameAddrText {
 /// A new INVITE to send.
 #[derive(Clone)]
 pub struct Invite {
-    /// Where the datagram goes.
-    pub remote: SocketAddr,
-    /// The local socket it leaves from; also our Via and Contact, so an address the peer can reach, never `0.0.0.0`.
-    pub local: SocketAddr,
+    /// Who is called: only answers and requests of this peer belong to the call.
+    pub peer: PeerId,
+    /// Which way it goes.
+    pub hop: Hop,
     /// The Request-URI.
     pub request_uri: String,
     /// From, without tag.
@@ -88,33 +88,34 @@ pub struct Invite {
     pub headers: Headers,
     /// Max-Forwards; the application has counted down already.
     pub max_forwards: u8,
+    /// How long nothing at all may come back before the application is told.
+    pub patience: Option<Duration>,
+    /// Whether the callee must make its provisional answers reliable (RFC 3262).
+    pub require_reliable: bool,
 }
 
 impl fmt::Debug for Invite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Invite")
-            .field("remote", &self.remote)
-            .field("local", &self.local)
+            .field("peer", &self.peer)
+            .field("hop", &self.hop)
             .finish_non_exhaustive()
     }
 }
 
-/// A datagram to send.
+/// A message to send.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where to.
-    pub remote: SocketAddr,
-    /// From which of our sockets.
-    pub local: SocketAddr,
-    /// The datagram.
+    /// Which way.
+    pub hop: Hop,
+    /// The message.
     pub payload: Bytes,
 }
 
 impl fmt::Debug for Transmit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transmit")
-            .field("remote", &self.remote)
-            .field("local", &self.local)
+            .field("hop", &self.hop)
             .field("bytes", &self.payload.len())
             .finish()
     }
@@ -141,9 +142,9 @@ pub enum Event {
         /// The new usage.
         dialog: DialogId,
         /// Who sent it.
-        remote: SocketAddr,
-        /// Our socket it came to.
-        local: SocketAddr,
+        peer: PeerId,
+        /// Which way it came.
+        hop: Hop,
         /// The INVITE.
         request: Message,
     },
@@ -229,7 +230,9 @@ pub enum Event {
         /// What to answer.
         request: RequestId,
         /// Who sent it.
-        remote: SocketAddr,
+        peer: PeerId,
+        /// Which way it came.
+        hop: Hop,
         /// The request.
         message: Message,
     },

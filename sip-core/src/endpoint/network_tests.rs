@@ -1,12 +1,23 @@
 //! Two endpoints and the network between them: loss, copies, disorder, virtual time; every run is named by its seed.
 // Datagrams are lost, doubled and late; nothing is forged until the last test.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use super::*;
 use crate::testing::epoch;
 
 const IPV4: [&str; 2] = ["192.0.2.1:5060", "192.0.2.2:5060"];
 const IPV6: [&str; 2] = ["[2001:db8::1]:5060", "[2001:db8::2]:5070"];
+
+/// Each end knows the other only.
+const NEIGHBOUR: PeerId = PeerId(0);
+
+fn seen_by_the_other(hop: Hop) -> Hop {
+    Hop {
+        local: hop.remote,
+        remote: hop.local,
+        ..hop
+    }
+}
 
 /// What the network does, each in percent.
 #[derive(Clone, Copy)]
@@ -106,13 +117,9 @@ impl Pair {
         self.now = self.now.max(next);
         if arrival.is_some_and(|at| at <= self.now) {
             let (_, transmit) = self.air.pop_first().unwrap();
-            let side = usize::from(transmit.remote == self.addresses[1]);
-            self.endpoints[side].handle_datagram(
-                self.now,
-                transmit.local,
-                transmit.remote,
-                transmit.payload,
-            );
+            let side = usize::from(transmit.hop.remote == self.addresses[1]);
+            let hop = seen_by_the_other(transmit.hop);
+            self.endpoints[side].handle_message(self.now, NEIGHBOUR, hop, transmit.payload);
         } else {
             for endpoint in &mut self.endpoints {
                 endpoint.handle_timeout(self.now);
@@ -130,8 +137,8 @@ impl Pair {
         let id = self.endpoints[0].invite(
             self.now,
             Invite {
-                remote: self.addresses[1],
-                local: self.addresses[0],
+                peer: NEIGHBOUR,
+                hop: Hop::udp(self.addresses[0], self.addresses[1]),
                 request_uri: "sip:0783331001@192.0.2.2".to_owned(),
                 from: party(),
                 to: party(),
@@ -139,6 +146,8 @@ impl Pair {
                 body: Some(Bytes::from_static(b"v=0\r\n")),
                 headers: Vec::new(),
                 max_forwards: 70,
+                patience: None,
+                require_reliable: false,
             },
         );
         self.drain();
@@ -426,16 +435,12 @@ fn no_mutation_of_a_real_datagram_breaks_an_endpoint() {
             let now = pair.now;
             let air: Vec<Transmit> = pair.air.values().cloned().collect();
             for transmit in air {
-                let side = usize::from(transmit.remote == pair.addresses[1]);
+                let side = usize::from(transmit.hop.remote == pair.addresses[1]);
                 for _ in 0..40 {
                     let mutated = mutate(&mut dice, &transmit.payload);
                     heard += 1;
-                    pair.endpoints[side].handle_datagram(
-                        now,
-                        transmit.local,
-                        transmit.remote,
-                        mutated,
-                    );
+                    let hop = seen_by_the_other(transmit.hop);
+                    pair.endpoints[side].handle_message(now, NEIGHBOUR, hop, mutated);
                     pair.endpoints[side].poll_transmit();
                 }
             }

@@ -1,6 +1,6 @@
 //! Requests that come in: repetitions, what is refused, what opens a usage, what belongs to one.
 
-use std::{net::SocketAddr, time::Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use rand_core::Rng;
@@ -17,61 +17,58 @@ use crate::{
     draft,
     draft::Draft,
     header::{HeaderName, Method},
+    hop::Hop,
     message::{Message, Refusal},
+    peer::PeerId,
     timer::Timer,
     token::Token,
     transaction::{invite_server::InviteServer, server::Server},
 };
 
-/// A request with the sockets it came by.
+/// A request with who sent it, and which way it came.
 struct Arrival {
     message: Message,
     method: Method,
-    remote: SocketAddr,
-    local: SocketAddr,
+    peer: PeerId,
+    hop: Hop,
     key: Vec<u8>,
     label: Label,
 }
 
 impl Endpoint {
     /// Answers 400 to what can be answered (RFC 3261 section 21.4.1: the phrase says what is wrong).
-    pub(super) fn refuse_unreadable(
-        &mut self,
-        remote: SocketAddr,
-        local: SocketAddr,
-        refusal: Refusal,
-    ) {
+    pub(super) fn refuse_unreadable(&mut self, hop: Hop, refusal: Refusal) {
         let rule = refusal.fault().rule.to_string();
         let line = format!("unreadable: {rule}");
         self.milestones.push_back(Milestone {
             dialog: None,
             sent: false,
-            remote,
+            remote: hop.remote,
             line,
         });
         let Some(request) = refusal.into_answerable() else {
             return;
         };
-        self.refuse(&request, remote, local, 400, &rule, &[]);
+        self.refuse(&request, hop, 400, &rule, &[]);
     }
 
     pub(super) fn handle_request(
         &mut self,
         now: Instant,
-        remote: SocketAddr,
-        local: SocketAddr,
+        peer: PeerId,
+        hop: Hop,
         message: Message,
     ) {
         let Some(method) = message.method() else {
             return;
         };
-        let key = table::transaction_key(&message, &method);
+        let key = table::transaction_key(peer, &message, &method);
         let label = Label::of(&message);
         let arrival = Arrival {
             message,
             method,
-            remote,
-            local,
+            peer,
+            hop,
             key,
             label,
         };
@@ -110,20 +107,20 @@ impl Endpoint {
         let Some(entry) = self.servers.get(&id) else {
             return;
         };
-        let (usage, remote, local, label) = (entry.usage, entry.remote, entry.local, entry.label);
+        let (usage, hop, label) = (entry.usage, entry.hop, entry.label);
         let answer = match &entry.machine {
             ServerMachine::Invite(machine) => machine.handle_invite(),
             ServerMachine::Other(machine) => machine.handle_request(),
         };
-        self.heard(usage, arrival.remote, arrival.label, Again::Repeated);
+        self.heard(usage, arrival.hop, arrival.label, Again::Repeated);
         if let Some(answer) = answer {
-            self.send(usage, remote, local, answer, label, Again::Repeated);
+            self.send(usage, hop, answer, label, Again::Repeated);
         }
     }
 
     /// A request that names no dialog.
     fn handle_outside(&mut self, now: Instant, arrival: Arrival) {
-        let identity = table::identity(&arrival.message);
+        let identity = table::identity(arrival.peer, &arrival.message);
         if self.is_merged(&identity, &arrival.method) {
             return self.answer_without_state(&arrival, &Answer::plain(482, "Loop Detected"));
         }
@@ -134,13 +131,14 @@ impl Endpoint {
             Method::Invite | Method::Options if self.is_full(1) => self.answer_busy(&arrival),
             Method::Invite => self.take_invite(arrival, identity),
             Method::Options => {
-                self.heard(None, arrival.remote, arrival.label, Again::First);
+                self.heard(None, arrival.hop, arrival.label, Again::First);
                 let id = self.take_request(now, &arrival, None);
                 self.merged.insert(identity.into_boxed_slice(), id);
                 self.events.push_back(Event::Requested {
                     dialog: None,
                     request: RequestId(id.0),
-                    remote: arrival.remote,
+                    peer: arrival.peer,
+                    hop: arrival.hop,
                     message: arrival.message,
                 });
             }
@@ -169,28 +167,22 @@ impl Endpoint {
     /// A new call: 100 at once, then the application (RFC 3261 sections 8.2.6.1 and 13.3.1).
     fn take_invite(&mut self, arrival: Arrival, identity: Vec<u8>) {
         let id = DialogId(self.id());
-        self.heard(Some(id), arrival.remote, arrival.label, Again::First);
+        self.heard(Some(id), arrival.hop, arrival.label, Again::First);
         let tag = Token::random(&mut self.generator);
         let server = self.open_invite(&arrival, Some(id), tag);
         self.merged.insert(identity.into_boxed_slice(), server);
-        self.open_usage(id, tag, Stage::Ringing { server });
-        let Arrival {
-            message,
-            remote,
-            local,
-            ..
-        } = arrival;
+        self.open_usage(id, tag, arrival.peer, Stage::Ringing { server });
         self.events.push_back(Event::Invited {
             dialog: id,
-            remote,
-            local,
-            request: message,
+            peer: arrival.peer,
+            hop: arrival.hop,
+            request: arrival.message,
         });
     }
 
     /// Keeps the transaction of an INVITE and sends its 100.
     fn open_invite(&mut self, arrival: &Arrival, usage: Option<DialogId>, tag: Token) -> ServerId {
-        let mut trying = Draft::answer(&arrival.message, arrival.remote, 100, "Trying", None);
+        let mut trying = Draft::answer(&arrival.message, arrival.hop.remote, 100, "Trying", None);
         if let Some(timestamp) = arrival.message.named("Timestamp").next() {
             trying = trying.line("Timestamp", &timestamp);
         }
@@ -198,8 +190,7 @@ impl Endpoint {
         let label = Label::answer(100, &arrival.message, false);
         let machine = ServerMachine::Invite(InviteServer::start(trying.clone()));
         let id = self.open_server(arrival, usage, tag, machine, label);
-        let remote = arrival.answer_to();
-        self.send(usage, remote, arrival.local, trying, label, Again::First);
+        self.send(usage, arrival.answer_to(), trying, label, Again::First);
         id
     }
 
@@ -228,11 +219,10 @@ impl Endpoint {
             machine,
             request: Some(arrival.message.clone()),
             key: arrival.key.clone().into_boxed_slice(),
-            identity: table::identity(&arrival.message).into_boxed_slice(),
+            identity: table::identity(arrival.peer, &arrival.message).into_boxed_slice(),
             usage,
-            source: arrival.remote,
-            remote: arrival.answer_to(),
-            local: arrival.local,
+            source: arrival.hop,
+            hop: arrival.answer_to(),
             tag,
             label,
             held_bytes: 2 * arrival.message.octets().len(),
@@ -254,7 +244,10 @@ impl Endpoint {
         let Some(usage) = self.usages.get_mut(&id) else {
             return;
         };
+        let is_stranger = usage.peer != arrival.peer;
         let refusal = match &mut usage.stage {
+            // Whoever has learned our tag is not yet its peer (T-03).
+            _ if is_stranger => Some(gone()),
             Stage::Calling { call_id, .. } => {
                 let is_of = call_id.as_bytes() == arrival.message.call_id();
                 if is_of {
@@ -294,7 +287,7 @@ impl Endpoint {
         if let Some(answer) = refusal {
             return self.answer_without_state(&arrival, &answer);
         }
-        self.heard(Some(id), arrival.remote, arrival.label, Again::First);
+        self.heard(Some(id), arrival.hop, arrival.label, Again::First);
         match arrival.method {
             Method::Bye => self.take_bye(now, id, arrival),
             Method::Invite => self.take_reinvite(id, arrival),
@@ -303,7 +296,8 @@ impl Endpoint {
                 self.events.push_back(Event::Requested {
                     dialog: Some(id),
                     request: RequestId(server.0),
-                    remote: arrival.remote,
+                    peer: arrival.peer,
+                    hop: arrival.hop,
                     message: arrival.message,
                 });
             }
@@ -383,22 +377,20 @@ impl Endpoint {
     ///
     /// It is found by its branch, and must be of the same caller: a forged one gets 481.
     fn handle_cancel(&mut self, now: Instant, arrival: &Arrival) {
-        let key = table::transaction_key(&arrival.message, &Method::Invite);
-        let identity = table::identity(&arrival.message);
+        let key = table::transaction_key(arrival.peer, &arrival.message, &Method::Invite);
+        let identity = table::identity(arrival.peer, &arrival.message);
         let found = self.server_keys.get(key.as_slice()).copied();
         let entry = found.and_then(|id| Some((id, self.servers.get(&id)?)));
         let Some((id, entry)) = entry.filter(|(_, entry)| *entry.identity == *identity) else {
             return self.answer_without_state(arrival, &gone());
         };
         let (usage, tag, is_open) = (entry.usage, entry.tag, entry.is_open());
-        self.heard(usage, arrival.remote, arrival.label, Again::First);
-        let answer = Draft::answer(&arrival.message, arrival.remote, 200, "OK", Some(&tag))
+        self.heard(usage, arrival.hop, arrival.label, Again::First);
+        let answer = Draft::answer(&arrival.message, arrival.hop.remote, 200, "OK", Some(&tag))
             .finish(draft::SDP, None);
-        let remote = arrival.answer_to();
         self.send(
             usage,
-            remote,
-            arrival.local,
+            arrival.answer_to(),
             answer,
             Label::answer(200, &arrival.message, false),
             Again::First,
@@ -425,7 +417,7 @@ impl Endpoint {
         {
             machine.handle_ack(now, &self.intervals);
             let usage = entry.usage;
-            self.heard(usage, arrival.remote, arrival.label, Again::First);
+            self.heard(usage, arrival.hop, arrival.label, Again::First);
             return self.arm_server(id);
         }
         let tag = arrival
@@ -435,11 +427,14 @@ impl Endpoint {
             .and_then(|to| Token::read(to.tag()?));
         match tag.and_then(|tag| self.tags.get(&tag).copied()) {
             Some(id) => self.take_ack(now, id, arrival),
-            None => self.heard(None, arrival.remote, arrival.label, Again::First),
+            None => self.heard(None, arrival.hop, arrival.label, Again::First),
         }
     }
 
     fn take_ack(&mut self, now: Instant, id: DialogId, arrival: &Arrival) {
+        if self.usages.get(&id).map(|usage| usage.peer) != Some(arrival.peer) {
+            return self.heard(None, arrival.hop, arrival.label, Again::First);
+        }
         let Some(mut usage) = self.usages.remove(&id) else {
             return;
         };
@@ -489,7 +484,7 @@ impl Endpoint {
         };
         self.usages.insert(id, usage);
         self.arm_usage(id);
-        self.heard(Some(id), arrival.remote, arrival.label, again);
+        self.heard(Some(id), arrival.hop, arrival.label, again);
         if let Some(reason) = hang_up {
             self.hang_up(now, id, reason.as_deref());
         }
@@ -501,11 +496,10 @@ impl Endpoint {
     }
 
     fn answer_without_state(&mut self, arrival: &Arrival, answer: &Answer) {
-        self.heard(None, arrival.remote, arrival.label, Again::First);
+        self.heard(None, arrival.hop, arrival.label, Again::First);
         self.refuse(
             &arrival.message,
-            arrival.remote,
-            arrival.local,
+            arrival.hop,
             answer.status,
             answer.phrase,
             &answer.headers,
@@ -515,38 +509,33 @@ impl Endpoint {
     fn refuse(
         &mut self,
         request: &Message,
-        remote: SocketAddr,
-        local: SocketAddr,
+        source: Hop,
         status: u16,
         phrase: &str,
         headers: &[(&'static str, String)],
     ) {
         let Ok(via) = request.via() else { return };
-        let to = via.answer_to(remote);
+        let hop = via.answer_to(source);
         let tag = self.stateless_tag(request);
-        let draft = Draft::answer(request, remote, status, phrase, Some(&tag));
+        let draft = Draft::answer(request, source.remote, status, phrase, Some(&tag));
         let payload: Bytes = draft.lines(headers).finish(draft::SDP, None);
         let line = Label::answer(status, request, false).line(Again::First);
         self.milestones.push_back(Milestone {
             dialog: None,
             sent: true,
-            remote: to,
+            remote: hop.remote,
             line,
         });
-        self.transmits.push_back(Transmit {
-            remote: to,
-            local,
-            payload,
-        });
+        self.transmits.push_back(Transmit { hop, payload });
     }
 }
 
 impl Arrival {
-    /// Where its answers go.
-    fn answer_to(&self) -> SocketAddr {
+    /// Which way its answers go.
+    fn answer_to(&self) -> Hop {
         self.message
             .via()
-            .map_or(self.remote, |via| via.answer_to(self.remote))
+            .map_or(self.hop, |via| via.answer_to(self.hop))
     }
 }
 

@@ -1,9 +1,6 @@
 //! The entries of the endpoint's tables: transactions of both directions and INVITE usages.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -11,7 +8,9 @@ use super::{event::DialogId, label::Label};
 use crate::{
     dialog::Dialog,
     header::Method,
+    hop::Hop,
     message::Message,
+    peer::PeerId,
     timer::TimerTable,
     token::Token,
     transaction::{
@@ -47,8 +46,9 @@ pub(super) struct ClientEntry {
     /// What was sent; empty once it needs no repetition.
     pub(super) request: Bytes,
     pub(super) usage: Option<DialogId>,
-    pub(super) remote: SocketAddr,
-    pub(super) local: SocketAddr,
+    /// Whose answers count.
+    pub(super) peer: PeerId,
+    pub(super) hop: Hop,
     pub(super) label: Label,
     pub(super) due: Option<Instant>,
 }
@@ -70,7 +70,7 @@ pub(super) enum ClientMachine {
 pub(super) struct Fork {
     pub(super) tag: Vec<u8>,
     pub(super) ack: Bytes,
-    pub(super) remote: SocketAddr,
+    pub(super) hop: Hop,
 }
 
 /// The most callees of one INVITE that are ACKed; a further 2xx is ignored.
@@ -105,11 +105,10 @@ pub(super) struct ServerEntry {
     /// What its CANCEL and its merged copies look like.
     pub(super) identity: Box<[u8]>,
     pub(super) usage: Option<DialogId>,
-    /// Where it came from.
-    pub(super) source: SocketAddr,
-    /// Where its answers go.
-    pub(super) remote: SocketAddr,
-    pub(super) local: SocketAddr,
+    /// Which way it came.
+    pub(super) source: Hop,
+    /// Which way its answers go.
+    pub(super) hop: Hop,
     /// The tag of our To.
     pub(super) tag: Token,
     /// The name of the last answer.
@@ -145,6 +144,8 @@ pub(super) struct Usage {
     pub(super) stage: Stage,
     /// Our tag, by which requests inside the dialog name it.
     pub(super) tag: Token,
+    /// With whom it is.
+    pub(super) peer: PeerId,
     pub(super) timers: TimerTable,
     pub(super) due: Option<Instant>,
 }
@@ -206,7 +207,7 @@ pub(super) enum Offer {
 /// A 2xx that is repeated until its ACK comes (RFC 3261 section 13.3.1.4).
 pub(super) struct Unacked2xx {
     pub(super) answer: Bytes,
-    pub(super) remote: SocketAddr,
+    pub(super) hop: Hop,
     pub(super) cseq: u32,
     pub(super) interval: Duration,
     pub(super) label: Label,
@@ -214,9 +215,10 @@ pub(super) struct Unacked2xx {
 
 /// What a repetition of a request has in common with it (RFC 3261 section 17.2.3); an ACK finds its INVITE.
 ///
-/// Without a branch of RFC 3261 the parts that RFC 2543 compared stand in for it.
-pub(super) fn transaction_key(message: &Message, method: &Method) -> Vec<u8> {
+/// Without a branch of RFC 3261 the parts that RFC 2543 compared stand in for it. What another peer sends is never the same (T-03).
+pub(super) fn transaction_key(peer: PeerId, message: &Message, method: &Method) -> Vec<u8> {
     let mut key = Vec::with_capacity(96);
+    key.extend_from_slice(&peer.0.to_be_bytes());
     match method {
         Method::Ack => key.extend_from_slice(Method::Invite.as_bytes()),
         other => key.extend_from_slice(other.as_bytes()),
@@ -225,7 +227,7 @@ pub(super) fn transaction_key(message: &Message, method: &Method) -> Vec<u8> {
     let Ok(via) = message.via() else { return key };
     match via.unique_branch() {
         Some(branch) => key.extend_from_slice(branch),
-        None => key.extend_from_slice(&identity(message)),
+        None => key.extend_from_slice(&identity(peer, message)),
     }
     key.push(0);
     key.extend_from_slice(via.sent_by.as_bytes());
@@ -233,8 +235,9 @@ pub(super) fn transaction_key(message: &Message, method: &Method) -> Vec<u8> {
 }
 
 /// What the copies of one request have in common that came by several ways (RFC 3261 section 8.2.2.2), and its CANCEL.
-pub(super) fn identity(message: &Message) -> Vec<u8> {
+pub(super) fn identity(peer: PeerId, message: &Message) -> Vec<u8> {
     let mut identity = Vec::with_capacity(96);
+    identity.extend_from_slice(&peer.0.to_be_bytes());
     identity.extend_from_slice(message.call_id());
     identity.push(0);
     identity.extend_from_slice(

@@ -37,13 +37,12 @@ impl Bench {
     }
 
     fn hear(&mut self, text: &str) {
-        let datagram = Bytes::copy_from_slice(text.as_bytes());
-        self.endpoint.handle_datagram(
-            self.now,
-            PEER.parse().unwrap(),
-            US.parse().unwrap(),
-            datagram,
-        );
+        self.hear_from(NEIGHBOUR, text);
+    }
+
+    fn hear_from(&mut self, peer: PeerId, text: &str) {
+        let octets = Bytes::copy_from_slice(text.as_bytes());
+        self.endpoint.handle_message(self.now, peer, hop(), octets);
         self.drain();
     }
 
@@ -91,8 +90,8 @@ impl Bench {
         let id = self.endpoint.invite(
             self.now,
             Invite {
-                remote: PEER.parse().unwrap(),
-                local: US.parse().unwrap(),
+                peer: NEIGHBOUR,
+                hop: hop(),
                 request_uri: request_uri.to_owned(),
                 from: party("0790000001"),
                 to: party("200"),
@@ -100,6 +99,8 @@ impl Bench {
                 body: Some(Bytes::from_static(b"v=0\r\n")),
                 headers: vec![("X-Own", "1".to_owned())],
                 max_forwards: 69,
+                patience: None,
+                require_reliable: false,
             },
         );
         self.drain();
@@ -165,6 +166,13 @@ impl Bench {
     }
 }
 
+/// The peer at `PEER`.
+const NEIGHBOUR: PeerId = PeerId(0);
+
+fn hop() -> Hop {
+    Hop::udp(US.parse().unwrap(), PEER.parse().unwrap())
+}
+
 const FOREVER: Duration = Duration::from_secs(600);
 
 /// A request of the peer's; `branch` of an ACK to a failure and of a CANCEL is the INVITE's.
@@ -183,6 +191,7 @@ fn request(method: &str, branch: &str, tag: &str, more: &str) -> String {
 mod incoming;
 mod limits;
 mod outgoing;
+mod strangers;
 
 #[test]
 fn a_call_that_comes_in_is_tried_rung_answered_and_ended() {

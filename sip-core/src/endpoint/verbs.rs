@@ -1,6 +1,6 @@
 //! What the application wants: to call, to ring, to answer, to end.
 
-use std::{net::SocketAddr, time::Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -18,6 +18,7 @@ use crate::{
     draft,
     draft::Draft,
     header::{HeaderName, Method},
+    hop::Hop,
     message::Message,
     token::Token,
     transaction::{client::Client, invite_client::InviteClient},
@@ -55,6 +56,7 @@ impl Endpoint {
         self.open_usage(
             id,
             tag,
+            invite.peer,
             Stage::Calling {
                 client,
                 call_id,
@@ -69,8 +71,8 @@ impl Endpoint {
             },
             request,
             usage: Some(id),
-            remote: invite.remote,
-            local: invite.local,
+            peer: invite.peer,
+            hop: invite.hop,
             label: Label::request("INVITE", invite.body.is_some()),
             due: None,
         };
@@ -241,7 +243,7 @@ impl Endpoint {
             return;
         };
         machine.expect_end(now, &self.intervals);
-        let (usage, remote, local) = (entry.usage, entry.remote, entry.local);
+        let (usage, peer, hop) = (entry.usage, entry.peer, entry.hop);
         let Ok(invite) = Message::parse(entry.request.clone()) else {
             return;
         };
@@ -256,8 +258,8 @@ impl Endpoint {
             },
             request: draft.finish(draft::SDP, None),
             usage,
-            remote,
-            local,
+            peer,
+            hop,
             label: Label::request("CANCEL", false),
             due: None,
         };
@@ -303,12 +305,11 @@ impl Endpoint {
             entry.request.take()
         };
         let Some(request) = request else { return };
-        let (usage, source, remote, local) = (entry.usage, entry.source, entry.remote, entry.local);
+        let (usage, source, hop) = (entry.usage, entry.source, entry.hop);
         let contact = usage.and_then(|usage| contact_user(&self.usages.get(&usage)?.stage));
         let answer = write_answer(
             &request,
             source,
-            local,
             &entry.tag,
             status,
             phrase,
@@ -327,11 +328,11 @@ impl Endpoint {
             ServerMachine::Other(machine) => machine.answer(now, &self.intervals, answer.clone()),
         }
         self.arm_server(id);
-        self.send(usage, remote, local, answer.clone(), label, Again::First);
+        self.send(usage, hop, answer.clone(), label, Again::First);
         if let Some(usage) =
             usage.filter(|_| status >= 200 && request.method() == Some(Method::Invite))
         {
-            self.move_usage(now, usage, id, status, &request, answer, remote, label);
+            self.move_usage(now, usage, id, status, &request, answer, hop, label);
         }
     }
 
@@ -345,22 +346,19 @@ impl Endpoint {
         status: u16,
         request: &Message,
         answer: Bytes,
-        remote: SocketAddr,
+        hop: Hop,
         label: Label,
     ) {
         let is_accepted = (200..300).contains(&status);
         let Some(mut usage) = self.usages.remove(&id) else {
             return;
         };
-        let unacked = self.unacked(answer, remote, request, label);
+        let unacked = self.unacked(answer, hop, request, label);
         usage.stage = match usage.stage {
             Stage::Ringing { .. } if is_accepted => {
-                let (source, local) = self
-                    .servers
-                    .get(&server)
-                    .map_or((remote, remote), |entry| (entry.source, entry.local));
+                let source = self.servers.get(&server).map_or(hop, |entry| entry.source);
                 self.await_ack(now, &mut usage.timers);
-                let dialog = Dialog::by_answering(request, usage.tag, source, local);
+                let dialog = Dialog::by_answering(request, usage.tag, source);
                 Stage::ExpectAck {
                     dialog,
                     unacked,
@@ -418,8 +416,9 @@ fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str) -> By
         .format(
             "Via",
             format_args!(
-                "SIP/2.0/UDP {};rport;branch={}{branch}",
-                invite.local,
+                "SIP/2.0/{} {};rport;branch={}{branch}",
+                invite.hop.transport.via_token(),
+                invite.hop.local,
                 via::COOKIE
             ),
         )
@@ -431,7 +430,7 @@ fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str) -> By
         )
         .line("Call-ID", call_id)
         .line("CSeq", "1 INVITE")
-        .contact(invite.contact_user.as_deref(), invite.local)
+        .contact(invite.contact_user.as_deref(), invite.hop.local)
         .line("Allow", draft::ALLOW)
         .lines(&invite.headers)
         .finish(draft::SDP, invite.body.as_deref())
@@ -454,8 +453,7 @@ pub(super) fn hop_request(invite: &Message, method: &str) -> Draft {
 #[expect(clippy::too_many_arguments, reason = "all of it stands in one answer")]
 fn write_answer(
     request: &Message,
-    source: SocketAddr,
-    local: SocketAddr,
+    source: Hop,
     tag: &Token,
     status: u16,
     phrase: &str,
@@ -463,12 +461,12 @@ fn write_answer(
     contact_user: Option<&str>,
     body: Option<&[u8]>,
 ) -> Bytes {
-    let mut draft = Draft::answer(request, source, status, phrase, Some(tag));
+    let mut draft = Draft::answer(request, source.remote, status, phrase, Some(tag));
     let method = request.method();
     if method == Some(Method::Invite) && status < 300 {
         draft = draft
             .same(request, HeaderName::RecordRoute)
-            .contact(contact_user, local)
+            .contact(contact_user, source.local)
             .line("Allow", draft::ALLOW);
     }
     if method == Some(Method::Options) {
