@@ -3,6 +3,8 @@
 //! A command goes to the process whose duty it is. When none runs, whoever sends it takes the duty's lock and does it by the same code.
 //! The lock is the kernel's (`flock`), so it dies with its holder; no file of ours means "running".
 
+mod places;
+
 use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
@@ -11,24 +13,24 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use storage::{Duty, Layout, Lock};
 
+use self::places::{Place, Places};
 use crate::{config::SocketAccess, unix};
 
 /// A request is one line of JSON; the longest holds a reason of a few hundred words.
-const MAX_REQUEST_BYTES: u64 = 64 * 1024;
-/// Clients answered at once by one duty; a further one is turned away, so that a flood costs no threads.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+/// Clients at one duty at once, so that a flood costs no threads.
 const MAX_CLIENTS: usize = 16;
-/// How long a client may take to send its line or to read its answer.
+/// How long a client may take to send its request: a command sends it at once, and others wait for its place.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a client may take to send a further line or to read its answer.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a duty's socket lies.
@@ -195,6 +197,32 @@ impl Client {
         self.write_all(&line_of(answer)?)
     }
 
+    /// Reads the request: one line, whole within [`REQUEST_PATIENCE`] however it drips.
+    fn hear_request<T: DeserializeOwned>(&mut self) -> io::Result<T> {
+        let until = Instant::now() + REQUEST_PATIENCE;
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.reader.get_ref().set_read_timeout(Some(left))?;
+            // One read at a time: `read_until` would begin its patience anew with each octet.
+            let piece = self.reader.fill_buf()?;
+            let end = piece.iter().position(|octet| *octet == b'\n');
+            let length = end.map_or(piece.len(), |end| end + 1);
+            if length == 0 || line.len() + length > MAX_REQUEST_BYTES {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            line.extend_from_slice(&piece[..length]);
+            self.reader.consume(length);
+        }
+        self.reader
+            .get_ref()
+            .set_read_timeout(Some(CLIENT_PATIENCE))?;
+        Ok(serde_json::from_slice(&line)?)
+    }
+
     /// Reads one line.
     ///
     /// # Errors
@@ -222,11 +250,8 @@ fn line_of<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
 
 fn read_line<T: DeserializeOwned>(reader: &mut BufReader<UnixStream>) -> io::Result<T> {
     let mut line = Vec::new();
-    if reader
-        .take(MAX_REQUEST_BYTES)
-        .read_until(b'\n', &mut line)?
-        == 0
-    {
+    let most = u64::try_from(MAX_REQUEST_BYTES).unwrap_or(u64::MAX);
+    if reader.take(most).read_until(b'\n', &mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(serde_json::from_slice(&line)?)
@@ -242,7 +267,7 @@ where
     F: Fn(R, Client) + Send + Sync + 'static,
 {
     let answer = Arc::new(answer);
-    let clients = Arc::new(AtomicUsize::new(0));
+    let places = Places::new(MAX_CLIENTS);
     thread::Builder::new()
         .name(format!("{}-socket", duty.name()))
         .spawn(move || {
@@ -251,18 +276,13 @@ where
                     thread::sleep(Duration::from_millis(50)); // Out of descriptors: give others time to close theirs.
                     continue;
                 };
-                if clients.fetch_add(1, Ordering::Relaxed) >= MAX_CLIENTS {
-                    clients.fetch_sub(1, Ordering::Relaxed);
+                let Some(place) = places.take(&stream) else {
                     continue;
-                }
-                let place = ClientPlace(Arc::clone(&clients));
+                };
                 let answer = Arc::clone(&answer);
                 let spawned = thread::Builder::new()
                     .name(format!("{}-client", duty.name()))
-                    .spawn(move || {
-                        let _place = place;
-                        attend(stream, &*answer);
-                    });
+                    .spawn(move || attend(stream, &place, &*answer));
                 if let Err(fault) = spawned {
                     tracing::warn!(%fault, "a client of the socket was turned away");
                 }
@@ -271,21 +291,18 @@ where
     Ok(())
 }
 
-/// A client's place among the [`MAX_CLIENTS`]; given back when dropped.
-struct ClientPlace(Arc<AtomicUsize>);
-
-impl Drop for ClientPlace {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn attend<R: DeserializeOwned>(stream: UnixStream, answer: &impl Fn(R, Client)) {
+fn attend<R: DeserializeOwned>(stream: UnixStream, place: &Place, answer: &impl Fn(R, Client)) {
     let Ok(mut client) = Client::new(stream) else {
         return;
     };
-    match client.hear() {
-        Ok(request) => answer(request, client),
+    match client.hear_request() {
+        Ok(request) => {
+            // Its place may have gone to a newer client while the last octet came: then it is not answered.
+            let Some(_speaking) = place.spoke() else {
+                return;
+            };
+            answer(request, client);
+        }
         Err(fault) => {
             let message = Message::new(
                 "この要求は理解できません。",
@@ -356,5 +373,82 @@ impl Conversation {
 impl Read for Conversation {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.reader.read(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A duty that tells what it was asked and answers with it.
+    fn duty() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        serve(Duty::Calls, listener, |request: String, mut client| {
+            let _ = client.answer(&Answer::Done(request));
+        })
+        .unwrap();
+        (folder, path)
+    }
+
+    fn ask(path: &Path, line: &str) -> io::Result<Answer<String>> {
+        let mut stream = UnixStream::connect(path)?;
+        stream.write_all(line.as_bytes())?;
+        Conversation::over(stream).answer()
+    }
+
+    #[test]
+    fn silent_clients_in_every_place_do_not_hold_a_command_up() {
+        let (_folder, path) = duty();
+        let mut silent: Vec<UnixStream> = (0..MAX_CLIENTS)
+            .map(|_| UnixStream::connect(&path).unwrap())
+            .collect();
+        // More than there are places, and one that drips.
+        silent.extend((0..MAX_CLIENTS).map(|_| UnixStream::connect(&path).unwrap()));
+        for stream in &mut silent {
+            let _ = stream.write_all(b"\"");
+        }
+        let answer = ask(&path, "\"emergency\"\n").unwrap();
+        assert_eq!(answer, Answer::Done("emergency".to_owned()));
+    }
+
+    #[test]
+    fn a_client_that_drips_its_request_is_hung_up_on_after_a_second() {
+        let (_folder, path) = duty();
+        let mut dripping = UnixStream::connect(&path).unwrap();
+        let mut ear = dripping.try_clone().unwrap();
+        let (ended, has_ended) = mpsc::channel();
+        thread::spawn(move || {
+            let mut said = String::new();
+            let read = ear.read_to_string(&mut said);
+            let _ = ended.send((read.is_ok(), said));
+        });
+        let begun = Instant::now();
+        let ended = loop {
+            let _ = dripping.write_all(b" ");
+            match has_ended.recv_timeout(Duration::from_millis(100)) {
+                Ok(ended) => break ended,
+                Err(_) => assert!(
+                    begun.elapsed() < Duration::from_secs(10),
+                    "it still has its place"
+                ),
+            }
+        };
+        assert!(begun.elapsed() >= REQUEST_PATIENCE);
+        assert!(ended.1.contains("usage"), "{ended:?}");
+    }
+
+    #[test]
+    fn clients_that_are_being_answered_keep_their_places() {
+        let places = Places::new(1);
+        let (first, _far) = UnixStream::pair().unwrap();
+        let place = places.take(&first).unwrap();
+        let speaking = place.spoke().unwrap();
+        assert!(places.take(&first).is_none());
+        drop(speaking);
+        assert!(places.take(&first).is_some());
     }
 }
