@@ -3,9 +3,12 @@
 //! One worker turns every 20 ms; one thread flushes the vault. Whatever fails here costs recording and is written down, and never
 //! reaches a call (law 1). Start at [`Worker::turn`].
 
+mod live;
+
 use std::{
     collections::BTreeMap,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,11 +20,12 @@ use std::{
 
 use exchange::{Begin, RecordOrder, RecorderEvent, RecorderFault};
 use jiff::Timestamp;
-use media::{Codec, Side, Tap, Track};
+use media::{Codec, Track};
 use rules::{AlarmCode, CallId, CallRecord, Caller, JstDay, Reason};
-use storage::{Channel, Chunk, Gap, Opening, RecordingWriter, Sealer, Vault, WriteFault};
+use storage::{Opening, RecordingWriter, Sealer, Vault, WriteFault};
 use tokio::sync::mpsc;
 
+use self::live::{Live, Over, Sealed, Trouble, finish};
 use crate::{
     calls::Desk,
     clock::Clock,
@@ -37,6 +41,8 @@ const FLUSH: Duration = Duration::from_millis(300);
 const ORDERS: usize = 8_192;
 /// How long a recording waits for its ring to be closed after its call is over.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
+/// How long what was closed early is remembered for its call's end: longer than any call may last.
+const LONGEST_CALL: Duration = Duration::from_secs(24 * 3600);
 
 enum Work {
     Order(RecordOrder),
@@ -93,6 +99,7 @@ impl Recorder {
             events,
             clock: Clock::begin(),
             live: BTreeMap::new(),
+            closed: BTreeMap::new(),
             is_disk_full: false,
         };
         let worker = thread::Builder::new()
@@ -186,23 +193,14 @@ struct Worker {
     events: mpsc::Sender<Order>,
     clock: Clock,
     live: BTreeMap<CallId, Live>,
+    closed: BTreeMap<CallId, Closed>,
     is_disk_full: bool,
 }
 
-/// One recording in progress.
-struct Live {
-    tap: Tap,
-    track: Track,
-    writer: RecordingWriter,
-    /// Whether the last chunk could not be written.
-    is_interrupted: bool,
-    refused: u64,
-    over: Option<Over>,
-}
-
-/// A call that is over and whose last frames are awaited.
-struct Over {
-    record: Box<CallRecord>,
+/// A recording that was closed before its call: by a panic, or because the call's end did not come.
+struct Closed {
+    /// `None`: not even its file could be ended; the next start recovers the row from it.
+    sealed: Option<Sealed>,
     until: Instant,
 }
 
@@ -216,7 +214,8 @@ impl Worker {
             {
                 Ok(Work::Order(order)) => self.obey(order),
                 Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return self.end(),
-                Err(RecvTimeoutError::Timeout) => {}
+                // No order waits: an end that has not come by now and is long due never will.
+                Err(RecvTimeoutError::Timeout) => self.give_up_lost(Instant::now()),
             }
             let now = Instant::now();
             if now >= next {
@@ -226,7 +225,20 @@ impl Worker {
         }
     }
 
+    /// Carries an order out. A panic costs the recording of its call and no other.
     fn obey(&mut self, order: RecordOrder) {
+        let call = call_of(&order);
+        let begins = matches!(order, RecordOrder::Begin(_));
+        if catch_unwind(AssertUnwindSafe(|| self.carry_out(order))).is_err() {
+            tracing::error!(%call, "the recorder survived a panic; the recording of this call is lost or has no end");
+            self.desk.raise(AlarmCode::RecorderFault, Some(call));
+            if begins {
+                self.tell(call, RecorderFault::NotBegun);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: RecordOrder) {
         match order {
             RecordOrder::Begin(begin) => self.open(*begin),
             RecordOrder::End { call, record } => match self.live.get_mut(&call) {
@@ -236,7 +248,10 @@ impl Worker {
                         until: Instant::now() + LAST_FRAMES,
                     });
                 }
-                None => self.never_begun(record),
+                None => match self.closed.remove(&call) {
+                    Some(closed) => self.settle(call, closed.sealed, record),
+                    None => self.never_begun(record),
+                },
             },
             RecordOrder::Unrecorded { record, caller } => self.unrecorded(record, Some(caller)),
         }
@@ -271,8 +286,9 @@ impl Worker {
         };
         match RecordingWriter::create(notice, &self.vault, &self.sealer, &opening) {
             Ok(writer) => {
+                let record = Box::new(record);
                 self.rows.put(Row::Begun {
-                    record: Box::new(record),
+                    record: record.clone(),
                     caller,
                 });
                 let track = Track::new(codecs.carrier, codecs.department);
@@ -284,6 +300,8 @@ impl Worker {
                         writer,
                         is_interrupted: false,
                         refused: 0,
+                        record,
+                        dry_since: None,
                         over: None,
                     },
                 );
@@ -302,35 +320,23 @@ impl Worker {
         self.rows.put(Row::Unrecorded { record, caller });
     }
 
-    /// Empties every ring, writes whole chunks, and closes what is over.
+    /// Empties every ring, writes whole chunks, and closes what is over. A panic ends the recording it happened in, and no other.
     fn turn(&mut self, now: Instant) {
         let mut finished = Vec::new();
+        let mut broken = Vec::new();
         let mut faults = Vec::new();
         for (call, live) in &mut self.live {
-            let is_dry = live.tap.is_abandoned();
-            while let Some(frame) = live.tap.pop() {
-                live.track.handle_frame(&frame);
-            }
-            let upto = live.tap.position(now).unwrap_or(0);
-            while let Some(chunk) = live.track.poll_chunk(upto) {
-                live.write(&chunk, *call, &mut faults);
-            }
-            if live.tap.refused() > live.refused {
-                live.refused = live.tap.refused();
-                faults.push((*call, Trouble::Behind));
-            }
-            if live
-                .over
-                .as_ref()
-                .is_some_and(|over| is_dry || now >= over.until)
-            {
-                finished.push(*call);
+            match catch_unwind(AssertUnwindSafe(|| live.turn(now, *call, &mut faults))) {
+                Ok(true) => finished.push(*call),
+                Ok(false) => {}
+                Err(_) => broken.push(*call),
             }
         }
         for call in finished {
-            if let Some(live) = self.live.remove(&call) {
-                self.close(call, live, now, &mut faults);
-            }
+            self.close(call, now, &mut faults);
+        }
+        for call in broken {
+            self.close_broken(call, now, &mut faults);
         }
         self.report(faults);
     }
@@ -343,40 +349,69 @@ impl Worker {
         }
         self.turn(now);
         let mut faults = Vec::new();
-        for (call, live) in std::mem::take(&mut self.live) {
-            self.close(call, live, now, &mut faults);
+        let live: Vec<CallId> = self.live.keys().copied().collect();
+        for call in live {
+            self.close(call, now, &mut faults);
         }
         self.report(faults);
     }
 
-    fn close(
-        &mut self,
-        call: CallId,
-        mut live: Live,
-        now: Instant,
-        faults: &mut Vec<(CallId, Trouble)>,
-    ) {
-        while let Some(frame) = live.tap.pop() {
-            live.track.handle_frame(&frame);
-        }
-        let end = live
-            .tap
-            .ended()
-            .or_else(|| live.tap.position(now))
-            .unwrap_or(0);
-        while let Some(chunk) = live.track.finish(end) {
-            live.write(&chunk, call, faults);
-        }
-        let Live { writer, over, .. } = live;
-        let sealed = writer.finish();
-        if let Err(cut) = &sealed {
-            tracing::error!(%call, fault = %cut.fault, "a recording has no end");
-            faults.push((call, Trouble::Fault));
-        }
-        match over {
-            Some(Over { record, .. }) => self.rows.put(Row::Ended { record, sealed }),
+    /// Ends a recording whose call is over, or, when the service ends, one whose call is not.
+    fn close(&mut self, call: CallId, now: Instant, faults: &mut Vec<(CallId, Trouble)>) {
+        let Some(live) = self.live.remove(&call) else {
+            return;
+        };
+        let record = live.over.as_ref().map(|over| over.record.clone());
+        let sealed = live.finish(now, call, faults);
+        match record {
+            Some(record) => self.settle(call, sealed, record),
             // Without the call's own end the next start recovers the row from the file.
             None => tracing::warn!(%call, "a recording ended before its call"),
+        }
+    }
+
+    /// Ends a recording after a panic in it: what was written is sealed, and its call's end finds that.
+    fn close_broken(&mut self, call: CallId, now: Instant, faults: &mut Vec<(CallId, Trouble)>) {
+        let Some(Live { writer, over, .. }) = self.live.remove(&call) else {
+            return;
+        };
+        tracing::error!(%call, "a recording was ended by a panic; its call and all other recordings go on");
+        faults.push((call, Trouble::Fault));
+        let sealed = finish(writer);
+        match over {
+            Some(Over { record, .. }) => self.settle(call, sealed, record),
+            None => {
+                let until = now + LONGEST_CALL;
+                self.closed.insert(call, Closed { sealed, until });
+            }
+        }
+    }
+
+    /// Closes recordings whose fork has long been gone and whose call's end was lost, and forgets what was closed early for good.
+    fn give_up_lost(&mut self, now: Instant) {
+        self.closed.retain(|_, closed| closed.until > now);
+        let lost: Vec<CallId> = self
+            .live
+            .iter()
+            .filter(|(_, live)| live.end_is_lost(now))
+            .map(|(call, _)| *call)
+            .collect();
+        let mut faults = Vec::new();
+        for call in lost {
+            tracing::error!(%call, "the end of a recorded call never came; its recording is closed, its row says no cause");
+            if let Some(live) = self.live.get_mut(&call) {
+                live.over = Some(live.end_by_fork(now, self.clock.now().wall));
+            }
+            self.close(call, now, &mut faults);
+        }
+        self.report(faults);
+    }
+
+    /// Writes the row of a closed recording.
+    fn settle(&mut self, call: CallId, sealed: Option<Sealed>, record: Box<CallRecord>) {
+        match sealed {
+            Some(sealed) => self.rows.put(Row::Ended { record, sealed }),
+            None => tracing::warn!(%call, "a recording has no end; the next start recovers it"),
         }
     }
 
@@ -431,56 +466,6 @@ impl Worker {
     }
 }
 
-/// What went wrong with one recording in one turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    DiskFull,
-    Fault,
-    Behind,
-}
-
-impl Live {
-    /// Seals a chunk; one that cannot be written becomes a gap, and the next one is tried again.
-    fn write(&mut self, chunk: &media::Chunk, call: CallId, faults: &mut Vec<(CallId, Trouble)>) {
-        let gaps: Vec<Gap> = chunk.gaps.iter().map(marked).collect();
-        let sealed = Chunk {
-            start: chunk.start,
-            samples: chunk.samples,
-            carrier: &chunk.carrier,
-            city: &chunk.city,
-            gaps: &gaps,
-        };
-        match self.writer.append(&sealed) {
-            Ok(()) => self.is_interrupted = false,
-            Err(fault) if !self.is_interrupted => {
-                self.is_interrupted = true;
-                tracing::error!(%call, %fault, "a chunk was lost; the recording has a gap");
-                faults.push((
-                    call,
-                    if fault.is_disk_full() {
-                        Trouble::DiskFull
-                    } else {
-                        Trouble::Fault
-                    },
-                ));
-            }
-            Err(_) => {} // Told when the interruption began.
-        }
-    }
-}
-
-fn marked(gap: &media::Gap) -> Gap {
-    let channel = match gap.side {
-        Side::Carrier => Channel::Carrier,
-        Side::Department => Channel::City,
-    };
-    Gap {
-        channel,
-        start: gap.start,
-        samples: gap.samples,
-    }
-}
-
 fn stored(codec: Codec) -> storage::Codec {
     match codec {
         Codec::Pcmu => storage::Codec::Pcmu,
@@ -497,85 +482,4 @@ fn call_of(order: &RecordOrder) -> CallId {
 }
 
 #[cfg(test)]
-mod tests {
-    use rules::{EndCause, Number, RecordingId, RetentionPolicy};
-    use storage::{Disk, Layout, MemoryDisk, Spool};
-
-    use super::*;
-    use crate::rows;
-
-    fn ended(recording: RecordingId) -> CallRecord {
-        let at = Timestamp::now();
-        CallRecord {
-            call_id: CallId::new(at, 1),
-            recording: Some(recording),
-            called: Number::parse("0783331000").unwrap(),
-            department: "daihyo".to_owned(),
-            started_at: at,
-            answered_at: Some(at),
-            ended_at: Some(at),
-            end_cause: Some(EndCause::CallerHungUp),
-            emergency: None,
-            notice: None,
-            unrecorded: None,
-        }
-    }
-
-    #[test]
-    fn a_recording_that_ends_and_never_began_leaves_a_row_that_says_so() {
-        let folder = std::env::temp_dir().join(format!("denwaban-recorder-{}", std::process::id()));
-        let on_disk = Layout::new(folder.join("data"), folder.join("root"));
-        on_disk.make_folders(&storage::OsDisk).unwrap();
-        let (desk, desk_thread) = Desk::begin(&on_disk).unwrap();
-        let layout = Layout::new("/data", "/root");
-        let memory = MemoryDisk::new();
-        let disk: Arc<dyn Disk> = Arc::new(memory.clone());
-        layout.make_folders(&*disk).unwrap();
-        let retention = RetentionPolicy::default();
-        let vault = Arc::new(Vault::new(Arc::clone(&disk), &layout, retention));
-        let sealer = Arc::new(Sealer::new(Arc::clone(&disk), &layout));
-        let (rows, rows_thread) = Rows::begin(rows::Beginning {
-            spool: Spool::new(disk, &layout),
-            sealer: Arc::clone(&sealer),
-            vault: Arc::clone(&vault),
-            retention,
-            desk: desk.clone(),
-            nudge: Arc::default(),
-        })
-        .unwrap();
-        let (_work, inbox) = sync_channel(1);
-        let (events, _told) = mpsc::channel(1);
-        let mut worker = Worker {
-            inbox,
-            vault,
-            sealer,
-            rows,
-            desk: desk.clone(),
-            events,
-            clock: Clock::begin(),
-            live: BTreeMap::new(),
-            is_disk_full: false,
-        };
-        let recording = RecordingId::new(Timestamp::now(), 2);
-        let record = ended(recording);
-
-        worker.obey(RecordOrder::End {
-            call: record.call_id,
-            record: Box::new(record),
-        });
-        rows_thread.stop();
-        desk.stop();
-        desk_thread.join().unwrap();
-        std::fs::remove_dir_all(folder).unwrap();
-
-        let files = memory.everything();
-        let spooled: Vec<&[u8]> = files
-            .iter()
-            .filter(|(path, _)| path.starts_with(layout.spool()))
-            .map(|(_, bytes)| &bytes[..])
-            .collect();
-        let spooled = String::from_utf8(spooled.concat()).unwrap();
-        assert!(spooled.contains("\"RECORDER_FAULT\""), "{spooled}");
-        assert!(!spooled.contains(&recording.to_string()), "{spooled}");
-    }
-}
+mod tests;
