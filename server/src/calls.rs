@@ -1,4 +1,4 @@
-//! The calls' desk: its own audit chain and the file of the emergency's state.
+//! The calls' desk: its own audit chain and, by a slot beside its queue, the file of the emergency's state.
 //!
 //! The desk is a thread of its own, so that a slow or full disk never reaches signalling. What it cannot write waits (law 1).
 
@@ -19,15 +19,17 @@ use jiff::Timestamp;
 use rules::{AlarmCode, AuditDraft, AuditEvent, CallId, EmergencyState};
 use storage::{AuditTrail, Disk, Duty, Layout, MODE_SHARED, OsDisk};
 
+use crate::emergency_slot::{EmergencySlot, Save};
+
 /// Tasks that may wait for the desk.
 const TASKS: usize = 8_192;
 /// Entries that wait for an audit file that cannot be written; older ones are the more telling, so new ones are refused then.
 const WAITING_ENTRIES: usize = 65_536;
 /// How often what waits is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
 enum Task {
     Audit(AuditDraft),
-    Save(EmergencyState),
     Stop,
 }
 
@@ -35,16 +37,19 @@ enum Task {
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     tasks: SyncSender<Task>,
+    emergency: EmergencySlot,
 }
 
 impl Desk {
-    /// Begins the desk's thread. Whoever does it holds the calls' lock.
+    /// Begins the desk's threads; the one returned ends last. Whoever does it holds the calls' lock.
     ///
     /// # Errors
     /// The system gives no thread.
     pub(crate) fn begin(layout: &Layout) -> io::Result<(Desk, JoinHandle<()>)> {
         let (tasks, inbox) = sync_channel(TASKS);
         let kept = kept(layout);
+        let (emergency, saver) = EmergencySlot::begin(layout, Arc::new(OsDisk))?;
+        let slot = emergency.clone();
         let worker = Worker {
             layout: layout.clone(),
             inbox,
@@ -52,23 +57,34 @@ impl Desk {
             has_kept: !kept.is_empty(),
             is_kept: !kept.is_empty(),
             waiting: kept,
-            unsaved: None,
             is_sound: true,
         };
         let thread = thread::Builder::new()
             .name("calls-desk".to_owned())
-            .spawn(move || worker.run())?;
-        Ok((Desk { tasks }, thread))
+            .spawn(move || {
+                worker.run();
+                slot.close();
+                // A saver that panicked has logged it.
+                let _ = saver.join();
+            })?;
+        Ok((Desk { tasks, emergency }, thread))
     }
 
     /// Writes an entry as soon as the disk lets it.
     pub(crate) fn audit(&self, draft: AuditDraft) {
-        self.put(Task::Audit(draft));
+        if self.tasks.try_send(Task::Audit(draft)).is_err() {
+            tracing::error!("the calls' desk is behind; an entry is lost");
+        }
     }
 
     /// Saves the state of the emergency; it holds whether or not that works.
     pub(crate) fn save_emergency(&self, state: EmergencyState) {
-        self.put(Task::Save(state));
+        self.emergency.put(state);
+    }
+
+    /// Waits until the emergency's newest state was tried to save, at most for `patience`.
+    pub(crate) fn emergency_tried(&self, patience: Duration) -> Save {
+        self.emergency.tried(patience)
     }
 
     /// Raises an alarm: a line in the log and an entry.
@@ -99,12 +115,6 @@ impl Desk {
         // A desk that has ended already needs no telling.
         let _ = self.tasks.send(Task::Stop);
     }
-
-    fn put(&self, task: Task) {
-        if self.tasks.try_send(task).is_err() {
-            tracing::error!("the calls' desk is behind; an entry is lost");
-        }
-    }
 }
 
 struct Worker {
@@ -116,7 +126,6 @@ struct Worker {
     is_kept: bool,
     /// Whether there is such a file at all.
     has_kept: bool,
-    unsaved: Option<EmergencyState>,
     is_sound: bool,
 }
 
@@ -141,27 +150,12 @@ impl Worker {
                     Task::Audit(_) => {
                         tracing::error!("an audit entry is lost: too many wait already");
                     }
-                    Task::Save(state) => self.unsaved = Some(state),
                     Task::Stop => is_last = true,
                 }
             }
-            // The emergency first: it must survive a restart whatever the audit disk does.
-            self.save();
             self.write();
             if is_last {
                 return;
-            }
-        }
-    }
-
-    fn save(&mut self) {
-        let Some(state) = &self.unsaved else {
-            return;
-        };
-        match storage::save_emergency(&OsDisk, &self.layout, state) {
-            Ok(()) => self.unsaved = None,
-            Err(fault) => {
-                tracing::error!(%fault, code = AlarmCode::EmergencyNotSaved.code(), "the emergency holds but is not saved");
             }
         }
     }
@@ -252,4 +246,28 @@ fn append(
     };
     // Nobody acts on these entries' receipts: what they tell of has happened.
     trail.append_all(drafts, Timestamp::now()).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emergency_is_saved_although_the_queue_of_entries_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path().join("data"), folder.path().join("root"));
+        layout.make_folders(&OsDisk).unwrap();
+        let (emergency, saver) = EmergencySlot::begin(&layout, Arc::new(OsDisk)).unwrap();
+        // A desk whose thread hangs in the audit file, with no room for another entry.
+        let (tasks, _hangs) = sync_channel(0);
+        let desk = Desk { tasks, emergency };
+        desk.audit(AuditDraft::system(AuditEvent::ClockStepped { by_ms: 1 }));
+
+        desk.save_emergency(EmergencyState::default());
+
+        assert_eq!(desk.emergency_tried(Duration::from_secs(10)), Save::Done);
+        assert!(layout.emergency().exists());
+        desk.emergency.close();
+        saver.join().unwrap();
+    }
 }

@@ -12,7 +12,7 @@ use exchange::{Output, Wiring};
 use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AuditDraft, AuditEvent, Declaration, Digest, Emergency, EmergencyFault,
-    EmergencyId, EmergencyState, Scope, StaffId, StaffMember, may,
+    EmergencyId, EmergencyState, RefusalCode, Scope, StaffId, StaffMember, may,
 };
 use serde::{Deserialize, Serialize};
 use storage::{Duty, Lock, OsDisk, Sealer, Spool, SpoolEntry};
@@ -23,12 +23,15 @@ use crate::{
     clock::Clock,
     config::Config,
     duty::{Answer, Message},
-    people,
+    emergency_slot::Save,
+    people::{self, Unknown},
     signalling::Order,
 };
 
 /// How long a person waits for the signalling thread.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a person waits to hear whether the state is on disk; it holds before that.
+const SAVE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is asked on the calls' socket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,16 +58,19 @@ pub(crate) struct Declared {
     pub scope: Scope,
     pub started: Timestamp,
     pub expires: Timestamp,
+    /// Whether it would outlive a restart.
+    pub is_saved: bool,
 }
 
 impl Declared {
-    /// What may be told of an emergency.
-    pub(crate) fn of(emergency: &Emergency) -> Declared {
+    /// What may be told of an emergency. `is_saved`: whether the state that holds it is on disk.
+    pub(crate) fn of(emergency: &Emergency, is_saved: bool) -> Declared {
         Declared {
             id: emergency.id(),
             scope: emergency.scope().clone(),
             started: emergency.started(),
             expires: emergency.expires(),
+            is_saved,
         }
     }
 }
@@ -204,22 +210,21 @@ impl Counter {
             Request::Declare { person, .. } => (person, Action::DeclareEmergency),
             Request::Lift { person, .. } => (person, Action::LiftEmergency),
         };
-        let named = match person
+        let named = person
             .as_ref()
             .map(|id| people::find(&self.config.folders.staff, id))
-            .transpose()
-        {
+            .transpose();
+        let named = match named {
             Ok(named) => named,
-            Err(unknown) => return unknown.into_answer(),
+            Err(unknown) => {
+                if let Unknown::Person(_) = &unknown {
+                    self.note_refusal(unix_user, None, action, RefusalCode::PersonUnknown);
+                }
+                return unknown.into_answer();
+            }
         };
         if let Err(refusal) = may(named.as_ref(), action) {
-            let actor = people::actor(unix_user, named.as_ref());
-            let event = AuditEvent::ActionRefused {
-                action,
-                code: refusal.code(),
-                policy: rules::POLICY_VERSION,
-            };
-            self.desk.audit(AuditDraft { actor, event });
+            self.note_refusal(unix_user, named.as_ref(), action, refusal.code());
             return Answer::Refused(people::message(&refusal));
         }
         let answered = match request {
@@ -233,27 +238,32 @@ impl Counter {
                 for_s,
                 ..
             } => {
-                let id = new_id();
-                let digest = self.seal(id, &reason, keep);
-                let duration = for_s.map(Duration::from_secs);
-                let declared_by = named.as_ref().map(|person: &StaffMember| person.id.clone());
                 let declaration = Declaration {
-                    id,
+                    id: new_id(),
                     scope,
                     reason,
-                    duration,
-                    declared_by,
+                    duration: for_s.map(Duration::from_secs),
+                    declared_by: named.as_ref().map(|person: &StaffMember| person.id.clone()),
                     unix_user: unix_user.to_owned(),
                 };
-                officer
-                    .declare(declaration, digest)
-                    .map(|declared| declared.map(|emergency| vec![emergency]))
+                self.declare(officer, keep, declaration)
             }
             Request::Lift { scope, person } => officer.lift(scope, unix_user, person),
         };
         match answered {
-            Some(Ok(emergencies)) => Answer::Done(emergencies.iter().map(Declared::of).collect()),
-            Some(Err(fault)) => refused(&fault),
+            Some(Ok(emergencies)) => {
+                let is_saved = self.desk.emergency_tried(SAVE_PATIENCE) == Save::Done;
+                let told = emergencies
+                    .iter()
+                    .map(|emergency| Declared::of(emergency, is_saved));
+                Answer::Done(told.collect())
+            }
+            Some(Err(fault)) => {
+                if let Some(refusal) = fault.refusal() {
+                    self.note_refusal(unix_user, named.as_ref(), action, refusal.code());
+                }
+                refused(&fault)
+            }
             None => Answer::Failed(Message::new(
                 "通話の係が応答しません。",
                 "the signalling thread does not answer; it is ending",
@@ -261,23 +271,55 @@ impl Counter {
         }
     }
 
-    /// Seals the reason for the register and returns the digest that the audit entry holds.
+    /// Declares, and keeps the sealed reason unless the declaration was refused.
+    fn declare(
+        &self,
+        officer: &mut impl Officer,
+        keep: impl FnOnce(SpoolEntry),
+        declaration: Declaration,
+    ) -> Option<Result<Vec<Emergency>, EmergencyFault>> {
+        let (digest, entry) = self.seal(declaration.id, &declaration.reason);
+        let declared = officer.declare(declaration, digest);
+        // Where nobody answered it may be declared all the same; its reason is kept then too.
+        if let (Some(entry), None | Some(Ok(_))) = (entry, &declared) {
+            keep(entry);
+        }
+        declared.map(|declared| declared.map(|emergency| vec![emergency]))
+    }
+
+    fn note_refusal(
+        &self,
+        unix_user: &str,
+        person: Option<&StaffMember>,
+        action: Action,
+        code: RefusalCode,
+    ) {
+        let actor = people::actor(unix_user, person);
+        let event = AuditEvent::ActionRefused {
+            action,
+            code,
+            policy: rules::POLICY_VERSION,
+        };
+        self.desk.audit(AuditDraft { actor, event });
+    }
+
+    /// Seals the reason for the register; returns the digest that the audit entry holds, and the register's entry.
     ///
-    /// Where the month's key is missing the reason stays in the state's file alone and the entry says so by a digest of zeros.
-    fn seal(&self, id: EmergencyId, reason: &str, keep: impl FnOnce(SpoolEntry)) -> Digest {
+    /// Where the month's key is missing the reason stays in the state's file alone and the audit entry says so by a digest of zeros.
+    fn seal(&self, id: EmergencyId, reason: &str) -> (Digest, Option<SpoolEntry>) {
         let at = Timestamp::now();
         match self.sealer.seal_reason(id, at, reason.trim()) {
             Ok((sealed, digest)) => {
-                keep(SpoolEntry::Reason {
+                let entry = SpoolEntry::Reason {
                     emergency: id,
                     at,
                     sealed,
-                });
-                digest
+                };
+                (digest, Some(entry))
             }
             Err(fault) => {
                 tracing::error!(%fault, code = AlarmCode::KeyUnavailable.code(), "the reason of an emergency is not sealed");
-                Digest([0; 32])
+                (Digest([0; 32]), None)
             }
         }
     }

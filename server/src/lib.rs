@@ -10,6 +10,7 @@ mod config;
 mod descriptors;
 mod duty;
 mod emergency;
+mod emergency_slot;
 mod export;
 mod life;
 mod log;

@@ -286,9 +286,10 @@ impl Signalling {
                 answer,
             } => {
                 let declared = self.wiring.declare(now, declaration, reason);
+                // The state reaches its slot first: whoever is answered looks there whether it was saved.
+                self.drain();
                 // Whoever asked may be gone; the emergency holds all the same.
                 let _ = answer.send(declared);
-                self.drain();
             }
             Order::Lift {
                 scope,
@@ -299,8 +300,8 @@ impl Signalling {
                 let lifted = self
                     .wiring
                     .lift(now, scope.as_ref(), &unix_user, person.as_ref());
-                let _ = answer.send(lifted);
                 self.drain();
+                let _ = answer.send(lifted);
             }
             Order::Recorder(event) => self.take(Input::Recorder(event)),
             Order::Shutdown if self.ending.is_none() => {

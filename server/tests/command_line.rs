@@ -211,3 +211,52 @@ fn an_emergency_for_a_number_that_is_not_the_citys_is_not_declared() {
         assert!(text(&status).contains("no emergency"), "{}", text(&status));
     }
 }
+
+#[test]
+fn a_refused_declaration_leaves_an_entry_and_no_sealed_reason() {
+    let house = House::init(&["--profile", "announce"]);
+    for (duration, code) in [("25h", 3), ("1h", 0)] {
+        let declared = house.denwaban(&[
+            "emergency",
+            "declare",
+            "--reason",
+            "訓練",
+            "--for",
+            duration,
+        ]);
+        assert_eq!(declared.status.code(), Some(code), "{}", text(&declared));
+    }
+    let nobody = house.denwaban(&["emergency", "declare", "--reason", "訓練", "--as", "nobody"]);
+    assert_eq!(nobody.status.code(), Some(3), "{}", text(&nobody));
+
+    let audit = everything_under(&house.dir().join("data/calls/audit"));
+    for (event, count) in [
+        ("\"EMERGENCY_TOO_LONG\"", 1),
+        ("\"PERSON_UNKNOWN\"", 1),
+        ("emergency_declared", 1),
+    ] {
+        assert_eq!(audit.matches(event).count(), count, "{event}\n{audit}");
+    }
+    let spool = everything_under(&house.dir().join("data/calls/spool"));
+    assert_eq!(spool.matches("{\"reason\":").count(), 1, "{spool}");
+}
+
+#[test]
+fn an_emergency_that_was_answered_outlives_a_kill_at_once() {
+    let mut house = House::init(&["--profile", "announce"]);
+    house.run();
+    let declared = house.denwaban(&["emergency", "declare", "--reason", "訓練"]);
+    house.kill();
+    assert!(declared.status.success(), "{}", text(&declared));
+    let status = house.denwaban(&["emergency", "status"]);
+    assert!(text(&status).contains("in force"), "{}", text(&status));
+}
+
+fn everything_under(folder: &std::path::Path) -> String {
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files
+        .map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned())
+        .collect()
+}

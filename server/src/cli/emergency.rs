@@ -68,6 +68,7 @@ pub(super) fn emergency(command: &Command, out: &mut Terminal) -> Result<(), Exi
                     describe(emergency)
                 ))?;
             }
+            warn_unless_saved(&declared, out);
             Ok(())
         }
         Command::Lift(arguments) => {
@@ -82,9 +83,20 @@ pub(super) fn emergency(command: &Command, out: &mut Terminal) -> Result<(), Exi
                     describe(emergency)
                 ))?;
             }
+            warn_unless_saved(&lifted, out);
             Ok(())
         }
         Command::Status(place) => status(place, out),
+    }
+}
+
+/// What was ordered holds; only a restart would forget it.
+fn warn_unless_saved(emergencies: &[Declared], out: &mut Terminal) {
+    if !emergencies.iter().all(|emergency| emergency.is_saved) {
+        out.complain(
+            "この変更はまだディスクに保存されていません。再起動すると失われます。ディスクを確認してください。\n\
+             it holds, but its file is not written yet: a restart would forget it; look at the disk of the data folder",
+        );
     }
 }
 
@@ -126,7 +138,7 @@ fn status(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     for emergency in in_force {
         out.line(&format!(
             "緊急時モードです / in force: {}",
-            describe(&Declared::of(emergency))
+            describe(&Declared::of(emergency, true))
         ))?;
         out.line(&format!("  理由 / reason: {}", emergency.reason()))?;
     }
