@@ -12,7 +12,7 @@ use crate::{fault::Rule, header::HeaderName, lexis};
 pub(crate) const MAX_MESSAGE_BYTES: usize = 64 * 1024; // Requirement T-01: more than any UDP datagram holds.
 
 /// The longest header, its folded lines together.
-const MAX_LINE_BYTES: usize = 8 * 1024; // Requirement T-01.
+pub(crate) const MAX_LINE_BYTES: usize = 8 * 1024; // Requirement T-01.
 
 /// The most headers.
 const MAX_HEADERS: usize = 128; // Requirement T-01; a rich INVITE has about 30.

@@ -14,6 +14,7 @@ mod hop;
 mod lexis;
 mod message;
 mod peer;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod timer;
@@ -31,5 +32,6 @@ pub use header::{CSeq, HeaderName, Method, NameAddr};
 pub use hop::{Hop, Transport};
 pub use message::{Message, Refusal};
 pub use peer::{Credentials, PeerId, PeerSettings, RefreshMethod, Reliable, SessionSettings};
+pub use stream::{FrameFault, StreamFrames};
 pub use uri::{Host, Scheme, Uri};
 pub use via::Via;
