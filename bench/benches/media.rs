@@ -7,7 +7,10 @@ use std::{
 };
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use media::{Codec, Command, Engine, LegId, Settings, StreamSettings, Tap, Track, channel, rtp};
+use media::{
+    Codec, Command, Engine, LegId, Settings, StreamSettings, Tap, Track, channel, rtp,
+    sdp::Direction,
+};
 
 criterion_group!(benches, relay);
 criterion_main!(benches);
@@ -144,6 +147,11 @@ fn stream(host: u8) -> StreamSettings {
         payload_type: 0,
         events: Some(101),
         ptime_ms: 20,
+        noise: None,
+        direction: Direction::SendReceive,
+        crypto: None,
+        silence: None,
+        dscp: 0,
     }
 }
 

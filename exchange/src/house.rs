@@ -104,11 +104,7 @@ impl House {
 
     /// Our own side of a new description: RFC 8866 section 5.2 wants an id that is unique, 63 bits are what others can read.
     pub(crate) fn new_local(&mut self, lent: OfferedLeg) -> sdp::Local {
-        sdp::Local {
-            rtp: lent.rtp,
-            session_id: self.generator.next_u64() >> 1,
-            version: 1,
-        }
+        sdp::Local::new(lent.rtp, self.generator.next_u64() >> 1)
     }
 
     fn random(&mut self) -> u128 {
@@ -276,13 +272,14 @@ impl House {
 
     // Media.
 
-    /// Whether media may be sent to where a peer's description says (T-15).
+    /// Whether media may be sent to where a peer's description says (T-15); to nowhere it may.
     pub(crate) fn admits_media(&self, peer: &str, theirs: &sdp::RemoteMedia) -> bool {
         let Some(trunk) = self.settings.peers.iter().find(|trunk| trunk.name == peer) else {
             return false;
         };
         [theirs.rtp, theirs.rtcp]
             .into_iter()
+            .filter(|address| theirs.is_reachable() || !address.ip().is_unspecified())
             .all(|address| trunk.admits_media(address) && !self.is_ours(address))
     }
 

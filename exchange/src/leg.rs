@@ -42,13 +42,14 @@ impl Leg {
 impl Agreed {
     /// The stream that was agreed; `events` says whether keypad events were.
     ///
-    /// None when the peer does not have the codec.
+    /// None when the peer does not have the codec, or the keys do not belong together.
     pub(crate) fn stream(
         theirs: &sdp::RemoteMedia,
+        local: &sdp::Local,
         codec: Codec,
         events: Events,
     ) -> Option<StreamSettings> {
-        let stream = StreamSettings::agreed(theirs, codec)?;
+        let stream = StreamSettings::agreed(theirs, local, codec)?;
         Some(match events {
             Events::Agreed => stream,
             Events::Refused => StreamSettings {

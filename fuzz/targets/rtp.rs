@@ -12,6 +12,7 @@ use std::{
 use libfuzzer_sys::fuzz_target;
 use media::{
     Codec, Command, Engine, LegId, Settings, StreamSettings, Tap, Track, channel, rtcp, rtp,
+    sdp::Direction,
 };
 
 const CARRIER: LegId = LegId {
@@ -195,6 +196,11 @@ fn stream(host: u8) -> StreamSettings {
         payload_type: 0,
         events: Some(101),
         ptime_ms: 20,
+        noise: None,
+        direction: Direction::SendReceive,
+        crypto: None,
+        silence: None,
+        dscp: 0,
     }
 }
 

@@ -14,11 +14,7 @@ fuzz_target!(|body: &[u8]| {
     let Some(codec) = sdp::choose(&remote, &CODECS) else {
         return;
     };
-    let local = Local {
-        rtp: "127.0.0.1:20000".parse().expect("an address"),
-        session_id: 1,
-        version: 1,
-    };
+    let local = Local::new("127.0.0.1:20000".parse().expect("an address"), 1);
     let answer = sdp::answer(&remote, &local, codec, true);
     let read = sdp::parse(answer.as_bytes()).expect("our own answer is one that we can read");
     assert_eq!(read.rtp, local.rtp);
@@ -30,7 +26,7 @@ fuzz_target!(|body: &[u8]| {
     );
 
     let stream =
-        StreamSettings::agreed(&remote, codec).expect("a codec that was chosen can be agreed");
+        StreamSettings::agreed(&remote, &local, codec).expect("a codec that was chosen can be agreed");
     assert_eq!(stream.remote_rtp, remote.rtp);
     assert!(remote.changes_nothing(&remote));
 });

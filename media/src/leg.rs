@@ -74,8 +74,8 @@ impl Leg {
     ) -> Leg {
         Leg {
             id,
-            settings,
             stream: Stream::new(&settings),
+            settings,
             relay: Relay::new(names.ssrc, names.sequence, names.timestamp),
             source: Source::Quiet,
             listener: None,

@@ -398,6 +398,7 @@ fn delay_65536(duration: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sdp::Direction;
 
     fn settings() -> StreamSettings {
         let address = "127.0.0.1:4000".parse().unwrap();
@@ -408,6 +409,11 @@ mod tests {
             payload_type: 0,
             events: Some(97),
             ptime_ms: 20,
+            noise: None,
+            direction: Direction::SendReceive,
+            crypto: None,
+            silence: None,
+            dscp: 0,
         }
     }
 

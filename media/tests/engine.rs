@@ -11,6 +11,7 @@ use media::{
     StreamSettings, Tap, Transmit, channel, g711,
     rtcp::{self, Item, Report, ReportBlock},
     rtp::Header,
+    sdp::Direction,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -188,6 +189,11 @@ fn stream(leg: LegId) -> StreamSettings {
         payload_type: 0,
         events: Some(if leg == CARRIER { 101 } else { 97 }),
         ptime_ms: 20,
+        noise: None,
+        direction: Direction::SendReceive,
+        crypto: None,
+        silence: None,
+        dscp: 0,
     }
 }
 
@@ -305,7 +311,7 @@ fn a_clip_is_sent_whole_and_punctually_from_its_first_sample() {
         };
         shard.command(Command::Open {
             leg: CARRIER,
-            stream: settings,
+            stream: settings.clone(),
         });
         shard.pass(millis(33));
         shard.command(play(CARRIER, 8_100));
@@ -919,7 +925,7 @@ fn an_agreement_that_changes_keeps_the_stream() {
     };
     shard.command(Command::Open {
         leg: CARRIER,
-        stream: moved,
+        stream: moved.clone(),
     });
     shard.receive(DEPARTMENT, &packet(2, 2, 0)).unwrap();
     let sent = shard.rtp_to(CARRIER);

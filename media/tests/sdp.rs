@@ -13,10 +13,10 @@ fn read(media: &str) -> Result<RemoteMedia, SdpFault> {
 }
 
 fn local(address: &str) -> Local {
+    let rtp = address.parse().unwrap_or_else(|_| panic!("{address}"));
     Local {
-        rtp: address.parse().unwrap_or_else(|_| panic!("{address}")),
-        session_id: 77,
         version: 3,
+        ..Local::new(rtp, 77)
     }
 }
 
@@ -38,7 +38,7 @@ fn a_usual_offer_is_read_in_its_order_of_preference() {
     );
     assert_eq!(sdp::choose(&remote, &[Codec::Pcmu]), Some(Codec::Pcmu));
     assert_eq!(sdp::choose(&remote, &[]), None);
-    let settings = StreamSettings::agreed(&remote, Codec::Pcmu).unwrap();
+    let settings = StreamSettings::agreed(&remote, &local("192.0.2.9:20000"), Codec::Pcmu).unwrap();
     assert_eq!(
         (settings.payload_type, settings.events, settings.remote_rtp),
         (0, Some(101), remote.rtp)
@@ -117,11 +117,21 @@ fn addresses_of_both_families_stand_at_either_level() {
 
 #[test]
 fn each_unusable_description_says_what_is_wrong() {
-    let table: [(&str, SdpFault); 17] = [
+    let table: [(&str, SdpFault); 19] = [
         ("", SdpFault::NoAudio),
         ("m=video 5000 RTP/AVP 31\n", SdpFault::NoAudio),
         ("m=audio 0 RTP/AVP 0\n", SdpFault::NoAudio),
-        ("m=audio 5000 RTP/SAVP 0\n", SdpFault::Transport),
+        ("m=audio 5000 RTP/AVPF 0\n", SdpFault::Transport),
+        ("m=audio 5000 RTP/SAVP 0\n", SdpFault::NoKey),
+        (
+            "m=audio 5000 RTP/SAVP 0\na=crypto:1 F8_128_HMAC_SHA1_80 inline:AAAA\n",
+            SdpFault::NoSuite,
+        ),
+        (
+            "m=audio 0 RTP/AVP 0\nm=image 5000 udptl t38\n",
+            SdpFault::Fax,
+        ),
+        ("m=image 5000 udptl t38\n", SdpFault::Fax),
         ("m=audio 5000 UDP/TLS/RTP/SAVPF 0\n", SdpFault::Transport),
         ("m=audio 5000 RTP/AVP 18 3 13\n", SdpFault::NoCodec),
         ("m=audio 5000 RTP/AVP 97\n", SdpFault::NoCodec),
@@ -138,10 +148,6 @@ fn each_unusable_description_says_what_is_wrong() {
             SdpFault::NoHost,
         ),
         (
-            "m=audio 5000 RTP/AVP 0\nc=IN IP4 0.0.0.0\n",
-            SdpFault::NoHost,
-        ),
-        (
             "m=audio 5000 RTP/AVP 0\nc=IN IP4 255.255.255.255\n",
             SdpFault::NoHost,
         ),
@@ -149,7 +155,6 @@ fn each_unusable_description_says_what_is_wrong() {
             "m=audio 5000 RTP/AVP 0\nc=IN IP6 ff02::1\n",
             SdpFault::NoHost,
         ),
-        ("m=audio 5000 RTP/AVP 0\nc=IN IP6 ::\n", SdpFault::NoHost),
         (
             "m=audio 5000 RTP/AVP 0\nc=IN IP4 pbx.example.com\n",
             SdpFault::NoAddress,

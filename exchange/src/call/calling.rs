@@ -280,9 +280,12 @@ impl Call {
         if is_same {
             return;
         }
-        if let Some(stream) =
-            Agreed::stream(&agreed.theirs, agreed.codec, Events::of(&agreed.theirs))
-        {
+        if let Some(stream) = Agreed::stream(
+            &agreed.theirs,
+            &leg.local,
+            agreed.codec,
+            Events::of(&agreed.theirs),
+        ) {
             house.open(leg.id(), stream);
         }
         leg.session = Session::Agreed(Box::new(agreed));
