@@ -1,7 +1,8 @@
-//! A call, from the carrier's INVITE to the last BYE.
+//! A call, from the INVITE of whoever calls to the last BYE.
 //!
 //! Announce: `ExpectAck -> Announcing -> Calling -> Talking -> Over`, or `-> Closing -> Over` where no department answers.
-//! Transparent: `Passing -> Talking -> Over`; the department's answers are passed on. Each stage owns what only it needs.
+//! Transparent, outbound and internal: `Passing -> Talking -> Over`; what the called side answers is passed on.
+//! Each stage owns what only it needs.
 //! This file holds the stages and who hears what; `call/` holds what each stage does.
 
 mod announcing;
@@ -9,16 +10,19 @@ mod calling;
 mod closing;
 mod talking;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use announcements::Prompt;
 use jiff::Timestamp;
-use media::{LegId, OfferedLeg, PlaybackId, Side, sdp};
+use media::{LegId, OfferedLeg, PlaybackId, sdp};
 use rules::{
     CallId, CallRecord, Caller, CutShort, EmergencyId, EndCause, Keeping, Number, NumberPolicy,
     Played,
 };
-use sip_core::{DialogId, Event, Message, NameAddrText, RequestId, Scheme, Uri};
+use sip_core::{DialogId, Event, Message, NameAddrText, PeerId, RequestId, Scheme, Uri};
 
 use crate::{
     call::{
@@ -34,8 +38,8 @@ use crate::{
     leg::{Leg, Session},
     now::Now,
     output::RecorderFault,
-    report::{CallReport, EndedBy, Ending},
-    route::{Failure, phrase},
+    report::{CallReport, EndedBy, Ending, Recorded},
+    route::{Destination, Failure, phrase},
 };
 
 /// A call.
@@ -43,9 +47,13 @@ pub(crate) struct Call {
     id: CallId,
     /// The peer that called, and the one that was called last.
     peers: Vec<String>,
-    carrier: Leg,
-    /// What the carrier offered: what the department may be offered.
+    direction: Direction,
+    /// Whoever called.
+    origin: Leg,
+    /// What the origin offered: what the far side may be offered.
     offer: sdp::RemoteMedia,
+    /// Where the called one may be found, in order.
+    destinations: VecDeque<Destination>,
     onward: Onward,
     caller: Caller,
     record: CallRecord,
@@ -64,7 +72,7 @@ enum Stage {
         attempts: Attempts,
         keeping: Keeping,
     },
-    /// The caller is not answered; departments are called, and what they answer is passed on.
+    /// The caller is not answered; the called side is called, and what it answers is passed on.
     Passing {
         attempts: Attempts,
         keeping: Keeping,
@@ -94,14 +102,22 @@ impl Stage {
 /// A call as it comes in, once it is known that it may.
 pub(crate) struct Arrival {
     pub(crate) id: CallId,
-    pub(crate) peer: String,
     pub(crate) dialog: DialogId,
     pub(crate) legs: [OfferedLeg; 2],
     pub(crate) theirs: sdp::RemoteMedia,
-    pub(crate) policy: NumberPolicy,
+    pub(crate) peer: PeerId,
+    pub(crate) errand: Errand,
 }
 
-/// What crosses to the department's leg, in the form in which it came (S-08). Everything else of the INVITE stays behind (T-16).
+/// Whom a call is for.
+pub(crate) enum Errand {
+    /// One of the city's numbers, as its policy says.
+    City(Direction, NumberPolicy),
+    /// Somebody outside.
+    Outside(Number),
+}
+
+/// What crosses to the far leg, in the form in which it came (S-08). Everything else of the INVITE stays behind (T-16).
 struct Onward {
     called_user: String,
     from: NameAddrText,
@@ -111,11 +127,7 @@ struct Onward {
 /// What reaches a call.
 pub(crate) enum CallInput {
     /// Something on one of its dialogs.
-    Sip {
-        dialog: DialogId,
-        side: Side,
-        event: Event,
-    },
+    Sip { dialog: DialogId, event: Event },
     /// The notice is over, to its end or cut.
     NoticeEnded(Result<Played, CutShort>),
     /// Another prompt is over.
@@ -142,32 +154,45 @@ impl Call {
     ) -> (Call, OfferedLeg) {
         let Arrival {
             id,
-            peer,
             dialog,
-            legs: [lent, department],
+            legs: [lent, far],
             theirs,
-            policy,
+            peer,
+            errand,
         } = arrival;
         let (onward, caller) = read_parties(house, request);
-        let carrier = Leg {
+        let origin = Leg {
+            peer,
             dialog,
             lent,
             local: house.new_local(lent),
             session: Session::Offered,
         };
-        let record = call_record::open(id, &policy, emergency, now);
+        let (direction, called, department, destinations) = match errand {
+            Errand::City(direction, policy) => {
+                let destinations = house.department(&policy.department);
+                (direction, policy.number, policy.department, destinations)
+            }
+            Errand::Outside(number) => {
+                let destinations = VecDeque::from([Destination::outside()]);
+                (Direction::Outbound, number, String::new(), destinations)
+            }
+        };
+        let record = call_record::open(id, called, department, emergency, now);
         let call = Call {
             id,
-            peers: vec![peer],
-            carrier,
+            peers: house.peer_name(peer).into_iter().collect(),
+            direction,
+            origin,
             offer: theirs,
+            destinations,
             onward,
             caller,
             record,
             stage: Stage::Over,
             stage_since: now.wall,
         };
-        (call, department)
+        (call, far)
     }
 
     /// The number that was called.
@@ -180,7 +205,7 @@ impl Call {
     }
 
     pub(crate) fn shard(&self) -> u16 {
-        self.carrier.lent.leg.shard
+        self.origin.lent.leg.shard
     }
 
     /// The call as people are shown it.
@@ -189,7 +214,7 @@ impl Call {
         let ending = record.ended_at.zip(record.end_cause);
         CallReport {
             id: self.id,
-            direction: Direction::Inbound,
+            direction: self.direction,
             stage: self.stage.name(),
             since: self.stage_since,
             started_at: record.started_at,
@@ -197,7 +222,10 @@ impl Call {
             caller: CallReport::masked_caller(&self.caller),
             called: CallReport::masked(Some(&record.called)),
             peers: self.peers.clone(),
-            recorded: CallReport::recorded(record),
+            recorded: match self.direction {
+                Direction::Inbound => CallReport::recorded(record),
+                Direction::Outbound | Direction::Internal => Recorded::Never,
+            },
             emergency: record.emergency,
             ending: ending.map(|(at, cause)| Ending {
                 at,
@@ -242,10 +270,9 @@ impl Call {
             Stage::Announcing(announcing) => {
                 Some((announcing.until, "call: the notice should have ended"))
             }
-            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => Some((
-                attempts.until(),
-                "call: the department has rung long enough",
-            )),
+            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
+                Some((attempts.until(), "call: the far side has rung long enough"))
+            }
             Stage::Talking(talking) => Some((talking.until, "call: longest call")),
             Stage::Closing(closing) => {
                 Some((closing.until, "call: the closing prompt should have ended"))
@@ -256,16 +283,10 @@ impl Call {
     /// Handles one input. Whoever is in the wrong stage for it is named where it is ignored.
     pub(crate) fn handle(&mut self, house: &mut House, now: Now, input: CallInput) {
         match input {
-            CallInput::Sip {
-                side: Side::Carrier,
-                event,
-                ..
-            } => self.handle_carrier(house, now, event),
-            CallInput::Sip {
-                dialog,
-                side: Side::Department,
-                event,
-            } => self.handle_department(house, now, dialog, event),
+            CallInput::Sip { dialog, event } if dialog == self.origin.dialog => {
+                self.handle_origin(house, now, event);
+            }
+            CallInput::Sip { dialog, event } => self.handle_far(house, now, dialog, event),
             CallInput::NoticeEnded(report) => self.notice_ended(house, now, &report),
             CallInput::PromptEnded(playback) => self.prompt_ended(house, now, playback),
             CallInput::Recorder(fault) => self.recorder_failed(house, now, fault),
@@ -274,7 +295,7 @@ impl Call {
         }
     }
 
-    fn handle_carrier(&mut self, house: &mut House, now: Now, event: Event) {
+    fn handle_origin(&mut self, house: &mut House, now: Now, event: Event) {
         match event {
             Event::Acked { .. } => self.acknowledged(house, now),
             Event::AckMissing { .. } => self.end(house, now, EndCause::NotAcknowledged),
@@ -282,10 +303,10 @@ impl Call {
             Event::Ended { .. } => self.caller_hung_up(house, now),
             Event::Reinvited {
                 request, message, ..
-            } => answer_reinvite(house, now, &self.carrier, request, &message),
-            // Our own BYE to the carrier is sent only when the call is over.
+            } => answer_reinvite(house, now, &self.origin, request, &message),
+            // Our own BYE to the origin is sent only when the call is over.
             Event::ByeDone { .. } => {}
-            // Events of an INVITE of ours, which the carrier never gets, and those that the exchange keeps for itself.
+            // Events of an INVITE of ours, which the origin never gets, and those that the exchange keeps for itself.
             Event::Rang { .. }
             | Event::Accepted { .. }
             | Event::AcceptedLate { .. }
@@ -296,13 +317,13 @@ impl Call {
         }
     }
 
-    fn handle_department(&mut self, house: &mut House, now: Now, dialog: DialogId, event: Event) {
+    fn handle_far(&mut self, house: &mut House, now: Now, dialog: DialogId, event: Event) {
         match event {
             Event::Rang {
                 status, message, ..
-            } => self.department_rang(house, now, dialog, status, &message),
+            } => self.far_rang(house, now, dialog, status, &message),
             Event::Accepted { message, .. } => {
-                self.department_answered(house, now, dialog, &message);
+                self.far_answered(house, now, dialog, &message);
             }
             Event::Rejected { status, .. } => {
                 self.attempt_failed(house, now, dialog, Failure::answered(status));
@@ -310,13 +331,13 @@ impl Call {
             Event::NoResponse { .. } => {
                 self.attempt_failed(house, now, dialog, Failure::NO_RESPONSE);
             }
-            Event::Ended { .. } => self.department_hung_up(house, now, dialog),
+            Event::Ended { .. } => self.far_hung_up(house, now, dialog),
             Event::Reinvited {
                 request, message, ..
-            } => self.department_reinvited(house, now, dialog, request, &message),
+            } => self.far_reinvited(house, now, dialog, request, &message),
             // An attempt that was given up ends without the call.
             Event::AcceptedLate { .. } | Event::ByeDone { .. } => {}
-            // Events of an INVITE of theirs, which the PBX's never is, and those that the exchange keeps for itself.
+            // Events of an INVITE of theirs, which the far side's never is, and those that the exchange keeps for itself.
             Event::Acked { .. }
             | Event::AckMissing { .. }
             | Event::Cancelled { .. }
@@ -343,8 +364,8 @@ impl Call {
         self.stage_since = now.wall;
     }
 
-    fn carrier_leg(&self) -> LegId {
-        self.carrier.id()
+    fn origin_leg(&self) -> LegId {
+        self.origin.id()
     }
 }
 

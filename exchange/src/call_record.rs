@@ -1,21 +1,22 @@
 //! What a call writes down about itself, from its INVITE to its end.
 
-use rules::{CallId, CallRecord, EmergencyId, EndCause, NumberPolicy, Reason, RecordingId};
+use rules::{CallId, CallRecord, EmergencyId, EndCause, Number, Reason, RecordingId};
 
 use crate::now::Now;
 
 /// Opens the record of a call that has come in.
 pub(crate) fn open(
     call: CallId,
-    policy: &NumberPolicy,
+    called: Number,
+    department: String,
     emergency: Option<EmergencyId>,
     now: Now,
 ) -> CallRecord {
     CallRecord {
         call_id: call,
         recording: None,
-        called: policy.number.clone(),
-        department: policy.department.clone(),
+        called,
+        department,
         started_at: now.wall,
         answered_at: None,
         ended_at: None,

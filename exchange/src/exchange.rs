@@ -17,12 +17,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rules::{
     Actor, AuditDraft, AuditEvent, CallId, Caller, CutShort, Declaration, Digest, Emergency,
-    EmergencyFault, EmergencyState, EndCause, Number, NumberPolicy, Played, Scope, StaffId,
+    EmergencyFault, EmergencyState, EndCause, Number, Played, Scope, StaffId,
 };
-use sip_core::{DialogId, Event, Hop, Message, RequestId};
+use sip_core::{DialogId, Event, Hop, Message, PeerId, RequestId};
 
 use crate::{
-    call::{Arrival, Call, CallInput},
+    call::{Arrival, Call, CallInput, Errand},
     direction::Direction,
     house::{House, Place, Usage},
     now::Now,
@@ -31,7 +31,7 @@ use crate::{
     report::{CallReport, EndedBy, Ending, Recorded},
     route::phrase,
     settings::{FaultMoment, Settings},
-    trunk::{PeerRole, Trunk},
+    trunk::PeerRole,
 };
 
 /// The exchange; see the module.
@@ -120,9 +120,10 @@ impl Exchange {
         self.in_hand.as_ref().map(|in_hand| in_hand.id)
     }
 
-    fn peers_at(&self, address: IpAddr) -> impl Iterator<Item = &Trunk> {
-        let peers = &self.house.settings.peers;
-        peers.iter().filter(move |peer| peer.is_at(address))
+    /// Who is at an address, and on which side of the house.
+    fn peer_of(&self, address: IpAddr) -> Option<(PeerId, PeerRole)> {
+        let peer = self.house.settings.peer_of(address)?;
+        Some((peer, self.house.settings.peer(peer)?.role))
     }
 
     // What the world did.
@@ -398,15 +399,7 @@ impl Exchange {
                     return;
                 };
                 self.note_usage(now, dialog, place, &event);
-                self.with_call(
-                    now,
-                    place.call,
-                    CallInput::Sip {
-                        dialog,
-                        side: place.side,
-                        event,
-                    },
-                );
+                self.with_call(now, place.call, CallInput::Sip { dialog, event });
             }
         }
     }
@@ -446,11 +439,14 @@ impl Exchange {
     /// Takes a new call in, or says why not: 403, 404, 488, 503 in this order.
     fn take_in(&mut self, now: Now, dialog: DialogId, remote: SocketAddr, request: &Message) {
         let id = self.house.new_call_id(now);
+        let side = self
+            .peer_of(remote.ip())
+            .map_or(Side::Carrier, |(_, role)| role.side());
         self.house.enter(
             dialog,
             Place {
                 call: id,
-                side: Side::Carrier,
+                side,
                 usage: Usage::Incoming,
             },
         );
@@ -476,16 +472,8 @@ impl Exchange {
         remote: SocketAddr,
         request: &Message,
     ) -> Result<(), u16> {
-        let carrier = self
-            .peers_at(remote.ip())
-            .find(|peer| peer.role == PeerRole::Carrier)
-            .ok_or(403_u16)?
-            .name
-            .clone();
-        let policy = called(request)
-            .and_then(|called| self.policy(&called))
-            .ok_or(404_u16)?
-            .clone();
+        let (peer, role) = self.peer_of(remote.ip()).ok_or(403_u16)?;
+        let errand = self.errand(role, called(request).ok_or(404_u16)?)?;
         let theirs = sdp::parse(&request.body())
             .ok()
             .filter(|_| request.has_sdp())
@@ -494,7 +482,7 @@ impl Exchange {
         if matches!(
             theirs.direction,
             sdp::Direction::SendOnly | sdp::Direction::Inactive
-        ) || !self.house.admits_media(&carrier, &theirs)
+        ) || !self.house.admits_media(peer, &theirs)
         {
             return Err(488);
         }
@@ -515,11 +503,11 @@ impl Exchange {
         }
         let arrival = Arrival {
             id,
-            peer: carrier,
             dialog,
             legs,
             theirs,
-            policy,
+            peer,
+            errand,
         };
         self.begin(now, arrival, request);
         Ok(())
@@ -536,19 +524,29 @@ impl Exchange {
     ) -> CallReport {
         let from = request.from().ok();
         let caller = from.and_then(|from| Number::parse(&from.uri().user_number()?).ok());
+        let called = called(request);
+        let peer = self.peer_of(remote.ip());
+        let direction = match peer {
+            Some((_, PeerRole::Pbx))
+                if called.as_ref().is_some_and(|called| self.is_ours(called)) =>
+            {
+                Direction::Internal
+            }
+            Some((_, PeerRole::Pbx)) => Direction::Outbound,
+            Some((_, PeerRole::Carrier)) | None => Direction::Inbound,
+        };
         CallReport {
             id,
-            direction: Direction::Inbound,
+            direction,
             stage: "Refused",
             since: now.wall,
             started_at: now.wall,
             answered_at: None,
             caller: CallReport::masked_caller(&caller.map_or(Caller::Anonymous, Caller::Known)),
-            called: CallReport::masked(called(request).as_ref()),
-            peers: self
-                .peers_at(remote.ip())
-                .take(1)
-                .map(|peer| peer.name.clone())
+            called: CallReport::masked(called.as_ref()),
+            peers: peer
+                .and_then(|(peer, _)| self.house.peer_name(peer))
+                .into_iter()
                 .collect(),
             recorded: Recorded::Never,
             emergency: None,
@@ -573,25 +571,21 @@ impl Exchange {
     /// Begins the stage that number policy and emergency ask for.
     fn begin(&mut self, now: Now, arrival: Arrival, request: &Message) {
         let id = arrival.id;
-        let plan = Plan::of(
-            &arrival.policy,
-            &self.house.emergency,
-            &self.house.library,
-            now.wall,
-        );
+        let plan = match &arrival.errand {
+            Errand::City(Direction::Inbound, policy) => {
+                Plan::of(policy, &self.house.emergency, &self.house.library, now.wall)
+            }
+            Errand::City(_, _) | Errand::Outside(_) => Plan::out_of_scope(),
+        };
         let emergency = plan.emergency();
-        let (call, department) = Call::new(&mut self.house, now, arrival, request, emergency);
+        let (call, far) = Call::new(&mut self.house, now, arrival, request, emergency);
         let in_hand = self.in_hand.insert(InHand { id, call });
         self.house
             .settings
             .inject_fault(in_hand.call.called(), FaultMoment::Beginning);
         match plan {
-            Plan::Announce(prompt) => in_hand
-                .call
-                .answer(&mut self.house, now, department, prompt),
-            Plan::Pass { keeping, .. } => {
-                in_hand.call.pass(&mut self.house, now, department, keeping);
-            }
+            Plan::Announce(prompt) => in_hand.call.answer(&mut self.house, now, far, prompt),
+            Plan::Pass { keeping, .. } => in_hand.call.pass(&mut self.house, now, far, keeping),
         }
         self.put_back(now);
     }
@@ -626,12 +620,20 @@ impl Exchange {
         self.put_back(now);
     }
 
-    fn policy(&self, called: &Number) -> Option<&NumberPolicy> {
-        self.house
-            .settings
-            .numbers
-            .iter()
-            .find(|policy| policy.number == *called)
+    fn is_ours(&self, called: &Number) -> bool {
+        self.house.settings.policy(called).is_some()
+    }
+
+    /// Whom a call is for; or the status that refuses it. A carrier's call never leaves through a carrier (T-11).
+    fn errand(&self, role: PeerRole, called: Number) -> Result<Errand, u16> {
+        match (role, self.house.settings.policy(&called)) {
+            (PeerRole::Carrier, Some(policy)) => {
+                Ok(Errand::City(Direction::Inbound, policy.clone()))
+            }
+            (PeerRole::Carrier, None) => Err(404),
+            (PeerRole::Pbx, Some(policy)) => Ok(Errand::City(Direction::Internal, policy.clone())),
+            (PeerRole::Pbx, None) => Ok(Errand::Outside(called)),
+        }
     }
 }
 

@@ -12,14 +12,14 @@ use media::{Clip, Command, LegId, OfferedLeg, PlaybackId, Side, StreamSettings, 
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use rules::{CallId, EmergencyState, RecordingId};
-use sip_core::{DialogId, Endpoint, Invite};
+use sip_core::{DialogId, Endpoint, Hop, Invite, PeerId};
 
 use crate::{
     admission::Admission,
     now::Now,
     output::{Alarm, Output},
     report::CallReport,
-    route::phrase,
+    route::{Destination, Places, Route, phrase},
     settings::Settings,
     trace::{Milestone, TraceEvent},
 };
@@ -181,6 +181,46 @@ impl House {
         self.outputs.pop_front()
     }
 
+    // Peers.
+
+    pub(crate) fn peer_name(&self, peer: PeerId) -> Option<String> {
+        Some(self.settings.peer(peer)?.name.clone())
+    }
+
+    /// Where a peer or all of one role can be called, in the order in which they are to be tried.
+    pub(crate) fn routes(&self, places: &Places) -> VecDeque<Route> {
+        let peers = self.settings.peers.iter();
+        peers
+            .filter(|trunk| match places {
+                Places::Peer(name) => trunk.name == *name,
+                Places::Role(role) => trunk.role == *role,
+            })
+            .filter_map(|trunk| {
+                let remote = trunk.target?;
+                Some(Route {
+                    // As whom its answers come: peers that share an address cannot be told apart.
+                    peer: self.settings.peer_of(remote.ip())?,
+                    role: trunk.role,
+                    hop: Hop::udp(self.settings.listen, remote),
+                })
+            })
+            .collect()
+    }
+
+    /// Where a department is called, in order.
+    pub(crate) fn department(&self, name: &str) -> VecDeque<Destination> {
+        let department = self.settings.department(name);
+        department
+            .map(|department| {
+                department
+                    .targets
+                    .iter()
+                    .map(Destination::of_target)
+                    .collect()
+            })
+            .unwrap_or_default()
+    }
+
     // Dialogs.
 
     pub(crate) fn place(&self, dialog: DialogId) -> Option<Place> {
@@ -222,13 +262,19 @@ impl House {
         self.places.values().any(|place| place.usage != Usage::Over)
     }
 
-    pub(crate) fn invite(&mut self, now: Now, call: CallId, invite: Invite) -> DialogId {
+    pub(crate) fn invite(
+        &mut self,
+        now: Now,
+        call: CallId,
+        side: Side,
+        invite: Invite,
+    ) -> DialogId {
         let dialog = self.endpoint.invite(now.at, invite);
         self.enter(
             dialog,
             Place {
                 call,
-                side: Side::Department,
+                side,
                 usage: Usage::Outgoing,
             },
         );
@@ -273,8 +319,8 @@ impl House {
     // Media.
 
     /// Whether media may be sent to where a peer's description says (T-15); to nowhere it may.
-    pub(crate) fn admits_media(&self, peer: &str, theirs: &sdp::RemoteMedia) -> bool {
-        let Some(trunk) = self.settings.peers.iter().find(|trunk| trunk.name == peer) else {
+    pub(crate) fn admits_media(&self, peer: PeerId, theirs: &sdp::RemoteMedia) -> bool {
+        let Some(trunk) = self.settings.peer(peer) else {
             return false;
         };
         [theirs.rtp, theirs.rtcp]

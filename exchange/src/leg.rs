@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use media::{Codec, LegId, OfferedLeg, StreamSettings, sdp};
-use sip_core::DialogId;
+use sip_core::{DialogId, PeerId};
 
 /// A leg.
 #[derive(Debug, Clone)]
 pub(crate) struct Leg {
+    pub(crate) peer: PeerId,
     pub(crate) dialog: DialogId,
     pub(crate) lent: OfferedLeg,
     pub(crate) local: sdp::Local,

@@ -48,6 +48,14 @@ impl Plan {
         }
     }
 
+    /// How a call is taken that no citizen makes: never answered by us, never recorded (K-02).
+    pub(crate) fn out_of_scope() -> Plan {
+        Plan::Pass {
+            keeping: Keeping::Unrecorded(Reason::OutOfScope),
+            emergency: None,
+        }
+    }
+
     /// The emergency that the call comes under.
     pub(crate) fn emergency(&self) -> Option<EmergencyId> {
         match self {

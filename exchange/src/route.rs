@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use sip_core::{Hop, PeerId};
+
+use crate::trunk::PeerRole;
+
 /// A department: its telephones, tried in turn.
 #[derive(Debug, Clone)]
 pub struct Department {
@@ -31,6 +35,57 @@ impl std::fmt::Debug for Target {
     }
 }
 
+/// Where an attempt goes: one or more peers, and what to call there.
+#[derive(Clone)]
+pub(crate) struct Destination {
+    /// Who is called.
+    pub(crate) places: Places,
+    /// The user part; none: the called number in the form in which it came.
+    pub(crate) user: Option<String>,
+    /// How long it may ring.
+    pub(crate) ring: Duration,
+}
+
+/// Which peers may be called for a destination.
+#[derive(Clone)]
+pub(crate) enum Places {
+    /// One, by its name.
+    Peer(String),
+    /// Any of a role.
+    Role(PeerRole),
+}
+
+/// One way to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) peer: PeerId,
+    pub(crate) role: PeerRole,
+    pub(crate) hop: Hop,
+}
+
+/// Attempts ring no longer than this, whatever is configured: nobody listens to ringback for three minutes.
+pub(crate) const LONGEST_RING: Duration = Duration::from_secs(120);
+
+impl Destination {
+    /// A department's target.
+    pub(crate) fn of_target(target: &Target) -> Destination {
+        Destination {
+            places: Places::Peer(target.peer.clone()),
+            user: target.user.clone(),
+            ring: target.ring.min(LONGEST_RING),
+        }
+    }
+
+    /// Somebody outside, through any carrier that takes calls of ours.
+    pub(crate) fn outside() -> Destination {
+        Destination {
+            places: Places::Role(PeerRole::Carrier),
+            user: None,
+            ring: LONGEST_RING,
+        }
+    }
+}
+
 /// Why a department could not be had, the most telling first: of several attempts the caller hears of the smallest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FailureKind {
@@ -55,17 +110,19 @@ pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     /// The status to pass on, 400..=699.
     pub(crate) status: u16,
-    /// Whether it speaks for the whole department (RFC 3261 section 21.6).
+    /// For how much it speaks (RFC 3261 section 21.6, RFC 3263 section 4.3).
     pub(crate) reach: Reach,
 }
 
 /// For how much a failure speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reach {
-    /// For the whole department: no other target is tried.
+    /// For everybody who could be called: nobody else is tried.
     Everywhere,
-    /// For the one target.
-    Target,
+    /// For the one destination.
+    Destination,
+    /// For the one way to it.
+    Route,
 }
 
 impl Failure {
@@ -73,7 +130,7 @@ impl Failure {
     pub(crate) const RING_TIME_OVER: Failure = Failure {
         kind: FailureKind::NoAnswer,
         status: 480,
-        reach: Reach::Target,
+        reach: Reach::Destination,
     };
     /// It rang and hung up before it answered.
     pub(crate) const HUNG_UP_EARLY: Failure = Failure::RING_TIME_OVER;
@@ -81,19 +138,19 @@ impl Failure {
     pub(crate) const NO_RESPONSE: Failure = Failure {
         kind: FailureKind::Unreachable,
         status: 504,
-        reach: Reach::Target,
+        reach: Reach::Route,
     };
     /// The PBX accepted with media that we cannot or must not join.
     pub(crate) const UNUSABLE_MEDIA: Failure = Failure {
         kind: FailureKind::Congestion,
         status: 502,
-        reach: Reach::Target,
+        reach: Reach::Destination,
     };
     /// We have nothing left to call with: no target, no port.
     pub(crate) const NOTHING_LEFT: Failure = Failure {
         kind: FailureKind::Congestion,
         status: 503,
-        reach: Reach::Target,
+        reach: Reach::Destination,
     };
 
     /// Reads a final answer of 300..=699.
@@ -112,10 +169,10 @@ impl Failure {
             500..=599 => (FailureKind::Congestion, status),
             _ => (FailureKind::Congestion, 502),
         };
-        let reach = if status >= 600 {
-            Reach::Everywhere
-        } else {
-            Reach::Target
+        let reach = match status {
+            600.. => Reach::Everywhere,
+            503 => Reach::Route,
+            _ => Reach::Destination,
         };
         Failure {
             kind,

@@ -185,14 +185,21 @@ impl Settings {
         u16::try_from(index).ok().map(PeerId)
     }
 
-    /// Where a PBX peer is called, and as whom its answers come: peers that share an address cannot be told apart.
-    pub(crate) fn pbx(&self, name: &str) -> Option<(PeerId, SocketAddr)> {
-        let target = self
-            .peers
+    /// The policy of a number, where it is one of the city's.
+    pub(crate) fn policy(&self, called: &Number) -> Option<&NumberPolicy> {
+        self.numbers.iter().find(|policy| policy.number == *called)
+    }
+
+    /// Where a PBX peer is called.
+    pub(crate) fn pbx(&self, name: &str) -> Option<SocketAddr> {
+        self.peers
             .iter()
             .find(|peer| peer.name == name && peer.role == PeerRole::Pbx)?
-            .target?;
-        Some((self.peer_of(target.ip())?, target))
+            .target
+    }
+
+    pub(crate) fn peer(&self, id: PeerId) -> Option<&Trunk> {
+        self.peers.get(usize::from(id.0))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use media::Side;
+
 /// Which side of the house a peer stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerRole {
@@ -44,6 +46,16 @@ pub enum CalledPlace {
     Diversion,
 }
 
+impl PeerRole {
+    /// The side of ladders and recordings on which its legs stand.
+    pub(crate) fn side(self) -> Side {
+        match self {
+            PeerRole::Carrier => Side::Carrier,
+            PeerRole::Pbx => Side::Department,
+        }
+    }
+}
+
 /// A configured peer.
 #[derive(Debug, Clone)]
 pub struct Trunk {
@@ -53,7 +65,7 @@ pub struct Trunk {
     pub role: PeerRole,
     /// The addresses its signalling comes from, at any port.
     pub addresses: Vec<IpAddr>,
-    /// Where our requests to it go; a carrier needs none.
+    /// Where our requests to it go. A carrier without one gets no calls of ours.
     pub target: Option<SocketAddr>,
     /// Where its media may lie.
     pub media: Vec<MediaRange>,

@@ -298,16 +298,19 @@ pub enum Reason {
     CallerHungUp,
     /// Nothing could be written or sealed.
     RecorderFault,
+    /// It is no citizen's call that came in (K-02); no row is written of it either.
+    OutOfScope,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 5] = [
+    pub const ALL: [Reason; 6] = [
         Reason::NoAnnouncement,
         Reason::NoWaiver,
         Reason::NotAnswered,
         Reason::CallerHungUp,
         Reason::RecorderFault,
+        Reason::OutOfScope,
     ];
 
     /// As lists show it.
@@ -318,6 +321,7 @@ impl Reason {
             Reason::NotAnswered => "NOT_ANSWERED",
             Reason::CallerHungUp => "CALLER_HUNG_UP",
             Reason::RecorderFault => "RECORDER_FAULT",
+            Reason::OutOfScope => "OUT_OF_SCOPE",
         }
     }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod frames_of_the_notice;
 mod network;
 mod office;
+mod outbound;
 mod refusals;
 mod reports;
 mod transparent;

@@ -2,7 +2,7 @@
 
 use exchange::Limits;
 use expect_test::expect;
-use tests::{City, Plan, carrier::Dial, net::Packet, plan::NUMBER};
+use tests::{City, Plan, carrier::Dial, plan::NUMBER};
 
 /// How a call ends that is refused at once.
 fn refused(plan: Plan, dial: Dial) -> String {
@@ -141,27 +141,6 @@ fn a_flood_of_calls_beyond_the_ports_raises_one_alarm_a_minute() {
     assert!(second.contains("alarm: 20;"), "{second}");
     city.hang_up(first);
     city.finish();
-}
-
-#[test]
-fn a_call_from_the_pbx_is_forbidden() {
-    let mut city = City::new(Plan::announce());
-    let (index, invite) = city.carrier.dial(city.clock.now().at, Dial::to(NUMBER));
-    let text = String::from_utf8(invite.payload)
-        .unwrap()
-        .replace("127.0.0.2:5060", "127.0.0.3:5062");
-    let from = city.pbx.address;
-    city.send(Packet {
-        from,
-        to: invite.to,
-        payload: text.into_bytes(),
-    });
-    // Shorter than T1: the carrier's own telephone, whose text it is, does not repeat it.
-    city.run_ms(400);
-    let ladder = city.ladder(0);
-    assert!(ladder.contains("403 INVITE"), "{ladder}");
-    assert!(city.media_sent.is_empty());
-    assert!(city.caller(index).statuses.is_empty());
 }
 
 #[test]

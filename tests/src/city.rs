@@ -24,10 +24,13 @@ use crate::{
     checkers,
     clock::Clock,
     department::{Pbx, Telephone},
+    line::{Extra, Line},
     net::{Net, Packet},
     plan::{Plan, settings},
     recorder::Recorder,
     shard::Shard,
+    text::Text,
+    voice::Voice,
 };
 
 /// A playback as the engine reported it.
@@ -47,6 +50,13 @@ pub struct Playback {
     pub ended: Instant,
 }
 
+/// Who placed a call.
+#[derive(Debug, Clone, Copy)]
+enum Placed {
+    Caller(usize),
+    Line(usize),
+}
+
 /// The city.
 pub struct City {
     /// What kind of city it is.
@@ -59,6 +69,9 @@ pub struct City {
     pub carrier: Carrier,
     /// The PBX.
     pub pbx: Pbx,
+    /// Telephones that a scenario drives by hand, of either side.
+    pub lines: Vec<Line>,
+    placed: Vec<Placed>,
     /// The recorder.
     pub recorder: Recorder,
     /// Everything that was traced.
@@ -129,6 +142,8 @@ impl City {
             wiring,
             carrier: Carrier::new(carrier, exchange),
             pbx: Pbx::new(pbx, exchange, plan.manners.clone()),
+            lines: Vec::new(),
+            placed: Vec::new(),
             recorder: Recorder::new(Archive::new(plan.has_keys, clock.now().wall), clock.now()),
             traces: Vec::new(),
             audits: Vec::new(),
@@ -165,8 +180,67 @@ impl City {
     /// Places a call.
     pub fn dial(&mut self, dial: Dial) -> usize {
         let (index, invite) = self.carrier.dial(self.clock.now().at, dial);
+        self.placed.push(Placed::Caller(index));
         self.send(invite);
         index
+    }
+
+    /// Somebody at a peer's address gets a telephone of this user part, and waits to be called.
+    pub fn line(&mut self, address: SocketAddr, user: &str) -> usize {
+        let index = self.lines.len();
+        let side = if address.ip() == self.carrier.address.ip() {
+            1
+        } else {
+            2
+        };
+        let line = Line::new(index, address, self.exchange, user, side);
+        self.lines.push(line);
+        index
+    }
+
+    /// A line calls a number.
+    pub fn line_calls(&mut self, index: usize, called: &str, extra: &Extra) {
+        self.placed.push(Placed::Line(index));
+        let packet = self.lines[index].call(called, extra);
+        self.send(packet);
+    }
+
+    /// A line sends a request of its call.
+    pub fn line_says(&mut self, index: usize, method: &str, extra: &Extra) {
+        let packet = match method {
+            "CANCEL" => self.lines[index].cancel(),
+            _ => self.lines[index].request(method, extra),
+        };
+        self.send(packet);
+    }
+
+    /// A line answers the last request of this method.
+    pub fn line_answers(&mut self, index: usize, method: &str, status: u16, extra: &Extra) {
+        let packet = self.lines[index].answer(method, status, extra);
+        self.send(packet);
+    }
+
+    /// A line begins to speak to where the last description it got says.
+    pub fn line_speaks(&mut self, index: usize) {
+        self.lines[index].speak(self.clock.now().at);
+    }
+
+    /// Lets time pass until a line has got this, in the words of `Line::heard`, so many times.
+    pub fn run_until_line(&mut self, index: usize, words: &str, count: usize) {
+        let what = format!("line {index} gets {words}");
+        let has_it = |city: &City| city.lines[index].count(words) >= count;
+        if !has_it(self) {
+            let end = self.clock.now().at + Duration::from_secs(150);
+            while !has_it(self) {
+                let is_left = self.next().is_some_and(|due| due <= end);
+                assert!(
+                    is_left,
+                    "no: {what}; it got {:?}",
+                    self.lines[index].heard()
+                );
+                self.step();
+            }
+        }
     }
 
     /// The caller gives up before an answer.
@@ -237,6 +311,22 @@ impl City {
     /// A caller.
     pub fn caller(&self, index: usize) -> &Caller {
         &self.carrier.calls[index]
+    }
+
+    /// The voice of whoever placed the call of this index.
+    pub fn voice_of_caller(&self, index: usize) -> &Voice {
+        match self.placed[index] {
+            Placed::Caller(index) => &self.carrier.calls[index].voice,
+            Placed::Line(index) => &self.lines[index].voice,
+        }
+    }
+
+    /// Every voice of the city.
+    pub fn voices(&self) -> impl Iterator<Item = &Voice> {
+        let callers = self.carrier.calls.iter().map(|caller| &caller.voice);
+        let telephones = self.pbx.calls.iter().map(|telephone| &telephone.voice);
+        let lines = self.lines.iter().map(|line| &line.voice);
+        callers.chain(telephones).chain(lines)
     }
 
     /// A telephone of the PBX, by the order in which they were called.
@@ -342,7 +432,8 @@ impl City {
                 .calls
                 .iter()
                 .all(|telephone| !telephone.end_of_call().is_empty());
-            callers && telephones && city.wiring.is_idle()
+            let lines = city.lines.iter().all(|line| !line.end_of_call().is_empty());
+            callers && telephones && lines && city.wiring.is_idle()
         });
         self.run_ms(100);
         checkers::check(self);
@@ -351,7 +442,8 @@ impl City {
     fn next(&mut self) -> Option<Instant> {
         let wiring = self.wiring.poll_timeout().map(|(due, _)| due);
         let shards = self.shards.iter_mut().filter_map(Shard::next_due).min();
-        let telephones = [self.carrier.next_due(), self.pbx.next_due()]
+        let lines = self.lines.iter().filter_map(Line::next_due).min();
+        let telephones = [self.carrier.next_due(), self.pbx.next_due(), lines]
             .into_iter()
             .flatten()
             .min();
@@ -382,6 +474,11 @@ impl City {
             .chain(self.pbx.handle_timeout(now))
         {
             self.net.send(now, packet);
+        }
+        for index in 0..self.lines.len() {
+            while let Some(packet) = self.lines[index].voice.poll(now) {
+                self.net.send(now, packet);
+            }
         }
         if self
             .wiring
@@ -421,6 +518,12 @@ impl City {
             }
             return;
         }
+        if let Some(answers) = self.deliver_to_line(now, packet) {
+            for answer in answers {
+                self.net.send(now, answer);
+            }
+            return;
+        }
         let answers = if packet.to == self.carrier.address {
             self.carrier.handle(now, packet)
         } else if packet.to == self.pbx.address && self.plan.is_pbx_away {
@@ -439,8 +542,10 @@ impl City {
                 .calls
                 .iter_mut()
                 .map(|telephone| &mut telephone.voice);
+            let lines = self.lines.iter_mut().map(|line| &mut line.voice);
             if let Some(voice) = callers
                 .chain(telephones)
+                .chain(lines)
                 .find(|voice| voice.local == packet.to)
             {
                 voice.hear(now, packet);
@@ -450,6 +555,18 @@ impl City {
         for answer in answers {
             self.net.send(now, answer);
         }
+    }
+
+    /// Gives a SIP message to the line whose call it belongs to, if there is one.
+    fn deliver_to_line(&mut self, now: Instant, packet: &Packet) -> Option<Vec<Packet>> {
+        let is_sip = |line: &Line| line.address == packet.to;
+        if !self.lines.iter().any(is_sip) {
+            return None;
+        }
+        let message = Text::read(&packet.payload);
+        let is_for = |line: &&mut Line| line.address == packet.to && line.is_called(&message);
+        let line = self.lines.iter_mut().find(is_for)?;
+        Some(line.handle(now, message))
     }
 
     /// Tells the exchange, as the server does: a panic ends one call and nothing else.

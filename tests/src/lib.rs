@@ -9,6 +9,7 @@ pub mod checkers;
 pub mod city;
 pub mod clock;
 pub mod department;
+pub mod line;
 pub mod net;
 pub mod plan;
 pub mod recorder;

@@ -120,7 +120,7 @@ pub(crate) fn settings(
     let settings = Settings {
         listen: exchange,
         peers: vec![
-            peer("carrier", PeerRole::Carrier, carrier, None),
+            peer("carrier", PeerRole::Carrier, carrier, Some(carrier)),
             peer("pbx", PeerRole::Pbx, pbx, Some(pbx)),
         ],
         departments: vec![Department {

@@ -125,6 +125,30 @@ pub fn answer(
     contact: SocketAddr,
     body: &str,
 ) -> Vec<u8> {
+    answer_with(
+        request,
+        status,
+        phrase,
+        tag,
+        contact,
+        &[],
+        "application/sdp",
+        body,
+    )
+}
+
+/// The same with further header lines and a body of any type.
+#[expect(clippy::too_many_arguments, reason = "all of it stands in one answer")]
+pub fn answer_with(
+    request: &Text,
+    status: u16,
+    phrase: &str,
+    tag: &str,
+    contact: SocketAddr,
+    headers: &[String],
+    kind: &str,
+    body: &str,
+) -> Vec<u8> {
     let vias: String = request
         .all("Via")
         .iter()
@@ -139,10 +163,11 @@ pub fn answer(
     let kind = if body.is_empty() {
         ""
     } else {
-        "Content-Type: application/sdp\r\n"
+        &format!("Content-Type: {kind}\r\n")
     };
+    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
     format!(
-        "SIP/2.0 {status} {phrase}\r\n{vias}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:{contact}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+        "SIP/2.0 {status} {phrase}\r\n{vias}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:{contact}>\r\n{headers}{kind}Content-Length: {}\r\n\r\n{body}",
         request.header("From"),
         request.header("Call-ID"),
         request.header("CSeq"),

@@ -20,7 +20,7 @@ use crate::{
 /// The notice before it is played, and the port pair that waits for the department.
 pub(super) struct Notice {
     prompt: Prompt,
-    department: media::OfferedLeg,
+    far: media::OfferedLeg,
 }
 
 /// The notice while it is played.
@@ -53,45 +53,45 @@ impl Call {
         &mut self,
         house: &mut House,
         now: Now,
-        department: media::OfferedLeg,
+        far: media::OfferedLeg,
         prompt: Prompt,
     ) {
         let Some(codec) = sdp::choose(&self.offer, &CODECS) else {
             return self.refuse_media(house, now);
         };
         let events = Events::of(&self.offer);
-        let Some(ours) = self.agree_with_carrier(house, codec, events) else {
+        let Some(ours) = self.agree_with_origin(house, codec, events) else {
             return self.refuse_media(house, now);
         };
-        house.accept(now, self.carrier.dialog, ours);
-        self.enter(house, now, Stage::ExpectAck(Notice { prompt, department }));
+        house.accept(now, self.origin.dialog, ours);
+        self.enter(house, now, Stage::ExpectAck(Notice { prompt, far }));
     }
 
-    /// Gives the carrier's offer its answer, opens the leg, and returns what the answer says; as it was where it was given before.
-    pub(super) fn agree_with_carrier(
+    /// Gives the origin's offer its answer, opens the leg, and returns what the answer says; as it was where it was given before.
+    pub(super) fn agree_with_origin(
         &mut self,
         house: &mut House,
         codec: Codec,
         events: Events,
     ) -> Option<Bytes> {
-        match &self.carrier.session {
+        match &self.origin.session {
             Session::Agreed(agreed) if agreed.codec == codec => Some(agreed.ours.clone()),
             Session::Agreed(_) => None,
             Session::Offered => {
                 let stream = Agreed::stream(&self.offer, &self.carrier.local, codec, events)?;
                 let ours = Bytes::from(sdp::answer(
                     &self.offer,
-                    &self.carrier.local,
+                    &self.origin.local,
                     codec,
                     events.are_agreed(),
                 ));
-                house.open(self.carrier_leg(), stream);
+                house.open(self.origin_leg(), stream);
                 let agreed = Agreed {
                     theirs: self.offer.clone(),
                     ours: ours.clone(),
                     codec,
                 };
-                self.carrier.session = Session::Agreed(Box::new(agreed));
+                self.origin.session = Session::Agreed(Box::new(agreed));
                 Some(ours)
             }
         }
@@ -103,7 +103,7 @@ impl Call {
     pub(super) fn acknowledged(&mut self, house: &mut House, now: Now) {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::ExpectAck(notice) => {
-                let playback = house.play(self.carrier_leg(), notice.prompt.clip.clone());
+                let playback = house.play(self.origin_leg(), notice.prompt.clip.clone());
                 let until = now.at + length(&notice.prompt) + REPORT_GRACE;
                 self.enter(
                     house,
@@ -142,7 +142,7 @@ impl Call {
                         house.alarm(Alarm::NoticeCutShort { call: self.id });
                     }
                 }
-                self.call_department(house, now, announcing.notice.department, keeping);
+                self.call_department(house, now, announcing.notice.far, keeping);
             }
             // A report that came too late for its call.
             stage @ (Stage::ExpectAck(_)
@@ -161,7 +161,7 @@ impl Call {
                 house.trace(now, self.id, "notice not reported");
                 house.alarm(Alarm::NoticeCutShort { call: self.id });
                 let keeping = Keeping::Unrecorded(Reason::NoAnnouncement);
-                self.call_department(house, now, announcing.notice.department, keeping);
+                self.call_department(house, now, announcing.notice.far, keeping);
             }
             stage @ (Stage::ExpectAck(_)
             | Stage::Calling { .. }
@@ -177,11 +177,11 @@ impl Call {
         &mut self,
         house: &mut House,
         now: Now,
-        department: media::OfferedLeg,
+        far: media::OfferedLeg,
         keeping: Keeping,
     ) {
         let ringback = house.ringback.clone();
-        let leg = self.carrier_leg();
+        let leg = self.origin_leg();
         house.command(
             leg,
             media::Command::Loop {
@@ -189,7 +189,7 @@ impl Call {
                 clip: ringback,
             },
         );
-        match Attempts::begin(self, house, now, department) {
+        match Attempts::begin(self, house, now, far) {
             Ok(attempts) => self.enter(house, now, Stage::Calling { attempts, keeping }),
             Err(failure) => self.close(house, now, failure),
         }
@@ -197,7 +197,7 @@ impl Call {
 
     /// Refuses an offer in which there is nothing for us.
     pub(super) fn refuse_media(&mut self, house: &mut House, now: Now) {
-        house.reject(now, self.carrier.dialog, 488);
+        house.reject(now, self.origin.dialog, 488);
         self.end(house, now, EndCause::NotAcceptable);
     }
 }

@@ -1,54 +1,64 @@
-//! Calling the department: one target after the other, until one answers or none is left.
+//! Calling the far side: one destination after the other, until one answers or none is left.
 
 use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use media::{Codec, Command, LegId, OfferedLeg, sdp};
 use rules::{EndCause, Keeping};
-use sip_core::{DialogId, Hop, Invite, Message, NameAddrText, PeerId, RequestId};
+use sip_core::{DialogId, Invite, Message, NameAddrText, RequestId};
 
 use crate::{
     call::{Call, Stage, answer_reinvite},
+    direction::Direction,
     house::House,
     leg::{Agreed, Events, Leg, Session},
     now::Now,
-    route::{Failure, Reach, Target, phrase},
+    route::{Destination, Failure, Reach, Route, phrase},
     settings::FaultMoment,
 };
 
 /// The attempts of a call: the one that rings, those that wait, and the most telling failure so far.
 pub(super) struct Attempts {
     current: Attempt,
-    waiting: VecDeque<Target>,
+    /// Other ways to where the current attempt goes.
+    routes: VecDeque<Route>,
+    waiting: VecDeque<Destination>,
     failure: Option<Failure>,
 }
 
-/// One INVITE to one target.
+/// One INVITE to one place.
 struct Attempt {
     leg: Leg,
-    peer: String,
+    destination: Destination,
     until: Instant,
 }
 
 impl Attempts {
-    /// Calls the first target of the call's department.
+    /// Calls the call's first destination.
     ///
     /// # Errors
-    /// `Failure::NOTHING_LEFT` where there is none; configuration checks keep that from happening.
+    /// `Failure::NOTHING_LEFT` where there is none; configuration checks keep that from happening to a department.
     pub(super) fn begin(
         call: &mut Call,
         house: &mut House,
         now: Now,
         lent: OfferedLeg,
     ) -> Result<Attempts, Failure> {
-        let targets = house
-            .settings
-            .department(&call.record.department)
-            .map(|department| department.targets.clone());
-        let mut waiting = VecDeque::from(targets.unwrap_or_default());
-        match Attempt::next(call, house, now, lent, &mut waiting) {
+        let mut waiting = std::mem::take(&mut call.destinations);
+        let mut routes = VecDeque::new();
+        let destination = None;
+        match Attempt::next(
+            call,
+            house,
+            now,
+            lent,
+            destination,
+            &mut routes,
+            &mut waiting,
+        ) {
             Some(current) => Ok(Attempts {
                 current,
+                routes,
                 waiting,
                 failure: None,
             }),
@@ -67,24 +77,35 @@ impl Attempts {
         self.current.leg.dialog == dialog
     }
 
-    /// Goes on to the next target after a failure; or says what the caller is to hear.
+    /// Goes on to the next way or destination after a failure; or says what the caller is to hear.
     fn go_on(
-        mut self,
+        self,
         call: &mut Call,
         house: &mut House,
         now: Now,
         failure: Failure,
     ) -> Result<Attempts, Failure> {
-        let telling = self.failure.map_or(failure, |earlier| earlier.min(failure));
-        let lent = match self.current.leg.session {
+        let Attempts {
+            current,
+            mut routes,
+            mut waiting,
+            failure: earlier,
+        } = self;
+        let telling = earlier.map_or(failure, |earlier| earlier.min(failure));
+        let lent = match current.leg.session {
             // Nobody ever sent to this pair from an agreed address: the next attempt can have it.
-            Session::Offered => Some(self.current.leg.lent),
+            Session::Offered => Some(current.leg.lent),
             Session::Agreed(_) => {
-                house.close(self.current.leg.id());
+                house.close(current.leg.id());
                 None
             }
         };
-        if failure.reach == Reach::Everywhere || self.waiting.is_empty() {
+        match failure.reach {
+            Reach::Everywhere => return Attempts::give_up(house, lent, telling),
+            Reach::Destination => routes.clear(),
+            Reach::Route => {}
+        }
+        if routes.is_empty() && waiting.is_empty() {
             return Attempts::give_up(house, lent, telling);
         }
         let lent = lent.or_else(|| {
@@ -95,11 +116,21 @@ impl Attempts {
         let Some(lent) = lent else {
             return Err(telling.min(Failure::NOTHING_LEFT));
         };
-        match Attempt::next(call, house, now, lent, &mut self.waiting) {
+        let destination = Some(current.destination);
+        match Attempt::next(
+            call,
+            house,
+            now,
+            lent,
+            destination,
+            &mut routes,
+            &mut waiting,
+        ) {
             Some(current) => Ok(Attempts {
                 current,
+                routes,
+                waiting,
                 failure: Some(telling),
-                ..self
             }),
             None => Attempts::give_up(house, Some(lent), telling),
         }
@@ -118,68 +149,78 @@ impl Attempts {
 }
 
 impl Attempt {
-    /// Sends the INVITE to the next target that can be called.
+    /// Sends the INVITE the next way to this destination, or to the next one that can be called.
     fn next(
         call: &mut Call,
         house: &mut House,
         now: Now,
         lent: OfferedLeg,
-        waiting: &mut VecDeque<Target>,
+        destination: Option<Destination>,
+        routes: &mut VecDeque<Route>,
+        waiting: &mut VecDeque<Destination>,
     ) -> Option<Attempt> {
-        while let Some(target) = waiting.pop_front() {
-            let Some((peer, remote)) = house.settings.pbx(&target.peer) else {
-                continue;
-            };
-            let hop = Hop::udp(house.settings.listen, remote);
-            let local = house.new_local(lent);
-            let offer = sdp::offer(&local, &call.codecs(), Events::of(&call.offer).are_agreed());
-            let invite = call.invitation(&target, peer, hop, Bytes::from(offer));
-            let dialog = house.invite(now, call.id, invite);
-            call.peers.truncate(1);
-            call.peers.push(target.peer.clone());
-            let leg = Leg {
-                dialog,
-                lent,
-                local,
-                session: Session::Offered,
-            };
-            return Some(Attempt {
-                leg,
-                peer: target.peer,
-                until: now.at + target.ring,
-            });
-        }
-        None
+        let mut destination = destination;
+        let (route, destination) = loop {
+            if let (Some(route), Some(destination)) = (routes.pop_front(), destination.take()) {
+                break (route, destination);
+            }
+            let next = waiting.pop_front()?;
+            *routes = house.routes(&next.places);
+            destination = Some(next);
+        };
+        let local = house.new_local(lent);
+        let offer = sdp::offer(&local, &call.codecs(), Events::of(&call.offer).are_agreed());
+        let invite = call.invitation(&destination, route, Bytes::from(offer));
+        let dialog = house.invite(now, call.id, route.role.side(), invite);
+        call.peers.truncate(1);
+        call.peers.extend(house.peer_name(route.peer));
+        let leg = Leg {
+            peer: route.peer,
+            dialog,
+            lent,
+            local,
+            session: Session::Offered,
+        };
+        let until = now.at + destination.ring;
+        Some(Attempt {
+            leg,
+            destination,
+            until,
+        })
     }
 }
 
 impl Call {
-    /// Takes a call whose department answers for itself.
-    pub(crate) fn pass(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        department: OfferedLeg,
-        keeping: Keeping,
-    ) {
-        match Attempts::begin(self, house, now, department) {
+    /// Takes a call whose far side answers for itself.
+    pub(crate) fn pass(&mut self, house: &mut House, now: Now, far: OfferedLeg, keeping: Keeping) {
+        match self.direction {
+            Direction::Inbound => {}
+            Direction::Outbound | Direction::Internal => {
+                house.trace(now, self.id, self.direction.code());
+            }
+        }
+        match Attempts::begin(self, house, now, far) {
             Ok(attempts) => self.enter(house, now, Stage::Passing { attempts, keeping }),
             Err(failure) => self.refuse(house, now, failure),
         }
     }
 
-    /// What the department may be offered: the one codec the carrier has agreed to, else all it offered that we know.
+    /// What the far side may be offered: the one codec the origin has agreed to, else all it offered that we know.
     fn codecs(&self) -> Vec<Codec> {
-        match &self.carrier.session {
+        match &self.origin.session {
             Session::Agreed(agreed) => vec![agreed.codec],
             Session::Offered => self.offer.codecs.iter().map(|(codec, _)| *codec).collect(),
         }
     }
 
-    fn invitation(&self, target: &Target, peer: PeerId, hop: Hop, offer: Bytes) -> Invite {
-        let user = target.user.as_ref().unwrap_or(&self.onward.called_user);
+    fn invitation(&self, destination: &Destination, route: Route, offer: Bytes) -> Invite {
+        let hop = route.hop;
+        let user = destination
+            .user
+            .as_ref()
+            .unwrap_or(&self.onward.called_user);
         Invite {
-            peer,
+            peer: route.peer,
             hop,
             request_uri: format!("sip:{user}@{}", hop.remote),
             from: self.onward.from.clone(),
@@ -196,8 +237,8 @@ impl Call {
         }
     }
 
-    /// A department's telephone rings, or plays something before it answers.
-    pub(super) fn department_rang(
+    /// The called telephone rings, or plays something before it answers.
+    pub(super) fn far_rang(
         &mut self,
         house: &mut House,
         now: Now,
@@ -217,11 +258,11 @@ impl Call {
                         .flatten();
                     house
                         .endpoint
-                        .ring(now.at, self.carrier.dialog, status, phrase(status), early);
+                        .ring(now.at, self.origin.dialog, status, phrase(status), early);
                 }
                 self.stage = Stage::Passing { attempts, keeping };
             }
-            // The answered caller hears our ringback; what the department plays early is not for the answered.
+            // The answered caller hears our ringback; what the far side plays early is not for the answered.
             stage @ (Stage::Calling { .. }
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
@@ -231,7 +272,7 @@ impl Call {
         }
     }
 
-    /// Lets the unanswered caller hear what the department plays early. None where that cannot be: the status then crosses alone.
+    /// Lets the unanswered caller hear what the far side plays early. None where that cannot be: the status then crosses alone.
     fn agree_early(
         &mut self,
         house: &mut House,
@@ -240,12 +281,12 @@ impl Call {
     ) -> Option<Bytes> {
         let agreed = self.read_answer(house, attempt, message)?;
         let events = Events::of(&agreed.theirs);
-        let ours = self.agree_with_carrier(house, agreed.codec, events)?;
+        let ours = self.agree_with_origin(house, agreed.codec, events)?;
         self.bridge(house, &mut attempt.leg, agreed);
         Some(ours)
     }
 
-    /// Reads a department's answer to our offer; none where it cannot be joined to the carrier's leg, or must not.
+    /// Reads the far side's answer to our offer; none where it cannot be joined to the origin's leg, or must not.
     fn read_answer(&self, house: &House, attempt: &Attempt, message: &Message) -> Option<Agreed> {
         if !message.has_sdp() {
             // What was answered early needs no second answer (RFC 3261 section 13.2.1); without either there is none.
@@ -255,7 +296,7 @@ impl Call {
             };
         }
         let theirs = sdp::parse(&message.body()).ok()?;
-        if !house.admits_media(&attempt.peer, &theirs) {
+        if !house.admits_media(attempt.leg.peer, &theirs) {
             return None;
         }
         let codec = sdp::choose(&theirs, &self.codecs())?;
@@ -271,7 +312,7 @@ impl Call {
         })
     }
 
-    /// Opens the department's leg, anew where its answer has changed, and lets both hear each other.
+    /// Opens the far leg, anew where its answer has changed, and lets both hear each other.
     fn bridge(&self, house: &mut House, leg: &mut Leg, agreed: Agreed) {
         let is_same = match &leg.session {
             Session::Agreed(before) => before.theirs == agreed.theirs,
@@ -292,14 +333,14 @@ impl Call {
         house.command(
             leg.id(),
             Command::Bridge {
-                carrier: self.carrier_leg(),
+                carrier: self.origin_leg(),
                 department: leg.id(),
             },
         );
     }
 
-    /// A department has answered.
-    pub(super) fn department_answered(
+    /// The far side has answered.
+    pub(super) fn far_answered(
         &mut self,
         house: &mut House,
         now: Now,
@@ -332,7 +373,7 @@ impl Call {
                 let joined = self
                     .read_answer(house, &attempts.current, message)
                     .and_then(|agreed| {
-                        let ours = self.agree_with_carrier(
+                        let ours = self.agree_with_origin(
                             house,
                             agreed.codec,
                             Events::of(&agreed.theirs),
@@ -341,7 +382,7 @@ impl Call {
                     });
                 match joined {
                     Some((agreed, ours)) => {
-                        house.accept(now, self.carrier.dialog, ours);
+                        house.accept(now, self.origin.dialog, ours);
                         self.bridge(house, &mut attempts.current.leg, agreed);
                         self.connect(house, now, attempts.current.leg, keeping);
                     }
@@ -362,7 +403,7 @@ impl Call {
         }
     }
 
-    /// The department answered with media that cannot be joined: that target is hung up on, and the next one tried.
+    /// It answered with media that cannot be joined: that destination is hung up on, and the next one tried.
     fn answer_unusable(&mut self, house: &mut House, now: Now, dialog: DialogId) {
         house.end(
             now,
@@ -373,7 +414,7 @@ impl Call {
         self.attempt_failed(house, now, dialog, Failure::UNUSABLE_MEDIA);
     }
 
-    /// The current target has rung as long as it may.
+    /// The current destination has rung as long as it may.
     pub(super) fn ring_time_over(&mut self, house: &mut House, now: Now) {
         let dialog = match &self.stage {
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
@@ -389,7 +430,7 @@ impl Call {
         self.attempt_failed(house, now, dialog, Failure::RING_TIME_OVER);
     }
 
-    /// An attempt has failed: the next target, or the end of the search.
+    /// An attempt has failed: the next way or destination, or the end of the search.
     pub(super) fn attempt_failed(
         &mut self,
         house: &mut House,
@@ -423,12 +464,12 @@ impl Call {
 
     /// Passes the failure on to a caller who was never answered.
     fn refuse(&mut self, house: &mut House, now: Now, failure: Failure) {
-        house.reject(now, self.carrier.dialog, failure.status);
+        house.reject(now, self.origin.dialog, failure.status);
         self.end(house, now, failure.cause());
     }
 
-    /// A department changes, or does not change, its session.
-    pub(super) fn department_reinvited(
+    /// The far side changes, or does not change, its session.
+    pub(super) fn far_reinvited(
         &mut self,
         house: &mut House,
         now: Now,
@@ -437,10 +478,10 @@ impl Call {
         message: &Message,
     ) {
         match &self.stage {
-            Stage::Talking(talking) if talking.department.dialog == dialog => {
-                answer_reinvite(house, now, &talking.department, request, message);
+            Stage::Talking(talking) if talking.far.dialog == dialog => {
+                answer_reinvite(house, now, &talking.far, request, message);
             }
-            // No dialog of a department lives long enough for it in the other stages.
+            // No dialog of the far side lives long enough for it in the other stages.
             Stage::Talking(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
@@ -454,13 +495,13 @@ impl Call {
         }
     }
 
-    /// The department's dialogs and legs that the stage owns, to be ended.
-    pub(super) fn departments(&self) -> Vec<(DialogId, LegId)> {
+    /// The far dialogs and legs that the stage owns, to be ended.
+    pub(super) fn far_legs(&self) -> Vec<(DialogId, LegId)> {
         match &self.stage {
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
                 vec![(attempts.current.leg.dialog, attempts.current.leg.id())]
             }
-            Stage::Talking(talking) => vec![(talking.department.dialog, talking.department.id())],
+            Stage::Talking(talking) => vec![(talking.far.dialog, talking.far.id())],
             Stage::ExpectAck(_) | Stage::Announcing(_) | Stage::Closing(_) | Stage::Over => {
                 Vec::new()
             }

@@ -9,6 +9,7 @@ use rules::{EndCause, Reason};
 use crate::{
     call::{Call, Stage, announcing::REPORT_GRACE, length},
     call_record::{self, Kept},
+    direction::Direction,
     house::House,
     now::Now,
     output::{Alarm, Output, RecordOrder},
@@ -40,7 +41,7 @@ impl Call {
             return self.end_with(house, now, failure.cause(), Some(failure.reason()));
         };
         let until = now.at + length(&prompt) + REPORT_GRACE;
-        let playback = house.play(self.carrier_leg(), prompt.clip);
+        let playback = house.play(self.origin_leg(), prompt.clip);
         house.trace(now, self.id, format!("prompt {}", id.as_str()));
         self.enter(
             house,
@@ -109,8 +110,8 @@ impl Call {
         if self.is_over() && self.record.ended_at.is_some() {
             return;
         }
-        house.end(now, self.carrier.dialog, status(cause), reason);
-        for (dialog, _) in self.departments() {
+        house.end(now, self.origin.dialog, status(cause), reason);
+        for (dialog, _) in self.far_legs() {
             house.end(now, dialog, status(cause), reason);
         }
         for leg in house.legs_of(self.id) {
@@ -159,8 +160,13 @@ impl Call {
         }
     }
 
+    /// Writes the row. Of what is no citizen's call that came in nothing is written (K-02).
     fn write_record(&mut self, house: &mut House, now: Now, kept: Kept, cause: EndCause) {
         call_record::close(&mut self.record, kept, cause, now);
+        match self.direction {
+            Direction::Inbound => {}
+            Direction::Outbound | Direction::Internal => return,
+        }
         let record = Box::new(self.record.clone());
         let order = match kept {
             Kept::Recording(_) => RecordOrder::End {

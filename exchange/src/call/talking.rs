@@ -19,7 +19,7 @@ use crate::{
 
 /// A connected call.
 pub(super) struct Talking {
-    pub(super) department: Leg,
+    pub(super) far: Leg,
     pub(super) kept: Kept,
     pub(super) until: Instant,
 }
@@ -31,42 +31,21 @@ const RING_FRAMES: usize = 186;
 
 impl Call {
     /// The bridge stands; the gate to the recorder opens now, or not at all.
-    pub(super) fn connect(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        department: Leg,
-        keeping: Keeping,
-    ) {
+    pub(super) fn connect(&mut self, house: &mut House, now: Now, far: Leg, keeping: Keeping) {
         self.record.answered_at = Some(now.wall);
         let kept = match keeping {
-            Keeping::Record(notice) => self.begin_recording(house, now, &department, notice),
+            Keeping::Record(notice) => self.begin_recording(house, now, &far, notice),
             Keeping::Unrecorded(reason) => {
                 house.trace(now, self.id, format!("not recorded: {reason}"));
                 Kept::Unrecorded(reason)
             }
         };
         let until = now.at + house.settings.limits.longest_call;
-        self.enter(
-            house,
-            now,
-            Stage::Talking(Talking {
-                department,
-                kept,
-                until,
-            }),
-        );
+        self.enter(house, now, Stage::Talking(Talking { far, kept, until }));
     }
 
-    fn begin_recording(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        department: &Leg,
-        notice: Notice,
-    ) -> Kept {
-        let (Session::Agreed(ours), Session::Agreed(theirs)) =
-            (&self.carrier.session, &department.session)
+    fn begin_recording(&mut self, house: &mut House, now: Now, far: &Leg, notice: Notice) -> Kept {
+        let (Session::Agreed(ours), Session::Agreed(theirs)) = (&self.origin.session, &far.session)
         else {
             // A connected call has agreed on both legs; if it had not, there would be nothing to record.
             return Kept::Unrecorded(Reason::RecorderFault);
@@ -91,12 +70,12 @@ impl Call {
             codecs,
         };
         house.put(Output::Record(RecordOrder::Begin(Box::new(begin))));
-        let carrier = self.carrier_leg();
+        let carrier = self.origin_leg();
         house.command(
             carrier,
             Command::Fork {
                 carrier,
-                department: department.id(),
+                department: far.id(),
                 fork,
             },
         );
@@ -105,7 +84,7 @@ impl Call {
 
     /// The recorder has trouble. The call hears nothing of it (law 1).
     pub(super) fn recorder_failed(&mut self, house: &mut House, now: Now, fault: RecorderFault) {
-        let carrier = self.carrier_leg();
+        let carrier = self.origin_leg();
         match (&mut self.stage, fault) {
             (Stage::Talking(talking), RecorderFault::NotBegun) => {
                 talking.kept = Kept::Unrecorded(Reason::RecorderFault);
@@ -133,13 +112,13 @@ impl Call {
         }
     }
 
-    /// The department said BYE, and was answered.
-    pub(super) fn department_hung_up(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+    /// The called side said BYE, and was answered.
+    pub(super) fn far_hung_up(&mut self, house: &mut House, now: Now, dialog: DialogId) {
         house
             .settings
             .inject_fault(&self.record.called, FaultMoment::HangingUp);
         match &self.stage {
-            Stage::Talking(talking) if talking.department.dialog == dialog => {
+            Stage::Talking(talking) if talking.far.dialog == dialog => {
                 self.end(house, now, EndCause::DepartmentHungUp);
             }
             // It hangs up before it has answered (RFC 3261 section 15): nobody is there any more.
