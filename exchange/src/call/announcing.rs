@@ -78,7 +78,7 @@ impl Call {
             Session::Agreed(agreed) if agreed.codec == codec => Some(agreed.ours.clone()),
             Session::Agreed(_) => None,
             Session::Offered => {
-                let stream = Agreed::stream(&self.offer, &self.carrier.local, codec, events)?;
+                let stream = Agreed::stream(&self.offer, &self.origin.local, codec, events)?;
                 let ours = Bytes::from(sdp::answer(
                     &self.offer,
                     &self.origin.local,
