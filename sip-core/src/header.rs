@@ -111,6 +111,7 @@ pub enum HeaderName {
     RecordRoute,
     ReferredBy,
     ReferTo,
+    Replaces,
     Require,
     RetryAfter,
     Route,
@@ -145,7 +146,7 @@ impl HeaderName {
                 (7, b'r') => &[H::Require],
                 (7, b's') => &[H::Subject],
                 (7, b'p') => &[H::Privacy],
-                (8, b'r') => &[H::ReferTo],
+                (8, b'r') => &[H::ReferTo, H::Replaces],
                 (9, b's') => &[H::Supported],
                 (9, b'd') => &[H::Diversion],
                 (10, b'u') => &[H::UserAgent],
@@ -221,6 +222,7 @@ impl HeaderName {
             HeaderName::RecordRoute => "Record-Route",
             HeaderName::ReferredBy => "Referred-By",
             HeaderName::ReferTo => "Refer-To",
+            HeaderName::Replaces => "Replaces",
             HeaderName::Require => "Require",
             HeaderName::RetryAfter => "Retry-After",
             HeaderName::Route => "Route",
@@ -282,6 +284,14 @@ pub struct NameAddr<'a> {
 }
 
 impl<'a> NameAddr<'a> {
+    /// Reads a party from text: a header's value that came by another way than its header.
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub fn parse(text: &'a str) -> Result<NameAddr<'a>, Rule> {
+        Self::read(text.as_bytes()).map_err(|flaw| flaw.rule)
+    }
+
     /// Reads `"display" <uri>;params`, `<uri>;params` or `uri;params` (RFC 3261 section 20.10).
     ///
     /// # Errors

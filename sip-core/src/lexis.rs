@@ -80,6 +80,22 @@ pub(crate) fn quoted_end(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// The text of a quoted string without quotes and escapes; a bare token as it is.
+pub(crate) fn unquoted(text: &[u8]) -> Vec<u8> {
+    let [b'"', inner @ .., b'"'] = text else {
+        return text.to_vec();
+    };
+    let mut octets = Vec::with_capacity(inner.len());
+    let mut rest = inner.iter();
+    while let Some(octet) = rest.next() {
+        match octet {
+            b'\\' => octets.extend(rest.next()),
+            plain => octets.push(*plain),
+        }
+    }
+    octets
+}
+
 /// The elements of a comma list; commas inside quotes and `<>` do not part (RFC 3261 section 7.3.1).
 pub(crate) struct Elements<'a> {
     rest: Option<&'a [u8]>,

@@ -13,7 +13,9 @@ mod header;
 mod hop;
 mod lexis;
 mod message;
+mod multipart;
 mod peer;
+mod replaces;
 mod stream;
 #[cfg(test)]
 mod testing;
@@ -32,6 +34,7 @@ pub use header::{CSeq, HeaderName, Method, NameAddr};
 pub use hop::{Hop, Transport};
 pub use message::{Message, Refusal};
 pub use peer::{Credentials, PeerId, PeerSettings, RefreshMethod, Reliable, SessionSettings};
+pub use replaces::Replaces;
 pub use stream::{FrameFault, StreamFrames};
 pub use uri::{Host, Scheme, Uri};
 pub use via::Via;

@@ -11,7 +11,8 @@ use crate::{
     fault::{Flaw, ParseFault, Rule},
     framing::{self, Field, Frame},
     header::{CSeq, HeaderName, Method, NameAddr},
-    lexis,
+    lexis, multipart,
+    replaces::Replaces,
     uri::Uri,
     via::Via,
 };
@@ -286,6 +287,23 @@ impl Message {
         self.addresses(HeaderName::Contact).next()?.ok()
     }
 
+    /// Refer-To: whom a REFER wants called (RFC 3515 section 2.1); none where it is missing, broken, or there are several.
+    pub fn refer_to(&self) -> Option<NameAddr<'_>> {
+        let mut values = self.values(HeaderName::ReferTo);
+        let value = values.next().filter(|_| values.next().is_none())?;
+        NameAddr::read(value).ok()
+    }
+
+    /// Replaces: the dialog that this call is to take the place of (RFC 3891 section 6.1).
+    ///
+    /// None without it; `Some(None)` where it names no dialog or stands twice, which is answered 400 (section 3).
+    pub fn replaces(&self) -> Option<Option<Replaces>> {
+        let mut values = self.values(HeaderName::Replaces);
+        let value = values.next()?;
+        let is_only = values.next().is_none();
+        Some(Replaces::read(value).filter(|_| is_only))
+    }
+
     /// The Call-ID, empty if there is none.
     pub fn call_id(&self) -> &[u8] {
         self.value(HeaderName::CallId).unwrap_or_default()
@@ -308,17 +326,8 @@ impl Message {
 
     /// The type of the body, `application/sdp`, without parameters and in small letters.
     pub fn content_type(&self) -> Option<String> {
-        let value = self.value(HeaderName::ContentType)?;
-        let end = value
-            .iter()
-            .position(|octet| *octet == b';')
-            .unwrap_or(value.len());
-        Some(
-            String::from_utf8_lossy(&value[..end])
-                .split_ascii_whitespace()
-                .collect::<String>()
-                .to_ascii_lowercase(),
-        )
+        self.value(HeaderName::ContentType)
+            .map(multipart::media_type)
     }
 
     /// The body, empty if there is none; it shares the datagram's memory.
@@ -326,9 +335,18 @@ impl Message {
         self.octets.slice(self.body.min(self.octets.len())..)
     }
 
-    /// Whether the body is a session description.
+    /// The session description: the body, or the first part of a body of several that is one.
+    ///
+    /// Source: RFC 5621 section 3.1.
+    pub fn sdp(&self) -> Option<Bytes> {
+        let body = self.body();
+        let content_type = self.value(HeaderName::ContentType)?;
+        multipart::find_sdp(&body, content_type).map(|range| body.slice(range))
+    }
+
+    /// Whether there is a session description.
     pub fn has_sdp(&self) -> bool {
-        self.octets.len() > self.body && self.content_type().as_deref() == Some("application/sdp")
+        self.sdp().is_some()
     }
 
     /// The whole message, without octets after its end.

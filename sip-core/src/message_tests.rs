@@ -180,3 +180,17 @@ fn only_a_request_with_readable_parties_can_be_answered() {
     let response = format!("SIP/2.0 4294967301 x\r\n{HEAD}\r\n");
     assert!(!parse(&response).unwrap_err().is_answerable());
 }
+
+#[test]
+fn a_description_among_several_parts_shares_the_datagrams_memory() {
+    let body = "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b--\r\n";
+    let text = format!(
+        "INVITE sip:b@y SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nc: multipart/mixed;boundary=b\r\nl: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let message = Message::parse(Bytes::from(text)).unwrap();
+    assert!(message.has_sdp());
+    let sdp = message.sdp().unwrap();
+    assert_eq!(sdp, "v=0\r\n");
+    assert!(message.octets().as_ptr_range().contains(&sdp.as_ptr()));
+}

@@ -229,6 +229,56 @@ impl<'a> Uri<'a> {
         std::str::from_utf8(value.unwrap_or_default()).ok()
     }
 
+    /// Whether its user part is a telephone number: a tel URI, or a sip URI that says so by `user=phone`.
+    ///
+    /// Source: RFC 3261 section 19.1.6.
+    pub fn is_telephone(&self) -> bool {
+        let is_said = |kind: &str| kind.eq_ignore_ascii_case("phone");
+        self.scheme == Scheme::Tel || self.param("user").is_some_and(is_said)
+    }
+
+    /// A parameter of the number: of a tel URI, of a sip URI's user part (RFC 3261 section 19.1.6), or, where gateways put it, of the sip URI.
+    ///
+    /// `Some("")` where it stands without a value; escapes are decoded.
+    pub fn number_param(&self, name: &str) -> Option<Cow<'a, str>> {
+        let user = self.user.unwrap_or_default();
+        let in_user = user.split(';').skip(1).find_map(|param| {
+            let (found, value) = param.split_once('=').unwrap_or((param, ""));
+            found.eq_ignore_ascii_case(name).then_some(value)
+        });
+        in_user.or_else(|| self.param(name)).map(unescape)
+    }
+
+    /// Where a number that is not global is valid: a prefix of digits or a domain (RFC 3966 section 5.1.5).
+    pub fn phone_context(&self) -> Option<Cow<'a, str>> {
+        self.number_param("phone-context")
+    }
+
+    /// What kind of telephone calls: `ordinary`, `payphone`, ... (3GPP TS 24.229 section 7.2A.12).
+    pub fn cpc(&self) -> Option<Cow<'a, str>> {
+        self.number_param("cpc")
+    }
+
+    /// Whether the database of ported numbers has been asked already (RFC 4694 section 5).
+    pub fn npdi(&self) -> bool {
+        self.number_param("npdi").is_some()
+    }
+
+    /// The routing number of a ported number (RFC 4694 section 5).
+    pub fn rn(&self) -> Option<Cow<'a, str>> {
+        self.number_param("rn")
+    }
+
+    /// A header it asks for (`?name=value`), escapes decoded; none too where it asks twice.
+    pub fn header(&self, name: &str) -> Option<Cow<'a, str>> {
+        let mut found = self.headers?.split('&').filter_map(|header| {
+            let (asked, value) = header.split_once('=')?;
+            unescape(asked).eq_ignore_ascii_case(name).then_some(value)
+        });
+        let value = found.next().filter(|_| found.next().is_none())?;
+        Some(unescape(value))
+    }
+
     /// Whether it asks for headers (`?name=value`).
     pub fn has_headers(&self) -> bool {
         self.headers.is_some()
@@ -440,6 +490,32 @@ mod tests {
             Uri::parse("sip:%00@host").unwrap().user().as_deref(),
             Some("\0")
         );
+    }
+
+    #[test]
+    fn the_parameters_of_a_number_are_found_wherever_they_stand() {
+        for text in [
+            "tel:3331001;phone-context=+8178;npdi;rn=+81789;CPC=payphone",
+            "sip:3331001;phone-context=%2B8178;npdi;rn=+81789;cpc=payphone@a.example;user=Phone",
+            "sip:3331001@a.example;user=phone;phone-context=+8178;npdi;rn=+81789;cpc=payphone",
+        ] {
+            let uri = Uri::parse(text).unwrap();
+            assert!(uri.is_telephone() && uri.npdi(), "{text}");
+            assert_eq!(uri.phone_context().as_deref(), Some("+8178"), "{text}");
+            assert_eq!(uri.rn().as_deref(), Some("+81789"), "{text}");
+            assert_eq!(uri.cpc().as_deref(), Some("payphone"), "{text}");
+        }
+        let plain = Uri::parse("sip:rn@npdi;user=ip").unwrap();
+        assert!(!plain.is_telephone() && !plain.npdi());
+        assert_eq!((plain.rn(), plain.cpc()), (None, None));
+    }
+
+    #[test]
+    fn a_header_that_is_asked_for_is_decoded() {
+        let uri = Uri::parse("sip:b@x?Replaces=a%40b%3Bto-tag%3Dc&Subject=&subject=y").unwrap();
+        assert_eq!(uri.header("replaces").as_deref(), Some("a@b;to-tag=c"));
+        assert_eq!(uri.header("Subject"), None, "it is asked for twice");
+        assert_eq!(Uri::parse("sip:b@x").unwrap().header("Replaces"), None);
     }
 
     #[test]
