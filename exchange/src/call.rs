@@ -410,7 +410,7 @@ fn read_parties(house: &House, request: &Message) -> (Onward, Caller) {
         Err(_) => (
             NameAddrText {
                 display: None,
-                uri: format!("sip:anonymous@{}", house.settings.listen),
+                uri: format!("sip:anonymous@{}", house.settings.own_address()),
             },
             Caller::Anonymous,
         ),
@@ -436,7 +436,7 @@ fn crossing(uri: &Uri<'_>, house: &House) -> String {
     if is_withheld {
         format!("sip:{user}@{WITHHELD_HOST}")
     } else {
-        format!("sip:{user}@{}", house.settings.listen)
+        format!("sip:{user}@{}", house.settings.own_address())
     }
 }
 

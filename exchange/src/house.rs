@@ -12,7 +12,7 @@ use media::{Clip, Command, LegId, OfferedLeg, PlaybackId, Side, StreamSettings, 
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use rules::{CallId, EmergencyState, RecordingId};
-use sip_core::{DialogId, Endpoint, Hop, Invite, PeerId};
+use sip_core::{DialogId, Endpoint, Invite, PeerId};
 
 use crate::{
     admission::Admission,
@@ -22,6 +22,7 @@ use crate::{
     route::{Destination, Places, Route, phrase},
     settings::Settings,
     trace::{Milestone, TraceEvent},
+    trunk::Place as TrunkPlace,
 };
 
 /// Late messages of a dialog that is over are still drawn into the ladder of its call for this long (64*T1).
@@ -75,8 +76,12 @@ impl House {
     ) -> House {
         let mut seed = [0; 32];
         generator.fill_bytes(&mut seed);
+        let mut endpoint = Endpoint::new(settings.sip.clone(), seed);
+        for (id, peer) in settings.peers_by_id() {
+            endpoint.set_peer(id, peer.sip.clone());
+        }
         House {
-            endpoint: Endpoint::new(settings.sip.clone(), seed),
+            endpoint,
             settings,
             admission: Admission::default(),
             emergency,
@@ -187,24 +192,25 @@ impl House {
         Some(self.settings.peer(peer)?.name.clone())
     }
 
-    /// Where a peer or all of one role can be called, in the order in which they are to be tried.
+    /// Where these peers can be called, in the order in which they are to be tried.
     pub(crate) fn routes(&self, places: &Places) -> VecDeque<Route> {
-        let peers = self.settings.peers.iter();
-        peers
-            .filter(|trunk| match places {
-                Places::Peer(name) => trunk.name == *name,
-                Places::Role(role) => trunk.role == *role,
+        let callable = self
+            .settings
+            .peers_by_id()
+            .filter(|(_, peer)| peer.takes_calls() && places.include(peer));
+        let routes = callable.flat_map(|(id, peer)| {
+            peer.targets.iter().filter_map(move |target| {
+                let TrunkPlace::Address(remote) = target.place else {
+                    return None;
+                };
+                let hop = self.settings.hop_to(peer, remote, target.transport)?;
+                let (peer, role, rank) = (id, peer.role, (peer.priority, target.priority));
+                Some((rank, Route { peer, role, hop }))
             })
-            .filter_map(|trunk| {
-                let remote = trunk.target?;
-                Some(Route {
-                    // As whom its answers come: peers that share an address cannot be told apart.
-                    peer: self.settings.peer_of(remote.ip())?,
-                    role: trunk.role,
-                    hop: Hop::udp(self.settings.listen, remote),
-                })
-            })
-            .collect()
+        });
+        let mut routes: Vec<_> = routes.collect();
+        routes.sort_by_key(|(rank, _)| *rank);
+        routes.into_iter().map(|(_, route)| route).collect()
     }
 
     /// Where a department is called, in order.
@@ -330,7 +336,7 @@ impl House {
     }
 
     fn is_ours(&self, address: SocketAddr) -> bool {
-        address == self.settings.listen || self.admission.is_ours(address)
+        self.settings.is_listener(address) || self.admission.is_ours(address)
     }
 
     pub(crate) fn belongs(&mut self, lent: OfferedLeg, call: CallId) {

@@ -32,6 +32,7 @@ mod now;
 mod number_form;
 mod number_policy;
 mod output;
+mod overload;
 mod report;
 mod route;
 mod settings;
@@ -44,9 +45,13 @@ pub use exchange::Exchange;
 pub use identity::{Absence, display_safe};
 pub use now::Now;
 pub use output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderEvent, RecorderFault};
+pub use overload::{Cap, Caps, Overload, PrefixCap};
 pub use report::{CallReport, EndedBy, Ending, Recorded};
-pub use route::{Department, Target};
+pub use route::{Department, Places, Target};
 pub use settings::{FaultInjection, FaultMoment, Limits, Settings, SettingsFault};
 pub use trace::{Milestone, TraceEvent};
-pub use trunk::{CalledPlace, MediaRange, NumberForm, PeerRole, Trunk, Trust};
+pub use trunk::{
+    AnnouncementMedia, CalledPlace, Channels, Dscp, Listener, MediaRange, NumberForm, PeerRole,
+    Place, Probe, Registration, SecureMedia, Trunk, TrunkTarget, Trust,
+};
 pub use wiring::{Input, Wiring};

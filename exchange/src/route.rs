@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sip_core::{Hop, PeerId};
 
-use crate::trunk::PeerRole;
+use crate::trunk::{PeerRole, Trunk};
 
 /// A department: its telephones, tried in turn.
 #[derive(Debug, Clone)]
@@ -18,8 +18,8 @@ pub struct Department {
 /// One place where a department is called.
 #[derive(Clone)]
 pub struct Target {
-    /// The name of the PBX peer that has it.
-    pub peer: String,
+    /// The PBX peer that has it, or any of them.
+    pub places: Places,
     /// The user part it is called by; none: the called number in the form in which it came.
     pub user: Option<String>,
     /// How long it may ring.
@@ -29,7 +29,7 @@ pub struct Target {
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Target")
-            .field("peer", &self.peer)
+            .field("places", &self.places)
             .field("ring", &self.ring)
             .finish_non_exhaustive()
     }
@@ -46,13 +46,23 @@ pub(crate) struct Destination {
     pub(crate) ring: Duration,
 }
 
-/// Which peers may be called for a destination.
-#[derive(Clone)]
-pub(crate) enum Places {
+/// Which peers may be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Places {
     /// One, by its name.
     Peer(String),
-    /// Any of a role.
+    /// Any of a role that takes calls, as health, priority and weight say.
     Role(PeerRole),
+}
+
+impl Places {
+    /// Whether a peer is one of them.
+    pub(crate) fn include(&self, peer: &Trunk) -> bool {
+        match self {
+            Places::Peer(name) => peer.name == *name,
+            Places::Role(role) => peer.role == *role,
+        }
+    }
 }
 
 /// One way to a peer.
@@ -70,7 +80,7 @@ impl Destination {
     /// A department's target.
     pub(crate) fn of_target(target: &Target) -> Destination {
         Destination {
-            places: Places::Peer(target.peer.clone()),
+            places: target.places.clone(),
             user: target.user.clone(),
             ring: target.ring.min(LONGEST_RING),
         }

@@ -1,25 +1,28 @@
-//! What the exchange is told once: peers, departments, numbers, limits; and what in it cannot be used.
+//! What the exchange is told once: listeners, peers, departments, numbers, limits. `settings/faults.rs` says what in it cannot be used.
+
+mod faults;
 
 use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
 use rules::{Number, NumberPolicy};
-use sip_core::PeerId;
+use sip_core::{Hop, PeerId, Transport};
 
+pub use self::faults::SettingsFault;
 use crate::{
+    overload::Overload,
     route::Department,
-    trunk::{PeerRole, Trunk},
+    trunk::{Listener, Trunk},
 };
 
 /// What the exchange is told once.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The socket that SIP comes to and leaves from.
-    pub listen: SocketAddr,
-    /// Who may send us SIP.
+    /// Where SIP comes to and leaves from.
+    pub listeners: Vec<Listener>,
+    /// Who may send us SIP. A peer's place here is its `PeerId`.
     pub peers: Vec<Trunk>,
     /// Who answers.
     pub departments: Vec<Department>,
@@ -27,6 +30,8 @@ pub struct Settings {
     pub numbers: Vec<NumberPolicy>,
     /// How much there may be.
     pub limits: Limits,
+    /// Who goes first when there is too much, and whom caps hold back.
+    pub overload: Overload,
     /// Timers and limits of SIP.
     pub sip: sip_core::Settings,
     /// A panic on purpose, for tests of `Exchange::abandon`. No configuration can set it.
@@ -38,15 +43,19 @@ pub struct Settings {
 pub struct Limits {
     /// Calls at once; one more gets 503.
     pub calls: usize,
+    /// Calls at once whose caller has not acknowledged an answer of ours; one more gets 503 (T-13).
+    pub half_open: usize,
     /// How long a connected call may last. Without it a BYE that was lost with its peer would hold a call for ever.
     pub longest_call: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // Ten times the busy hour's 130 calls; half a day is longer than any conversation.
+        // Ten times the busy hour's 130 calls; half of them ringing is three times what an emergency's calls do at that rate,
+        // seven a second of which each rings for 30 s; half a day is longer than any conversation.
         Limits {
             calls: 1_300,
+            half_open: 650,
             longest_call: Duration::from_secs(12 * 3600),
         }
     }
@@ -72,93 +81,10 @@ pub enum FaultMoment {
     HangingUp,
 }
 
-/// Settings that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsFault {
-    /// Two of a kind.
-    #[error("{what} {name} is named twice, expected once; rename or remove one")]
-    Twice {
-        /// `peer`, `department` or `number`.
-        what: &'static str,
-        /// Its name; a number masked.
-        name: String,
-    },
-    /// A department that is not there.
-    #[error(
-        "number {number} belongs to department {department}, which is not configured; add it or name another"
-    )]
-    DepartmentUnknown {
-        /// The number, masked.
-        number: String,
-        /// What it names.
-        department: String,
-    },
-    /// A department without a telephone.
-    #[error("department {department} has no target, expected one at least; add one")]
-    NoTarget {
-        /// Which.
-        department: String,
-    },
-    /// A target at a peer that cannot be called.
-    #[error(
-        "department {department} is called at peer {peer}, expected a pbx peer with a target address; correct one of them"
-    )]
-    TargetPeer {
-        /// Which.
-        department: String,
-        /// What it names.
-        peer: String,
-    },
-}
-
 impl Settings {
     /// Looks for what cannot be used; every fault, not only the first.
     pub fn faults(&self) -> Vec<SettingsFault> {
-        let mut faults = Vec::new();
-        twice(
-            &mut faults,
-            "peer",
-            self.peers.iter().map(|peer| peer.name.clone()),
-        );
-        twice(
-            &mut faults,
-            "department",
-            self.departments
-                .iter()
-                .map(|department| department.name.clone()),
-        );
-        // Compared by their digits, shown masked.
-        let mut numbers = BTreeSet::new();
-        for policy in &self.numbers {
-            if !numbers.insert(&policy.number) {
-                faults.push(SettingsFault::Twice {
-                    what: "number",
-                    name: policy.number.to_string(),
-                });
-            }
-            if self.department(&policy.department).is_none() {
-                let (number, department) = (policy.number.to_string(), policy.department.clone());
-                faults.push(SettingsFault::DepartmentUnknown { number, department });
-            }
-        }
-        for department in &self.departments {
-            if department.targets.is_empty() {
-                faults.push(SettingsFault::NoTarget {
-                    department: department.name.clone(),
-                });
-            }
-            for target in department
-                .targets
-                .iter()
-                .filter(|target| self.pbx(&target.peer).is_none())
-            {
-                faults.push(SettingsFault::TargetPeer {
-                    department: department.name.clone(),
-                    peer: target.peer.clone(),
-                });
-            }
-        }
-        faults
+        faults::of(self)
     }
 
     /// Panics where the tests want this call to.
@@ -178,36 +104,61 @@ impl Settings {
             .find(|department| department.name == name)
     }
 
-    /// Who is at an address: the first peer that lists it.
-    pub(crate) fn peer_of(&self, address: IpAddr) -> Option<PeerId> {
-        let is_at = |peer: &Trunk| peer.is_at(address);
-        let index = self.peers.iter().position(is_at)?;
-        u16::try_from(index).ok().map(PeerId)
-    }
-
     /// The policy of a number, where it is one of the city's.
     pub(crate) fn policy(&self, called: &Number) -> Option<&NumberPolicy> {
         self.numbers.iter().find(|policy| policy.number == *called)
     }
 
-    /// Where a PBX peer is called.
-    pub(crate) fn pbx(&self, name: &str) -> Option<SocketAddr> {
-        self.peers
-            .iter()
-            .find(|peer| peer.name == name && peer.role == PeerRole::Pbx)?
-            .target
-    }
-
     pub(crate) fn peer(&self, id: PeerId) -> Option<&Trunk> {
         self.peers.get(usize::from(id.0))
     }
-}
 
-fn twice(faults: &mut Vec<SettingsFault>, what: &'static str, names: impl Iterator<Item = String>) {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        if !seen.insert(name.clone()) {
-            faults.push(SettingsFault::Twice { what, name });
-        }
+    /// The peers with the names by which the rooms below know them.
+    pub(crate) fn peers_by_id(&self) -> impl Iterator<Item = (PeerId, &Trunk)> {
+        (0..).map(PeerId).zip(&self.peers)
+    }
+
+    /// Who is at an address: the first peer that lists it.
+    pub(crate) fn peer_of(&self, address: IpAddr) -> Option<PeerId> {
+        let mut peers = self.peers_by_id();
+        peers
+            .find(|(_, peer)| peer.is_at(address))
+            .map(|(id, _)| id)
+    }
+
+    /// The way to a place of a peer, from the first listener of ours that can send there.
+    pub(crate) fn hop_to(
+        &self,
+        peer: &Trunk,
+        remote: SocketAddr,
+        transport: Transport,
+    ) -> Option<Hop> {
+        let listener = self.listeners.iter().find(|listener| {
+            listener.transport == transport
+                && listener.address.is_ipv4() == remote.is_ipv4()
+                && peer
+                    .local
+                    .is_none_or(|local| local == listener.address.ip())
+        })?;
+        Some(Hop {
+            transport,
+            local: listener.address,
+            remote,
+        })
+    }
+
+    /// The address that stands for us where no peer has been chosen yet.
+    pub(crate) fn own_address(&self) -> SocketAddr {
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060));
+        self.listeners
+            .first()
+            .map_or(nowhere, |listener| listener.address)
+    }
+
+    /// Whether this is an address at which we listen.
+    pub(crate) fn is_listener(&self, address: SocketAddr) -> bool {
+        self.listeners
+            .iter()
+            .any(|listener| listener.address == address)
     }
 }

@@ -1,16 +1,43 @@
-//! A peer: who may send us SIP, where its calls go, and where its media may lie.
+//! A peer: who may send us SIP, where its calls go, how it wants them, and where its media may lie.
+//!
+//! Only what the configuration says; what becomes of it in service lies in `peers.rs`.
+//! Start at [`Trunk::new`], which gives a peer of the ordinary kind.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use media::Side;
+use media::{Codec, Side};
+use rules::Number;
+use sip_core::{PeerSettings, Transport};
+
+/// A place where we take SIP, and the address that we write into what leaves from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listener {
+    /// How.
+    pub transport: Transport,
+    /// Where; an address that peers can reach, never `0.0.0.0`.
+    pub address: SocketAddr,
+}
 
 /// Which side of the house a peer stands on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerRole {
     /// It brings citizens' calls.
     Carrier,
     /// It has the departments' telephones.
     Pbx,
+}
+
+impl PeerRole {
+    /// The side of ladders and recordings on which its legs stand.
+    pub(crate) fn side(self) -> Side {
+        match self {
+            PeerRole::Carrier => Side::Carrier,
+            PeerRole::Pbx => Side::Department,
+        }
+    }
 }
 
 /// Whether a peer belongs to the trust domain, where identities pass as they are (RFC 3325 section 2.3).
@@ -20,6 +47,176 @@ pub enum Trust {
     Inside,
     /// None is told, none is believed.
     Outside,
+}
+
+/// A configured peer.
+#[derive(Debug, Clone)]
+pub struct Trunk {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it is to us.
+    pub role: PeerRole,
+    /// Whether it belongs to the trust domain.
+    pub trust: Trust,
+    /// The addresses its signalling comes from, at any port. Those of `targets` count too.
+    pub addresses: Vec<IpAddr>,
+    /// Which of our addresses it is called from; none: the first listener of its transport and address family.
+    pub local: Option<IpAddr>,
+    /// Where its media may lie.
+    pub media: Vec<MediaRange>,
+    /// Where our requests to it go; a carrier that takes no calls of ours needs none.
+    pub targets: Vec<TrunkTarget>,
+    /// Among the peers of its role: the smaller is tried first.
+    pub priority: u16,
+    /// Among peers of one priority: its share of the calls (RFC 2782).
+    pub weight: u16,
+    /// How SIP is spoken with it.
+    pub sip: PeerSettings,
+    /// When a citizen who calls through it hears the notice.
+    pub announcement: AnnouncementMedia,
+    /// What it may be offered, the best first.
+    pub codecs: Vec<Codec>,
+    /// How numbers leave towards it.
+    pub number_form: NumberForm,
+    /// Where the number that was called stands in its INVITEs.
+    pub called_in: CalledPlace,
+    /// How its packets are marked.
+    pub dscp: Dscp,
+    /// What its contract allows at once; none: nothing is counted against it.
+    pub channels: Option<Channels>,
+    /// The numbers that we may show to it, the first by default.
+    pub contracted: Vec<Number>,
+    /// Where we register to be called; none for a peer that knows our address.
+    pub registration: Option<Registration>,
+    /// Whether we ask with OPTIONS if it lives; none: its calls tell.
+    pub probe: Option<Probe>,
+    /// Whether media with it is encrypted.
+    pub secure_media: SecureMedia,
+    /// Whether calls of ours may leave through it; only a carrier's is looked at.
+    pub outbound: bool,
+}
+
+impl Trunk {
+    /// An ordinary peer at these addresses, inside the trust domain, its media beside its signalling; it takes no calls yet.
+    pub fn new(name: impl Into<String>, role: PeerRole, addresses: Vec<IpAddr>) -> Trunk {
+        Trunk {
+            name: name.into(),
+            role,
+            trust: Trust::Inside,
+            media: addresses.iter().copied().map(MediaRange::host).collect(),
+            addresses,
+            local: None,
+            targets: Vec::new(),
+            priority: 0,
+            weight: 1,
+            sip: PeerSettings::default(),
+            announcement: AnnouncementMedia::AfterAnswer,
+            codecs: vec![Codec::Pcmu, Codec::Pcma],
+            number_form: NumberForm::AsItCame,
+            called_in: CalledPlace::RequestUri,
+            dscp: Dscp::default(),
+            channels: None,
+            contracted: Vec::new(),
+            registration: None,
+            probe: None,
+            secure_media: SecureMedia::OnTls,
+            outbound: false,
+        }
+    }
+
+    /// The peer with one more place where it takes calls.
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr, transport: Transport) -> Trunk {
+        self.targets.push(TrunkTarget::at(address, transport));
+        self
+    }
+
+    /// Whether media at this address may be this peer's (T-15).
+    ///
+    /// Loopback counts only where the configuration names it, which a range that contains it does.
+    pub fn admits_media(&self, media: SocketAddr) -> bool {
+        let address = media.ip().to_canonical();
+        media.port() != 0
+            && !address.is_unspecified()
+            && !address.is_multicast()
+            && self.media.iter().any(|range| range.contains(address))
+    }
+
+    /// Whether the configuration itself gives it this address.
+    pub(crate) fn is_at(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.known_addresses().any(|known| known == address)
+    }
+
+    /// Every address that the configuration itself gives it; those behind names come later.
+    pub(crate) fn known_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let targets = self.targets.iter().filter_map(|target| match target.place {
+            Place::Address(address) => Some(address.ip()),
+            Place::Name { .. } => None,
+        });
+        self.addresses
+            .iter()
+            .copied()
+            .chain(targets)
+            .map(|address| address.to_canonical())
+    }
+
+    /// Whether calls of ours may go there at all.
+    pub(crate) fn takes_calls(&self) -> bool {
+        !self.targets.is_empty()
+            && match self.role {
+                PeerRole::Carrier => self.outbound,
+                PeerRole::Pbx => true,
+            }
+    }
+}
+
+/// A place where a peer takes requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkTarget {
+    /// Where.
+    pub place: Place,
+    /// How.
+    pub transport: Transport,
+    /// Among the peer's targets: the smaller is tried first.
+    pub priority: u16,
+    /// Among targets of one priority: its share (RFC 2782).
+    pub weight: u16,
+}
+
+impl TrunkTarget {
+    /// The one target of an ordinary peer.
+    pub fn at(address: SocketAddr, transport: Transport) -> TrunkTarget {
+        TrunkTarget {
+            place: Place::Address(address),
+            transport,
+            priority: 0,
+            weight: 1,
+        }
+    }
+}
+
+/// Where a target is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// At an address.
+    Address(SocketAddr),
+    /// Where the name system says (RFC 3263).
+    Name {
+        /// The name.
+        host: String,
+        /// A port, which asks for addresses alone; none asks for NAPTR and SRV records first.
+        port: Option<u16>,
+    },
+}
+
+/// When a citizen hears the notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnnouncementMedia {
+    /// After our 200, which every carrier lets through.
+    AfterAnswer,
+    /// In a 183 before it, where the carrier lets early media through.
+    Early,
 }
 
 /// How a number is written towards a peer.
@@ -46,51 +243,63 @@ pub enum CalledPlace {
     Diversion,
 }
 
-impl PeerRole {
-    /// The side of ladders and recordings on which its legs stand.
-    pub(crate) fn side(self) -> Side {
-        match self {
-            PeerRole::Carrier => Side::Carrier,
-            PeerRole::Pbx => Side::Department,
-        }
+/// How packets are marked (RFC 2474), 0 to 63 each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dscp {
+    /// SIP.
+    pub signalling: u8,
+    /// RTP and RTCP.
+    pub media: u8,
+}
+
+/// How many calls a contract allows at once, both ways together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Channels {
+    /// All.
+    pub total: u32,
+    /// Of these, how many only calls to 110, 118 and 119 may take.
+    pub emergency_reserve: u32,
+}
+
+/// How we make ourselves known to a peer (RFC 3261 section 10).
+#[derive(Clone)]
+pub struct Registration {
+    /// The domain of the registrar: the Request-URI of REGISTER, and the host of our address of record.
+    pub registrar: String,
+    /// The user part of our address of record.
+    pub user: String,
+    /// How long a registration is asked to hold; the registrar decides.
+    pub expires: Duration,
+    /// The user part of our Contact; none: a random one, which nobody can dial by guessing.
+    pub contact_user: Option<String>,
+}
+
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration")
+            .field("registrar", &self.registrar)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 
-/// A configured peer.
-#[derive(Debug, Clone)]
-pub struct Trunk {
-    /// Its name in the configuration.
-    pub name: String,
-    /// What it is to us.
-    pub role: PeerRole,
-    /// The addresses its signalling comes from, at any port.
-    pub addresses: Vec<IpAddr>,
-    /// Where our requests to it go. A carrier without one gets no calls of ours.
-    pub target: Option<SocketAddr>,
-    /// Where its media may lie.
-    pub media: Vec<MediaRange>,
+/// That we ask a peer with OPTIONS whether it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// How often.
+    pub interval: Duration,
 }
 
-impl Trunk {
-    /// Whether its signalling comes from this address.
-    pub(crate) fn is_at(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let mut known = self.addresses.iter();
-        known.any(|known| known.to_canonical() == address)
-    }
-
-    /// Whether media at this address may be this peer's (T-15).
-    ///
-    /// Loopback counts only where the configuration names it, which a range that contains it does.
-    pub fn admits_media(&self, media: SocketAddr) -> bool {
-        let address = media.ip().to_canonical();
-        media.port() != 0
-            && !address.is_unspecified()
-            && !address.is_multicast()
-            && self.media.iter().any(|range| range.contains(address))
-    }
+/// Whether media with a peer is encrypted (RFC 4568).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecureMedia {
+    /// Never offered.
+    Never,
+    /// Offered where signalling goes over TLS, so that the keys are not read on the way.
+    OnTls,
+    /// Without it there is no call.
+    Always,
 }
-
 /// A range of addresses, as `192.0.2.0/24`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MediaRange {
@@ -159,12 +368,10 @@ mod tests {
 
     #[test]
     fn media_at_a_group_or_at_nothing_is_never_a_peers() {
+        let address = "127.0.0.2".parse().unwrap();
         let trunk = Trunk {
-            name: "carrier".into(),
-            role: PeerRole::Carrier,
-            addresses: vec!["127.0.0.2".parse().unwrap()],
-            target: None,
             media: vec![MediaRange::new("0.0.0.0".parse().unwrap(), 0).unwrap()],
+            ..Trunk::new("carrier", PeerRole::Carrier, vec![address])
         };
         assert!(trunk.admits_media("127.0.0.2:4000".parse().unwrap()));
         assert!(!trunk.admits_media("224.0.0.1:4000".parse().unwrap()));

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use announcements::PromptId;
 use exchange::{
-    Department, FaultInjection, FaultMoment, Limits, MediaRange, PeerRole, Settings, Target, Trunk,
+    Department, FaultInjection, FaultMoment, Limits, Listener, Overload, PeerRole, Places,
+    Settings, Target, Trunk,
 };
 use rules::{Number, NumberDecision, NumberPolicy, Profile};
+use sip_core::Transport;
 
 use crate::{
     department::{Manners, answers_after},
@@ -94,15 +96,15 @@ pub(crate) fn settings(
     carrier: SocketAddr,
     pbx: SocketAddr,
 ) -> Settings {
-    let peer = |name: &str, role, address: SocketAddr, target| Trunk {
-        name: name.to_owned(),
-        role,
-        addresses: vec![address.ip()],
-        target,
-        media: vec![MediaRange::host(address.ip())],
+    let peer = |name: &str, role, address: SocketAddr| {
+        Trunk {
+            outbound: role == PeerRole::Carrier,
+            ..Trunk::new(name, role, vec![address.ip()])
+        }
+        .at(address, Transport::Udp)
     };
     let target = |(user, ring_s): &(&str, u64)| Target {
-        peer: "pbx".to_owned(),
+        places: Places::Peer("pbx".to_owned()),
         user: Some((*user).to_owned()),
         ring: Duration::from_secs(*ring_s),
     };
@@ -118,10 +120,13 @@ pub(crate) fn settings(
         department: "daihyo".to_owned(),
     };
     let settings = Settings {
-        listen: exchange,
+        listeners: vec![Listener {
+            transport: Transport::Udp,
+            address: exchange,
+        }],
         peers: vec![
-            peer("carrier", PeerRole::Carrier, carrier, Some(carrier)),
-            peer("pbx", PeerRole::Pbx, pbx, Some(pbx)),
+            peer("carrier", PeerRole::Carrier, carrier),
+            peer("pbx", PeerRole::Pbx, pbx),
         ],
         departments: vec![Department {
             name: "daihyo".to_owned(),
@@ -129,6 +134,7 @@ pub(crate) fn settings(
         }],
         numbers: vec![policy(NUMBER), policy(OTHER_NUMBER)],
         limits: plan.limits,
+        overload: Overload::default(),
         sip: sip_core::Settings::default(),
         fault_injection: plan.broken_number.map(|called| FaultInjection {
             called: number(called),

@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
-use exchange::{Department, MediaRange, PeerRole, Target, Trunk};
+use exchange::{Department, MediaRange, PeerRole, Places, Target, Trunk, TrunkTarget};
 use rules::{Number, NumberDecision, NumberPolicy, Profile};
+use sip_core::Transport;
 
 use super::{
     quoted,
@@ -89,12 +90,12 @@ pub(super) fn read_peers(
         }
         section.finish(faults);
         if let (Some(name), Some(role)) = (name, role) {
+            let targets = target.map(|address| TrunkTarget::at(address, Transport::Udp));
             peers.push(Trunk {
-                name: name.value.to_owned(),
-                role,
-                addresses: own,
-                target,
+                outbound: target.is_some(),
+                targets: targets.into_iter().collect(),
                 media,
+                ..Trunk::new(name.value, role, own)
             });
         }
     }
@@ -163,7 +164,7 @@ fn read_target(mut section: Section<'_>, peers: &[Trunk], faults: &mut Faults) -
     }
     match peers.iter().find(|known| known.name == peer.value) {
         Some(known) if known.role == PeerRole::Pbx => Some(Target {
-            peer: peer.value.to_owned(),
+            places: Places::Peer(peer.value.to_owned()),
             user: user.map(|user| user.value.to_owned()),
             ring: Duration::from_secs(
                 ring.map_or(DEFAULT_RING_S, |ring| ring.value)

@@ -14,8 +14,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use exchange::{Department, Limits, Trunk};
+use exchange::{Department, Limits, Listener, Overload, Trunk};
 use rules::{Digest, Number, NumberPolicy, RetentionPolicy};
+use sip_core::Transport;
 use storage::Layout;
 use toml::de::DeTable;
 
@@ -137,7 +138,10 @@ impl Config {
     /// What the exchange is told.
     pub(crate) fn settings(&self) -> exchange::Settings {
         exchange::Settings {
-            listen: self.listen,
+            listeners: vec![Listener {
+                transport: Transport::Udp,
+                address: self.listen,
+            }],
             peers: self.peers.clone(),
             departments: self.departments.clone(),
             numbers: self.numbers.clone(),
@@ -145,6 +149,7 @@ impl Config {
                 calls: self.ports.pairs() / 2,
                 ..Limits::default()
             },
+            overload: Overload::default(),
             sip: sip_core::Settings::default(),
             fault_injection: None,
         }

@@ -167,7 +167,11 @@ fn show(arguments: &Arguments, out: &mut Terminal) -> Result<(), Stop> {
 fn scene(config: &Config) -> io::Result<Scene> {
     let peer = |role| config.peers.iter().find(|peer| peer.role == role);
     let carrier = peer(PeerRole::Carrier).and_then(|carrier| carrier.addresses.first().copied());
-    let pbx = peer(PeerRole::Pbx).and_then(|pbx| pbx.target);
+    let pbx = peer(PeerRole::Pbx).and_then(|pbx| pbx.targets.first());
+    let pbx = pbx.and_then(|target| match target.place {
+        exchange::Place::Address(address) => Some(address),
+        exchange::Place::Name { .. } => None,
+    });
     let number = config
         .numbers
         .iter()
