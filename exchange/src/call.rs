@@ -222,9 +222,19 @@ impl Call {
             caller: CallReport::masked_caller(&self.caller),
             called: CallReport::masked(Some(&record.called)),
             peers: self.peers.clone(),
-            recorded: match self.direction {
-                Direction::Inbound => CallReport::recorded(record),
-                Direction::Outbound | Direction::Internal => Recorded::Never,
+            recorded: match (self.direction, &self.stage) {
+                (Direction::Outbound | Direction::Internal, _) => Recorded::Never,
+                // The record learns why it is not at its end.
+                (Direction::Inbound, Stage::Talking(talking)) => talking.kept.into(),
+                (
+                    Direction::Inbound,
+                    Stage::ExpectAck(_)
+                    | Stage::Announcing(_)
+                    | Stage::Calling { .. }
+                    | Stage::Passing { .. }
+                    | Stage::Closing(_)
+                    | Stage::Over,
+                ) => CallReport::recorded(record),
             },
             emergency: record.emergency,
             ending: ending.map(|(at, cause)| Ending {

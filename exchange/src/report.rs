@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rules::{CallId, CallRecord, Caller, EmergencyId, EndCause, Number, Reason, RecordingId};
 
-use crate::direction::Direction;
+use crate::{call_record::Kept, direction::Direction};
 
 /// A call as it stands, or as it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,15 @@ pub enum Recorded {
     Not(Reason),
     /// It is none that is ever recorded (K-02), or it never became a call.
     Never,
+}
+
+impl From<Kept> for Recorded {
+    fn from(kept: Kept) -> Recorded {
+        match kept {
+            Kept::Recording(recording) => Recorded::Kept(recording),
+            Kept::Unrecorded(reason) => Recorded::Not(reason),
+        }
+    }
 }
 
 /// How a call ended.

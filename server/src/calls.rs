@@ -17,9 +17,14 @@ use std::{
 use exchange::Alarm;
 use jiff::Timestamp;
 use rules::{AlarmCode, AuditDraft, AuditEvent, CallId, EmergencyState};
+use serde::{Deserialize, Serialize};
 use storage::{AuditTrail, Disk, Duty, Layout, MODE_SHARED, OsDisk};
 
-use crate::emergency_slot::{EmergencySlot, Save};
+use crate::{
+    emergency,
+    emergency_slot::{EmergencySlot, Save},
+    look,
+};
 
 /// Tasks that may wait for the desk.
 const TASKS: usize = 8_192;
@@ -27,6 +32,16 @@ const TASKS: usize = 8_192;
 const WAITING_ENTRIES: usize = 65_536;
 /// How often what waits is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// What is asked on the calls' socket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// To declare or lift an emergency.
+    Emergency(emergency::Request),
+    /// To see what goes on.
+    Look(look::Request),
+}
 
 enum Task {
     Audit(AuditDraft),

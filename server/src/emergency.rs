@@ -2,11 +2,7 @@
 //!
 //! Who may is asked of `rules`, what it does of the exchange. Neither a key nor a disk can stop it (law 1).
 
-use std::{
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use exchange::{Output, Wiring};
 use jiff::Timestamp;
@@ -16,7 +12,7 @@ use rules::{
 };
 use serde::{Deserialize, Serialize};
 use storage::{Duty, Lock, OsDisk, Sealer, Spool, SpoolEntry};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::{
     calls::Desk,
@@ -25,7 +21,7 @@ use crate::{
     duty::{Answer, Message},
     emergency_slot::Save,
     people::{self, Unknown},
-    signalling::Order,
+    signalling::{self, Order},
 };
 
 /// How long a person waits for the signalling thread.
@@ -95,30 +91,13 @@ pub(crate) struct Signalled {
     pub(crate) orders: mpsc::Sender<Order>,
 }
 
-impl Signalled {
-    fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
-        let (answer, mut answered) = oneshot::channel();
-        self.orders.blocking_send(order(answer)).ok()?;
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match answered.try_recv() {
-                Ok(value) => return Some(value),
-                Err(oneshot::error::TryRecvError::Empty) if Instant::now() < until => {
-                    thread::sleep(Duration::from_millis(1));
-                }
-                Err(_) => return None,
-            }
-        }
-    }
-}
-
 impl Officer for Signalled {
     fn declare(
         &mut self,
         declaration: Declaration,
         reason: Digest,
     ) -> Option<Result<Emergency, EmergencyFault>> {
-        self.ask(|answer| Order::Declare {
+        signalling::ask(&self.orders, PATIENCE, |answer| Order::Declare {
             declaration,
             reason,
             answer,
@@ -132,7 +111,7 @@ impl Officer for Signalled {
         person: Option<StaffId>,
     ) -> Option<Result<Vec<Emergency>, EmergencyFault>> {
         let unix_user = unix_user.to_owned();
-        self.ask(|answer| Order::Lift {
+        signalling::ask(&self.orders, PATIENCE, |answer| Order::Lift {
             scope,
             unix_user,
             person,

@@ -6,7 +6,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -24,10 +24,12 @@ use crate::{
     calls::Desk,
     clock::Clock,
     config::PortRange,
+    look::Look,
     recorder::Recorder,
     shard::{Report, Shard, Share},
     shutdown,
     telemetry::{self, Counters},
+    trace::{NoSuchCall, Traces},
     wire::{Heard, Wire},
 };
 
@@ -63,6 +65,8 @@ pub(crate) enum Order {
     },
     /// What the recorder reports.
     Recorder(RecorderEvent),
+    /// Show what goes on.
+    Look(Look),
     /// End all calls and the thread.
     Shutdown,
 }
@@ -90,6 +94,7 @@ pub(crate) struct Signalling {
     wiring: Wiring,
     wire: Wire,
     clock: Clock,
+    traces: Traces,
     shards: BTreeMap<u16, (Shard, Share)>,
     /// Threads of lost shards that have not ended yet, and the ports that wait for it.
     retired: Vec<(JoinHandle<()>, Share)>,
@@ -141,6 +146,7 @@ impl Signalling {
             wiring: Wiring::new(settings, emergency, seed()?),
             wire,
             clock: Clock::begin(),
+            traces: Traces::default(),
             shards: BTreeMap::new(),
             retired: Vec::new(),
             next_shard: 0,
@@ -304,6 +310,7 @@ impl Signalling {
                 let _ = answer.send(lifted);
             }
             Order::Recorder(event) => self.take(Input::Recorder(event)),
+            Order::Look(look) => self.show(look),
             Order::Shutdown if self.ending.is_none() => {
                 self.ending = Some(Instant::now() + shutdown::HANG_UP);
                 self.calls_ended =
@@ -311,6 +318,24 @@ impl Signalling {
                 self.take(Input::Shutdown);
             }
             Order::Shutdown => {}
+        }
+    }
+
+    /// Hands out copies of what is asked for; whoever asked may be gone.
+    fn show(&self, look: Look) {
+        let live = self.wiring.exchange().calls();
+        match look {
+            Look::Calls { ended, answer } => {
+                let ended = self.traces.ended(ended);
+                let _ = answer.send(live.into_iter().chain(ended).collect());
+            }
+            Look::Call { id, answer } => {
+                let found = self.traces.find(&id).and_then(|(id, ended, ladder)| {
+                    let report = ended.or_else(|| live.into_iter().find(|call| call.id == id));
+                    Ok((report.ok_or(NoSuchCall::Unknown)?, ladder))
+                });
+                let _ = answer.send(found);
+            }
         }
     }
 
@@ -386,7 +411,10 @@ impl Signalling {
                 Output::Record(order) => not_begun.extend(self.recorder.order(order)),
                 Output::Audit(draft) => self.desk.audit(draft),
                 Output::SaveEmergency(state) => self.desk.save_emergency(state),
-                Output::Trace(event) => telemetry::milestone(&event),
+                Output::Trace(event) => {
+                    telemetry::milestone(&event);
+                    self.traces.take(&event);
+                }
                 Output::Alarm(alarm) => self.desk.alarm(&alarm),
             }
         }
@@ -399,6 +427,26 @@ impl Signalling {
         // A full channel loses nothing: housekeeping finds the thread dead, or the next command comes here again.
         if self.shards.contains_key(&shard) {
             let _ = self.reports_out.try_send(Report::Lost(shard));
+        }
+    }
+}
+
+/// Asks the signalling thread and waits for its answer; none where it is ending.
+pub(crate) fn ask<T>(
+    orders: &mpsc::Sender<Order>,
+    patience: Duration,
+    order: impl FnOnce(oneshot::Sender<T>) -> Order,
+) -> Option<T> {
+    let (answer, mut answered) = oneshot::channel();
+    orders.blocking_send(order(answer)).ok()?;
+    let until = Instant::now() + patience;
+    loop {
+        match answered.try_recv() {
+            Ok(value) => return Some(value),
+            Err(oneshot::error::TryRecvError::Empty) if Instant::now() < until => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Err(_) => return None,
         }
     }
 }

@@ -51,6 +51,8 @@ fn why_a_call_was_not_recorded_or_not_taken_in_is_shown() {
     let mut city = City::new(Plan::transparent());
     let caller = city.dial(Dial::to(NUMBER));
     city.run_until("connected", |city| city.is_talking(0));
+    let talking = city.wiring.exchange().calls().remove(0);
+    assert_eq!(talking.recorded, Recorded::Not(Reason::NoWaiver));
     city.hang_up(caller);
     city.finish();
     city.dial(Dial::to("0783339999"));

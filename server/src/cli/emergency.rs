@@ -8,6 +8,7 @@ use storage::{Duty, OsDisk};
 
 use super::{Exit, Person, Place, Terminal};
 use crate::{
+    calls,
     clock::Clock,
     duty::{Answer, Conversation, Message},
     emergency::{self, Declared, Request},
@@ -102,7 +103,8 @@ fn warn_unless_saved(emergencies: &[Declared], out: &mut Terminal) {
 
 fn send(place: &Place, request: Request, out: &mut Terminal) -> Result<Vec<Declared>, Exit> {
     let config = place.load(out)?;
-    let answer = match Conversation::ask(&config.layout(), Duty::Calls, &request) {
+    let asked = calls::Request::Emergency(request.clone());
+    let answer = match Conversation::ask(&config.layout(), Duty::Calls, &asked) {
         Ok(Some(mut conversation)) => conversation.answer(),
         Ok(None) => Ok(emergency::do_alone(
             &Arc::new(config),

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how each answer becomes text and an exit status.
 
 mod audit;
+mod calls;
 mod check;
 mod demo;
 mod dispose;
@@ -54,6 +55,10 @@ enum Command {
     /// 緊急時モード（要領・告知の例外）/ the emergency mode, in which calls are connected without the notice
     #[command(subcommand)]
     Emergency(emergency::Command),
+    /// 進行中の通話と、終わったばかりの通話 / the calls that go on, and those that ended last
+    Calls(calls::List),
+    /// 一つの通話の流れ / one call as a ladder with its times
+    Call(calls::One),
     /// 録音の一覧と書き出し / list recordings, write one out
     #[command(subcommand)]
     Recordings(recordings::Command),
@@ -188,6 +193,8 @@ where
         Command::Check(place) => check::check(&place, &mut out),
         Command::Demo(arguments) => demo::demo(&arguments, &mut out),
         Command::Emergency(command) => emergency::emergency(&command, &mut out),
+        Command::Calls(arguments) => calls::calls(&arguments, &mut out),
+        Command::Call(arguments) => calls::call(&arguments, &mut out),
         Command::Recordings(command) => recordings::recordings(&command, &mut out),
         Command::Dispose(arguments) => dispose::dispose(&arguments, &mut out),
         Command::Audit(command) => audit::audit(&command, &mut out),
@@ -208,4 +215,38 @@ mod tests {
     fn the_command_line_is_consistent() {
         Line::command().debug_assert();
     }
+
+    #[test]
+    fn every_command_declares_what_it_leaves_in_the_trail() {
+        let mut commands = Vec::new();
+        for command in Line::command().get_subcommands() {
+            let name = command.get_name();
+            let below: Vec<&str> = command
+                .get_subcommands()
+                .map(clap::Command::get_name)
+                .collect();
+            if below.is_empty() {
+                commands.push(name.to_owned());
+            }
+            commands.extend(below.iter().map(|below| format!("{name} {below}")));
+        }
+        let declared: Vec<&str> = include_str!("../../tests/commands.table")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| {
+                let (command, events) = line.split_at(20);
+                for event in events.split_whitespace() {
+                    let is_known =
+                        event == "none" || TRAIL.contains(&format!("\"event\":\"{event}\""));
+                    assert!(is_known, "{event} is no event of the trail");
+                }
+                assert!(!events.trim().is_empty(), "{command} declares nothing");
+                command.trim()
+            })
+            .collect();
+        assert_eq!(declared, commands);
+    }
+
+    /// One entry of each event, as the trail holds it.
+    const TRAIL: &str = include_str!("../../../rules/tests/audit.entries");
 }

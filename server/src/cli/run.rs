@@ -14,13 +14,14 @@ use tokio::{runtime, sync::mpsc};
 
 use super::{Exit, Place, Terminal};
 use crate::{
-    calls::Desk,
+    calls::{self, Desk},
     clock::Clock,
     config::Config,
     descriptors, duty,
     emergency::{Counter, Signalled},
     export, life,
     log::Log,
+    look,
     office::Office,
     prompts,
     recorder::{self, Recorder},
@@ -315,6 +316,12 @@ fn open_sockets(
                         let (counter, orders, rows) =
                             (Arc::clone(&counter), orders.clone(), rows.clone());
                         duty::serve(Duty::Calls, listener, move |request, mut client| {
+                            let request = match request {
+                                calls::Request::Emergency(request) => request,
+                                calls::Request::Look(request) => {
+                                    return look::attend(&orders, request, &mut client);
+                                }
+                            };
                             let mut officer = Signalled {
                                 orders: orders.clone(),
                             };
