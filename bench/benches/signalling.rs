@@ -8,7 +8,9 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use sip_core::{Endpoint, Event, HeaderName, Hop, Invite, Message, NameAddrText, PeerId, Settings};
+use sip_core::{
+    Endpoint, Event, HeaderName, Hop, Invite, Message, NameAddrText, PeerId, Ring, Settings,
+};
 
 criterion_group!(benches, parse, transaction);
 criterion_main!(benches);
@@ -127,10 +129,11 @@ impl Line {
         let Some(Event::Invited { dialog, .. }) = self.callee.poll_event() else {
             panic!("the INVITE arrives")
         };
-        self.callee.ring(self.now, dialog, 180, "Ringing", None);
+        self.callee
+            .ring(self.now, dialog, Ring::plain(180, "Ringing"));
         self.exchange();
         self.callee
-            .accept(self.now, dialog, Bytes::from_static(b"v=0\r\n"));
+            .accept(self.now, dialog, Vec::new(), Bytes::from_static(b"v=0\r\n"));
         self.exchange();
         self.caller.bye(self.now, caller, None);
         self.exchange();

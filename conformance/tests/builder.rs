@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use conformance::readers;
-use sip_core::{DialogId, Endpoint, Event, Hop, Invite, NameAddrText, PeerId, Settings};
+use sip_core::{DialogId, Endpoint, Event, Hop, Invite, NameAddrText, PeerId, Ring, Settings};
 
 #[test]
 fn rsip_reads_a_plain_call_to_the_same_fields() {
@@ -82,17 +82,24 @@ fn every_course(invite: &Invite) -> Vec<Bytes> {
 }
 
 fn answered(line: &mut Line, caller: DialogId, callee: DialogId) {
-    line.callee.ring(line.now, callee, 180, "Ringing", None);
+    line.callee
+        .ring(line.now, callee, Ring::plain(180, "Ringing"));
     line.exchange();
-    line.callee.accept(line.now, callee, sdp());
+    line.callee.accept(line.now, callee, Vec::new(), sdp());
     line.exchange();
     line.caller.bye(line.now, caller, Some("Q.850;cause=16"));
     line.exchange();
 }
 
 fn refused(line: &mut Line, _caller: DialogId, callee: DialogId) {
-    line.callee
-        .ring(line.now, callee, 183, "Session Progress", Some(sdp()));
+    line.callee.ring(
+        line.now,
+        callee,
+        Ring {
+            body: Some(sdp()),
+            ..Ring::plain(183, "Session Progress")
+        },
+    );
     line.exchange();
     line.callee.reject(
         line.now,
@@ -105,7 +112,8 @@ fn refused(line: &mut Line, _caller: DialogId, callee: DialogId) {
 }
 
 fn cancelled(line: &mut Line, caller: DialogId, callee: DialogId) {
-    line.callee.ring(line.now, callee, 180, "Ringing", None);
+    line.callee
+        .ring(line.now, callee, Ring::plain(180, "Ringing"));
     line.exchange();
     line.caller.cancel(line.now, caller, Some("SIP;cause=200"));
     line.exchange();

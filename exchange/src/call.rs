@@ -313,11 +313,24 @@ impl Call {
             Event::Ended { .. } => self.caller_hung_up(house, now),
             Event::Reinvited {
                 request, message, ..
+            }
+            | Event::Updated {
+                request, message, ..
             } => answer_reinvite(house, now, &self.origin, request, &message),
+            // Nobody is there any more.
+            Event::SessionExpired { .. } => self.end(house, now, EndCause::CallerHungUp),
+            Event::PrackMissing { .. } => self.end(house, now, EndCause::NotAcknowledged),
+            // What follows a change of ours, or tells that one of theirs is complete.
+            Event::Pracked { .. }
+            | Event::Reacked { .. }
+            | Event::Modified { .. }
+            | Event::NotModified { .. }
+            | Event::Answered { .. } => {}
             // Our own BYE to the origin is sent only when the call is over.
             Event::ByeDone { .. } => {}
             // Events of an INVITE of ours, which the origin never gets, and those that the exchange keeps for itself.
             Event::Rang { .. }
+            | Event::Silent { .. }
             | Event::Accepted { .. }
             | Event::AcceptedLate { .. }
             | Event::Rejected { .. }
@@ -344,13 +357,27 @@ impl Call {
             Event::Ended { .. } => self.far_hung_up(house, now, dialog),
             Event::Reinvited {
                 request, message, ..
+            }
+            | Event::Updated {
+                request, message, ..
             } => self.far_reinvited(house, now, dialog, request, &message),
+            // Nobody is there any more.
+            Event::SessionExpired { .. } => self.end(house, now, EndCause::DepartmentHungUp),
+            // An attempt has its own ring time.
+            Event::Silent { .. } => {}
+            // What follows a change of ours, or tells that one of theirs is complete.
+            Event::Reacked { .. }
+            | Event::Modified { .. }
+            | Event::NotModified { .. }
+            | Event::Answered { .. } => {}
             // An attempt that was given up ends without the call.
             Event::AcceptedLate { .. } | Event::ByeDone { .. } => {}
             // Events of an INVITE of theirs, which the far side's never is, and those that the exchange keeps for itself.
             Event::Acked { .. }
             | Event::AckMissing { .. }
             | Event::Cancelled { .. }
+            | Event::Pracked { .. }
+            | Event::PrackMissing { .. }
             | Event::Invited { .. }
             | Event::Requested { .. } => {}
         }

@@ -19,7 +19,7 @@ use rules::{
     Actor, AuditDraft, AuditEvent, CallId, Caller, CutShort, Declaration, Digest, Emergency,
     EmergencyFault, EmergencyState, EndCause, Number, Played, Scope, StaffId,
 };
-use sip_core::{DialogId, Event, Hop, Message, PeerId, RequestId};
+use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId};
 
 use crate::{
     call::{Arrival, Call, CallInput, Errand},
@@ -386,9 +386,9 @@ impl Exchange {
                 request,
                 peer: _,
                 hop: _,
-                message: _,
+                message,
             } => {
-                self.answer_request(now, request);
+                self.answer_request(now, request, &message);
                 if dialog.is_some() {
                     self.house.trace_messages(now);
                 }
@@ -423,17 +423,29 @@ impl Exchange {
             | Event::Acked { .. }
             | Event::AckMissing { .. }
             | Event::Rang { .. }
+            | Event::Silent { .. }
+            | Event::Pracked { .. }
+            | Event::PrackMissing { .. }
             | Event::Reinvited { .. }
+            | Event::Reacked { .. }
+            | Event::Updated { .. }
+            | Event::Modified { .. }
+            | Event::NotModified { .. }
+            | Event::SessionExpired { .. }
+            | Event::Answered { .. }
             | Event::Requested { .. } => {}
         }
     }
 
-    /// Answers OPTIONS, the one request that the endpoint leaves to us, so that a dispatcher sees that we live.
-    ///
-    /// The endpoint itself says what we can do, and refuses other methods.
-    fn answer_request(&mut self, now: Now, request: RequestId) {
+    /// Answers OPTIONS, so that a dispatcher sees that we live; other requests inside a dialog are not passed on.
+    fn answer_request(&mut self, now: Now, request: RequestId, message: &Message) {
+        let status = match message.method() {
+            Some(Method::Options | Method::Info) => 200,
+            Some(Method::Refer) => 403,
+            _ => 501,
+        };
         let endpoint = &mut self.house.endpoint;
-        endpoint.respond(now.at, request, 200, "OK", Vec::new(), None);
+        endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);
     }
 
     /// Takes a new call in, or says why not: 403, 404, 488, 503 in this order.

@@ -288,7 +288,7 @@ impl House {
     }
 
     pub(crate) fn accept(&mut self, now: Now, dialog: DialogId, body: Bytes) {
-        self.endpoint.accept(now.at, dialog, body);
+        self.endpoint.accept(now.at, dialog, Vec::new(), body);
         self.note(now, dialog, Usage::Answered);
     }
 

@@ -21,8 +21,16 @@ use crate::{
 /// A Max-Forwards of a request we begin (RFC 3261 section 8.1.1.6).
 pub(crate) const MAX_FORWARDS: u8 = 70;
 
+/// Who began a dialog and so made its Call-ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Us,
+    Peer,
+}
+
 /// See the module. `Debug` shows its shape only.
 pub(crate) struct Dialog {
+    caller: Caller,
     call_id: Vec<u8>,
     remote_tag: Vec<u8>,
     /// Our From, tag and all.
@@ -50,7 +58,7 @@ pub(crate) enum Misfit {
 }
 
 impl Dialog {
-    /// Begins a dialog by our 2xx to `request` (RFC 3261 section 12.1.1).
+    /// Begins a dialog by answering `request` (RFC 3261 section 12.1.1).
     pub(crate) fn by_answering(request: &Message, tag: Token, came_by: Hop) -> Dialog {
         let mut local_party = unfolded(request.value(HeaderName::To));
         local_party.extend_from_slice(format!(";tag={tag}").as_bytes());
@@ -60,6 +68,7 @@ impl Dialog {
         let first = routes.first().or(target.as_ref());
         let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by));
         Dialog {
+            caller: Caller::Peer,
             call_id: request.call_id().to_vec(),
             remote_tag: caller
                 .and_then(|from| from.tag())
@@ -78,7 +87,7 @@ impl Dialog {
         }
     }
 
-    /// Begins a dialog by a 2xx to our INVITE (RFC 3261 section 12.1.2): the route set is the Record-Route in reverse.
+    /// Begins a dialog by an answer to our INVITE (RFC 3261 section 12.1.2): the route set is the Record-Route in reverse.
     pub(crate) fn by_answer(invite: &Message, answer: &Message, came_by: Hop) -> Dialog {
         let mut routes: Vec<String> = routes_of(answer).collect();
         routes.reverse();
@@ -90,6 +99,7 @@ impl Dialog {
             .contact()
             .and_then(|contact| contact.uri().user().map(|user| user.into_owned()));
         Dialog {
+            caller: Caller::Us,
             call_id: invite.call_id().to_vec(),
             remote_tag: answer
                 .to()
@@ -107,6 +117,44 @@ impl Dialog {
             came_by,
             next_hop,
         }
+    }
+
+    /// Takes the 2xx that confirms an early dialog: routes and target are its own (RFC 3261 section 13.2.2.4), the numbering goes on.
+    pub(crate) fn confirm(&mut self, answer: &Message) {
+        self.routes = routes_of(answer).collect();
+        self.routes.reverse();
+        let target = target_of(answer);
+        if let Some(first) = self.routes.first().or(target.as_ref()) {
+            self.next_hop = hop_to(first, self.came_by);
+        }
+        if let Some(target) = target {
+            self.remote_target = target;
+        }
+    }
+
+    /// Takes that numbers up to `cseq` are used: by another dialog of the same INVITE.
+    pub(crate) fn skip_to(&mut self, cseq: u32) {
+        self.local_cseq = self.local_cseq.max(cseq);
+    }
+
+    /// The number of our last request.
+    pub(crate) fn local_cseq(&self) -> u32 {
+        self.local_cseq
+    }
+
+    /// Who began it.
+    pub(crate) fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    /// The Call-ID.
+    pub(crate) fn call_id(&self) -> &[u8] {
+        &self.call_id
+    }
+
+    /// The other side's tag, empty if it has none.
+    pub(crate) fn remote_tag(&self) -> &[u8] {
+        &self.remote_tag
     }
 
     /// The user part of our Contact.
@@ -141,7 +189,7 @@ impl Dialog {
         request.call_id() == self.call_id && tag == self.remote_tag
     }
 
-    /// Takes the new Contact of a re-INVITE that is answered by 2xx (RFC 3261 section 12.2.2).
+    /// Takes the new Contact of a re-INVITE or UPDATE that is answered by 2xx, or of that 2xx (RFC 3261 section 12.2, RFC 3311 section 5).
     pub(crate) fn refresh_target(&mut self, request: &Message) {
         if let Some(target) = target_of(request) {
             if self.routes.is_empty() {

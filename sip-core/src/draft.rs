@@ -9,12 +9,16 @@ use bytes::Bytes;
 
 use crate::{
     header::HeaderName,
+    hop::Hop,
     lexis,
     message::{Message, push_unfolded},
+    token::Token,
+    via,
 };
 
 /// What an answer may allow: the methods this endpoint understands.
-pub(crate) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
+pub(crate) const ALLOW: &str =
+    "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY";
 
 /// The one type of body it understands.
 pub(crate) const SDP: &str = "application/sdp";
@@ -34,6 +38,49 @@ impl Draft {
         draft.push_uri(uri);
         draft.octets.extend_from_slice(b" SIP/2.0\r\n");
         draft
+    }
+
+    /// Writes a request of ours once more: under a new branch and number, with `lines` instead of headers of their names.
+    pub(crate) fn again(
+        request: &Message,
+        method: &str,
+        hop: Hop,
+        branch: Token,
+        cseq: u32,
+        lines: &[(&'static str, String)],
+    ) -> Bytes {
+        let uri = request.request_uri().map_or("", |uri| uri.as_str());
+        let mut draft = Draft::request(method, uri).format(
+            "Via",
+            format_args!(
+                "SIP/2.0/{} {};rport;branch={}{branch}",
+                hop.transport.via_token(),
+                hop.local,
+                via::COOKIE
+            ),
+        );
+        for (name, value) in request.fields() {
+            let is_replaced = lines
+                .iter()
+                .any(|(line, _)| name.eq_ignore_ascii_case(line.as_bytes()));
+            let is_own = matches!(
+                HeaderName::read(name),
+                HeaderName::Via
+                    | HeaderName::CSeq
+                    | HeaderName::ContentLength
+                    | HeaderName::ContentType
+            );
+            if !is_replaced && !is_own {
+                draft.octets.extend_from_slice(name);
+                draft.copy("", Some(value));
+            }
+        }
+        draft = draft.format("CSeq", format_args!("{cseq} {method}"));
+        for (name, value) in lines {
+            draft = draft.line(name, value);
+        }
+        let kind = request.text(HeaderName::ContentType);
+        draft.finish(kind.as_deref().unwrap_or(SDP), Some(&request.body()))
     }
 
     /// Begins an answer to a request that came from `source`: Via, From, To, Call-ID and CSeq as RFC 3261 section 8.2.6.2 wants them.
@@ -279,7 +326,7 @@ mod tests {
         let expected = "SIP/2.0 405 No  No\r\n\
             Via: SIP / 2.0 / UDP 192.0.2.1;x=\"a,b\";branch=z9hG4bKa;received=192.0.2.9;rport=6000, SIP/2.0/TCP p\r\n\
             Via: SIP/2.0/UDP q\r\nFrom: <sip:a@x>; tag=1\r\nTo: <sip:b@y>;tag=t\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\
-            Allow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\nContent-Length: 0\r\n\r\n";
+            Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(String::from_utf8_lossy(&answer), expected);
     }
 

@@ -5,10 +5,17 @@
 //! Follows RFC 3261 sections 8, 9, 12 to 15, 17 and 18 with RFCs 3581, 4320 and 6026. Start at [`Endpoint::handle_message`].
 
 mod answers;
+mod change;
 mod event;
 mod gate;
+mod inside;
 mod label;
+mod outgoing;
+mod provisional;
+mod refresh;
+mod replies;
 mod requests;
+mod session;
 mod table;
 mod verbs;
 
@@ -24,13 +31,15 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 pub use self::event::{
-    DialogId, Event, Headers, Invite, Milestone, NameAddrText, RequestId, Settings, Transmit,
+    DialogId, DialogName, Event, Glare, Headers, InDialog, Invite, Milestone, NameAddrText,
+    RequestId, Ring, SentId, Settings, Transmit,
 };
 use self::{
     label::{Again, Label},
+    session::Change,
     table::{
         ClientEntry, ClientKey, ClientMachine, ClientTarget, Offer, Owner, ServerEntry, ServerId,
-        ServerMachine, Stage, Then, Unacked2xx, Usage,
+        ServerMachine, Stage, Task, Then, Unacked2xx, Usage,
     },
 };
 use crate::{
@@ -38,7 +47,8 @@ use crate::{
     hop::Hop,
     message::Message,
     peer::{PeerId, PeerSettings},
-    timer::{Agenda, Intervals, Timer, TimerTable},
+    session_timer::SessionTimer,
+    timer::{Agenda, Intervals, Timer, UsageTimers},
     token::Token,
     transaction::{Due, client::Client},
 };
@@ -57,6 +67,8 @@ pub struct Endpoint {
     secret: [u64; 2],
     next_id: u64,
     peers: BTreeMap<PeerId, PeerSettings>,
+    /// For peers nothing was told of.
+    any_peer: PeerSettings,
     usages: BTreeMap<DialogId, Usage>,
     tags: BTreeMap<Token, DialogId>,
     clients: BTreeMap<ClientKey, ClientEntry>,
@@ -89,6 +101,7 @@ impl Endpoint {
             settings,
             next_id: 0,
             peers: BTreeMap::new(),
+            any_peer: PeerSettings::default(),
             usages: BTreeMap::new(),
             tags: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -154,7 +167,7 @@ impl Endpoint {
     }
 
     /// Takes the report that messages by `hop` find nobody: what got no answer at all is given up (RFC 3261 section 17.1.4).
-    pub fn handle_unreachable(&mut self, _now: Instant, hop: Hop) {
+    pub fn handle_unreachable(&mut self, now: Instant, hop: Hop) {
         let is_lost = |entry: &ClientEntry| entry.hop == hop && entry.is_unheard();
         let lost: Vec<ClientKey> = self
             .clients
@@ -163,7 +176,7 @@ impl Endpoint {
             .map(|(key, _)| *key)
             .collect();
         for key in lost {
-            self.give_up(key);
+            self.give_up(now, key);
         }
     }
 
@@ -205,7 +218,7 @@ impl Endpoint {
                 self.send(usage, hop, request, label, Again::Repeated);
                 self.arm_client(key);
             }
-            Due::GiveUp => self.give_up(key),
+            Due::GiveUp => self.give_up(now, key),
             Due::Over => {
                 self.close_client(key);
             }
@@ -213,31 +226,30 @@ impl Endpoint {
     }
 
     /// A request of ours will not be answered.
-    fn give_up(&mut self, key: ClientKey) {
+    fn give_up(&mut self, now: Instant, key: ClientKey) {
         let Some(entry) = self.close_client(key) else {
             return;
         };
         let Some(id) = entry.usage else { return };
-        match self.usages.get(&id).map(|usage| &usage.stage) {
-            Some(Stage::Calling { client, .. }) if *client == key => {
-                self.close_usage(id);
+        match entry.task {
+            Task::Call if self.is_calling(id, key) => {
+                self.close_usage(now, id);
                 self.events.push_back(Event::NoResponse { dialog: id });
             }
-            // Only a BYE of ours belongs to a usage that closes.
-            Some(Stage::Closing { .. }) if key.target == ClientTarget::Request => {
-                self.close_usage(id);
+            Task::End => {
+                self.close_usage(now, id);
                 self.events.push_back(Event::ByeDone { dialog: id });
             }
-            // A CANCEL without answer: the INVITE's own timer follows (RFC 3261 section 9.1).
-            Some(
-                Stage::Calling { .. }
-                | Stage::Closing { .. }
-                | Stage::Ringing { .. }
-                | Stage::ExpectAck { .. }
-                | Stage::Talking { .. },
-            )
-            | None => {}
+            Task::Change => self.change_answered(now, id, key, 408, None),
+            Task::Inside(sent) => self.finish_inside(id, sent, 408, None),
+            // A CANCEL without answer: the INVITE's own timer follows (RFC 3261 section 9.1). A PRACK without: the peer ends its INVITE.
+            Task::Call | Task::Cancel | Task::Acknowledge => {}
         }
+    }
+
+    fn is_calling(&self, id: DialogId, key: ClientKey) -> bool {
+        let stage = self.usages.get(&id).map(|usage| &usage.stage);
+        matches!(stage, Some(Stage::Calling { client, .. }) if *client == key)
     }
 
     fn server_timeout(&mut self, now: Instant, id: ServerId) {
@@ -274,10 +286,46 @@ impl Endpoint {
         };
         match timer {
             Timer::Repeat2xx => self.repeat_2xx(now, id),
-            // AckWait is the only other timer of a usage.
-            _ => self.ack_is_missing(now, id),
+            Timer::AckWait => self.ack_is_missing(now, id),
+            Timer::RepeatReliable => self.repeat_reliable(now, id),
+            Timer::PrackWait => self.prack_is_missing(id),
+            Timer::Patience => self.be_impatient(id),
+            Timer::Glare => self.retry_change(now, id),
+            Timer::ChangeWait => self.give_up_change(now, id),
+            Timer::Refresh => self.refresh(now, id),
+            Timer::Expire => self.expire(id),
+            Timer::A
+            | Timer::B
+            | Timer::D
+            | Timer::E
+            | Timer::F
+            | Timer::G
+            | Timer::H
+            | Timer::I
+            | Timer::J
+            | Timer::K
+            | Timer::L
+            | Timer::M
+            | Timer::Extend
+            | Timer::CancelWait
+            | Timer::Unanswered => {}
         }
         self.arm_usage(id);
+    }
+
+    /// Nothing at all has come back to our INVITE for as long as the application had patience.
+    fn be_impatient(&mut self, id: DialogId) {
+        let stage = self.usages.get(&id).map(|usage| &usage.stage);
+        let Some(Stage::Calling { client, .. }) = stage else {
+            return;
+        };
+        if self
+            .clients
+            .get(client)
+            .is_some_and(ClientEntry::is_unheard)
+        {
+            self.events.push_back(Event::Silent { dialog: id });
+        }
     }
 
     fn repeat_2xx(&mut self, now: Instant, id: DialogId) {
@@ -308,26 +356,30 @@ impl Endpoint {
         let Some(mut usage) = self.usages.remove(&id) else {
             return;
         };
-        usage.timers.stop_all();
+        usage.timers.stop(Timer::Repeat2xx);
         let mut hang_up = None;
         usage.stage = match usage.stage {
-            Stage::ExpectAck { dialog, then, .. } => {
+            Stage::ExpectAck {
+                mut session, then, ..
+            } => {
                 match then {
                     Then::Talk => self.events.push_back(Event::AckMissing { dialog: id }),
                     Then::HangUp { reason } => hang_up = Some(reason),
                 }
+                session.turn.settle();
                 Stage::Talking {
-                    dialog,
+                    session,
                     offer: Offer::None,
                 }
             }
             Stage::Talking {
-                dialog,
+                mut session,
                 offer: Offer::ExpectAck { .. },
             } => {
                 self.events.push_back(Event::AckMissing { dialog: id });
+                session.turn.settle();
                 Stage::Talking {
-                    dialog,
+                    session,
                     offer: Offer::None,
                 }
             }
@@ -342,20 +394,22 @@ impl Endpoint {
         }
     }
 
-    /// Sends BYE inside a confirmed dialog (RFC 3261 section 15.1.1); a re-INVITE that waits is answered 487.
+    /// Sends BYE inside a confirmed dialog (RFC 3261 section 15.1.1); what waits for the application is answered 487.
     fn hang_up(&mut self, now: Instant, id: DialogId, reason: Option<&str>) {
         let Some(mut usage) = self.usages.remove(&id) else {
             return;
         };
-        usage.timers.stop_all();
-        let mut pending = None;
+        let mut pending = Vec::new();
         usage.stage = match usage.stage {
-            Stage::Talking { mut dialog, offer } => {
+            Stage::Talking { mut session, offer } => {
+                usage.timers.stop_all();
                 if let Offer::Asked { server } = offer {
-                    pending = Some(server);
+                    pending.push(server);
                 }
-                self.send_bye(now, Some(id), usage.peer, &mut dialog, reason);
-                Stage::Closing { dialog }
+                pending.extend(session.asked);
+                self.bound_change(now, &session.change);
+                self.send_bye(now, Some(id), usage.peer, &mut session.dialog, reason);
+                Stage::Closing { session }
             }
             // Nothing to end yet (RFC 3261 section 15), or its end is under way.
             other @ (Stage::Calling { .. }
@@ -365,8 +419,21 @@ impl Endpoint {
         };
         self.usages.insert(id, usage);
         self.arm_usage(id);
-        if let Some(server) = pending {
+        for server in pending {
             self.fail_server(now, server, 487, "Request Terminated");
+        }
+    }
+
+    /// A re-INVITE of ours whose dialog ends gets its final answer within 64*T1 or none.
+    fn bound_change(&mut self, now: Instant, change: &Change) {
+        let Change::Sent { client, .. } = change else {
+            return;
+        };
+        if let Some(entry) = self.clients.get_mut(client)
+            && let ClientMachine::Invite { machine, .. } = &mut entry.machine
+        {
+            machine.expect_end(now, &self.intervals);
+            self.arm_client(*client);
         }
     }
 
@@ -390,6 +457,7 @@ impl Endpoint {
             },
             request,
             usage,
+            task: Task::End,
             peer,
             hop,
             label: Label::request("BYE", false),
@@ -433,10 +501,19 @@ impl Endpoint {
         if self.merged.get(&entry.identity) == Some(&id) {
             self.merged.remove(&entry.identity);
         }
+        // The application never answered; the peer has given up (RFC 4320 section 4.2).
+        let usage = entry.usage.and_then(|usage| self.usages.get_mut(&usage));
+        if let Some(session) = usage.and_then(|usage| usage.session_asked(id)) {
+            session.asked = None;
+            session.turn.settle();
+        }
     }
 
-    fn close_usage(&mut self, id: DialogId) -> Option<Usage> {
-        let usage = self.usages.remove(&id)?;
+    fn close_usage(&mut self, now: Instant, id: DialogId) -> Option<Usage> {
+        let mut usage = self.usages.remove(&id)?;
+        for session in usage.sessions() {
+            self.bound_change(now, &session.change);
+        }
         self.agenda.forget(Owner::Usage(id), usage.due);
         self.tags.remove(&usage.tag);
         Some(usage)
@@ -444,13 +521,17 @@ impl Endpoint {
 
     fn open_usage(&mut self, id: DialogId, tag: Token, peer: PeerId, stage: Stage) {
         self.tags.insert(tag, id);
+        let settings = self.peers.get(&peer).unwrap_or(&self.any_peer);
+        let session_timer = SessionTimer::new(settings.session);
         self.usages.insert(
             id,
             Usage {
                 stage,
                 tag,
                 peer,
-                timers: TimerTable::default(),
+                session_timer,
+                inside_count: 0,
+                timers: UsageTimers::default(),
                 due: None,
             },
         );
@@ -484,7 +565,7 @@ impl Endpoint {
     }
 
     /// Starts to repeat a 2xx until its ACK comes.
-    fn await_ack(&mut self, now: Instant, timers: &mut TimerTable) {
+    fn await_ack(&self, now: Instant, timers: &mut UsageTimers) {
         timers.set(Timer::Repeat2xx, now + self.intervals.t1);
         timers.set(Timer::AckWait, now + self.intervals.long());
     }

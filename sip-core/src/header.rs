@@ -62,6 +62,12 @@ impl Method {
         }
     }
 
+    /// Takes a method's token that stands in no message.
+    pub(crate) fn of(token: &[u8]) -> Method {
+        let whole = Bytes::copy_from_slice(token);
+        Method::read(&whole, &whole)
+    }
+
     /// The method's octets.
     pub fn as_bytes(&self) -> &[u8] {
         match self {

@@ -4,6 +4,7 @@
 //! It knows no sockets and not what SDP means. Follows RFC 3261 and RFC 6026. Start at [`Endpoint`].
 #![warn(missing_docs)]
 
+mod abilities;
 mod dialog;
 mod draft;
 mod endpoint;
@@ -15,19 +16,22 @@ mod lexis;
 mod message;
 mod multipart;
 mod peer;
+mod reliable;
 mod replaces;
+mod session_timer;
 mod stream;
 #[cfg(test)]
 mod testing;
 mod timer;
 mod token;
 mod transaction;
+mod turn;
 mod uri;
 mod via;
 
 pub use endpoint::{
-    DialogId, Endpoint, Event, Headers, Invite, Milestone, NameAddrText, RequestId, Settings,
-    Transmit,
+    DialogId, DialogName, Endpoint, Event, Glare, Headers, InDialog, Invite, Milestone,
+    NameAddrText, RequestId, Ring, SentId, Settings, Transmit,
 };
 pub use fault::{Fault, ParseFault, Rule};
 pub use header::{CSeq, HeaderName, Method, NameAddr};

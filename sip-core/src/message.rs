@@ -236,6 +236,16 @@ impl Message {
             .map(|field| text_of(&self.octets[field.value_range()]))
     }
 
+    /// All headers as they stand: names and values.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|field| {
+            (
+                &self.octets[field.name_range()],
+                &self.octets[field.value_range()],
+            )
+        })
+    }
+
     /// How many headers there are.
     pub fn header_count(&self) -> usize {
         self.fields.len()

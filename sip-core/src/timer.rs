@@ -44,6 +44,20 @@ pub(crate) enum Timer {
     AckWait,
     /// The application has not answered; nobody waits any more (RFC 4320 section 4.2).
     Unanswered,
+    /// Repeat our reliable provisional answer (RFC 3262 section 3).
+    RepeatReliable,
+    /// The PRACK of our reliable provisional answer is due (RFC 3262 section 3).
+    PrackWait,
+    /// Nothing at all has come back to our INVITE: tell the application.
+    Patience,
+    /// Send the re-INVITE that met another (RFC 3261 section 14.1).
+    Glare,
+    /// A re-INVITE of ours has no final answer: give it up.
+    ChangeWait,
+    /// Refresh the session (RFC 4028 section 10).
+    Refresh,
+    /// The session is over unless a refresh comes (RFC 4028 section 10).
+    Expire,
 }
 
 impl Timer {
@@ -67,6 +81,13 @@ impl Timer {
             Timer::Repeat2xx => "repeat 2xx",
             Timer::AckWait => "2xx without ACK",
             Timer::Unanswered => "request unanswered by the application",
+            Timer::RepeatReliable => "repeat reliable provisional answer",
+            Timer::PrackWait => "reliable provisional answer without PRACK",
+            Timer::Patience => "INVITE without any answer",
+            Timer::Glare => "repeat re-INVITE after 491",
+            Timer::ChangeWait => "re-INVITE without final answer",
+            Timer::Refresh => "refresh session",
+            Timer::Expire => "session without refresh",
         }
     }
 }
@@ -91,20 +112,31 @@ impl Intervals {
     }
 }
 
-/// At most this many timers run at once: G or A beside H or B, and the wait after a CANCEL.
-const SLOTS: usize = 3;
-
-/// The running timers of one owner.
-#[derive(Debug, Default)]
-pub(crate) struct TimerTable {
+/// The running timers of one owner, at most `SLOTS` at once.
+///
+/// A transaction runs three: G or A beside H or B, and the wait after a CANCEL.
+#[derive(Debug)]
+pub(crate) struct TimerTable<const SLOTS: usize = 3> {
     slots: [Option<(Instant, Timer)>; SLOTS],
 }
 
-impl TimerTable {
+/// The timers of a usage: of a 2xx (two) or a reliable answer (two), of a change of ours (one at a time), of the session (two), and patience.
+pub(crate) type UsageTimers = TimerTable<8>;
+
+impl<const SLOTS: usize> Default for TimerTable<SLOTS> {
+    fn default() -> Self {
+        TimerTable {
+            slots: [None; SLOTS],
+        }
+    }
+}
+
+impl<const SLOTS: usize> TimerTable<SLOTS> {
     pub(crate) fn set(&mut self, timer: Timer, at: Instant) {
         self.stop(timer);
         let free = self.slots.iter_mut().find(|slot| slot.is_none());
-        *free.expect("no state runs more than three timers") = Some((at, timer));
+        *free.expect("a table has a slot for each timer its owner runs at once") =
+            Some((at, timer));
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
@@ -121,7 +153,7 @@ impl TimerTable {
     }
 
     pub(crate) fn stop_all(&mut self) {
-        self.slots = Default::default();
+        self.slots = [None; SLOTS];
     }
 
     pub(crate) fn next(&self) -> Option<(Instant, Timer)> {
@@ -153,7 +185,12 @@ impl<Owner: Ord + Copy> Agenda<Owner> {
     }
 
     /// Moves an owner from where it stood to what its table says.
-    pub(crate) fn arm(&mut self, owner: Owner, stood: &mut Option<Instant>, table: &TimerTable) {
+    pub(crate) fn arm<const SLOTS: usize>(
+        &mut self,
+        owner: Owner,
+        stood: &mut Option<Instant>,
+        table: &TimerTable<SLOTS>,
+    ) {
         let next = table.next();
         if let Some(at) = *stood {
             self.entries.remove(&(at, owner));
@@ -199,7 +236,7 @@ mod tests {
     #[test]
     fn the_earliest_timer_is_taken_first_and_once() {
         let now = epoch();
-        let mut table = TimerTable::default();
+        let mut table: TimerTable = TimerTable::default();
         table.set(Timer::B, now + Duration::from_secs(32));
         table.set(Timer::A, now + Duration::from_secs(1));
         table.set(Timer::A, now + Duration::from_secs(2));
@@ -219,7 +256,7 @@ mod tests {
     fn an_owner_stands_in_the_agenda_once() {
         let now = epoch();
         let mut agenda = Agenda::new();
-        let mut table = TimerTable::default();
+        let mut table: TimerTable = TimerTable::default();
         let mut stood = None;
         table.set(Timer::F, now);
         agenda.arm(7, &mut stood, &table);

@@ -165,7 +165,7 @@ fn a_dispatcher_that_asks_whether_we_live_is_told() {
     assert_eq!(
         city.carrier.answer_to_options,
         [
-            "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS",
+            "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY",
             "Accept: application/sdp"
         ]
     );

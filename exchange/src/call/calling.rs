@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Instant};
 use bytes::Bytes;
 use media::{Codec, Command, LegId, OfferedLeg, sdp};
 use rules::{EndCause, Keeping};
-use sip_core::{DialogId, Invite, Message, NameAddrText, RequestId};
+use sip_core::{DialogId, Invite, Message, NameAddrText, RequestId, Ring};
 
 use crate::{
     call::{Call, Stage, answer_reinvite},
@@ -256,9 +256,11 @@ impl Call {
                         .has_sdp()
                         .then(|| self.agree_early(house, &mut attempts.current, message))
                         .flatten();
-                    house
-                        .endpoint
-                        .ring(now.at, self.origin.dialog, status, phrase(status), early);
+                    let ring = Ring {
+                        body: early,
+                        ..Ring::plain(status, phrase(status))
+                    };
+                    house.endpoint.ring(now.at, self.origin.dialog, ring);
                 }
                 self.stage = Stage::Passing { attempts, keeping };
             }

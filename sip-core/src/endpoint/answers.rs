@@ -8,11 +8,12 @@ use super::{
     Endpoint,
     event::{DialogId, Event},
     label::{Again, Label},
-    table::{ClientKey, ClientMachine, ClientTarget, Fork, MAX_FORKS, Offer, Stage, Wish},
+    provisional::Early,
+    session::Session,
+    table::{ClientKey, ClientMachine, ClientTarget, Fork, MAX_FORKS, Offer, Stage, Task, Wish},
     verbs::hop_request,
 };
 use crate::{
-    dialog::Dialog,
     draft,
     header::{HeaderName, Method},
     hop::Hop,
@@ -56,7 +57,7 @@ impl Endpoint {
                     client::Heard::Provisional => self.heard(usage, hop, label, Again::First),
                     client::Heard::Final => {
                         self.heard(usage, hop, label, Again::First);
-                        self.finish_request(key);
+                        self.finish_request(now, key, status, message);
                     }
                     client::Heard::Ignored => self.heard(usage, hop, label, Again::Repeated),
                 }
@@ -86,17 +87,25 @@ impl Endpoint {
         is_ours.then_some(key)
     }
 
-    /// Our BYE has its answer, whatever it is (RFC 3261 section 15.1.1); a CANCEL's says nothing.
-    fn finish_request(&mut self, key: ClientKey) {
+    /// A request of ours other than INVITE has its answer.
+    fn finish_request(&mut self, now: Instant, key: ClientKey, status: u16, message: Message) {
         let Some(entry) = self.clients.get_mut(&key) else {
             return;
         };
         entry.request = Bytes::new();
-        let Some(id) = entry.usage.filter(|_| key.target == ClientTarget::Request) else {
-            return;
-        };
-        if self.close_usage(id).is_some() {
-            self.events.push_back(Event::ByeDone { dialog: id });
+        let task = entry.task;
+        let Some(id) = entry.usage else { return };
+        match task {
+            // Whatever it is (RFC 3261 section 15.1.1).
+            Task::End => {
+                if self.close_usage(now, id).is_some() {
+                    self.events.push_back(Event::ByeDone { dialog: id });
+                }
+            }
+            Task::Change => self.change_answered(now, id, key, status, Some(message)),
+            Task::Inside(sent) => self.finish_inside(id, sent, status, Some(message)),
+            // A CANCEL's answer says nothing, and without its PRACK the callee ends the INVITE itself.
+            Task::Call | Task::Cancel | Task::Acknowledge => {}
         }
     }
 
@@ -112,13 +121,12 @@ impl Endpoint {
         let label = Label::of(&message);
         match heard {
             invite_client::Heard::Provisional => {
-                self.heard(usage, hop, label, Again::First);
-                self.take_provisional(now, key, usage, message);
+                self.take_provisional(now, key, usage, hop, message);
             }
             invite_client::Heard::Accepted => self.take_2xx(now, key, hop, message),
             invite_client::Heard::Failed => {
                 self.heard(usage, hop, label, Again::First);
-                self.take_failure(key, message);
+                self.take_failure(now, key, message);
             }
             invite_client::Heard::FailedAgain => {
                 self.heard(usage, hop, label, Again::Repeated);
@@ -133,8 +141,16 @@ impl Endpoint {
         now: Instant,
         key: ClientKey,
         usage: Option<DialogId>,
+        hop: Hop,
         message: Message,
     ) {
+        let label = Label::of(&message);
+        let early = usage.map(|id| self.hear_early(now, id, key, &message));
+        let again = match early {
+            Some(Early::OutOfOrder) => Again::Repeated,
+            Some(Early::Plain | Early::Reliable) | None => Again::First,
+        };
+        self.heard(usage, hop, label, again);
         let Some(id) = usage else {
             return self.abandon_invite(now, key);
         };
@@ -143,28 +159,30 @@ impl Endpoint {
             return;
         };
         match (wish, message.status()) {
-            (Wish::Ring, Some(status @ 101..=199)) => {
+            (Wish::Cancel { .. }, _) => self.cancel_if_possible(now, id),
+            (Wish::Ring, Some(status @ 101..=199)) if early != Some(Early::OutOfOrder) => {
                 self.events.push_back(Event::Rang {
                     dialog: id,
                     status,
                     message,
+                    reliable: early == Some(Early::Reliable),
                 });
             }
-            (Wish::Cancel { .. }, _) => self.cancel_if_possible(now, id),
             // A 100 is for the transaction, and whoever cancelled wants to hear no ringing.
             (Wish::Ring | Wish::Cancelled, _) => {}
         }
     }
 
-    /// A failure: ACK by the transaction (RFC 3261 section 17.1.1.3), the usage is over.
-    fn take_failure(&mut self, key: ClientKey, message: Message) {
+    /// A failure: ACK by the transaction (RFC 3261 section 17.1.1.3); the usage is over, or what stood before stands.
+    fn take_failure(&mut self, now: Instant, key: ClientKey, message: Message) {
         let Some(entry) = self.clients.get_mut(&key) else {
             return;
         };
-        let (usage, hop) = (entry.usage, entry.hop);
+        let (usage, invite_hop, task) = (entry.usage, entry.hop, entry.task);
         let request = std::mem::take(&mut entry.request);
-        if let Ok(invite) = Message::parse(request) {
-            let written = hop_request(&invite, "ACK")
+        let invite = Message::parse(request).ok();
+        if let Some(invite) = &invite {
+            let written = hop_request(invite, "ACK")
                 .same(&message, HeaderName::To)
                 .finish(draft::SDP, None);
             if let ClientMachine::Invite { ack, .. } = &mut entry.machine {
@@ -172,15 +190,24 @@ impl Endpoint {
             }
             self.send(
                 usage,
-                hop,
+                invite_hop,
                 written,
                 Label::request("ACK", false),
                 Again::First,
             );
         }
         let Some(id) = usage else { return };
-        if self.close_usage(id).is_some() {
-            let status = message.status().unwrap_or(500);
+        let status = message.status().unwrap_or(500);
+        if task == Task::Change {
+            return self.change_answered(now, id, key, status, Some(message));
+        }
+        if status == 422
+            && let Some(invite) = &invite
+            && self.ask_for_longer(now, id, key, invite, &message)
+        {
+            return;
+        }
+        if self.close_usage(now, id).is_some() {
             self.events.push_back(Event::Rejected {
                 dialog: id,
                 status,
@@ -211,10 +238,18 @@ impl Endpoint {
         let Some(entry) = self.clients.get(&key) else {
             return;
         };
-        let (usage, peer) = (entry.usage, entry.peer);
-        let Some(mut dialog) = self.ack_2xx(key, hop, &message) else {
+        let (usage, task) = (entry.usage, entry.task);
+        let Some(mut session) = self.ack_2xx(key, hop, &message) else {
             return;
         };
+        if task == Task::Change {
+            if let Some(id) = usage {
+                let status = message.status().unwrap_or(200);
+                self.change_answered(now, id, key, status, Some(message));
+            }
+            return;
+        }
+        let peer = self.clients.get(&key).map_or(PeerId(0), |entry| entry.peer);
         match usage.map(|id| (id, self.usages.get_mut(&id))) {
             Some((id, Some(usage)))
                 if matches!(
@@ -225,36 +260,46 @@ impl Endpoint {
                     }
                 ) =>
             {
+                session.turn.settle();
+                usage.timers.stop_all();
                 usage.stage = Stage::Talking {
-                    dialog,
+                    session: Box::new(session),
                     offer: Offer::None,
                 };
+                if usage.session_timer.take_answer(&message) {
+                    usage.time_session(now);
+                }
+                self.arm_usage(id);
                 self.events.push_back(Event::Accepted {
                     dialog: id,
                     message,
                 });
             }
             Some((id, Some(usage))) if matches!(usage.stage, Stage::Calling { .. }) => {
-                self.close_usage(id);
-                self.send_bye(now, None, peer, &mut dialog, None);
+                self.close_usage(now, id);
+                self.send_bye(now, None, peer, &mut session.dialog, None);
                 self.events.push_back(Event::AcceptedLate {
                     dialog: id,
                     message,
                 });
             }
             // Another fork's, or too late for anyone.
-            Some(_) | None => self.send_bye(now, None, peer, &mut dialog, None),
+            Some(_) | None => self.send_bye(now, None, peer, &mut session.dialog, None),
         }
     }
 
-    /// ACKs a 2xx, and makes the dialog of one that has not been ACKed before.
-    fn ack_2xx(&mut self, key: ClientKey, hop: Hop, message: &Message) -> Option<Dialog> {
+    /// ACKs a 2xx; of one that has not been ACKed before it gives the dialog, the early one if there was.
+    fn ack_2xx(&mut self, key: ClientKey, hop: Hop, message: &Message) -> Option<Session> {
         let entry = self.clients.get(&key)?;
-        let ClientMachine::Invite { forks, .. } = &entry.machine else {
+        let ClientMachine::Invite {
+            forks, last_cseq, ..
+        } = &entry.machine
+        else {
             return None;
         };
-        let is_full = forks.len() == MAX_FORKS;
-        let (usage, sent_by, request) = (entry.usage, entry.hop, entry.request.clone());
+        let (is_full, last_cseq) = (forks.len() == MAX_FORKS, *last_cseq);
+        let (usage, request) = (entry.usage, entry.request.clone());
+        let came_by = entry.hop;
         let label = Label::of(message);
         let callee = message
             .to()
@@ -278,10 +323,22 @@ impl Endpoint {
             return None;
         }
         let invite = Message::parse(request).ok()?;
-        let dialog = Dialog::by_answer(&invite, message, sent_by);
+        let mut session = self
+            .take_early(usage, key, &callee, message)
+            .unwrap_or_else(|| Session::by_answer(&invite, message, came_by));
+        session.dialog.skip_to(last_cseq);
         let cseq = invite.cseq().map_or(1, |cseq| cseq.number);
         let branch = Token::random(&mut self.generator);
-        let (ack, to) = dialog.ack(cseq, branch);
+        let standing = usage.and_then(|id| self.usages.get_mut(&id));
+        let standing = standing.and_then(|usage| usage.session_with(&callee));
+        let (ack, to) = match standing {
+            // A re-INVITE's is ACKed in the dialog it was sent in, to its new target.
+            Some(standing) => {
+                standing.dialog.refresh_target(message);
+                standing.dialog.ack(cseq, branch)
+            }
+            None => session.dialog.ack(cseq, branch),
+        };
         let ack = ack.finish(draft::SDP, None);
         if let Some(ClientMachine::Invite { forks, .. }) =
             self.clients.get_mut(&key).map(|entry| &mut entry.machine)
@@ -293,6 +350,33 @@ impl Endpoint {
             });
         }
         self.send(usage, to, ack, Label::request("ACK", false), Again::First);
-        Some(dialog)
+        Some(session)
+    }
+
+    /// Takes the early dialog a 2xx confirms; what the others have numbered is remembered for their end.
+    fn take_early(
+        &mut self,
+        usage: Option<DialogId>,
+        key: ClientKey,
+        callee: &[u8],
+        answer: &Message,
+    ) -> Option<Session> {
+        let usage = self.usages.get_mut(&usage?)?;
+        let Stage::Calling { forks, .. } = &mut usage.stage else {
+            return None;
+        };
+        let highest = forks.iter().map(|fork| fork.dialog.local_cseq()).max();
+        if let Some(ClientMachine::Invite { last_cseq, .. }) =
+            self.clients.get_mut(&key).map(|entry| &mut entry.machine)
+        {
+            *last_cseq = highest.unwrap_or_default();
+        }
+        let place = forks
+            .iter()
+            .position(|fork| fork.dialog.remote_tag() == callee)?;
+        let mut session = forks.remove(place);
+        session.dialog.confirm(answer);
+        session.abilities.hear(answer);
+        Some(session)
     }
 }

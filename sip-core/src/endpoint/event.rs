@@ -19,6 +19,96 @@ pub struct DialogId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
 
+/// A request of ours other than INVITE, until its `Answered`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SentId(pub u64);
+
+/// A provisional answer as it is to be given.
+#[derive(Clone)]
+pub struct Ring {
+    /// 101..=199.
+    pub status: u16,
+    /// The reason phrase.
+    pub phrase: String,
+    /// Further headers.
+    pub headers: Headers,
+    /// The session description.
+    pub body: Option<Bytes>,
+    /// Whether it is repeated until its PRACK comes (RFC 3262). A caller that does not know how gets it once; one that requires it gets it so anyhow.
+    pub reliable: bool,
+}
+
+impl Ring {
+    /// One without headers and body, given once.
+    pub fn plain(status: u16, phrase: &str) -> Ring {
+        Ring {
+            status,
+            phrase: phrase.to_owned(),
+            headers: Vec::new(),
+            body: None,
+            reliable: false,
+        }
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring")
+            .field("status", &self.status)
+            .field("has_body", &self.body.is_some())
+            .field("reliable", &self.reliable)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What happens to a re-INVITE of ours that meets one of the peer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glare {
+    /// The 491 is told: somebody else's offer is being passed on, and must hear it.
+    Report,
+    /// It is sent again after the times of RFC 3261 section 14.1.
+    Repeat,
+}
+
+/// A request to send inside a dialog: INFO, NOTIFY, REFER, MESSAGE, or a method nobody here knows.
+#[derive(Clone)]
+pub struct InDialog {
+    /// The method.
+    pub method: String,
+    /// Further headers.
+    pub headers: Headers,
+    /// Content type and body.
+    pub body: Option<(String, Bytes)>,
+}
+
+impl fmt::Debug for InDialog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InDialog")
+            .field("headers", &self.headers.len())
+            .field("has_body", &self.body.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What names a dialog to its other side (RFC 3261 section 12). `Debug` shows its shape only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DialogName {
+    /// The Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+    /// The other side's tag.
+    pub remote_tag: String,
+}
+
+impl fmt::Debug for DialogName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DialogName")
+            .field("call_id_bytes", &self.call_id.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Timers and limits of an endpoint.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -173,6 +263,25 @@ pub enum Event {
         status: u16,
         /// The answer.
         message: Message,
+        /// Whether it was reliable; its PRACK has been sent.
+        reliable: bool,
+    },
+    /// Nothing at all has come back within the INVITE's patience. It goes on until it is cancelled.
+    Silent {
+        /// The usage.
+        dialog: DialogId,
+    },
+    /// The PRACK of a reliable provisional answer of ours came; 200 has been sent.
+    Pracked {
+        /// The usage.
+        dialog: DialogId,
+        /// Its description: the answer to the offer in ours.
+        body: Option<Bytes>,
+    },
+    /// No PRACK came within 64*T1 (RFC 3262 section 3); the application should reject the call.
+    PrackMissing {
+        /// The usage.
+        dialog: DialogId,
     },
     /// The first 2xx to our INVITE; its ACK has been sent.
     Accepted {
@@ -223,7 +332,57 @@ pub enum Event {
         /// The INVITE.
         message: Message,
     },
-    /// Another request (OPTIONS); answer by `respond`.
+    /// The ACK for our 2xx to an INVITE inside a dialog arrived.
+    Reacked {
+        /// The usage.
+        dialog: DialogId,
+        /// The body of the ACK (the answer to an offer of ours).
+        body: Option<Bytes>,
+    },
+    /// An UPDATE or PRACK with an offer; answer by `respond`.
+    Updated {
+        /// The usage.
+        dialog: DialogId,
+        /// What to answer.
+        request: RequestId,
+        /// The request.
+        message: Message,
+    },
+    /// Our `reinvite` or `update` was taken; an ACK has been sent.
+    Modified {
+        /// The usage.
+        dialog: DialogId,
+        /// The 2xx.
+        message: Message,
+    },
+    /// Our `reinvite` or `update` was refused, and what stood before stands on; an ACK has been sent.
+    ///
+    /// After 408 and 481 the other side has no dialog any more: the application should end it (RFC 3261 section 12.2.1.2).
+    NotModified {
+        /// The usage.
+        dialog: DialogId,
+        /// 300..=699; 491 without message if an exchange of offers was under way here, 408 without one if nobody answered.
+        status: u16,
+        /// The answer.
+        message: Option<Message>,
+    },
+    /// No refresh came in time, or ours failed (RFC 4028 section 10); the application should send BYE.
+    SessionExpired {
+        /// The usage.
+        dialog: DialogId,
+    },
+    /// A request of ours other than INVITE, UPDATE and BYE is over.
+    Answered {
+        /// The usage it was sent in, where it was sent in one.
+        dialog: Option<DialogId>,
+        /// Which one.
+        sent: SentId,
+        /// 200..=699; 408 without message if nobody answered.
+        status: u16,
+        /// The answer.
+        message: Option<Message>,
+    },
+    /// Another request (OPTIONS, INFO, REFER, NOTIFY); answer by `respond`.
     Requested {
         /// The usage it came in, where it came in one.
         dialog: Option<DialogId>,
@@ -247,6 +406,14 @@ impl Event {
             | Event::AckMissing { dialog }
             | Event::Cancelled { dialog }
             | Event::Rang { dialog, .. }
+            | Event::Silent { dialog }
+            | Event::Pracked { dialog, .. }
+            | Event::PrackMissing { dialog }
+            | Event::Reacked { dialog, .. }
+            | Event::Updated { dialog, .. }
+            | Event::Modified { dialog, .. }
+            | Event::NotModified { dialog, .. }
+            | Event::SessionExpired { dialog }
             | Event::Accepted { dialog, .. }
             | Event::AcceptedLate { dialog, .. }
             | Event::Rejected { dialog, .. }
@@ -254,7 +421,7 @@ impl Event {
             | Event::Ended { dialog, .. }
             | Event::ByeDone { dialog }
             | Event::Reinvited { dialog, .. } => Some(*dialog),
-            Event::Requested { dialog, .. } => *dialog,
+            Event::Requested { dialog, .. } | Event::Answered { dialog, .. } => *dialog,
         }
     }
 
@@ -266,6 +433,15 @@ impl Event {
             Event::AckMissing { .. } => "AckMissing",
             Event::Cancelled { .. } => "Cancelled",
             Event::Rang { .. } => "Rang",
+            Event::Silent { .. } => "Silent",
+            Event::Pracked { .. } => "Pracked",
+            Event::PrackMissing { .. } => "PrackMissing",
+            Event::Reacked { .. } => "Reacked",
+            Event::Updated { .. } => "Updated",
+            Event::Modified { .. } => "Modified",
+            Event::NotModified { .. } => "NotModified",
+            Event::SessionExpired { .. } => "SessionExpired",
+            Event::Answered { .. } => "Answered",
             Event::Accepted { .. } => "Accepted",
             Event::AcceptedLate { .. } => "AcceptedLate",
             Event::Rejected { .. } => "Rejected",

@@ -1,12 +1,16 @@
 //! What the endpoint answers by itself, before any application hears of a request.
 //!
-//! The order is part of the promise: 400, 505, 405 or 501, 416, 483, 420, 415, 406, 482. Follows RFC 3261 section 8.2.
+//! The order is part of the promise: 400, 505, 405 or 501 (403, 481, 489), 416, 483, 420, 421, 415, 406, 422, 482.
+//! Follows RFC 3261 section 8.2, RFC 3262 section 3, RFC 4028 section 9 and RFC 6665 section 4.2.
 
 use crate::{
+    abilities::{self, Abilities, Extension},
     draft,
     header::{HeaderName, Method},
     lexis,
     message::Message,
+    peer::{PeerSettings, Reliable},
+    session_timer::SessionTimer,
     uri::Scheme,
 };
 
@@ -45,6 +49,16 @@ impl Answer {
         )
     }
 
+    /// 422 with our Min-SE (RFC 4028 section 6).
+    pub(super) fn interval_too_small(min_s: u64) -> Answer {
+        Answer::with(
+            422,
+            "Session Interval Too Small",
+            "Min-SE",
+            &min_s.to_string(),
+        )
+    }
+
     /// 500 with a time to wait of 0 to 10 s, for a second INVITE (RFC 3261 section 14.2).
     pub(super) fn overlapping(retry_after_s: u64) -> Answer {
         Answer::with(
@@ -60,8 +74,17 @@ impl Answer {
 ///
 /// # Errors
 /// The answer that refuses it.
-pub(super) fn check(request: &Message, method: &Method) -> Result<(), Answer> {
-    check_method(method)?;
+pub(super) fn check(
+    request: &Message,
+    method: &Method,
+    settings: &PeerSettings,
+) -> Result<(), Answer> {
+    let is_inside = request.to().is_ok_and(|to| to.tag().is_some());
+    if is_inside {
+        check_method_inside(request, method)?;
+    } else {
+        check_method_outside(method)?;
+    }
     // RFC 3261 section 8.2.2.1; `sips` asks for TLS, which this endpoint does not speak.
     match request.request_uri().map(|uri| uri.scheme()) {
         Some(Scheme::Sip | Scheme::Tel) => {}
@@ -70,28 +93,34 @@ pub(super) fn check(request: &Message, method: &Method) -> Result<(), Answer> {
         }
     }
     // RFC 3261 section 16.3 step 3: a B2BUA would pass it on. Inside a dialog it ends here.
-    let is_inside = request.to().is_ok_and(|to| to.tag().is_some());
     if request.max_forwards() == Some(0) && !is_inside {
         return Err(Answer::plain(483, "Too Many Hops"));
     }
-    check_require(request)?;
-    check_body(request)?;
-    check_accept(request, method)
+    check_require(request, settings)?;
+    let is_new_call = *method == Method::Invite && !is_inside;
+    if is_new_call {
+        check_reliable(request, settings)?;
+    }
+    check_body(request, method)?;
+    check_accept(request, method)?;
+    match SessionTimer::new(settings.session).check(request) {
+        Err(too_small) if is_new_call => Err(Answer::interval_too_small(too_small.min_s)),
+        Err(_) | Ok(()) => Ok(()),
+    }
 }
 
 /// RFC 3261 section 8.2.1: 405 for a method that is known and not for us, 501 for one nobody knows (section 21.5.2).
-fn check_method(method: &Method) -> Result<(), Answer> {
+///
+/// What belongs to a dialog and names none is told so: 481; a transfer of nothing 403, a subscription 489 (RFC 6665 section 4.2.1.1).
+fn check_method_outside(method: &Method) -> Result<(), Answer> {
     match method {
         Method::Invite | Method::Ack | Method::Bye | Method::Cancel | Method::Options => Ok(()),
-        Method::Register
-        | Method::Prack
-        | Method::Update
-        | Method::Info
-        | Method::Refer
-        | Method::Notify
-        | Method::Subscribe
-        | Method::Message
-        | Method::Publish => Err(Answer::with(
+        Method::Prack | Method::Update | Method::Info | Method::Notify => {
+            Err(Answer::plain(481, "Call/Transaction Does Not Exist"))
+        }
+        Method::Refer => Err(Answer::plain(403, "Forbidden")),
+        Method::Subscribe | Method::Publish => Err(Answer::plain(489, "Bad Event")),
+        Method::Register | Method::Message => Err(Answer::with(
             405,
             "Method Not Allowed",
             "Allow",
@@ -101,12 +130,44 @@ fn check_method(method: &Method) -> Result<(), Answer> {
     }
 }
 
-/// RFC 3261 section 8.2.2.3: no extension may be required, for none is supported.
-fn check_require(request: &Message) -> Result<(), Answer> {
-    let required = request
-        .elements(HeaderName::Require)
-        .filter(|tag| !tag.is_empty());
-    let tags: Vec<_> = required.map(String::from_utf8_lossy).collect();
+/// Inside a dialog the application hears of every method; the only subscription there is that of a REFER (RFC 3515 section 2.4.4).
+fn check_method_inside(request: &Message, method: &Method) -> Result<(), Answer> {
+    let is_refer = || {
+        request.text(HeaderName::Event).is_some_and(|event| {
+            event
+                .split(';')
+                .next()
+                .is_some_and(|name| name.trim() == "refer")
+        })
+    };
+    match method {
+        Method::Register => Err(Answer::with(
+            405,
+            "Method Not Allowed",
+            "Allow",
+            draft::ALLOW,
+        )),
+        Method::Publish => Err(Answer::plain(489, "Bad Event")),
+        Method::Subscribe if !is_refer() => Err(Answer::plain(489, "Bad Event")),
+        Method::Invite
+        | Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Options
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Refer
+        | Method::Notify
+        | Method::Subscribe
+        | Method::Message
+        | Method::Other(_) => Ok(()),
+    }
+}
+
+/// RFC 3261 section 8.2.2.3: what is required and not offered is named.
+fn check_require(request: &Message, settings: &PeerSettings) -> Result<(), Answer> {
+    let tags = abilities::unsupported(request, settings);
     if tags.is_empty() {
         return Ok(());
     }
@@ -118,9 +179,41 @@ fn check_require(request: &Message) -> Result<(), Answer> {
     ))
 }
 
+/// RFC 3261 section 21.4.16: whoever must be able to PRACK and is not gets 421.
+fn check_reliable(invite: &Message, settings: &PeerSettings) -> Result<(), Answer> {
+    let is_able = Abilities::of(invite).supports(Extension::Reliable);
+    if settings.reliable == Reliable::Required && !is_able {
+        let tag = Extension::Reliable.tag();
+        return Err(Answer::with(421, "Extension Required", "Require", tag));
+    }
+    Ok(())
+}
+
 /// RFC 3261 section 8.2.3: a body must be a session description, unless its sender says it may be ignored.
-fn check_body(request: &Message) -> Result<(), Answer> {
+///
+/// What INFO, NOTIFY and their like carry is for the application.
+fn check_body(request: &Message, method: &Method) -> Result<(), Answer> {
     if request.body().is_empty() || is_optional(request) {
+        return Ok(());
+    }
+    let describes = match method {
+        Method::Invite
+        | Method::Ack
+        | Method::Bye
+        | Method::Cancel
+        | Method::Options
+        | Method::Prack
+        | Method::Update => true,
+        Method::Register
+        | Method::Info
+        | Method::Refer
+        | Method::Notify
+        | Method::Subscribe
+        | Method::Message
+        | Method::Publish
+        | Method::Other(_) => false,
+    };
+    if !describes {
         return Ok(());
     }
     let encodings = request.elements(HeaderName::ContentEncoding);
@@ -196,9 +289,13 @@ mod tests {
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 1 {method}\r\n{more}\r\nx"
         );
         let request = Message::parse(Bytes::from(text)).unwrap();
-        check(&request, &request.method().unwrap())
-            .err()
-            .map(|answer| answer.status)
+        check(
+            &request,
+            &request.method().unwrap(),
+            &PeerSettings::default(),
+        )
+        .err()
+        .map(|answer| answer.status)
     }
 
     #[test]
@@ -241,7 +338,7 @@ mod tests {
     fn every_required_extension_is_named() {
         let text = "OPTIONS sip:b@y SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nRequire: one, two\r\nRequire: three\r\n\r\n";
         let request = Message::parse(Bytes::from_static(text.as_bytes())).unwrap();
-        let answer = check(&request, &Method::Options).unwrap_err();
+        let answer = check(&request, &Method::Options, &PeerSettings::default()).unwrap_err();
         assert_eq!(
             answer,
             Answer::with(420, "Bad Extension", "Unsupported", "one, two, three")

@@ -255,9 +255,14 @@ fn play_between(mut pair: Pair) -> Pair {
         }
         if let Some(dialog) = callee.filter(|_| answer_at.is_some_and(|at| at <= pair.now)) {
             answer_at = None;
-            pair.endpoints[1].ring(pair.now, dialog, 180, "Ringing", None);
+            pair.endpoints[1].ring(pair.now, dialog, Ring::plain(180, "Ringing"));
             if plan.is_answered {
-                pair.endpoints[1].accept(pair.now, dialog, Bytes::from_static(b"v=0\r\n"));
+                pair.endpoints[1].accept(
+                    pair.now,
+                    dialog,
+                    Vec::new(),
+                    Bytes::from_static(b"v=0\r\n"),
+                );
             } else {
                 pair.endpoints[1].reject(pair.now, dialog, 486, "Busy Here", Vec::new());
             }
@@ -449,7 +454,7 @@ fn no_mutation_of_a_real_datagram_breaks_an_endpoint() {
             {
                 answered = true;
                 let dialog = *dialog;
-                pair.endpoints[1].accept(now, dialog, Bytes::from_static(b"v=0\r\n"));
+                pair.endpoints[1].accept(now, dialog, Vec::new(), Bytes::from_static(b"v=0\r\n"));
             }
             if pair.count(0, "Accepted") > 0 {
                 pair.endpoints[0].bye(now, caller, None);

@@ -10,29 +10,30 @@ use super::{
     event::{DialogId, Event, Milestone, RequestId, Transmit},
     gate::{self, Answer},
     label::{Again, Label},
-    table::{self, Offer, ServerEntry, ServerId, ServerMachine, Stage, Then},
+    session::Session,
+    table::{self, Offer, Reliability, ServerEntry, ServerId, ServerMachine, Stage, Then},
 };
 use crate::{
-    dialog::{Dialog, Misfit},
+    abilities::{self, Abilities, Extension},
     draft,
     draft::Draft,
-    header::{HeaderName, Method},
+    header::Method,
     hop::Hop,
     message::{Message, Refusal},
-    peer::PeerId,
+    peer::{PeerId, PeerSettings, Reliable},
     timer::Timer,
     token::Token,
     transaction::{invite_server::InviteServer, server::Server},
 };
 
 /// A request with who sent it, and which way it came.
-struct Arrival {
-    message: Message,
-    method: Method,
-    peer: PeerId,
-    hop: Hop,
+pub(super) struct Arrival {
+    pub(super) message: Message,
+    pub(super) method: Method,
+    pub(super) peer: PeerId,
+    pub(super) hop: Hop,
     key: Vec<u8>,
-    label: Label,
+    pub(super) label: Label,
 }
 
 impl Endpoint {
@@ -85,7 +86,8 @@ impl Endpoint {
         if arrival.method == Method::Cancel {
             return self.handle_cancel(now, &arrival);
         }
-        if let Err(answer) = gate::check(&arrival.message, &arrival.method) {
+        let settings = self.peers.get(&arrival.peer).unwrap_or(&self.any_peer);
+        if let Err(answer) = gate::check(&arrival.message, &arrival.method, settings) {
             return self.answer_without_state(&arrival, &answer);
         }
         let to_tag = arrival
@@ -148,7 +150,7 @@ impl Endpoint {
     }
 
     /// Whether the server transactions are `times` as many, or as large, as they may be.
-    fn is_full(&self, times: usize) -> bool {
+    pub(super) fn is_full(&self, times: usize) -> bool {
         self.servers.len() >= self.settings.max_transactions.saturating_mul(times)
             || self.held_bytes >= self.max_held_bytes.saturating_mul(times)
     }
@@ -171,7 +173,17 @@ impl Endpoint {
         let tag = Token::random(&mut self.generator);
         let server = self.open_invite(&arrival, Some(id), tag);
         self.merged.insert(identity.into_boxed_slice(), server);
-        self.open_usage(id, tag, arrival.peer, Stage::Ringing { server });
+        let settings = self.peers.get(&arrival.peer).unwrap_or(&self.any_peer);
+        let reliability = reliability(&arrival.message, settings);
+        let first_rseq = self.generator.next_u32() % 65_536 + 1;
+        let session = Session::by_invite(&arrival.message, tag, arrival.hop, first_rseq);
+        let stage = Stage::Ringing {
+            server,
+            session: Box::new(session),
+            reliability,
+            held: None,
+        };
+        self.open_usage(id, tag, arrival.peer, stage);
         self.events.push_back(Event::Invited {
             dialog: id,
             peer: arrival.peer,
@@ -181,7 +193,12 @@ impl Endpoint {
     }
 
     /// Keeps the transaction of an INVITE and sends its 100.
-    fn open_invite(&mut self, arrival: &Arrival, usage: Option<DialogId>, tag: Token) -> ServerId {
+    pub(super) fn open_invite(
+        &mut self,
+        arrival: &Arrival,
+        usage: Option<DialogId>,
+        tag: Token,
+    ) -> ServerId {
         let mut trying = Draft::answer(&arrival.message, arrival.hop.remote, 100, "Trying", None);
         if let Some(timestamp) = arrival.message.named("Timestamp").next() {
             trying = trying.line("Timestamp", &timestamp);
@@ -195,7 +212,7 @@ impl Endpoint {
     }
 
     /// Keeps the transaction of a request that waits for the application.
-    fn take_request(
+    pub(super) fn take_request(
         &mut self,
         now: Instant,
         arrival: &Arrival,
@@ -235,144 +252,6 @@ impl Endpoint {
         id
     }
 
-    /// A request that names our tag (RFC 3261 section 12.2.2).
-    fn handle_inside(&mut self, now: Instant, id: DialogId, arrival: Arrival) {
-        // Requests of dialogs are never shed for the sake of new calls, but even they have a limit.
-        if self.is_full(2) {
-            return self.answer_busy(&arrival);
-        }
-        let Some(usage) = self.usages.get_mut(&id) else {
-            return;
-        };
-        let is_stranger = usage.peer != arrival.peer;
-        let refusal = match &mut usage.stage {
-            // Whoever has learned our tag is not yet its peer (T-03).
-            _ if is_stranger => Some(gone()),
-            Stage::Calling { call_id, .. } => {
-                let is_of = call_id.as_bytes() == arrival.message.call_id();
-                if is_of {
-                    refusal_while_calling(&arrival.method)
-                } else {
-                    Some(gone())
-                }
-            }
-            Stage::Ringing { server } => {
-                let invite = self
-                    .servers
-                    .get(server)
-                    .and_then(|entry| entry.request.as_ref());
-                let is_of = invite.is_some_and(|invite| is_same_caller(invite, &arrival.message));
-                match (is_of, &arrival.method) {
-                    (false, _) => Some(gone()),
-                    (true, Method::Invite) => {
-                        Some(Answer::overlapping(self.generator.next_u64() % 11))
-                    }
-                    (true, _) => None,
-                }
-            }
-            Stage::ExpectAck { dialog, .. } => misfit(dialog, &arrival.message)
-                .or_else(|| (arrival.method == Method::Invite).then(request_pending)),
-            Stage::Talking { dialog, offer } => {
-                misfit(dialog, &arrival.message).or_else(|| match (&arrival.method, offer) {
-                    (Method::Invite, Offer::Asked { .. }) => {
-                        Some(Answer::overlapping(self.generator.next_u64() % 11))
-                    }
-                    (Method::Invite, Offer::ExpectAck { .. }) => Some(request_pending()),
-                    (_, Offer::None | Offer::Asked { .. } | Offer::ExpectAck { .. }) => None,
-                })
-            }
-            Stage::Closing { dialog } => misfit(dialog, &arrival.message)
-                .or_else(|| (arrival.method == Method::Invite).then(gone)),
-        };
-        if let Some(answer) = refusal {
-            return self.answer_without_state(&arrival, &answer);
-        }
-        self.heard(Some(id), arrival.hop, arrival.label, Again::First);
-        match arrival.method {
-            Method::Bye => self.take_bye(now, id, arrival),
-            Method::Invite => self.take_reinvite(id, arrival),
-            _ => {
-                let server = self.take_request(now, &arrival, Some(id));
-                self.events.push_back(Event::Requested {
-                    dialog: Some(id),
-                    request: RequestId(server.0),
-                    peer: arrival.peer,
-                    hop: arrival.hop,
-                    message: arrival.message,
-                });
-            }
-        }
-    }
-
-    /// BYE: 200 at once, and 487 to what is pending (RFC 3261 section 15.1.2).
-    fn take_bye(&mut self, now: Instant, id: DialogId, arrival: Arrival) {
-        let server = self.take_request(now, &arrival, Some(id));
-        self.answer_server(now, server, 200, "OK", &Vec::new(), None);
-        let Some(usage) = self.usages.get(&id) else {
-            return;
-        };
-        match &usage.stage {
-            // The caller gave up by BYE where CANCEL is usual (RFC 3261 section 15).
-            Stage::Ringing { server } => {
-                let server = *server;
-                self.fail_server(now, server, 487, "Request Terminated");
-                self.events.push_back(Event::Cancelled { dialog: id });
-            }
-            // A callee that ended its early dialog has given up; the INVITE is cancelled, and a 2xx of another fork ended.
-            Stage::Calling { client, .. } => {
-                let client = *client;
-                self.close_usage(id);
-                self.abandon_invite(now, client);
-                self.events.push_back(Event::Ended {
-                    dialog: id,
-                    message: arrival.message,
-                });
-            }
-            Stage::ExpectAck { .. }
-            | Stage::Talking {
-                offer: Offer::None | Offer::ExpectAck { .. },
-                ..
-            } => {
-                self.close_usage(id);
-                self.events.push_back(Event::Ended {
-                    dialog: id,
-                    message: arrival.message,
-                });
-            }
-            Stage::Talking {
-                offer: Offer::Asked { server },
-                ..
-            } => {
-                let server = *server;
-                self.fail_server(now, server, 487, "Request Terminated");
-                self.close_usage(id);
-                self.events.push_back(Event::Ended {
-                    dialog: id,
-                    message: arrival.message,
-                });
-            }
-            // Both sides end it at once: `ByeDone` follows the answer to ours.
-            Stage::Closing { .. } => {}
-        }
-    }
-
-    fn take_reinvite(&mut self, id: DialogId, arrival: Arrival) {
-        let tag = self.usages.get(&id).map_or(Token(0), |usage| usage.tag);
-        let server = self.open_invite(&arrival, Some(id), tag);
-        let Some(usage) = self.usages.get_mut(&id) else {
-            return;
-        };
-        let Stage::Talking { offer, .. } = &mut usage.stage else {
-            return;
-        };
-        *offer = Offer::Asked { server };
-        self.events.push_back(Event::Reinvited {
-            dialog: id,
-            request: RequestId(server.0),
-            message: arrival.message,
-        });
-    }
-
     /// CANCEL: 200, and 487 to an INVITE without final answer; after one it has no effect (RFC 3261 section 9.2).
     ///
     /// It is found by its branch, and must be of the same caller: a forged one gets 481.
@@ -401,7 +280,7 @@ impl Endpoint {
         let stage = usage
             .and_then(|usage| self.usages.get(&usage))
             .map(|usage| &usage.stage);
-        let is_first = matches!(stage, Some(Stage::Ringing { server }) if *server == id);
+        let is_first = matches!(stage, Some(Stage::Ringing { server, .. }) if *server == id);
         self.fail_server(now, id, 487, "Request Terminated");
         if let Some(dialog) = usage.filter(|_| is_first) {
             self.events.push_back(Event::Cancelled { dialog });
@@ -439,36 +318,42 @@ impl Endpoint {
             return;
         };
         let number = arrival.message.cseq().map_or(0, |cseq| cseq.number);
+        let body = || Some(arrival.message.body()).filter(|body| !body.is_empty());
         let mut hang_up = None;
         let mut again = Again::First;
         usage.stage = match usage.stage {
             Stage::ExpectAck {
-                dialog,
+                mut session,
                 unacked,
                 then,
-            } if unacked.cseq == number && dialog.is_of(&arrival.message) => {
+            } if unacked.cseq == number && session.dialog.is_of(&arrival.message) => {
                 usage.timers.stop(Timer::Repeat2xx);
                 usage.timers.stop(Timer::AckWait);
+                // With or without its description, no offer is open after an ACK.
+                session.turn.settle();
                 match then {
                     Then::Talk => {
-                        let body = Some(arrival.message.body()).filter(|body| !body.is_empty());
+                        let body = body();
                         self.events.push_back(Event::Acked { dialog: id, body });
                     }
                     Then::HangUp { reason } => hang_up = Some(reason),
                 }
                 Stage::Talking {
-                    dialog,
+                    session,
                     offer: Offer::None,
                 }
             }
             Stage::Talking {
-                dialog,
+                mut session,
                 offer: Offer::ExpectAck { unacked },
-            } if unacked.cseq == number && dialog.is_of(&arrival.message) => {
+            } if unacked.cseq == number && session.dialog.is_of(&arrival.message) => {
                 usage.timers.stop(Timer::Repeat2xx);
                 usage.timers.stop(Timer::AckWait);
+                session.turn.settle();
+                let body = body();
+                self.events.push_back(Event::Reacked { dialog: id, body });
                 Stage::Talking {
-                    dialog,
+                    session,
                     offer: Offer::None,
                 }
             }
@@ -490,12 +375,12 @@ impl Endpoint {
         }
     }
 
-    fn answer_busy(&mut self, arrival: &Arrival) {
+    pub(super) fn answer_busy(&mut self, arrival: &Arrival) {
         let retry_after_s = self.settings.retry_after.as_secs().max(1);
         self.answer_without_state(arrival, &Answer::busy(retry_after_s));
     }
 
-    fn answer_without_state(&mut self, arrival: &Arrival, answer: &Answer) {
+    pub(super) fn answer_without_state(&mut self, arrival: &Arrival, answer: &Answer) {
         self.heard(None, arrival.hop, arrival.label, Again::First);
         self.refuse(
             &arrival.message,
@@ -539,35 +424,19 @@ impl Arrival {
     }
 }
 
-fn gone() -> Answer {
+pub(super) fn gone() -> Answer {
     Answer::plain(481, "Call/Transaction Does Not Exist")
 }
 
-fn request_pending() -> Answer {
-    Answer::plain(491, "Request Pending")
-}
-
-/// Inside a dialog that a provisional answer made: our own INVITE is pending (RFC 3261 section 14.2).
-fn refusal_while_calling(method: &Method) -> Option<Answer> {
-    (*method == Method::Invite).then(request_pending)
-}
-
-fn misfit(dialog: &mut Dialog, request: &Message) -> Option<Answer> {
-    match dialog.handle_request(request) {
-        Ok(()) => None,
-        Err(Misfit::Unknown) => Some(gone()),
-        Err(Misfit::OutOfOrder) => Some(Answer::plain(500, "CSeq Out of Order")),
+/// How reliable our provisional answers to an INVITE are.
+fn reliability(invite: &Message, settings: &PeerSettings) -> Reliability {
+    let is_able = Abilities::of(invite).supports(Extension::Reliable);
+    match settings.reliable {
+        Reliable::Off => Reliability::Never,
+        _ if !is_able => Reliability::Never,
+        Reliable::Supported if !abilities::requires(invite, Extension::Reliable) => {
+            Reliability::Possible
+        }
+        Reliable::Supported | Reliable::Required => Reliability::Always,
     }
-}
-
-/// Whether a request in an early dialog comes from who sent the INVITE.
-fn is_same_caller(invite: &Message, request: &Message) -> bool {
-    let tag = |message: &Message| {
-        message
-            .from()
-            .ok()
-            .and_then(|from| from.tag().map(<[u8]>::to_vec))
-    };
-    invite.value(HeaderName::CallId) == request.value(HeaderName::CallId)
-        && tag(invite) == tag(request)
 }

@@ -4,14 +4,18 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{event::DialogId, label::Label};
+use super::{
+    event::{DialogId, Headers, SentId},
+    label::Label,
+    session::Session,
+};
 use crate::{
-    dialog::Dialog,
     header::Method,
     hop::Hop,
     message::Message,
     peer::PeerId,
-    timer::TimerTable,
+    session_timer::SessionTimer,
+    timer::{TimerTable, UsageTimers},
     token::Token,
     transaction::{
         client::Client, invite_client::InviteClient, invite_server::InviteServer, server::Server,
@@ -46,11 +50,30 @@ pub(super) struct ClientEntry {
     /// What was sent; empty once it needs no repetition.
     pub(super) request: Bytes,
     pub(super) usage: Option<DialogId>,
+    /// What its answer means.
+    pub(super) task: Task,
     /// Whose answers count.
     pub(super) peer: PeerId,
     pub(super) hop: Hop,
     pub(super) label: Label,
     pub(super) due: Option<Instant>,
+}
+
+/// What a request of ours is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// An INVITE that begins a usage.
+    Call,
+    /// The CANCEL of an INVITE.
+    Cancel,
+    /// A BYE.
+    End,
+    /// A re-INVITE or UPDATE.
+    Change,
+    /// A PRACK.
+    Acknowledge,
+    /// A request of the application's inside a dialog.
+    Inside(SentId),
 }
 
 pub(super) enum ClientMachine {
@@ -60,6 +83,8 @@ pub(super) enum ClientMachine {
         ack: Bytes,
         /// The ACK of each 2xx, by the callee's tag, to be repeated (RFC 3261 section 13.2.2.4).
         forks: Vec<Fork>,
+        /// The highest number used in an early dialog, so that the BYE of another fork is above it.
+        last_cseq: u32,
     },
     Other {
         machine: Client,
@@ -146,7 +171,10 @@ pub(super) struct Usage {
     pub(super) tag: Token,
     /// With whom it is.
     pub(super) peer: PeerId,
-    pub(super) timers: TimerTable,
+    pub(super) session_timer: SessionTimer,
+    /// How many requests of the application's wait for their answer.
+    pub(super) inside_count: usize,
+    pub(super) timers: UsageTimers,
     pub(super) due: Option<Instant>,
 }
 
@@ -156,19 +184,43 @@ pub(super) enum Stage {
         client: ClientKey,
         call_id: String,
         wish: Wish,
+        /// The early dialogs, at most [`MAX_FORKS`]; who spoke last is last.
+        forks: Vec<Session>,
     },
     /// The peer's INVITE has no final answer.
-    Ringing { server: ServerId },
+    Ringing {
+        server: ServerId,
+        session: Box<Session>,
+        reliability: Reliability,
+        held: Option<Held2xx>,
+    },
     /// Our 2xx waits for its ACK.
     ExpectAck {
-        dialog: Dialog,
+        session: Box<Session>,
         unacked: Unacked2xx,
         then: Then,
     },
     /// Both sides agree that there is a call.
-    Talking { dialog: Dialog, offer: Offer },
+    Talking { session: Box<Session>, offer: Offer },
     /// Our BYE waits for its answer.
-    Closing { dialog: Dialog },
+    Closing { session: Box<Session> },
+}
+
+/// Whether our provisional answers are reliable (RFC 3262 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reliability {
+    /// The caller or we do not know how.
+    Never,
+    /// Where the application asks for it.
+    Possible,
+    /// The caller or our settings require it.
+    Always,
+}
+
+/// A 2xx that waits for a PRACK (RFC 3262 section 3).
+pub(super) struct Held2xx {
+    pub(super) headers: Headers,
+    pub(super) body: Bytes,
 }
 
 /// What the application wants of an INVITE without final answer.

@@ -1,7 +1,10 @@
 //! Behaviour of one endpoint, told as ladders; the other side is written by hand.
 // One endpoint at 192.0.2.1 and one peer at 192.0.2.9 whose datagrams we write ourselves.
 use super::*;
-use crate::{header::HeaderName, testing::epoch};
+use crate::{
+    header::{HeaderName, Method},
+    testing::epoch,
+};
 
 const US: &str = "192.0.2.1:5060";
 const PEER: &str = "192.0.2.9:5070";
@@ -11,6 +14,10 @@ struct Bench {
     now: Instant,
     sent: Vec<Message>,
     events: Vec<Event>,
+    /// What the peer's next answer holds.
+    body: &'static str,
+    /// How long the next call waits for a sign of life.
+    patience: Option<Duration>,
 }
 
 impl Bench {
@@ -24,6 +31,8 @@ impl Bench {
             now: epoch(),
             sent: Vec::new(),
             events: Vec::new(),
+            body: "",
+            patience: None,
         }
     }
 
@@ -99,7 +108,7 @@ impl Bench {
                 body: Some(Bytes::from_static(b"v=0\r\n")),
                 headers: vec![("X-Own", "1".to_owned())],
                 max_forwards: 69,
-                patience: None,
+                patience: self.patience,
                 require_reliable: false,
             },
         );
@@ -117,20 +126,48 @@ impl Bench {
             format!("{to};tag={tag}")
         };
         let text = format!(
-            "SIP/2.0 {status}\r\nVia: {};received=192.0.2.1\r\nFrom: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n{more}Content-Length: 0\r\n\r\n",
+            "SIP/2.0 {status}\r\nVia: {};received=192.0.2.1\r\nFrom: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n{more}Content-Length: {}\r\n\r\n{}",
             value(HeaderName::Via),
             value(HeaderName::From),
             value(HeaderName::CallId),
-            value(HeaderName::CSeq)
+            value(HeaderName::CSeq),
+            self.body.len(),
+            self.body
         );
         self.hear(&text);
     }
 
+    /// The same with a description.
+    fn describe(&mut self, request: &Message, status: &str, tag: &str, more: &str) {
+        let more = format!("{more}Content-Type: application/sdp\r\n");
+        self.body = SDP;
+        self.answer(request, status, tag, &more);
+        self.body = "";
+    }
+
     /// A request of the peer's inside the dialog of our INVITE.
     fn inside(&mut self, invite: &Message, method: &str, cseq: u32, tag: &str) {
+        self.inside_with(invite, method, cseq, tag, "", "");
+    }
+
+    /// The same with headers and a description.
+    fn inside_with(
+        &mut self,
+        invite: &Message,
+        method: &str,
+        cseq: u32,
+        tag: &str,
+        more: &str,
+        body: &str,
+    ) {
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
         let value = |name| String::from_utf8_lossy(invite.value(name).unwrap()).into_owned();
         let text = format!(
-            "{method} sip:us@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bKin{method}{cseq}\r\nFrom: {};tag={tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n\r\n",
+            "{method} sip:us@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bKin{method}{cseq}\r\nFrom: {};tag={tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n{more}{kind}\r\n{body}",
             value(HeaderName::To),
             value(HeaderName::From),
             value(HeaderName::CallId)
@@ -139,16 +176,54 @@ impl Bench {
     }
 
     fn invited(&mut self) -> DialogId {
-        self.hear(&request(
-            "INVITE",
-            "1",
-            "",
-            "Contact: <sip:a@192.0.2.9:5070>\r\n",
-        ));
+        self.invited_with("", "")
+    }
+
+    /// A call that comes in with these headers and this description.
+    fn invited_with(&mut self, more: &str, body: &str) -> DialogId {
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
+        let more = format!("Contact: <sip:a@192.0.2.9:5070>\r\n{more}{kind}");
+        self.hear(&format!("{}{body}", request("INVITE", "1", "", &more)));
         match self.events.pop() {
             Some(Event::Invited { dialog, .. }) => dialog,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A call that came in with these headers, was accepted and ACKed; says our tag.
+    fn talking_with(&mut self, more: &str) -> (DialogId, String) {
+        let id = self.invited_with(more, SDP);
+        self.endpoint
+            .accept(self.now, id, Vec::new(), Bytes::from_static(b"v=0\r\n"));
+        self.drain();
+        let tag = self.tag();
+        self.hear(&within("ACK", 1, &tag, "", ""));
+        self.ladder();
+        self.names();
+        (id, tag)
+    }
+
+    /// A call of ours that the peer accepted with these headers; gives our INVITE too.
+    fn called_with(&mut self, more: &str) -> (DialogId, Message) {
+        let id = self.call();
+        let invite = self.last().clone();
+        let more = format!("Contact: <sip:200@192.0.2.9:5071>\r\n{more}");
+        self.describe(&invite, "200 OK", "near", &more);
+        self.ladder();
+        self.names();
+        (id, invite)
+    }
+
+    /// A header of the message sent last.
+    fn header(&self, name: &str) -> Option<String> {
+        self.last()
+            .named(name)
+            .next()
+            .map(|value| value.into_owned())
     }
 
     /// Our tag, as it stands in the answer sent last.
@@ -173,6 +248,33 @@ fn hop() -> Hop {
     Hop::udp(US.parse().unwrap(), PEER.parse().unwrap())
 }
 
+const SDP: &str = "v=0\r\n";
+
+fn sdp() -> Bytes {
+    Bytes::from_static(SDP.as_bytes())
+}
+
+/// A request of the caller's inside the dialog of its INVITE; `tag` is ours.
+fn within(method: &str, cseq: u32, tag: &str, more: &str, body: &str) -> String {
+    let kind = if body.is_empty() {
+        ""
+    } else {
+        "Content-Type: application/sdp\r\n"
+    };
+    let text = request(
+        method,
+        &format!("{method}{cseq}"),
+        tag,
+        &format!("{more}{kind}"),
+    );
+    let number = if method == "BYE" { 2 } else { 1 };
+    let text = text.replace(
+        &format!("CSeq: {number} {method}"),
+        &format!("CSeq: {cseq} {method}"),
+    );
+    format!("{text}{body}")
+}
+
 const FOREVER: Duration = Duration::from_secs(600);
 
 /// A request of the peer's; `branch` of an ACK to a failure and of a CANCEL is the INVITE's.
@@ -188,24 +290,32 @@ fn request(method: &str, branch: &str, tag: &str, more: &str) -> String {
     )
 }
 
+mod early;
+mod generic;
 mod incoming;
 mod limits;
 mod outgoing;
+mod reinvite;
+mod reliable;
+mod session;
 mod strangers;
+mod update;
 
 #[test]
 fn a_call_that_comes_in_is_tried_rung_answered_and_ended() {
     let mut bench = Bench::new();
     let id = bench.invited();
-    bench.endpoint.ring(bench.now, id, 180, "Ringing", None);
     bench
         .endpoint
-        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+        .ring(bench.now, id, Ring::plain(180, "Ringing"));
+    bench
+        .endpoint
+        .accept(bench.now, id, Vec::new(), Bytes::from_static(b"v=0\r\n"));
     bench.drain();
     let answer = String::from_utf8_lossy(bench.last().octets()).into_owned();
     let tag = bench.tag();
     let expected = format!(
-        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bK1;received=192.0.2.9;rport=5070\r\nFrom: <sip:a@x>;tag=far\r\nTo: <sip:0783331000@y>;tag={tag}\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nContact: <sip:{US}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bK1;received=192.0.2.9;rport=5070\r\nFrom: <sip:a@x>;tag=far\r\nTo: <sip:0783331000@y>;tag={tag}\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nContact: <sip:{US}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY\r\nSupported: 100rel, timer, replaces\r\nSession-Expires: 1800;refresher=uas\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
     );
     assert_eq!(answer, expected);
     bench.hear(&request("ACK", "2", &tag, ""));
@@ -236,7 +346,7 @@ fn a_2xx_is_repeated_until_its_ack_and_the_missing_ack_is_reported() {
     let id = bench.invited();
     bench
         .endpoint
-        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+        .accept(bench.now, id, Vec::new(), Bytes::from_static(b"v=0\r\n"));
     bench.drain();
     let tag = bench.tag();
     bench.ladder();
@@ -264,7 +374,7 @@ fn a_bye_of_ours_waits_for_the_ack() {
     let id = bench.invited();
     bench
         .endpoint
-        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+        .accept(bench.now, id, Vec::new(), Bytes::from_static(b"v=0\r\n"));
     bench.endpoint.bye(bench.now, id, None);
     bench.drain();
     let tag = bench.tag();
@@ -312,7 +422,7 @@ fn a_cancel_before_the_answer_ends_the_call_and_after_it_has_no_effect() {
     let id = bench.invited();
     bench
         .endpoint
-        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+        .accept(bench.now, id, Vec::new(), Bytes::from_static(b"v=0\r\n"));
     bench.drain();
     bench.ladder();
     bench.hear(&request("CANCEL", "1", "", ""));
@@ -337,7 +447,9 @@ fn a_cancel_of_another_caller_is_refused_though_its_branch_fits() {
 fn a_bye_of_the_caller_before_the_answer_is_a_cancel() {
     let mut bench = Bench::new();
     let id = bench.invited();
-    bench.endpoint.ring(bench.now, id, 180, "Ringing", None);
+    bench
+        .endpoint
+        .ring(bench.now, id, Ring::plain(180, "Ringing"));
     bench.drain();
     let tag = bench.tag();
     bench.hear(&request("BYE", "2", &tag, ""));
@@ -388,9 +500,10 @@ fn a_repeated_invite_gets_the_last_provisional_answer_and_no_second_call() {
     bench.endpoint.ring(
         bench.now,
         id,
-        183,
-        "Session Progress",
-        Some(Bytes::from_static(b"v=0\r\n")),
+        Ring {
+            body: Some(Bytes::from_static(b"v=0\r\n")),
+            ..Ring::plain(183, "Session Progress")
+        },
     );
     bench.drain();
     bench.hear(&request("INVITE", "1", "", ""));
@@ -452,7 +565,7 @@ fn requests_that_fit_nothing_are_refused_without_state() {
     bench.hear(&request("BYE", "1", "0123456789abcdef", ""));
     bench.hear(&request("BYE", "2", "", ""));
     bench.hear(&request("INVITE", "3", "foreign", ""));
-    bench.hear(&request("OPTIONS", "4", "", "Require: 100rel\r\n"));
+    bench.hear(&request("OPTIONS", "4", "", "Require: 100rel, foo\r\n"));
     bench.hear(&request("REGISTER", "5", "", ""));
     bench.hear(&request("ACK", "6", "foreign", ""));
     bench.hear(&request("INVITE", "7", "", "Content-Length: 9\r\n"));
@@ -461,11 +574,11 @@ fn requests_that_fit_nothing_are_refused_without_state() {
     assert_eq!(statuses, [481, 481, 481, 420, 405, 400, 505]);
     assert_eq!(
         bench.sent[3].text(HeaderName::Unsupported).as_deref(),
-        Some("100rel")
+        Some("foo")
     );
     assert_eq!(
         bench.sent[4].text(HeaderName::Allow).as_deref(),
-        Some("INVITE, ACK, BYE, CANCEL, OPTIONS")
+        Some(crate::draft::ALLOW)
     );
     assert_eq!(
         bench.sent[5].phrase().as_deref(),
@@ -528,8 +641,12 @@ fn verbs_in_the_wrong_stage_do_nothing() {
     let id = bench.invited();
     bench.hear(&request("CANCEL", "1", "", ""));
     bench.ladder();
-    bench.endpoint.ring(bench.now, id, 180, "Ringing", None);
-    bench.endpoint.accept(bench.now, id, Bytes::new());
+    bench
+        .endpoint
+        .ring(bench.now, id, Ring::plain(180, "Ringing"));
+    bench
+        .endpoint
+        .accept(bench.now, id, Vec::new(), Bytes::new());
     bench
         .endpoint
         .reject(bench.now, id, 486, "Busy Here", Vec::new());

@@ -7,19 +7,22 @@ use bytes::Bytes;
 use super::{
     Endpoint,
     event::{DialogId, Event, Headers, Invite, RequestId},
-    label::{Again, Label},
+    label::Label,
+    replies::Reply,
     table::{
-        ClientEntry, ClientKey, ClientMachine, ClientTarget, Offer, ServerId, ServerMachine, Stage,
+        ClientEntry, ClientKey, ClientMachine, ClientTarget, ServerId, ServerMachine, Stage, Task,
         Then, Wish,
     },
 };
 use crate::{
-    dialog::Dialog,
+    abilities::{self, Extension},
     draft,
     draft::Draft,
-    header::{HeaderName, Method},
-    hop::Hop,
+    header::HeaderName,
     message::Message,
+    peer::Reliable,
+    session_timer::{Lines, SessionTimer},
+    timer::Timer,
     token::Token,
     transaction::{client::Client, invite_client::InviteClient},
     via,
@@ -42,7 +45,13 @@ impl Endpoint {
             Token::random(&mut self.generator),
             Token::random(&mut self.generator)
         );
-        let request = write_invite(&invite, branch, tag, &call_id);
+        let settings = self.peers.get(&invite.peer).unwrap_or(&self.any_peer);
+        let mut lines = vec![("Supported", abilities::supported(settings))];
+        if invite.require_reliable || settings.reliable == Reliable::Required {
+            lines.push(("Require", Extension::Reliable.tag().to_owned()));
+        }
+        lines.append(&mut SessionTimer::new(settings.session).offer());
+        let request = write_invite(&invite, branch, tag, &call_id, &lines);
         // What we cannot read ourselves could be neither ACKed nor cancelled.
         if Message::parse(request.clone()).is_err() {
             self.events.push_back(Event::NoResponse { dialog: id });
@@ -61,16 +70,25 @@ impl Endpoint {
                 client,
                 call_id,
                 wish: Wish::Ring,
+                forks: Vec::new(),
             },
         );
+        if let Some(patience) = invite.patience
+            && let Some(usage) = self.usages.get_mut(&id)
+        {
+            usage.timers.set(Timer::Patience, now + patience);
+            self.arm_usage(id);
+        }
         let entry = ClientEntry {
             machine: ClientMachine::Invite {
                 machine,
                 ack: Bytes::new(),
                 forks: Vec::new(),
+                last_cseq: 0,
             },
             request,
             usage: Some(id),
+            task: Task::Call,
             peer: invite.peer,
             hop: invite.hop,
             label: Label::request("INVITE", invite.body.is_some()),
@@ -105,37 +123,6 @@ impl Endpoint {
         }
     }
 
-    /// Sends a provisional answer (101..=199) to an `Invited`.
-    ///
-    /// Source: RFC 3261 section 13.3.1.1.
-    pub fn ring(
-        &mut self,
-        now: Instant,
-        dialog: DialogId,
-        status: u16,
-        phrase: &str,
-        body: Option<Bytes>,
-    ) {
-        let Some(Stage::Ringing { server }) = self.usages.get(&dialog).map(|usage| &usage.stage)
-        else {
-            return;
-        };
-        if (101..=199).contains(&status) {
-            self.answer_server(now, *server, status, phrase, &Vec::new(), body);
-        }
-    }
-
-    /// Answers an `Invited` with 200 and repeats it until the ACK comes.
-    ///
-    /// Source: RFC 3261 sections 12.1.1 and 13.3.1.4.
-    pub fn accept(&mut self, now: Instant, dialog: DialogId, body: Bytes) {
-        let Some(Stage::Ringing { server }) = self.usages.get(&dialog).map(|usage| &usage.stage)
-        else {
-            return;
-        };
-        self.answer_server(now, *server, 200, "OK", &Vec::new(), Some(body));
-    }
-
     /// Answers an `Invited` with 300..=699; the usage is over.
     ///
     /// Source: RFC 3261 section 13.3.1.3.
@@ -148,12 +135,18 @@ impl Endpoint {
         phrase: &str,
         headers: Headers,
     ) {
-        let Some(Stage::Ringing { server }) = self.usages.get(&dialog).map(|usage| &usage.stage)
+        let Some(Stage::Ringing { server, .. }) =
+            self.usages.get(&dialog).map(|usage| &usage.stage)
         else {
             return;
         };
         if (300..=699).contains(&status) {
-            self.answer_server(now, *server, status, phrase, &headers, None);
+            let server = *server;
+            let reply = Reply {
+                headers: &headers,
+                ..Reply::plain(status, phrase)
+            };
+            self.answer_server(now, server, &reply);
         }
     }
 
@@ -180,7 +173,7 @@ impl Endpoint {
         }
     }
 
-    /// Answers a `Reinvited` or `Requested`.
+    /// Answers a `Reinvited`, `Updated` or `Requested`.
     ///
     /// A provisional answer to anything but an INVITE is not sent (RFC 4320 section 4.1).
     #[expect(
@@ -205,7 +198,17 @@ impl Endpoint {
             ServerMachine::Other(_) => 200,
         };
         if (lowest..=699).contains(&status) {
-            self.answer_server(now, id, status, phrase, &headers, body);
+            let usage = entry.usage;
+            let reply = Reply {
+                headers: &headers,
+                body,
+                ..Reply::plain(status, phrase)
+            };
+            self.answer_server(now, id, &reply);
+            // A 2xx may have waited for the answer to an offer in a PRACK.
+            if let Some(usage) = usage {
+                self.ring_on(now, usage);
+            }
         }
     }
 
@@ -258,6 +261,7 @@ impl Endpoint {
             },
             request: draft.finish(draft::SDP, None),
             usage,
+            task: Task::Cancel,
             peer,
             hop,
             label: Label::request("CANCEL", false),
@@ -286,133 +290,74 @@ impl Endpoint {
         }
     }
 
-    /// Gives an answer of ours to a request that waits, and moves its usage.
-    pub(super) fn answer_server(
-        &mut self,
-        now: Instant,
-        id: ServerId,
-        status: u16,
-        phrase: &str,
-        headers: &Headers,
-        body: Option<Bytes>,
-    ) {
-        let Some(entry) = self.servers.get_mut(&id).filter(|entry| entry.is_open()) else {
-            return;
-        };
-        let request = if status < 200 {
-            entry.request.clone()
-        } else {
-            entry.request.take()
-        };
-        let Some(request) = request else { return };
-        let (usage, source, hop) = (entry.usage, entry.source, entry.hop);
-        let contact = usage.and_then(|usage| contact_user(&self.usages.get(&usage)?.stage));
-        let answer = write_answer(
-            &request,
-            source,
-            &entry.tag,
-            status,
-            phrase,
-            headers,
-            contact,
-            body.as_deref(),
-        );
-        let label = Label::answer(status, &request, body.is_some_and(|body| !body.is_empty()));
-        entry.label = label;
-        match &mut entry.machine {
-            ServerMachine::Invite(machine) => match status {
-                ..200 => machine.ring(now, answer.clone()),
-                200..300 => machine.accept(now, &self.intervals),
-                _ => machine.reject(now, &self.intervals, answer.clone()),
-            },
-            ServerMachine::Other(machine) => machine.answer(now, &self.intervals, answer.clone()),
-        }
-        self.arm_server(id);
-        self.send(usage, hop, answer.clone(), label, Again::First);
-        if let Some(usage) =
-            usage.filter(|_| status >= 200 && request.method() == Some(Method::Invite))
-        {
-            self.move_usage(now, usage, id, status, &request, answer, hop, label);
-        }
-    }
-
-    /// An INVITE of the peer's has its final answer.
-    #[expect(clippy::too_many_arguments, reason = "all of it describes one answer")]
-    fn move_usage(
+    /// Sends the INVITE again with the longer interval that a 422 asks for (RFC 4028 section 7.3); whether it did.
+    pub(super) fn ask_for_longer(
         &mut self,
         now: Instant,
         id: DialogId,
-        server: ServerId,
-        status: u16,
-        request: &Message,
-        answer: Bytes,
-        hop: Hop,
-        label: Label,
-    ) {
-        let is_accepted = (200..300).contains(&status);
-        let Some(mut usage) = self.usages.remove(&id) else {
-            return;
+        key: ClientKey,
+        invite: &Message,
+        answer: &Message,
+    ) -> bool {
+        let Some(usage) = self.usages.get_mut(&id) else {
+            return false;
         };
-        let unacked = self.unacked(answer, hop, request, label);
-        usage.stage = match usage.stage {
-            Stage::Ringing { .. } if is_accepted => {
-                let source = self.servers.get(&server).map_or(hop, |entry| entry.source);
-                self.await_ack(now, &mut usage.timers);
-                let dialog = Dialog::by_answering(request, usage.tag, source);
-                Stage::ExpectAck {
-                    dialog,
-                    unacked,
-                    then: Then::Talk,
-                }
-            }
-            Stage::Ringing { .. } => {
-                self.usages.insert(id, usage);
-                self.close_usage(id);
-                return;
-            }
-            Stage::Talking {
-                mut dialog,
-                offer: Offer::Asked { server: asked },
-            } if asked == server => {
-                let offer = if is_accepted {
-                    self.await_ack(now, &mut usage.timers);
-                    dialog.refresh_target(request);
-                    Offer::ExpectAck { unacked }
-                } else {
-                    Offer::None
-                };
-                Stage::Talking { dialog, offer }
-            }
-            // The call has moved on; the answer is the transaction's alone.
-            other @ (Stage::Calling { .. }
-            | Stage::ExpectAck { .. }
-            | Stage::Talking { .. }
-            | Stage::Closing { .. }) => other,
+        let Stage::Calling {
+            client,
+            wish: Wish::Ring,
+            forks,
+            ..
+        } = &mut usage.stage
+        else {
+            return false;
         };
-        self.usages.insert(id, usage);
-        self.arm_usage(id);
-    }
-
-    /// Fails a request that waits.
-    pub(super) fn fail_server(&mut self, now: Instant, id: ServerId, status: u16, phrase: &str) {
-        self.answer_server(now, id, status, phrase, &Vec::new(), None);
-    }
-}
-
-fn contact_user(stage: &Stage) -> Option<&str> {
-    match stage {
-        Stage::ExpectAck { dialog, .. }
-        | Stage::Talking { dialog, .. }
-        | Stage::Closing { dialog } => dialog.contact_user(),
-        Stage::Calling { .. } | Stage::Ringing { .. } => None,
+        if *client != key || !usage.session_timer.raise(answer) {
+            return false;
+        }
+        let Some(old) = self.clients.get(&key) else {
+            return false;
+        };
+        forks.clear();
+        let branch = Token::random(&mut self.generator);
+        *client = ClientKey {
+            branch,
+            target: ClientTarget::Request,
+        };
+        let (client, peer, hop, label) = (*client, old.peer, old.hop, old.label);
+        let cseq = invite.cseq().map_or(1, |cseq| cseq.number) + 1;
+        let request = Draft::again(
+            invite,
+            "INVITE",
+            hop,
+            branch,
+            cseq,
+            &usage.session_timer.offer(),
+        );
+        let entry = ClientEntry {
+            machine: ClientMachine::Invite {
+                machine: InviteClient::start(now, &self.intervals),
+                ack: Bytes::new(),
+                forks: Vec::new(),
+                last_cseq: 0,
+            },
+            request,
+            usage: Some(id),
+            task: Task::Call,
+            peer,
+            hop,
+            label,
+            due: None,
+        };
+        self.open_client(client, entry);
+        true
     }
 }
 
 /// Source: RFC 3261 section 8.1.1; the Call-ID names no host.
-fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str) -> Bytes {
+fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str, lines: &Lines) -> Bytes {
     let mut from = draft::party(invite.from.display.as_deref(), &invite.from.uri);
     from.extend_from_slice(format!(";tag={tag}").as_bytes());
-    Draft::request("INVITE", &invite.request_uri)
+    let mut draft = Draft::request("INVITE", &invite.request_uri)
         .format(
             "Via",
             format_args!(
@@ -431,7 +376,11 @@ fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str) -> By
         .line("Call-ID", call_id)
         .line("CSeq", "1 INVITE")
         .contact(invite.contact_user.as_deref(), invite.hop.local)
-        .line("Allow", draft::ALLOW)
+        .line("Allow", draft::ALLOW);
+    for (name, value) in lines {
+        draft = draft.line(name, value);
+    }
+    draft
         .lines(&invite.headers)
         .finish(draft::SDP, invite.body.as_deref())
 }
@@ -447,34 +396,4 @@ pub(super) fn hop_request(invite: &Message, method: &str) -> Draft {
         .same(invite, HeaderName::From)
         .same(invite, HeaderName::CallId)
         .format("CSeq", format_args!("{number} {method}"))
-}
-
-/// Source: RFC 3261 sections 8.2.6, 11.2 (OPTIONS), 12.1.1 (Contact and Record-Route in what makes a dialog).
-#[expect(clippy::too_many_arguments, reason = "all of it stands in one answer")]
-fn write_answer(
-    request: &Message,
-    source: Hop,
-    tag: &Token,
-    status: u16,
-    phrase: &str,
-    headers: &Headers,
-    contact_user: Option<&str>,
-    body: Option<&[u8]>,
-) -> Bytes {
-    let mut draft = Draft::answer(request, source.remote, status, phrase, Some(tag));
-    let method = request.method();
-    if method == Some(Method::Invite) && status < 300 {
-        draft = draft
-            .same(request, HeaderName::RecordRoute)
-            .contact(contact_user, source.local)
-            .line("Allow", draft::ALLOW);
-    }
-    if method == Some(Method::Options) {
-        draft = draft.line("Allow", draft::ALLOW).line("Accept", draft::SDP);
-    }
-    let given = headers
-        .iter()
-        .find(|(name, _)| HeaderName::read(name.as_bytes()) == HeaderName::ContentType);
-    let content_type = given.map_or(draft::SDP, |(_, value)| value);
-    draft.lines(headers).finish(content_type, body)
 }

@@ -9,7 +9,9 @@ fn who_rings_long_says_so_every_minute() {
     let id = bench.invited();
     bench.wait(Duration::from_secs(65));
     assert_eq!(bench.ladder(), ["< INVITE", "> 100 INVITE"]);
-    bench.endpoint.ring(bench.now, id, 180, "Ringing", None);
+    bench
+        .endpoint
+        .ring(bench.now, id, Ring::plain(180, "Ringing"));
     bench.drain();
     bench.wait(Duration::from_secs(125));
     assert_eq!(

@@ -11,7 +11,7 @@ fn over_its_cap_a_new_call_gets_503_and_a_running_one_is_served() {
     let id = bench.invited();
     bench
         .endpoint
-        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+        .accept(bench.now, id, Vec::new(), Bytes::from_static(b"v=0\r\n"));
     bench.drain();
     let tag = bench.tag();
     bench.hear(&request("INVITE", "2", "", "").replace("Call-ID: c1", "Call-ID: c2"));

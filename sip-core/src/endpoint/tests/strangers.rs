@@ -10,7 +10,7 @@ fn a_bye_of_another_peer_gets_481_and_the_call_goes_on() {
     let id = bench.invited();
     bench
         .endpoint
-        .accept(bench.now, id, Bytes::from_static(b"v=0\r\n"));
+        .accept(bench.now, id, Vec::new(), Bytes::from_static(b"v=0\r\n"));
     bench.drain();
     let tag = bench.tag();
     bench.hear_from(STRANGER, &request("ACK", "ack", &tag, ""));
