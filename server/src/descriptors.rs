@@ -37,20 +37,33 @@ pub(crate) fn largest_pairs() -> usize {
 }
 
 /// What to say when a range has more ports than this host can open; `None` when it fits.
-pub(crate) fn shortage(ports: PortRange) -> Option<String> {
+pub(crate) fn shortage(ranges: &[PortRange]) -> Option<String> {
     let largest = largest_pairs();
-    if ports.pairs() <= largest {
+    let pairs: usize = ranges.iter().map(PortRange::pairs).sum();
+    if pairs <= largest {
         return None;
     }
-    let span = u16::try_from(largest * 2).unwrap_or(u16::MAX);
-    let fitting = PortRange {
-        last: ports.first.saturating_add(span).saturating_sub(1),
-        ..ports
-    };
+    // Each range gives way by the same share.
+    let fitting = ranges.iter().map(|range| {
+        let span = (range.pairs() * 2).saturating_mul(largest) / pairs;
+        let span = u16::try_from(span - span % 2).unwrap_or(u16::MAX);
+        PortRange {
+            last: range.first.saturating_add(span).saturating_sub(1),
+            ..*range
+        }
+    });
+    let fitting = text_of(&fitting.collect::<Vec<_>>());
+    let ports = text_of(ranges);
     Some(format!(
         "音声ポートの範囲 {ports} は、このホストで開けるファイル数に収まりません。収まる最大は {fitting} です / the range {ports} does not fit \
          under this host's limit of open files; the largest that would is {fitting}"
     ))
+}
+
+/// Ranges as people read them.
+pub(crate) fn text_of(ranges: &[PortRange]) -> String {
+    let texts: Vec<String> = ranges.iter().map(PortRange::to_string).collect();
+    texts.join(", ")
 }
 
 #[cfg(test)]
@@ -60,10 +73,10 @@ mod tests {
     #[test]
     fn a_range_of_two_calls_fits_and_one_of_all_ports_says_what_would() {
         let small = PortRange::parse("127.0.0.1:20000-20007").unwrap();
-        assert_eq!(shortage(small), None);
+        assert_eq!(shortage(&[small]), None);
         if largest_pairs() < 32_000 {
             let all = PortRange::parse("127.0.0.1:1024-65535").unwrap();
-            assert!(shortage(all).unwrap().contains("127.0.0.1:1024-"));
+            assert!(shortage(&[all]).unwrap().contains("127.0.0.1:1024-"));
         }
     }
 }

@@ -150,6 +150,27 @@ pub enum SettingsFault {
     },
 }
 
+impl SettingsFault {
+    /// Whether it is a fault of the peer of this name.
+    pub fn names(&self, name: &str) -> bool {
+        match self {
+            SettingsFault::AddressShared { second: peer, .. }
+            | SettingsFault::TargetIsOurs { peer, .. }
+            | SettingsFault::NoListenerFor { peer, .. }
+            | SettingsFault::NowhereToSend { peer, .. }
+            | SettingsFault::OutOfRange { peer, .. }
+            | SettingsFault::KeysInClear { peer, .. } => peer == name,
+            SettingsFault::Twice { .. }
+            | SettingsFault::DepartmentUnknown { .. }
+            | SettingsFault::NoTarget { .. }
+            | SettingsFault::TargetPeer { .. }
+            | SettingsFault::NoListener
+            | SettingsFault::ListenerAddress { .. }
+            | SettingsFault::TooManyPeers { .. } => false,
+        }
+    }
+}
+
 pub(super) fn of(settings: &Settings) -> Vec<SettingsFault> {
     let mut faults = Vec::new();
     check_listeners(settings, &mut faults);

@@ -8,7 +8,10 @@ use storage::{Catalogue, Duty, Layout, OsDisk, Sealer};
 use tokio::runtime;
 
 use super::{Exit, Place, Terminal, audit};
-use crate::{config::Config, descriptors, people, prompts};
+use crate::{
+    config::{Config, secret},
+    descriptors, people, prompts,
+};
 
 pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     let config = place.load(out)?;
@@ -22,6 +25,7 @@ pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     };
     found.decisions(&config)?;
     found.ports(&config)?;
+    found.secrets(&config)?;
     found.prompts(&config)?;
     found.staff(&config)?;
     let layout = config.layout();
@@ -79,14 +83,33 @@ impl Found<'_> {
     }
 
     fn ports(&mut self, config: &Config) -> Result<(), Exit> {
-        match descriptors::shortage(config.ports) {
+        match descriptors::shortage(&config.rtp) {
             Some(short) => self.note(&short),
             None => self.good(&format!(
                 "音声ポート / media ports: {} ({} 通話 calls)",
-                config.ports,
-                config.ports.pairs() / 2
+                descriptors::text_of(&config.rtp),
+                config.limits.calls
             )),
         }
+    }
+
+    /// A password that others can read is no secret.
+    fn secrets(&mut self, config: &Config) -> Result<(), Exit> {
+        for path in &config.secrets {
+            let shown = path.display();
+            match secret::is_open_to_others(path) {
+                Ok(false) => self.good(&format!("パスワード / password file: {shown}"))?,
+                Ok(true) => self.bad(
+                    Exit::Usage,
+                    &format!("パスワードを他の人が読めます。chmod 600 {shown} / others can read this password file"),
+                )?,
+                Err(fault) => self.bad(
+                    Exit::Usage,
+                    &format!("パスワードを読めません / password file {shown}: {fault}"),
+                )?,
+            }
+        }
+        Ok(())
     }
 
     fn prompts(&mut self, config: &Config) -> Result<(), Exit> {

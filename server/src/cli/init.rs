@@ -3,19 +3,22 @@
 use std::{
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum};
+use exchange::Place;
 use rules::{JstDay, Number, Profile};
+use sip_core::Transport;
 
 use super::{Exit, Terminal};
 use crate::{
     clock::Clock,
     config::{
         Config, PortRange,
+        target::Destination,
         template::{self, Waiver, Wishes},
     },
     descriptors, office, unix,
@@ -28,15 +31,15 @@ pub(super) struct Arguments {
     /// 作るフォルダ（既存でもよい）/ the folder to fill; it may exist
     #[arg(long)]
     dir: PathBuf,
-    /// SIP を待ち受けるアドレス / where SIP over UDP is taken
+    /// SIP (UDP・TCP) を待ち受けるアドレス / where SIP over UDP and TCP is taken
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
-    /// 通信事業者のアドレス / the carrier's address, at any source port
-    #[arg(long, value_name = "ADDRESS")]
-    carrier: IpAddr,
-    /// 庁内交換機のアドレスとポート / where the PBX takes calls
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pbx: SocketAddr,
+    /// 通信事業者（繰り返し可、先の指定を優先）。ポートを書くと発信もできます / a carrier, the first preferred; one with a port takes calls out too
+    #[arg(long = "carrier", value_name = "ADDR[:PORT][;transport=udp|tcp|tls]", value_parser = parse_destination, required = true)]
+    carriers: Vec<Destination>,
+    /// 庁内交換機（繰り返し可、先の指定を優先）/ where a PBX takes calls; the first is preferred
+    #[arg(long = "pbx", value_name = "ADDR[:PORT][;transport=udp|tcp|tls]", value_parser = parse_destination, required = true)]
+    pbxs: Vec<Destination>,
     /// 市の番号（繰り返し可）/ a number of the city; may be given several times
     #[arg(long = "number", value_name = "NUMBER", required = true)]
     numbers: Vec<String>,
@@ -55,6 +58,18 @@ pub(super) struct Arguments {
 enum ProfileName {
     Announce,
     Transparent,
+}
+
+fn parse_destination(text: &str) -> Result<Destination, String> {
+    let remedy = "write it like 192.0.2.20:5060, [2001:db8::20]:5060 or 192.0.2.20;transport=tcp";
+    let destination = Destination::parse(text, Transport::Udp);
+    let destination = destination.map_err(|why| format!("{why}; {remedy}"))?;
+    match destination.place {
+        Place::Address(_) => Ok(destination),
+        Place::Name { .. } => Err(format!(
+            "an address is needed here; names can stand in denwaban.toml; {remedy}"
+        )),
+    }
 }
 
 fn parse_ports(text: &str) -> Result<PortRange, String> {
@@ -121,8 +136,8 @@ fn wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Wishes, Exit> {
     });
     Ok(Wishes {
         listen: arguments.listen,
-        carrier: arguments.carrier,
-        pbx: arguments.pbx,
+        carriers: arguments.carriers.clone(),
+        pbxs: arguments.pbxs.clone(),
         numbers: arguments.numbers.clone(),
         profile: match arguments.profile {
             ProfileName::Announce => Profile::Announce,
@@ -173,7 +188,7 @@ fn report(arguments: &Arguments, config: &Config, out: &mut Terminal) -> Result<
         "作成しました / written: {}",
         arguments.dir.display()
     ))?;
-    if let Some(short) = descriptors::shortage(config.ports) {
+    if let Some(short) = descriptors::shortage(&config.rtp) {
         out.line(&format!("注意 / note: {short}"))?;
     }
     if config

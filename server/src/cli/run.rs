@@ -44,7 +44,7 @@ fn carry(config: &Arc<Config>, log: &Log, out: &mut Terminal) -> Result<(), Exit
     if let Err(fault) = descriptors::raise() {
         tracing::warn!(%fault, "the limit of open files was not raised");
     }
-    if let Some(short) = descriptors::shortage(config.ports) {
+    if let Some(short) = descriptors::shortage(&config.rtp) {
         tracing::warn!("{short}");
     }
     let layout = config.layout();
@@ -179,7 +179,10 @@ impl Running {
         };
         open_sockets(config, layout, locks, counter, &orders, &rows, &office);
         if is_ready.recv_timeout(signalling::FIRST_PORTS).is_err() {
-            tracing::error!(ports = %config.ports, "no media port could be opened yet; calls get 503 until one is free");
+            tracing::error!(
+                ports = descriptors::text_of(&config.rtp),
+                "no media port could be opened yet; calls get 503 until one is free"
+            );
         }
         Ok(Running {
             main,
@@ -275,7 +278,7 @@ fn begin_signalling(
         emergency,
         library,
         wire,
-        ports: config.ports,
+        ports: config.rtp[0],
         most_pairs: descriptors::largest_pairs(),
         // One core is signalling's and the recorder's.
         shards: u16::try_from(cores.saturating_sub(1).max(1)).unwrap_or(1),

@@ -4,17 +4,24 @@
 //! Start at [`Config::load`]; `reader` walks the TOML, `report` prints the faults, `template` writes what `init` asks for.
 
 mod listing;
+mod overload;
+mod peer;
 mod port_range;
+mod profile;
 pub(crate) mod reader;
 pub(crate) mod report;
+pub(crate) mod secret;
+pub(crate) mod target;
 pub(crate) mod template;
 
 use std::{
+    fs::File,
+    io::{self, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use exchange::{Department, Limits, Listener, Overload, Trunk};
+use exchange::{Department, Dscp, Limits, Listener, Overload, Trunk};
 use rules::{Digest, Number, NumberPolicy, RetentionPolicy};
 use sip_core::Transport;
 use storage::Layout;
@@ -22,6 +29,7 @@ use toml::de::DeTable;
 
 pub(crate) use self::port_range::PortRange;
 use self::{
+    peer::Surroundings,
     reader::{Faults, Placed, Section},
     report::ConfigReport,
 };
@@ -39,8 +47,8 @@ pub(crate) struct Config {
     pub(crate) sha256: Digest,
     /// Where SIP over UDP is taken.
     pub listen: SocketAddr,
-    /// Where RTP and RTCP are taken.
-    pub ports: PortRange,
+    /// Where RTP and RTCP are taken; never empty.
+    pub rtp: Vec<PortRange>,
     /// Where things lie on disk.
     pub folders: Folders,
     /// How long recordings are kept.
@@ -51,10 +59,16 @@ pub(crate) struct Config {
     pub office: SocketAccess,
     /// Carriers and PBX.
     pub peers: Vec<Trunk>,
+    /// Files that hold passwords.
+    pub secrets: Vec<PathBuf>,
     /// Who answers.
     pub departments: Vec<Department>,
     /// The city's numbers.
     pub numbers: Vec<NumberPolicy>,
+    /// How much there may be at once.
+    pub limits: Limits,
+    /// Who goes first, and whom caps hold back.
+    pub overload: Overload,
 }
 
 /// Where things lie, absolute.
@@ -85,14 +99,17 @@ impl Config {
     /// # Errors
     /// A report of every fault, or that the file cannot be read.
     pub(crate) fn load(file: &Path) -> Result<Config, ConfigReport> {
-        let unreadable = |fault: std::io::Error| ConfigReport::unreadable(file, &fault);
-        if std::fs::metadata(file).map_err(unreadable)?.len() > MAX_FILE_BYTES {
-            return Err(ConfigReport::unreadable(
-                file,
-                &std::io::Error::other("it is larger than 4 MiB"),
-            ));
+        let unreadable = |fault: io::Error| ConfigReport::unreadable(file, &fault);
+        let mut text = String::new();
+        // A device or a pipe has no length that could be asked for, and may have no end.
+        let read = File::open(file)
+            .and_then(|opened| opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+        let too_long = || io::Error::other("it is larger than 4 MiB");
+        match read {
+            Ok(length) if u64::try_from(length).is_ok_and(|length| length <= MAX_FILE_BYTES) => {}
+            Ok(_) => return Err(unreadable(too_long())),
+            Err(fault) => return Err(unreadable(fault)),
         }
-        let text = std::fs::read_to_string(file).map_err(unreadable)?;
         Config::parse(file, &text)
     }
 
@@ -145,11 +162,8 @@ impl Config {
             peers: self.peers.clone(),
             departments: self.departments.clone(),
             numbers: self.numbers.clone(),
-            limits: Limits {
-                calls: self.ports.pairs() / 2,
-                ..Limits::default()
-            },
-            overload: Overload::default(),
+            limits: self.limits,
+            overload: self.overload.clone(),
             sip: sip_core::Settings::default(),
             fault_injection: None,
         }
@@ -159,60 +173,99 @@ impl Config {
 /// Reads all sections; `None` only with at least one fault noted.
 fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Option<Config> {
     let mut root = Section::root(table);
-    let listen = required(
+    let base = base_of(file);
+    let sip = required(
         &mut root,
         faults,
         "sip",
         "add [sip] with listen = \"ADDRESS:5060\"",
     );
-    let listen = listen.and_then(|section| read_sip(section, faults));
-    let ports = required(
+    let listen = sip.and_then(|section| read_sip(section, faults));
+    let media = required(
         &mut root,
         faults,
         "media",
         "add [media] with rtp = \"ADDRESS:20000-29999\"",
     );
-    let ports = ports.and_then(|section| read_media(section, faults));
+    let media = media.map(|section| read_media(section, faults));
     let folders = root.section(faults, "folders");
-    let folders = read_folders(file, folders, faults);
+    let folders = read_folders(&base, folders, faults);
     let retention = root.section(faults, "retention");
     let retention = read_retention(retention, faults);
     let calls = root.section(faults, "calls");
     let calls = read_access(calls, faults);
     let office = root.section(faults, "office");
     let office = read_access(office, faults);
-    let peers = listing::read_peers(root.sections(faults, "peer"), listen, faults);
+    let media = media.unwrap_or_default();
+    let mut limits = Limits {
+        calls: media.rtp.iter().map(PortRange::pairs).sum::<usize>() / 2,
+        ..Limits::default()
+    };
+    let overload = root.section(faults, "overload");
+    let overload = overload::read(overload, &mut limits, faults);
+    let listeners = listen.map(|address| Listener {
+        transport: Transport::Udp,
+        address,
+    });
+    let around = Surroundings {
+        base: &base,
+        listeners: listeners.as_slice(),
+        rtp: &media.rtp,
+        dscp: Dscp {
+            signalling: 0,
+            media: media.dscp,
+        },
+    };
+    let peers = peer::read_peers(root.sections(faults, "peer"), &around, faults);
     let departments =
-        listing::read_departments(root.sections(faults, "department"), &peers, faults);
+        listing::read_departments(root.sections(faults, "department"), &peers.trunks, faults);
     let numbers = listing::read_numbers(root.sections(faults, "number"), &departments, faults);
-    if !root.holds("peer") {
-        root.missing(
-            faults,
-            "peer",
-            "add a [[peer]] for the carrier and one for the PBX",
-        );
-    }
-    if !root.holds("number") {
-        root.missing(
-            faults,
-            "number",
-            "add a [[number]] for each number of the city",
-        );
-    }
+    ask_for_lists(&root, faults);
     root.finish(faults);
-    Some(Config {
+    let config = Config {
         file: file.to_owned(),
         sha256: life::sha256(text.as_bytes()),
         listen: listen?,
-        ports: ports?,
+        rtp: media.rtp,
         folders,
         retention: retention?,
         calls: calls?,
         office: office?,
-        peers,
+        peers: peers.trunks,
+        secrets: peers.secrets,
         departments,
         numbers,
-    })
+        limits,
+        overload,
+    };
+    // What the exchange would refuse is told here, where its place is known.
+    if faults.is_empty() {
+        for fault in config.settings().faults() {
+            let place = peers.places.iter().find(|(name, _)| fault.names(name));
+            let span = place.map_or(0..0, |(_, span)| span.clone());
+            let expected = "settings that fit together";
+            let remedy = "correct it as the message says";
+            faults.note(span, "peer", fault.to_string(), expected, remedy);
+        }
+    }
+    Some(config)
+}
+
+fn ask_for_lists(root: &Section<'_>, faults: &mut Faults) {
+    for (key, remedy) in [
+        ("peer", "add a [[peer]] for the carrier and one for the PBX"),
+        ("number", "add a [[number]] for each number of the city"),
+    ] {
+        if !root.holds(key) {
+            root.missing(faults, key, remedy);
+        }
+    }
+}
+
+/// The folder from which relative paths count.
+fn base_of(file: &Path) -> PathBuf {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    file.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
 fn required<'t>(
@@ -247,28 +300,48 @@ fn read_sip(mut section: Section<'_>, faults: &mut Faults) -> Option<SocketAddr>
     address
 }
 
-fn read_media(mut section: Section<'_>, faults: &mut Faults) -> Option<PortRange> {
-    let range = section.required_text(faults, "rtp", "add rtp = \"ADDRESS:20000-29999\"");
+/// What `[media]` says.
+#[derive(Default)]
+struct Media {
+    rtp: Vec<PortRange>,
+    dscp: u8,
+}
+
+fn read_media(mut section: Section<'_>, faults: &mut Faults) -> Media {
+    let remedy = "add rtp = \"ADDRESS:20000-29999\"";
+    let ranges = section.texts(faults, "rtp");
+    if ranges.as_ref().is_none_or(Vec::is_empty) && !section.holds("rtp") {
+        section.missing(faults, "rtp", remedy);
+    }
+    let dscp = section.integer(faults, "dscp", peer::DSCP);
     section.finish(faults);
-    let range = range?;
-    match PortRange::parse(range.value) {
-        Ok(ports) => Some(ports),
-        Err(why) => {
-            let found = format!("{}: {why}", quoted(&range));
-            faults.at(
-                &range,
-                found,
-                "an address and a range of ports",
-                "write it like 127.0.0.1:20000-29999",
-            );
-            None
+    let mut rtp: Vec<PortRange> = Vec::new();
+    for text in ranges.iter().flatten() {
+        match PortRange::parse(text.value) {
+            Ok(range) if rtp.iter().any(|other| other.address == range.address) => {
+                let expected = "one range for each address";
+                let remedy = "write one range that is as large as both";
+                faults.at(text, quoted(text), expected, remedy);
+            }
+            Ok(range) => rtp.push(range),
+            Err(why) => {
+                let found = format!("{}: {why}", quoted(text));
+                faults.at(
+                    text,
+                    found,
+                    "an address and a range of ports",
+                    "write it like 127.0.0.1:20000-29999",
+                );
+            }
         }
+    }
+    Media {
+        rtp,
+        dscp: dscp.map_or(0, |dscp| u8::try_from(dscp.value).unwrap_or_default()),
     }
 }
 
-fn read_folders(file: &Path, section: Option<Section<'_>>, faults: &mut Faults) -> Folders {
-    let base = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let base = base.parent().unwrap_or(Path::new("/")).to_owned();
+fn read_folders(base: &Path, section: Option<Section<'_>>, faults: &mut Faults) -> Folders {
     let mut folders = Folders {
         data: base.join("data"),
         root: base.join("root"),

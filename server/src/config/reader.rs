@@ -66,6 +66,11 @@ impl Faults {
         });
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All faults in the order of the file.
     pub(crate) fn into_sorted(mut self) -> Vec<ConfigFault> {
         self.0
@@ -78,6 +83,8 @@ impl Faults {
 #[derive(Debug)]
 pub(crate) struct Section<'t> {
     table: &'t DeTable<'t>,
+    /// What holds where the table itself does not say.
+    fallback: Option<&'t DeTable<'t>>,
     /// Where the table stands: its header or its braces.
     pub span: Range<usize>,
     path: String,
@@ -89,6 +96,7 @@ impl<'t> Section<'t> {
     pub(crate) fn root(table: &'t DeTable<'t>) -> Section<'t> {
         Section {
             table,
+            fallback: None,
             span: 0..0,
             path: String::new(),
             known: BTreeSet::new(),
@@ -104,6 +112,11 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// From here on what the section does not say is read from this table. What it says itself wins.
+    pub(crate) fn fall_back(&mut self, table: &'t DeTable<'t>) {
+        self.fallback = Some(table);
+    }
+
     /// Whether the key is written at all.
     pub(crate) fn holds(&self, key: &str) -> bool {
         self.table.contains_key(key)
@@ -111,7 +124,45 @@ impl<'t> Section<'t> {
 
     fn take(&mut self, key: &'static str) -> Option<(&'t Spanned<DeValue<'t>>, String)> {
         self.known.insert(key);
-        self.table.get(key).map(|value| (value, self.place(key)))
+        let written = self.table.get(key);
+        let value = written.or_else(|| self.fallback?.get(key));
+        value.map(|value| (value, self.place(key)))
+    }
+
+    /// One of a few words, if the key is there.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        faults: &mut Faults,
+        key: &'static str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let text = self.text(faults, key)?;
+        let chosen = choices.iter().find(|(word, _)| *word == text.value);
+        if chosen.is_none() {
+            let words: Vec<String> = choices
+                .iter()
+                .map(|(word, _)| format!("\"{word}\""))
+                .collect();
+            faults.at(
+                &text,
+                format!("\"{}\"", text.value.escape_debug()),
+                &words.join(" or "),
+                "write one of them",
+            );
+        }
+        chosen.map(|(_, choice)| *choice)
+    }
+
+    /// `true` or `false`, if the key is there.
+    pub(crate) fn boolean(&mut self, faults: &mut Faults, key: &'static str) -> Option<bool> {
+        let (value, place) = self.take(key)?;
+        let found = value.get_ref().as_bool();
+        if found.is_none() {
+            let expected = "true or false";
+            let remedy = "write it without quotation marks";
+            faults.note(value.span(), &place, kind(value), expected, remedy);
+        }
+        found
     }
 
     /// A text, if the key is there.
@@ -351,6 +402,7 @@ fn section_of<'t>(
     if let Some(table) = value.get_ref().as_table() {
         return Some(Section {
             table,
+            fallback: None,
             span: value.span(),
             path,
             known: BTreeSet::new(),

@@ -1,23 +1,20 @@
 //! The text of the files that `init` writes: `denwaban.toml` and `staff.toml`.
 
-use std::{
-    fmt::Write,
-    net::{IpAddr, SocketAddr},
-};
+use std::{fmt::Write, net::SocketAddr};
 
 use rules::Profile;
 
-use super::PortRange;
+use super::{PortRange, target::Destination};
 
 /// What `init` was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Wishes {
     /// Where SIP is taken.
     pub listen: SocketAddr,
-    /// The carrier's address.
-    pub carrier: IpAddr,
-    /// Where the PBX takes calls.
-    pub pbx: SocketAddr,
+    /// The carriers, the preferred one first.
+    pub(crate) carriers: Vec<Destination>,
+    /// Where the PBX nodes take calls, the preferred one first.
+    pub(crate) pbxs: Vec<Destination>,
     /// The city's numbers as they were typed.
     pub numbers: Vec<String>,
     /// How their calls are answered.
@@ -44,9 +41,10 @@ pub(crate) fn configuration(wishes: &Wishes) -> String {
     let mut text = format!(
         r#"# 電話番 denwaban の設定 / the configuration of denwaban
 # 誤りの検査 / check it with: denwaban check --config THIS-FILE
+# すべての項目 / every key: denwaban.example.toml, docs/trunks.md
 
 [sip]
-# SIP (UDP) を待ち受けるアドレス / where SIP over UDP is taken
+# SIP (UDP・TCP) を待ち受けるアドレス / where SIP over UDP and TCP is taken
 listen = "{listen}"
 
 [media]
@@ -66,45 +64,80 @@ staff = "staff.toml"
 days = 89
 
 [calls]
-# 緊急時モードのソケットの権限 / who may declare the emergency through the calls' socket
+# 緊急時モードと通話の表示のソケットの権限 / who may declare the emergency and see calls through the calls' socket
 socket_mode = "0600"
 
 [office]
 # 書き出し・廃棄のソケットの権限 / who may ask for export and disposal through the office's socket
 socket_mode = "0600"
-
-# 通信事業者 / the carrier that brings citizens' calls
-[[peer]]
-name = "carrier"
-role = "carrier"
-addresses = ["{carrier}"]
-media = ["{carrier}"]
-transport = "udp"
-
-# 庁内交換機 / the PBX that reaches the departments
-[[peer]]
-name = "pbx"
-role = "pbx"
-addresses = ["{pbx_address}"]
-send_to = "{pbx}"
-media = ["{pbx_address}"]
-transport = "udp"
-
-# 応答する部署。呼び出し先を順に / the department that answers; its targets are tried in turn
-[[department]]
-name = "代表"
-targets = [{{ peer = "pbx", ring_s = 30 }}]
 "#,
         listen = wishes.listen,
         ports = wishes.ports,
-        carrier = wishes.carrier,
-        pbx_address = wishes.pbx.ip(),
-        pbx = wishes.pbx,
+    );
+    text.push_str(OVERLOAD);
+    for (index, carrier) in wishes.carriers.iter().enumerate() {
+        text.push_str("\n# 通信事業者 / a carrier that brings citizens' calls\n");
+        peer_section(&mut text, "carrier", index, carrier);
+    }
+    for (index, pbx) in wishes.pbxs.iter().enumerate() {
+        text.push_str("\n# 庁内交換機 / a PBX that reaches the departments\n");
+        peer_section(&mut text, "pbx", index, pbx);
+    }
+    let whom = match wishes.pbxs.len() {
+        1 => "peer = \"pbx\"",
+        _ => "role = \"pbx\"",
+    };
+    // Writing into a String cannot fail.
+    let _ = write!(
+        text,
+        r#"
+# 応答する部署。呼び出し先を順に / the department that answers; its targets are tried in turn
+[[department]]
+name = "代表"
+targets = [{{ {whom}, ring_s = 30 }}]
+"#
     );
     for number in &wishes.numbers {
         number_section(&mut text, number, wishes);
     }
     text
+}
+
+/// Caps are a city's own decision: companies, other cities and ward offices call from one number.
+const OVERLOAD: &str = r#"
+# 一つの発信者・番号帯・宛先に限る上限。企業・他都市・区役所は一つの番号から多数発信するため、初期値では無効です。
+# Caps on one caller, callers that begin alike, callers without a number, or one of our numbers; off unless written, because
+# companies, other cities and ward offices call from one number. Suggested figures:
+# [overload.caps]
+# caller = { calls = 20, per_s = 60 }
+# prefix = { digits = 6, calls = 120, per_s = 60 }
+# anonymous = { calls = 60, per_s = 60 }
+# number = { calls = 300, per_s = 60 }
+"#;
+
+/// A peer of the ordinary kind. Its defaults: trusted, 100rel supported, session timer 1800 s, numbers as they came, no OPTIONS.
+fn peer_section(text: &mut String, role: &str, index: usize, at: &Destination) {
+    let name = match index {
+        0 => role.to_owned(),
+        later => format!("{role}-{}", later + 1),
+    };
+    text.push_str("[[peer]]\n");
+    line(text, "name", &name);
+    line(text, "role", role);
+    if let Some(address) = at.address() {
+        // An address alone says whose calls are taken; with a port, or at a PBX, it also says where ours go.
+        let _ = writeln!(text, "addresses = [\"{}\"]", address.ip());
+        if role == "pbx" || at.has_port {
+            line(text, "send_to", &at.to_string());
+        }
+        let _ = writeln!(text, "media = [\"{}\"]", address.ip());
+    }
+    if index > 0 {
+        let _ = writeln!(
+            text,
+            "# 小さい値を優先 / the smaller is tried first\npriority = {index}"
+        );
+    }
 }
 
 fn number_section(text: &mut String, number: &str, wishes: &Wishes) {

@@ -1,0 +1,670 @@
+//! `[[peer]]`: carriers and PBX nodes; where they are, how SIP and media go with them, and what their contracts allow.
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use exchange::{
+    AnnouncementMedia, CalledPlace, Channels, Dscp, Listener, MediaRange, NumberForm, PeerRole,
+    Place, Probe, Registration, SecureMedia, Trunk, TrunkTarget, Trust,
+};
+use media::Codec;
+use rules::Number;
+use sip_core::{Credentials, RefreshMethod, Reliable, Transport};
+
+use super::{
+    PortRange, profile, quoted,
+    reader::{Faults, Placed, Section},
+    secret,
+    target::{Destination, TRANSPORTS, is_name, is_of_one_host},
+};
+
+/// A day; longer intervals would outlive whatever they watch.
+const MAX_SECONDS: i64 = 86_400;
+/// RFC 4028 section 4: no session may be shorter.
+const MIN_SESSION_S: i64 = 90;
+/// What a registration asks for where nothing is written (RFC 3261 section 10.2.1.1 leaves it to us).
+const DEFAULT_EXPIRES_S: i64 = 3_600;
+/// Six bits (RFC 2474 section 3).
+pub(super) const DSCP: Range<i64> = 0..64;
+
+/// What stands around the peers in the file.
+pub(super) struct Surroundings<'a> {
+    /// The folder from which relative paths count.
+    pub(super) base: &'a Path,
+    /// Where SIP is taken.
+    pub(super) listeners: &'a [Listener],
+    /// Where media is taken.
+    pub(super) rtp: &'a [PortRange],
+    /// How packets are marked where a peer does not say.
+    pub(super) dscp: Dscp,
+}
+
+/// The peers of the file.
+#[derive(Default)]
+pub(super) struct Peers {
+    pub(super) trunks: Vec<Trunk>,
+    /// Files that hold passwords.
+    pub(super) secrets: Vec<PathBuf>,
+    /// Where each stands, by its name.
+    pub(super) places: Vec<(String, Range<usize>)>,
+}
+
+/// What was read of the peers so far.
+#[derive(Default)]
+struct Taken {
+    /// No two peers may have one.
+    names: BTreeSet<String>,
+    /// No two peers may have one.
+    addresses: BTreeSet<IpAddr>,
+    /// Files that hold passwords.
+    secrets: Vec<PathBuf>,
+}
+
+pub(super) fn read_peers(
+    sections: Vec<Section<'_>>,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) -> Peers {
+    let mut taken = Taken::default();
+    let mut peers = Peers::default();
+    for section in sections {
+        let span = section.span.clone();
+        if let Some(trunk) = read_peer(section, &mut taken, around, faults) {
+            judge_families(&trunk, &span, around, faults);
+            peers.places.push((trunk.name.clone(), span));
+            peers.trunks.push(trunk);
+        }
+    }
+    peers.secrets = taken.secrets;
+    peers
+}
+
+/// A peer of one IP version needs a listener and media ports of the same.
+fn judge_families(
+    trunk: &Trunk,
+    span: &Range<usize>,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) {
+    for is_ipv4 in [true, false] {
+        let version = if is_ipv4 { "IPv4" } else { "IPv6" };
+        let example = if is_ipv4 {
+            "192.0.2.1"
+        } else {
+            "[2001:db8::1]"
+        };
+        if !trunk.addresses.iter().any(|ip| ip.is_ipv4() == is_ipv4) {
+            continue;
+        }
+        let found = format!("peer {} with an {version} address", trunk.name);
+        let mut listeners = around.listeners.iter();
+        if !around.listeners.is_empty() && !listeners.any(|ours| ours.address.is_ipv4() == is_ipv4)
+        {
+            let expected = format!("an {version} address in sip.listen");
+            let remedy =
+                format!("add \"{example}:5060\" to sip.listen, with the host's own address");
+            faults.note(span.clone(), "peer.addresses", &found, &expected, &remedy);
+        }
+        let mut ranges = around.rtp.iter();
+        if !around.rtp.is_empty() && !ranges.any(|ours| ours.address.is_ipv4() == is_ipv4) {
+            let expected = format!("an {version} range in media.rtp");
+            let remedy =
+                format!("add \"{example}:20000-29999\" to media.rtp, with the host's own address");
+            faults.note(span.clone(), "peer.addresses", &found, &expected, &remedy);
+        }
+    }
+}
+
+fn read_peer(
+    mut section: Section<'_>,
+    taken: &mut Taken,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) -> Option<Trunk> {
+    let name = section.required_text(faults, "name", "give the peer a name, such as \"carrier\"");
+    if let Some(name) = &name
+        && !taken.names.insert(name.value.to_owned())
+    {
+        faults.at(
+            name,
+            format!("the name {} a second time", quoted(name)),
+            "a name of its own for each peer",
+            "rename one of them",
+        );
+    }
+    if !section.holds("role") {
+        section.missing(faults, "role", "write role = \"carrier\" or role = \"pbx\"");
+    }
+    let roles = [("carrier", PeerRole::Carrier), ("pbx", PeerRole::Pbx)];
+    let role = section.choice(faults, "role", &roles);
+    take_profile(&mut section, faults);
+    let listed = section.texts(faults, "addresses");
+    let own = listed.iter().flatten();
+    let own = own
+        .filter_map(|text| address_of(text, taken, faults))
+        .collect();
+    let mut trunk = Trunk::new(
+        name.as_ref().map_or("", |name| name.value),
+        role.unwrap_or(PeerRole::Carrier),
+        own,
+    );
+    read_targets(&mut section, &mut trunk, role, around, faults);
+    let names_a_place = section.holds("send_to") || section.holds("targets");
+    if trunk.addresses.is_empty() && listed.as_ref().is_none_or(Vec::is_empty) && !names_a_place {
+        section.missing(
+            faults,
+            "addresses",
+            "list the addresses its messages come from: addresses = [\"192.0.2.10\"]",
+        );
+    }
+    read_media(&mut section, &mut trunk, around, faults);
+    read_manners(&mut section, &mut trunk, faults);
+    read_contract(&mut section, &mut trunk, taken, around, faults);
+    section.finish(faults);
+    name.and(role).map(|_| trunk)
+}
+
+fn take_profile(section: &mut Section<'_>, faults: &mut Faults) {
+    let Some(name) = section.text(faults, "profile") else {
+        return;
+    };
+    match profile::find(name.value) {
+        Some(table) => section.fall_back(table),
+        None => {
+            let known: Vec<&str> = profile::names().collect();
+            faults.at(
+                &name,
+                format!("the unknown profile {}", quoted(&name)),
+                &format!("one of: {}", known.join(", ")),
+                "write one of them, or leave it out and write the keys themselves (docs/trunks.md)",
+            );
+        }
+    }
+}
+
+/// Where requests go: `send_to` for one place, `targets` for several with priority and weight.
+fn read_targets(
+    section: &mut Section<'_>,
+    trunk: &mut Trunk,
+    role: Option<PeerRole>,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) {
+    let transport = section.choice(faults, "transport", &TRANSPORTS);
+    let transport = transport.unwrap_or(Transport::Udp);
+    if let Some(local) = section.text(faults, "local") {
+        trunk.local = local.value.parse().ok();
+        let is_ours =
+            |listener: &Listener| Some(listener.address.ip().to_canonical()) == trunk.local;
+        if !around.listeners.is_empty() && !around.listeners.iter().any(is_ours) {
+            let expected = "one of the addresses of sip.listen, without port";
+            faults.at(&local, quoted(&local), expected, "write one of them");
+        }
+    }
+    let holds_send_to = section.holds("send_to");
+    if let Some(text) = section.text(faults, "send_to") {
+        let target = target_of(&text, transport, around, faults);
+        trunk.targets.extend(target.map(|to| to.target(0, 1)));
+    }
+    for place in section.sections(faults, "targets") {
+        trunk
+            .targets
+            .extend(read_target(place, transport, around, faults));
+    }
+    let holds_none = trunk.targets.is_empty() && !holds_send_to && !section.holds("targets");
+    if role == Some(PeerRole::Pbx) && holds_none {
+        section.missing(
+            faults,
+            "send_to",
+            "say where the PBX takes calls: send_to = \"192.0.2.20:5060\"",
+        );
+    }
+    let outbound = section.boolean(faults, "outbound");
+    trunk.outbound = outbound.unwrap_or(!trunk.targets.is_empty());
+    let figure = 0..i64::from(u16::MAX) + 1;
+    if let Some(priority) = section.integer(faults, "priority", figure.clone()) {
+        trunk.priority = u16::try_from(priority.value).unwrap_or_default();
+    }
+    if let Some(weight) = section.integer(faults, "weight", figure) {
+        trunk.weight = u16::try_from(weight.value).unwrap_or_default();
+    }
+}
+
+fn read_target(
+    mut section: Section<'_>,
+    transport: Transport,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) -> Option<TrunkTarget> {
+    let to = section.required_text(
+        faults,
+        "to",
+        "say where: { to = \"192.0.2.20:5060;transport=udp\" }",
+    );
+    let figure = 0..i64::from(u16::MAX) + 1;
+    let priority = section.integer(faults, "priority", figure.clone());
+    let weight = section.integer(faults, "weight", figure);
+    section.finish(faults);
+    let small = |figure: Option<Placed<i64>>, otherwise: u16| {
+        figure.map_or(otherwise, |figure| {
+            u16::try_from(figure.value).unwrap_or(otherwise)
+        })
+    };
+    let destination = target_of(&to?, transport, around, faults)?;
+    Some(destination.target(small(priority, 0), small(weight, 1)))
+}
+
+/// Reads one place. It is never our own, and a listener of ours can send there.
+fn target_of(
+    text: &Placed<&str>,
+    transport: Transport,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) -> Option<Destination> {
+    let destination = match Destination::parse(text.value, transport) {
+        Ok(destination) => destination,
+        Err(why) => {
+            faults.at(
+                text,
+                format!("{}: {why}", quoted(text)),
+                "an address or a name, with port and transport where needed",
+                "write it like \"192.0.2.20:5060\", \"[2001:db8::20]:5060\" or \"sbc.example.jp;transport=tcp\"",
+            );
+            return None;
+        }
+    };
+    let mut listeners = around.listeners.iter();
+    if listeners.any(|listener| Some(listener.address) == destination.address()) {
+        faults.at(
+            text,
+            format!("our own address {}", quoted(text)),
+            "an address other than those of sip.listen",
+            "write where the peer takes calls; we would call ourselves",
+        );
+        return None;
+    }
+    let is_way = |listener: &Listener| {
+        listener.transport == destination.transport
+            && destination
+                .address()
+                .is_none_or(|address| address.is_ipv4() == listener.address.is_ipv4())
+    };
+    if !around.listeners.is_empty() && !around.listeners.iter().any(is_way) {
+        faults.at(
+            text,
+            quoted(text),
+            "a place that an address of sip.listen can reach: the same IP version and transport",
+            "add such an address to sip.listen, or correct this one; what has no listener cannot be sent",
+        );
+        return None;
+    }
+    Some(destination)
+}
+
+fn address_of(text: &Placed<&str>, taken: &mut Taken, faults: &mut Faults) -> Option<IpAddr> {
+    let Some(address) = text
+        .value
+        .parse::<IpAddr>()
+        .ok()
+        .map(|ip| ip.to_canonical())
+    else {
+        faults.at(
+            text,
+            quoted(text),
+            "an IP address without port",
+            "write the address alone, such as \"192.0.2.10\"",
+        );
+        return None;
+    };
+    if !is_of_one_host(address) {
+        faults.at(
+            text,
+            quoted(text),
+            "the address of one host",
+            "write the address that the peer's messages come from",
+        );
+        return None;
+    }
+    if !taken.addresses.insert(address) {
+        let expected = "each address at one peer, so that a message has one sender";
+        faults.at(
+            text,
+            format!("{} a second time", quoted(text)),
+            expected,
+            "remove it from one of the peers",
+        );
+        return None;
+    }
+    Some(address)
+}
+
+/// Where its media may lie, how it is marked, encrypted and coded.
+fn read_media(
+    section: &mut Section<'_>,
+    trunk: &mut Trunk,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) {
+    let ranges = section.texts(faults, "media");
+    let places = trunk
+        .targets
+        .iter()
+        .filter_map(|target| match target.place {
+            Place::Address(address) => Some(address.ip()),
+            Place::Name { .. } => None,
+        });
+    trunk.media = match &ranges {
+        Some(ranges) => ranges
+            .iter()
+            .filter_map(|text| range_of(text, faults))
+            .collect(),
+        None => {
+            let hosts: BTreeSet<IpAddr> = trunk.addresses.iter().copied().chain(places).collect();
+            hosts.into_iter().map(MediaRange::host).collect()
+        }
+    };
+    if trunk.media.is_empty() && ranges.is_none() && !trunk.targets.is_empty() {
+        section.missing(
+            faults,
+            "media",
+            "a peer that is known by name alone needs its media range: media = [\"192.0.2.0/24\"]",
+        );
+    }
+    let secure = [
+        ("never", SecureMedia::Never),
+        ("on_tls", SecureMedia::OnTls),
+        ("always", SecureMedia::Always),
+    ];
+    if let Some(secure) = section.choice(faults, "secure_media", &secure) {
+        trunk.secure_media = secure;
+    }
+    if let Some(codecs) = section.texts(faults, "codecs") {
+        trunk.codecs = codecs
+            .iter()
+            .filter_map(|text| codec_of(text, faults))
+            .collect();
+    }
+    trunk.dscp = around.dscp;
+    if let Some(mut marks) = section.section(faults, "dscp") {
+        for (key, mark) in [
+            ("signalling", &mut trunk.dscp.signalling),
+            ("media", &mut trunk.dscp.media),
+        ] {
+            if let Some(value) = marks.integer(faults, key, DSCP) {
+                *mark = u8::try_from(value.value).unwrap_or_default();
+            }
+        }
+        marks.finish(faults);
+    }
+}
+
+fn codec_of(text: &Placed<&str>, faults: &mut Faults) -> Option<Codec> {
+    match text.value {
+        "pcmu" => Some(Codec::Pcmu),
+        "pcma" => Some(Codec::Pcma),
+        _ => {
+            let expected = "\"pcmu\" or \"pcma\"";
+            let remedy = "write codecs = [\"pcmu\", \"pcma\"], the best first";
+            faults.at(text, quoted(text), expected, remedy);
+            None
+        }
+    }
+}
+
+fn range_of(text: &Placed<&str>, faults: &mut Faults) -> Option<MediaRange> {
+    let range = match text.value.split_once('/') {
+        None => text.value.parse().ok().map(MediaRange::host),
+        Some((network, bits)) => network
+            .parse()
+            .ok()
+            .zip(bits.parse().ok())
+            .and_then(|(network, bits)| MediaRange::new(network, bits)),
+    };
+    if range.is_none() {
+        faults.at(
+            text,
+            quoted(text),
+            "an IP address or a range of them",
+            "write it like \"192.0.2.0/24\"",
+        );
+    }
+    range
+}
+
+/// How SIP is spoken with it.
+fn read_manners(section: &mut Section<'_>, trunk: &mut Trunk, faults: &mut Faults) {
+    let trusts = [("inside", Trust::Inside), ("outside", Trust::Outside)];
+    if let Some(trust) = section.choice(faults, "trust", &trusts) {
+        trunk.trust = trust;
+    }
+    let announcements = [
+        ("after_answer", AnnouncementMedia::AfterAnswer),
+        ("early", AnnouncementMedia::Early),
+    ];
+    if let Some(announcement) = section.choice(faults, "announcement", &announcements) {
+        trunk.announcement = announcement;
+    }
+    let forms = [
+        ("as_it_came", NumberForm::AsItCame),
+        ("national", NumberForm::National),
+        ("e164", NumberForm::E164),
+    ];
+    if let Some(form) = section.choice(faults, "number_form", &forms) {
+        trunk.number_form = form;
+    }
+    let places = [
+        ("request_uri", CalledPlace::RequestUri),
+        ("to", CalledPlace::To),
+        ("p_called_party_id", CalledPlace::PCalledPartyId),
+        ("diversion", CalledPlace::Diversion),
+    ];
+    if let Some(place) = section.choice(faults, "called_in", &places) {
+        trunk.called_in = place;
+    }
+    let reliable = [
+        ("off", Reliable::Off),
+        ("supported", Reliable::Supported),
+        ("required", Reliable::Required),
+    ];
+    if let Some(reliable) = section.choice(faults, "reliable", &reliable) {
+        trunk.sip.reliable = reliable;
+    }
+    if let Some(switches) = section.boolean(faults, "switch_over_mtu") {
+        trunk.sip.switch_over_mtu = switches;
+    }
+    if let Some(session) = section.section(faults, "session") {
+        read_session(session, trunk, faults);
+    }
+    if let Some(mut probe) = section.section(faults, "probe") {
+        let interval = probe.integer(faults, "interval_s", 5..MAX_SECONDS + 1);
+        if interval.is_none() && !probe.holds("interval_s") {
+            probe.missing(faults, "interval_s", "write probe = { interval_s = 30 }");
+        }
+        probe.finish(faults);
+        trunk.probe = interval.map(|interval| Probe {
+            interval: seconds(interval.value),
+        });
+    }
+}
+
+/// The session timer of its leg; an interval of 0 switches it off.
+fn read_session(mut section: Section<'_>, trunk: &mut Trunk, faults: &mut Faults) {
+    let settings = &mut trunk.sip.session;
+    if let Some(min) = section.integer(faults, "min_s", MIN_SESSION_S..MAX_SECONDS + 1) {
+        settings.min = seconds(min.value);
+    }
+    let methods = [
+        ("update", RefreshMethod::Update),
+        ("invite", RefreshMethod::Invite),
+    ];
+    if let Some(method) = section.choice(faults, "refresh", &methods) {
+        settings.method = method;
+    }
+    if let Some(interval) = section.integer(faults, "interval_s", 0..MAX_SECONDS + 1) {
+        let offered = seconds(interval.value);
+        settings.interval = (!offered.is_zero()).then_some(offered);
+        if !offered.is_zero() && offered < settings.min {
+            faults.at(
+                &interval,
+                interval.value.to_string(),
+                "0 to switch the timer off, or no less than min_s",
+                "write 1800, which RFC 4028 recommends",
+            );
+        }
+    }
+    section.finish(faults);
+}
+
+/// What the contract with it says: channels, numbers, registration.
+fn read_contract(
+    section: &mut Section<'_>,
+    trunk: &mut Trunk,
+    taken: &mut Taken,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) {
+    if let Some(channels) = section.section(faults, "channels") {
+        trunk.channels = read_channels(channels, faults);
+    }
+    if let Some(numbers) = section.texts(faults, "contracted") {
+        trunk.contracted = numbers
+            .iter()
+            .filter_map(|text| contracted_number(text, faults))
+            .collect();
+    }
+    if let Some(registration) = section.section(faults, "registration") {
+        read_registration(registration, trunk, taken, around, faults);
+    }
+}
+
+fn read_channels(mut section: Section<'_>, faults: &mut Faults) -> Option<Channels> {
+    let total = section.integer(faults, "total", 1..65_536);
+    if total.is_none() && !section.holds("total") {
+        section.missing(faults, "total", "write channels = { total = 30 }");
+    }
+    let reserve = section.integer(faults, "emergency_reserve", 0..65_536);
+    section.finish(faults);
+    let total = total?;
+    if let Some(reserve) = &reserve
+        && reserve.value >= total.value
+    {
+        faults.at(
+            reserve,
+            reserve.value.to_string(),
+            "fewer than all channels",
+            "write how many only calls to 110, 118 and 119 may take, such as 2",
+        );
+        return None;
+    }
+    Some(Channels {
+        total: u32::try_from(total.value).ok()?,
+        emergency_reserve: reserve.map_or(0, |reserve| {
+            u32::try_from(reserve.value).unwrap_or_default()
+        }),
+    })
+}
+
+fn contracted_number(text: &Placed<&str>, faults: &mut Faults) -> Option<Number> {
+    match Number::parse(text.value) {
+        Ok(number) => Some(number),
+        Err(fault) => {
+            faults.at(
+                text,
+                format!("{} ({fault})", quoted(text)),
+                "a telephone number such as \"0783331000\"",
+                "write a number of the contract; the first is shown by default",
+            );
+            None
+        }
+    }
+}
+
+fn read_registration(
+    mut section: Section<'_>,
+    trunk: &mut Trunk,
+    taken: &mut Taken,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) {
+    let registrar = section.required_text(
+        faults,
+        "registrar",
+        "write the carrier's SIP domain: registrar = \"sip.example.jp\"",
+    );
+    let user = section.required_text(
+        faults,
+        "user",
+        "write the user part of our address there: user = \"0783331000\"",
+    );
+    let sign_in = section.text(faults, "auth_user");
+    let realm = section.text(faults, "realm");
+    let password = section.text(faults, "password_file");
+    let expires = section.integer(faults, "expires_s", 60..MAX_SECONDS + 1);
+    let contact_user = section.text(faults, "contact_user");
+    section.finish(faults);
+    for user in [&user, &sign_in, &contact_user].into_iter().flatten() {
+        judge_user(user, faults);
+    }
+    let (Some(registrar), Some(user)) = (registrar, user) else {
+        return;
+    };
+    if !is_name(registrar.value) && registrar.value.parse::<IpAddr>().is_err() {
+        let expected = "a domain or an address, without sip: and without port";
+        let remedy = "write it like \"sip.example.jp\", as the carrier's paper says";
+        faults.at(&registrar, quoted(&registrar), expected, remedy);
+    }
+    if let Some(file) = &password
+        && let Some(password) = secret::read(file, around.base, faults)
+    {
+        taken.secrets.push(around.base.join(file.value));
+        trunk.sip.credentials = Some(Credentials {
+            // The realm is the domain's where the carrier names none (RFC 3261 section 22.1).
+            realm: realm
+                .as_ref()
+                .map_or(registrar.value, |realm| realm.value)
+                .to_owned(),
+            user: sign_in.unwrap_or(user.clone()).value.to_owned(),
+            password,
+        });
+    }
+    if trunk.targets.is_empty() && is_name(registrar.value) {
+        trunk.targets.push(TrunkTarget {
+            place: Place::Name {
+                host: registrar.value.to_ascii_lowercase(),
+                port: None,
+            },
+            transport: Transport::Udp,
+            priority: 0,
+            weight: 1,
+        });
+        trunk.outbound = trunk.role == PeerRole::Carrier;
+    }
+    trunk.registration = Some(Registration {
+        registrar: registrar.value.to_owned(),
+        user: user.value.to_owned(),
+        expires: seconds(expires.map_or(DEFAULT_EXPIRES_S, |expires| expires.value)),
+        contact_user: contact_user.map(|user| user.value.to_owned()),
+    });
+}
+
+/// The user part of a URI as we write it: what would need an escape is refused (RFC 3261 section 25.1, unreserved).
+fn judge_user(user: &Placed<&str>, faults: &mut Faults) {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.!~*'()+".contains(letter);
+    if user.value.is_empty() || user.value.len() > 64 || !user.value.chars().all(is_plain) {
+        faults.at(
+            user,
+            "a user part that cannot stand in a URI",
+            "1 to 64 letters, digits and - _ . ! ~ * ' ( ) +",
+            "write it as the carrier's paper says, without host",
+        );
+    }
+}
+
+fn seconds(value: i64) -> Duration {
+    Duration::from_secs(value.unsigned_abs())
+}
