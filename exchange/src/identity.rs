@@ -142,6 +142,11 @@ impl Identity {
         &self.from.number
     }
 
+    /// Whether the caller asks not to be shown.
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.privacy.hides_caller()
+    }
+
     /// Whether 110, 118 or 119 call back: by their own number, or by the word of a trusted network (RFC 7090 section 3).
     pub(crate) fn is_callback(&self) -> bool {
         self.claims.is_callback
