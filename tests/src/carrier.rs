@@ -37,6 +37,10 @@ pub struct Dial {
     pub caller: String,
     /// The display name; empty for none.
     pub display: String,
+    /// From, where the two do not make it; without tag.
+    pub from: Option<String>,
+    /// Further header lines of its INVITE.
+    pub headers: Vec<String>,
     /// Payload types that are offered, in order; none: no description at all.
     pub payload_types: Vec<u8>,
     /// Where the offer wants its media; none: at the telephone itself.
@@ -54,6 +58,8 @@ impl Dial {
             called: called.to_owned(),
             caller: "0790000001".to_owned(),
             display: "テスト".to_owned(),
+            from: None,
+            headers: Vec::new(),
             payload_types: vec![0, 8, 101],
             media: None,
             direction: "sendrecv",
@@ -258,10 +264,22 @@ impl Carrier {
         } else {
             "Content-Type: application/sdp\r\n"
         };
+        let (user, host) = (&caller.dial.caller, from.ip());
+        let party = match &caller.dial.from {
+            Some(party) => party.clone(),
+            None => format!("{display}<sip:{user}@{host}>"),
+        };
+        let headers: String = match method {
+            "INVITE" => caller
+                .dial
+                .headers
+                .iter()
+                .map(|line| format!("{line}\r\n"))
+                .collect(),
+            _ => String::new(),
+        };
         let text = format!(
-            "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{name}{branch};rport\r\nMax-Forwards: 70\r\nFrom: {display}<sip:{user}@{host}>;tag={name}\r\nTo: {to}\r\nCall-ID: {name}@{host}\r\nCSeq: {sequence} {method}\r\nContact: <sip:{user}@{from}>\r\n{kind}Content-Length: {length}\r\n\r\n{body}",
-            user = caller.dial.caller,
-            host = from.ip(),
+            "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{name}{branch};rport\r\nMax-Forwards: 70\r\nFrom: {party};tag={name}\r\nTo: {to}\r\nCall-ID: {name}@{host}\r\nCSeq: {sequence} {method}\r\nContact: <sip:{user}@{from}>\r\n{headers}{kind}Content-Length: {length}\r\n\r\n{body}",
             to = caller.to,
             length = body.len(),
         );
