@@ -8,6 +8,7 @@
 mod announcing;
 mod calling;
 mod closing;
+mod parties;
 mod talking;
 
 use std::{
@@ -22,7 +23,7 @@ use rules::{
     CallId, CallRecord, Caller, CutShort, EmergencyId, EndCause, Keeping, Number, NumberPolicy,
     Played,
 };
-use sip_core::{DialogId, Event, Message, NameAddrText, PeerId, RequestId, Scheme, Uri};
+use sip_core::{DialogId, Event, Message, PeerId, RequestId};
 
 use crate::{
     call::{
@@ -42,6 +43,8 @@ use crate::{
     route::{Destination, Failure, phrase},
 };
 
+pub(crate) use self::parties::Parties;
+
 /// A call.
 pub(crate) struct Call {
     id: CallId,
@@ -54,7 +57,7 @@ pub(crate) struct Call {
     offer: sdp::RemoteMedia,
     /// Where the called one may be found, in order.
     destinations: VecDeque<Destination>,
-    onward: Onward,
+    parties: Parties,
     caller: Caller,
     record: CallRecord,
     stage: Stage,
@@ -106,6 +109,7 @@ pub(crate) struct Arrival {
     pub(crate) legs: [OfferedLeg; 2],
     pub(crate) theirs: sdp::RemoteMedia,
     pub(crate) peer: PeerId,
+    pub(crate) parties: Parties,
     pub(crate) errand: Errand,
 }
 
@@ -115,13 +119,6 @@ pub(crate) enum Errand {
     City(Direction, NumberPolicy),
     /// Somebody outside.
     Outside(Number),
-}
-
-/// What crosses to the far leg, in the form in which it came (S-08). Everything else of the INVITE stays behind (T-16).
-struct Onward {
-    called_user: String,
-    from: NameAddrText,
-    max_forwards: u8,
 }
 
 /// What reaches a call.
@@ -149,7 +146,6 @@ impl Call {
         house: &mut House,
         now: Now,
         arrival: Arrival,
-        request: &Message,
         emergency: Option<EmergencyId>,
     ) -> (Call, OfferedLeg) {
         let Arrival {
@@ -158,9 +154,10 @@ impl Call {
             legs: [lent, far],
             theirs,
             peer,
+            parties,
             errand,
         } = arrival;
-        let (onward, caller) = read_parties(house, request);
+        let caller = parties.caller();
         let origin = Leg {
             peer,
             dialog,
@@ -186,7 +183,7 @@ impl Call {
             origin,
             offer: theirs,
             destinations,
-            onward,
+            parties,
             caller,
             record,
             stage: Stage::Over,
@@ -198,6 +195,14 @@ impl Call {
     /// The number that was called.
     pub(crate) fn called(&self) -> &Number {
         &self.record.called
+    }
+
+    /// The number outside that it has called; none for a call within, and for an emergency call.
+    pub(crate) fn outside(&self) -> Option<&Number> {
+        match self.direction {
+            Direction::Outbound if !self.parties.is_emergency() => Some(&self.record.called),
+            Direction::Outbound | Direction::Inbound | Direction::Internal => None,
+        }
     }
 
     pub(crate) fn id(&self) -> CallId {
@@ -310,7 +315,10 @@ impl Call {
             Event::Acked { .. } => self.acknowledged(house, now),
             Event::AckMissing { .. } => self.end(house, now, EndCause::NotAcknowledged),
             Event::Cancelled { .. } => self.end(house, now, EndCause::Cancelled),
-            Event::Ended { .. } => self.caller_hung_up(house, now),
+            Event::Ended { message, .. } => {
+                self.parties.hear_goodbye(house, self.origin.peer, &message);
+                self.caller_hung_up(house, now);
+            }
             Event::Reinvited {
                 request, message, ..
             }
@@ -348,13 +356,24 @@ impl Call {
             Event::Accepted { message, .. } => {
                 self.far_answered(house, now, dialog, &message);
             }
-            Event::Rejected { status, .. } => {
-                self.attempt_failed(house, now, dialog, Failure::answered(status));
+            Event::Rejected {
+                status, message, ..
+            } => {
+                let failure = Failure::answered(status);
+                if let Some(peer) = self.far_peer(dialog) {
+                    self.parties.hear_failure(house, peer, failure, &message);
+                }
+                self.attempt_failed(house, now, dialog, failure);
             }
             Event::NoResponse { .. } => {
                 self.attempt_failed(house, now, dialog, Failure::NO_RESPONSE);
             }
-            Event::Ended { .. } => self.far_hung_up(house, now, dialog),
+            Event::Ended { message, .. } => {
+                if let Some(peer) = self.far_peer(dialog) {
+                    self.parties.hear_goodbye(house, peer, &message);
+                }
+                self.far_hung_up(house, now, dialog);
+            }
             Event::Reinvited {
                 request, message, ..
             }
@@ -423,129 +442,8 @@ fn answer_reinvite(house: &mut House, now: Now, leg: &Leg, request: RequestId, m
     }
 }
 
-/// Reads what crosses, and who calls.
-fn read_parties(house: &House, request: &Message) -> (Onward, Caller) {
-    let called_user = request
-        .request_uri()
-        .and_then(|uri| user_as_it_came(&uri))
-        .unwrap_or_default();
-    let (from, caller) = match request.from() {
-        Ok(from) => {
-            let uri = from.uri();
-            let display = from.display().map(std::borrow::Cow::into_owned);
-            let number = uri.user_number().and_then(|user| Number::parse(&user).ok());
-            let caller = number.map_or(Caller::Anonymous, Caller::Known);
-            (
-                NameAddrText {
-                    display,
-                    uri: crossing(&uri, house),
-                },
-                caller,
-            )
-        }
-        // The endpoint has answered 400 to such a message; nothing of it crosses.
-        Err(_) => (
-            NameAddrText {
-                display: None,
-                uri: format!("sip:anonymous@{}", house.settings.own_address()),
-            },
-            Caller::Anonymous,
-        ),
-    };
-    let max_forwards = request
-        .max_forwards()
-        .unwrap_or(MAX_FORWARDS)
-        .saturating_sub(1);
-    (
-        Onward {
-            called_user,
-            from,
-            max_forwards,
-        },
-        caller,
-    )
-}
-
-/// The caller's URI on the other leg: its user part as it came, at our own address.
-fn crossing(uri: &Uri<'_>, house: &House) -> String {
-    let user = user_as_it_came(uri).unwrap_or_else(|| "anonymous".to_owned());
-    let is_withheld = matches!(uri.host(), sip_core::Host::Name(name) if name.eq_ignore_ascii_case(WITHHELD_HOST));
-    if is_withheld {
-        format!("sip:{user}@{WITHHELD_HOST}")
-    } else {
-        format!("sip:{user}@{}", house.settings.own_address())
-    }
-}
-
-/// The user part of a sip URI or the number of a tel URI, escapes and all; fit for the user part of a sip URI.
-fn user_as_it_came(uri: &Uri<'_>) -> Option<String> {
-    let (_, rest) = uri.as_str().split_once(':')?;
-    let user = match uri.scheme() {
-        Scheme::Sip | Scheme::Sips => {
-            let (user, _) = rest.rsplit_once('@')?;
-            user.split_once(':').map_or(user, |(user, _password)| user)
-        }
-        Scheme::Tel => rest.split_once('?').map_or(rest, |(number, _)| number),
-        Scheme::Other => return None,
-    };
-    Some(escape(user))
-}
-
-/// Escapes what would end a user part, so that no peer can bring a host of its own into our URIs (T-16).
-///
-/// A tel URI may hold the others besides `@` in its parameters. Source: RFC 3261 sections 19.1.2 and 19.1.6.
-fn escape(user: &str) -> String {
-    let mut escaped = String::with_capacity(user.len());
-    for letter in user.chars() {
-        match letter {
-            '@' => escaped.push_str("%40"),
-            ':' => escaped.push_str("%3A"),
-            '[' => escaped.push_str("%5B"),
-            ']' => escaped.push_str("%5D"),
-            _ => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
-/// RFC 3323 section 4.1.1.3: the host of a caller who is withheld.
-const WITHHELD_HOST: &str = "anonymous.invalid";
-
-/// RFC 3261 section 8.1.1.6: what a request without Max-Forwards is taken to say.
-const MAX_FORWARDS: u8 = 70;
-
 /// Says which prompt it is, wherever the stages play one.
 fn length(prompt: &Prompt) -> Duration {
     // 8,000 samples a second.
     Duration::from_micros(prompt.clip.samples().saturating_mul(125))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_part_crosses_as_it_came_but_for_what_would_end_it() {
-        for (came, crosses) in [
-            ("sip:0783331001@us", Some("0783331001")),
-            ("sip:0783331001:secret@us", Some("0783331001")),
-            ("sip:%30783331001;x=?@us", Some("%30783331001;x=?")),
-            (
-                "sip:0783331001;x=@evil.example@us",
-                Some("0783331001;x=%40evil.example"),
-            ),
-            (
-                "tel:0783331001;x=@evil.example",
-                Some("0783331001;x=%40evil.example"),
-            ),
-            (
-                "tel:0783331001;x=[:]?y=@evil.example",
-                Some("0783331001;x=%5B%3A%5D"),
-            ),
-            ("sip:us", None),
-        ] {
-            let uri = Uri::parse(came).unwrap();
-            assert_eq!(user_as_it_came(&uri).as_deref(), crosses, "{came}");
-        }
-    }
 }

@@ -3,6 +3,8 @@
 //! A call is taken out of its table while it is handled, so that a panic in it harms nothing else; see [`Exchange::abandon`].
 //! Start at [`Exchange::handle_message`]; what becomes of a new call is in `take_in`.
 
+mod arriving;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -16,7 +18,7 @@ use media::{LegId, OfferedLeg, PlaybackId, Side, sdp};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rules::{
-    Actor, AuditDraft, AuditEvent, CallId, Caller, CutShort, Declaration, Digest, Emergency,
+    Actor, AuditDraft, AuditEvent, CallId, CutShort, Declaration, Digest, Emergency,
     EmergencyFault, EmergencyState, EndCause, Number, Played, Scope, StaffId,
 };
 use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId};
@@ -25,13 +27,14 @@ use crate::{
     call::{Arrival, Call, CallInput, Errand},
     direction::Direction,
     house::{House, Place, Usage},
+    identity::Identity,
     now::Now,
     number_policy::Plan,
     output::{Alarm, Output, RecorderEvent},
     report::{CallReport, EndedBy, Ending, Recorded},
     route::phrase,
     settings::{FaultMoment, Settings},
-    trunk::PeerRole,
+    trunk::{PeerRole, Trust},
 };
 
 /// The exchange; see the module.
@@ -485,7 +488,9 @@ impl Exchange {
         request: &Message,
     ) -> Result<(), u16> {
         let (peer, role) = self.peer_of(remote.ip()).ok_or(403_u16)?;
-        let errand = self.errand(role, called(request).ok_or(404_u16)?)?;
+        let identity = self.identity(peer, request)?;
+        let called = self.called(peer, request).ok_or(404_u16)?;
+        let (errand, parties) = self.errand(peer, role, request, called, identity)?;
         let theirs = sdp::parse(&request.body())
             .ok()
             .filter(|_| request.has_sdp())
@@ -501,7 +506,8 @@ impl Exchange {
         if self.service == Service::Closing {
             return Err(503);
         }
-        let legs = if self.calls.len() < self.house.settings.limits.calls {
+        let is_within = self.calls.len() < self.house.settings.limits.calls;
+        let legs = if is_within || parties.is_emergency() {
             self.house.admission.take_two()
         } else {
             None
@@ -519,9 +525,10 @@ impl Exchange {
             legs,
             theirs,
             peer,
+            parties,
             errand,
         };
-        self.begin(now, arrival, request);
+        self.begin(now, arrival);
         Ok(())
     }
 
@@ -534,10 +541,12 @@ impl Exchange {
         request: &Message,
         status: u16,
     ) -> CallReport {
-        let from = request.from().ok();
-        let caller = from.and_then(|from| Number::parse(&from.uri().user_number()?).ok());
-        let called = called(request);
         let peer = self.peer_of(remote.ip());
+        let trust = peer.map_or(Trust::Outside, |(peer, _)| self.house.trust(peer));
+        let caller = Identity::read(request, trust).caller();
+        let called = peer
+            .and_then(|(peer, _)| self.called(peer, request))
+            .map(|called| called.number);
         let direction = match peer {
             Some((_, PeerRole::Pbx))
                 if called.as_ref().is_some_and(|called| self.is_ours(called)) =>
@@ -554,7 +563,7 @@ impl Exchange {
             since: now.wall,
             started_at: now.wall,
             answered_at: None,
-            caller: CallReport::masked_caller(&caller.map_or(Caller::Anonymous, Caller::Known)),
+            caller: CallReport::masked_caller(&caller),
             called: CallReport::masked(called.as_ref()),
             peers: peer
                 .and_then(|(peer, _)| self.house.peer_name(peer))
@@ -581,16 +590,22 @@ impl Exchange {
     }
 
     /// Begins the stage that number policy and emergency ask for.
-    fn begin(&mut self, now: Now, arrival: Arrival, request: &Message) {
+    fn begin(&mut self, now: Now, arrival: Arrival) {
         let id = arrival.id;
         let plan = match &arrival.errand {
             Errand::City(Direction::Inbound, policy) => {
-                Plan::of(policy, &self.house.emergency, &self.house.library, now.wall)
+                let (emergency, library) = (&self.house.emergency, &self.house.library);
+                let plan = Plan::of(policy, emergency, library, now.wall);
+                if arrival.parties.is_emergency() {
+                    plan.without_notice()
+                } else {
+                    plan
+                }
             }
             Errand::City(_, _) | Errand::Outside(_) => Plan::out_of_scope(),
         };
         let emergency = plan.emergency();
-        let (call, far) = Call::new(&mut self.house, now, arrival, request, emergency);
+        let (call, far) = Call::new(&mut self.house, now, arrival, emergency);
         let in_hand = self.in_hand.insert(InHand { id, call });
         self.house
             .settings
@@ -635,21 +650,4 @@ impl Exchange {
     fn is_ours(&self, called: &Number) -> bool {
         self.house.settings.policy(called).is_some()
     }
-
-    /// Whom a call is for; or the status that refuses it. A carrier's call never leaves through a carrier (T-11).
-    fn errand(&self, role: PeerRole, called: Number) -> Result<Errand, u16> {
-        match (role, self.house.settings.policy(&called)) {
-            (PeerRole::Carrier, Some(policy)) => {
-                Ok(Errand::City(Direction::Inbound, policy.clone()))
-            }
-            (PeerRole::Carrier, None) => Err(404),
-            (PeerRole::Pbx, Some(policy)) => Ok(Errand::City(Direction::Internal, policy.clone())),
-            (PeerRole::Pbx, None) => Ok(Errand::Outside(called)),
-        }
-    }
-}
-
-/// The number in a Request-URI, sip or tel.
-fn called(request: &Message) -> Option<Number> {
-    Number::parse(&request.request_uri()?.user_number()?).ok()
 }

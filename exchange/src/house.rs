@@ -12,7 +12,7 @@ use media::{Clip, Command, LegId, OfferedLeg, PlaybackId, Side, StreamSettings, 
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use rules::{CallId, EmergencyState, RecordingId};
-use sip_core::{DialogId, Endpoint, Invite, PeerId};
+use sip_core::{DialogId, Endpoint, Headers, Invite, PeerId};
 
 use crate::{
     admission::Admission,
@@ -22,7 +22,7 @@ use crate::{
     route::{Destination, Places, Route, phrase},
     settings::Settings,
     trace::{Milestone, TraceEvent},
-    trunk::Place as TrunkPlace,
+    trunk::{Place as TrunkPlace, Trust},
 };
 
 /// Late messages of a dialog that is over are still drawn into the ladder of its call for this long (64*T1).
@@ -188,6 +188,13 @@ impl House {
 
     // Peers.
 
+    /// Whether a peer is trusted; one that is not there is not.
+    pub(crate) fn trust(&self, peer: PeerId) -> Trust {
+        self.settings
+            .peer(peer)
+            .map_or(Trust::Outside, |trunk| trunk.trust)
+    }
+
     pub(crate) fn peer_name(&self, peer: PeerId) -> Option<String> {
         Some(self.settings.peer(peer)?.name.clone())
     }
@@ -287,16 +294,28 @@ impl House {
         dialog
     }
 
-    pub(crate) fn accept(&mut self, now: Now, dialog: DialogId, body: Bytes) {
-        self.endpoint.accept(now.at, dialog, Vec::new(), body);
+    pub(crate) fn accept(&mut self, now: Now, dialog: DialogId, headers: Headers, body: Bytes) {
+        self.endpoint.accept(now.at, dialog, headers, body);
         self.note(now, dialog, Usage::Answered);
     }
 
     pub(crate) fn reject(&mut self, now: Now, dialog: DialogId, status: u16) {
-        let headers = match status {
+        self.reject_because(now, dialog, status, None);
+    }
+
+    /// Refuses with what the far side said of it.
+    pub(crate) fn reject_because(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        status: u16,
+        reason: Option<String>,
+    ) {
+        let mut headers = match status {
             503 => vec![("Retry-After", RETRY_AFTER_S.to_string())],
             _ => Vec::new(),
         };
+        headers.extend(reason.map(|reason| ("Reason", reason)));
         self.endpoint
             .reject(now.at, dialog, status, phrase(status), headers);
         self.note(now, dialog, Usage::Over);

@@ -10,27 +10,14 @@ mod call_record;
 mod direction;
 mod exchange;
 mod house;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "calls take it into use when they know both their peers"
-    )
-)]
 mod identity;
 mod keeping;
 pub mod ladder;
 mod leg;
 mod now;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "calls take it into use when they know both their peers"
-    )
-)]
 mod number_form;
 mod number_policy;
+mod outbound;
 mod output;
 mod overload;
 mod report;
@@ -44,6 +31,7 @@ pub use direction::Direction;
 pub use exchange::Exchange;
 pub use identity::{Absence, display_safe};
 pub use now::Now;
+pub use outbound::{Allowed, Outbound, Prefix, PrefixFault, Site};
 pub use output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderEvent, RecorderFault};
 pub use overload::{Cap, Caps, Overload, PrefixCap};
 pub use report::{CallReport, EndedBy, Ending, Recorded};

@@ -139,6 +139,14 @@ pub(crate) fn write(number: &Number, form: NumberForm) -> String {
     }
 }
 
+/// The called number's user part in a trunk's form.
+pub(crate) fn of_called(called: &Called, form: NumberForm) -> String {
+    match form {
+        NumberForm::AsItCame => called.user.clone(),
+        NumberForm::National | NumberForm::E164 => write(&called.number, form),
+    }
+}
+
 /// A URI's user part with its number in the trunk's form; none where it stays as it came.
 pub(crate) fn rewritten(uri: &UriText, form: NumberForm) -> Option<String> {
     match form {

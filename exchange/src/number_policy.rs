@@ -48,6 +48,17 @@ impl Plan {
         }
     }
 
+    /// The same for a call back from 110, 118 or 119: nothing is said to it first (事業用電気通信設備規則 35条の2の4).
+    pub(crate) fn without_notice(self) -> Plan {
+        match self {
+            Plan::Announce(_) => Plan::Pass {
+                keeping: Keeping::Unrecorded(Reason::CallBack),
+                emergency: None,
+            },
+            Plan::Pass { .. } => self,
+        }
+    }
+
     /// How a call is taken that no citizen makes: never answered by us, never recorded (K-02).
     pub(crate) fn out_of_scope() -> Plan {
         Plan::Pass {

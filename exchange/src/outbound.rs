@@ -119,6 +119,14 @@ pub(crate) struct OutboundPlan {
     pub(crate) then: Vec<Exit>,
 }
 
+impl OutboundPlan {
+    /// What is shown to a trunk; none for one that the call may not leave through.
+    pub(crate) fn exit(&self, peer: PeerId) -> Option<&Exit> {
+        let mut exits = self.first.iter().chain(&self.then);
+        exits.find(|exit| exit.peer == peer)
+    }
+}
+
 /// What kind of call it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -193,7 +201,9 @@ pub(crate) fn judge<'a>(
         .filter(|allowed| allowed.prefix.begins(&called.number))
         .max_by_key(|allowed| allowed.prefix.0.len())
         .ok_or(403_u16)?;
-    let is_full = |most: Option<u32>, count: usize| most.is_some_and(|most| usize::try_from(most).is_ok_and(|most| count >= most));
+    let is_full = |most: Option<u32>, count: usize| {
+        most.is_some_and(|most| usize::try_from(most).is_ok_and(|most| count >= most))
+    };
     let alike = running
         .clone()
         .filter(|number| allowed.prefix.begins(number))
@@ -247,7 +257,7 @@ fn emergency(
     let site = site_of(settings, caller, identity);
     let (mut first, mut then) = (Vec::new(), Vec::new());
     for (peer, trunk) in settings.peers_by_id() {
-        if trunk.role != PeerRole::Carrier || trunk.targets.is_empty() {
+        if !leads_out(trunk) {
             continue;
         }
         let is_sites = site.is_some_and(|site| site.trunk == trunk.name);
@@ -261,7 +271,7 @@ fn emergency(
             peer,
             cli: number.map_or(Cli::AsItCame, Cli::Number),
         };
-        let is_first = is_sites || (site.is_none() && trunk.outbound);
+        let is_first = is_sites || site.is_none();
         let tier = if is_first { &mut first } else { &mut then };
         tier.push(exit);
     }
@@ -300,7 +310,7 @@ fn leads_out(trunk: &Trunk) -> bool {
 }
 
 /// The numbers that a trunk has: its contracted ones; where nobody has listed them, the city's.
-fn numbers_of(settings: &Settings, trunk: &Trunk) -> Vec<Number> {
+pub(crate) fn numbers_of(settings: &Settings, trunk: &Trunk) -> Vec<Number> {
     if trunk.contracted.is_empty() {
         let numbers = settings.numbers.iter();
         return numbers.map(|policy| policy.number.clone()).collect();
@@ -314,6 +324,10 @@ fn numbers_of(settings: &Settings, trunk: &Trunk) -> Vec<Number> {
 ///
 /// # Errors
 /// The status that refuses it.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "REFER is refused until transfers are")
+)]
 pub(crate) fn refer_target<'a>(
     settings: &Settings,
     peer: PeerId,
@@ -331,7 +345,15 @@ pub(crate) fn refer_target<'a>(
 }
 
 /// The city's own number that a PBX redirects a call to by 3xx; none where it names anything else.
-pub(crate) fn redirect_target(settings: &Settings, peer: PeerId, contact: &Uri<'_>) -> Option<Number> {
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "a redirection is refused until it is followed")
+)]
+pub(crate) fn redirect_target(
+    settings: &Settings,
+    peer: PeerId,
+    contact: &Uri<'_>,
+) -> Option<Number> {
     let called = called_here(settings, peer, contact, &[])?;
     settings
         .policy(&called.number)
@@ -354,10 +376,14 @@ fn called_here(
             .param("method")
             .is_none_or(|method| method.eq_ignore_ascii_case("INVITE"));
     let asked = uri.as_str().split_once('?').map_or("", |(_, asked)| asked);
-    let is_asking_for_no_more = asked.split('&').filter(|header| !header.is_empty()).all(|header| {
-        let name = header.split_once('=').map_or(header, |(name, _)| name);
-        headers.iter().any(|known| known.eq_ignore_ascii_case(name))
-    });
+    let is_asking_for_no_more =
+        asked
+            .split('&')
+            .filter(|header| !header.is_empty())
+            .all(|header| {
+                let name = header.split_once('=').map_or(header, |(name, _)| name);
+                headers.iter().any(|known| known.eq_ignore_ascii_case(name))
+            });
     let is_at_home = match (uri.scheme(), uri.host()) {
         (Scheme::Tel, _) => true,
         (Scheme::Sip | Scheme::Sips, Host::Address(address)) => {

@@ -3,7 +3,7 @@
 mod faults;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -12,6 +12,7 @@ use sip_core::{Hop, PeerId, Transport};
 
 pub use self::faults::SettingsFault;
 use crate::{
+    outbound::Outbound,
     overload::Overload,
     route::Department,
     trunk::{Listener, Trunk},
@@ -28,6 +29,8 @@ pub struct Settings {
     pub departments: Vec<Department>,
     /// The city's numbers.
     pub numbers: Vec<NumberPolicy>,
+    /// Where the city's people may call.
+    pub outbound: Outbound,
     /// How much there may be.
     pub limits: Limits,
     /// Who goes first when there is too much, and whom caps hold back.
@@ -145,14 +148,6 @@ impl Settings {
             local: listener.address,
             remote,
         })
-    }
-
-    /// The address that stands for us where no peer has been chosen yet.
-    pub(crate) fn own_address(&self) -> SocketAddr {
-        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5060));
-        self.listeners
-            .first()
-            .map_or(nowhere, |listener| listener.address)
     }
 
     /// Whether this is an address at which we listen.

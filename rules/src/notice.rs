@@ -298,18 +298,21 @@ pub enum Reason {
     CallerHungUp,
     /// Nothing could be written or sealed.
     RecorderFault,
+    /// 110, 118 or 119 called back, and nothing may be said to them first.
+    CallBack,
     /// It is no citizen's call that came in (K-02); no row is written of it either.
     OutOfScope,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 7] = [
         Reason::NoAnnouncement,
         Reason::NoWaiver,
         Reason::NotAnswered,
         Reason::CallerHungUp,
         Reason::RecorderFault,
+        Reason::CallBack,
         Reason::OutOfScope,
     ];
 
@@ -321,6 +324,7 @@ impl Reason {
             Reason::NotAnswered => "NOT_ANSWERED",
             Reason::CallerHungUp => "CALLER_HUNG_UP",
             Reason::RecorderFault => "RECORDER_FAULT",
+            Reason::CallBack => "CALL_BACK",
             Reason::OutOfScope => "OUT_OF_SCOPE",
         }
     }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use announcements::PromptId;
 use exchange::{
-    Department, FaultInjection, FaultMoment, Limits, Listener, Overload, PeerRole, Places,
-    Settings, Target, Trunk,
+    Allowed, Department, FaultInjection, FaultMoment, Limits, Listener, Outbound, Overload,
+    PeerRole, Places, Prefix, Settings, Target, Trunk,
 };
 use rules::{Number, NumberDecision, NumberPolicy, Profile};
 use sip_core::Transport;
@@ -51,6 +51,8 @@ pub struct Plan {
     pub broken_number: Option<&'static str>,
     /// When they do.
     pub broken_at: FaultMoment,
+    /// What else is different in its settings.
+    pub adapt: fn(&mut Settings),
 }
 
 impl Plan {
@@ -71,6 +73,7 @@ impl Plan {
             is_shard_mute: false,
             broken_number: None,
             broken_at: FaultMoment::Answering,
+            adapt: |_| {},
         }
     }
 
@@ -119,7 +122,7 @@ pub(crate) fn settings(
         }),
         department: "daihyo".to_owned(),
     };
-    let settings = Settings {
+    let mut settings = Settings {
         listeners: vec![Listener {
             transport: Transport::Udp,
             address: exchange,
@@ -133,6 +136,13 @@ pub(crate) fn settings(
             targets: plan.targets.iter().map(target).collect(),
         }],
         numbers: vec![policy(NUMBER), policy(OTHER_NUMBER)],
+        outbound: Outbound {
+            allowed: vec![Allowed {
+                prefix: Prefix::parse("0").expect("a prefix"),
+                calls: None,
+            }],
+            ..Outbound::default()
+        },
         limits: plan.limits,
         overload: Overload::default(),
         sip: sip_core::Settings::default(),
@@ -141,6 +151,7 @@ pub(crate) fn settings(
             moment: plan.broken_at,
         }),
     };
+    (plan.adapt)(&mut settings);
     assert_eq!(settings.faults(), []);
     settings
 }

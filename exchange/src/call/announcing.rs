@@ -63,7 +63,7 @@ impl Call {
         let Some(ours) = self.agree_with_origin(house, codec, events) else {
             return self.refuse_media(house, now);
         };
-        house.accept(now, self.origin.dialog, ours);
+        house.accept(now, self.origin.dialog, Vec::new(), ours);
         self.enter(house, now, Stage::ExpectAck(Notice { prompt, far }));
     }
 

@@ -3,14 +3,15 @@
 use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
-use media::{Codec, Command, LegId, OfferedLeg, sdp};
+use media::{Codec, Command, OfferedLeg, sdp};
 use rules::{EndCause, Keeping};
-use sip_core::{DialogId, Invite, Message, NameAddrText, RequestId, Ring};
+use sip_core::{DialogId, Headers, Invite, Message, PeerId, RequestId, Ring};
 
 use crate::{
     call::{Call, Stage, answer_reinvite},
     direction::Direction,
     house::House,
+    identity,
     leg::{Agreed, Events, Leg, Session},
     now::Now,
     route::{Destination, Failure, Reach, Route, phrase},
@@ -165,12 +166,12 @@ impl Attempt {
                 break (route, destination);
             }
             let next = waiting.pop_front()?;
-            *routes = house.routes(&next.places);
+            *routes = call.parties.order(house.routes(&next.places)).into();
             destination = Some(next);
         };
         let local = house.new_local(lent);
         let offer = sdp::offer(&local, &call.codecs(), Events::of(&call.offer).are_agreed());
-        let invite = call.invitation(&destination, route, Bytes::from(offer));
+        let invite = call.invitation(house, &destination, route, Bytes::from(offer))?;
         let dialog = house.invite(now, call.id, route.role.side(), invite);
         call.peers.truncate(1);
         call.peers.extend(house.peer_name(route.peer));
@@ -213,28 +214,27 @@ impl Call {
         }
     }
 
-    fn invitation(&self, destination: &Destination, route: Route, offer: Bytes) -> Invite {
-        let hop = route.hop;
-        let user = destination
-            .user
-            .as_ref()
-            .unwrap_or(&self.onward.called_user);
-        Invite {
+    fn invitation(
+        &self,
+        house: &House,
+        destination: &Destination,
+        route: Route,
+        offer: Bytes,
+    ) -> Option<Invite> {
+        let naming = self.parties.naming(house, destination, route)?;
+        Some(Invite {
             peer: route.peer,
-            hop,
-            request_uri: format!("sip:{user}@{}", hop.remote),
-            from: self.onward.from.clone(),
-            to: NameAddrText {
-                display: None,
-                uri: format!("sip:{}@{}", self.onward.called_user, hop.remote),
-            },
+            hop: route.hop,
+            request_uri: naming.request_uri,
+            from: naming.from,
+            to: naming.to,
             contact_user: None,
             body: Some(offer),
-            headers: Vec::new(),
-            max_forwards: self.onward.max_forwards,
+            headers: naming.headers,
+            max_forwards: self.parties.max_forwards,
             patience: None,
             require_reliable: false,
-        }
+        })
     }
 
     /// The called telephone rings, or plays something before it answers.
@@ -256,7 +256,9 @@ impl Call {
                         .has_sdp()
                         .then(|| self.agree_early(house, &mut attempts.current, message))
                         .flatten();
+                    let peer = attempts.current.leg.peer;
                     let ring = Ring {
+                        headers: self.told_of(house, peer, message),
                         body: early,
                         ..Ring::plain(status, phrase(status))
                     };
@@ -272,6 +274,11 @@ impl Call {
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
+    }
+
+    /// What whoever called is told of the far side that answers.
+    fn told_of(&self, house: &House, far: PeerId, message: &Message) -> Headers {
+        identity::in_answer(message, house.trust(far), house.trust(self.origin.peer))
     }
 
     /// Lets the unanswered caller hear what the far side plays early. None where that cannot be: the status then crosses alone.
@@ -384,7 +391,8 @@ impl Call {
                     });
                 match joined {
                     Some((agreed, ours)) => {
-                        house.accept(now, self.origin.dialog, ours);
+                        let headers = self.told_of(house, attempts.current.leg.peer, message);
+                        house.accept(now, self.origin.dialog, headers, ours);
                         self.bridge(house, &mut attempts.current.leg, agreed);
                         self.connect(house, now, attempts.current.leg, keeping);
                     }
@@ -466,7 +474,8 @@ impl Call {
 
     /// Passes the failure on to a caller who was never answered.
     fn refuse(&mut self, house: &mut House, now: Now, failure: Failure) {
-        house.reject(now, self.origin.dialog, failure.status);
+        let reason = self.parties.reason_for(house, self.origin.peer);
+        house.reject_because(now, self.origin.dialog, failure.status, reason);
         self.end(house, now, failure.cause());
     }
 
@@ -497,13 +506,19 @@ impl Call {
         }
     }
 
-    /// The far dialogs and legs that the stage owns, to be ended.
-    pub(super) fn far_legs(&self) -> Vec<(DialogId, LegId)> {
+    /// The peer that a dialog of the far side belongs to.
+    pub(super) fn far_peer(&self, dialog: DialogId) -> Option<PeerId> {
+        let found = self.far_legs().into_iter().find(|(far, _)| *far == dialog);
+        found.map(|(_, peer)| peer)
+    }
+
+    /// The far dialogs that the stage owns, to be ended, with their peers.
+    pub(super) fn far_legs(&self) -> Vec<(DialogId, PeerId)> {
         match &self.stage {
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
-                vec![(attempts.current.leg.dialog, attempts.current.leg.id())]
+                vec![(attempts.current.leg.dialog, attempts.current.leg.peer)]
             }
-            Stage::Talking(talking) => vec![(talking.far.dialog, talking.far.id())],
+            Stage::Talking(talking) => vec![(talking.far.dialog, talking.far.peer)],
             Stage::ExpectAck(_) | Stage::Announcing(_) | Stage::Closing(_) | Stage::Over => {
                 Vec::new()
             }

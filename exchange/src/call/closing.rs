@@ -110,9 +110,15 @@ impl Call {
         if self.is_over() && self.record.ended_at.is_some() {
             return;
         }
-        house.end(now, self.origin.dialog, status(cause), reason);
-        for (dialog, _) in self.far_legs() {
-            house.end(now, dialog, status(cause), reason);
+        let legs = [(self.origin.dialog, self.origin.peer)];
+        for (dialog, peer) in legs.into_iter().chain(self.far_legs()) {
+            let said = match cause {
+                EndCause::CallerHungUp | EndCause::DepartmentHungUp => {
+                    self.parties.reason_for(house, peer)
+                }
+                _ => None,
+            };
+            house.end(now, dialog, status(cause), reason.or(said.as_deref()));
         }
         for leg in house.legs_of(self.id) {
             house.close(leg);

@@ -60,7 +60,11 @@ fn settings() -> Settings {
             department: "daihyo".to_owned(),
         }],
         outbound: Outbound {
-            allowed: vec![allowed("0", None), allowed("010", Some(1)), allowed("177", None)],
+            allowed: vec![
+                allowed("0", None),
+                allowed("010", Some(1)),
+                allowed("177", None),
+            ],
             calls: Some(3),
             sites: vec![
                 site("hall", &["pbx"], &[], "east", "0783331002"),
@@ -88,7 +92,13 @@ fn dialled(user: &str) -> Called {
 }
 
 fn dial(peer: PeerId, from: &str, user: &str, running: &[Number]) -> Result<OutboundPlan, u16> {
-    judge(&settings(), peer, dialled(user), &caller(from, ""), running.iter())
+    judge(
+        &settings(),
+        peer,
+        dialled(user),
+        &caller(from, ""),
+        running.iter(),
+    )
 }
 
 /// Class and exits in words: `ordinary: east +81..., west withheld +81...`.
@@ -106,7 +116,12 @@ fn told(plan: Result<OutboundPlan, u16>) -> String {
         Err(status) => status.to_string(),
         Ok(plan) => {
             let tier = |exits: &[Exit]| exits.iter().map(exit).collect::<Vec<_>>().join(", ");
-            format!("{:?} [{}] then [{}]", plan.class, tier(&plan.first), tier(&plan.then))
+            format!(
+                "{:?} [{}] then [{}]",
+                plan.class,
+                tier(&plan.first),
+                tier(&plan.then)
+            )
         }
     }
 }
@@ -115,12 +130,25 @@ fn told(plan: Result<OutboundPlan, u16>) -> String {
 fn people_of_the_city_call_what_is_allowed() {
     for (user, expected) in [
         ("0783331001", "Internal [] then []"),
-        ("0790000001", "Ordinary [] then [east as +81783331001, west as +81783332001]"),
-        ("177", "Ordinary [] then [east as +81783331001, west as +81783332001]"),
+        (
+            "0790000001",
+            "Ordinary [] then [east as +81783331001, west as +81783332001]",
+        ),
+        (
+            "177",
+            "Ordinary [] then [east as +81783331001, west as +81783332001]",
+        ),
         ("117", "403"),
-        ("01012125550100", "Ordinary [] then [east as +81783331001, west as +81783332001]"),
+        (
+            "01012125550100",
+            "Ordinary [] then [east as +81783331001, west as +81783332001]",
+        ),
     ] {
-        assert_eq!(told(dial(PBX, "sip:205@127.0.0.3", user, &[])), expected, "{user}");
+        assert_eq!(
+            told(dial(PBX, "sip:205@127.0.0.3", user, &[])),
+            expected,
+            "{user}"
+        );
     }
 }
 
@@ -128,7 +156,10 @@ fn people_of_the_city_call_what_is_allowed() {
 fn a_carrier_never_calls_out() {
     for user in ["0790000001", "0783331001", "119", "177"] {
         for peer in [EAST, WEST, PeerId(9)] {
-            assert_eq!(told(dial(peer, "sip:0790000009@127.0.0.2", user, &[])), "403");
+            assert_eq!(
+                told(dial(peer, "sip:0790000009@127.0.0.2", user, &[])),
+                "403"
+            );
         }
     }
 }
@@ -139,7 +170,15 @@ fn nothing_is_allowed_unless_somebody_says_so() {
         outbound: Outbound::default(),
         ..settings()
     };
-    let judged = |user| judge(&settings, PBX, dialled(user), &caller("sip:205@x", ""), std::iter::empty());
+    let judged = |user| {
+        judge(
+            &settings,
+            PBX,
+            dialled(user),
+            &caller("sip:205@x", ""),
+            std::iter::empty(),
+        )
+    };
     assert_eq!(judged("0790000001"), Err(403));
     assert_eq!(judged("0783331001").unwrap().class, Class::Internal);
     assert_eq!(judged("110").unwrap().class, Class::Emergency);
@@ -151,7 +190,10 @@ fn caps_hold_calls_back_and_never_an_emergency_call() {
     let abroad = number("+12125550100");
     let full = vec![home.clone(), home.clone(), home];
     assert_eq!(told(dial(PBX, "sip:205@x", "0790000002", &full)), "503");
-    assert_eq!(told(dial(PBX, "sip:205@x", "01012125550101", &[abroad])), "503");
+    assert_eq!(
+        told(dial(PBX, "sip:205@x", "01012125550101", &[abroad])),
+        "503"
+    );
     assert!(dial(PBX, "sip:205@x", "0790000002", &full[..2]).is_ok());
     assert!(dial(PBX, "sip:205@x", "119", &full).is_ok());
 }
@@ -159,17 +201,40 @@ fn caps_hold_calls_back_and_never_an_emergency_call() {
 #[test]
 fn only_a_number_of_the_trunk_is_shown_and_the_callers_own_before_others() {
     for (from, expected) in [
-        ("sip:0783331002@x", "[east as +81783331002] then [west as +81783332001]"),
-        ("sip:+81783332001@x", "[west as +81783332001] then [east as +81783331001]"),
-        ("sip:0799999999@x", "[] then [east as +81783331001, west as +81783332001]"),
+        (
+            "sip:0783331002@x",
+            "[east as +81783331002] then [west as +81783332001]",
+        ),
+        (
+            "sip:+81783332001@x",
+            "[west as +81783332001] then [east as +81783331001]",
+        ),
+        (
+            "sip:0799999999@x",
+            "[] then [east as +81783331001, west as +81783332001]",
+        ),
     ] {
-        assert_eq!(told(dial(PBX, from, "0790000001", &[])), format!("Ordinary {expected}"), "{from}");
+        assert_eq!(
+            told(dial(PBX, from, "0790000001", &[])),
+            format!("Ordinary {expected}"),
+            "{from}"
+        );
     }
     let mut bare = settings();
     bare.peers[0].contracted.clear();
     bare.peers[1].outbound = false;
-    let plan = judge(&bare, PBX, dialled("0790000001"), &caller("sip:205@x", ""), std::iter::empty());
-    assert_eq!(told(plan), "Ordinary [] then [east as +81783331001]", "the city's own numbers");
+    let plan = judge(
+        &bare,
+        PBX,
+        dialled("0790000001"),
+        &caller("sip:205@x", ""),
+        std::iter::empty(),
+    );
+    assert_eq!(
+        told(plan),
+        "Ordinary [] then [east as +81783331001]",
+        "the city's own numbers"
+    );
 }
 
 #[test]
@@ -183,32 +248,67 @@ fn the_digits_before_a_number_say_whether_it_is_shown() {
         ("184119", id, "east as"),
         ("119", id, "east as"),
     ] {
-        let plan = judge(&settings(), PBX, dialled(user), &caller("sip:205@x", headers), std::iter::empty());
+        let plan = judge(
+            &settings(),
+            PBX,
+            dialled(user),
+            &caller("sip:205@x", headers),
+            std::iter::empty(),
+        );
         let told = told(plan);
         assert!(told.contains(expected), "{user} {headers}: {told}");
-        assert_eq!(told.contains("withheld"), expected == "withheld as", "{user}: {told}");
+        assert_eq!(
+            told.contains("withheld"),
+            expected == "withheld as",
+            "{user}: {told}"
+        );
     }
 }
 
 #[test]
 fn an_emergency_call_goes_to_the_trunk_of_its_site_with_its_number() {
     for (peer, from, expected) in [
-        (PBX, "sip:205@x", "[east as +81783331002] then [west as +81783332001]"),
-        (PBX, "sip:705@x", "[west as +81783332001] then [east as +81783331001]"),
-        (BRANCH, "sip:205@x", "[east as +81783331001, west as +81783332001] then []"),
+        (
+            PBX,
+            "sip:205@x",
+            "[east as +81783331002] then [west as +81783332001]",
+        ),
+        (
+            PBX,
+            "sip:705@x",
+            "[west as +81783332001] then [east as +81783331001]",
+        ),
+        (
+            BRANCH,
+            "sip:205@x",
+            "[east as +81783331001, west as +81783332001] then []",
+        ),
     ] {
         for user in ["110", "118", "119"] {
-            assert_eq!(told(dial(peer, from, user, &[])), format!("Emergency {expected}"), "{from}");
+            assert_eq!(
+                told(dial(peer, from, user, &[])),
+                format!("Emergency {expected}"),
+                "{from}"
+            );
         }
     }
     let mut bare = settings();
     bare.numbers.clear();
     for trunk in &mut bare.peers {
         trunk.contracted.clear();
-        trunk.outbound = false;
     }
-    let plan = judge(&bare, BRANCH, dialled("119"), &caller("sip:205@x", ""), std::iter::empty());
-    assert_eq!(told(plan), "Emergency [] then [east as it came, west as it came]", "rather so than not");
+    let plan = judge(
+        &bare,
+        BRANCH,
+        dialled("119"),
+        &caller("sip:205@x", ""),
+        std::iter::empty(),
+    );
+    assert_eq!(
+        told(plan),
+        "Emergency [east as it came, west as it came] then []",
+        "rather so than not"
+    );
 }
 
 #[test]
@@ -217,24 +317,56 @@ fn a_refer_leads_only_where_a_call_might_and_joins_no_two_carriers() {
     let refer = |remaining, uri: &str| {
         let uri = Uri::parse(uri).unwrap();
         let identity = caller("sip:205@x", "");
-        refer_target(&settings, PBX, &uri, &identity, remaining, std::iter::empty()).map(|plan| plan.class)
+        refer_target(
+            &settings,
+            PBX,
+            &uri,
+            &identity,
+            remaining,
+            std::iter::empty(),
+        )
+        .map(|plan| plan.class)
     };
     for (uri, of_pbx, of_carrier) in [
-        ("sip:0783331001@127.0.0.1", Ok(Class::Internal), Ok(Class::Internal)),
-        ("sip:0783331001@127.0.0.3:5062;transport=tcp", Ok(Class::Internal), Ok(Class::Internal)),
+        (
+            "sip:0783331001@127.0.0.1",
+            Ok(Class::Internal),
+            Ok(Class::Internal),
+        ),
+        (
+            "sip:0783331001@127.0.0.3:5062;transport=tcp",
+            Ok(Class::Internal),
+            Ok(Class::Internal),
+        ),
         ("tel:+81783331001", Ok(Class::Internal), Ok(Class::Internal)),
-        ("sip:0783331001@127.0.0.1?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc", Ok(Class::Internal), Ok(Class::Internal)),
+        (
+            "sip:0783331001@127.0.0.1?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc",
+            Ok(Class::Internal),
+            Ok(Class::Internal),
+        ),
         ("sip:0790000001@127.0.0.1", Ok(Class::Ordinary), Err(403)),
         ("sip:119@127.0.0.1", Ok(Class::Emergency), Err(403)),
         ("sip:117@127.0.0.1", Err(403), Err(403)),
         ("sip:0783331001@198.51.100.9", Err(403), Err(403)),
         ("sip:0783331001@127.0.0.2", Err(403), Err(403)),
         ("sip:0783331001@evil.example", Err(403), Err(403)),
-        ("sip:0783331001@127.0.0.1;maddr=198.51.100.9", Err(403), Err(403)),
+        (
+            "sip:0783331001@127.0.0.1;maddr=198.51.100.9",
+            Err(403),
+            Err(403),
+        ),
         ("sip:0783331001@127.0.0.1;lr", Err(403), Err(403)),
         ("sip:0783331001@127.0.0.1;method=BYE", Err(403), Err(403)),
-        ("sip:0783331001@127.0.0.1?Route=%3Csip%3Aevil%3Blr%3E", Err(403), Err(403)),
-        ("sip:0783331001@127.0.0.1?Replaces=a&Route=%3Csip%3Aevil%3E", Err(403), Err(403)),
+        (
+            "sip:0783331001@127.0.0.1?Route=%3Csip%3Aevil%3Blr%3E",
+            Err(403),
+            Err(403),
+        ),
+        (
+            "sip:0783331001@127.0.0.1?Replaces=a&Route=%3Csip%3Aevil%3E",
+            Err(403),
+            Err(403),
+        ),
         ("sip:evil%40evil.example@127.0.0.1", Err(403), Err(403)),
         ("https://evil.example/0783331001", Err(403), Err(403)),
     ] {
@@ -278,4 +410,30 @@ fn a_prefix_is_read_as_numbers_are() {
     for text in ["", "+", "abc", "17", "1771", "5"] {
         assert!(Prefix::parse(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_site_whose_emergency_calls_would_not_leave_is_found() {
+    let mut settings = settings();
+    settings.departments = vec![crate::route::Department {
+        name: "daihyo".to_owned(),
+        targets: vec![crate::route::Target {
+            places: crate::route::Places::Peer("pbx".to_owned()),
+            user: None,
+            ring: std::time::Duration::from_secs(20),
+        }],
+    }];
+    assert_eq!(settings.faults(), []);
+    settings.outbound.sites[0].trunk = "pbx".to_owned();
+    settings.outbound.sites[1].number = number("0783331001");
+    settings.outbound.sites[1].peers = vec!["west".to_owned()];
+    let told: Vec<String> = settings.faults().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "site hall sends its emergency calls to pbx, expected a carrier that takes calls of ours; correct one of them",
+            "site annex sends its emergency calls to west, expected the name of a pbx peer; correct one of them",
+            "site annex shows +81-78-***-**01 to trunk west, which does not have it; add it to the trunk's numbers, or name another",
+        ]
+    );
 }

@@ -10,6 +10,7 @@ use sip_core::Transport;
 
 use super::Settings;
 use crate::{
+    outbound,
     route::Places,
     trunk::{Channels, Dscp, PeerRole, Place, SecureMedia, Trunk},
 };
@@ -35,7 +36,7 @@ pub enum SettingsFault {
     /// Two of a kind.
     #[error("{what} {name} is named twice, expected once; rename or remove one")]
     Twice {
-        /// `listener`, `peer`, `department` or `number`.
+        /// `listener`, `peer`, `department`, `number` or `site`.
         what: &'static str,
         /// Its name; a number masked.
         name: String,
@@ -138,6 +139,30 @@ pub enum SettingsFault {
         /// What can be.
         expected: &'static str,
     },
+    /// A site whose emergency calls would not leave.
+    #[error(
+        "site {site} sends its emergency calls to {peer}, expected {expected}; correct one of them"
+    )]
+    SitePeer {
+        /// Which.
+        site: String,
+        /// What it names.
+        peer: String,
+        /// What can be.
+        expected: &'static str,
+    },
+    /// A site whose number its trunk does not have.
+    #[error(
+        "site {site} shows {number} to trunk {trunk}, which does not have it; add it to the trunk's numbers, or name another"
+    )]
+    SiteNumber {
+        /// Which.
+        site: String,
+        /// The number, masked.
+        number: String,
+        /// Its trunk.
+        trunk: String,
+    },
     /// Media that must be encrypted, with keys that anyone on the way can read.
     #[error(
         "peer {peer} wants encrypted media always and is called by {transport:?}, where the keys travel in clear; use tls"
@@ -166,6 +191,8 @@ impl SettingsFault {
             | SettingsFault::TargetPeer { .. }
             | SettingsFault::NoListener
             | SettingsFault::ListenerAddress { .. }
+            | SettingsFault::SitePeer { .. }
+            | SettingsFault::SiteNumber { .. }
             | SettingsFault::TooManyPeers { .. } => false,
         }
     }
@@ -181,6 +208,7 @@ pub(super) fn of(settings: &Settings) -> Vec<SettingsFault> {
         check_figures(peer, &mut faults);
     }
     check_departments(settings, &mut faults);
+    check_sites(settings, &mut faults);
     faults
 }
 
@@ -233,6 +261,39 @@ fn check_names(settings: &Settings, faults: &mut Vec<SettingsFault>) {
         if settings.department(&policy.department).is_none() {
             let (number, department) = (policy.number.to_string(), policy.department.clone());
             faults.push(SettingsFault::DepartmentUnknown { number, department });
+        }
+    }
+}
+
+fn check_sites(settings: &Settings, faults: &mut Vec<SettingsFault>) {
+    let sites = &settings.outbound.sites;
+    twice(faults, "site", sites.iter().map(|site| site.name.clone()));
+    for site in sites {
+        let named = |name: &String| settings.peers.iter().find(|peer| peer.name == *name);
+        let mut wrong = |peer: &String, expected| {
+            faults.push(SettingsFault::SitePeer {
+                site: site.name.clone(),
+                peer: peer.clone(),
+                expected,
+            });
+        };
+        for name in &site.peers {
+            if named(name).is_none_or(|peer| peer.role != PeerRole::Pbx) {
+                wrong(name, "the name of a pbx peer");
+            }
+        }
+        let trunk =
+            named(&site.trunk).filter(|peer| peer.role == PeerRole::Carrier && peer.takes_calls());
+        let Some(trunk) = trunk else {
+            wrong(&site.trunk, "a carrier that takes calls of ours");
+            continue;
+        };
+        if !outbound::numbers_of(settings, trunk).contains(&site.number) {
+            faults.push(SettingsFault::SiteNumber {
+                site: site.name.clone(),
+                number: site.number.to_string(),
+                trunk: trunk.name.clone(),
+            });
         }
     }
 }

@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use exchange::{Department, Dscp, Limits, Listener, Overload, Trunk};
+use exchange::{Department, Dscp, Limits, Listener, Outbound, Overload, Trunk};
 use rules::{Digest, Number, NumberPolicy, RetentionPolicy};
 use sip_core::Transport;
 use storage::Layout;
@@ -162,6 +162,7 @@ impl Config {
             peers: self.peers.clone(),
             departments: self.departments.clone(),
             numbers: self.numbers.clone(),
+            outbound: Outbound::default(),
             limits: self.limits,
             overload: self.overload.clone(),
             sip: sip_core::Settings::default(),

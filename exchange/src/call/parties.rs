@@ -1,0 +1,185 @@
+//! Who calls whom: what crosses from the leg of whoever calls to the leg that is called, and in which form.
+//!
+//! Everything else of the INVITE stays behind (T-16).
+
+use rules::Caller;
+use sip_core::{Headers, Message, NameAddrText, PeerId};
+
+use crate::{
+    house::House,
+    identity::{self, Identity, Shown, Towards},
+    number_form::{self, Called},
+    outbound::{Class, Exit, OutboundPlan},
+    route::{Destination, Failure, Route},
+    trunk::Trust,
+};
+
+/// Who calls whom.
+pub(crate) struct Parties {
+    identity: Identity,
+    called: Called,
+    way: Way,
+    pub(super) max_forwards: u8,
+    word: Option<Word>,
+}
+
+/// What a party said of why it left or could not be had (RFC 3326).
+struct Word {
+    /// The failure that it explains; none for a goodbye.
+    failure: Option<Failure>,
+    reason: String,
+}
+
+/// Where a call goes.
+enum Way {
+    /// To a number of the city's.
+    In,
+    /// Out, through one of these trunks.
+    Out(OutboundPlan),
+}
+
+/// How an INVITE names its parties.
+pub(super) struct Naming {
+    pub(super) request_uri: String,
+    pub(super) from: NameAddrText,
+    pub(super) to: NameAddrText,
+    pub(super) headers: Headers,
+}
+
+/// RFC 3261 section 8.1.1.6: what a request without Max-Forwards is taken to say.
+const MAX_FORWARDS: u8 = 70;
+
+impl Parties {
+    /// The parties of a call to a number of the city's.
+    pub(crate) fn of_city(request: &Message, identity: Identity, called: Called) -> Parties {
+        Parties {
+            identity,
+            called,
+            way: Way::In,
+            max_forwards: max_forwards(request),
+            word: None,
+        }
+    }
+
+    /// The parties of a call that leaves.
+    pub(crate) fn of_outbound(
+        request: &Message,
+        identity: Identity,
+        plan: OutboundPlan,
+    ) -> Parties {
+        Parties {
+            identity,
+            called: plan.called.clone(),
+            way: Way::Out(plan),
+            max_forwards: max_forwards(request),
+            word: None,
+        }
+    }
+
+    /// Who calls, for the record.
+    pub(super) fn caller(&self) -> Caller {
+        self.identity.caller()
+    }
+
+    /// Whether 110, 118 or 119 are called, or call back.
+    pub(crate) fn is_emergency(&self) -> bool {
+        match &self.way {
+            Way::In => self.identity.is_callback(),
+            Way::Out(plan) => plan.class == Class::Emergency,
+        }
+    }
+
+    /// Hears why a party leaves.
+    pub(super) fn hear_goodbye(&mut self, house: &House, of: PeerId, message: &Message) {
+        self.word = read_reason(house, of, message).map(|reason| Word {
+            failure: None,
+            reason,
+        });
+    }
+
+    /// Hears why an attempt failed; of several the caller hears of the most telling.
+    pub(super) fn hear_failure(
+        &mut self,
+        house: &House,
+        of: PeerId,
+        failure: Failure,
+        message: &Message,
+    ) {
+        let before = self.word.as_ref().and_then(|word| word.failure);
+        if before.is_none_or(|before| failure < before) {
+            self.word = read_reason(house, of, message).map(|reason| Word {
+                failure: Some(failure),
+                reason,
+            });
+        }
+    }
+
+    /// What a peer may be told of it.
+    pub(super) fn reason_for(&self, house: &House, towards: PeerId) -> Option<String> {
+        match house.trust(towards) {
+            Trust::Inside => self.word.as_ref().map(|word| word.reason.clone()),
+            Trust::Outside => None,
+        }
+    }
+
+    /// The ways to a destination, those first that the plan wants first; none that it does not name.
+    pub(super) fn order(&self, routes: impl IntoIterator<Item = Route>) -> Vec<Route> {
+        let routes = routes.into_iter();
+        match &self.way {
+            Way::In => routes.collect(),
+            Way::Out(plan) => {
+                let is_in = |exits: &[Exit], route: &Route| {
+                    exits.iter().any(|exit| exit.peer == route.peer)
+                };
+                let (mut first, rest): (Vec<Route>, Vec<Route>) =
+                    routes.partition(|route| is_in(&plan.first, route));
+                first.extend(rest.into_iter().filter(|route| is_in(&plan.then, route)));
+                first
+            }
+        }
+    }
+
+    /// How the INVITE that goes this way names its parties; none where it may not go this way.
+    pub(super) fn naming(
+        &self,
+        house: &House,
+        destination: &Destination,
+        route: Route,
+    ) -> Option<Naming> {
+        let trunk = house.settings.peer(route.peer)?;
+        let shown = match &self.way {
+            Way::In => Shown::AsItCame,
+            Way::Out(plan) => plan.exit(route.peer)?.cli.shown(),
+        };
+        let towards = Towards {
+            trust: trunk.trust,
+            form: trunk.number_form,
+            ours: route.hop.local,
+            shown,
+        };
+        let (from, headers) = self.identity.write(&towards);
+        let called = number_form::of_called(&self.called, trunk.number_form);
+        let user = destination.user.as_ref().unwrap_or(&called);
+        let remote = route.hop.remote;
+        Some(Naming {
+            request_uri: format!("sip:{user}@{remote}"),
+            from,
+            to: NameAddrText {
+                display: None,
+                uri: format!("sip:{called}@{remote}"),
+            },
+            headers,
+        })
+    }
+}
+
+fn read_reason(house: &House, of: PeerId, message: &Message) -> Option<String> {
+    identity::reason(message, house.trust(of), Trust::Inside)
+}
+
+fn max_forwards(request: &Message) -> u8 {
+    request
+        .max_forwards()
+        .unwrap_or(MAX_FORWARDS)
+        .saturating_sub(1)
+}
