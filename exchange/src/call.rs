@@ -428,10 +428,12 @@ impl Call {
 /// Answers a re-INVITE: 200 with what we said before where nothing changes, else 488, and the session stays as it was.
 fn answer_reinvite(house: &mut House, now: Now, leg: &Leg, request: RequestId, message: &Message) {
     let answer = match &leg.session {
-        Session::Agreed(agreed) if message.has_sdp() => match sdp::parse(&message.body()) {
-            Ok(later) if agreed.theirs.changes_nothing(&later) => Some(agreed.ours.clone()),
-            Ok(_) | Err(_) => None,
-        },
+        Session::Agreed(agreed) if message.has_sdp() => {
+            match sdp::parse(&message.sdp().unwrap_or_default()) {
+                Ok(later) if agreed.theirs.changes_nothing(&later) => Some(agreed.ours.clone()),
+                Ok(_) | Err(_) => None,
+            }
+        }
         // Without an offer of its own it asks for one of ours, which would begin a change.
         Session::Agreed(_) | Session::Offered => None,
     };

@@ -491,7 +491,7 @@ impl Exchange {
         let identity = self.identity(peer, request)?;
         let called = self.called(peer, request).ok_or(404_u16)?;
         let (errand, parties) = self.errand(peer, role, request, called, identity)?;
-        let theirs = sdp::parse(&request.body())
+        let theirs = sdp::parse(&request.sdp().unwrap_or_default())
             .ok()
             .filter(|_| request.has_sdp())
             .ok_or(488_u16)?;

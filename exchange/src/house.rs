@@ -76,7 +76,14 @@ impl House {
     ) -> House {
         let mut seed = [0; 32];
         generator.fill_bytes(&mut seed);
-        let mut endpoint = Endpoint::new(settings.sip.clone(), seed);
+        let listeners = settings.listeners.iter();
+        let sip = sip_core::Settings {
+            listeners: listeners
+                .map(|listener| (listener.transport, listener.address))
+                .collect(),
+            ..settings.sip.clone()
+        };
+        let mut endpoint = Endpoint::new(sip, seed);
         for (id, peer) in settings.peers_by_id() {
             endpoint.set_peer(id, peer.sip.clone());
         }

@@ -3,15 +3,12 @@
 //! It writes requests and checks those that come in; it knows no transactions and no stages of a call.
 //! Follows RFC 3261 section 12.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-};
+use std::{fmt, net::SocketAddr};
 
 use crate::{
     draft::{self, Draft},
     header::HeaderName,
-    hop::Hop,
+    hop::{Hop, Listeners, Transport, is_one_host},
     message::Message,
     token::Token,
     uri::{Scheme, Uri},
@@ -46,6 +43,9 @@ pub(crate) struct Dialog {
     came_by: Hop,
     /// Which way requests go: to the first route's address, else the Contact's, else the way it came by.
     next_hop: Hop,
+    /// Whether the call is to be secure on every way (RFC 3261 section 12.1).
+    scheme: Scheme,
+    listeners: Listeners,
 }
 
 /// Why a request does not fit a dialog.
@@ -59,14 +59,19 @@ pub(crate) enum Misfit {
 
 impl Dialog {
     /// Begins a dialog by answering `request` (RFC 3261 section 12.1.1).
-    pub(crate) fn by_answering(request: &Message, tag: Token, came_by: Hop) -> Dialog {
+    pub(crate) fn by_answering(
+        request: &Message,
+        tag: Token,
+        came_by: Hop,
+        listeners: &Listeners,
+    ) -> Dialog {
         let mut local_party = unfolded(request.value(HeaderName::To));
         local_party.extend_from_slice(format!(";tag={tag}").as_bytes());
         let caller = request.from().ok();
         let target = target_of(request);
         let routes: Vec<String> = routes_of(request).collect();
         let first = routes.first().or(target.as_ref());
-        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by));
+        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by, listeners));
         Dialog {
             caller: Caller::Peer,
             call_id: request.call_id().to_vec(),
@@ -84,16 +89,23 @@ impl Dialog {
             contact_user: None,
             came_by,
             next_hop,
+            scheme: scheme_of(request),
+            listeners: listeners.clone(),
         }
     }
 
     /// Begins a dialog by an answer to our INVITE (RFC 3261 section 12.1.2): the route set is the Record-Route in reverse.
-    pub(crate) fn by_answer(invite: &Message, answer: &Message, came_by: Hop) -> Dialog {
+    pub(crate) fn by_answer(
+        invite: &Message,
+        answer: &Message,
+        came_by: Hop,
+        listeners: &Listeners,
+    ) -> Dialog {
         let mut routes: Vec<String> = routes_of(answer).collect();
         routes.reverse();
         let target = target_of(answer);
         let first = routes.first().or(target.as_ref());
-        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by));
+        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by, listeners));
         let asked = invite.request_uri().map(|uri| uri.as_str().to_owned());
         let contact = invite
             .contact()
@@ -116,6 +128,8 @@ impl Dialog {
             contact_user: contact,
             came_by,
             next_hop,
+            scheme: scheme_of(invite),
+            listeners: listeners.clone(),
         }
     }
 
@@ -125,7 +139,7 @@ impl Dialog {
         self.routes.reverse();
         let target = target_of(answer);
         if let Some(first) = self.routes.first().or(target.as_ref()) {
-            self.next_hop = hop_to(first, self.came_by);
+            self.next_hop = hop_to(first, self.came_by, &self.listeners);
         }
         if let Some(target) = target {
             self.remote_target = target;
@@ -155,6 +169,23 @@ impl Dialog {
     /// The other side's tag, empty if it has none.
     pub(crate) fn remote_tag(&self) -> &[u8] {
         &self.remote_tag
+    }
+
+    /// The scheme of our Contact.
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The other way there is: the one the dialog came by, where its Contact named another.
+    pub(crate) fn alternate(&self) -> Option<Hop> {
+        (self.next_hop != self.came_by).then_some(self.came_by)
+    }
+
+    /// Takes that nobody is there by `hop`: from here on requests go the way the dialog came by.
+    pub(crate) fn lose(&mut self, hop: Hop) {
+        if self.next_hop == hop {
+            self.next_hop = self.came_by;
+        }
     }
 
     /// The user part of our Contact.
@@ -193,7 +224,7 @@ impl Dialog {
     pub(crate) fn refresh_target(&mut self, request: &Message) {
         if let Some(target) = target_of(request) {
             if self.routes.is_empty() {
-                self.next_hop = hop_to(&target, self.came_by);
+                self.next_hop = hop_to(&target, self.came_by, &self.listeners);
             }
             self.remote_target = target;
         }
@@ -254,25 +285,36 @@ impl fmt::Debug for Dialog {
 
 /// The way to the address a URI names itself, else the way the dialog came by: this room asks no name server.
 ///
-/// An address that means nobody or everybody is not obeyed.
-fn hop_to(uri: &str, came_by: Hop) -> Hop {
+/// A URI that names no transport means the one the dialog came by: whoever calls over a stream and forgets to say so listens there too.
+/// An address that means nobody or everybody is not obeyed, nor is a transport that we have no listener for.
+///
+/// Source: RFC 3263 section 4.1 and 4.2.
+fn hop_to(uri: &str, came_by: Hop, listeners: &Listeners) -> Hop {
     let Ok(uri) = Uri::parse(uri) else {
         return came_by;
     };
-    let is_one_host = |address: &IpAddr| {
-        let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
-        !address.is_unspecified() && !address.is_multicast() && !is_broadcast
+    let transport = match (uri.scheme(), uri.param("transport")) {
+        (Scheme::Sips, _) => Some(Transport::Tls),
+        (Scheme::Sip, Some(name)) => Transport::read(name),
+        (Scheme::Sip, None) => Some(came_by.transport),
+        (Scheme::Tel | Scheme::Other, _) => None,
     };
-    let named = uri.host().address().filter(is_one_host);
-    match (uri.scheme(), named) {
-        (Scheme::Sip, Some(address)) if address.is_ipv4() == came_by.local.is_ipv4() => {
-            let port = uri.port().filter(|port| *port != 0).unwrap_or(5060);
-            Hop {
-                remote: SocketAddr::new(address, port),
-                ..came_by
-            }
-        }
-        (Scheme::Sip | Scheme::Sips | Scheme::Tel | Scheme::Other, _) => came_by,
+    let address = uri.host().address().filter(is_one_host);
+    let (Some(transport), Some(address)) = (transport, address) else {
+        return came_by;
+    };
+    let port = uri.port().filter(|port| *port != 0);
+    let remote = SocketAddr::new(address, port.unwrap_or(transport.default_port()));
+    listeners
+        .hop_to(transport, remote, came_by)
+        .unwrap_or(came_by)
+}
+
+/// Whether a call was asked for by sips, so that both Contacts are (RFC 3261 sections 8.1.1.8 and 12.1.1).
+pub(crate) fn scheme_of(invite: &Message) -> Scheme {
+    match invite.request_uri().map(|uri| uri.scheme()) {
+        Some(Scheme::Sips) => Scheme::Sips,
+        Some(Scheme::Sip | Scheme::Tel | Scheme::Other) | None => Scheme::Sip,
     }
 }
 
@@ -323,7 +365,12 @@ mod tests {
             "INVITE sip:b@y SIP/2.0",
             "Contact: <sip:us@192.0.2.1:5060>\r\n",
         );
-        Dialog::by_answer(&invite, &message("SIP/2.0 200 OK", more), to(PEER))
+        Dialog::by_answer(
+            &invite,
+            &message("SIP/2.0 200 OK", more),
+            to(PEER),
+            &Listeners::new(&[]),
+        )
     }
 
     #[test]
@@ -423,7 +470,7 @@ mod tests {
             "INVITE sip:b@y SIP/2.0",
             "Contact: <sip:a@192.0.2.9:6000>\r\nRecord-Route: <sip:192.0.2.8;lr>,<sip:far.example;lr>\r\n",
         );
-        let mut dialog = Dialog::by_answering(&invite, Token(5), to(PEER));
+        let mut dialog = Dialog::by_answering(&invite, Token(5), to(PEER), &Listeners::new(&[]));
         let (draft, hop) = dialog.request("BYE", Token(2));
         let text = written(draft);
         assert!(
@@ -432,5 +479,70 @@ mod tests {
         );
         assert!(text.contains("CSeq: 1 BYE\r\n"), "{text}");
         assert_eq!(hop, to("192.0.2.8:5060"));
+    }
+
+    #[test]
+    fn a_contact_says_by_which_transport_and_a_listener_of_ours_must_speak_it() {
+        let local = |port: u16| SocketAddr::new("192.0.2.1".parse().unwrap(), port);
+        let listeners = Listeners::new(&[
+            (Transport::Udp, local(5060)),
+            (Transport::Tcp, local(5060)),
+            (Transport::Tls, local(5061)),
+        ]);
+        let by = |transport, port, remote: &str| Hop {
+            transport,
+            local: local(port),
+            remote: remote.parse().unwrap(),
+        };
+        let udp = by(Transport::Udp, 5060, PEER);
+        let tcp = by(Transport::Tcp, 5060, "192.0.2.9:40123");
+        for (contact, came_by, expected) in [
+            (
+                "sip:192.0.2.7",
+                udp,
+                by(Transport::Udp, 5060, "192.0.2.7:5060"),
+            ),
+            (
+                "sip:192.0.2.7;transport=TCP",
+                udp,
+                by(Transport::Tcp, 5060, "192.0.2.7:5060"),
+            ),
+            (
+                "sip:192.0.2.7:5080;transport=tls",
+                udp,
+                by(Transport::Tls, 5061, "192.0.2.7:5080"),
+            ),
+            (
+                "sips:192.0.2.7",
+                udp,
+                by(Transport::Tls, 5061, "192.0.2.7:5061"),
+            ),
+            (
+                "sip:192.0.2.7;transport=udp",
+                tcp,
+                by(Transport::Udp, 5060, "192.0.2.7:5060"),
+            ),
+            (
+                "sip:192.0.2.7",
+                tcp,
+                by(Transport::Tcp, 5060, "192.0.2.7:5060"),
+            ),
+            ("sip:192.0.2.7;transport=sctp", tcp, tcp),
+            ("sip:[2001:db8::7];transport=tcp", tcp, tcp),
+            ("sip:pbx.example;transport=udp", tcp, tcp),
+        ] {
+            assert_eq!(hop_to(contact, came_by, &listeners), expected, "{contact}");
+        }
+    }
+
+    #[test]
+    fn a_lost_way_gives_way_to_the_one_the_dialog_came_by() {
+        let mut dialog = answered("Contact: <sip:b@192.0.2.7:5070>\r\n");
+        assert_eq!(dialog.alternate(), Some(to(PEER)));
+        dialog.lose(to("192.0.2.8:5070"));
+        assert_eq!(dialog.request("INFO", Token(2)).1, to("192.0.2.7:5070"));
+        dialog.lose(to("192.0.2.7:5070"));
+        assert_eq!(dialog.request("INFO", Token(3)).1, to(PEER));
+        assert_eq!(dialog.alternate(), None);
     }
 }

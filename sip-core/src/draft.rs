@@ -13,6 +13,7 @@ use crate::{
     lexis,
     message::{Message, push_unfolded},
     token::Token,
+    uri::Scheme,
     via,
 };
 
@@ -22,6 +23,9 @@ pub(crate) const ALLOW: &str =
 
 /// The one type of body it understands.
 pub(crate) const SDP: &str = "application/sdp";
+
+/// What a body may be: a description, or several parts with one among them.
+pub(crate) const ACCEPT: &str = "application/sdp, multipart/mixed";
 
 /// See the module.
 pub(crate) struct Draft {
@@ -151,8 +155,9 @@ impl Draft {
                 push_unfolded(&mut self.octets, value);
             }
         }
-        if via.wants_rport() || via.host.address() != Some(source.ip()) {
-            self.write(format_args!(";received={}", source.ip()));
+        let address = source.ip().to_canonical();
+        if via.wants_rport() || via.host.address() != Some(address) {
+            self.write(format_args!(";received={address}"));
         }
         if via.wants_rport() {
             self.write(format_args!(";rport={}", source.port()));
@@ -213,13 +218,19 @@ impl Draft {
     }
 
     /// Writes our Contact.
-    pub(crate) fn contact(mut self, user: Option<&str>, local: SocketAddr) -> Draft {
-        self.octets.extend_from_slice(b"Contact: <sip:");
+    ///
+    /// `scheme`: sips where the call is (RFC 3261 section 8.1.1.8), which says the transport itself.
+    pub(crate) fn contact(mut self, user: Option<&str>, hop: Hop, scheme: Scheme) -> Draft {
+        let (scheme, transport) = match scheme {
+            Scheme::Sips => ("sips", ""),
+            Scheme::Sip | Scheme::Tel | Scheme::Other => ("sip", hop.transport.uri_param()),
+        };
+        self.write(format_args!("Contact: <{scheme}:"));
         if let Some(user) = user {
             self.push_user(user);
             self.octets.push(b'@');
         }
-        self.write(format_args!("{local}>\r\n"));
+        self.write(format_args!("{}{transport}>\r\n", hop.local));
         self
     }
 
@@ -339,7 +350,7 @@ mod tests {
         ];
         let text = Draft::request("INVITE", "sip:a@b>\r\nX: y")
             .octets("From", &party(Some("\"quoted\"\r\n\\"), "sip:c@d>;tag=x"))
-            .contact(Some("e@f g"), source())
+            .contact(Some("e@f g"), Hop::udp(source(), source()), Scheme::Sip)
             .lines(&headers)
             .finish(SDP, Some(b"v=0"));
         let expected = "INVITE sip:a@b%3E%0D%0AX:%20y SIP/2.0\r\nFrom: \"\\\"quoted\\\"  \\\\\" <sip:c@d%3E;tag=x>\r\n\

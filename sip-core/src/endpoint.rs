@@ -18,6 +18,7 @@ mod requests;
 mod session;
 mod table;
 mod verbs;
+mod ways;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -44,7 +45,7 @@ use self::{
 };
 use crate::{
     dialog::Dialog,
-    hop::Hop,
+    hop::{Hop, Listeners},
     message::Message,
     peer::{PeerId, PeerSettings},
     session_timer::SessionTimer,
@@ -69,6 +70,7 @@ pub struct Endpoint {
     peers: BTreeMap<PeerId, PeerSettings>,
     /// For peers nothing was told of.
     any_peer: PeerSettings,
+    listeners: Listeners,
     usages: BTreeMap<DialogId, Usage>,
     tags: BTreeMap<Token, DialogId>,
     clients: BTreeMap<ClientKey, ClientEntry>,
@@ -96,6 +98,7 @@ impl Endpoint {
                 t2: at_least(settings.t2),
                 t4: at_least(settings.t4),
             },
+            listeners: Listeners::new(&settings.listeners),
             secret: [generator.next_u64(), generator.next_u64()],
             generator,
             settings,
@@ -163,20 +166,6 @@ impl Endpoint {
                 Owner::Server(id) => self.server_timeout(now, id),
                 Owner::Usage(id) => self.usage_timeout(now, id),
             }
-        }
-    }
-
-    /// Takes the report that messages by `hop` find nobody: what got no answer at all is given up (RFC 3261 section 17.1.4).
-    pub fn handle_unreachable(&mut self, now: Instant, hop: Hop) {
-        let is_lost = |entry: &ClientEntry| entry.hop == hop && entry.is_unheard();
-        let lost: Vec<ClientKey> = self
-            .clients
-            .iter()
-            .filter(|(_, entry)| is_lost(entry))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in lost {
-            self.give_up(now, key);
         }
     }
 
@@ -453,27 +442,27 @@ impl Endpoint {
         let request = draft.finish(crate::draft::SDP, None);
         let entry = ClientEntry {
             machine: ClientMachine::Other {
-                machine: Client::start(now, &self.intervals),
+                machine: Client::start(now, &self.intervals, hop.transport),
             },
             request,
             usage,
             task: Task::End,
             peer,
             hop,
+            alternate: dialog.alternate(),
             label: Label::request("BYE", false),
             due: None,
         };
-        self.open_client(
-            ClientKey {
-                branch,
-                target: ClientTarget::Request,
-            },
-            entry,
-        );
+        let key = ClientKey {
+            branch,
+            target: ClientTarget::Request,
+        };
+        self.open_client(now, key, entry);
     }
 
     /// Sends a request of ours for the first time and keeps its transaction.
-    fn open_client(&mut self, key: ClientKey, entry: ClientEntry) {
+    fn open_client(&mut self, now: Instant, key: ClientKey, mut entry: ClientEntry) {
+        self.switch_over_size(now, &mut entry);
         self.send(
             entry.usage,
             entry.hop,
@@ -570,15 +559,22 @@ impl Endpoint {
         timers.set(Timer::AckWait, now + self.intervals.long());
     }
 
-    fn unacked(&self, answer: Bytes, hop: Hop, request: &Message, label: Label) -> Unacked2xx {
+    fn unacked(
+        &self,
+        answer: Bytes,
+        (hop, alternate): (Hop, Option<Hop>),
+        request: &Message,
+        label: Label,
+    ) -> Box<Unacked2xx> {
         let cseq = request.cseq().map_or(0, |cseq| cseq.number);
-        Unacked2xx {
+        Box::new(Unacked2xx {
             answer,
             hop,
+            alternate,
             cseq,
             interval: self.intervals.t1,
             label,
-        }
+        })
     }
 
     fn id(&mut self) -> u64 {

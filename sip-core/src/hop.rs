@@ -1,6 +1,9 @@
 //! One way to a peer: the transport and both its ends.
 
-use std::net::SocketAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// What carries messages between two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +22,34 @@ impl Transport {
         match self {
             Transport::Udp => false,
             Transport::Tcp | Transport::Tls => true,
+        }
+    }
+
+    /// The port where none is named (RFC 3261 section 19.1.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+        }
+    }
+
+    /// As a URI's `transport` names it (RFC 3261 section 19.1.1); none for one we do not speak.
+    pub(crate) fn read(name: &str) -> Option<Transport> {
+        [
+            ("udp", Transport::Udp),
+            ("tcp", Transport::Tcp),
+            ("tls", Transport::Tls),
+        ]
+        .into_iter()
+        .find_map(|(known, transport)| known.eq_ignore_ascii_case(name).then_some(transport))
+    }
+
+    /// What our Contact in a sip URI says of it; nothing of UDP, which is what a URI means that says nothing.
+    pub(crate) fn uri_param(self) -> &'static str {
+        match self {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
         }
     }
 
@@ -53,5 +84,81 @@ impl Hop {
             local,
             remote,
         }
+    }
+}
+
+/// Where we listen, known to every dialog: a peer's Contact may ask for another transport or another family of addresses.
+#[derive(Debug, Clone)]
+pub(crate) struct Listeners(Arc<[(Transport, SocketAddr)]>);
+
+impl Listeners {
+    pub(crate) fn new(listeners: &[(Transport, SocketAddr)]) -> Listeners {
+        Listeners(listeners.into())
+    }
+
+    /// The way to an address, written with the listener that fits; none where we have none.
+    ///
+    /// The listener of `came_by` is preferred, and without any listener known it is taken for all transports.
+    pub(crate) fn hop_to(
+        &self,
+        transport: Transport,
+        remote: SocketAddr,
+        came_by: Hop,
+    ) -> Option<Hop> {
+        let is_of_family = |local: &SocketAddr| local.is_ipv4() == remote.is_ipv4();
+        let is_known =
+            |local: &SocketAddr| self.0.is_empty() || self.0.contains(&(transport, *local));
+        let mut fitting = self.0.iter().filter(|(known, _)| *known == transport);
+        let local = Some(came_by.local)
+            .filter(|local| is_of_family(local) && is_known(local))
+            .or_else(|| fitting.find_map(|(_, local)| Some(*local).filter(is_of_family)))?;
+        Some(Hop {
+            transport,
+            local,
+            remote,
+        })
+    }
+}
+
+/// Whether an address means one host, neither nobody nor everybody.
+pub(crate) fn is_one_host(address: &IpAddr) -> bool {
+    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    !address.is_unspecified() && !address.is_multicast() && !is_broadcast
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn each_transport_and_family_has_its_own_listener() {
+        let listeners = Listeners::new(&[
+            (Transport::Udp, at("192.0.2.1:5060")),
+            (Transport::Tcp, at("192.0.2.1:5060")),
+            (Transport::Tls, at("192.0.2.1:5061")),
+            (Transport::Udp, at("[2001:db8::1]:5060")),
+        ]);
+        let came_by = Hop::udp(at("192.0.2.1:5060"), at("192.0.2.9:5060"));
+        let local = |transport, remote: &str| {
+            let hop = listeners.hop_to(transport, at(remote), came_by)?;
+            Some(hop.local.to_string())
+        };
+        let v4 = "192.0.2.8:5060";
+        assert_eq!(local(Transport::Tcp, v4).as_deref(), Some("192.0.2.1:5060"));
+        assert_eq!(local(Transport::Tls, v4).as_deref(), Some("192.0.2.1:5061"));
+        let v6 = "[2001:db8::8]:5060";
+        assert_eq!(
+            local(Transport::Udp, v6).as_deref(),
+            Some("[2001:db8::1]:5060")
+        );
+        assert_eq!(local(Transport::Tcp, v6), None);
+        let unknown = Listeners::new(&[]);
+        assert_eq!(unknown.hop_to(Transport::Tcp, at(v6), came_by), None);
+        let tcp = unknown.hop_to(Transport::Tcp, at(v4), came_by).unwrap();
+        assert_eq!((tcp.transport, tcp.local), (Transport::Tcp, came_by.local));
     }
 }

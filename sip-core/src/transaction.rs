@@ -1,6 +1,6 @@
 //! The four transactions: pure machines that say what to do and never send.
 //!
-//! Follows RFC 3261 section 17 as corrected by RFC 6026; UDP only, so every timer runs.
+//! Follows RFC 3261 section 17 as corrected by RFC 6026; over a reliable transport nothing is repeated and nothing absorbed.
 
 pub(crate) mod client;
 pub(crate) mod invite_client;

@@ -124,7 +124,15 @@ impl<'a> Via<'a> {
         if source.transport.is_reliable() || self.wants_rport() {
             return source;
         }
-        let port = self.port.filter(|port| *port != 0).unwrap_or(5060);
+        self.listens_at(source)
+    }
+
+    /// The way to where the sender of a request that came by `source` says it listens: for an answer whose connection is lost.
+    ///
+    /// Source: RFC 3261 section 18.2.2.
+    pub(crate) fn listens_at(&self, source: Hop) -> Hop {
+        let port = self.port.filter(|port| *port != 0);
+        let port = port.unwrap_or(source.transport.default_port());
         Hop {
             remote: SocketAddr::new(source.remote.ip(), port),
             ..source
@@ -158,6 +166,7 @@ fn slash(text: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hop::Transport;
 
     fn came_from(remote: &str) -> Hop {
         Hop::udp("192.0.2.1:5060".parse().unwrap(), remote.parse().unwrap())
@@ -195,6 +204,26 @@ mod tests {
             .ok()
             .unwrap();
         assert_eq!(rport.answer_to(source), source);
+    }
+
+    #[test]
+    fn an_answer_goes_back_by_the_connection_and_else_to_where_its_sender_listens() {
+        let via = Via::read(b"SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bKa")
+            .ok()
+            .unwrap();
+        let bare = Via::read(b"SIP/2.0/TLS 192.0.2.1;branch=z9hG4bKa")
+            .ok()
+            .unwrap();
+        for (transport, port) in [(Transport::Tcp, 5060), (Transport::Tls, 5061)] {
+            let by = |remote: &str| Hop {
+                transport,
+                ..came_from(remote)
+            };
+            let source = by("192.0.2.9:40123");
+            assert_eq!(via.answer_to(source), source);
+            assert_eq!(via.listens_at(source), by("192.0.2.9:5070"));
+            assert_eq!(bare.listens_at(source), by(&format!("192.0.2.9:{port}")));
+        }
     }
 
     #[test]

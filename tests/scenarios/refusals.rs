@@ -166,7 +166,7 @@ fn a_dispatcher_that_asks_whether_we_live_is_told() {
         city.carrier.answer_to_options,
         [
             "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY",
-            "Accept: application/sdp"
+            "Accept: application/sdp, multipart/mixed"
         ]
     );
     city.hang_up(call);

@@ -304,7 +304,7 @@ impl Call {
                 Session::Offered => None,
             };
         }
-        let theirs = sdp::parse(&message.body()).ok()?;
+        let theirs = sdp::parse(&message.sdp()?).ok()?;
         if !house.admits_media(attempt.leg.peer, &theirs) {
             return None;
         }

@@ -81,7 +81,7 @@ impl Endpoint {
         let is_ours = entry.peer == peer
             && local == hop.local
             && via.host.address() == Some(local.ip())
-            && via.port.unwrap_or(5060) == local.port()
+            && via.port.unwrap_or(entry.hop.transport.default_port()) == local.port()
             && message.elements(HeaderName::Via).nth(1).is_none()
             && is_invite == (method == Method::Invite);
         is_ours.then_some(key)
@@ -299,7 +299,7 @@ impl Endpoint {
         };
         let (is_full, last_cseq) = (forks.len() == MAX_FORKS, *last_cseq);
         let (usage, request) = (entry.usage, entry.request.clone());
-        let came_by = entry.hop;
+        let came_by = entry.came_by();
         let label = Label::of(message);
         let callee = message
             .to()
@@ -325,7 +325,7 @@ impl Endpoint {
         let invite = Message::parse(request).ok()?;
         let mut session = self
             .take_early(usage, key, &callee, message)
-            .unwrap_or_else(|| Session::by_answer(&invite, message, came_by));
+            .unwrap_or_else(|| Session::by_answer(&invite, message, came_by, &self.listeners));
         session.dialog.skip_to(last_cseq);
         let cseq = invite.cseq().map_or(1, |cseq| cseq.number);
         let branch = Token::random(&mut self.generator);

@@ -6,7 +6,11 @@ use std::{fmt, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-use crate::{hop::Hop, message::Message, peer::PeerId};
+use crate::{
+    hop::{Hop, Transport},
+    message::Message,
+    peer::PeerId,
+};
 
 /// Further headers of a message, each a name and a value; written as they come, CR and LF become spaces.
 pub type Headers = Vec<(&'static str, String)>;
@@ -124,6 +128,10 @@ pub struct Settings {
     pub max_dialogs: usize,
     /// What a 503 says in Retry-After.
     pub retry_after: Duration,
+    /// Where we listen: what our Via and Contact say when a peer's Contact names another transport, or another family of addresses, than its call came by.
+    ///
+    /// Without any, the address a message came to is taken for every transport.
+    pub listeners: Vec<(Transport, SocketAddr)>,
 }
 
 impl Default for Settings {
@@ -135,6 +143,7 @@ impl Default for Settings {
             max_transactions: 131_072,
             max_dialogs: 16_384,
             retry_after: Duration::from_secs(5),
+            listeners: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     abilities::{self, Abilities, Extension},
     draft,
     header::{HeaderName, Method},
+    hop::Transport,
     lexis,
     message::Message,
     peer::{PeerSettings, Reliable},
@@ -77,6 +78,7 @@ impl Answer {
 pub(super) fn check(
     request: &Message,
     method: &Method,
+    transport: Transport,
     settings: &PeerSettings,
 ) -> Result<(), Answer> {
     let is_inside = request.to().is_ok_and(|to| to.tag().is_some());
@@ -85,9 +87,10 @@ pub(super) fn check(
     } else {
         check_method_outside(method)?;
     }
-    // RFC 3261 section 8.2.2.1; `sips` asks for TLS, which this endpoint does not speak.
+    // RFC 3261 section 8.2.2.1; `sips` asks for TLS on every way (section 26.2.2).
     match request.request_uri().map(|uri| uri.scheme()) {
         Some(Scheme::Sip | Scheme::Tel) => {}
+        Some(Scheme::Sips) if transport == Transport::Tls => {}
         Some(Scheme::Sips | Scheme::Other) | None => {
             return Err(Answer::plain(416, "Unsupported URI Scheme"));
         }
@@ -189,7 +192,7 @@ fn check_reliable(invite: &Message, settings: &PeerSettings) -> Result<(), Answe
     Ok(())
 }
 
-/// RFC 3261 section 8.2.3: a body must be a session description, unless its sender says it may be ignored.
+/// RFC 3261 section 8.2.3: a body must be a session description or hold one (RFC 5621 section 3.1), unless its sender says it may be ignored.
 ///
 /// What INFO, NOTIFY and their like carry is for the application.
 fn check_body(request: &Message, method: &Method) -> Result<(), Answer> {
@@ -225,18 +228,19 @@ fn check_body(request: &Message, method: &Method) -> Result<(), Answer> {
             status: 415,
             phrase: "Unsupported Media Type",
             headers: vec![
-                ("Accept", draft::SDP.to_owned()),
+                ("Accept", draft::ACCEPT.to_owned()),
                 ("Accept-Encoding", "identity".to_owned()),
             ],
         });
     }
     match request.content_type().as_deref() {
         Some(draft::SDP) | None => Ok(()),
+        Some(_) if request.has_sdp() => Ok(()),
         Some(_) => Err(Answer::with(
             415,
             "Unsupported Media Type",
             "Accept",
-            draft::SDP,
+            draft::ACCEPT,
         )),
     }
 }
@@ -285,6 +289,10 @@ mod tests {
     use super::*;
 
     fn status(method: &str, uri: &str, more: &str) -> Option<u16> {
+        status_by(Transport::Udp, method, uri, more)
+    }
+
+    fn status_by(transport: Transport, method: &str, uri: &str, more: &str) -> Option<u16> {
         let text = format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 1 {method}\r\n{more}\r\nx"
         );
@@ -292,6 +300,7 @@ mod tests {
         check(
             &request,
             &request.method().unwrap(),
+            transport,
             &PeerSettings::default(),
         )
         .err()
@@ -335,10 +344,38 @@ mod tests {
     }
 
     #[test]
+    fn a_description_may_stand_among_other_parts() {
+        let multipart = |kind: &str| {
+            let body = format!("--b\r\nContent-Type: {kind}\r\n\r\nv=0\r\n--b--");
+            format!("Content-Type: multipart/mixed;boundary=b\r\n\r\n{body}")
+        };
+        let status = |kind: &str| status("INVITE", "sip:b@y", &multipart(kind));
+        assert_eq!(status("application/sdp"), None);
+        assert_eq!(status("application/isup"), Some(415));
+    }
+
+    #[test]
+    fn a_secure_call_comes_over_tls_or_not_at_all() {
+        for (transport, expected) in [
+            (Transport::Udp, Some(416)),
+            (Transport::Tcp, Some(416)),
+            (Transport::Tls, None),
+        ] {
+            assert_eq!(status_by(transport, "INVITE", "sips:b@y", ""), expected);
+        }
+    }
+
+    #[test]
     fn every_required_extension_is_named() {
         let text = "OPTIONS sip:b@y SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nRequire: one, two\r\nRequire: three\r\n\r\n";
         let request = Message::parse(Bytes::from_static(text.as_bytes())).unwrap();
-        let answer = check(&request, &Method::Options, &PeerSettings::default()).unwrap_err();
+        let answer = check(
+            &request,
+            &Method::Options,
+            Transport::Udp,
+            &PeerSettings::default(),
+        )
+        .unwrap_err();
         assert_eq!(
             answer,
             Answer::with(420, "Bad Extension", "Unsupported", "one, two, three")

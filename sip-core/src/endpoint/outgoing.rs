@@ -148,11 +148,12 @@ impl Endpoint {
         let peer = usage.peer;
         let dialog = &mut usage.session_with(remote_tag)?.dialog;
         let (mut draft, hop) = dialog.request(inside.method, branch);
+        let alternate = dialog.alternate();
         let method = Method::of(inside.method.as_bytes());
         if names_target(&method) {
             let settings = self.peers.get(&peer).unwrap_or(&self.any_peer);
             draft = draft
-                .contact(dialog.contact_user(), hop.local)
+                .contact(dialog.contact_user(), hop, dialog.scheme())
                 .line("Allow", draft::ALLOW)
                 .line("Supported", &abilities::supported(settings));
         }
@@ -165,14 +166,14 @@ impl Endpoint {
         let request = draft.lines(inside.headers).finish(kind, body);
         let machine = if method == Method::Invite {
             ClientMachine::Invite {
-                machine: InviteClient::start(now, &self.intervals),
+                machine: InviteClient::start(now, &self.intervals, hop.transport),
                 ack: Bytes::new(),
                 forks: Vec::new(),
                 last_cseq: 0,
             }
         } else {
             ClientMachine::Other {
-                machine: Client::start(now, &self.intervals),
+                machine: Client::start(now, &self.intervals, hop.transport),
             }
         };
         let has_sdp = kind == draft::SDP && body.is_some_and(|body| !body.is_empty());
@@ -183,6 +184,7 @@ impl Endpoint {
             task: inside.task,
             peer,
             hop,
+            alternate,
             label: Label::request(method.name(), has_sdp),
             due: None,
         };
@@ -190,7 +192,7 @@ impl Endpoint {
             branch,
             target: ClientTarget::Request,
         };
-        self.open_client(key, entry);
+        self.open_client(now, key, entry);
         Some(key)
     }
 }

@@ -222,12 +222,12 @@ impl Endpoint {
                 None => {
                     let entry = self.clients.get(&key);
                     let invite = entry.and_then(|entry| {
-                        Some((Message::parse(entry.request.clone()).ok()?, entry.hop))
+                        Some((Message::parse(entry.request.clone()).ok()?, entry.came_by()))
                     });
                     let Some((invite, hop)) = invite else {
                         return Early::Plain;
                     };
-                    forks.push(Session::by_answer(&invite, answer, hop));
+                    forks.push(Session::by_answer(&invite, answer, hop, &self.listeners));
                 }
             }
         }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     abilities::{self, Extension},
+    dialog::scheme_of,
     draft::{self, Draft},
     header::{HeaderName, Method},
     hop::Hop,
@@ -57,6 +58,7 @@ struct Given {
     request: Message,
     answer: Bytes,
     hop: Hop,
+    alternate: Option<Hop>,
     label: Label,
 }
 
@@ -71,6 +73,7 @@ impl Endpoint {
         let entry = self.servers.get(&id).filter(|entry| entry.is_open())?;
         let request = entry.request.clone()?;
         let (usage, source, hop, tag) = (entry.usage, entry.source, entry.hop, entry.tag);
+        let alternate = entry.alternate;
         let (contact, lines) = self.negotiated(usage, &request, reply);
         let answer = write_answer(&request, source, tag, reply, contact.as_deref(), &lines);
         let has_sdp = !reply.description().is_empty();
@@ -96,6 +99,7 @@ impl Endpoint {
                 request,
                 answer: answer.clone(),
                 hop,
+                alternate,
                 label,
             };
             self.move_usage(now, usage, given, reply);
@@ -157,7 +161,12 @@ impl Endpoint {
             self.usages.insert(id, usage);
             return self.arm_usage(id);
         }
-        let unacked = self.unacked(given.answer, given.hop, &given.request, given.label);
+        let unacked = self.unacked(
+            given.answer,
+            (given.hop, given.alternate),
+            &given.request,
+            given.label,
+        );
         usage.stage = match usage.stage {
             Stage::Ringing { mut session, .. } if reply.is_success() => {
                 usage.timers.stop_all();
@@ -258,11 +267,13 @@ fn write_answer(
             draft = draft.same(request, HeaderName::RecordRoute);
         }
         draft = draft
-            .contact(contact_user, source.local)
+            .contact(contact_user, source, scheme_of(request))
             .line("Allow", draft::ALLOW);
     }
     if method == Some(Method::Options) {
-        draft = draft.line("Allow", draft::ALLOW).line("Accept", draft::SDP);
+        draft = draft
+            .line("Allow", draft::ALLOW)
+            .line("Accept", draft::ACCEPT);
     }
     let given = headers
         .iter()

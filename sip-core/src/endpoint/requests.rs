@@ -87,7 +87,8 @@ impl Endpoint {
             return self.handle_cancel(now, &arrival);
         }
         let settings = self.peers.get(&arrival.peer).unwrap_or(&self.any_peer);
-        if let Err(answer) = gate::check(&arrival.message, &arrival.method, settings) {
+        if let Err(answer) = gate::check(&arrival.message, &arrival.method, hop.transport, settings)
+        {
             return self.answer_without_state(&arrival, &answer);
         }
         let to_tag = arrival
@@ -176,7 +177,12 @@ impl Endpoint {
         let settings = self.peers.get(&arrival.peer).unwrap_or(&self.any_peer);
         let reliability = reliability(&arrival.message, settings);
         let first_rseq = self.generator.next_u32() % 65_536 + 1;
-        let session = Session::by_invite(&arrival.message, tag, arrival.hop, first_rseq);
+        let session = Session::by_invite(
+            &arrival.message,
+            tag,
+            (arrival.hop, &self.listeners),
+            first_rseq,
+        );
         let stage = Stage::Ringing {
             server,
             session: Box::new(session),
@@ -205,7 +211,8 @@ impl Endpoint {
         }
         let trying = trying.finish(draft::SDP, None);
         let label = Label::answer(100, &arrival.message, false);
-        let machine = ServerMachine::Invite(InviteServer::start(trying.clone()));
+        let machine =
+            ServerMachine::Invite(InviteServer::start(trying.clone(), arrival.hop.transport));
         let id = self.open_server(arrival, usage, tag, machine, label);
         self.send(usage, arrival.answer_to(), trying, label, Again::First);
         id
@@ -219,7 +226,8 @@ impl Endpoint {
         usage: Option<DialogId>,
     ) -> ServerId {
         let tag = Token::random(&mut self.generator);
-        let machine = ServerMachine::Other(Server::start(now, &self.intervals));
+        let machine =
+            ServerMachine::Other(Server::start(now, &self.intervals, arrival.hop.transport));
         self.open_server(arrival, usage, tag, machine, arrival.label)
     }
 
@@ -240,6 +248,7 @@ impl Endpoint {
             usage,
             source: arrival.hop,
             hop: arrival.answer_to(),
+            alternate: arrival.sender_listens_at(),
             tag,
             label,
             held_bytes: 2 * arrival.message.octets().len(),
@@ -318,7 +327,7 @@ impl Endpoint {
             return;
         };
         let number = arrival.message.cseq().map_or(0, |cseq| cseq.number);
-        let body = || Some(arrival.message.body()).filter(|body| !body.is_empty());
+        let body = || arrival.message.sdp();
         let mut hang_up = None;
         let mut again = Again::First;
         usage.stage = match usage.stage {
@@ -416,6 +425,13 @@ impl Endpoint {
 }
 
 impl Arrival {
+    /// Which way its answers go once its connection is lost.
+    fn sender_listens_at(&self) -> Option<Hop> {
+        let via = self.message.via().ok()?;
+        let hop = via.listens_at(self.hop);
+        (self.hop.transport.is_reliable() && hop != self.hop).then_some(hop)
+    }
+
     /// Which way its answers go.
     fn answer_to(&self) -> Hop {
         self.message

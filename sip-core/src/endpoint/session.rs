@@ -9,7 +9,7 @@ use super::{
 use crate::{
     abilities::Abilities,
     dialog::Dialog,
-    hop::Hop,
+    hop::{Hop, Listeners},
     message::Message,
     reliable::{HeardAnswers, ReliableAnswers},
     token::Token,
@@ -39,9 +39,14 @@ pub(super) struct Session {
 
 impl Session {
     /// Begins with an INVITE of the peer's. `first_rseq`: where the numbers of our reliable answers begin.
-    pub(super) fn by_invite(request: &Message, tag: Token, came_by: Hop, first_rseq: u32) -> Self {
+    pub(super) fn by_invite(
+        request: &Message,
+        tag: Token,
+        (came_by, listeners): (Hop, &Listeners),
+        first_rseq: u32,
+    ) -> Self {
         Session {
-            dialog: Dialog::by_answering(request, tag, came_by),
+            dialog: Dialog::by_answering(request, tag, came_by, listeners),
             abilities: Abilities::of(request),
             turn: if request.has_sdp() {
                 Turn::Theirs
@@ -58,9 +63,14 @@ impl Session {
     }
 
     /// Begins with an answer to an INVITE of ours.
-    pub(super) fn by_answer(invite: &Message, answer: &Message, came_by: Hop) -> Self {
+    pub(super) fn by_answer(
+        invite: &Message,
+        answer: &Message,
+        came_by: Hop,
+        listeners: &Listeners,
+    ) -> Self {
         Session {
-            dialog: Dialog::by_answer(invite, answer, came_by),
+            dialog: Dialog::by_answer(invite, answer, came_by, listeners),
             abilities: Abilities::of(answer),
             turn: if invite.body().is_empty() {
                 Turn::Unbegun

@@ -55,6 +55,8 @@ pub(super) struct ClientEntry {
     /// Whose answers count.
     pub(super) peer: PeerId,
     pub(super) hop: Hop,
+    /// Which way it goes if nobody is there by `hop`.
+    pub(super) alternate: Option<Hop>,
     pub(super) label: Label,
     pub(super) due: Option<Instant>,
 }
@@ -134,6 +136,8 @@ pub(super) struct ServerEntry {
     pub(super) source: Hop,
     /// Which way its answers go.
     pub(super) hop: Hop,
+    /// Which way they go once that connection is lost.
+    pub(super) alternate: Option<Hop>,
     /// The tag of our To.
     pub(super) tag: Token,
     /// The name of the last answer.
@@ -197,7 +201,7 @@ pub(super) enum Stage {
     /// Our 2xx waits for its ACK.
     ExpectAck {
         session: Box<Session>,
-        unacked: Unacked2xx,
+        unacked: Box<Unacked2xx>,
         then: Then,
     },
     /// Both sides agree that there is a call.
@@ -252,7 +256,7 @@ pub(super) enum Offer {
     },
     /// Our 2xx waits for its ACK.
     ExpectAck {
-        unacked: Unacked2xx,
+        unacked: Box<Unacked2xx>,
     },
 }
 
@@ -260,6 +264,8 @@ pub(super) enum Offer {
 pub(super) struct Unacked2xx {
     pub(super) answer: Bytes,
     pub(super) hop: Hop,
+    /// Which way it goes once that connection is lost.
+    pub(super) alternate: Option<Hop>,
     pub(super) cseq: u32,
     pub(super) interval: Duration,
     pub(super) label: Label,

@@ -13,6 +13,8 @@ struct Bench {
     endpoint: Endpoint,
     now: Instant,
     sent: Vec<Message>,
+    /// Which way each of `sent` went.
+    ways: Vec<Hop>,
     events: Vec<Event>,
     /// What the peer's next answer holds.
     body: &'static str,
@@ -30,6 +32,7 @@ impl Bench {
             endpoint: Endpoint::new(settings, [7; 32]),
             now: epoch(),
             sent: Vec::new(),
+            ways: Vec::new(),
             events: Vec::new(),
             body: "",
             patience: None,
@@ -39,6 +42,7 @@ impl Bench {
     fn drain(&mut self) {
         while let Some(transmit) = self.endpoint.poll_transmit() {
             self.sent.push(Message::parse(transmit.payload).unwrap());
+            self.ways.push(transmit.hop);
         }
         while let Some(event) = self.endpoint.poll_event() {
             self.events.push(event);
@@ -52,6 +56,19 @@ impl Bench {
     fn hear_from(&mut self, peer: PeerId, text: &str) {
         let octets = Bytes::copy_from_slice(text.as_bytes());
         self.endpoint.handle_message(self.now, peer, hop(), octets);
+        self.drain();
+    }
+
+    fn hear_by(&mut self, hop: Hop, text: &str) {
+        let octets = Bytes::copy_from_slice(text.as_bytes());
+        self.endpoint
+            .handle_message(self.now, NEIGHBOUR, hop, octets);
+        self.drain();
+    }
+
+    /// Nobody is there by this way.
+    fn lose(&mut self, hop: Hop) {
+        self.endpoint.handle_unreachable(self.now, hop);
         self.drain();
     }
 
@@ -92,6 +109,10 @@ impl Bench {
     }
 
     fn call_at(&mut self, request_uri: &str) -> DialogId {
+        self.call_by(hop(), request_uri)
+    }
+
+    fn call_by(&mut self, hop: Hop, request_uri: &str) -> DialogId {
         let party = |user: &str| NameAddrText {
             display: None,
             uri: format!("sip:{user}@city.example"),
@@ -100,7 +121,7 @@ impl Bench {
             self.now,
             Invite {
                 peer: NEIGHBOUR,
-                hop: hop(),
+                hop,
                 request_uri: request_uri.to_owned(),
                 from: party("0790000001"),
                 to: party("200"),
@@ -300,6 +321,7 @@ mod reliable;
 mod session;
 mod strangers;
 mod update;
+mod ways;
 
 #[test]
 fn a_call_that_comes_in_is_tried_rung_answered_and_ended() {
@@ -625,7 +647,7 @@ fn options_wait_for_the_application_and_get_no_provisional_answer() {
     );
     assert_eq!(
         bench.last().text(HeaderName::Accept).as_deref(),
-        Some("application/sdp")
+        Some("application/sdp, multipart/mixed")
     );
     bench.hear(&request("OPTIONS", "2", "", "").replace("CSeq: 1", "CSeq: 2"));
     bench.wait(FOREVER);

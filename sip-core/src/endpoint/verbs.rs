@@ -19,19 +19,22 @@ use crate::{
     draft,
     draft::Draft,
     header::HeaderName,
+    hop::Transport,
     message::Message,
     peer::Reliable,
     session_timer::{Lines, SessionTimer},
     timer::Timer,
     token::Token,
     transaction::{client::Client, invite_client::InviteClient},
+    uri::{Scheme, Uri},
     via,
 };
 
 impl Endpoint {
     /// Sends an INVITE and says under which name its events come.
     ///
-    /// An `Invite` that makes no valid message (no URI, one over 1 KiB, too many headers) is not sent: `NoResponse` comes at once.
+    /// An `Invite` that makes no valid message (no URI, one over 1 KiB, too many headers), or a sips one that would not go over TLS, is not sent:
+    /// `NoResponse` comes at once.
     /// The caps of [`Settings`](super::Settings) do not refuse it: the application calls at most a few departments per admitted caller.
     ///
     /// Source: RFC 3261 sections 8.1.1 and 13.2.1.
@@ -52,8 +55,9 @@ impl Endpoint {
         }
         lines.append(&mut SessionTimer::new(settings.session).offer());
         let request = write_invite(&invite, branch, tag, &call_id, &lines);
-        // What we cannot read ourselves could be neither ACKed nor cancelled.
-        if Message::parse(request.clone()).is_err() {
+        // What we cannot read ourselves could be neither ACKed nor cancelled. A secure call goes over TLS or nowhere (RFC 3261 section 26.2.2).
+        let is_exposed = is_secure(&invite.request_uri) && invite.hop.transport != Transport::Tls;
+        if Message::parse(request.clone()).is_err() || is_exposed {
             self.events.push_back(Event::NoResponse { dialog: id });
             return id;
         }
@@ -61,7 +65,7 @@ impl Endpoint {
             branch,
             target: ClientTarget::Request,
         };
-        let machine = InviteClient::start(now, &self.intervals);
+        let machine = InviteClient::start(now, &self.intervals, invite.hop.transport);
         self.open_usage(
             id,
             tag,
@@ -91,10 +95,11 @@ impl Endpoint {
             task: Task::Call,
             peer: invite.peer,
             hop: invite.hop,
+            alternate: None,
             label: Label::request("INVITE", invite.body.is_some()),
             due: None,
         };
-        self.open_client(client, entry);
+        self.open_client(now, client, entry);
         id
     }
 
@@ -257,23 +262,22 @@ impl Endpoint {
         self.arm_client(key);
         let entry = ClientEntry {
             machine: ClientMachine::Other {
-                machine: Client::start(now, &self.intervals),
+                machine: Client::start(now, &self.intervals, hop.transport),
             },
             request: draft.finish(draft::SDP, None),
             usage,
             task: Task::Cancel,
             peer,
             hop,
+            alternate: None,
             label: Label::request("CANCEL", false),
             due: None,
         };
-        self.open_client(
-            ClientKey {
-                branch: key.branch,
-                target: ClientTarget::Cancel,
-            },
-            entry,
-        );
+        let key = ClientKey {
+            branch: key.branch,
+            target: ClientTarget::Cancel,
+        };
+        self.open_client(now, key, entry);
     }
 
     /// An INVITE of ours whose usage is over: CANCEL it as soon as that is possible, and wait for its end no longer than 64*T1.
@@ -335,7 +339,7 @@ impl Endpoint {
         );
         let entry = ClientEntry {
             machine: ClientMachine::Invite {
-                machine: InviteClient::start(now, &self.intervals),
+                machine: InviteClient::start(now, &self.intervals, hop.transport),
                 ack: Bytes::new(),
                 forks: Vec::new(),
                 last_cseq: 0,
@@ -345,10 +349,11 @@ impl Endpoint {
             task: Task::Call,
             peer,
             hop,
+            alternate: None,
             label,
             due: None,
         };
-        self.open_client(client, entry);
+        self.open_client(now, client, entry);
         true
     }
 }
@@ -357,6 +362,11 @@ impl Endpoint {
 fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str, lines: &Lines) -> Bytes {
     let mut from = draft::party(invite.from.display.as_deref(), &invite.from.uri);
     from.extend_from_slice(format!(";tag={tag}").as_bytes());
+    let scheme = if is_secure(&invite.request_uri) {
+        Scheme::Sips
+    } else {
+        Scheme::Sip
+    };
     let mut draft = Draft::request("INVITE", &invite.request_uri)
         .format(
             "Via",
@@ -375,7 +385,7 @@ fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str, lines
         )
         .line("Call-ID", call_id)
         .line("CSeq", "1 INVITE")
-        .contact(invite.contact_user.as_deref(), invite.hop.local)
+        .contact(invite.contact_user.as_deref(), invite.hop, scheme)
         .line("Allow", draft::ALLOW);
     for (name, value) in lines {
         draft = draft.line(name, value);
@@ -383,6 +393,10 @@ fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str, lines
     draft
         .lines(&invite.headers)
         .finish(draft::SDP, invite.body.as_deref())
+}
+
+fn is_secure(request_uri: &str) -> bool {
+    Uri::parse(request_uri).is_ok_and(|uri| uri.scheme() == Scheme::Sips)
 }
 
 /// Begins a CANCEL or the ACK of a failure: both travel like their INVITE (RFC 3261 sections 9.1 and 17.1.1.3). To is still missing.

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    hop::Transport,
     timer::{Intervals, Timer, TimerTable},
     transaction::Due,
 };
@@ -31,19 +32,23 @@ pub(crate) enum Heard {
 #[derive(Debug)]
 pub(crate) struct Client {
     state: State,
+    transport: Transport,
     pub(crate) timers: TimerTable,
 }
 
 impl Client {
     /// The request has just been sent.
-    pub(crate) fn start(now: Instant, intervals: &Intervals) -> Self {
+    pub(crate) fn start(now: Instant, intervals: &Intervals, transport: Transport) -> Self {
         let mut timers = TimerTable::default();
-        timers.set(Timer::E, now + intervals.t1);
+        if !transport.is_reliable() {
+            timers.set(Timer::E, now + intervals.t1);
+        }
         timers.set(Timer::F, now + intervals.long());
         Client {
             state: State::Trying {
                 interval: intervals.t1,
             },
+            transport,
             timers,
         }
     }
@@ -66,7 +71,12 @@ impl Client {
             }
             (State::Trying { .. } | State::Proceeding, _) => {
                 self.timers.stop_all();
-                self.timers.set(Timer::K, now + intervals.t4);
+                let absorbed = if self.transport.is_reliable() {
+                    Duration::ZERO
+                } else {
+                    intervals.t4
+                };
+                self.timers.set(Timer::K, now + absorbed);
                 self.state = State::Completed;
                 Heard::Final
             }
@@ -106,7 +116,7 @@ mod tests {
     #[test]
     fn an_unanswered_request_is_sent_eleven_times_in_32_seconds() {
         let start = epoch();
-        let mut request = Client::start(start, &INTERVALS);
+        let mut request = Client::start(start, &INTERVALS, Transport::Udp);
         let mut sent_at = vec![Duration::ZERO];
         let given_up = loop {
             let (at, _) = request.timers.next().unwrap();
@@ -127,7 +137,7 @@ mod tests {
     #[test]
     fn the_first_final_answer_counts_and_repetitions_are_absorbed_for_t4() {
         let now = epoch();
-        let mut request = Client::start(now, &INTERVALS);
+        let mut request = Client::start(now, &INTERVALS, Transport::Udp);
         assert_eq!(
             request.handle_response(now, &INTERVALS, 100),
             Heard::Provisional
@@ -140,5 +150,19 @@ mod tests {
         );
         assert_eq!(request.timers.next(), Some((now + INTERVALS.t4, Timer::K)));
         assert_eq!(request.handle_timeout(now, &INTERVALS, Timer::K), Due::Over);
+    }
+
+    #[test]
+    fn over_a_stream_a_request_is_sent_once_and_its_answer_ends_it() {
+        let now = epoch();
+        for transport in [Transport::Tcp, Transport::Tls] {
+            let mut request = Client::start(now, &INTERVALS, transport);
+            let given_up = (now + Duration::from_secs(32), Timer::F);
+            assert_eq!(request.timers.next(), Some(given_up));
+            request.handle_response(now, &INTERVALS, 100);
+            assert_eq!(request.timers.next(), Some(given_up));
+            request.handle_response(now, &INTERVALS, 200);
+            assert_eq!(request.timers.next(), Some((now, Timer::K)));
+        }
     }
 }

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    hop::Transport,
     timer::{Intervals, Timer, TimerTable},
     transaction::Due,
 };
@@ -40,19 +41,23 @@ pub(crate) enum Heard {
 #[derive(Debug)]
 pub(crate) struct InviteClient {
     state: State,
+    transport: Transport,
     pub(crate) timers: TimerTable,
 }
 
 impl InviteClient {
-    /// The INVITE has just been sent (RFC 3261 section 17.1.1.2: timers A and B start).
-    pub(crate) fn start(now: Instant, intervals: &Intervals) -> Self {
+    /// The INVITE has just been sent (RFC 3261 section 17.1.1.2: timers A and B start, over a stream B alone).
+    pub(crate) fn start(now: Instant, intervals: &Intervals, transport: Transport) -> Self {
         let mut timers = TimerTable::default();
-        timers.set(Timer::A, now + intervals.t1);
+        if !transport.is_reliable() {
+            timers.set(Timer::A, now + intervals.t1);
+        }
         timers.set(Timer::B, now + intervals.long());
         InviteClient {
             state: State::Calling {
                 interval: intervals.t1,
             },
+            transport,
             timers,
         }
     }
@@ -99,7 +104,12 @@ impl InviteClient {
             (State::Calling { .. } | State::Proceeding, _) => {
                 self.timers.stop_all();
                 // RFC 3261 section 17.1.1.2 asks for at least 32 s, which 64*T1 is by default.
-                self.timers.set(Timer::D, now + intervals.long());
+                let absorbed = if self.transport.is_reliable() {
+                    Duration::ZERO
+                } else {
+                    intervals.long()
+                };
+                self.timers.set(Timer::D, now + absorbed);
                 self.state = State::Completed;
                 Heard::Failed
             }
@@ -132,7 +142,7 @@ mod tests {
     #[test]
     fn an_unanswered_invite_is_sent_seven_times_in_32_seconds() {
         let start = epoch();
-        let mut invite = InviteClient::start(start, &INTERVALS);
+        let mut invite = InviteClient::start(start, &INTERVALS, Transport::Udp);
         let mut sent_at = vec![Duration::ZERO];
         let given_up = loop {
             let (at, _) = invite.timers.next().unwrap();
@@ -153,7 +163,7 @@ mod tests {
     #[test]
     fn a_provisional_answer_stops_the_repetition() {
         let now = epoch();
-        let mut invite = InviteClient::start(now, &INTERVALS);
+        let mut invite = InviteClient::start(now, &INTERVALS, Transport::Udp);
         assert!(!invite.may_cancel());
         assert_eq!(
             invite.handle_response(now, &INTERVALS, 100),
@@ -173,7 +183,7 @@ mod tests {
     #[test]
     fn a_repeated_failure_is_acked_again_and_a_late_2xx_is_not_taken() {
         let now = epoch();
-        let mut invite = InviteClient::start(now, &INTERVALS);
+        let mut invite = InviteClient::start(now, &INTERVALS, Transport::Udp);
         assert_eq!(invite.handle_response(now, &INTERVALS, 486), Heard::Failed);
         assert_eq!(
             invite.handle_response(now, &INTERVALS, 486),
@@ -187,7 +197,7 @@ mod tests {
     #[test]
     fn every_2xx_is_passed_on_until_timer_m() {
         let now = epoch();
-        let mut invite = InviteClient::start(now, &INTERVALS);
+        let mut invite = InviteClient::start(now, &INTERVALS, Transport::Udp);
         assert_eq!(
             invite.handle_response(now, &INTERVALS, 200),
             Heard::Accepted
@@ -197,6 +207,25 @@ mod tests {
             Heard::Accepted
         );
         assert_eq!(invite.handle_response(now, &INTERVALS, 487), Heard::Ignored);
+        assert_eq!(
+            invite.timers.next(),
+            Some((now + Duration::from_secs(32), Timer::M))
+        );
+    }
+
+    #[test]
+    fn over_a_stream_an_invite_is_sent_once_and_a_failure_ends_it() {
+        let now = epoch();
+        let mut invite = InviteClient::start(now, &INTERVALS, Transport::Tcp);
+        assert_eq!(
+            invite.timers.next(),
+            Some((now + Duration::from_secs(32), Timer::B))
+        );
+        assert_eq!(invite.handle_response(now, &INTERVALS, 486), Heard::Failed);
+        assert_eq!(invite.timers.next(), Some((now, Timer::D)));
+        // A 2xx of another fork may come all the same.
+        let mut invite = InviteClient::start(now, &INTERVALS, Transport::Tls);
+        invite.handle_response(now, &INTERVALS, 200);
         assert_eq!(
             invite.timers.next(),
             Some((now + Duration::from_secs(32), Timer::M))

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::{
+    hop::Transport,
     timer::{Intervals, Timer, TimerTable},
     transaction::Due,
 };
@@ -30,14 +31,16 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct InviteServer {
     state: State,
+    transport: Transport,
     pub(crate) timers: TimerTable,
 }
 
 impl InviteServer {
     /// An INVITE arrived and `trying` has been sent.
-    pub(crate) fn start(trying: Bytes) -> Self {
+    pub(crate) fn start(trying: Bytes, transport: Transport) -> Self {
         InviteServer {
             state: State::Proceeding { last: trying },
+            transport,
             timers: TimerTable::default(),
         }
     }
@@ -74,7 +77,9 @@ impl InviteServer {
     /// A failure has been sent.
     pub(crate) fn reject(&mut self, now: Instant, intervals: &Intervals, answer: Bytes) {
         self.timers.stop_all();
-        self.timers.set(Timer::G, now + intervals.t1);
+        if !self.transport.is_reliable() {
+            self.timers.set(Timer::G, now + intervals.t1);
+        }
         self.timers.set(Timer::H, now + intervals.long());
         self.state = State::Completed {
             answer,
@@ -97,7 +102,12 @@ impl InviteServer {
         match &self.state {
             State::Completed { .. } => {
                 self.timers.stop_all();
-                self.timers.set(Timer::I, now + intervals.t4);
+                let absorbed = if self.transport.is_reliable() {
+                    Duration::ZERO
+                } else {
+                    intervals.t4
+                };
+                self.timers.set(Timer::I, now + absorbed);
                 self.state = State::Confirmed;
             }
             // An ACK before the answer is nonsense, after the first one a repetition, and of a 2xx the dialog's.
@@ -143,7 +153,7 @@ mod tests {
     #[test]
     fn a_repeated_invite_gets_the_last_answer() {
         let now = epoch();
-        let mut invite = InviteServer::start(Bytes::from_static(b"100"));
+        let mut invite = InviteServer::start(Bytes::from_static(b"100"), Transport::Udp);
         assert_eq!(invite.handle_invite().as_deref(), Some(&b"100"[..]));
         invite.ring(now, Bytes::from_static(b"180"));
         assert_eq!(invite.handle_invite().as_deref(), Some(&b"180"[..]));
@@ -159,7 +169,7 @@ mod tests {
     #[test]
     fn a_failure_is_repeated_until_its_ack_or_timer_h() {
         let now = epoch();
-        let mut invite = InviteServer::start(Bytes::new());
+        let mut invite = InviteServer::start(Bytes::new(), Transport::Udp);
         invite.reject(now, &INTERVALS, Bytes::from_static(b"486"));
         let (at, timer) = invite.timers.next().unwrap();
         assert_eq!((at - now, timer), (INTERVALS.t1, Timer::G));
@@ -173,5 +183,18 @@ mod tests {
         assert_eq!(invite.handle_invite(), None);
         assert_eq!(invite.timers.next(), Some((at + INTERVALS.t4, Timer::I)));
         assert_eq!(invite.handle_timeout(at, &INTERVALS, Timer::I), Due::Over);
+    }
+
+    #[test]
+    fn over_a_stream_a_failure_is_sent_once_and_waits_for_its_ack() {
+        let now = epoch();
+        let mut invite = InviteServer::start(Bytes::new(), Transport::Tcp);
+        invite.reject(now, &INTERVALS, Bytes::from_static(b"486"));
+        assert_eq!(
+            invite.timers.next(),
+            Some((now + Duration::from_secs(32), Timer::H))
+        );
+        invite.handle_ack(now, &INTERVALS);
+        assert_eq!(invite.timers.next(), Some((now, Timer::I)));
     }
 }

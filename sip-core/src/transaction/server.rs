@@ -3,11 +3,14 @@
 //! It answers once and repeats that answer; it sends no 408 and no provisional answer (RFC 4320 sections 4.1 and 4.2).
 //! Follows RFC 3261 section 17.2.2.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::timer::{Intervals, Timer, TimerTable};
+use crate::{
+    hop::Transport,
+    timer::{Intervals, Timer, TimerTable},
+};
 
 #[derive(Debug)]
 enum State {
@@ -21,16 +24,18 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Server {
     state: State,
+    transport: Transport,
     pub(crate) timers: TimerTable,
 }
 
 impl Server {
     /// A request arrived.
-    pub(crate) fn start(now: Instant, intervals: &Intervals) -> Self {
+    pub(crate) fn start(now: Instant, intervals: &Intervals, transport: Transport) -> Self {
         let mut timers = TimerTable::default();
         timers.set(Timer::Unanswered, now + intervals.long());
         Server {
             state: State::Trying,
+            transport,
             timers,
         }
     }
@@ -43,7 +48,12 @@ impl Server {
     /// The final answer has been sent.
     pub(crate) fn answer(&mut self, now: Instant, intervals: &Intervals, answer: Bytes) {
         self.timers.stop_all();
-        self.timers.set(Timer::J, now + intervals.long());
+        let repeated = if self.transport.is_reliable() {
+            Duration::ZERO
+        } else {
+            intervals.long()
+        };
+        self.timers.set(Timer::J, now + repeated);
         self.state = State::Completed { answer };
     }
 
@@ -59,15 +69,13 @@ impl Server {
 #[cfg(test)]
 mod tests {
     // One peer that repeats its request.
-    use std::time::Duration;
-
     use super::*;
     use crate::testing::{INTERVALS, epoch};
 
     #[test]
     fn a_repeated_request_gets_the_same_answer_for_32_seconds() {
         let now = epoch();
-        let mut request = Server::start(now, &INTERVALS);
+        let mut request = Server::start(now, &INTERVALS, Transport::Udp);
         assert_eq!(request.handle_request(), None);
         assert_eq!(
             request.timers.next(),
@@ -80,5 +88,13 @@ mod tests {
             request.timers.next(),
             Some((now + Duration::from_secs(32), Timer::J))
         );
+    }
+
+    #[test]
+    fn over_a_stream_an_answered_request_is_over_at_once() {
+        let now = epoch();
+        let mut request = Server::start(now, &INTERVALS, Transport::Tls);
+        request.answer(now, &INTERVALS, Bytes::from_static(b"200"));
+        assert_eq!(request.timers.next(), Some((now, Timer::J)));
     }
 }

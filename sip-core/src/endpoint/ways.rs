@@ -1,0 +1,205 @@
+//! Ways to a peer: what happens when one is lost, and when a request is too long for its own.
+//!
+//! Follows RFC 3261 sections 17.1.4, 18.1.1, 18.2.2 and 18.4.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{
+    Endpoint,
+    label::{Again, Label},
+    table::{
+        ClientEntry, ClientKey, ClientMachine, Fork, Offer, ServerId, ServerMachine, Stage, Task,
+        Usage,
+    },
+};
+use crate::{
+    draft::Draft,
+    hop::{Hop, Transport},
+    message::Message,
+    timer::Intervals,
+    token::Token,
+    transaction::{client::Client, invite_client::InviteClient},
+    via,
+};
+
+/// A longer request may be cut into pieces on its way, which many firewalls do not pass (RFC 3261 section 18.1.1).
+const MAX_DATAGRAM_BYTES: usize = 1300;
+
+impl Endpoint {
+    /// Takes the report that messages by `hop` find nobody: an ICMP error, a refused connection, a failed handshake, a lost connection.
+    ///
+    /// A request that nothing at all has come back to goes its other way at once, if it has one: by UDP if it went over TCP for its length, by the way its
+    /// dialog came if the Contact named another. Else it is given up (RFC 3261 section 17.1.4). Answers go to where their caller listens.
+    pub fn handle_unreachable(&mut self, now: Instant, hop: Hop) {
+        for usage in self.usages.values_mut() {
+            for session in usage.sessions() {
+                session.dialog.lose(hop);
+            }
+            usage.lose_answer(hop);
+        }
+        self.ack_by_another_way(hop);
+        let is_lost = |entry: &ClientEntry| entry.hop == hop && entry.is_unheard();
+        let lost: Vec<ClientKey> = self
+            .clients
+            .iter()
+            .filter(|(_, entry)| is_lost(entry))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in lost {
+            if !self.ask_by_another_way(now, key) {
+                self.give_up(now, key);
+            }
+        }
+        if hop.transport.is_reliable() {
+            self.answer_by_another_way(hop);
+        }
+    }
+
+    /// Sends a request the other way; whether there is one.
+    fn ask_by_another_way(&mut self, now: Instant, key: ClientKey) -> bool {
+        let intervals = self.intervals;
+        let Some(entry) = self.clients.get_mut(&key) else {
+            return false;
+        };
+        let Some(hop) = entry.alternate.take() else {
+            return false;
+        };
+        if !entry.redirect(now, &intervals, hop) {
+            return false;
+        }
+        let (usage, request, label) = (entry.usage, entry.request.clone(), entry.label);
+        self.arm_client(key);
+        self.send(usage, hop, request, label, Again::Repeated);
+        true
+    }
+
+    /// Sends the ACK of a 2xx whose Contact could not be reached by the way of its INVITE.
+    fn ack_by_another_way(&mut self, lost: Hop) {
+        let mut acks = Vec::new();
+        for entry in self.clients.values_mut() {
+            let (usage, came_by) = (entry.usage, entry.came_by());
+            let ClientMachine::Invite { forks, .. } = &mut entry.machine else {
+                continue;
+            };
+            let is_lost = |fork: &&mut Fork| fork.hop == lost && came_by != lost;
+            for fork in forks.iter_mut().filter(is_lost) {
+                if let Some(ack) = by_another_way(&fork.ack, came_by) {
+                    fork.hop = came_by;
+                    fork.ack = ack.clone();
+                    acks.push((usage, came_by, ack));
+                }
+            }
+        }
+        for (usage, hop, ack) in acks {
+            let label = Label::request("ACK", false);
+            self.send(usage, hop, ack, label, Again::Repeated);
+        }
+    }
+
+    /// Answers over a connection that is gone go to where the caller says it listens (RFC 3261 section 18.2.2).
+    fn answer_by_another_way(&mut self, lost: Hop) {
+        let ids: Vec<ServerId> = self
+            .servers
+            .iter()
+            .filter(|(_, entry)| entry.hop == lost)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            let Some(entry) = self.servers.get_mut(&id) else {
+                continue;
+            };
+            let Some(hop) = entry.alternate.take() else {
+                continue;
+            };
+            entry.hop = hop;
+            let (usage, label) = (entry.usage, entry.label);
+            let answer = match &entry.machine {
+                ServerMachine::Invite(machine) => machine.handle_invite(),
+                ServerMachine::Other(machine) => machine.handle_request(),
+            };
+            if let Some(answer) = answer {
+                self.send(usage, hop, answer, label, Again::Repeated);
+            }
+        }
+    }
+
+    /// Lets a request that is too long for a datagram go over TCP, where the peer's settings say so; UDP stays its other way.
+    pub(super) fn switch_over_size(&self, now: Instant, entry: &mut ClientEntry) {
+        let settings = self.peers.get(&entry.peer).unwrap_or(&self.any_peer);
+        let is_too_long = entry.request.len() > MAX_DATAGRAM_BYTES;
+        if entry.hop.transport != Transport::Udp || !is_too_long || !settings.switch_over_mtu {
+            return;
+        }
+        let udp = entry.hop;
+        let tcp = self.listeners.hop_to(Transport::Tcp, udp.remote, udp);
+        if let Some(tcp) = tcp
+            && entry.redirect(now, &self.intervals, tcp)
+        {
+            entry.alternate = Some(udp);
+        }
+    }
+}
+
+impl Usage {
+    /// A 2xx of ours over a connection that is gone is repeated to where its caller listens.
+    fn lose_answer(&mut self, lost: Hop) {
+        let unacked = match &mut self.stage {
+            Stage::ExpectAck { unacked, .. }
+            | Stage::Talking {
+                offer: Offer::ExpectAck { unacked },
+                ..
+            } => unacked,
+            Stage::Calling { .. }
+            | Stage::Ringing { .. }
+            | Stage::Talking { .. }
+            | Stage::Closing { .. } => return,
+        };
+        if unacked.hop == lost
+            && let Some(hop) = unacked.alternate.take()
+        {
+            unacked.hop = hop;
+        }
+    }
+}
+
+impl ClientEntry {
+    /// The way a dialog of this INVITE comes by: the peer's own, whatever its length made it go.
+    pub(super) fn came_by(&self) -> Hop {
+        if self.task == Task::Call {
+            self.alternate.unwrap_or(self.hop)
+        } else {
+            self.hop
+        }
+    }
+
+    /// Begins anew by another way, under the same branch: whoever has heard it after all sees one request.
+    fn redirect(&mut self, now: Instant, intervals: &Intervals, hop: Hop) -> bool {
+        let Some(request) = by_another_way(&self.request, hop) else {
+            return false;
+        };
+        self.request = request;
+        self.hop = hop;
+        match &mut self.machine {
+            ClientMachine::Invite { machine, .. } => {
+                *machine = InviteClient::start(now, intervals, hop.transport);
+            }
+            ClientMachine::Other { machine } => {
+                *machine = Client::start(now, intervals, hop.transport);
+            }
+        }
+        true
+    }
+}
+
+/// A request of ours with the Via of another way.
+fn by_another_way(request: &Bytes, hop: Hop) -> Option<Bytes> {
+    let request = Message::parse(request.clone()).ok()?;
+    let branch = request.via().ok()?.branch()?;
+    let branch = Token::read(branch.strip_prefix(via::COOKIE.as_bytes())?)?;
+    let method = request.method()?;
+    let method = std::str::from_utf8(method.as_bytes()).ok()?;
+    let cseq = request.cseq().ok()?.number;
+    Some(Draft::again(&request, method, hop, branch, cseq, &[]))
+}
