@@ -7,9 +7,40 @@ use std::{
 };
 
 use media::OfferedLeg;
+use rules::{Caller, Number};
+
+use crate::{number_form::is_emergency, settings::Settings};
 
 /// Refusals raise one alarm in this time, so that a flood of calls fills neither log nor audit trail.
 const ALARM_PAUSE: Duration = Duration::from_secs(60);
+
+/// Who goes first. Whatever belongs to a call that stands goes before all of these and is never held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Class {
+    /// To or from 110, 118 and 119: above every cap.
+    Emergency,
+    /// To a number that the city has named as one of priority.
+    Priority,
+    /// All others.
+    Rest,
+}
+
+impl Class {
+    /// How urgent a call is, by whom it is to and from.
+    pub(crate) fn of_call(settings: &Settings, called: &Number, caller: &Caller) -> Class {
+        let is_from_emergency = match caller {
+            Caller::Known(number) => is_emergency(number),
+            Caller::Anonymous => false,
+        };
+        if is_emergency(called) || is_from_emergency {
+            return Class::Emergency;
+        }
+        if settings.overload.priority_numbers.contains(called) {
+            return Class::Priority;
+        }
+        Class::Rest
+    }
+}
 
 /// How many calls there may be, and the ports they may use.
 #[derive(Debug, Default)]

@@ -26,11 +26,14 @@ use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId};
 use crate::{
     call::{Arrival, Call, CallInput, Errand},
     direction::Direction,
+    health::Sign,
     house::{House, Place, Usage},
     identity::Identity,
+    names::{Question, Resolved},
     now::Now,
     number_policy::Plan,
     output::{Alarm, Output, RecorderEvent},
+    peers::TrunkReport,
     report::{CallReport, EndedBy, Ending, Recorded},
     route::phrase,
     settings::{FaultMoment, Settings},
@@ -90,12 +93,17 @@ impl Exchange {
 
     /// Whether SIP from this address is read at all.
     pub fn is_peer(&self, address: IpAddr) -> bool {
-        self.house.settings.peer_of(address).is_some()
+        self.house.peers.at(address).is_some()
     }
 
     /// Every call in progress, the oldest first.
     pub fn calls(&self) -> Vec<CallReport> {
         self.calls.values().map(Call::report).collect()
+    }
+
+    /// How each peer stands, and why it was chosen or passed over last.
+    pub fn trunks(&self, now: Now) -> Vec<TrunkReport> {
+        self.house.peers.reports(now, &self.house.settings)
     }
 
     /// Calls in progress.
@@ -115,7 +123,10 @@ impl Exchange {
 
     /// Whether no call and no dialog is left.
     pub fn is_idle(&self) -> bool {
-        self.calls.is_empty() && self.in_hand.is_none() && !self.house.has_open_dialogs()
+        self.calls.is_empty()
+            && self.in_hand.is_none()
+            && !self.house.has_open_dialogs()
+            && !self.house.peers.is_leaving()
     }
 
     /// The call that was being handled when a panic came; none between inputs.
@@ -125,14 +136,14 @@ impl Exchange {
 
     /// Who is at an address, and on which side of the house.
     fn peer_of(&self, address: IpAddr) -> Option<(PeerId, PeerRole)> {
-        let peer = self.house.settings.peer_of(address)?;
+        let peer = self.house.peers.at(address)?;
         Some((peer, self.house.settings.peer(peer)?.role))
     }
 
     // What the world did.
 
     pub(crate) fn handle_message(&mut self, now: Now, hop: Hop, payload: Bytes) {
-        let Some(peer) = self.house.settings.peer_of(hop.remote.ip()) else {
+        let Some(peer) = self.house.peers.at(hop.remote.ip()) else {
             return;
         };
         self.house
@@ -142,12 +153,29 @@ impl Exchange {
     }
 
     pub(crate) fn handle_unreachable(&mut self, now: Now, hop: Hop) {
+        self.house.peer_unreachable(now, hop);
         self.house.endpoint.handle_unreachable(now.at, hop);
         self.settle(now);
     }
 
-    pub(crate) fn handle_legs_offered(&mut self, legs: Vec<OfferedLeg>) {
+    pub(crate) fn handle_legs_offered(&mut self, now: Now, legs: Vec<OfferedLeg>) {
         self.house.admission.offer(legs);
+        self.settle(now);
+    }
+
+    /// Where a name leads; without places where that could not be found.
+    pub(crate) fn handle_resolved(
+        &mut self,
+        now: Now,
+        question: &Question,
+        places: &[Resolved],
+        ttl: Duration,
+    ) {
+        let House {
+            peers, settings, ..
+        } = &mut self.house;
+        peers.handle_resolved(now, settings, question, places, ttl);
+        self.settle(now);
     }
 
     /// The notice that this playback is, if it is one that a call waits for.
@@ -290,6 +318,7 @@ impl Exchange {
         for call in calls {
             self.with_call(now, call, CallInput::End(EndCause::Shutdown));
         }
+        self.house.leave_peers(now);
         self.settle(now);
     }
 
@@ -332,7 +361,8 @@ impl Exchange {
         let emergency = self
             .emergency_check
             .map(|due| (due, "emergency: looks whether it has ended"));
-        [self.house.endpoint.poll_timeout(), call, emergency]
+        let peers = self.house.peers.due();
+        [self.house.endpoint.poll_timeout(), call, emergency, peers]
             .into_iter()
             .flatten()
             .min()
@@ -347,6 +377,7 @@ impl Exchange {
         while let Some(event) = self.house.endpoint.poll_event() {
             self.handle_event(now, event);
         }
+        self.house.tend_peers(now);
         self.house.trace_and_transmit(now);
     }
 
@@ -396,6 +427,15 @@ impl Exchange {
                     self.house.trace_messages(now);
                 }
             }
+            Event::Answered {
+                dialog: None,
+                sent,
+                status,
+                message,
+            } => {
+                let peers = &mut self.house.peers;
+                peers.handle_answer(now, sent, status, message.as_ref());
+            }
             event => {
                 let Some(dialog) = event.dialog() else { return };
                 let Some(place) = self.house.place(dialog) else {
@@ -409,6 +449,9 @@ impl Exchange {
 
     /// Keeps the table of dialogs in step with what the endpoint says.
     fn note_usage(&mut self, now: Now, dialog: DialogId, place: Place, event: &Event) {
+        if let Some(sign) = Sign::of_event(event) {
+            self.house.peers.call_heard(now, dialog, sign);
+        }
         match event {
             Event::Accepted { .. } => self.house.note(now, dialog, Usage::Answered),
             Event::AcceptedLate { .. } => {
@@ -467,6 +510,9 @@ impl Exchange {
         );
         self.house.trace_beginning(now, id);
         self.house.trace_messages(now);
+        if let Some((peer, _)) = self.peer_of(remote.ip()) {
+            self.house.call_came(now, dialog, peer);
+        }
         match self.admit(now, id, dialog, remote, request) {
             Ok(()) => {}
             Err(status) => {

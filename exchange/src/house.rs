@@ -1,5 +1,7 @@
 //! What a call may use while it is handled: everything of the exchange but the calls.
 
+mod peers;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
@@ -10,7 +12,7 @@ use announcements::{Library, tones};
 use bytes::Bytes;
 use media::{Clip, Command, LegId, OfferedLeg, PlaybackId, Side, StreamSettings, sdp};
 use rand_chacha::ChaCha20Rng;
-use rand_core::Rng;
+use rand_core::{Rng, SeedableRng};
 use rules::{CallId, EmergencyState, RecordingId};
 use sip_core::{DialogId, Endpoint, Headers, Invite, PeerId};
 
@@ -18,11 +20,12 @@ use crate::{
     admission::Admission,
     now::Now,
     output::{Alarm, Output},
+    peers::Peers,
     report::CallReport,
-    route::{Destination, Places, Route, phrase},
+    route::{Destination, phrase},
     settings::Settings,
     trace::{Milestone, TraceEvent},
-    trunk::{Place as TrunkPlace, Trust},
+    trunk::Trust,
 };
 
 /// Late messages of a dialog that is over are still drawn into the ladder of its call for this long (64*T1).
@@ -33,6 +36,7 @@ pub(crate) struct House {
     pub(crate) settings: Settings,
     pub(crate) endpoint: Endpoint,
     pub(crate) admission: Admission,
+    pub(crate) peers: Peers,
     pub(crate) emergency: EmergencyState,
     pub(crate) library: Library,
     pub(crate) ringback: Clip,
@@ -87,8 +91,11 @@ impl House {
         for (id, peer) in settings.peers_by_id() {
             endpoint.set_peer(id, peer.sip.clone());
         }
+        let mut peers_seed = [0; 32];
+        generator.fill_bytes(&mut peers_seed);
         House {
             endpoint,
+            peers: Peers::new(&settings, ChaCha20Rng::from_seed(peers_seed)),
             settings,
             admission: Admission::default(),
             emergency,
@@ -206,27 +213,6 @@ impl House {
         Some(self.settings.peer(peer)?.name.clone())
     }
 
-    /// Where these peers can be called, in the order in which they are to be tried.
-    pub(crate) fn routes(&self, places: &Places) -> VecDeque<Route> {
-        let callable = self
-            .settings
-            .peers_by_id()
-            .filter(|(_, peer)| peer.takes_calls() && places.include(peer));
-        let routes = callable.flat_map(|(id, peer)| {
-            peer.targets.iter().filter_map(move |target| {
-                let TrunkPlace::Address(remote) = target.place else {
-                    return None;
-                };
-                let hop = self.settings.hop_to(peer, remote, target.transport)?;
-                let (peer, role, rank) = (id, peer.role, (peer.priority, target.priority));
-                Some((rank, Route { peer, role, hop }))
-            })
-        });
-        let mut routes: Vec<_> = routes.collect();
-        routes.sort_by_key(|(rank, _)| *rank);
-        routes.into_iter().map(|(_, route)| route).collect()
-    }
-
     /// Where a department is called, in order.
     pub(crate) fn department(&self, name: &str) -> VecDeque<Destination> {
         let department = self.settings.department(name);
@@ -255,6 +241,7 @@ impl House {
     pub(crate) fn note(&mut self, now: Now, dialog: DialogId, usage: Usage) {
         if usage == Usage::Over {
             self.late.push_back((now.at + LATE, dialog));
+            self.peers.call_over(dialog);
         }
         if let Some(place) = self.places.get_mut(&dialog) {
             place.usage = usage;
@@ -287,9 +274,12 @@ impl House {
         now: Now,
         call: CallId,
         side: Side,
-        invite: Invite,
+        mut invite: Invite,
     ) -> DialogId {
+        self.dress(&mut invite);
+        let (peer, hop) = (invite.peer, invite.hop);
         let dialog = self.endpoint.invite(now.at, invite);
+        self.peers.call_sent(now.at, dialog, peer, hop);
         self.enter(
             dialog,
             Place {

@@ -7,21 +7,27 @@
 mod admission;
 mod call;
 mod call_record;
+mod channels;
 mod direction;
 mod exchange;
+mod health;
 mod house;
 mod identity;
 mod keeping;
 pub mod ladder;
 mod leg;
+mod names;
 mod now;
 mod number_form;
 mod number_policy;
 mod outbound;
 mod output;
 mod overload;
+mod peers;
+mod registration;
 mod report;
 mod route;
+mod selection;
 mod settings;
 mod trace;
 mod trunk;
@@ -29,15 +35,20 @@ mod wiring;
 
 pub use direction::Direction;
 pub use exchange::Exchange;
+pub use health::Ailment;
 pub use identity::{Absence, display_safe};
+pub use names::{Question, Resolved};
 pub use now::Now;
 pub use outbound::{Allowed, Outbound, Prefix, PrefixFault, Site};
 pub use output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderEvent, RecorderFault};
 pub use overload::{Cap, Caps, Overload, PrefixCap};
+pub use peers::{PlaceReport, RegistrationReport, TrunkReport};
+pub use registration::Refused;
 pub use report::{CallReport, EndedBy, Ending, Recorded};
 pub use route::{Department, Places, Target};
+pub use selection::PassedOver;
 pub use settings::{FaultInjection, FaultMoment, Limits, Settings, SettingsFault};
-pub use trace::{Milestone, TraceEvent};
+pub use trace::{Milestone, PeerEvent, TraceEvent};
 pub use trunk::{
     AnnouncementMedia, CalledPlace, Channels, Dscp, Listener, MediaRange, NumberForm, PeerRole,
     Place, Probe, Registration, SecureMedia, Trunk, TrunkTarget, Trust,

@@ -1,13 +1,18 @@
 //! What the exchange wants done: the only way anything leaves this room.
 
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
 use media::{Codec, Command, Tap};
 use rules::{
     AlarmCode, AuditDraft, CallId, CallRecord, Caller, EmergencyState, Notice, RecordingId,
 };
 
-use crate::trace::TraceEvent;
+use crate::{
+    health::Ailment,
+    names::Question,
+    registration::Refused,
+    trace::{PeerEvent, TraceEvent},
+};
 
 /// One thing to do. Outputs are to be carried out in their order.
 #[derive(Debug)]
@@ -31,6 +36,10 @@ pub enum Output {
     SaveEmergency(EmergencyState),
     /// A milestone of a call, for logs and ladders.
     Trace(TraceEvent),
+    /// A milestone of a peer, for the log.
+    Peer(PeerEvent),
+    /// Find out where a name leads; `Input::Resolved` answers, without places where that cannot be found.
+    Resolve(Question),
     /// Something an operator should look at.
     Alarm(Alarm),
 }
@@ -124,7 +133,7 @@ pub enum RecorderFault {
 }
 
 /// Something an operator should look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Alarm {
     /// Calls are connected unrecorded, or end without a word, for want of a prompt.
     #[error(
@@ -177,6 +186,61 @@ pub enum Alarm {
         /// The call.
         call: CallId,
     },
+    /// Calls of ours to a peer do not get through.
+    #[error("peer {peer} is down: {}; calls go to others, and to it where none is left", ailment.describe())]
+    PeerDown {
+        /// Its name.
+        peer: String,
+        /// What is wrong.
+        ailment: Ailment,
+    },
+    /// They do again.
+    #[error("peer {peer} is up again")]
+    PeerUp {
+        /// Its name.
+        peer: String,
+    },
+    /// A registrar does not know us, or does not say that it does.
+    #[error(
+        "peer {peer} {}; it is asked again; look at its registrar, user and password",
+        Refused::describe(*refused)
+    )]
+    NotRegistered {
+        /// Its name.
+        peer: String,
+        /// What it answered; none where a registration ended before it could be refreshed.
+        refused: Option<Refused>,
+    },
+    /// A peer has a name, and no address is known for it.
+    #[error(
+        "no address is known for the name of peer {peer}; it cannot be called; look at the name and the name server"
+    )]
+    PeerUnknown {
+        /// Its name in the configuration.
+        peer: String,
+    },
+    /// A name stands for the address of another peer.
+    #[error(
+        "the name of peer {peer} leads to {address}, which is another peer's; it is not called there; list it at one of them"
+    )]
+    AddressTaken {
+        /// Its name in the configuration.
+        peer: String,
+        /// Where it leads.
+        address: SocketAddr,
+    },
+    /// A peer brings more calls than its contract says. They are taken.
+    #[error(
+        "peer {peer} has {calls} calls and a contract for {contracted}; they are taken; correct the figure or the contract"
+    )]
+    OverContract {
+        /// Its name.
+        peer: String,
+        /// Its calls, both ways.
+        calls: u32,
+        /// What the contract says.
+        contracted: u32,
+    },
 }
 
 impl Alarm {
@@ -188,6 +252,29 @@ impl Alarm {
             Alarm::Full { .. } => AlarmCode::PortsExhausted,
             Alarm::ShardLost { .. } => AlarmCode::ShardLost,
             Alarm::Abandoned { .. } => AlarmCode::CallAbandoned,
+            Alarm::PeerDown { .. } | Alarm::PeerUnknown { .. } => AlarmCode::PeerDown,
+            Alarm::PeerUp { .. } => AlarmCode::PeerUp,
+            Alarm::NotRegistered { .. } => AlarmCode::NotRegistered,
+            Alarm::AddressTaken { .. } => AlarmCode::PeerAddressTaken,
+            Alarm::OverContract { .. } => AlarmCode::ContractExceeded,
+        }
+    }
+
+    /// The call it is about, if it is about one.
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Alarm::NoticeCutShort { call }
+            | Alarm::Recorder { call }
+            | Alarm::Abandoned { call } => Some(*call),
+            Alarm::PromptMissing { .. }
+            | Alarm::Full { .. }
+            | Alarm::ShardLost { .. }
+            | Alarm::PeerDown { .. }
+            | Alarm::PeerUp { .. }
+            | Alarm::NotRegistered { .. }
+            | Alarm::PeerUnknown { .. }
+            | Alarm::AddressTaken { .. }
+            | Alarm::OverContract { .. } => None,
         }
     }
 }

@@ -2,10 +2,7 @@
 
 mod faults;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use rules::{Number, NumberPolicy};
 use sip_core::{Hop, PeerId, Transport};
@@ -119,14 +116,6 @@ impl Settings {
     /// The peers with the names by which the rooms below know them.
     pub(crate) fn peers_by_id(&self) -> impl Iterator<Item = (PeerId, &Trunk)> {
         (0..).map(PeerId).zip(&self.peers)
-    }
-
-    /// Who is at an address: the first peer that lists it.
-    pub(crate) fn peer_of(&self, address: IpAddr) -> Option<PeerId> {
-        let mut peers = self.peers_by_id();
-        peers
-            .find(|(_, peer)| peer.is_at(address))
-            .map(|(id, _)| id)
     }
 
     /// The way to a place of a peer, from the first listener of ours that can send there.

@@ -36,3 +36,14 @@ pub enum Milestone {
     /// The call is over, or was never taken in: its last milestone of the house. Messages may still follow.
     Ended(Box<CallReport>),
 }
+
+/// Something that happened to a peer. It holds addresses, no number and no text of the peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerEvent {
+    /// When.
+    pub at: Timestamp,
+    /// Its name in the configuration.
+    pub peer: String,
+    /// What.
+    pub what: String,
+}

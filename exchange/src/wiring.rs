@@ -3,7 +3,10 @@
 //! `server` drives it with threads and real clocks, the test city with a fake one: the wiring that ships is the wiring that is tested.
 //! It alone calls [`Played::reported`], with the engine's own event.
 
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use announcements::Library;
 use bytes::Bytes;
@@ -15,6 +18,7 @@ use sip_core::Hop;
 
 use crate::{
     exchange::Exchange,
+    names::{Question, Resolved},
     now::Now,
     output::{Output, RecorderEvent},
     settings::Settings,
@@ -34,6 +38,15 @@ pub enum Input {
     Unreachable {
         /// The way.
         hop: Hop,
+    },
+    /// Where a name leads that `Output::Resolve` asked for.
+    Resolved {
+        /// What was asked.
+        question: Question,
+        /// Where it leads; nowhere where that could not be found.
+        places: Vec<Resolved>,
+        /// How long that holds.
+        ttl: Duration,
     },
     /// A shard lends port pairs.
     LegsOffered(Vec<OfferedLeg>),
@@ -80,7 +93,12 @@ impl Wiring {
         match input {
             Input::Message { hop, payload } => self.exchange.handle_message(now, hop, payload),
             Input::Unreachable { hop } => self.exchange.handle_unreachable(now, hop),
-            Input::LegsOffered(legs) => self.exchange.handle_legs_offered(legs),
+            Input::Resolved {
+                question,
+                places,
+                ttl,
+            } => self.exchange.handle_resolved(now, &question, &places, ttl),
+            Input::LegsOffered(legs) => self.exchange.handle_legs_offered(now, legs),
             Input::Media(event) => self.handle_media(now, &event),
             Input::ShardLost(shard) => self.exchange.handle_shard_lost(now, shard),
             Input::Recorder(event) => self.exchange.handle_recorder(now, event),

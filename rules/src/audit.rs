@@ -466,6 +466,18 @@ pub enum AlarmCode {
     ClockStepped,
     /// A day is past its expiry and its bytes are still there.
     DisposalOverdue,
+    /// Calls of ours to a peer do not get through.
+    PeerDown,
+    /// They do again.
+    PeerUp,
+    /// A registrar does not know us.
+    NotRegistered,
+    /// A peer's name leads to another peer's address.
+    PeerAddressTaken,
+    /// A peer has more calls than its contract says.
+    ContractExceeded,
+    /// More calls came than can be served.
+    Overloaded,
 }
 
 impl AlarmCode {
@@ -485,6 +497,12 @@ impl AlarmCode {
             AlarmCode::PortsExhausted => "PORTS_EXHAUSTED",
             AlarmCode::ClockStepped => "CLOCK_STEPPED",
             AlarmCode::DisposalOverdue => "DISPOSAL_OVERDUE",
+            AlarmCode::PeerDown => "PEER_DOWN",
+            AlarmCode::PeerUp => "PEER_UP",
+            AlarmCode::NotRegistered => "NOT_REGISTERED",
+            AlarmCode::PeerAddressTaken => "PEER_ADDRESS_TAKEN",
+            AlarmCode::ContractExceeded => "CONTRACT_EXCEEDED",
+            AlarmCode::Overloaded => "OVERLOADED",
         }
     }
 }

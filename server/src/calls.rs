@@ -114,14 +114,7 @@ impl Desk {
     /// Raises what the exchange has to say.
     pub(crate) fn alarm(&self, alarm: &Alarm) {
         tracing::error!("{alarm}");
-        let (code, call) = match alarm {
-            Alarm::PromptMissing { .. } => (AlarmCode::PromptUnusable, None),
-            Alarm::NoticeCutShort { call } => (AlarmCode::RecorderFault, Some(*call)),
-            Alarm::Recorder { call } => (AlarmCode::RecorderFault, Some(*call)),
-            Alarm::Full { .. } => (AlarmCode::PortsExhausted, None),
-            Alarm::ShardLost { .. } => (AlarmCode::ShardLost, None),
-            Alarm::Abandoned { call } => (AlarmCode::CallAbandoned, Some(*call)),
-        };
+        let (code, call) = (alarm.code(), alarm.call());
         self.audit(AuditDraft::system(AuditEvent::AlarmRaised { code, call }));
     }
 

@@ -133,11 +133,13 @@ impl Alone {
             match output {
                 Output::Audit(draft) => self.desk.audit(draft),
                 Output::SaveEmergency(state) => self.desk.save_emergency(state),
-                // Without calls there is nothing to send, to play, to record or to trace.
+                // Without calls there is nothing to send, to look up, to play, to record or to trace.
                 Output::Sip(_)
                 | Output::Media { .. }
                 | Output::Record(_)
                 | Output::Trace(_)
+                | Output::Peer(_)
+                | Output::Resolve(_)
                 | Output::Alarm(_) => {}
             }
         }

@@ -392,6 +392,7 @@ impl Signalling {
     /// Does everything the wiring wants done, in its order.
     fn drain(&mut self) {
         let mut not_begun = Vec::new();
+        let mut unresolved = Vec::new();
         while let Some(output) = self.wiring.poll_output() {
             match output {
                 Output::Sip(transmit) => {
@@ -415,8 +416,18 @@ impl Signalling {
                     telemetry::milestone(&event);
                     self.traces.take(&event);
                 }
+                Output::Peer(event) => telemetry::peer(&event),
+                Output::Resolve(question) => unresolved.push(question),
                 Output::Alarm(alarm) => self.desk.alarm(&alarm),
             }
+        }
+        // No resolver is there to ask: the answer is that nothing is known.
+        for question in unresolved {
+            self.take(Input::Resolved {
+                question,
+                places: Vec::new(),
+                ttl: Duration::ZERO,
+            });
         }
         for event in not_begun {
             self.take(Input::Recorder(event));

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use exchange::{Milestone, TraceEvent};
+use exchange::{Milestone, PeerEvent, TraceEvent};
 use media::Event;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -54,6 +54,11 @@ pub(crate) fn milestone(event: &TraceEvent) {
         Milestone::Began | Milestone::Ended(_) => {}
         Milestone::House(text) => tracing::info!(call = %event.call, "{text}"),
     }
+}
+
+/// Logs a milestone of a peer; it holds no number by its type.
+pub(crate) fn peer(event: &PeerEvent) {
+    tracing::info!(peer = event.peer, "{}", event.what);
 }
 
 /// Logs what a leg counted, when it ends.

@@ -217,6 +217,16 @@ impl Draft {
         self
     }
 
+    /// Writes the route that a request outside of a dialog begins with (RFC 3261 section 8.1.2); inside, the dialog has its own.
+    pub(crate) fn preloaded_route(mut self, headers: &[(&'static str, String)]) -> Draft {
+        for (name, value) in headers {
+            if HeaderName::read(name.as_bytes()) == HeaderName::Route {
+                self = self.line("Route", value);
+            }
+        }
+        self
+    }
+
     /// Writes our Contact.
     ///
     /// `scheme`: sips where the call is (RFC 3261 section 8.1.1.8), which says the transport itself.
@@ -356,5 +366,20 @@ mod tests {
         let expected = "INVITE sip:a@b%3E%0D%0AX:%20y SIP/2.0\r\nFrom: \"\\\"quoted\\\"  \\\\\" <sip:c@d%3E;tag=x>\r\n\
             Contact: <sip:e%40f%20g@192.0.2.9:6000>\r\nX-A: b  Via: forged\r\nContent-Type: application/sdp\r\nContent-Length: 3\r\n\r\nv=0";
         assert_eq!(String::from_utf8_lossy(&text), expected);
+    }
+
+    #[test]
+    fn a_route_of_the_application_is_written_only_where_a_request_begins() {
+        let headers = vec![
+            ("Route", "<sip:edge.example;lr>".to_owned()),
+            ("X-Own", "1".to_owned()),
+            ("route", "<sip:home.example;lr>".to_owned()),
+        ];
+        let draft = Draft::request("INVITE", "sip:b@y").preloaded_route(&headers);
+        let text = draft.lines(&headers).finish(SDP, None);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let expected = "INVITE sip:b@y SIP/2.0\r\nRoute: <sip:edge.example;lr>\r\nRoute: <sip:home.example;lr>\r\nX-Own: 1\r\n";
+        assert!(text.starts_with(expected), "{text}");
+        assert_eq!(text.matches("oute:").count(), 2);
     }
 }

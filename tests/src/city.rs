@@ -9,7 +9,7 @@ use std::{
 };
 
 use announcements::{Library, Prompt, PromptId};
-use exchange::{Alarm, Input, Output, TraceEvent, Wiring, ladder};
+use exchange::{Alarm, Input, Output, PeerEvent, Question, TraceEvent, Wiring, ladder};
 use jiff::SignedDuration;
 use media::{Event, LegId, PlaybackId};
 use rules::{
@@ -80,6 +80,10 @@ pub struct City {
     pub audits: Vec<AuditDraft>,
     /// Every alarm.
     pub alarms: Vec<Alarm>,
+    /// What happened to its peers.
+    pub peer_events: Vec<PeerEvent>,
+    /// Names that were asked for.
+    pub questions: Vec<Question>,
     /// Every state of the emergency that was to be saved.
     pub saved: Vec<EmergencyState>,
     /// Every playback that ended.
@@ -148,6 +152,8 @@ impl City {
             traces: Vec::new(),
             audits: Vec::new(),
             alarms: Vec::new(),
+            peer_events: Vec::new(),
+            questions: Vec::new(),
             saved: Vec::new(),
             playbacks: Vec::new(),
             media_sent: BTreeSet::new(),
@@ -620,6 +626,8 @@ impl City {
                 Output::Audit(draft) => self.audits.push(draft),
                 Output::SaveEmergency(state) => self.saved.push(state),
                 Output::Trace(event) => self.traces.push(event),
+                Output::Peer(event) => self.peer_events.push(event),
+                Output::Resolve(question) => self.questions.push(question),
                 Output::Alarm(alarm) => self.alarms.push(alarm),
             }
         }

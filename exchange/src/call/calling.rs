@@ -8,6 +8,7 @@ use rules::{EndCause, Keeping};
 use sip_core::{DialogId, Headers, Invite, Message, PeerId, RequestId, Ring};
 
 use crate::{
+    admission::Class,
     call::{Call, Stage, answer_reinvite},
     direction::Direction,
     house::House,
@@ -166,7 +167,9 @@ impl Attempt {
                 break (route, destination);
             }
             let next = waiting.pop_front()?;
-            *routes = call.parties.order(house.routes(&next.places)).into();
+            let class = call.class(house);
+            let found = house.routes(now, &next.places, class);
+            *routes = call.parties.order(found).into();
             destination = Some(next);
         };
         let local = house.new_local(lent);
@@ -204,6 +207,11 @@ impl Call {
             Ok(attempts) => self.enter(house, now, Stage::Passing { attempts, keeping }),
             Err(failure) => self.refuse(house, now, failure),
         }
+    }
+
+    /// How urgent it is that a way is found.
+    fn class(&self, house: &House) -> Class {
+        Class::of_call(&house.settings, self.called(), &self.caller)
     }
 
     /// What the far side may be offered: the one codec the origin has agreed to, else all it offered that we know.

@@ -183,7 +183,7 @@ pub struct Invite {
     pub contact_user: Option<String>,
     /// The session description.
     pub body: Option<Bytes>,
-    /// Further headers, as the application wants them.
+    /// Further headers, as the application wants them. A Route is what the INVITE's way begins with (RFC 3608).
     pub headers: Headers,
     /// Max-Forwards; the application has counted down already.
     pub max_forwards: u8,

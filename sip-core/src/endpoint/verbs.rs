@@ -378,6 +378,7 @@ fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str, lines
             ),
         )
         .format("Max-Forwards", format_args!("{}", invite.max_forwards))
+        .preloaded_route(&invite.headers)
         .octets("From", &from)
         .octets(
             "To",

@@ -1,0 +1,377 @@
+//! Whether a place of a peer lives, judged by what calls, registrations and our questions bring back (S-11).
+//!
+//! It only orders the choice: the last place left is tried even if it is down, and calls from it are taken whatever this says.
+//! Two signs in a row change its mind, so that one lost answer moves no traffic.
+
+use std::time::{Duration, Instant};
+
+use sip_core::Event;
+
+/// So many bad signs in a row, and the place is down.
+const DOWN_AFTER: u8 = 2;
+
+/// So many good signs in a row, and it is up again.
+const UP_AFTER: u8 = 2;
+
+/// A place that is down gets one call of ours to prove itself after this, then after twice that, and so on.
+const FIRST_TRIAL: Duration = Duration::from_secs(10);
+
+/// But after this at the latest: a peer that came back should not stay idle for longer than an operator drinks tea.
+const LATEST_TRIAL: Duration = Duration::from_secs(300);
+
+/// What is wrong with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ailment {
+    /// Nothing came back in time.
+    Silent,
+    /// The network or the host says that nobody is there.
+    Unreachable,
+    /// It answered 503.
+    Unavailable,
+    /// It answered 408: what lies behind it is silent.
+    TimedOut,
+    /// We are not registered with it.
+    Unregistered,
+}
+
+impl Ailment {
+    /// As lists and logs show it.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Ailment::Silent => "nothing came back",
+            Ailment::Unreachable => "nobody is at its address",
+            Ailment::Unavailable => "it answered 503",
+            Ailment::TimedOut => "it answered 408",
+            Ailment::Unregistered => "we are not registered with it",
+        }
+    }
+}
+
+/// What a call, a registration or a question brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// It answered.
+    Alive,
+    /// It did not, or said that it cannot.
+    Ailing(Ailment),
+    /// It called us: whatever was wrong may be over.
+    CalledUs,
+}
+
+impl Sign {
+    /// What a final or provisional answer says: any but 408 and 503 shows that somebody is there.
+    pub(crate) fn of_status(status: u16) -> Sign {
+        match status {
+            408 => Sign::Ailing(Ailment::TimedOut),
+            503 => Sign::Ailing(Ailment::Unavailable),
+            _ => Sign::Alive,
+        }
+    }
+
+    /// What an event of a call of ours says about whoever was called.
+    pub(crate) fn of_event(event: &Event) -> Option<Sign> {
+        match event {
+            Event::Rang { .. } | Event::Accepted { .. } | Event::AcceptedLate { .. } => {
+                Some(Sign::Alive)
+            }
+            Event::Rejected { status, .. } => Some(Sign::of_status(*status)),
+            Event::NoResponse { .. } | Event::Silent { .. } => Some(Sign::Ailing(Ailment::Silent)),
+            // Of calls to us, or of calls that have been answered.
+            _ => None,
+        }
+    }
+}
+
+/// How a place stands when somebody is to be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It lives, or is due for a trial.
+    Fit,
+    /// It is tried only when nothing else is left.
+    Down(Ailment),
+}
+
+/// A change that an operator hears of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Fell(Ailment),
+    Rose,
+}
+
+/// By what a place that is down is found alive again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// By giving it a call now and then.
+    Calls,
+    /// By OPTIONS, so that no citizen's call is spent on it.
+    Probes,
+}
+
+/// The health of one place.
+#[derive(Debug, Clone)]
+pub(crate) struct Health {
+    watch: Watch,
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Up {
+        bad_in_a_row: u8,
+    },
+    Down {
+        ailment: Ailment,
+        good_in_a_row: u8,
+        trial: Trial,
+    },
+}
+
+/// The next call that may prove a place alive.
+#[derive(Debug, Clone, Copy)]
+enum Trial {
+    /// Probes do it.
+    None,
+    /// From then on.
+    Due { at: Instant, pause: Duration },
+    /// A call has been sent there, and its outcome is not known; if it stays so, another may go at this time.
+    Out { until: Instant, pause: Duration },
+}
+
+impl Health {
+    /// A place of which nothing bad is known.
+    pub(crate) fn new(watch: Watch) -> Health {
+        Health {
+            watch,
+            state: State::Up { bad_in_a_row: 0 },
+        }
+    }
+
+    /// Whether it is up, for reports.
+    pub(crate) fn ailment(&self) -> Option<Ailment> {
+        match self.state {
+            State::Up { .. } => None,
+            State::Down { ailment, .. } => Some(ailment),
+        }
+    }
+
+    /// How it stands for a call that is to be placed at this moment.
+    pub(crate) fn standing(&self, now: Instant) -> Standing {
+        match self.state {
+            State::Up { .. } => Standing::Fit,
+            State::Down {
+                good_in_a_row: 1.., ..
+            } => Standing::Fit,
+            State::Down { ailment, trial, .. } => match trial {
+                Trial::Due { at, .. } | Trial::Out { until: at, .. } if at <= now => Standing::Fit,
+                Trial::Due { .. } | Trial::Out { .. } | Trial::None => Standing::Down(ailment),
+            },
+        }
+    }
+
+    /// A call is sent there: if it is the trial, no other follows it until its outcome is known or it is overdue.
+    pub(crate) fn is_called(&mut self, now: Instant) {
+        let State::Down { trial, .. } = &mut self.state else {
+            return;
+        };
+        match *trial {
+            Trial::Due { at, pause } | Trial::Out { until: at, pause } if at <= now => {
+                *trial = Trial::Out {
+                    until: now + pause,
+                    pause,
+                };
+            }
+            Trial::Due { .. } | Trial::Out { .. } | Trial::None => {}
+        }
+    }
+
+    /// Takes a sign; returns the change of mind where it makes one.
+    pub(crate) fn take(&mut self, now: Instant, sign: Sign) -> Option<Change> {
+        match (&mut self.state, sign) {
+            (State::Up { bad_in_a_row }, Sign::Alive) => {
+                *bad_in_a_row = 0;
+                None
+            }
+            // It can send; whether it hears us is another question.
+            (State::Up { .. }, Sign::CalledUs) => None,
+            (State::Up { bad_in_a_row }, Sign::Ailing(ailment)) => {
+                *bad_in_a_row += 1;
+                if *bad_in_a_row < DOWN_AFTER {
+                    return None;
+                }
+                let trial = self.first_trial(now);
+                self.state = State::Down {
+                    ailment,
+                    good_in_a_row: 0,
+                    trial,
+                };
+                Some(Change::Fell(ailment))
+            }
+            (State::Down { good_in_a_row, .. }, Sign::Alive) => {
+                *good_in_a_row += 1;
+                if *good_in_a_row < UP_AFTER {
+                    return None;
+                }
+                self.state = State::Up { bad_in_a_row: 0 };
+                Some(Change::Rose)
+            }
+            (
+                State::Down {
+                    ailment,
+                    good_in_a_row,
+                    trial,
+                },
+                Sign::Ailing(latest),
+            ) => {
+                *ailment = latest;
+                *good_in_a_row = 0;
+                // Calls that were on their way when it fell say nothing new; only a trial that failed makes the next one wait longer.
+                if let Trial::Out { pause, .. } = *trial {
+                    let pause = (pause * 2).min(LATEST_TRIAL);
+                    *trial = Trial::Due {
+                        at: now + pause,
+                        pause,
+                    };
+                }
+                None
+            }
+            (State::Down { trial, .. }, Sign::CalledUs) => {
+                if let Trial::Due { at, pause } = trial {
+                    *at = (*at).min(now + FIRST_TRIAL);
+                    *pause = FIRST_TRIAL;
+                }
+                None
+            }
+        }
+    }
+
+    fn first_trial(&self, now: Instant) -> Trial {
+        match self.watch {
+            Watch::Calls => Trial::Due {
+                at: now + FIRST_TRIAL,
+                pause: FIRST_TRIAL,
+            },
+            Watch::Probes => Trial::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SILENT: Sign = Sign::Ailing(Ailment::Silent);
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs a first instant")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn fallen(now: Instant, watch: Watch) -> Health {
+        let mut health = Health::new(watch);
+        assert_eq!(
+            health.take(now, SILENT),
+            None,
+            "one lost answer says nothing"
+        );
+        assert_eq!(
+            health.take(now, SILENT),
+            Some(Change::Fell(Ailment::Silent))
+        );
+        health
+    }
+
+    #[test]
+    fn two_bad_signs_in_a_row_bring_it_down_and_two_good_ones_up() {
+        let now = start();
+        let mut health = Health::new(Watch::Calls);
+        for sign in [SILENT, Sign::Alive, SILENT, Sign::of_status(486)] {
+            assert_eq!(health.take(now, sign), None);
+        }
+        assert_eq!(health.standing(now), Standing::Fit);
+        let mut health = fallen(now, Watch::Calls);
+        assert_eq!(health.standing(now), Standing::Down(Ailment::Silent));
+        assert_eq!(health.take(now, Sign::Alive), None);
+        assert_eq!(
+            health.standing(now),
+            Standing::Fit,
+            "others may follow the first that got through"
+        );
+        assert_eq!(health.take(now, Sign::Alive), Some(Change::Rose));
+        assert_eq!(health.ailment(), None);
+    }
+
+    #[test]
+    fn only_408_and_503_are_bad_answers() {
+        let bad = [
+            100, 180, 200, 302, 401, 404, 408, 480, 486, 500, 502, 503, 504, 603,
+        ]
+        .into_iter()
+        .filter(|status| Sign::of_status(*status) != Sign::Alive)
+        .collect::<Vec<_>>();
+        assert_eq!(bad, [408, 503]);
+    }
+
+    #[test]
+    fn one_call_at_a_time_tries_a_place_that_is_down_and_ever_more_rarely() {
+        let start = start();
+        let mut health = fallen(start, Watch::Calls);
+        let mut now = start;
+        let mut tried_at = Vec::new();
+        while now < start + Duration::from_secs(400) {
+            if health.standing(now) == Standing::Fit {
+                health.is_called(now);
+                assert_ne!(health.standing(now), Standing::Fit, "the trial is out");
+                // Calls that were sent before it fell report late, and change nothing.
+                tried_at.push((now - start).as_secs());
+                now += Duration::from_secs(4);
+                health.take(now, SILENT);
+                health.take(now, SILENT);
+            }
+            now += Duration::from_secs(1);
+        }
+        assert_eq!(tried_at, [10, 34, 78, 162, 326]);
+    }
+
+    #[test]
+    fn a_trial_whose_outcome_never_comes_is_followed_by_another() {
+        let start = start();
+        let mut health = fallen(start, Watch::Calls);
+        let due = start + FIRST_TRIAL;
+        health.is_called(due);
+        assert_ne!(health.standing(due + FIRST_TRIAL / 2), Standing::Fit);
+        assert_eq!(health.standing(due + FIRST_TRIAL), Standing::Fit);
+    }
+
+    #[test]
+    fn who_calls_us_is_tried_soon_and_is_not_alive_for_that_alone() {
+        let mut now = start();
+        let mut health = fallen(now, Watch::Calls);
+        for _ in 0..5 {
+            while health.standing(now) != Standing::Fit {
+                now += Duration::from_secs(1);
+            }
+            health.is_called(now);
+            health.take(now, SILENT);
+        }
+        health.take(now, Sign::CalledUs);
+        assert_ne!(health.standing(now), Standing::Fit);
+        assert_eq!(health.standing(now + FIRST_TRIAL), Standing::Fit);
+        let mut hears_nothing = Health::new(Watch::Calls);
+        hears_nothing.take(now, SILENT);
+        hears_nothing.take(now, Sign::CalledUs);
+        assert_eq!(
+            hears_nothing.take(now, SILENT),
+            Some(Change::Fell(Ailment::Silent))
+        );
+    }
+
+    #[test]
+    fn where_probes_watch_no_call_is_spent() {
+        let now = start();
+        let mut health = fallen(now, Watch::Probes);
+        let much_later = now + Duration::from_secs(86_400);
+        assert_eq!(health.standing(much_later), Standing::Down(Ailment::Silent));
+        health.take(much_later, Sign::Alive);
+        assert_eq!(health.take(much_later, Sign::Alive), Some(Change::Rose));
+    }
+}

@@ -1,0 +1,120 @@
+//! What joins the peers to the rest of the house: routes for calls, their names, their news to the operator.
+
+use std::collections::VecDeque;
+
+use sip_core::{DialogId, Hop, Invite, PeerId};
+
+use super::House;
+use crate::{
+    admission::Class,
+    health::{Ailment, Change, Sign},
+    now::Now,
+    output::{Alarm, Output},
+    peers::PeerNews,
+    route::{Places, Route},
+    trace::PeerEvent,
+};
+
+impl House {
+    /// The ways to these peers, in the order in which they are to be tried.
+    pub(crate) fn routes(&mut self, now: Now, places: &Places, class: Class) -> VecDeque<Route> {
+        self.peers.routes(now, &self.settings, places, class)
+    }
+
+    /// Lets an INVITE leave as the peer's registrar wants it: along its Service-Route, with the Contact it knows.
+    pub(super) fn dress(&self, invite: &mut Invite) {
+        if let Some(contact) = self.peers.registered_contact(invite.peer) {
+            invite.contact_user = Some(contact.to_owned());
+        }
+        let route = self.peers.service_route(invite.peer).iter();
+        invite
+            .headers
+            .extend(route.map(|hop| ("Route", hop.clone())));
+    }
+
+    /// A peer's call has come.
+    pub(crate) fn call_came(&mut self, now: Now, dialog: DialogId, peer: PeerId) {
+        self.peers.call_came(now, &self.settings, dialog, peer);
+    }
+
+    /// Nobody is at the end of this hop: what was sent there and not heard of says so.
+    pub(crate) fn peer_unreachable(&mut self, now: Now, hop: Hop) {
+        let sign = Sign::Ailing(Ailment::Unreachable);
+        self.peers.hop_failed(now, hop, sign);
+    }
+
+    /// Does what the peers want done.
+    pub(crate) fn tend_peers(&mut self, now: Now) {
+        self.peers.tend(now, &self.settings);
+        self.serve_peers(now);
+    }
+
+    /// Gives all registrations up.
+    pub(crate) fn leave_peers(&mut self, now: Now) {
+        self.peers.leave(now, &self.settings);
+        self.serve_peers(now);
+    }
+
+    fn serve_peers(&mut self, now: Now) {
+        while let Some(question) = self.peers.poll_question() {
+            self.put(Output::Resolve(question));
+        }
+        while let Some((peer, news)) = self.peers.poll_news() {
+            self.tell(now, peer, &news);
+        }
+    }
+
+    fn tell(&mut self, now: Now, id: PeerId, news: &PeerNews) {
+        let name = self.peer_name(id).unwrap_or_default();
+        let alarm = match news {
+            PeerNews::Down(ailment) => Some(Alarm::PeerDown {
+                peer: name.clone(),
+                ailment: *ailment,
+            }),
+            PeerNews::Up => Some(Alarm::PeerUp { peer: name.clone() }),
+            PeerNews::NotRegistered(refused) => Some(Alarm::NotRegistered {
+                peer: name.clone(),
+                refused: *refused,
+            }),
+            PeerNews::NameUnknown => Some(Alarm::PeerUnknown { peer: name.clone() }),
+            PeerNews::AddressTaken(address) => Some(Alarm::AddressTaken {
+                peer: name.clone(),
+                address: *address,
+            }),
+            PeerNews::OverContract { calls, contracted } => Some(Alarm::OverContract {
+                peer: name.clone(),
+                calls: *calls,
+                contracted: *contracted,
+            }),
+            PeerNews::Place(..)
+            | PeerNews::Registered
+            | PeerNews::NameKept
+            | PeerNews::NameChanged => None,
+        };
+        let what = match news {
+            PeerNews::Place(address, Change::Fell(ailment)) => {
+                Some(format!("{address} is down: {}", ailment.describe()))
+            }
+            PeerNews::Place(address, Change::Rose) => Some(format!("{address} is up again")),
+            PeerNews::Down(ailment) => Some(format!("down: {}", ailment.describe())),
+            PeerNews::Up => Some("up again".to_owned()),
+            PeerNews::Registered => Some("registered".to_owned()),
+            PeerNews::NotRegistered(_) => Some("not registered".to_owned()),
+            PeerNews::NameUnknown => Some("its name has no address".to_owned()),
+            PeerNews::NameKept => {
+                Some("its name is not answered; the old addresses stand".to_owned())
+            }
+            PeerNews::NameChanged => Some("its name stands for other addresses".to_owned()),
+            // The alarm says it all.
+            PeerNews::AddressTaken(_) | PeerNews::OverContract { .. } => None,
+        };
+        if let Some(what) = what {
+            let at = now.wall;
+            let peer = name;
+            self.put(Output::Peer(PeerEvent { at, peer, what }));
+        }
+        if let Some(alarm) = alarm {
+            self.alarm(alarm);
+        }
+    }
+}

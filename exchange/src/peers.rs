@@ -1,0 +1,747 @@
+//! The peers in service: where each can be reached, how it stands, and what is asked of it besides calls.
+//!
+//! It decides and sends nothing: what it wants sent comes out of [`Peers::poll_request`], what an operator should hear out of
+//! [`Peers::poll_news`]. `house.rs` passes both on. Start at [`Peers::tend`].
+
+mod place;
+mod report;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+use sip_core::{DialogId, Hop, Message, PeerId, SentId};
+
+use self::place::KnownPlace;
+pub use self::report::{PlaceReport, RegistrationReport, TrunkReport};
+use crate::{
+    admission::Class,
+    channels::Occupancy,
+    health::{Ailment, Change, Sign, Standing, Watch},
+    names::{Name, NameNews, Question, Resolved},
+    now::Now,
+    registration::{News, Refused, Registrar},
+    route::{Places, Route},
+    selection::{self, Candidate, PassedOver, Rank},
+    settings::Settings,
+    trunk::{PeerRole, Place, Trunk},
+};
+
+/// A peer that sends more than its contract is told of once in this time.
+const CONTRACT_PAUSE: Duration = Duration::from_secs(60);
+
+/// The peers; see the module.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    each: Vec<Peer>,
+    /// Who is at an address: what the configuration lists, and what names stand for.
+    by_address: BTreeMap<IpAddr, PeerId>,
+    pub(crate) occupancy: Occupancy,
+    /// INVITEs of ours of which nothing has been heard.
+    unheard: BTreeMap<DialogId, (PeerId, Hop)>,
+    /// Requests of ours outside of dialogs, and what for.
+    asked: BTreeMap<SentId, (PeerId, Hop, Purpose)>,
+    generator: ChaCha20Rng,
+    service: Service,
+    requests: VecDeque<PeerRequest>,
+    questions: VecDeque<Question>,
+    news: VecDeque<(PeerId, PeerNews)>,
+}
+
+/// How far the peers' service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    /// Nothing has been asked yet: no time has been seen.
+    NotBegun,
+    Open,
+    /// Registrations are being given up.
+    Leaving,
+}
+
+/// One peer in service.
+#[derive(Debug)]
+struct Peer {
+    places: Vec<KnownPlace>,
+    names: Vec<Name>,
+    registrar: Option<Registrar>,
+    standing: PeerStanding,
+    last_chosen: Option<Timestamp>,
+    last_passed_over: Option<(Timestamp, PassedOver)>,
+    contract_pause_ends: Option<Instant>,
+}
+
+/// What the operator was told last of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PeerStanding {
+    Up,
+    Down { since: Timestamp, why: Ailment },
+}
+
+/// A request to a peer outside of calls.
+#[derive(Debug)]
+pub(crate) struct PeerRequest {
+    pub(crate) peer: PeerId,
+    pub(crate) hop: Hop,
+    pub(crate) purpose: Purpose,
+    /// What REGISTER asks for; none in OPTIONS.
+    pub(crate) expires: Option<Duration>,
+}
+
+/// What a request to a peer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Register,
+    Probe,
+}
+
+/// What an operator should hear of a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PeerNews {
+    /// One of its places changed.
+    Place(SocketAddr, Change),
+    /// None of its places is up any more, or it does not know us.
+    Down(Ailment),
+    Up,
+    Registered,
+    NotRegistered(Option<Refused>),
+    NameUnknown,
+    NameKept,
+    NameChanged,
+    /// A name stands for an address that is another peer's.
+    AddressTaken(SocketAddr),
+    /// It has more calls than its contract says.
+    OverContract {
+        calls: u32,
+        contracted: u32,
+    },
+}
+
+impl Peers {
+    pub(crate) fn new(settings: &Settings, generator: ChaCha20Rng) -> Peers {
+        let mut by_address = BTreeMap::new();
+        for (id, peer) in settings.peers_by_id() {
+            for address in peer.known_addresses() {
+                by_address.entry(address).or_insert(id);
+            }
+        }
+        Peers {
+            each: Vec::new(),
+            by_address,
+            occupancy: Occupancy::default(),
+            unheard: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            generator,
+            service: Service::NotBegun,
+            requests: VecDeque::new(),
+            questions: VecDeque::new(),
+            news: VecDeque::new(),
+        }
+    }
+
+    /// Who is at an address.
+    pub(crate) fn at(&self, address: IpAddr) -> Option<PeerId> {
+        self.by_address.get(&address.to_canonical()).copied()
+    }
+
+    /// Contacts of ours that a Request-URI from this peer may name.
+    pub(crate) fn registered_contact(&self, peer: PeerId) -> Option<&str> {
+        let registrar = self.peer(peer)?.registrar.as_ref()?;
+        Some(registrar.contact_user())
+    }
+
+    /// The Route that a call to this peer begins with (RFC 3608).
+    pub(crate) fn service_route(&self, peer: PeerId) -> &[String] {
+        let registrar = self.peer(peer).and_then(|peer| peer.registrar.as_ref());
+        registrar.map_or(&[], Registrar::service_route)
+    }
+
+    /// What stands behind the `@` of addresses at a peer: the registrar's domain, the name it is found by, or its address.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "requests outside of dialogs come with the endpoint's verb"
+        )
+    )]
+    pub(crate) fn domain(&self, peer: PeerId, hop: Hop) -> String {
+        let known = self.peer(peer);
+        let registrar = known.and_then(|peer| peer.registrar.as_ref());
+        if let Some(registrar) = registrar {
+            return registrar.settings().registrar.clone();
+        }
+        let place = known.and_then(|peer| peer.places.iter().find(|place| place.is(hop)));
+        place
+            .and_then(|place| place.name.clone())
+            .unwrap_or_else(|| hop.remote.to_string())
+    }
+
+    fn peer(&self, id: PeerId) -> Option<&Peer> {
+        self.each.get(usize::from(id.0))
+    }
+
+    // Choosing.
+
+    /// The ways to these peers, in the order in which they are to be tried.
+    pub(crate) fn routes(
+        &mut self,
+        now: Now,
+        settings: &Settings,
+        places: &Places,
+        class: Class,
+    ) -> VecDeque<Route> {
+        self.begin(now.at, settings);
+        let mut candidates = Vec::new();
+        let mut passed_over = Vec::new();
+        for (id, trunk) in settings.peers_by_id() {
+            if !places.include(trunk) || !trunk.takes_calls() {
+                continue;
+            }
+            if !self.occupancy.has_room(id, trunk.channels, class) {
+                passed_over.push((id, PassedOver::Full));
+                continue;
+            }
+            let found = self.candidates(now.at, settings, id, trunk);
+            if found.is_empty() {
+                passed_over.push((id, PassedOver::NoAddress));
+            }
+            candidates.extend(found);
+        }
+        let ordered = selection::order(&candidates, &mut self.generator);
+        let looked_at: Vec<PeerId> = candidates
+            .chunk_by(|one, next| one.peer == next.peer)
+            .filter_map(|places| places.first().map(|place| place.peer))
+            .collect();
+        for id in looked_at {
+            match selection::passed_over(&ordered, id) {
+                Some(why) => passed_over.push((id, why)),
+                None => self.note_chosen(now, id),
+            }
+        }
+        for (id, why) in passed_over {
+            if let Some(peer) = self.each.get_mut(usize::from(id.0)) {
+                peer.last_passed_over = Some((now.wall, why));
+            }
+        }
+        let roles = |id: PeerId| settings.peer(id).map_or(PeerRole::Pbx, |peer| peer.role);
+        ordered
+            .into_iter()
+            .map(|Candidate { peer, hop, .. }| Route {
+                peer,
+                role: roles(peer),
+                hop,
+            })
+            .collect()
+    }
+
+    fn note_chosen(&mut self, now: Now, id: PeerId) {
+        if let Some(peer) = self.each.get_mut(usize::from(id.0)) {
+            peer.last_chosen = Some(now.wall);
+        }
+    }
+
+    fn candidates(
+        &self,
+        now: Instant,
+        settings: &Settings,
+        id: PeerId,
+        trunk: &Trunk,
+    ) -> Vec<Candidate> {
+        let Some(peer) = self.peer(id) else {
+            return Vec::new();
+        };
+        let is_unregistered = peer
+            .registrar
+            .as_ref()
+            .is_some_and(|registrar| !registrar.is_held());
+        let places = peer.places.iter().filter_map(|place| {
+            let standing = match place.health.standing(now) {
+                Standing::Fit if is_unregistered => Standing::Down(Ailment::Unregistered),
+                standing => standing,
+            };
+            Some(Candidate {
+                peer: id,
+                hop: settings.hop_to(trunk, place.address, place.transport)?,
+                peer_rank: Rank {
+                    priority: u32::from(trunk.priority),
+                    weight: trunk.weight,
+                },
+                place_rank: place.rank,
+                standing,
+            })
+        });
+        places.collect()
+    }
+
+    // What calls show.
+
+    /// A call of ours has been sent.
+    pub(crate) fn call_sent(&mut self, now: Instant, dialog: DialogId, peer: PeerId, hop: Hop) {
+        self.occupancy.occupy(dialog, peer);
+        self.unheard.insert(dialog, (peer, hop));
+        if let Some(place) = self.place_mut(peer, hop) {
+            place.health.is_called(now);
+        }
+    }
+
+    /// Something, or nothing, came back from a call of ours. Only the first word about each counts.
+    pub(crate) fn call_heard(&mut self, now: Now, dialog: DialogId, sign: Sign) {
+        if let Some((peer, hop)) = self.unheard.remove(&dialog) {
+            self.take_sign(now, peer, hop, sign);
+        }
+    }
+
+    /// Nobody is at the end of a hop.
+    pub(crate) fn hop_failed(&mut self, now: Now, hop: Hop, sign: Sign) {
+        let unheard = self.unheard.iter();
+        let lost: Vec<DialogId> = unheard
+            .filter(|(_, (_, sent))| sent.remote == hop.remote && sent.transport == hop.transport)
+            .map(|(dialog, _)| *dialog)
+            .collect();
+        for dialog in lost {
+            self.call_heard(now, dialog, sign);
+        }
+    }
+
+    /// A peer calls us.
+    pub(crate) fn call_came(
+        &mut self,
+        now: Now,
+        settings: &Settings,
+        dialog: DialogId,
+        id: PeerId,
+    ) {
+        self.occupancy.occupy(dialog, id);
+        let calls = self.occupancy.of(id);
+        let contract = settings.peer(id).and_then(|peer| peer.channels);
+        let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        for place in &mut peer.places {
+            place.health.take(now.at, Sign::CalledUs);
+        }
+        let Some(contract) = contract.filter(|contract| calls > contract.total) else {
+            return;
+        };
+        if peer.contract_pause_ends.is_none_or(|end| end <= now.at) {
+            peer.contract_pause_ends = Some(now.at + CONTRACT_PAUSE);
+            let contracted = contract.total;
+            self.news
+                .push_back((id, PeerNews::OverContract { calls, contracted }));
+        }
+    }
+
+    /// Nothing is left of a dialog.
+    pub(crate) fn call_over(&mut self, dialog: DialogId) {
+        self.occupancy.release(dialog);
+        self.unheard.remove(&dialog);
+    }
+
+    fn take_sign(&mut self, now: Now, id: PeerId, hop: Hop, sign: Sign) {
+        let change = self
+            .place_mut(id, hop)
+            .and_then(|place| place.health.take(now.at, sign));
+        if let Some(change) = change {
+            self.news
+                .push_back((id, PeerNews::Place(hop.remote, change)));
+            self.judge(now, id);
+        }
+    }
+
+    fn place_mut(&mut self, peer: PeerId, hop: Hop) -> Option<&mut KnownPlace> {
+        let places = &mut self.each.get_mut(usize::from(peer.0))?.places;
+        places.iter_mut().find(|place| place.is(hop))
+    }
+
+    /// Tells when a peer as a whole falls or rises.
+    fn judge(&mut self, now: Now, id: PeerId) {
+        let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        let ailment = peer.ailment();
+        match (peer.standing, ailment) {
+            (PeerStanding::Up, Some(why)) => {
+                peer.standing = PeerStanding::Down {
+                    since: now.wall,
+                    why,
+                };
+                self.news.push_back((id, PeerNews::Down(why)));
+            }
+            (PeerStanding::Down { .. }, None) => {
+                peer.standing = PeerStanding::Up;
+                self.news.push_back((id, PeerNews::Up));
+            }
+            (PeerStanding::Down { since, .. }, Some(why)) => {
+                peer.standing = PeerStanding::Down { since, why };
+            }
+            (PeerStanding::Up, None) => {}
+        }
+    }
+
+    // What is asked besides calls.
+
+    /// Does what is due: names, registrations, probes.
+    pub(crate) fn tend(&mut self, now: Now, settings: &Settings) {
+        self.begin(now.at, settings);
+        for (id, trunk) in settings.peers_by_id() {
+            self.tend_names(now, settings, id, trunk);
+            self.tend_registration(now, settings, id, trunk);
+            if self.service == Service::Open {
+                self.tend_probes(now, settings, id, trunk);
+            }
+        }
+    }
+
+    /// When [`Peers::tend`] is due, and why.
+    pub(crate) fn due(&self) -> Option<(Instant, &'static str)> {
+        let each = self.each.iter().filter_map(|peer| {
+            let names = peer.names.iter().map(Name::due);
+            let registration = peer.registrar.iter().filter_map(Registrar::due);
+            let probes = peer.places.iter().filter_map(|place| {
+                let at = place.probe_at.filter(|_| self.service == Service::Open)?;
+                Some((at, "health: asks a peer whether it lives"))
+            });
+            names.chain(registration).chain(probes).min()
+        });
+        each.min()
+    }
+
+    /// The next request to send; [`Peers::request_sent`] follows.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "requests outside of dialogs come with the endpoint's verb"
+        )
+    )]
+    pub(crate) fn poll_request(&mut self) -> Option<PeerRequest> {
+        self.requests.pop_front()
+    }
+
+    /// The next name to look up.
+    pub(crate) fn poll_question(&mut self) -> Option<Question> {
+        self.questions.pop_front()
+    }
+
+    /// The next thing an operator should hear.
+    pub(crate) fn poll_news(&mut self) -> Option<(PeerId, PeerNews)> {
+        self.news.pop_front()
+    }
+
+    /// A request has been sent under this id.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "requests outside of dialogs come with the endpoint's verb"
+        )
+    )]
+    pub(crate) fn request_sent(&mut self, request: &PeerRequest, sent: SentId) {
+        self.asked
+            .insert(sent, (request.peer, request.hop, request.purpose));
+        let registrar = self
+            .each
+            .get_mut(usize::from(request.peer.0))
+            .and_then(|peer| peer.registrar.as_mut());
+        match (request.purpose, registrar) {
+            (Purpose::Register, Some(registrar)) if request.expires == Some(Duration::ZERO) => {
+                registrar.left(sent);
+            }
+            (Purpose::Register, Some(registrar)) => registrar.asked(sent),
+            (Purpose::Register, None) | (Purpose::Probe, _) => {}
+        }
+    }
+
+    /// Takes the answer to a request outside of calls; `message` is none where nobody answered.
+    pub(crate) fn handle_answer(
+        &mut self,
+        now: Now,
+        sent: SentId,
+        status: u16,
+        message: Option<&Message>,
+    ) {
+        let Some((id, hop, purpose)) = self.asked.remove(&sent) else {
+            return;
+        };
+        let sign = match message {
+            Some(_) => Sign::of_status(status),
+            None => Sign::Ailing(Ailment::Silent),
+        };
+        self.take_sign(now, id, hop, sign);
+        let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        match (purpose, &mut peer.registrar) {
+            (Purpose::Register, Some(registrar)) if registrar.expects(sent) => {
+                let places = peer.places.len();
+                let generator = &mut self.generator;
+                let news = registrar.handle_answer(now.at, status, message, places, generator);
+                self.tell_registration(now, id, news);
+            }
+            (Purpose::Register | Purpose::Probe, _) => {}
+        }
+    }
+
+    /// Takes what a name stands for.
+    pub(crate) fn handle_resolved(
+        &mut self,
+        now: Now,
+        settings: &Settings,
+        question: &Question,
+        places: &[Resolved],
+        life: Duration,
+    ) {
+        let found = self.each.iter_mut().zip(0..).find_map(|(peer, id)| {
+            let names = &mut peer.names;
+            let name = names.iter_mut().find(|name| name.question() == question)?;
+            Some((PeerId(id), name.take(now.at, places.to_vec(), life)))
+        });
+        if let Some((id, news)) = found {
+            self.tell_name(now, settings, id, news);
+        }
+    }
+
+    /// Gives all registrations up.
+    pub(crate) fn leave(&mut self, now: Now, settings: &Settings) {
+        self.begin(now.at, settings);
+        self.service = Service::Leaving;
+        for (id, trunk) in settings.peers_by_id() {
+            let Some(hop) = self.register_hop(now.at, settings, id, trunk) else {
+                continue;
+            };
+            let registrar = self
+                .each
+                .get_mut(usize::from(id.0))
+                .and_then(|peer| peer.registrar.as_mut());
+            if let Some(expires) = registrar.and_then(Registrar::leave) {
+                self.requests.push_back(PeerRequest {
+                    peer: id,
+                    hop,
+                    purpose: Purpose::Register,
+                    expires: Some(expires),
+                });
+            }
+        }
+    }
+
+    /// Whether an answer to our leaving is still waited for.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.service == Service::Leaving
+            && self.each.iter().any(|peer| {
+                let registrar = peer.registrar.as_ref();
+                registrar.is_some_and(Registrar::is_waiting)
+            })
+    }
+
+    // Inside.
+
+    /// Makes the peers of the settings, once a time is known.
+    fn begin(&mut self, now: Instant, settings: &Settings) {
+        if self.service != Service::NotBegun {
+            return;
+        }
+        self.service = Service::Open;
+        for trunk in &settings.peers {
+            let registration = trunk.registration.clone();
+            let registrar = registration
+                .map(|registration| Registrar::new(now, registration, &mut self.generator));
+            let names = trunk
+                .targets
+                .iter()
+                .filter_map(|target| match &target.place {
+                    Place::Address(_) => None,
+                    Place::Name { host, port } => Some(Name::new(
+                        now,
+                        Question {
+                            peer: trunk.name.clone(),
+                            host: host.clone(),
+                            port: *port,
+                            transport: target.transport,
+                        },
+                    )),
+                });
+            self.each.push(Peer {
+                places: Vec::new(),
+                names: names.collect(),
+                registrar,
+                standing: PeerStanding::Up,
+                last_chosen: None,
+                last_passed_over: None,
+                contract_pause_ends: None,
+            });
+        }
+        for (id, trunk) in settings.peers_by_id() {
+            self.find_places(now, id, trunk);
+        }
+    }
+
+    /// Puts the places of a peer together anew; those that stay keep what is known of them.
+    fn find_places(&mut self, now: Instant, id: PeerId, trunk: &Trunk) {
+        let by_address = &self.by_address;
+        let is_anothers = |address: SocketAddr| {
+            by_address
+                .get(&address.ip().to_canonical())
+                .is_some_and(|owner| *owner != id)
+        };
+        let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        let before = std::mem::take(&mut peer.places);
+        let watch = match trunk.probe {
+            Some(_) => Watch::Probes,
+            None => Watch::Calls,
+        };
+        let mut found = place::of_targets(trunk, &peer.names);
+        found.retain(|place| {
+            let is_taken = is_anothers(place.address);
+            if is_taken {
+                self.news
+                    .push_back((id, PeerNews::AddressTaken(place.address)));
+            }
+            !is_taken
+        });
+        for origin in found {
+            let known = before.iter().find(|place| place.is_at(&origin));
+            let probe_at = trunk.probe.map(|probe| {
+                let millis = u64::try_from(probe.interval.as_millis()).unwrap_or(u64::MAX);
+                now + Duration::from_millis(self.generator.next_u64() % millis.max(1))
+            });
+            peer.places
+                .push(KnownPlace::new(origin, known, watch, probe_at));
+        }
+        // A resolved address counts as the peer's while the name stands for it; those the configuration lists always do.
+        self.by_address
+            .retain(|address, owner| *owner != id || trunk.is_at(*address));
+        for place in &peer.places {
+            self.by_address
+                .entry(place.address.ip().to_canonical())
+                .or_insert(id);
+        }
+    }
+
+    fn tend_names(&mut self, now: Now, settings: &Settings, id: PeerId, trunk: &Trunk) {
+        let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        let mut told = Vec::new();
+        for name in &mut peer.names {
+            let (question, news) = name.ask(now.at);
+            self.questions.extend(question);
+            told.push(news);
+        }
+        debug_assert_eq!(settings.peer(id).map(|peer| &peer.name), Some(&trunk.name));
+        for news in told {
+            self.tell_name(now, settings, id, news);
+        }
+    }
+
+    fn tell_name(&mut self, now: Now, settings: &Settings, id: PeerId, news: Option<NameNews>) {
+        let Some(news) = news else { return };
+        let told = match news {
+            NameNews::Changed => {
+                if let Some(trunk) = settings.peer(id) {
+                    self.find_places(now.at, id, trunk);
+                }
+                PeerNews::NameChanged
+            }
+            NameNews::Unknown => PeerNews::NameUnknown,
+            NameNews::Kept => PeerNews::NameKept,
+        };
+        self.news.push_back((id, told));
+    }
+
+    fn tend_registration(&mut self, now: Now, settings: &Settings, id: PeerId, trunk: &Trunk) {
+        let hop = self.register_hop(now.at, settings, id, trunk);
+        let peer = self.each.get_mut(usize::from(id.0));
+        let Some(registrar) = peer.and_then(|peer| peer.registrar.as_mut()) else {
+            return;
+        };
+        let lapsed = registrar.lapse(now.at);
+        if let Some(expires) = registrar.ask(now.at) {
+            match hop {
+                Some(hop) => {
+                    // Until it is sent under an id, nothing more is due.
+                    self.requests.push_back(PeerRequest {
+                        peer: id,
+                        hop,
+                        purpose: Purpose::Register,
+                        expires: Some(expires),
+                    });
+                }
+                None => registrar.found_nowhere(now.at, &mut self.generator),
+            }
+        }
+        self.tell_registration(now, id, lapsed);
+    }
+
+    /// Where REGISTER goes: the places in the order of a call's, one further after each failure.
+    fn register_hop(
+        &mut self,
+        now: Instant,
+        settings: &Settings,
+        id: PeerId,
+        trunk: &Trunk,
+    ) -> Option<Hop> {
+        let failures = self.peer(id)?.registrar.as_ref()?.failures();
+        let mut candidates = self.candidates(now, settings, id, trunk);
+        candidates.sort_by_key(|place| place.place_rank.priority);
+        let count = u32::try_from(candidates.len())
+            .ok()
+            .filter(|count| *count > 0)?;
+        let turn = usize::try_from(failures % count).ok()?;
+        candidates.get(turn).map(|place| place.hop)
+    }
+
+    fn tell_registration(&mut self, now: Now, id: PeerId, news: Option<News>) {
+        let Some(news) = news else { return };
+        let told = match news {
+            News::Registered => PeerNews::Registered,
+            News::Refused(why) => PeerNews::NotRegistered(Some(why)),
+            News::Lapsed => PeerNews::NotRegistered(None),
+        };
+        self.news.push_back((id, told));
+        // Before the first answer nobody has fallen; a refusal while an earlier registration holds harms no call.
+        self.judge(now, id);
+    }
+
+    fn tend_probes(&mut self, now: Now, settings: &Settings, id: PeerId, trunk: &Trunk) {
+        let Some(probe) = trunk.probe else { return };
+        let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        for place in &mut peer.places {
+            if place.probe_at.is_none_or(|at| now.at < at) {
+                continue;
+            }
+            place.probe_at = Some(now.at + probe.interval);
+            if let Some(hop) = settings.hop_to(trunk, place.address, place.transport) {
+                self.requests.push_back(PeerRequest {
+                    peer: id,
+                    hop,
+                    purpose: Purpose::Probe,
+                    expires: None,
+                });
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// What is wrong with it as a whole; none while one of its places can be called.
+    fn ailment(&self) -> Option<Ailment> {
+        let registrar = self.registrar.as_ref();
+        if registrar.is_some_and(|registrar| !registrar.is_held() && registrar.failures() > 0) {
+            return Some(Ailment::Unregistered);
+        }
+        let mut ailments = self.places.iter().map(|place| place.health.ailment());
+        let first = ailments.next()??;
+        ailments.all(|ailment| ailment.is_some()).then_some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! One place where a peer can be reached, and what is known of it.
+
+use std::{net::SocketAddr, time::Instant};
+
+use sip_core::{Hop, Transport};
+
+use crate::{
+    health::{Health, Watch},
+    names::Name,
+    selection::Rank,
+    trunk::{Place, Trunk},
+};
+
+/// A place as configuration and names say.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) address: SocketAddr,
+    pub(super) transport: Transport,
+    pub(super) rank: Rank,
+    /// The name it was found by.
+    pub(super) name: Option<String>,
+}
+
+/// A place in service.
+#[derive(Debug)]
+pub(super) struct KnownPlace {
+    pub(super) address: SocketAddr,
+    pub(super) transport: Transport,
+    pub(super) rank: Rank,
+    pub(super) name: Option<String>,
+    pub(super) health: Health,
+    /// When it is asked next whether it lives.
+    pub(super) probe_at: Option<Instant>,
+}
+
+impl KnownPlace {
+    /// A place; `known` is what it was before.
+    pub(super) fn new(
+        origin: Origin,
+        known: Option<&KnownPlace>,
+        watch: Watch,
+        probe_at: Option<Instant>,
+    ) -> KnownPlace {
+        let Origin {
+            address,
+            transport,
+            rank,
+            name,
+        } = origin;
+        KnownPlace {
+            address,
+            transport,
+            rank,
+            name,
+            health: known.map_or_else(|| Health::new(watch), |known| known.health.clone()),
+            probe_at: known.map_or(probe_at, |known| known.probe_at),
+        }
+    }
+
+    /// Whether this is where the hop leads. A long request may have gone there by another transport.
+    pub(super) fn is(&self, hop: Hop) -> bool {
+        self.address == hop.remote
+    }
+
+    pub(super) fn is_at(&self, origin: &Origin) -> bool {
+        self.address == origin.address && self.transport == origin.transport
+    }
+}
+
+/// The places of a peer: its targets' own, and those that its names stand for.
+pub(super) fn of_targets(trunk: &Trunk, names: &[Name]) -> Vec<Origin> {
+    let mut places: Vec<Origin> = Vec::new();
+    for target in &trunk.targets {
+        let own = Rank {
+            priority: u32::from(target.priority) << 16,
+            weight: target.weight,
+        };
+        match &target.place {
+            Place::Address(address) => places.push(Origin {
+                address: *address,
+                transport: target.transport,
+                rank: own,
+                name: None,
+            }),
+            Place::Name { host, port } => {
+                let name = names.iter().find(|name| {
+                    let question = name.question();
+                    question.host == *host
+                        && question.port == *port
+                        && question.transport == target.transport
+                });
+                let resolved = name.map_or(&[][..], Name::places);
+                places.extend(resolved.iter().map(|place| Origin {
+                    address: place.address,
+                    transport: place.transport,
+                    // The target's own priority goes first; the records order what stands behind it.
+                    rank: Rank {
+                        priority: own.priority | u32::from(place.priority),
+                        weight: place.weight,
+                    },
+                    name: Some(host.clone()),
+                }));
+            }
+        }
+    }
+    places.dedup_by(|one, next| one.address == next.address && one.transport == next.transport);
+    places
+}

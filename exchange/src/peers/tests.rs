@@ -1,0 +1,535 @@
+//! Which peer a call goes to, when some are down, full, not registered, or known by name only.
+
+use std::collections::BTreeSet;
+
+use rand_core::SeedableRng;
+use sip_core::Transport;
+
+use super::*;
+use crate::{
+    outbound::Outbound,
+    overload::Overload,
+    settings::Limits,
+    trunk::{Channels, Listener, Probe, Registration, TrunkTarget},
+};
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn pbx(name: &str, place: &str) -> Trunk {
+    let place = address(place);
+    Trunk::new(name, PeerRole::Pbx, vec![place.ip()]).at(place, Transport::Udp)
+}
+
+fn listener(transport: Transport, text: &str) -> Listener {
+    Listener {
+        transport,
+        address: address(text),
+    }
+}
+
+/// Peers with a clock of their own.
+struct House {
+    settings: Settings,
+    peers: Peers,
+    now: Now,
+    dialogs: u64,
+}
+
+impl House {
+    #[expect(clippy::disallowed_methods, reason = "a test needs a first instant")]
+    fn new(peers: Vec<Trunk>) -> House {
+        let settings = Settings {
+            listeners: vec![
+                listener(Transport::Udp, "192.0.2.1:5060"),
+                listener(Transport::Tcp, "192.0.2.1:5060"),
+                listener(Transport::Udp, "[2001:db8::1]:5060"),
+            ],
+            peers,
+            departments: Vec::new(),
+            numbers: Vec::new(),
+            limits: Limits::default(),
+            outbound: Outbound::default(),
+            overload: Overload::default(),
+            sip: sip_core::Settings::default(),
+            fault_injection: None,
+        };
+        assert_eq!(settings.faults(), []);
+        let now = Now {
+            at: Instant::now(),
+            wall: "2026-04-01T00:00:00Z".parse().unwrap(),
+        };
+        let mut house = House {
+            peers: Peers::new(&settings, ChaCha20Rng::seed_from_u64(3)),
+            settings,
+            now,
+            dialogs: 0,
+        };
+        house.tend();
+        house
+    }
+
+    fn tend(&mut self) {
+        self.peers.tend(self.now, &self.settings);
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now.at += Duration::from_secs(seconds);
+        self.now.wall += jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap());
+        self.tend();
+    }
+
+    fn ways_of(&mut self, class: Class) -> Vec<String> {
+        let places = Places::Role(PeerRole::Pbx);
+        let routes = self.peers.routes(self.now, &self.settings, &places, class);
+        let ways = routes.iter().map(|route| {
+            let name = &self.settings.peer(route.peer).unwrap().name;
+            format!("{name} {:?} {}", route.hop.transport, route.hop.remote)
+        });
+        ways.collect()
+    }
+
+    fn ways(&mut self) -> Vec<String> {
+        self.ways_of(Class::Rest)
+    }
+
+    /// Calls the first way and says what came of it.
+    fn call(&mut self, sign: Sign) -> String {
+        let places = Places::Role(PeerRole::Pbx);
+        let routes = self
+            .peers
+            .routes(self.now, &self.settings, &places, Class::Rest);
+        let Route { peer, hop, .. } = routes[0];
+        self.dialogs += 1;
+        let dialog = DialogId(self.dialogs);
+        self.peers.call_sent(self.now.at, dialog, peer, hop);
+        self.peers.call_heard(self.now, dialog, sign);
+        self.peers.call_over(dialog);
+        self.settings.peer(peer).unwrap().name.clone()
+    }
+
+    fn news(&mut self) -> Vec<PeerNews> {
+        std::iter::from_fn(|| self.peers.poll_news())
+            .map(|(_, news)| news)
+            .collect()
+    }
+
+    fn report(&self, name: &str) -> TrunkReport {
+        let reports = self.peers.reports(self.now, &self.settings);
+        reports
+            .into_iter()
+            .find(|report| report.name == name)
+            .unwrap()
+    }
+}
+
+const SILENT: Sign = Sign::Ailing(Ailment::Silent);
+
+#[test]
+fn a_node_that_falls_silent_is_passed_over_until_it_proves_itself() {
+    let mut house = House::new(vec![
+        pbx("first", "192.0.2.20:5060"),
+        Trunk {
+            priority: 1,
+            ..pbx("second", "192.0.2.21:5060")
+        },
+    ]);
+    assert_eq!(house.call(SILENT), "first");
+    assert_eq!(house.call(SILENT), "first");
+    assert_eq!(house.call(Sign::Alive), "second");
+    assert_eq!(
+        house.news(),
+        [
+            PeerNews::Place(address("192.0.2.20:5060"), Change::Fell(Ailment::Silent)),
+            PeerNews::Down(Ailment::Silent),
+        ]
+    );
+    let report = house.report("first");
+    assert_eq!(report.down, Some((house.now.wall, Ailment::Silent)));
+    assert_eq!(
+        report.last_passed_over,
+        Some((house.now.wall, PassedOver::Down(Ailment::Silent)))
+    );
+    house.pass(10);
+    assert!(house.report("first").places[0].is_on_trial);
+    assert_eq!(house.call(Sign::Alive), "first");
+    assert_eq!(house.call(Sign::of_status(486)), "first");
+    assert_eq!(house.news().last(), Some(&PeerNews::Up));
+    assert_eq!(house.report("first").down, None);
+    assert_eq!(
+        house.report("second").last_passed_over,
+        Some((house.now.wall, PassedOver::Priority))
+    );
+}
+
+#[test]
+fn the_last_one_left_is_tried_even_if_it_is_down() {
+    let mut house = House::new(vec![pbx("only", "192.0.2.20:5060")]);
+    for _ in 0..9 {
+        assert_eq!(house.call(Sign::Ailing(Ailment::Unavailable)), "only");
+    }
+    assert_eq!(house.ways(), ["only Udp 192.0.2.20:5060"]);
+}
+
+#[test]
+fn an_unreachable_hop_speaks_for_every_call_that_went_there() {
+    let mut house = House::new(vec![pbx("only", "192.0.2.20:5060")]);
+    let hop = Hop::udp(address("192.0.2.1:5060"), address("192.0.2.20:5060"));
+    for dialog in [1, 2] {
+        house
+            .peers
+            .call_sent(house.now.at, DialogId(dialog), PeerId(0), hop);
+    }
+    let sign = Sign::Ailing(Ailment::Unreachable);
+    house.peers.hop_failed(house.now, hop, sign);
+    assert_eq!(house.report("only").down.unwrap().1, Ailment::Unreachable);
+}
+
+#[test]
+fn each_place_is_called_from_a_listener_of_its_transport_and_family() {
+    let mut node = Trunk::new("node", PeerRole::Pbx, Vec::new());
+    for (place, transport, priority) in [
+        ("192.0.2.20:5060", Transport::Tcp, 2),
+        ("[2001:db8::20]:5060", Transport::Udp, 1),
+        ("192.0.2.20:5062", Transport::Udp, 0),
+    ] {
+        node.targets.push(TrunkTarget {
+            priority,
+            ..TrunkTarget::at(address(place), transport)
+        });
+    }
+    let mut house = House::new(vec![node]);
+    let places = Places::Role(PeerRole::Pbx);
+    let routes = house
+        .peers
+        .routes(house.now, &house.settings, &places, Class::Rest);
+    let hops: Vec<_> = routes
+        .iter()
+        .map(|route| {
+            (
+                route.hop.transport,
+                route.hop.local.to_string(),
+                route.hop.remote.to_string(),
+            )
+        })
+        .collect();
+    let expected = [
+        (Transport::Udp, "192.0.2.1:5060", "192.0.2.20:5062"),
+        (Transport::Udp, "[2001:db8::1]:5060", "[2001:db8::20]:5060"),
+        (Transport::Tcp, "192.0.2.1:5060", "192.0.2.20:5060"),
+    ];
+    assert_eq!(
+        hops,
+        expected.map(|(how, local, remote)| (how, local.to_owned(), remote.to_owned()))
+    );
+    assert_eq!(
+        house.peers.at("2001:db8::20".parse().unwrap()),
+        Some(PeerId(0))
+    );
+    assert_eq!(
+        house.peers.at("::ffff:192.0.2.20".parse().unwrap()),
+        Some(PeerId(0))
+    );
+}
+
+#[test]
+fn a_full_peer_is_passed_over_but_not_for_an_emergency_and_what_it_sends_is_taken() {
+    let mut house = House::new(vec![
+        Trunk {
+            channels: Some(Channels {
+                total: 2,
+                emergency_reserve: 1,
+            }),
+            ..pbx("small", "192.0.2.20:5060")
+        },
+        Trunk {
+            priority: 1,
+            ..pbx("large", "192.0.2.21:5060")
+        },
+    ]);
+    house
+        .peers
+        .call_came(house.now, &house.settings, DialogId(1), PeerId(0));
+    assert_eq!(house.ways(), ["large Udp 192.0.2.21:5060"]);
+    let report = house.report("small");
+    assert_eq!(
+        (report.calls, report.last_passed_over.map(|(_, why)| why)),
+        (1, Some(PassedOver::Full))
+    );
+    assert_eq!(
+        house.ways_of(Class::Emergency)[0],
+        "small Udp 192.0.2.20:5060"
+    );
+    for dialog in 2..=9 {
+        house
+            .peers
+            .call_came(house.now, &house.settings, DialogId(dialog), PeerId(0));
+    }
+    let told = PeerNews::OverContract {
+        calls: 3,
+        contracted: 2,
+    };
+    assert_eq!(house.news(), [told], "told once a minute");
+    for dialog in 1..=9 {
+        house.peers.call_over(DialogId(dialog));
+    }
+    assert_eq!(house.ways()[0], "small Udp 192.0.2.20:5060");
+}
+
+fn named(name: &str, host: &str) -> Trunk {
+    let mut trunk = Trunk::new(name, PeerRole::Pbx, Vec::new());
+    trunk.targets.push(TrunkTarget {
+        place: Place::Name {
+            host: host.to_owned(),
+            port: None,
+        },
+        ..TrunkTarget::at(address("192.0.2.99:5060"), Transport::Udp)
+    });
+    trunk
+}
+
+fn resolved(text: &str, priority: u16) -> Resolved {
+    Resolved {
+        address: address(text),
+        transport: Transport::Udp,
+        priority,
+        weight: 1,
+    }
+}
+
+#[test]
+fn what_a_name_stands_for_counts_as_the_peers_and_keeps_its_health() {
+    let mut house = House::new(vec![
+        named("node", "pbx.example"),
+        pbx("other", "192.0.2.30:5060"),
+    ]);
+    let question = house.peers.poll_question().unwrap();
+    assert_eq!(
+        (question.peer.as_str(), question.host.as_str()),
+        ("node", "pbx.example")
+    );
+    assert_eq!(house.ways(), ["other Udp 192.0.2.30:5060"]);
+    assert_eq!(
+        house.report("node").last_passed_over.unwrap().1,
+        PassedOver::NoAddress
+    );
+    let first = vec![
+        resolved("192.0.2.20:5060", 0),
+        resolved("192.0.2.21:5060", 1),
+    ];
+    let hour = Duration::from_secs(3_600);
+    house
+        .peers
+        .handle_resolved(house.now, &house.settings, &question, &first, hour);
+    assert_eq!(
+        house.peers.at("192.0.2.21".parse().unwrap()),
+        Some(PeerId(0))
+    );
+    let hop = Hop::udp(address("192.0.2.1:5060"), address("192.0.2.20:5060"));
+    assert_eq!(house.peers.domain(PeerId(0), hop), "pbx.example");
+    for dialog in [1, 2] {
+        house
+            .peers
+            .call_sent(house.now.at, DialogId(dialog), PeerId(0), hop);
+        house.peers.call_heard(house.now, DialogId(dialog), SILENT);
+    }
+    let down_last = |ways: Vec<String>| ways.last().cloned();
+    assert_eq!(
+        down_last(house.ways()).as_deref(),
+        Some("node Udp 192.0.2.20:5060")
+    );
+    // One place goes, one stays with what is known of it, one belongs to another peer.
+    let later = vec![
+        resolved("192.0.2.20:5060", 0),
+        resolved("192.0.2.22:5060", 1),
+        resolved("192.0.2.30:5060", 2),
+    ];
+    house.news();
+    house
+        .peers
+        .handle_resolved(house.now, &house.settings, &question, &later, hour);
+    let told = house.news();
+    assert!(
+        told.contains(&PeerNews::AddressTaken(address("192.0.2.30:5060"))),
+        "{told:?}"
+    );
+    assert_eq!(house.peers.at("192.0.2.21".parse().unwrap()), None);
+    assert_eq!(
+        house.peers.at("192.0.2.30".parse().unwrap()),
+        Some(PeerId(1))
+    );
+    assert_eq!(
+        down_last(house.ways()).as_deref(),
+        Some("node Udp 192.0.2.20:5060")
+    );
+}
+
+#[test]
+fn the_place_is_asked_by_options_where_that_is_set_and_no_call_is_spent_on_it() {
+    let mut house = House::new(vec![Trunk {
+        probe: Some(Probe {
+            interval: Duration::from_secs(30),
+        }),
+        ..pbx("node", "192.0.2.20:5060")
+    }]);
+    let mut sent = 0;
+    for _ in 0..2 {
+        house.pass(30);
+        let request = house.peers.poll_request().expect("it is asked each 30 s");
+        assert_eq!(request.purpose, Purpose::Probe);
+        sent += 1;
+        house.peers.request_sent(&request, SentId(sent));
+        house
+            .peers
+            .handle_answer(house.now, SentId(sent), 408, None);
+    }
+    assert_eq!(house.report("node").down.unwrap().1, Ailment::Silent);
+    house.pass(3);
+    assert!(!house.report("node").places[0].is_on_trial);
+    for _ in 0..2 {
+        house.pass(30);
+        let request = house.peers.poll_request().unwrap();
+        sent += 1;
+        house.peers.request_sent(&request, SentId(sent));
+        house
+            .peers
+            .handle_answer(house.now, SentId(sent), 404, Some(&answer(404, "")));
+    }
+    assert_eq!(
+        house.report("node").down,
+        None,
+        "any answer shows that somebody is there"
+    );
+}
+
+fn answer(status: u16, headers: &str) -> Message {
+    let text = format!(
+        "SIP/2.0 {status} X\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:a@x>;tag=2\r\n\
+         Call-ID: c\r\nCSeq: 1 REGISTER\r\n{headers}\r\n"
+    );
+    Message::parse(bytes::Bytes::from(text)).unwrap()
+}
+
+fn registered(name: &str, place: &str) -> Trunk {
+    Trunk {
+        registration: Some(Registration {
+            registrar: "carrier.example".to_owned(),
+            user: "line".to_owned(),
+            expires: Duration::from_secs(3_600),
+            contact_user: Some("us".to_owned()),
+        }),
+        ..pbx(name, place)
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_know_us_comes_last_and_is_left_at_the_end() {
+    let mut house = House::new(vec![
+        registered("line", "192.0.2.20:5060"),
+        Trunk {
+            priority: 9,
+            ..pbx("other", "192.0.2.21:5060")
+        },
+    ]);
+    assert_eq!(house.ways()[0], "other Udp 192.0.2.21:5060");
+    let why = house.report("line").last_passed_over.unwrap().1;
+    assert_eq!(why, PassedOver::Down(Ailment::Unregistered));
+    let request = house.peers.poll_request().unwrap();
+    assert_eq!(request.expires, Some(Duration::from_secs(3_600)));
+    house.peers.request_sent(&request, SentId(1));
+    let granted = answer(
+        200,
+        "Expires: 600\r\nService-Route: <sip:edge.example;lr>\r\n",
+    );
+    house
+        .peers
+        .handle_answer(house.now, SentId(1), 200, Some(&granted));
+    assert_eq!(house.news(), [PeerNews::Registered]);
+    assert_eq!(house.ways()[0], "line Udp 192.0.2.20:5060");
+    assert_eq!(
+        house.peers.service_route(PeerId(0)),
+        ["<sip:edge.example;lr>"]
+    );
+    assert_eq!(house.peers.registered_contact(PeerId(0)), Some("us"));
+    assert_eq!(
+        house.peers.domain(PeerId(0), request.hop),
+        "carrier.example"
+    );
+    let report = house.report("line").registration.unwrap();
+    let until = house.now.wall + jiff::SignedDuration::from_secs(600);
+    assert_eq!(report.held_until, Some(until));
+
+    house.peers.leave(house.now, &house.settings);
+    let request = house.peers.poll_request().unwrap();
+    assert_eq!(request.expires, Some(Duration::ZERO));
+    house.peers.request_sent(&request, SentId(2));
+    assert!(house.peers.is_leaving());
+    house.peers.handle_answer(house.now, SentId(2), 408, None);
+    assert!(
+        !house.peers.is_leaving(),
+        "nobody answers, and we go all the same"
+    );
+    house.pass(86_400);
+    assert!(
+        house.peers.poll_request().is_none(),
+        "whoever has left asks no more"
+    );
+}
+
+#[test]
+fn a_registration_that_ends_brings_the_peer_down_and_is_told() {
+    let mut house = House::new(vec![registered("line", "192.0.2.20:5060")]);
+    let request = house.peers.poll_request().unwrap();
+    house.peers.request_sent(&request, SentId(1));
+    house.peers.handle_answer(
+        house.now,
+        SentId(1),
+        200,
+        Some(&answer(200, "Expires: 60\r\n")),
+    );
+    house.pass(30);
+    let request = house.peers.poll_request().unwrap();
+    house.peers.request_sent(&request, SentId(2));
+    house
+        .peers
+        .handle_answer(house.now, SentId(2), 403, Some(&answer(403, "")));
+    assert_eq!(
+        house.news(),
+        [
+            PeerNews::Registered,
+            PeerNews::NotRegistered(Some(Refused::Status(403)))
+        ],
+        "it still holds"
+    );
+    house.pass(30);
+    assert_eq!(
+        house.news(),
+        [
+            PeerNews::NotRegistered(None),
+            PeerNews::Down(Ailment::Unregistered)
+        ]
+    );
+    assert_eq!(house.ways().len(), 1, "and it is tried all the same");
+}
+
+#[test]
+fn peers_of_one_priority_share_by_weight_and_the_same_seed_chooses_again() {
+    let chosen = || {
+        let mut house = House::new(vec![
+            Trunk {
+                weight: 3,
+                ..pbx("large", "192.0.2.20:5060")
+            },
+            pbx("small", "192.0.2.21:5060"),
+        ]);
+        let calls = (0..400).map(|_| house.call(Sign::Alive));
+        calls.collect::<Vec<_>>()
+    };
+    let (first, again) = (chosen(), chosen());
+    assert_eq!(first, again);
+    let names: BTreeSet<_> = first.iter().collect();
+    assert_eq!(names.len(), 2);
+    let large = first.iter().filter(|name| *name == "large").count();
+    assert!((260..330).contains(&large), "{large} of 400");
+}
