@@ -124,9 +124,13 @@ impl Call {
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(160);
         self.now += FRAME;
-        let forward =
-            self.engine
-                .handle_rtp(self.now, leg(0), address(2, 30_000), black_box(&mut packet));
+        let forward = self.engine.handle_rtp(
+            self.now,
+            leg(0),
+            address(2, 30_000),
+            black_box(&mut packet),
+            PACKET_BYTES,
+        );
         assert!(forward.is_some(), "every packet is forwarded");
     }
 }

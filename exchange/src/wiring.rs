@@ -187,7 +187,7 @@ impl Wiring {
                 self.exchange.handle_notice_ended(now, leg, report);
             }
             // What a leg counted is the shard's to log; the call has ended already.
-            Event::Closed { .. } => {}
+            Event::FellSilent { .. } | Event::Heard { .. } | Event::Closed { .. } => {}
         }
     }
 }

@@ -6,9 +6,7 @@ use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use sip_core::{
-    Endpoint, Event, HeaderName, Hop, Message, NameAddr, PeerId, Settings, Uri,
-};
+use sip_core::{Endpoint, Event, HeaderName, Hop, Message, NameAddr, PeerId, Settings, Uri};
 
 /// More than any transaction or usage needs to end: repetitions up to 64 * T1 (RFC 3261 section 17.2.1).
 const MAX_TIMEOUTS: u32 = 100;

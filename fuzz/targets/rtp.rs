@@ -1,7 +1,8 @@
 //! A bridged, recorded call under any sequence of packets, from the parties and from strangers, RTP and RTCP.
 //!
-//! The input is a list of events: its kind, its length, its octets. No stranger is ever heard, and both recorded
-//! channels stay aligned to the sample.
+//! The input begins with the suite of the carrier's leg, or none, and goes on as a list of events: its kind, its length,
+//! its octets. No stranger is ever heard, nothing leaves a secure leg but sealed, nothing that is not authentic comes in,
+//! and both recorded channels stay aligned to the sample.
 #![no_main]
 
 use std::{
@@ -12,7 +13,12 @@ use std::{
 use libfuzzer_sys::fuzz_target;
 use media::{
     Codec, Command, Engine, LegId, Settings, StreamSettings, Tap, Track, channel, rtcp, rtp,
-    sdp::Direction,
+    sdp::{Crypto, CryptoKey, CryptoLine, CryptoSuite, Direction},
+};
+use rtc_srtp::{
+    context::Context,
+    crypto::{RTCCryptoProvider, providers::AwsLcRsProvider},
+    protection_profile::ProtectionProfile,
 };
 
 const CARRIER: LegId = LegId {
@@ -29,8 +35,10 @@ const DEPARTMENT: LegId = LegId {
 const RING_FRAMES: usize = 200;
 
 fuzz_target!(|events: &[u8]| {
-    let mut call = Call::new(Instant::now());
-    let mut rest = events;
+    let [suite, rest @ ..] = events else { return };
+    let suite = CryptoSuite::ALL.get(usize::from(*suite)).copied();
+    let mut call = Call::new(Instant::now(), suite);
+    let mut rest = rest;
     while let [kind, length, tail @ ..] = rest {
         let (packet, tail) = tail.split_at(tail.len().min(usize::from(*length)));
         rest = tail;
@@ -49,10 +57,18 @@ struct Call {
     tap: Tap,
     track: Track,
     recorded: u64,
+    carrier: Option<SecurePeer>,
+}
+
+/// The carrier of a secure leg: what it seals, and what it can open.
+struct SecurePeer {
+    sealing: Context,
+    opening: Context,
 }
 
 impl Call {
-    fn new(now: Instant) -> Self {
+    fn new(now: Instant, suite: Option<CryptoSuite>) -> Self {
+        let (crypto, carrier) = suite.map(secure).unzip();
         let mut engine = Engine::new(
             Settings {
                 shard: 0,
@@ -65,7 +81,10 @@ impl Call {
             now,
             Command::Open {
                 leg: CARRIER,
-                stream: stream(2),
+                stream: StreamSettings {
+                    crypto: crypto.map(Box::new),
+                    ..stream(2)
+                },
             },
         );
         engine.handle_command(
@@ -97,13 +116,11 @@ impl Call {
             tap,
             track: Track::new(Codec::Pcmu, Codec::Pcmu),
             recorded: 0,
+            carrier,
         }
     }
 
     fn receive(&mut self, kind: u8, octets: &[u8]) {
-        let mut packet = [0; rtp::MAX_PACKET_BYTES];
-        packet[..octets.len()].copy_from_slice(octets);
-        let packet = &mut packet[..octets.len()];
         let is_stranger = kind & 0b0100 != 0;
         let (leg, last) = if kind & 1 == 0 {
             (CARRIER, 2)
@@ -111,21 +128,53 @@ impl Call {
             (DEPARTMENT, 3)
         };
         let host = if is_stranger { 99 } else { last };
-        if kind & 0b0010 != 0 {
+        let is_rtcp = kind & 0b0010 != 0;
+        // What the carrier seals itself is authentic; all else on its secure leg is not.
+        let mut sealed = None;
+        if let Some(carrier) = &mut self.carrier
+            && leg == CARRIER
+            && kind & 0b1000 != 0
+        {
+            sealed = if is_rtcp {
+                carrier.sealing.encrypt_rtcp(octets).ok()
+            } else {
+                carrier.sealing.encrypt_rtp(octets).ok()
+            };
+        }
+        let is_authentic = leg != CARRIER || self.carrier.is_none() || sealed.is_some();
+        let octets = sealed.as_deref().unwrap_or(octets);
+        if is_rtcp {
             let _ = rtcp::read(octets, |_| {});
             self.engine
-                .handle_rtcp(self.now, leg, address(host, 30_001), packet);
+                .handle_rtcp(self.now, leg, address(host, 30_001), octets);
             return;
         }
-        let Some(forward) = self
-            .engine
-            .handle_rtp(self.now, leg, address(host, 30_000), packet)
-        else {
+        let mut packet = [0; rtp::MAX_PACKET_BYTES];
+        packet[..octets.len()].copy_from_slice(octets);
+        let Some(forward) = self.engine.handle_rtp(
+            self.now,
+            leg,
+            address(host, 30_000),
+            &mut packet,
+            octets.len(),
+        ) else {
             return;
         };
         assert!(!is_stranger, "a stranger's packet was forwarded");
-        assert!(forward.len <= packet.len() && forward.leg != leg);
-        rtp::Header::read(&packet[..forward.len]).expect("what we forward is RTP");
+        assert!(is_authentic, "a forged packet was forwarded");
+        assert!(forward.leg != leg);
+        let sent = &packet[..forward.len];
+        match &mut self.carrier {
+            Some(carrier) if forward.leg == CARRIER => {
+                carrier
+                    .opening
+                    .decrypt_rtp(sent)
+                    .expect("what leaves a secure leg is sealed under its key");
+            }
+            Some(_) | None => {
+                rtp::Header::read(sent).expect("what we forward is RTP");
+            }
+        }
     }
 
     fn drain(&mut self) {
@@ -133,8 +182,14 @@ impl Call {
         let mut buffer = [0; rtp::MAX_PACKET_BYTES];
         while let Some(transmit) = self.engine.poll_transmit(&mut buffer) {
             if transmit.rtcp {
-                rtcp::read(&buffer[..transmit.len], |_| {})
-                    .expect("our own report is one that we can read");
+                let mut report = buffer[..transmit.len].to_vec();
+                if let Some(carrier) = &mut self.carrier
+                    && transmit.leg == CARRIER
+                {
+                    let opened = carrier.opening.decrypt_rtcp(&report);
+                    report = opened.expect("a secure leg's report is sealed").to_vec();
+                }
+                rtcp::read(&report, |_| {}).expect("our own report is one that we can read");
             }
         }
         while self.engine.poll_event().is_some() {}
@@ -202,6 +257,34 @@ fn stream(host: u8) -> StreamSettings {
         silence: None,
         dscp: 0,
     }
+}
+
+/// Fixed keys of a suite, and the peer that has them.
+fn secure(suite: CryptoSuite) -> (Crypto, SecurePeer) {
+    let (key, salt) = ([7; 32], [9; 14]);
+    let (key, salt) = (&key[..suite.key_bytes()], &salt[..suite.salt_bytes()]);
+    let ours = CryptoKey::of(1, suite, key, salt).expect("as long as the suite wants");
+    let theirs = CryptoKey::of(1, suite, &[3; 32][..suite.key_bytes()], salt);
+    let theirs = theirs.expect("as long as the suite wants");
+    let profile = match suite {
+        CryptoSuite::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+        CryptoSuite::AesCm128HmacSha1_32 => ProtectionProfile::Aes128CmHmacSha1_32,
+        CryptoSuite::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        CryptoSuite::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
+    };
+    let provider = AwsLcRsProvider::new();
+    let context = |key: &[u8]| {
+        Context::new(key, salt, profile, None, None, provider.crypto()).expect("keys of the suite")
+    };
+    let peer = SecurePeer {
+        sealing: context(&[3; 32][..suite.key_bytes()]),
+        opening: context(key),
+    };
+    let theirs = CryptoLine {
+        key: theirs,
+        mki: None,
+    };
+    (Crypto { ours, theirs }, peer)
 }
 
 fn address(host: u8, port: u16) -> SocketAddr {

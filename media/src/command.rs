@@ -34,7 +34,8 @@ pub struct PlaybackId(pub u64);
 /// What the call wants of a shard. A command for a leg that is not open changes nothing and is counted.
 #[derive(Debug)]
 pub enum Command {
-    /// Begins a leg. For a leg that is open, changes its stream and keeps everything else.
+    /// Begins a leg. For a leg that is open, changes its stream and keeps everything else: who hears it goes on hearing
+    /// one stream, and a clip whose party may hear nothing for a while waits and goes on where it stopped.
     Open {
         /// The leg.
         leg: LegId,
@@ -62,7 +63,7 @@ pub enum Command {
         /// The leg.
         leg: LegId,
     },
-    /// Lets both legs hear each other.
+    /// Lets both legs hear each other. A leg that was bridged to another leaves it: that one hears nothing then.
     Bridge {
         /// The carrier's leg.
         carrier: LegId,
@@ -108,6 +109,16 @@ pub enum Event {
         /// When the last sample's time had passed, or the cut.
         ended: Instant,
     },
+    /// No RTP has come from a leg's party for the time that its settings name, although it was to send.
+    FellSilent {
+        /// The leg.
+        leg: LegId,
+    },
+    /// A leg that fell silent is silent no longer: RTP came, or nothing is expected of it any more (hold).
+    Heard {
+        /// The leg.
+        leg: LegId,
+    },
     /// A leg is over.
     Closed {
         /// The leg.
@@ -151,10 +162,14 @@ pub struct Dropped {
     pub over_rate: u64,
     /// Outside the stream's SSRC and sequence window (T-05).
     pub out_of_window: u64,
+    /// Not authentic, or sent again, on a secure leg.
+    pub unauthentic: u64,
     /// Of a payload type that was not agreed.
     pub foreign_payload: u64,
-    /// Events for a peer that agreed to none, and packets from before the stream's present run.
+    /// Events or comfort noise for a peer that agreed to none, and packets from before the stream's present run.
     pub not_forwarded: u64,
+    /// Came, or would have gone, while it was agreed that nothing is sent that way (hold).
+    pub on_hold: u64,
 }
 
 /// Our stream as the peer received it (RFC 3550 section 6.4.1).

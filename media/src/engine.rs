@@ -2,7 +2,9 @@
 //!
 //! Drive it so: after each `handle_*`, drain `poll_transmit`, then `poll_event`, then ask `poll_timeout`. It opens no
 //! socket and reads no clock. A packet of a bridged leg costs two table look-ups, a header and a copy: no allocation,
-//! no lock, no log. Start at [`Engine::handle_command`] and [`Engine::handle_rtp`].
+//! no lock, no log; on a secure leg, what its cipher costs. Start at [`Engine::handle_command`] and [`Engine::handle_rtp`].
+
+mod traffic;
 
 use std::{
     collections::VecDeque,
@@ -16,15 +18,12 @@ use rand_core::{Rng, SeedableRng};
 use crate::{
     command::{Command, Event, Forward, LegId, LegStatistics, Transmit},
     fork::Fork,
-    frame::Side,
-    g711,
-    leg::{Copying, Leg, Names, Source},
+    leg::{Copying, Found, Leg, MAX_SEALED_REPORT_BYTES, Names, Source, first_sequence},
     player::{Player, Turn},
-    relay::Origin,
-    rtcp::{CNAME_BYTES, MAX_REPORT_BYTES},
-    rtp::{HEADER_BYTES, Header, samples_between},
+    rtcp::CNAME_BYTES,
+    rtp::samples_between,
     sdp::StreamSettings,
-    stream::{Accepted, Payload},
+    stream::Payload,
     timers::{Timer, Timers, Wake},
 };
 
@@ -62,7 +61,7 @@ pub struct Engine {
 struct Farewell {
     leg: LegId,
     to: SocketAddr,
-    packet: [u8; MAX_REPORT_BYTES],
+    packet: [u8; MAX_SEALED_REPORT_BYTES],
     len: usize,
 }
 
@@ -113,11 +112,11 @@ impl Engine {
         }
     }
 
-    /// Takes a packet that `leg`'s RTP socket received from `source`.
+    /// Takes a packet that `leg`'s RTP socket received from `source`: the first `len` bytes of `buffer`.
     ///
     /// Where the leg's party is heard by another, the packet is rewritten in place and wants to be sent: the first
-    /// [`Forward::len`] bytes of `packet`. `None` when nobody hears it or it was dropped, which the leg's statistics
-    /// count by reason.
+    /// [`Forward::len`] bytes of `buffer`, which for a secure leg are more than came. `None` when nobody hears it or it was
+    /// dropped, which the legs' statistics count by reason.
     ///
     /// Source: RFC 3550 section 7.1 (a translator that owns its SSRCs).
     pub fn handle_rtp(
@@ -125,17 +124,23 @@ impl Engine {
         now: Instant,
         leg: LegId,
         source: SocketAddr,
-        packet: &mut [u8],
+        buffer: &mut [u8],
+        len: usize,
     ) -> Option<Forward> {
         self.see(now);
         let arrival = self.arrival(now);
         let speaker = self.leg_mut(leg)?;
-        let (header, accepted) = speaker.accept(now, arrival, source, packet)?;
+        let (header, accepted) = speaker.accept(now, arrival, source, buffer.get_mut(..len)?)?;
+        let look_at = speaker.hear(now);
         if accepted.payload == Payload::Foreign {
             speaker.dropped.foreign_payload += 1;
             return None;
         }
         let listener = speaker.listener;
+        if let Some(at) = look_at {
+            self.events.push_back(Event::Heard { leg });
+            self.look(leg, at);
+        }
         if let Payload::Audio(codec) = accepted.payload {
             let marker = header.marker || accepted.begins_run;
             self.copy(
@@ -144,10 +149,10 @@ impl Engine {
                 codec,
                 header.timestamp,
                 marker,
-                &packet[header.payload.clone()],
+                &buffer[header.payload.clone()],
             );
         }
-        self.forward(now, leg, listener?, packet, &header, accepted)
+        self.forward(now, leg, listener?, buffer, &header, accepted)
     }
 
     /// Takes a packet that `leg`'s RTCP socket received from `source`: reports, for the statistics.
@@ -169,13 +174,12 @@ impl Engine {
             else {
                 continue;
             };
-            match &leg.source {
-                Source::Playing(player) if timer.wake == Wake::Playback && player.is_sent() => {
+            match timer.wake {
+                Wake::Playback if leg.is_playback_sent() => {
                     self.set_source(now, timer.leg, Source::Quiet);
                 }
-                Source::Quiet | Source::Playing(_) | Source::Party(_) => {
-                    self.ready.push_back(timer);
-                }
+                Wake::Playback | Wake::Report => self.ready.push_back(timer),
+                Wake::Silence => self.look_for_silence(now, timer.leg),
             }
         }
     }
@@ -201,6 +205,8 @@ impl Engine {
             let transmit = match timer.wake {
                 Wake::Playback => self.transmit_playback(timer.leg, buffer),
                 Wake::Report => self.transmit_report(timer.leg, buffer),
+                // Nothing is sent for it, and it is never ready.
+                Wake::Silence => None,
             };
             if transmit.is_some() {
                 return transmit;
@@ -275,10 +281,8 @@ impl Engine {
         if id.shard != self.settings.shard || id.slot >= self.settings.max_legs {
             return None;
         }
-        if let Some(leg) = self.leg_mut(id) {
-            leg.stream.agree(&stream);
-            leg.settings = stream;
-            return Some(());
+        if find(&self.legs, id).is_some() {
+            return self.agree(now, id, stream);
         }
         let slot = usize::try_from(id.slot).expect("32 bits fit");
         if self.legs.len() <= slot {
@@ -296,7 +300,58 @@ impl Engine {
             leg: id,
             wake: Wake::Report,
         });
+        self.watch(now, id);
         Some(())
+    }
+
+    /// Changes the stream of an open leg.
+    fn agree(&mut self, now: Instant, id: LegId, stream: StreamSettings) -> Option<()> {
+        let slot = usize::try_from(id.slot).ok()?;
+        let leg = self.legs.get_mut(slot)?.as_deref_mut()?;
+        leg.agree(stream, &mut self.random);
+        self.arm_playback(id);
+        self.watch(now, id);
+        Some(())
+    }
+
+    /// Wakes for the next packet of what a leg is played, where it may hear it.
+    fn arm_playback(&mut self, id: LegId) {
+        if let Some(at) = self.leg(id).and_then(Leg::playback_due) {
+            self.timers.arm(Timer {
+                at,
+                leg: id,
+                wake: Wake::Playback,
+            });
+        }
+    }
+
+    /// Begins or ends the watch for a leg's silence.
+    fn watch(&mut self, now: Instant, id: LegId) {
+        let Some((look_at, is_lifted)) = self.leg_mut(id).map(|leg| leg.watch(now)) else {
+            return;
+        };
+        if is_lifted {
+            self.events.push_back(Event::Heard { leg: id });
+        }
+        if let Some(at) = look_at {
+            self.look(id, at);
+        }
+    }
+
+    fn look_for_silence(&mut self, now: Instant, id: LegId) {
+        match self.leg_mut(id).and_then(|leg| leg.look(now)) {
+            Some(Found::Again(at)) => self.look(id, at),
+            Some(Found::Silence) => self.events.push_back(Event::FellSilent { leg: id }),
+            None => {}
+        }
+    }
+
+    fn look(&mut self, leg: LegId, at: Instant) {
+        self.timers.arm(Timer {
+            at,
+            leg,
+            wake: Wake::Silence,
+        });
     }
 
     fn play(&mut self, now: Instant, id: LegId, clip: crate::Clip, turn: Turn) -> Option<()> {
@@ -306,13 +361,7 @@ impl Engine {
             id,
             Source::Playing(Player::new(clip, turn, now, packet_samples)),
         )?;
-        if let Some(at) = self.leg(id)?.playback_due() {
-            self.timers.arm(Timer {
-                at,
-                leg: id,
-                wake: Wake::Playback,
-            });
-        }
+        self.arm_playback(id);
         Some(())
     }
 
@@ -342,13 +391,13 @@ impl Engine {
         self.stop_copying(now, department);
         fork.open(now);
         self.leg_mut(department)?.copying = Copying::Department(carrier);
-        self.leg_mut(carrier)?.copying = Copying::Carrier(fork);
+        self.leg_mut(carrier)?.copying = Copying::Carrier(fork, department);
         Some(())
     }
 
     fn unfork(&mut self, now: Instant, carrier: LegId) -> Option<()> {
         match self.leg(carrier)?.copying {
-            Copying::Carrier(_) => {
+            Copying::Carrier(..) => {
                 self.stop_copying(now, carrier);
                 Some(())
             }
@@ -365,9 +414,10 @@ impl Engine {
         let ntp = self.ntp(now);
         let slot = usize::try_from(id.slot).expect("32 bits fit");
         let mut leg = self.legs[slot].take()?;
-        if leg.owes_goodbye() {
-            let mut packet = [0; MAX_REPORT_BYTES];
-            let len = leg.write_report(now, ntp, true, &mut packet);
+        let mut packet = [0; MAX_SEALED_REPORT_BYTES];
+        if leg.owes_goodbye()
+            && let Some(len) = leg.write_report(now, ntp, true, &mut packet)
+        {
             self.farewells.push_back(Farewell {
                 leg: id,
                 to: leg.settings.remote_rtcp,
@@ -429,124 +479,17 @@ impl Engine {
     /// Ends the copying of a leg, and of the other side where the ring was this leg's.
     fn stop_copying(&mut self, now: Instant, id: LegId) {
         let Some(leg) = self.leg_mut(id) else { return };
-        if let Copying::Carrier(fork) = std::mem::replace(&mut leg.copying, Copying::Off) {
-            fork.close(now);
-        }
-    }
-
-    /// Copies accepted audio into the recorder's ring, where the leg has one.
-    fn copy(
-        &mut self,
-        now: Instant,
-        id: LegId,
-        codec: g711::Codec,
-        timestamp: u32,
-        marker: bool,
-        samples: &[u8],
-    ) {
-        let Some(leg) = self.leg_mut(id) else { return };
-        let (owner, side) = match &mut leg.copying {
-            Copying::Off => return,
-            Copying::Carrier(fork) => {
-                return fork.copy(now, Side::Carrier, codec, timestamp, marker, samples);
-            }
-            Copying::Department(owner) => (*owner, Side::Department),
+        let Copying::Carrier(fork, department) = std::mem::replace(&mut leg.copying, Copying::Off)
+        else {
+            return;
         };
-        if let Some(Copying::Carrier(fork)) = self.leg_mut(owner).map(|owner| &mut owner.copying) {
-            fork.copy(now, side, codec, timestamp, marker, samples);
+        fork.close(now);
+        // Else it would be heard in the next ring of this leg, although it has left the call.
+        if let Some(department) = self.leg_mut(department)
+            && matches!(department.copying, Copying::Department(carrier) if carrier == id)
+        {
+            department.copying = Copying::Off;
         }
-    }
-
-    /// Rewrites an accepted packet for the leg that hears it.
-    fn forward(
-        &mut self,
-        now: Instant,
-        heard: LegId,
-        listener: LegId,
-        packet: &mut [u8],
-        header: &Header,
-        accepted: Accepted,
-    ) -> Option<Forward> {
-        let leg = self.leg_mut(listener)?;
-        let Source::Party(party) = leg.source else {
-            return None;
-        };
-        if party != heard {
-            return None;
-        }
-        let (payload_type, samples) = match accepted.payload {
-            Payload::Audio(_) => (Some(leg.settings.payload_type), header.payload.len()),
-            Payload::Event => (leg.settings.events, 0),
-            Payload::Foreign => (None, 0),
-        };
-        let samples = u32::try_from(samples).expect("a datagram is under 64 KiB");
-        let origin = Origin {
-            leg: heard,
-            run: accepted.run,
-        };
-        let stamp = payload_type.and_then(|_| leg.relay.forward(now, origin, header, samples));
-        let (Some(payload_type), Some(stamp)) = (payload_type, stamp) else {
-            leg.dropped.not_forwarded += 1;
-            return None;
-        };
-        let len = HEADER_BYTES + header.payload.len();
-        // Contributing sources, extensions and padding were agreed with us at most: they do not cross.
-        if header.payload.start != HEADER_BYTES {
-            packet.copy_within(header.payload.clone(), HEADER_BYTES);
-        }
-        if let Payload::Audio(codec) = accepted.payload {
-            g711::convert(&mut packet[HEADER_BYTES..len], codec, leg.settings.codec);
-        }
-        stamp.write(payload_type, packet.first_chunk_mut()?);
-        Some(Forward {
-            leg: listener,
-            to: leg.settings.remote_rtp,
-            len,
-        })
-    }
-
-    fn transmit_playback(&mut self, id: LegId, buffer: &mut [u8]) -> Option<Transmit> {
-        let now = self.now?;
-        let leg = self.leg_mut(id)?;
-        let len = leg.write_playback(now, buffer)?;
-        let to = leg.settings.remote_rtp;
-        let is_behind = leg.playback_due().is_some_and(|at| at <= now) && !leg.is_playback_sent();
-        let timer = leg.playback_due().map(|at| Timer {
-            at,
-            leg: id,
-            wake: Wake::Playback,
-        });
-        match timer {
-            Some(timer) if is_behind => self.ready.push_back(timer),
-            Some(timer) => self.timers.arm(timer),
-            None => {}
-        }
-        Some(Transmit {
-            leg: id,
-            to,
-            rtcp: false,
-            len,
-        })
-    }
-
-    fn transmit_report(&mut self, id: LegId, buffer: &mut [u8]) -> Option<Transmit> {
-        let now = self.now?;
-        let (ntp, report_at) = (self.ntp(now), now + self.report_interval());
-        let leg = self.leg_mut(id)?;
-        leg.report_at = report_at;
-        let len = leg.write_report(now, ntp, false, buffer.first_chunk_mut()?);
-        let to = leg.settings.remote_rtcp;
-        self.timers.arm(Timer {
-            at: report_at,
-            leg: id,
-            wake: Wake::Report,
-        });
-        Some(Transmit {
-            leg: id,
-            to,
-            rtcp: true,
-            len,
-        })
     }
 
     /// A time between 0.5 and 1.5 of the mean, so that legs opened together do not report together.
@@ -561,10 +504,9 @@ impl Engine {
         let mut cname = [0; CNAME_BYTES];
         self.random.fill_bytes(&mut cname);
         let cname = cname.map(|byte| LETTERS[usize::from(byte & 0x3F)]);
-        let [high, low, ..] = self.random.next_u32().to_be_bytes();
         Names {
+            sequence: first_sequence(&mut self.random),
             ssrc: self.random.next_u32(),
-            sequence: u16::from_be_bytes([high, low]),
             timestamp: self.random.next_u32(),
             cname,
         }

@@ -16,6 +16,7 @@ pub mod relay;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
+mod srtp;
 pub mod stream;
 mod timers;
 pub mod track;

@@ -30,6 +30,8 @@ pub struct Relay {
     sent_at: Option<Instant>,
     packets: u64,
     bytes: u64,
+    /// Packets and bytes that went out under an earlier SSRC.
+    earlier: (u64, u64),
     speaker: Option<Speaker>,
 }
 
@@ -98,8 +100,16 @@ impl Relay {
             sent_at: None,
             packets: 0,
             bytes: 0,
+            earlier: (0, 0),
             speaker: None,
         }
+    }
+
+    /// Begins anew under another SSRC, as a stream whose time goes on.
+    pub fn renew(&mut self, ssrc: u32, sequence: u16) {
+        (self.ssrc, self.sequence) = (ssrc, sequence);
+        self.earlier = (self.packets, self.bytes);
+        self.speaker = None;
     }
 
     /// The SSRC of the stream.
@@ -114,7 +124,7 @@ impl Relay {
         (self.packets, self.bytes)
     }
 
-    /// Places a packet of another party into this stream. `samples`: its length, 0 for an event.
+    /// Places a packet of another party into this stream. `samples`: its length, 0 for an event and comfort noise.
     ///
     /// `None` for a packet from before the speaker's first one here: its number was used for what was heard before.
     pub fn forward(
@@ -190,8 +200,8 @@ impl Relay {
         Some(SenderInfo {
             ntp,
             rtp_timestamp: self.timestamp.wrapping_add(self.elapsed(now)),
-            packets: wrapped(self.packets),
-            bytes: wrapped(self.bytes),
+            packets: wrapped(self.packets - self.earlier.0),
+            bytes: wrapped(self.bytes - self.earlier.1),
         })
     }
 

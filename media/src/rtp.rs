@@ -29,6 +29,28 @@ pub struct Header {
     pub payload: Range<usize>,
 }
 
+/// What of a header stands in clear in a secure packet and is needed to open it: padding cannot be read yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clear {
+    pub(crate) sequence: u16,
+    pub(crate) ssrc: u32,
+    /// Octets before the payload, with contributing sources and extension.
+    pub(crate) header_bytes: usize,
+}
+
+impl Clear {
+    /// Reads a packet; `None` for what is too short or not version 2.
+    pub(crate) fn read(packet: &[u8]) -> Option<Clear> {
+        let (fixed, _) = packet.split_first_chunk::<HEADER_BYTES>()?;
+        let header_bytes = header_bytes(packet, fixed).ok()?;
+        Some(Clear {
+            sequence: u16::from_be_bytes([fixed[2], fixed[3]]),
+            ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
+            header_bytes,
+        })
+    }
+}
+
 /// Why bytes are no RTP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RtpFault {
@@ -68,26 +90,7 @@ impl Header {
                 found: packet.len(),
             });
         };
-        let version = fixed[0] >> 6;
-        if version != 2 {
-            return Err(RtpFault::Version { found: version });
-        }
-        let mut start = HEADER_BYTES + 4 * usize::from(fixed[0] & 0x0F);
-        if fixed[0] & 0x10 != 0 {
-            let Some(extension) = packet.get(start..start + 4) else {
-                return Err(RtpFault::Short {
-                    expected: start + 4,
-                    found: packet.len(),
-                });
-            };
-            start += 4 + 4 * usize::from(u16::from_be_bytes([extension[2], extension[3]]));
-        }
-        if start > packet.len() {
-            return Err(RtpFault::Short {
-                expected: start,
-                found: packet.len(),
-            });
-        }
+        let start = header_bytes(packet, fixed)?;
         let mut end = packet.len();
         if fixed[0] & 0x20 != 0 {
             let padding = packet[end - 1];
@@ -117,6 +120,31 @@ impl Header {
         packet[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
         packet[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
     }
+}
+
+/// Octets before the payload, all of which the packet has.
+fn header_bytes(packet: &[u8], fixed: &[u8; HEADER_BYTES]) -> Result<usize, RtpFault> {
+    let version = fixed[0] >> 6;
+    if version != 2 {
+        return Err(RtpFault::Version { found: version });
+    }
+    let mut start = HEADER_BYTES + 4 * usize::from(fixed[0] & 0x0F);
+    if fixed[0] & 0x10 != 0 {
+        let Some(extension) = packet.get(start..start + 4) else {
+            return Err(RtpFault::Short {
+                expected: start + 4,
+                found: packet.len(),
+            });
+        };
+        start += 4 + 4 * usize::from(u16::from_be_bytes([extension[2], extension[3]]));
+    }
+    if start > packet.len() {
+        return Err(RtpFault::Short {
+            expected: start,
+            found: packet.len(),
+        });
+    }
+    Ok(start)
 }
 
 /// Whole samples of 1/8000 s from `earlier` to `later`; zero when the order is the other way round.

@@ -10,7 +10,7 @@ use crate::{
     g711::Codec,
     rtcp::ReportBlock,
     rtp::{Header, duration_of},
-    sdp::{EVENTS_PAYLOAD_TYPE, StreamSettings},
+    sdp::{EVENTS_PAYLOAD_TYPE, NOISE_PAYLOAD_TYPE, StreamSettings},
 };
 
 /// Time a packet costs at the greatest rate taken for long: 150 a second. The fastest agreed stream has 100 (10 ms).
@@ -32,6 +32,8 @@ pub struct Stream {
     /// When the packets taken so far would have come at the greatest rate (a leaky bucket kept as one instant).
     paid_until: Option<Instant>,
     run: Option<Run>,
+    /// Runs so far.
+    runs: u32,
     candidate: Option<Candidate>,
     /// Sums over the runs that are over.
     earlier: Sums,
@@ -45,6 +47,7 @@ struct PayloadTypes {
     codec: Codec,
     payload_type: u8,
     events: Option<u8>,
+    noise: Option<u8>,
 }
 
 /// One SSRC from its first accepted packet on.
@@ -98,7 +101,9 @@ pub enum Payload {
     Audio(Codec),
     /// A keypad event (RFC 4733): passed on, never recorded (K-03).
     Event,
-    /// Something that was not agreed, comfort noise included: neither passed on nor recorded.
+    /// Comfort noise (RFC 3389): passed on, never recorded as if it were speech.
+    Noise,
+    /// Something that was not agreed: neither passed on nor recorded.
     Foreign,
 }
 
@@ -122,10 +127,12 @@ impl Stream {
                 codec: settings.codec,
                 payload_type: 0,
                 events: None,
+                noise: None,
             },
             min_absence: MIN_ABSENCE,
             paid_until: None,
             run: None,
+            runs: 0,
             candidate: None,
             earlier: Sums::default(),
             duplicates: 0,
@@ -141,6 +148,7 @@ impl Stream {
             codec,
             payload_type,
             events,
+            noise,
             ptime_ms,
             ..
         } = *settings;
@@ -148,8 +156,19 @@ impl Stream {
             codec,
             payload_type,
             events,
+            noise,
         };
         self.min_absence = MIN_ABSENCE.max(Duration::from_millis(2 * u64::from(ptime_ms)));
+    }
+
+    /// The peer sends from another address: its next packet is believed at once, as the first was.
+    pub fn move_on(&mut self) {
+        if let Some(run) = self.run.take() {
+            let sums = run.sums();
+            self.earlier.expected += sums.expected;
+            self.earlier.received += sums.received;
+        }
+        self.candidate = None;
     }
 
     /// Charges a packet of the stream to its rate.
@@ -295,16 +314,10 @@ impl Stream {
     }
 
     fn begin_run(&mut self, now: Instant, header: &Header) {
-        let mut number = 1;
-        if let Some(run) = &self.run {
-            let sums = run.sums();
-            self.earlier.expected += sums.expected;
-            self.earlier.received += sums.received;
-            number = run.number.wrapping_add(1);
-        }
-        self.candidate = None;
+        self.move_on();
+        self.runs = self.runs.wrapping_add(1);
         self.run = Some(Run {
-            number,
+            number: self.runs,
             ssrc: header.ssrc,
             first: u32::from(header.sequence),
             highest: u32::from(header.sequence),
@@ -377,13 +390,15 @@ impl PayloadTypes {
     /// What a payload type carries.
     ///
     /// Besides the peer's number ours is right too: an answerer sends what it offered, an offerer what we answered
-    /// (RFC 3264 section 6.1). Both G.711 types mean themselves for ever, whichever was agreed.
+    /// (RFC 3264 section 6.1). Both G.711 types and comfort noise mean themselves for ever, whatever was agreed.
     fn meaning(self, payload_type: u8) -> Payload {
         match payload_type {
             number if number == self.payload_type => Payload::Audio(self.codec),
             number if self.events == Some(number) => Payload::Event,
+            number if self.noise == Some(number) => Payload::Noise,
             0 => Payload::Audio(Codec::Pcmu),
             8 => Payload::Audio(Codec::Pcma),
+            NOISE_PAYLOAD_TYPE => Payload::Noise,
             EVENTS_PAYLOAD_TYPE if self.events.is_some() => Payload::Event,
             _ => Payload::Foreign,
         }
@@ -631,16 +646,21 @@ mod tests {
         );
         assert_eq!(
             (types.meaning(13), types.meaning(96)),
-            (Payload::Foreign, Payload::Foreign)
+            (Payload::Noise, Payload::Foreign)
         );
         let types = PayloadTypes {
             codec: Codec::Pcma,
             payload_type: 96,
             events: None,
+            noise: Some(98),
         };
         assert_eq!(
-            (types.meaning(96), types.meaning(101)),
-            (Payload::Audio(Codec::Pcma), Payload::Foreign)
+            (types.meaning(96), types.meaning(101), types.meaning(98)),
+            (
+                Payload::Audio(Codec::Pcma),
+                Payload::Foreign,
+                Payload::Noise
+            )
         );
     }
 }

@@ -11,6 +11,8 @@ pub(crate) enum Wake {
     Playback,
     /// The next RTCP report.
     Report,
+    /// Nothing may have come for so long that the leg is silent.
+    Silence,
 }
 
 impl Wake {
@@ -19,6 +21,7 @@ impl Wake {
         match self {
             Wake::Playback => "playback",
             Wake::Report => "rtcp report",
+            Wake::Silence => "silence",
         }
     }
 }

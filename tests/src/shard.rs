@@ -119,7 +119,12 @@ impl Shard {
             return None;
         }
         let mut octets = packet.payload.clone();
-        let forward = self.engine.handle_rtp(now, leg, packet.from, &mut octets)?;
+        let length = octets.len();
+        // A sealed packet is longer than the plain one that came.
+        octets.resize(length.max(MOST_OCTETS), 0);
+        let forward = self
+            .engine
+            .handle_rtp(now, leg, packet.from, &mut octets, length)?;
         octets.truncate(forward.len);
         Some(Packet {
             from: self.rtp(forward.leg),

@@ -19,7 +19,7 @@ const PURE: [&str; 4] = ["sip-core", "media", "rules", "exchange"];
 
 /// Direct library dependencies that a pure room may have. None of them opens a file or socket, reads a clock or rolls dice
 /// with the features we ask for (`jiff` is a calendar here; clippy.toml bans its `now`).
-const PURE_LIBRARIES: [&str; 15] = [
+const PURE_LIBRARIES: [&str; 16] = [
     "audio-codec-algorithms",
     "base64",
     "bytes",
@@ -27,6 +27,7 @@ const PURE_LIBRARIES: [&str; 15] = [
     "memchr",
     "rand_chacha",
     "rand_core",
+    "rtc-rtp",
     "rtc-srtp",
     "rtrb",
     "sdp-types",

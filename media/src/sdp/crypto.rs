@@ -156,20 +156,16 @@ impl CryptoKey {
         self.suite == other.suite && self.octets == other.octets
     }
 
-    /// The master key.
-    #[must_use]
-    pub fn master_key(&self) -> &[u8] {
+    pub(crate) fn master_key(&self) -> &[u8] {
         &self.octets[..self.suite.key_bytes()]
     }
 
-    /// The master salt.
-    #[must_use]
-    pub fn master_salt(&self) -> &[u8] {
+    pub(crate) fn master_salt(&self) -> &[u8] {
         &self.octets[self.suite.key_bytes()..][..self.suite.salt_bytes()]
     }
 
     /// What stands behind `a=crypto:` (RFC 4568 section 9.1): no lifetime, no identifier, no parameters.
-    pub(super) fn line(&self) -> Zeroizing<String> {
+    pub(crate) fn line(&self) -> Zeroizing<String> {
         let octets = &self.octets[..self.suite.key_bytes() + self.suite.salt_bytes()];
         let inline = Zeroizing::new(BASE64.encode(octets));
         Zeroizing::new(format!(
@@ -265,7 +261,7 @@ impl Crypto {
 /// Reads what stands behind `a=crypto:`; `None` for what we cannot use, and the peer's next line may do.
 ///
 /// Source: RFC 4568 sections 6.1 (one key; lifetimes are the sender's to keep), 6.3 (parameters), 9.1.
-pub(super) fn read(value: &str) -> Option<CryptoLine> {
+pub(crate) fn read(value: &str) -> Option<CryptoLine> {
     let mut words = value.split_ascii_whitespace();
     let tag = words.next()?;
     let tag = (tag.len() <= 9).then(|| tag.parse::<u32>().ok())??;

@@ -281,7 +281,7 @@ impl Worker {
             Kind::Rtp => {
                 if let Some(forward) =
                     self.engine
-                        .handle_rtp(now, leg, source, &mut self.packet[..length])
+                        .handle_rtp(now, leg, source, &mut self.packet, length)
                 {
                     self.ports.send(
                         forward.leg,
@@ -314,6 +314,7 @@ impl Worker {
         while let Some(event) = self.engine.poll_event() {
             let key = match &event {
                 Event::PlaybackEnded { leg, .. } => (*leg, 0),
+                Event::FellSilent { leg } | Event::Heard { leg } => (*leg, 2),
                 Event::Closed { leg, .. } => {
                     self.ports.take_back(*leg, now);
                     (*leg, 1)
