@@ -214,6 +214,7 @@ impl EmergencyFault {
     pub fn refusal(&self) -> Option<Refusal> {
         let code = match self {
             EmergencyFault::ReasonMissing => RefusalCode::ReasonRequired,
+            EmergencyFault::Duration { found_s: 0 } => RefusalCode::EmergencyTooShort,
             EmergencyFault::Duration { .. } => RefusalCode::EmergencyTooLong,
             EmergencyFault::ReasonTooLong { .. }
             | EmergencyFault::TooMany

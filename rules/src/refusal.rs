@@ -38,11 +38,13 @@ pub enum RefusalCode {
     ReasonRequired,
     /// An emergency of more than 24 hours.
     EmergencyTooLong,
+    /// An emergency that would be over when it begins.
+    EmergencyTooShort,
 }
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 14] = [
+    pub const ALL: [RefusalCode; 15] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -57,6 +59,7 @@ impl RefusalCode {
         RefusalCode::NotDue,
         RefusalCode::ReasonRequired,
         RefusalCode::EmergencyTooLong,
+        RefusalCode::EmergencyTooShort,
     ];
 
     /// As lists and messages show it.
@@ -76,6 +79,7 @@ impl RefusalCode {
             RefusalCode::NotDue => "NOT_DUE",
             RefusalCode::ReasonRequired => "REASON_REQUIRED",
             RefusalCode::EmergencyTooLong => "EMERGENCY_TOO_LONG",
+            RefusalCode::EmergencyTooShort => "EMERGENCY_TOO_SHORT",
         }
     }
 
@@ -93,7 +97,8 @@ impl RefusalCode {
             RefusalCode::Disposed => 410,
             RefusalCode::PurposeRequired
             | RefusalCode::ReasonRequired
-            | RefusalCode::EmergencyTooLong => 422,
+            | RefusalCode::EmergencyTooLong
+            | RefusalCode::EmergencyTooShort => 422,
             RefusalCode::AuditUnavailable => 503,
         }
     }
@@ -263,6 +268,9 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
         RefusalCode::EmergencyTooLong => {
             "緊急時の扱いは一度に24時間までです。期間を短くし、必要なときは改めて宣言してください。"
         }
+        RefusalCode::EmergencyTooShort => {
+            "緊急時の扱いには1秒以上の期間が要ります。30m や 4h のように指定してください。"
+        }
     }
 }
 
@@ -309,6 +317,9 @@ fn english_sentence(code: RefusalCode) -> &'static str {
         }
         RefusalCode::EmergencyTooLong => {
             "an emergency is declared for 24 hours at most; shorten it, and declare again if need be"
+        }
+        RefusalCode::EmergencyTooShort => {
+            "an emergency lasts a second at least; say how long it shall hold, such as 30m or 4h"
         }
     }
 }

@@ -166,5 +166,5 @@ fn emergencies() -> Vec<Refusal> {
             .refusal()
             .unwrap()
     };
-    vec![declare("", 4), declare("試験", 25)]
+    vec![declare("", 4), declare("試験", 25), declare("試験", 0)]
 }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use rules::{RecordingId, RecordingState, jst_rfc3339};
 use serde::Serialize;
 use storage::{Catalogue, Duty, ListedCall};
@@ -67,6 +68,7 @@ fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
         .enable_all()
         .build()
         .map_err(|_| Exit::Failed)?;
+    let now = Timestamp::now();
     runtime.block_on(async {
         let unavailable = |out: &mut Terminal, fault: &storage::CatalogueFault| {
             out.complain(&format!("データベースを読めません。\n{fault}"));
@@ -83,7 +85,7 @@ fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
                 return Ok(());
             }
             for call in &page {
-                out.line(&if arguments.json { object(call)? } else { line(call) })?;
+                out.line(&if arguments.json { object(call, now)? } else { line(call, now) })?;
             }
         }
     })
@@ -106,7 +108,17 @@ struct Listed<'call> {
     reason: Option<&'call str>,
 }
 
-fn object(call: &ListedCall) -> Result<String, Exit> {
+/// What is due is expired from its instant on, whether or not the sweep ran (K-22): nobody can open it any more.
+fn is_expired(call: &ListedCall, now: Timestamp) -> bool {
+    match call.state {
+        RecordingState::Open | RecordingState::Sealed | RecordingState::Recovered => {
+            call.expires_at <= now
+        }
+        RecordingState::Disposed | RecordingState::Unrecorded => false,
+    }
+}
+
+fn object(call: &ListedCall, now: Timestamp) -> Result<String, Exit> {
     let listed = Listed {
         id: call.recording.map(|recording| recording.to_string()),
         call_id: call.call.map(|call| call.to_string()),
@@ -115,7 +127,11 @@ fn object(call: &ListedCall) -> Result<String, Exit> {
         started_at: call.started_at.map(jst_rfc3339),
         expires_at: jst_rfc3339(call.expires_at),
         duration_ms: call.duration_ms,
-        state: call.state.code(),
+        state: if is_expired(call, now) {
+            "expired"
+        } else {
+            call.state.code()
+        },
         notice: call.notice.as_deref(),
         gaps_ms: call.gaps_ms,
         reason: call
@@ -126,7 +142,7 @@ fn object(call: &ListedCall) -> Result<String, Exit> {
     serde_json::to_string(&listed).map_err(|_| Exit::Failed)
 }
 
-fn line(call: &ListedCall) -> String {
+fn line(call: &ListedCall, now: Timestamp) -> String {
     let id = call
         .recording
         .map_or_else(|| "-".repeat(26), |recording| recording.to_string());
@@ -135,6 +151,7 @@ fn line(call: &ListedCall) -> String {
         format!("{}.{}s", length / 1_000, length % 1_000 / 100)
     });
     let state = match call.state {
+        _ if is_expired(call, now) => "期限切れ expired",
         RecordingState::Open => "録音中 open",
         RecordingState::Sealed => "封印済 sealed",
         RecordingState::Recovered => "復旧 recovered",
@@ -216,12 +233,39 @@ mod tests {
     #[test]
     fn a_tombstone_shows_nothing_but_its_id_state_and_expiry() {
         let recording = RecordingId::new(jiff::Timestamp::UNIX_EPOCH, 7);
-        let tombstone = ListedCall {
+        let tombstone = listed(recording, RecordingState::Disposed);
+        let expected = format!(
+            "{{\"id\":\"{recording}\",\"call_id\":null,\"called\":null,\"caller\":null,\"started_at\":null,\"expires_at\":\"1970-01-01T09:00:00.000+09:00\",\"duration_ms\":null,\"state\":\"disposed\",\"notice\":null,\"gaps_ms\":null}}"
+        );
+        assert_eq!(object(&tombstone, Timestamp::now()).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_due_is_shown_as_expired_before_it_is_swept() {
+        let recording = RecordingId::new(Timestamp::UNIX_EPOCH, 7);
+        let sealed = listed(recording, RecordingState::Sealed);
+        let due = sealed.expires_at;
+        let before = due - jiff::SignedDuration::from_nanos(1);
+        assert!(
+            object(&sealed, before)
+                .unwrap()
+                .contains("\"state\":\"sealed\"")
+        );
+        assert!(
+            object(&sealed, due)
+                .unwrap()
+                .contains("\"state\":\"expired\"")
+        );
+        assert!(line(&sealed, due).contains("期限切れ expired"));
+    }
+
+    fn listed(recording: RecordingId, state: RecordingState) -> ListedCall {
+        ListedCall {
             recording: Some(recording),
             call: None,
             day: rules::JstDay::of(jiff::Timestamp::UNIX_EPOCH),
             expires_at: jiff::Timestamp::UNIX_EPOCH,
-            state: RecordingState::Disposed,
+            state,
             called: None,
             department: None,
             caller: None,
@@ -236,10 +280,6 @@ mod tests {
             chunks: None,
             sha256: None,
             bytes: None,
-        };
-        let expected = format!(
-            "{{\"id\":\"{recording}\",\"call_id\":null,\"called\":null,\"caller\":null,\"started_at\":null,\"expires_at\":\"1970-01-01T09:00:00.000+09:00\",\"duration_ms\":null,\"state\":\"disposed\",\"notice\":null,\"gaps_ms\":null}}"
-        );
-        assert_eq!(object(&tombstone).unwrap(), expected);
+        }
     }
 }
