@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_tombstone_shows_nothing_but_its_id_state_and_expiry() {
-        let recording = RecordingId::new(jiff::Timestamp::UNIX_EPOCH, 7);
+        let recording = RecordingId::new(Timestamp::UNIX_EPOCH, 7);
         let tombstone = listed(recording, RecordingState::Disposed);
         let expected = format!(
             "{{\"id\":\"{recording}\",\"call_id\":null,\"called\":null,\"caller\":null,\"started_at\":null,\"expires_at\":\"1970-01-01T09:00:00.000+09:00\",\"duration_ms\":null,\"state\":\"disposed\",\"notice\":null,\"gaps_ms\":null}}"
@@ -263,8 +263,8 @@ mod tests {
         ListedCall {
             recording: Some(recording),
             call: None,
-            day: rules::JstDay::of(jiff::Timestamp::UNIX_EPOCH),
-            expires_at: jiff::Timestamp::UNIX_EPOCH,
+            day: rules::JstDay::of(Timestamp::UNIX_EPOCH),
+            expires_at: Timestamp::UNIX_EPOCH,
             state,
             called: None,
             department: None,

@@ -4,6 +4,7 @@
 //! Start at [`Config::load`]; `reader` walks the TOML, `report` prints the faults, `template` writes what `init` asks for.
 
 mod listing;
+mod outbound;
 mod overload;
 mod peer;
 mod port_range;
@@ -65,6 +66,8 @@ pub(crate) struct Config {
     pub departments: Vec<Department>,
     /// The city's numbers.
     pub numbers: Vec<NumberPolicy>,
+    /// Whom people of the city may call outside.
+    pub outbound: Outbound,
     /// How much there may be at once.
     pub limits: Limits,
     /// Who goes first, and whom caps hold back.
@@ -162,7 +165,7 @@ impl Config {
             peers: self.peers.clone(),
             departments: self.departments.clone(),
             numbers: self.numbers.clone(),
-            outbound: Outbound::default(),
+            outbound: self.outbound.clone(),
             limits: self.limits,
             overload: self.overload.clone(),
             sip: sip_core::Settings::default(),
@@ -218,6 +221,8 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
         },
     };
     let peers = peer::read_peers(root.sections(faults, "peer"), &around, faults);
+    let outbound = root.section(faults, "outbound");
+    let outbound = outbound::read(outbound, &peers.trunks, faults);
     let departments =
         listing::read_departments(root.sections(faults, "department"), &peers.trunks, faults);
     let numbers = listing::read_numbers(root.sections(faults, "number"), &departments, faults);
@@ -236,6 +241,7 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
         secrets: peers.secrets,
         departments,
         numbers,
+        outbound,
         limits,
         overload,
     };

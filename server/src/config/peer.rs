@@ -1,5 +1,8 @@
 //! `[[peer]]`: carriers and PBX nodes; where they are, how SIP and media go with them, and what their contracts allow.
 
+mod contract;
+mod manners;
+
 use std::{
     collections::BTreeSet,
     net::IpAddr,
@@ -8,27 +11,18 @@ use std::{
     time::Duration,
 };
 
-use exchange::{
-    AnnouncementMedia, CalledPlace, Channels, Dscp, Listener, MediaRange, NumberForm, PeerRole,
-    Place, Probe, Registration, SecureMedia, Trunk, TrunkTarget, Trust,
-};
+use exchange::{Dscp, Listener, MediaRange, PeerRole, Place, SecureMedia, Trunk, TrunkTarget};
 use media::Codec;
-use rules::Number;
-use sip_core::{Credentials, RefreshMethod, Reliable, Transport};
+use sip_core::Transport;
 
 use super::{
     PortRange, profile, quoted,
     reader::{Faults, Placed, Section},
-    secret,
-    target::{Destination, TRANSPORTS, is_name, is_of_one_host},
+    target::{Destination, TRANSPORTS, is_of_one_host},
 };
 
 /// A day; longer intervals would outlive whatever they watch.
 const MAX_SECONDS: i64 = 86_400;
-/// RFC 4028 section 4: no session may be shorter.
-const MIN_SESSION_S: i64 = 90;
-/// What a registration asks for where nothing is written (RFC 3261 section 10.2.1.1 leaves it to us).
-const DEFAULT_EXPIRES_S: i64 = 3_600;
 /// Six bits (RFC 2474 section 3).
 pub(super) const DSCP: Range<i64> = 0..64;
 
@@ -163,8 +157,8 @@ fn read_peer(
         );
     }
     read_media(&mut section, &mut trunk, around, faults);
-    read_manners(&mut section, &mut trunk, faults);
-    read_contract(&mut section, &mut trunk, taken, around, faults);
+    manners::read(&mut section, &mut trunk, faults);
+    contract::read(&mut section, &mut trunk, taken, around, faults);
     section.finish(faults);
     name.and(role).map(|_| trunk)
 }
@@ -434,235 +428,6 @@ fn range_of(text: &Placed<&str>, faults: &mut Faults) -> Option<MediaRange> {
         );
     }
     range
-}
-
-/// How SIP is spoken with it.
-fn read_manners(section: &mut Section<'_>, trunk: &mut Trunk, faults: &mut Faults) {
-    let trusts = [("inside", Trust::Inside), ("outside", Trust::Outside)];
-    if let Some(trust) = section.choice(faults, "trust", &trusts) {
-        trunk.trust = trust;
-    }
-    let announcements = [
-        ("after_answer", AnnouncementMedia::AfterAnswer),
-        ("early", AnnouncementMedia::Early),
-    ];
-    if let Some(announcement) = section.choice(faults, "announcement", &announcements) {
-        trunk.announcement = announcement;
-    }
-    let forms = [
-        ("as_it_came", NumberForm::AsItCame),
-        ("national", NumberForm::National),
-        ("e164", NumberForm::E164),
-    ];
-    if let Some(form) = section.choice(faults, "number_form", &forms) {
-        trunk.number_form = form;
-    }
-    let places = [
-        ("request_uri", CalledPlace::RequestUri),
-        ("to", CalledPlace::To),
-        ("p_called_party_id", CalledPlace::PCalledPartyId),
-        ("diversion", CalledPlace::Diversion),
-    ];
-    if let Some(place) = section.choice(faults, "called_in", &places) {
-        trunk.called_in = place;
-    }
-    let reliable = [
-        ("off", Reliable::Off),
-        ("supported", Reliable::Supported),
-        ("required", Reliable::Required),
-    ];
-    if let Some(reliable) = section.choice(faults, "reliable", &reliable) {
-        trunk.sip.reliable = reliable;
-    }
-    if let Some(switches) = section.boolean(faults, "switch_over_mtu") {
-        trunk.sip.switch_over_mtu = switches;
-    }
-    if let Some(session) = section.section(faults, "session") {
-        read_session(session, trunk, faults);
-    }
-    if let Some(mut probe) = section.section(faults, "probe") {
-        let interval = probe.integer(faults, "interval_s", 5..MAX_SECONDS + 1);
-        if interval.is_none() && !probe.holds("interval_s") {
-            probe.missing(faults, "interval_s", "write probe = { interval_s = 30 }");
-        }
-        probe.finish(faults);
-        trunk.probe = interval.map(|interval| Probe {
-            interval: seconds(interval.value),
-        });
-    }
-}
-
-/// The session timer of its leg; an interval of 0 switches it off.
-fn read_session(mut section: Section<'_>, trunk: &mut Trunk, faults: &mut Faults) {
-    let settings = &mut trunk.sip.session;
-    if let Some(min) = section.integer(faults, "min_s", MIN_SESSION_S..MAX_SECONDS + 1) {
-        settings.min = seconds(min.value);
-    }
-    let methods = [
-        ("update", RefreshMethod::Update),
-        ("invite", RefreshMethod::Invite),
-    ];
-    if let Some(method) = section.choice(faults, "refresh", &methods) {
-        settings.method = method;
-    }
-    if let Some(interval) = section.integer(faults, "interval_s", 0..MAX_SECONDS + 1) {
-        let offered = seconds(interval.value);
-        settings.interval = (!offered.is_zero()).then_some(offered);
-        if !offered.is_zero() && offered < settings.min {
-            faults.at(
-                &interval,
-                interval.value.to_string(),
-                "0 to switch the timer off, or no less than min_s",
-                "write 1800, which RFC 4028 recommends",
-            );
-        }
-    }
-    section.finish(faults);
-}
-
-/// What the contract with it says: channels, numbers, registration.
-fn read_contract(
-    section: &mut Section<'_>,
-    trunk: &mut Trunk,
-    taken: &mut Taken,
-    around: &Surroundings<'_>,
-    faults: &mut Faults,
-) {
-    if let Some(channels) = section.section(faults, "channels") {
-        trunk.channels = read_channels(channels, faults);
-    }
-    if let Some(numbers) = section.texts(faults, "contracted") {
-        trunk.contracted = numbers
-            .iter()
-            .filter_map(|text| contracted_number(text, faults))
-            .collect();
-    }
-    if let Some(registration) = section.section(faults, "registration") {
-        read_registration(registration, trunk, taken, around, faults);
-    }
-}
-
-fn read_channels(mut section: Section<'_>, faults: &mut Faults) -> Option<Channels> {
-    let total = section.integer(faults, "total", 1..65_536);
-    if total.is_none() && !section.holds("total") {
-        section.missing(faults, "total", "write channels = { total = 30 }");
-    }
-    let reserve = section.integer(faults, "emergency_reserve", 0..65_536);
-    section.finish(faults);
-    let total = total?;
-    if let Some(reserve) = &reserve
-        && reserve.value >= total.value
-    {
-        faults.at(
-            reserve,
-            reserve.value.to_string(),
-            "fewer than all channels",
-            "write how many only calls to 110, 118 and 119 may take, such as 2",
-        );
-        return None;
-    }
-    Some(Channels {
-        total: u32::try_from(total.value).ok()?,
-        emergency_reserve: reserve.map_or(0, |reserve| {
-            u32::try_from(reserve.value).unwrap_or_default()
-        }),
-    })
-}
-
-fn contracted_number(text: &Placed<&str>, faults: &mut Faults) -> Option<Number> {
-    match Number::parse(text.value) {
-        Ok(number) => Some(number),
-        Err(fault) => {
-            faults.at(
-                text,
-                format!("{} ({fault})", quoted(text)),
-                "a telephone number such as \"0783331000\"",
-                "write a number of the contract; the first is shown by default",
-            );
-            None
-        }
-    }
-}
-
-fn read_registration(
-    mut section: Section<'_>,
-    trunk: &mut Trunk,
-    taken: &mut Taken,
-    around: &Surroundings<'_>,
-    faults: &mut Faults,
-) {
-    let registrar = section.required_text(
-        faults,
-        "registrar",
-        "write the carrier's SIP domain: registrar = \"sip.example.jp\"",
-    );
-    let user = section.required_text(
-        faults,
-        "user",
-        "write the user part of our address there: user = \"0783331000\"",
-    );
-    let sign_in = section.text(faults, "auth_user");
-    let realm = section.text(faults, "realm");
-    let password = section.text(faults, "password_file");
-    let expires = section.integer(faults, "expires_s", 60..MAX_SECONDS + 1);
-    let contact_user = section.text(faults, "contact_user");
-    section.finish(faults);
-    for user in [&user, &sign_in, &contact_user].into_iter().flatten() {
-        judge_user(user, faults);
-    }
-    let (Some(registrar), Some(user)) = (registrar, user) else {
-        return;
-    };
-    if !is_name(registrar.value) && registrar.value.parse::<IpAddr>().is_err() {
-        let expected = "a domain or an address, without sip: and without port";
-        let remedy = "write it like \"sip.example.jp\", as the carrier's paper says";
-        faults.at(&registrar, quoted(&registrar), expected, remedy);
-    }
-    if let Some(file) = &password
-        && let Some(password) = secret::read(file, around.base, faults)
-    {
-        taken.secrets.push(around.base.join(file.value));
-        trunk.sip.credentials = Some(Credentials {
-            // The realm is the domain's where the carrier names none (RFC 3261 section 22.1).
-            realm: realm
-                .as_ref()
-                .map_or(registrar.value, |realm| realm.value)
-                .to_owned(),
-            user: sign_in.unwrap_or(user.clone()).value.to_owned(),
-            password,
-        });
-    }
-    if trunk.targets.is_empty() && is_name(registrar.value) {
-        trunk.targets.push(TrunkTarget {
-            place: Place::Name {
-                host: registrar.value.to_ascii_lowercase(),
-                port: None,
-            },
-            transport: Transport::Udp,
-            priority: 0,
-            weight: 1,
-        });
-        trunk.outbound = trunk.role == PeerRole::Carrier;
-    }
-    trunk.registration = Some(Registration {
-        registrar: registrar.value.to_owned(),
-        user: user.value.to_owned(),
-        expires: seconds(expires.map_or(DEFAULT_EXPIRES_S, |expires| expires.value)),
-        contact_user: contact_user.map(|user| user.value.to_owned()),
-    });
-}
-
-/// The user part of a URI as we write it: what would need an escape is refused (RFC 3261 section 25.1, unreserved).
-fn judge_user(user: &Placed<&str>, faults: &mut Faults) {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.!~*'()+".contains(letter);
-    if user.value.is_empty() || user.value.len() > 64 || !user.value.chars().all(is_plain) {
-        faults.at(
-            user,
-            "a user part that cannot stand in a URI",
-            "1 to 64 letters, digits and - _ . ! ~ * ' ( ) +",
-            "write it as the carrier's paper says, without host",
-        );
-    }
 }
 
 fn seconds(value: i64) -> Duration {

@@ -74,6 +74,12 @@ socket_mode = "0600"
         listen = wishes.listen,
         ports = wishes.ports,
     );
+    text.push_str(
+        match wishes.carriers.iter().any(|carrier| carrier.has_port) {
+            true => OUTBOUND,
+            false => NO_OUTBOUND,
+        },
+    );
     text.push_str(OVERLOAD);
     for (index, carrier) in wishes.carriers.iter().enumerate() {
         text.push_str("\n# 通信事業者 / a carrier that brings citizens' calls\n");
@@ -102,6 +108,20 @@ targets = [{{ {whom}, ring_s = 30 }}]
     }
     text
 }
+
+/// Calls abroad are where toll fraud goes, so they are never allowed unasked.
+const OUTBOUND: &str = r#"
+# 庁内から外線へ発信できる番号。110・118・119 と市の番号へは常に発信できます。
+# Whom people of the city may call outside; 110, 118, 119 and the city's own numbers always.
+[outbound]
+# "0" は国内すべて、"010" は国際 / "0" is all of Japan, "010" is abroad
+allowed = [{ prefix = "0" }]
+"#;
+const NO_OUTBOUND: &str = r#"
+# 庁内から外線への発信は、通信事業者に send_to を書くと使えます / calls out need a carrier with send_to:
+# [outbound]
+# allowed = [{ prefix = "0" }]
+"#;
 
 /// Caps are a city's own decision: companies, other cities and ward offices call from one number.
 const OVERLOAD: &str = r#"

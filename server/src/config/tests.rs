@@ -277,6 +277,11 @@ fn what_init_writes_for_several_peers_is_tried_in_the_order_of_the_command_line(
         assert_eq!(peer.number_form, NumberForm::AsItCame);
         assert!(peer.probe.is_none() && peer.channels.is_none());
     }
+    assert_eq!(
+        config.outbound.allowed.len(),
+        1,
+        "a carrier takes calls: Japan may be called"
+    );
     let caps = config.overload.caps;
     assert!(caps.caller.is_none() && caps.prefix.is_none() && caps.number.is_none());
 }
@@ -487,4 +492,54 @@ fn a_peer_of_an_ip_version_that_nothing_of_ours_speaks_is_refused() {
 fn a_file_without_end_is_read_to_its_limit_and_refused() {
     let report = Config::load(Path::new("/dev/zero")).unwrap_err();
     assert!(report.render(false).contains("larger than 4 MiB"));
+}
+
+#[test]
+fn outbound_prefixes_and_sites_reach_the_exchange_and_name_peers_that_are_there() {
+    let sound = template::configuration(&wishes(Profile::Announce, None));
+    let sound = sound.replace(
+        "addresses = [\"127.0.0.2\"]",
+        "send_to = \"127.0.0.2:5060\"",
+    );
+    let section = r#"
+[outbound]
+calls = 40
+allowed = [{ prefix = "0" }, { prefix = "010", calls = 2 }]
+[[outbound.site]]
+name = "本庁"
+peers = ["pbx"]
+extensions = ["2"]
+trunk = "carrier"
+number = "0783331000"
+"#;
+    let text = format!("{sound}{section}");
+    let config = Config::parse(Path::new("/srv/denwaban.toml"), &text)
+        .unwrap_or_else(|report| panic!("{}", report.render(false)));
+    let outbound = &config.outbound;
+    assert_eq!((outbound.calls, outbound.allowed.len()), (Some(40), 2));
+    assert_eq!(outbound.allowed[1].calls, Some(2));
+    let site = &outbound.sites[0];
+    assert_eq!(
+        (site.name.as_str(), site.trunk.as_str()),
+        ("本庁", "carrier")
+    );
+    assert_eq!(site.number.e164(), "+81783331000");
+    for (written, instead, told) in [
+        (
+            "trunk = \"carrier\"",
+            "trunk = \"pbx\"",
+            "role = \"carrier\"",
+        ),
+        ("peers = [\"pbx\"]", "peers = [\"pbx-9\"]", "role = \"pbx\""),
+        ("prefix = \"010\"", "prefix = \"abc\"", "010 for abroad"),
+        (
+            "number = \"0783331000\"\n",
+            "number = \"9\"\n",
+            "own number",
+        ),
+    ] {
+        let text = format!("{sound}{}", section.replace(written, instead));
+        let said = faults_of(&text);
+        assert!(said.contains(told), "{instead}: {said}");
+    }
 }
