@@ -128,6 +128,10 @@ impl Endpoint {
     /// Sends a change later: who owns the Call-ID waits longer, so that two do not meet again (RFC 3261 section 14.1).
     fn put_off(&mut self, now: Instant, id: DialogId, mut attempt: Attempt) {
         attempt.tries += 1;
+        if attempt.aim == Aim::Refresh {
+            // A refresh says what stands when it is sent; the other offer may change that.
+            attempt.description = Bytes::new();
+        }
         if attempt.tries > MAX_TRIES {
             return self.not_changed(now, id, attempt.aim, 491, None);
         }

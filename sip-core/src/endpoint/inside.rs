@@ -15,7 +15,7 @@ use super::{
     replies::Reply,
     requests::{Arrival, gone},
     session::Session,
-    table::{Offer, Stage},
+    table::{Offer, ServerMachine, Stage},
 };
 use crate::{
     dialog::Misfit,
@@ -24,6 +24,7 @@ use crate::{
     reliable::RAck,
     timer::Timer,
     token::Token,
+    transaction::invite_server::InviteServer,
     turn::{Overlap, Turn},
 };
 
@@ -34,8 +35,10 @@ impl Endpoint {
         if self.is_full(2) {
             return self.answer_busy(&arrival);
         }
-        if let Some(answer) = self.refusal_inside(id, &arrival) {
-            return self.answer_without_state(&arrival, &answer);
+        match self.refusal_inside(id, &arrival) {
+            None => {}
+            Some(Refusal::Stranger(answer)) => return self.answer_without_state(&arrival, &answer),
+            Some(Refusal::Now(answer)) => return self.refuse_inside(now, &arrival, &answer),
         }
         self.heard(Some(id), arrival.hop, arrival.label, Again::First);
         match arrival.method {
@@ -56,14 +59,31 @@ impl Endpoint {
         }
     }
 
-    fn refusal_inside(&mut self, id: DialogId, arrival: &Arrival) -> Option<Answer> {
+    /// Refuses a request for what is the case now, and every copy of it alike: a late one must not be taken.
+    fn refuse_inside(&mut self, now: Instant, arrival: &Arrival, answer: &Answer) {
+        self.heard(None, arrival.hop, arrival.label, Again::First);
+        let server = if arrival.method == Method::Invite {
+            let machine =
+                ServerMachine::Invite(InviteServer::start(Bytes::new(), arrival.hop.transport));
+            self.open_server(arrival, None, Token(0), machine, arrival.label)
+        } else {
+            self.take_request(now, arrival, None)
+        };
+        let reply = Reply {
+            headers: &answer.headers,
+            ..Reply::plain(answer.status, answer.phrase)
+        };
+        self.answer_server(now, server, &reply);
+    }
+
+    fn refusal_inside(&mut self, id: DialogId, arrival: &Arrival) -> Option<Refusal> {
         let pause_s = self.generator.next_u64() % 11;
         let Some(usage) = self.usages.get_mut(&id) else {
-            return Some(gone());
+            return Some(Refusal::Stranger(gone()));
         };
         // Whoever has learned our tag is not yet its peer (T-03).
         if usage.peer != arrival.peer {
-            return Some(gone());
+            return Some(Refusal::Stranger(gone()));
         }
         let is_called = match &usage.stage {
             Stage::Calling { call_id, .. } => call_id.as_bytes() == arrival.message.call_id(),
@@ -74,17 +94,20 @@ impl Endpoint {
         };
         let Some(session) = usage.session_of(&arrival.message) else {
             return match (is_called, &arrival.method) {
-                (false, _) => Some(gone()),
+                (false, _) => Some(Refusal::Stranger(gone())),
                 (true, Method::Bye) => None,
-                (true, Method::Invite) => Some(request_pending()),
+                (true, Method::Invite) => Some(Refusal::Stranger(request_pending())),
                 // It has overtaken the answer that makes its dialog.
-                (true, _) => Some(Answer::overlapping(pause_s)),
+                (true, _) => Some(Refusal::Stranger(Answer::overlapping(pause_s))),
             };
         };
         match session.dialog.handle_request(&arrival.message) {
             Ok(()) => {}
-            Err(Misfit::Unknown) => return Some(gone()),
-            Err(Misfit::OutOfOrder) => return Some(Answer::plain(500, "CSeq Out of Order")),
+            Err(Misfit::Unknown) => return Some(Refusal::Stranger(gone())),
+            Err(Misfit::OutOfOrder) => {
+                let answer = Answer::plain(500, "CSeq Out of Order");
+                return Some(Refusal::Stranger(answer));
+            }
         }
         let refusal = match arrival.method {
             Method::Prack => refusal_of_prack(session, &arrival.message),
@@ -93,12 +116,15 @@ impl Endpoint {
         };
         if let Some(refusal) = refusal.or_else(|| refusal_by_stage(&usage.stage, arrival, pause_s))
         {
-            return Some(refusal);
+            return Some(Refusal::Now(refusal));
         }
         let is_timed =
             usage.is_confirmed() && matches!(arrival.method, Method::Invite | Method::Update);
         match usage.session_timer.check(&arrival.message) {
-            Err(too_small) if is_timed => Some(Answer::interval_too_small(too_small.min_s)),
+            Err(too_small) if is_timed => {
+                let answer = Answer::interval_too_small(too_small.min_s);
+                Some(Refusal::Now(answer))
+            }
             Err(_) | Ok(()) => None,
         }
     }
@@ -231,6 +257,14 @@ impl Endpoint {
         self.arm_usage(id);
         self.ring_on(now, id);
     }
+}
+
+/// Why a request inside a dialog is not taken.
+enum Refusal {
+    /// It does not belong to the dialog as far as we know it; no state is kept.
+    Stranger(Answer),
+    /// The dialog's state is against it.
+    Now(Answer),
 }
 
 fn named_by(prack: &Message) -> Option<RAck> {

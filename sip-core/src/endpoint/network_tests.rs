@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use super::*;
 use crate::testing::epoch;
 
+mod talks;
+
 const IPV4: [&str; 2] = ["192.0.2.1:5060", "192.0.2.2:5060"];
 const IPV6: [&str; 2] = ["[2001:db8::1]:5060", "[2001:db8::2]:5070"];
 

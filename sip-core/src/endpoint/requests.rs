@@ -231,7 +231,7 @@ impl Endpoint {
         self.open_server(arrival, usage, tag, machine, arrival.label)
     }
 
-    fn open_server(
+    pub(super) fn open_server(
         &mut self,
         arrival: &Arrival,
         usage: Option<DialogId>,

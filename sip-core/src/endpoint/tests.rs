@@ -186,14 +186,14 @@ impl Bench {
         } else {
             "Content-Type: application/sdp\r\n"
         };
-        let value = |name| String::from_utf8_lossy(invite.value(name).unwrap()).into_owned();
-        let text = format!(
-            "{method} sip:us@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bKin{method}{cseq}\r\nFrom: {};tag={tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n{more}{kind}\r\n{body}",
-            value(HeaderName::To),
-            value(HeaderName::From),
-            value(HeaderName::CallId)
-        );
-        self.hear(&text);
+        let text = inside_text(invite, method, cseq, tag);
+        self.hear(&format!("{text}{more}{kind}\r\n{body}"));
+    }
+
+    /// The ACK of our failure to an INVITE inside the dialog, which has the INVITE's branch.
+    fn ack_refusal(&mut self, invite: &Message, cseq: u32, tag: &str) {
+        let text = inside_text(invite, "ACK", cseq, tag).replace("inACK", "inINVITE");
+        self.hear(&format!("{text}\r\n"));
     }
 
     fn invited(&mut self) -> DialogId {
@@ -273,6 +273,17 @@ const SDP: &str = "v=0\r\n";
 
 fn sdp() -> Bytes {
     Bytes::from_static(SDP.as_bytes())
+}
+
+/// The head of a request of the peer's inside the dialog of our INVITE; `tag` is the peer's.
+fn inside_text(invite: &Message, method: &str, cseq: u32, tag: &str) -> String {
+    let value = |name| String::from_utf8_lossy(invite.value(name).unwrap()).into_owned();
+    format!(
+        "{method} sip:us@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bKin{method}{cseq}\r\nFrom: {};tag={tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n",
+        value(HeaderName::To),
+        value(HeaderName::From),
+        value(HeaderName::CallId)
+    )
 }
 
 /// A request of the caller's inside the dialog of its INVITE; `tag` is ours.

@@ -75,9 +75,12 @@ impl InviteClient {
     /// The final answer is due within 64*T1 (a CANCEL went out, or the callee ended the early dialog; RFC 3261 section 9.1).
     pub(crate) fn expect_end(&mut self, now: Instant, intervals: &Intervals) {
         match self.state {
-            State::Proceeding => self.timers.set(Timer::CancelWait, now + intervals.long()),
-            // Timer B ends it; D and M run already.
-            State::Calling { .. } | State::Completed | State::Accepted => {}
+            // A provisional answer that is still to come must not make it last for ever.
+            State::Calling { .. } | State::Proceeding => {
+                self.timers.set(Timer::CancelWait, now + intervals.long());
+            }
+            // D and M run already.
+            State::Completed | State::Accepted => {}
         }
     }
 
@@ -89,7 +92,8 @@ impl InviteClient {
     ) -> Heard {
         match (&self.state, status) {
             (State::Calling { .. }, 100..=199) => {
-                self.timers.stop_all();
+                self.timers.stop(Timer::A);
+                self.timers.stop(Timer::B);
                 self.state = State::Proceeding;
                 Heard::Provisional
             }
@@ -178,6 +182,17 @@ mod tests {
             Some((now + Duration::from_secs(32), Timer::CancelWait))
         );
         assert_eq!(invite.handle_timeout(now, Timer::CancelWait), Due::GiveUp);
+    }
+
+    #[test]
+    fn one_whose_end_is_expected_does_not_ring_for_ever() {
+        let now = epoch();
+        let mut invite = InviteClient::start(now, &INTERVALS, Transport::Udp);
+        invite.expect_end(now, &INTERVALS);
+        invite.handle_response(now, &INTERVALS, 100);
+        let end = now + Duration::from_secs(32);
+        assert_eq!(invite.timers.next(), Some((end, Timer::CancelWait)));
+        assert_eq!(invite.handle_timeout(end, Timer::CancelWait), Due::GiveUp);
     }
 
     #[test]

@@ -261,6 +261,7 @@ fn a_reinvite_is_asked_answered_repeated_and_acked() {
         Some(491),
         "our own INVITE is pending"
     );
+    bench.ack_refusal(&invite, 1, "near");
     bench.answer(
         &invite,
         "200 OK",
@@ -276,6 +277,7 @@ fn a_reinvite_is_asked_answered_repeated_and_acked() {
     };
     bench.inside(&invite, "INVITE", 3, "near");
     assert_eq!(bench.last().status(), Some(500), "one at a time");
+    bench.ack_refusal(&invite, 3, "near");
     bench.endpoint.respond(
         bench.now,
         request,
@@ -299,6 +301,7 @@ fn a_reinvite_is_asked_answered_repeated_and_acked() {
             "> 100 INVITE",
             "< INVITE",
             "> 500 INVITE",
+            "< ACK",
             "> 200 INVITE (sdp)",
             "> 200 INVITE (sdp) again",
             "< ACK"

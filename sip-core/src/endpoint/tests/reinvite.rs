@@ -119,6 +119,7 @@ fn two_reinvites_that_meet_are_refused_by_both_and_only_ours_is_repeated() {
     let reinvite = sent_invite(&bench);
     bench.inside_with(&invite, "INVITE", 1, "near", "", SDP);
     assert_eq!(bench.last().status(), Some(491));
+    bench.ack_refusal(&invite, 1, "near");
     bench.answer(&reinvite, "491 Request Pending", "", "");
     bench.ladder();
     // The other side is quicker.

@@ -319,3 +319,31 @@ fn without_session_timers_nothing_is_said_and_nothing_expires() {
     assert_eq!(bench.names(), [""; 0]);
     assert!(bench.endpoint.poll_timeout().is_none());
 }
+
+#[test]
+fn a_refresh_that_met_an_offer_says_what_was_agreed_by_it() {
+    // Seed 5877 of the long talks: the refresh came again with the description from before the offer.
+    let mut bench = bench(200);
+    let (_, invite) = bench.called_with("");
+    bench.wait(Duration::from_millis(100_400));
+    let refresh = bench.last().clone();
+    bench.answer(&refresh, "491 Request Pending", "", "");
+    bench.inside_with(&invite, "INVITE", 1, "near", "", SDP);
+    let Some(Event::Reinvited { request, .. }) = bench.events.pop() else {
+        panic!("not asked")
+    };
+    let agreed = Bytes::from_static(b"v=0\r\no=2\r\n");
+    let body = Some(agreed.clone());
+    bench
+        .endpoint
+        .respond(bench.now, request, 200, "OK", Vec::new(), body);
+    bench.drain();
+    bench.inside(&invite, "ACK", 1, "near");
+    bench.wait(Duration::from_millis(4_001));
+    let again = bench
+        .sent
+        .iter()
+        .rfind(|sent| sent.method() == Some(Method::Invite));
+    let again = again.unwrap();
+    assert_eq!((again.cseq().unwrap().number, again.body()), (3, agreed));
+}

@@ -203,3 +203,20 @@ fn an_update_that_is_refused_or_lost_leaves_the_session() {
     bench.wait(FOREVER);
     assert!(bench.is_empty());
 }
+
+#[test]
+fn a_late_copy_of_a_refused_update_is_refused_like_the_first() {
+    // Two talks that seed 3428 of the long ones brought apart: the copy came when nothing stood in its way any more.
+    let mut bench = Bench::new();
+    let (id, _) = bench.talking_with(ABLE);
+    let tag = bench.endpoint.dialog_name(id).unwrap().local_tag;
+    bench.endpoint.update(bench.now, id, sdp());
+    bench.drain();
+    let ours = bench.last().clone();
+    bench.hear(&within("UPDATE", 2, &tag, "", SDP));
+    assert_eq!(bench.last().status(), Some(491));
+    bench.describe(&ours, "200 OK", "", "");
+    bench.hear(&within("UPDATE", 2, &tag, "", SDP));
+    assert_eq!(bench.last().status(), Some(491));
+    assert_eq!(bench.names(), ["Modified"]);
+}
