@@ -3,12 +3,15 @@
 mod announced;
 mod archive;
 mod emergency;
+mod emergency_calls;
 mod failures;
 mod faults;
 mod frames_of_the_notice;
+mod identity;
 mod network;
 mod office;
 mod outbound;
 mod refusals;
 mod reports;
+mod toll_fraud;
 mod transparent;

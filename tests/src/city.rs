@@ -94,6 +94,10 @@ pub struct City {
     pub abandoned: Vec<CallId>,
     /// How many SIP messages we sent.
     pub sip_sent: usize,
+    /// Where SIP messages of ours went.
+    pub sip_to: BTreeSet<SocketAddr>,
+    /// Whom INVITEs of ours called, as `user@address`.
+    pub invited: BTreeSet<String>,
     net: Net,
     shards: Vec<Shard>,
     inputs: VecDeque<Input>,
@@ -159,6 +163,8 @@ impl City {
             media_sent: BTreeSet::new(),
             abandoned: Vec::new(),
             sip_sent: 0,
+            sip_to: BTreeSet::new(),
+            invited: BTreeSet::new(),
             net: Net::new(plan.weather, plan.seed),
             shards: vec![Shard::new(
                 0,
@@ -605,6 +611,11 @@ impl City {
                     self.sip_sent += 1;
                     let (from, to) = (transmit.hop.local, transmit.hop.remote);
                     let payload = transmit.payload.to_vec();
+                    self.sip_to.insert(to);
+                    if payload.starts_with(b"INVITE") {
+                        let user = Text::read(&payload).called_user().to_owned();
+                        self.invited.insert(format!("{user}@{to}"));
+                    }
                     self.net.send(now, Packet { from, to, payload });
                 }
                 Output::Media { shard, command } => {

@@ -40,6 +40,8 @@ pub struct Line {
     pub acknowledges: bool,
     /// Whether it answers PRACK and UPDATE without a description by itself.
     pub is_polite: bool,
+    /// To of its INVITE, where it is not the called number.
+    pub writes_to: Option<String>,
     /// The version of its last description.
     pub version: u64,
     state: State,
@@ -117,6 +119,7 @@ impl Line {
             ack_body: String::new(),
             acknowledges: true,
             is_polite: true,
+            writes_to: None,
             version: 0,
             state: State::Waiting,
         }
@@ -134,7 +137,10 @@ impl Line {
             self.address.ip(),
             self.name
         );
-        self.remote = format!("<sip:{called}@{}>", self.exchange.ip());
+        self.remote = match &self.writes_to {
+            Some(to) => to.clone(),
+            None => format!("<sip:{called}@{}>", self.exchange.ip()),
+        };
         self.target = format!("sip:{called}@{}", self.exchange);
         let packet = self.request("INVITE", extra);
         self.invite = Some(Text::read(&packet.payload));

@@ -230,6 +230,11 @@ impl Recorder {
 }
 
 impl Recording {
+    /// Who called, as the sealed fields keep it.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Moves on; says whether the disk has just begun to refuse.
     fn turn(&mut self, now: Instant) -> bool {
         self.drain();

@@ -1,0 +1,199 @@
+//! Calls to 110, 118 and 119, and calls back from them. Two carriers: the hall's and the annex's.
+
+use std::time::Duration;
+
+use exchange::{Outbound, PeerRole, Settings, Site, Trunk, Trust};
+use expect_test::expect;
+use rules::{Number, Reason};
+use sip_core::Transport;
+use tests::{
+    City, Plan,
+    carrier::Dial,
+    department::answers_after,
+    line::Extra,
+    plan::{NUMBER, OTHER_NUMBER},
+};
+
+const WEST: &str = "127.0.0.4:5060";
+
+/// A second carrier, with the second number, for telephones whose extension begins with 7.
+fn two_sites(settings: &mut Settings) {
+    let west: std::net::SocketAddr = WEST.parse().expect("an address");
+    let number = |text: &str| Number::parse(text).expect("a number");
+    settings.peers[0].contracted = vec![number(NUMBER)];
+    settings.peers.push(
+        Trunk {
+            outbound: true,
+            contracted: vec![number(OTHER_NUMBER)],
+            ..Trunk::new("west", PeerRole::Carrier, vec![west.ip()])
+        }
+        .at(west, Transport::Udp),
+    );
+    let site = |name: &str, extensions: &[&str], trunk: &str, shown: &str| Site {
+        name: name.to_owned(),
+        peers: Vec::new(),
+        extensions: extensions.iter().map(ToString::to_string).collect(),
+        trunk: trunk.to_owned(),
+        number: number(shown),
+    };
+    // Nothing else may be called, and nothing at all may be called out.
+    settings.outbound = Outbound {
+        allowed: Vec::new(),
+        calls: Some(0),
+        sites: vec![
+            site("hall", &[], "carrier", NUMBER),
+            site("annex", &["7"], "west", OTHER_NUMBER),
+        ],
+    };
+}
+
+fn city() -> City {
+    City::new(Plan {
+        adapt: two_sites,
+        ..Plan::announce()
+    })
+}
+
+#[test]
+fn each_emergency_number_is_called_at_once_by_the_trunk_of_its_site_with_its_number() {
+    for (extension, called, trunk, shown) in [
+        ("200", "110", "127.0.0.2:5060", NUMBER),
+        ("200", "118", "127.0.0.2:5060", NUMBER),
+        ("700", "119", WEST, OTHER_NUMBER),
+        ("700", "184119", WEST, OTHER_NUMBER),
+        ("200", "186110", "127.0.0.2:5060", NUMBER),
+    ] {
+        let mut city = city();
+        let caller = city.line(city.pbx.address, extension);
+        let office = city.line(trunk.parse().unwrap(), &called[called.len() - 3..]);
+        let offer = city.lines[caller].describe("sendrecv");
+        city.line_calls(caller, called, &Extra::body(offer).and("Privacy: id"));
+        city.run_until_line(office, "INVITE (sdp)", 1);
+        let invite = city.lines[office].invite.clone().unwrap();
+        let from = format!("<sip:{shown}@127.0.0.1:5060>");
+        assert!(
+            invite.header("From").starts_with(&from),
+            "{}",
+            invite.header("From")
+        );
+        assert_eq!(invite.header("P-Asserted-Identity"), from);
+        assert_eq!(invite.header("Privacy"), "", "nobody is withheld from them");
+        let answer = city.lines[office].describe("sendrecv");
+        city.line_answers(office, "INVITE", 200, &Extra::body(answer));
+        city.run_until_line(caller, "200 INVITE (sdp)", 1);
+        city.run_ms(20);
+        city.line_says(office, "BYE", &Extra::default());
+        city.finish();
+        assert!(city.recorder.closed.is_empty() && city.recorder.unrecorded.is_empty());
+    }
+}
+
+#[test]
+fn an_emergency_call_is_made_where_no_other_call_can() {
+    let plan = Plan {
+        adapt: |settings| {
+            two_sites(settings);
+            settings.limits.calls = 0;
+        },
+        ..Plan::announce()
+    };
+    let mut city = City::new(plan);
+    let caller = city.line(city.pbx.address, "200");
+    let office = city.line(city.carrier.address, "119");
+    let refused = city.dial(Dial::to(NUMBER));
+    city.run_ms(50);
+    assert_eq!(city.caller(refused).end_of_call(), "503");
+    let offer = city.lines[caller].describe("sendrecv");
+    city.line_calls(caller, "119", &Extra::body(offer));
+    city.run_until_line(office, "INVITE (sdp)", 1);
+    city.line_says(caller, "CANCEL", &Extra::default());
+    city.line_answers(office, "INVITE", 180, &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn an_emergency_call_goes_by_the_other_trunk_when_its_own_is_busy_or_gone() {
+    let mut city = city();
+    let caller = city.line(city.pbx.address, "200");
+    let first = city.line(city.carrier.address, "119");
+    let other = city.line(WEST.parse().unwrap(), "119");
+    let offer = city.lines[caller].describe("sendrecv");
+    city.line_calls(caller, "119", &Extra::body(offer));
+    city.run_until_line(first, "INVITE (sdp)", 1);
+    city.line_answers(first, "INVITE", 503, &Extra::default());
+    city.run_until_line(other, "INVITE (sdp)", 1);
+    let invite = city.lines[other].invite.clone().unwrap();
+    assert!(
+        invite
+            .header("From")
+            .starts_with(&format!("<sip:{OTHER_NUMBER}@")),
+        "a number that this trunk has"
+    );
+    let answer = city.lines[other].describe("sendrecv");
+    city.line_answers(other, "INVITE", 200, &Extra::body(answer));
+    city.run_until_line(caller, "200 INVITE (sdp)", 1);
+    city.run_ms(20);
+    city.line_says(caller, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn a_call_back_rings_the_department_without_a_word() {
+    let mut city = City::new(Plan::announce().with("100", answers_after(500)));
+    let call = city.dial(Dial {
+        caller: "119".to_owned(),
+        display: String::new(),
+        ..Dial::to(NUMBER)
+    });
+    city.run_until("connected", |city| city.is_talking(0));
+    city.run_ms(500);
+    city.hang_up(call);
+    city.finish();
+    expect![[r#"
+        seconds  carrier                       denwaban                       department
+        0000.000 |-------- INVITE (sdp) --------->|                                |
+        0000.000 |<--------- 100 INVITE ----------|                                |
+        0000.000 |                                |-------- INVITE (sdp) --------->|
+        0000.000 |                            [Passing]                            |
+        0000.010 |                                |<--------- 100 INVITE ----------|
+        0000.110 |                                |<--------- 180 INVITE ----------|
+        0000.110 |<--------- 180 INVITE ----------|                                |
+        0000.510 |                                |<------ 200 INVITE (sdp) -------|
+        0000.510 |                                |------------- ACK ------------->|
+        0000.510 |<------ 200 INVITE (sdp) -------|                                |
+        0000.510 |                    [not recorded: CALL_BACK]                    |
+        0000.510 |                            [Talking]                            |
+        0000.520 |------------- ACK ------------->|                                |
+        0001.020 |------------- BYE ------------->|                                |
+        0001.020 |<----------- 200 BYE -----------|                                |
+        0001.020 |                                |------------- BYE ------------->|
+        0001.020 |                     [Over: CALLER_HUNG_UP]                      |
+        0001.030 |                                |<----------- 200 BYE -----------|
+    "#]]
+    .assert_eq(&city.ladder(call));
+    assert_eq!(city.record(call).unrecorded, Some(Reason::CallBack));
+    assert!(city.playbacks.is_empty());
+    let invite = &city.telephone(0).invite;
+    assert!(
+        invite
+            .header("From")
+            .starts_with("<sip:119@127.0.0.1:5060>")
+    );
+}
+
+#[test]
+fn who_says_119_from_outside_the_trust_domain_is_told_like_everybody() {
+    let mut city = City::new(Plan {
+        adapt: |settings| settings.peers[0].trust = Trust::Outside,
+        ..Plan::announce()
+    });
+    let call = city.dial(Dial {
+        caller: "119".to_owned(),
+        ..Dial::to(NUMBER)
+    });
+    city.run_until("connected", |city| city.is_talking(0));
+    city.hang_up(call);
+    city.finish();
+    assert_eq!(city.playbacks.len(), 1, "the notice was played");
+    assert!(city.clock.elapsed() > Duration::from_secs(5));
+}
