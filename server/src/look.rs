@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use exchange::{CallReport, EndedBy, Recorded};
+use exchange::{CallReport, EndedBy, PeerRole, PlaceReport, Recorded, TrunkReport};
 use jiff::Timestamp;
 use rules::jst_rfc3339;
 use serde::{Deserialize, Serialize};
+use sip_core::Transport;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -17,7 +18,9 @@ use crate::{
 };
 
 /// Calls in one line of an answer; each takes at most 600 bytes of the 64 KiB that a line may have.
-const PAGE: usize = 64;
+const CALLS: usize = 64;
+/// Peers in one line; each has some 300 bytes, and 200 more for each of its places, of which a name may have many.
+const TRUNKS: usize = 4;
 /// How long a person waits for the signalling thread.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -29,6 +32,8 @@ pub(crate) enum Request {
     Calls { ended: usize },
     /// One call with its ladder; the beginning of its id is enough.
     Call { id: String },
+    /// Every peer.
+    Trunks,
 }
 
 /// A call as it is told over the socket and by `--json`. Times are Japan's.
@@ -100,11 +105,112 @@ impl CallView {
     }
 }
 
-/// Some of the calls; the last page says so.
+/// Some of what was asked for; the last page says so.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Page {
-    pub(crate) calls: Vec<CallView>,
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
     pub(crate) is_last: bool,
+}
+
+/// A peer as it is told over the socket and by `--json`. Times are Japan's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TrunkView {
+    pub(crate) name: String,
+    /// `carrier` or `pbx`.
+    pub(crate) role: String,
+    /// `up` or `down`.
+    pub(crate) state: String,
+    /// What is wrong with it.
+    pub(crate) why: Option<String>,
+    pub(crate) since: Option<String>,
+    /// Calls it has now, both ways.
+    pub(crate) calls: u32,
+    /// What its contract allows; null: nothing is counted against it.
+    pub(crate) channels: Option<u32>,
+    /// Of these, what only emergency calls may take.
+    pub(crate) emergency_reserve: Option<u32>,
+    pub(crate) places: Vec<PlaceView>,
+    /// `registered` or `unregistered`; null where we do not register.
+    pub(crate) registration: Option<String>,
+    pub(crate) registered_until: Option<String>,
+    /// REGISTERs in a row that brought nothing.
+    pub(crate) registration_failures: Option<u32>,
+    /// Numbers that the registrar says are ours.
+    pub(crate) registered_numbers: Option<usize>,
+    pub(crate) last_chosen: Option<String>,
+    pub(crate) last_passed_over: Option<String>,
+    pub(crate) passed_over_because: Option<String>,
+}
+
+/// One place of a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlaceView {
+    pub(crate) address: String,
+    pub(crate) transport: String,
+    /// The name it was found by.
+    pub(crate) name: Option<String>,
+    /// `up`, `down`, or `trial`: down, and the next call may try it.
+    pub(crate) state: String,
+    pub(crate) why: Option<String>,
+}
+
+impl TrunkView {
+    fn of(report: &TrunkReport) -> TrunkView {
+        let registration = report.registration.as_ref();
+        TrunkView {
+            name: report.name.clone(),
+            role: match report.role {
+                PeerRole::Carrier => "carrier",
+                PeerRole::Pbx => "pbx",
+            }
+            .to_owned(),
+            state: if report.down.is_none() { "up" } else { "down" }.to_owned(),
+            why: report.down.map(|(_, why)| why.describe().to_owned()),
+            since: report.down.map(|(since, _)| jst_rfc3339(since)),
+            calls: report.calls,
+            channels: report.channels.map(|channels| channels.total),
+            emergency_reserve: report.channels.map(|channels| channels.emergency_reserve),
+            places: report.places.iter().map(PlaceView::of).collect(),
+            registration: registration.map(|registration| {
+                match registration.held_until {
+                    Some(_) => "registered",
+                    None => "unregistered",
+                }
+                .to_owned()
+            }),
+            registered_until: registration
+                .and_then(|registration| registration.held_until.map(jst_rfc3339)),
+            registration_failures: registration.map(|registration| registration.failures),
+            registered_numbers: registration.map(|registration| registration.numbers),
+            last_chosen: report.last_chosen.map(jst_rfc3339),
+            last_passed_over: report.last_passed_over.map(|(at, _)| jst_rfc3339(at)),
+            passed_over_because: report
+                .last_passed_over
+                .map(|(_, why)| why.describe().to_owned()),
+        }
+    }
+}
+
+impl PlaceView {
+    fn of(report: &PlaceReport) -> PlaceView {
+        PlaceView {
+            address: report.address.to_string(),
+            transport: match report.transport {
+                Transport::Udp => "udp",
+                Transport::Tcp => "tcp",
+                Transport::Tls => "tls",
+            }
+            .to_owned(),
+            name: report.name.clone(),
+            state: match (report.down, report.is_on_trial) {
+                (None, _) => "up",
+                (Some(_), true) => "trial",
+                (Some(_), false) => "down",
+            }
+            .to_owned(),
+            why: report.down.map(|why| why.describe().to_owned()),
+        }
+    }
 }
 
 /// A call with its ladder.
@@ -161,6 +267,9 @@ pub(crate) enum Look {
         id: String,
         answer: oneshot::Sender<Result<(CallReport, Ladder), NoSuchCall>>,
     },
+    Trunks {
+        answer: oneshot::Sender<Vec<TrunkReport>>,
+    },
 }
 
 /// Answers one client from what the signalling thread hands out.
@@ -168,6 +277,7 @@ pub(crate) fn attend(orders: &mpsc::Sender<Order>, request: Request, client: &mu
     let answered = match request {
         Request::Calls { ended } => calls(orders, ended, client),
         Request::Call { id } => client.answer(&call(orders, id)),
+        Request::Trunks => trunks(orders, client),
     };
     // Whoever asked may be gone.
     let _ = answered;
@@ -178,26 +288,41 @@ fn calls(orders: &mpsc::Sender<Order>, ended: usize, client: &mut Client) -> std
         Order::Look(Look::Calls { ended, answer })
     });
     let Some(reports) = asked else {
-        return client.answer(&silent::<Page>());
+        return client.answer(&silent::<Page<CallView>>());
     };
     let now = Timestamp::now();
-    let mut pages = reports.chunks(PAGE).peekable();
-    if pages.peek().is_none() {
-        return client.answer(&Answer::Done(Page {
-            calls: Vec::new(),
-            is_last: true,
-        }));
+    send_pages(&reports, CALLS, |report| CallView::of(report, now), client)
+}
+
+fn trunks(orders: &mpsc::Sender<Order>, client: &mut Client) -> std::io::Result<()> {
+    let asked = signalling::ask(orders, PATIENCE, |answer| {
+        Order::Look(Look::Trunks { answer })
+    });
+    match asked {
+        Some(reports) => send_pages(&reports, TRUNKS, TrunkView::of, client),
+        None => client.answer(&silent::<Page<TrunkView>>()),
     }
-    while let Some(page) = pages.next() {
+}
+
+/// Sends everything, a page a line; nothing at all is a page too.
+fn send_pages<R, V: Serialize>(
+    reports: &[R],
+    size: usize,
+    view: impl Fn(&R) -> V,
+    client: &mut Client,
+) -> std::io::Result<()> {
+    let mut rest = reports;
+    loop {
+        let (page, others) = rest.split_at(size.min(rest.len()));
         client.answer(&Answer::Done(Page {
-            calls: page
-                .iter()
-                .map(|report| CallView::of(report, now))
-                .collect(),
-            is_last: pages.peek().is_none(),
+            items: page.iter().map(&view).collect(),
+            is_last: others.is_empty(),
         }))?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        rest = others;
     }
-    Ok(())
 }
 
 fn call(orders: &mpsc::Sender<Order>, id: String) -> Answer<Story> {

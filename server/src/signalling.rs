@@ -336,6 +336,9 @@ impl Signalling {
                 });
                 let _ = answer.send(found);
             }
+            Look::Trunks { answer } => {
+                let _ = answer.send(self.wiring.exchange().trunks(self.clock.now()));
+            }
         }
     }
 

@@ -80,11 +80,39 @@ fn a_call_is_shown_while_it_goes_on_and_after_it_has_ended() {
 #[test]
 fn without_a_service_there_is_nothing_to_show_and_the_remedy_is_told() {
     let house = House::init(&["--profile", "announce"]);
-    for command in [["calls"].as_slice(), &["call", "01M8"]] {
+    for command in [["calls"].as_slice(), &["call", "01M8"], &["trunks"]] {
         let refused = house.denwaban(command);
         assert_eq!(refused.status.code(), Some(4), "{}", text(&refused));
         assert!(text(&refused).contains("denwaban run --config"));
     }
+}
+
+#[test]
+fn a_pbx_that_was_chosen_and_one_that_was_passed_over_are_shown_with_the_reason() {
+    let mut house = House::init(&["--profile", "transparent", "--pbx", "127.0.0.9:5062"]);
+    house.run();
+    let sip = (house.addresses.house, 5060).into();
+    let caller = Telephone::new(house.addresses.carrier, 0, sip);
+    let department = Telephone::new(house.addresses.pbx, 5062, sip);
+    caller.invite("chosen");
+    department.pick_up();
+    caller.answered("chosen");
+    let trunks = wait_for("a call at the first PBX", || {
+        let trunks = lines(&house, &["trunks", "--json"]);
+        (trunks[1]["calls"] == 1).then_some(trunks)
+    });
+    let names: Vec<_> = trunks.iter().map(|trunk| trunk["name"].clone()).collect();
+    assert_eq!(names, ["carrier", "pbx", "pbx-2"]);
+    assert_eq!(trunks[0]["calls"], 1);
+    assert_eq!(trunks[1]["state"], "up");
+    assert_eq!(trunks[1]["places"][0]["transport"], "udp");
+    assert!(trunks[1]["last_chosen"].is_string(), "{}", trunks[1]);
+    assert_eq!(trunks[2]["last_chosen"], Value::Null);
+    let why = &trunks[2]["passed_over_because"];
+    assert_eq!(why, "another of better priority lives");
+    let shown = text(&house.denwaban(&["trunks"]));
+    assert!(shown.contains("優先順の高い相手が正常"), "{shown}");
+    house.terminate();
 }
 
 #[test]

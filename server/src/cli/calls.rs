@@ -45,8 +45,8 @@ pub(super) fn calls(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
     let mut conversation = ask(&arguments.place, request, out)?;
     let mut shown = None;
     loop {
-        let page: Page = hear(&mut conversation, out)?;
-        for call in &page.calls {
+        let page: Page<CallView> = hear(&mut conversation, out)?;
+        for call in &page.items {
             if arguments.json {
                 out.line(&json(call)?)?;
                 continue;

@@ -9,6 +9,7 @@ mod emergency;
 mod init;
 mod recordings;
 mod run;
+mod trunks;
 
 use std::{
     ffi::OsString,
@@ -59,6 +60,8 @@ enum Command {
     Calls(calls::List),
     /// 一つの通話の流れ / one call as a ladder with its times
     Call(calls::One),
+    /// 回線の状態：正常か、なぜ選ばれたか・見送られたか / each peer: how it stands, and why it was chosen or passed over
+    Trunks(trunks::Arguments),
     /// 録音の一覧と書き出し / list recordings, write one out
     #[command(subcommand)]
     Recordings(recordings::Command),
@@ -195,6 +198,7 @@ where
         Command::Emergency(command) => emergency::emergency(&command, &mut out),
         Command::Calls(arguments) => calls::calls(&arguments, &mut out),
         Command::Call(arguments) => calls::call(&arguments, &mut out),
+        Command::Trunks(arguments) => trunks::trunks(&arguments, &mut out),
         Command::Recordings(command) => recordings::recordings(&command, &mut out),
         Command::Dispose(arguments) => dispose::dispose(&arguments, &mut out),
         Command::Audit(command) => audit::audit(&command, &mut out),
