@@ -19,6 +19,7 @@ use crate::{
     hop::Hop,
     message::Message,
     peer::PeerId,
+    timer::Timer,
     token::Token,
     transaction::{client, invite_client},
     via,
@@ -260,8 +261,8 @@ impl Endpoint {
                     }
                 ) =>
             {
-                session.turn.settle();
-                usage.timers.stop_all();
+                session.close_invite();
+                usage.timers.stop(Timer::Patience);
                 usage.stage = Stage::Talking {
                     session: Box::new(session),
                     offer: Offer::None,

@@ -70,7 +70,7 @@ impl Endpoint {
                 self.send_change(now, id, attempt);
             }
             Way::Waits => self.put_off(now, id, attempt),
-            Way::Taken if attempt.aim == Aim::Offer(Glare::Report) => {
+            Way::Taken if attempt.aim == Aim::Offer(Glare::Report) || !usage.is_confirmed() => {
                 self.events.push_back(Event::NotModified {
                     dialog: id,
                     status: 491,

@@ -309,7 +309,7 @@ fn refusal_by_stage(stage: &Stage, arrival: &Arrival, pause_s: u64) -> Option<An
             Offer::Asked { .. } => Some(Answer::overlapping(pause_s)),
             Offer::ExpectAck { .. } => Some(request_pending()),
             Offer::None if session.asked.is_some() => Some(Answer::overlapping(pause_s)),
-            Offer::None => session.change.excludes_invite().then(request_pending),
+            Offer::None => session.change.is_offer().then(request_pending),
         },
         (
             Stage::Talking {

@@ -17,7 +17,9 @@ use crate::{
     header::{HeaderName, Method},
     hop::Hop,
     message::Message,
+    peer::PeerId,
     session_timer::Lines,
+    timer::Timer,
     token::Token,
     turn::Turn,
 };
@@ -74,7 +76,7 @@ impl Endpoint {
         let request = entry.request.clone()?;
         let (usage, source, hop, tag) = (entry.usage, entry.source, entry.hop, entry.tag);
         let alternate = entry.alternate;
-        let (contact, lines) = self.negotiated(usage, &request, reply);
+        let (contact, lines) = self.negotiated(entry.peer, usage, &request, reply);
         let answer = write_answer(&request, source, tag, reply, contact.as_deref(), &lines);
         let has_sdp = !reply.description().is_empty();
         let label = Label::answer(reply.status, &request, has_sdp);
@@ -115,24 +117,26 @@ impl Endpoint {
     /// Our Contact's user part, and the headers in which an answer says what we can and what was agreed.
     fn negotiated(
         &mut self,
+        peer: PeerId,
         usage: Option<DialogId>,
         request: &Message,
         reply: &Reply<'_>,
     ) -> (Option<String>, Lines) {
         let method = request.method();
         let is_invite = method == Some(Method::Invite);
+        let is_update = method == Some(Method::Update);
+        let is_question = method == Some(Method::Options);
         let mut lines = Lines::new();
+        if (is_invite && reply.status < 300) || ((is_update || is_question) && reply.is_success()) {
+            let settings = self.peers.get(&peer).unwrap_or(&self.any_peer);
+            lines.push(("Supported", abilities::supported(settings)));
+        }
         let Some(usage) = usage.and_then(|usage| self.usages.get_mut(&usage)) else {
             return (None, lines);
         };
         let contact = usage
             .current()
             .and_then(|session| session.dialog.contact_user().map(str::to_owned));
-        let is_update = method == Some(Method::Update);
-        if (is_invite && reply.status < 300) || (is_update && reply.is_success()) {
-            let settings = self.peers.get(&usage.peer).unwrap_or(&self.any_peer);
-            lines.push(("Supported", abilities::supported(settings)));
-        }
         if let Some(rseq) = reply.rseq {
             lines.push(("Require", Extension::Reliable.tag().to_owned()));
             lines.push(("RSeq", rseq.to_string()));
@@ -169,7 +173,8 @@ impl Endpoint {
         );
         usage.stage = match usage.stage {
             Stage::Ringing { mut session, .. } if reply.is_success() => {
-                usage.timers.stop_all();
+                usage.timers.stop(Timer::RepeatReliable);
+                usage.timers.stop(Timer::PrackWait);
                 session.answers.finish();
                 // A description that a reliable answer has told already is only told again (RFC 6337 section 3.1.1).
                 if matches!(session.turn, Turn::Theirs | Turn::Unbegun) {

@@ -246,6 +246,7 @@ impl Endpoint {
             key: arrival.key.clone().into_boxed_slice(),
             identity: table::identity(arrival.peer, &arrival.message).into_boxed_slice(),
             usage,
+            peer: arrival.peer,
             source: arrival.hop,
             hop: arrival.answer_to(),
             alternate: arrival.sender_listens_at(),
@@ -339,7 +340,7 @@ impl Endpoint {
                 usage.timers.stop(Timer::Repeat2xx);
                 usage.timers.stop(Timer::AckWait);
                 // With or without its description, no offer is open after an ACK.
-                session.turn.settle();
+                session.close_invite();
                 match then {
                     Then::Talk => {
                         let body = body();
@@ -358,7 +359,7 @@ impl Endpoint {
             } if unacked.cseq == number && session.dialog.is_of(&arrival.message) => {
                 usage.timers.stop(Timer::Repeat2xx);
                 usage.timers.stop(Timer::AckWait);
-                session.turn.settle();
+                session.close_invite();
                 let body = body();
                 self.events.push_back(Event::Reacked { dialog: id, body });
                 Stage::Talking {

@@ -86,6 +86,14 @@ impl Session {
         }
     }
 
+    /// Takes that an INVITE of either side is complete: with or without its descriptions, no offer of it is open any more.
+    pub(super) fn close_invite(&mut self) {
+        // One that came or went by UPDATE or PRACK meanwhile is.
+        if !self.change.is_offer() && self.asked.is_none() {
+            self.turn.settle();
+        }
+    }
+
     /// Takes that a description of ours goes out where it counts.
     pub(super) fn describe(&mut self, description: &Bytes) {
         if !description.is_empty() {
@@ -117,12 +125,10 @@ impl Change {
         }
     }
 
-    /// Whether a re-INVITE of the peer's would meet it.
-    pub(super) fn excludes_invite(&self) -> bool {
+    /// Whether it has an offer.
+    pub(super) fn is_offer(&self) -> bool {
         match self {
-            Change::Sent { attempt, .. } => {
-                attempt.by == By::Invite || !attempt.description.is_empty()
-            }
+            Change::Sent { attempt, .. } => !attempt.description.is_empty(),
             Change::None => false,
         }
     }

@@ -132,6 +132,8 @@ pub(super) struct ServerEntry {
     /// What its CANCEL and its merged copies look like.
     pub(super) identity: Box<[u8]>,
     pub(super) usage: Option<DialogId>,
+    /// Who sent it.
+    pub(super) peer: PeerId,
     /// Which way it came.
     pub(super) source: Hop,
     /// Which way its answers go.

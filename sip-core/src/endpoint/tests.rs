@@ -660,6 +660,10 @@ fn options_wait_for_the_application_and_get_no_provisional_answer() {
         bench.last().text(HeaderName::Accept).as_deref(),
         Some("application/sdp, multipart/mixed")
     );
+    assert_eq!(
+        bench.header("Supported").as_deref(),
+        Some("100rel, timer, replaces")
+    );
     bench.hear(&request("OPTIONS", "2", "", "").replace("CSeq: 1", "CSeq: 2"));
     bench.wait(FOREVER);
     assert!(

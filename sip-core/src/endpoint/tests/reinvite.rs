@@ -299,3 +299,15 @@ fn a_reliable_answer_to_a_reinvite_is_pracked() {
     bench.answer(&reinvite, "200 OK", "", "");
     assert_eq!(bench.names(), ["Modified"]);
 }
+
+#[test]
+fn a_reinvite_before_the_answer_is_refused_at_once() {
+    let mut bench = Bench::new();
+    let id = bench.invited_with("", SDP);
+    bench.endpoint.reinvite(bench.now, id, sdp(), Glare::Repeat);
+    bench.drain();
+    assert_eq!(bench.names(), ["NotModified"]);
+    bench.endpoint.accept(bench.now, id, Vec::new(), sdp());
+    bench.drain();
+    assert_eq!(bench.last().status(), Some(200));
+}

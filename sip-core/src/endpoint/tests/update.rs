@@ -164,9 +164,15 @@ fn our_early_update_goes_to_the_callee_that_answered_reliably() {
     assert_eq!(bench.last().status(), Some(491));
     // The INVITE is answered before the UPDATE is.
     bench.answer(&invite, "200 OK", "near", "");
+    bench.inside_with(&invite, "UPDATE", 2, "near", "", SDP);
+    assert_eq!(
+        bench.last().status(),
+        Some(491),
+        "ours is open all the same"
+    );
     bench.describe(&update, "200 OK", "", "");
     assert_eq!(bench.names(), ["Accepted", "Modified"]);
-    bench.inside_with(&invite, "UPDATE", 2, "near", "", SDP);
+    bench.inside_with(&invite, "UPDATE", 3, "near", "", SDP);
     assert_eq!(bench.names(), ["Updated"]);
 }
 
@@ -219,4 +225,46 @@ fn a_late_copy_of_a_refused_update_is_refused_like_the_first() {
     bench.hear(&within("UPDATE", 2, &tag, "", SDP));
     assert_eq!(bench.last().status(), Some(491));
     assert_eq!(bench.names(), ["Modified"]);
+}
+
+#[test]
+fn an_update_between_our_2xx_and_its_ack_outlives_the_ack() {
+    let mut bench = Bench::new();
+    let id = bench.invited_with(ABLE, SDP);
+    bench.endpoint.accept(bench.now, id, Vec::new(), sdp());
+    bench.drain();
+    let tag = bench.tag();
+    bench.endpoint.update(bench.now, id, sdp());
+    bench.drain();
+    let ours = bench.last().clone();
+    assert_eq!(ours.method(), Some(Method::Update));
+    bench.hear(&within("ACK", 1, &tag, "", ""));
+    bench.hear(&within("UPDATE", 2, &tag, "", SDP));
+    assert_eq!(bench.last().status(), Some(491));
+    bench.describe(&ours, "200 OK", "", "");
+    assert_eq!(bench.names(), ["Acked", "Modified"]);
+}
+
+#[test]
+fn an_early_update_moves_the_target_of_its_dialog() {
+    let mut bench = Bench::new();
+    let id = bench.call();
+    let invite = bench.last().clone();
+    for fork in ["one", "two"] {
+        let contact = format!("{ABLE}Contact: <sip:{fork}@192.0.2.9:5071>\r\n");
+        bench.answer(&invite, "180 Ringing", fork, &contact);
+    }
+    let moved = "Contact: <sip:one@192.0.2.9:5099>\r\n";
+    bench.inside_with(&invite, "UPDATE", 1, "one", moved, "");
+    assert_eq!(bench.last().status(), Some(200));
+    bench.answer(&invite, "183 Progress", "one", "");
+    let info = InDialog {
+        method: "INFO".to_owned(),
+        headers: Vec::new(),
+        body: None,
+    };
+    bench.endpoint.request(bench.now, id, info);
+    bench.drain();
+    let sent = bench.last().request_uri().unwrap().as_str().to_owned();
+    assert_eq!(sent, "sip:one@192.0.2.9:5099");
 }
