@@ -543,3 +543,79 @@ number = "0783331000"
         assert!(said.contains(told), "{instead}: {said}");
     }
 }
+
+/// The keys of a section, as the fault of an unknown one lists them.
+fn keys_of(text: &str) -> Vec<String> {
+    let said = faults_of(text).replace('│', " ");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, list) = said
+        .split_once("the unknown key `zzzzzz`, expected one of: ")
+        .unwrap_or_else(|| panic!("{said}"));
+    let end = list.find(" ╭").unwrap();
+    let keys = list[..end].split(", ");
+    keys.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_example_names_every_key_and_the_page_every_key_of_a_peer() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let example = std::fs::read_to_string(root.join("denwaban.example.toml")).unwrap();
+    let page = std::fs::read_to_string(root.join("docs/trunks.md")).unwrap();
+    let sound = template::configuration(&wishes(Profile::Announce, None));
+    let peer = keys_of(&with_carrier("zzzzzz = 1"));
+    let mut keys = peer.clone();
+    for section in [
+        "[sip]",
+        "[media]",
+        "[folders]",
+        "[retention]",
+        "[calls]",
+        "[office]",
+        "[[department]]",
+        "[[number]]",
+    ] {
+        keys.extend(keys_of(&sound.replacen(
+            section,
+            &format!("{section}\nzzzzzz = 1"),
+            1,
+        )));
+    }
+    for section in [
+        "overload",
+        "overload.caps",
+        "overload.caps.prefix",
+        "outbound",
+    ] {
+        keys.extend(keys_of(&format!("{sound}\n[{section}]\nzzzzzz = 1\n")));
+    }
+    keys.extend(keys_of(&format!(
+        "{sound}\n[[outbound.site]]\nzzzzzz = 1\n"
+    )));
+    for table in ["session", "registration", "channels", "probe", "dscp"] {
+        keys.extend(keys_of(&with_carrier(&format!(
+            "{table} = {{ zzzzzz = 1 }}"
+        ))));
+    }
+    for key in keys {
+        let is_named = |text: &str| {
+            let mut places = text.match_indices(&key);
+            places.any(|(at, _)| {
+                let before = text[..at].chars().next_back();
+                let after = text[at + key.len()..].trim_start().chars().next();
+                !before.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
+                    && after.is_some_and(|letter| "=]`".contains(letter))
+            })
+        };
+        assert!(is_named(&example), "{key} is not in denwaban.example.toml");
+        let is_plain = ["name", "role", "profile", "transport", "local"].contains(&key.as_str());
+        if peer.contains(&key) && !is_plain {
+            assert!(is_named(&page), "{key} is not in docs/trunks.md");
+        }
+    }
+    for name in profile::names() {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "{name} is not in docs/trunks.md"
+        );
+    }
+}
