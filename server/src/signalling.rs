@@ -77,7 +77,7 @@ pub(crate) struct Beginning {
     pub(crate) emergency: EmergencyState,
     pub(crate) library: Library,
     pub(crate) wire: Wire,
-    pub(crate) ports: PortRange,
+    pub(crate) ports: Vec<PortRange>,
     /// Pairs that the limit of open files allows.
     pub(crate) most_pairs: usize,
     pub(crate) shards: u16,
@@ -95,9 +95,9 @@ pub(crate) struct Signalling {
     wire: Wire,
     clock: Clock,
     traces: Traces,
-    shards: BTreeMap<u16, (Shard, Share)>,
+    shards: BTreeMap<u16, (Shard, Vec<Share>)>,
     /// Threads of lost shards that have not ended yet, and the ports that wait for it.
-    retired: Vec<(JoinHandle<()>, Share)>,
+    retired: Vec<(JoinHandle<()>, Vec<Share>)>,
     next_shard: u16,
     reports_in: mpsc::Receiver<Report>,
     reports_out: mpsc::Sender<Report>,
@@ -163,22 +163,17 @@ impl Signalling {
         };
         let limit = (most_pairs / usize::from(shards)).max(1);
         for first_pair in 0..shards {
-            signalling.begin_shard(Share {
-                range: ports,
-                first_pair,
-                step: shards,
-                limit,
-            })?;
+            signalling.begin_shard(Share::of(&ports, first_pair, shards, limit))?;
         }
         signalling.take(Input::PromptsLoaded(library));
         Ok(signalling)
     }
 
-    fn begin_shard(&mut self, share: Share) -> io::Result<()> {
+    fn begin_shard(&mut self, shares: Vec<Share>) -> io::Result<()> {
         let number = self.next_shard;
         self.next_shard = self.next_shard.wrapping_add(1);
-        let shard = Shard::begin(number, share, seed()?, self.reports_out.clone())?;
-        self.shards.insert(number, (shard, share));
+        let shard = Shard::begin(number, &shares, seed()?, self.reports_out.clone())?;
+        self.shards.insert(number, (shard, shares));
         Ok(())
     }
 
@@ -260,11 +255,11 @@ impl Signalling {
     /// A shard is lost: its calls end, and another takes its share of the ports as soon as its thread has ended. That thread may
     /// hang, so nobody waits for it here.
     fn lose(&mut self, number: u16) {
-        let Some((shard, share)) = self.shards.remove(&number) else {
+        let Some((shard, shares)) = self.shards.remove(&number) else {
             return;
         };
         self.take(Input::ShardLost(number));
-        self.retired.push((shard.retire(), share));
+        self.retired.push((shard.retire(), shares));
         self.replace_retired();
     }
 
@@ -274,9 +269,9 @@ impl Signalling {
             .retired
             .extract_if(.., |(thread, _)| thread.is_finished())
             .collect();
-        for (_, share) in ended {
+        for (_, shares) in ended {
             if self.ending.is_none()
-                && let Err(fault) = self.begin_shard(share)
+                && let Err(fault) = self.begin_shard(shares)
             {
                 tracing::error!(%fault, "no media shard could take the place of the lost one; calls are refused until restart");
             }

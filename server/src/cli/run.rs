@@ -278,7 +278,7 @@ fn begin_signalling(
         emergency,
         library,
         wire,
-        ports: config.rtp[0],
+        ports: config.rtp.clone(),
         most_pairs: descriptors::largest_pairs(),
         // One core is signalling's and the recorder's.
         shards: u16::try_from(cores.saturating_sub(1).max(1)).unwrap_or(1),

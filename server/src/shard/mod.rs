@@ -68,14 +68,16 @@ impl Shard {
     /// The system gives no epoll or no thread.
     pub(crate) fn begin(
         number: u16,
-        share: Share,
+        shares: &[Share],
         seed: [u8; 32],
         reports: mpsc::Sender<Report>,
     ) -> io::Result<Shard> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let bound = (COMMANDS_PER_LEG * share.len()).max(1_024);
-        let max_legs = u32::try_from(share.len()).map_err(io::Error::other)?;
+        let pairs = shares.iter().map(|share| share.len()).sum::<usize>();
+        let bound = (COMMANDS_PER_LEG * pairs).max(1_024);
+        let max_legs = u32::try_from(pairs).map_err(io::Error::other)?;
+        let ports = Ports::new(number, shares);
         let (orders, inbox) = sync_channel(bound);
         let wakes_until_the_end = Arc::clone(&waker);
         let thread = thread::Builder::new()
@@ -95,7 +97,7 @@ impl Shard {
                             },
                             seed,
                         ),
-                        ports: Ports::new(number, share),
+                        ports,
                         reports,
                         pending: BTreeMap::new(),
                         unoffered: Vec::new(),
@@ -224,9 +226,7 @@ impl Worker {
             match self.inbox.try_recv() {
                 Ok(Order::Media(command)) => {
                     match &command {
-                        Command::Open { leg, stream } => {
-                            self.ports.open(*leg, stream.remote_rtp, stream.remote_rtcp);
-                        }
+                        Command::Open { leg, stream } => self.ports.open(*leg, stream),
                         // A pair that was lent and never opened: the engine does not know it.
                         Command::Close { leg } if self.engine.statistics(*leg).is_none() => {
                             self.ports.take_back(*leg, now);
@@ -394,7 +394,7 @@ mod tests {
                 limit: usize::MAX,
             };
             let (reports, _heard) = mpsc::channel(8);
-            let shard = Shard::begin(0, share, [0; 32], reports).unwrap();
+            let shard = Shard::begin(0, &[share], [0; 32], reports).unwrap();
             assert!(ends_within_ten_seconds(shard.retire()));
         }
     }

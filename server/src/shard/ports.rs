@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use media::{LegId, OfferedLeg};
+use media::{LegId, OfferedLeg, StreamSettings};
 use mio::{Interest, Registry, Token, net::UdpSocket};
 
 use crate::config::PortRange;
@@ -19,13 +19,13 @@ use crate::config::PortRange;
 const REST: Duration = Duration::from_secs(5);
 /// How long a pair rests at least.
 const SHORTEST_REST: Duration = Duration::from_millis(500);
-/// Pairs that are lent ahead, beside one for each pair in use: a burst of calls between two ticks finds them.
+/// Pairs of a range that are lent ahead, beside one for each pair in use: a burst of calls between two ticks finds them.
 const AHEAD: usize = 256;
 /// Pairs bound in one tick at most, so that binding never delays packets noticeably.
 const BINDS_PER_TICK: usize = 32;
 
-/// The part of the range that one shard uses: every `step`-th pair.
-#[derive(Clone, Copy, Debug)]
+/// The part of a range that one shard uses: every `step`-th pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
     pub(crate) range: PortRange,
     pub(crate) first_pair: u16,
@@ -35,6 +35,27 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// The parts of all ranges that one shard uses; `limit` is for all of them together, and what a range does not need of
+    /// its part of it is left to those behind it.
+    pub(crate) fn of(ranges: &[PortRange], first_pair: u16, step: u16, limit: usize) -> Vec<Share> {
+        let mut left = limit;
+        let waiting = (1..=ranges.len()).rev();
+        ranges
+            .iter()
+            .zip(waiting)
+            .map(|(&range, waiting)| {
+                let share = Share {
+                    range,
+                    first_pair,
+                    step,
+                    limit: (left / waiting).max(1),
+                };
+                left = left.saturating_sub(share.len());
+                share
+            })
+            .collect()
+    }
+
     fn pairs(self) -> impl Iterator<Item = u16> {
         let count = u16::try_from(self.range.pairs()).unwrap_or(u16::MAX);
         (self.first_pair..count)
@@ -68,6 +89,10 @@ pub(crate) struct Slot {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     local: SocketAddr,
+    /// The range it belongs to.
+    pool: usize,
+    /// The code point that the kernel marks its packets with.
+    dscp: u8,
     /// Whom the RTP and the RTCP socket are connected to.
     peers: [Option<SocketAddr>; 2],
     generation: u32,
@@ -78,26 +103,40 @@ pub(crate) struct Slot {
 #[derive(Debug)]
 pub(crate) struct Ports {
     shard: u16,
-    address_pairs: VecDeque<u16>,
-    range: PortRange,
+    pools: Vec<Pool>,
     slots: Vec<Slot>,
-    resting: VecDeque<u32>,
-    lent: usize,
-    in_use: usize,
     /// Pairs that could not be bound since it was last told.
     left_out: usize,
 }
 
-impl Ports {
-    pub(crate) fn new(shard: u16, share: Share) -> Ports {
-        Ports {
-            shard,
-            address_pairs: share.pairs().collect(),
+/// The pairs of one range.
+#[derive(Debug)]
+struct Pool {
+    range: PortRange,
+    unbound: VecDeque<u16>,
+    resting: VecDeque<u32>,
+    lent: usize,
+    in_use: usize,
+}
+
+impl Pool {
+    fn new(share: Share) -> Pool {
+        Pool {
             range: share.range,
-            slots: Vec::new(),
+            unbound: share.pairs().collect(),
             resting: VecDeque::new(),
             lent: 0,
             in_use: 0,
+        }
+    }
+}
+
+impl Ports {
+    pub(crate) fn new(shard: u16, shares: &[Share]) -> Ports {
+        Ports {
+            shard,
+            pools: shares.iter().copied().map(Pool::new).collect(),
+            slots: Vec::new(),
             left_out: 0,
         }
     }
@@ -170,20 +209,27 @@ impl Ports {
         let _ = registry.reregister(socket, token, Interest::READABLE);
     }
 
-    /// A leg is opened towards its peer: the kernel now refuses every other sender.
-    pub(crate) fn open(&mut self, leg: LegId, rtp: SocketAddr, rtcp: SocketAddr) {
+    /// A leg is opened towards its peer: the kernel now refuses every other sender, and marks what is sent.
+    pub(crate) fn open(&mut self, leg: LegId, stream: &StreamSettings) {
         let Some(slot) = self.slot(leg) else {
             return;
         };
-        // A peer that cannot be reached yet leaves the socket unconnected; the engine checks every source anyway.
-        slot.peers = [
-            slot.rtp.connect(rtp).ok().map(|()| rtp),
-            slot.rtcp.connect(rtcp).ok().map(|()| rtcp),
-        ];
+        let (rtp, rtcp) = (stream.remote_rtp, stream.remote_rtcp);
+        // A peer that holds in the old way is nowhere: the sockets keep the address they have, as the engine does. To the
+        // kernel that address would be this host.
+        if !rtp.ip().is_unspecified() {
+            // A peer that cannot be reached yet leaves the socket unconnected; the engine checks every source anyway.
+            slot.peers = [
+                slot.rtp.connect(rtp).ok().map(|()| rtp),
+                slot.rtcp.connect(rtcp).ok().map(|()| rtcp),
+            ];
+        }
+        slot.mark(stream.dscp);
+        let pool = slot.pool;
         if slot.state == State::Lent {
             slot.state = State::InUse;
-            self.lent -= 1;
-            self.in_use += 1;
+            self.pools[pool].lent -= 1;
+            self.pools[pool].in_use += 1;
         }
     }
 
@@ -198,23 +244,27 @@ impl Ports {
         }
         slot.peers = [None, None];
         slot.generation = slot.generation.wrapping_add(1);
+        let pool = slot.pool;
         let before = std::mem::replace(&mut slot.state, State::Resting { since: now });
+        let pool = &mut self.pools[pool];
         match before {
-            State::Lent => self.lent -= 1,
-            State::InUse => self.in_use -= 1,
+            State::Lent => pool.lent -= 1,
+            State::InUse => pool.in_use -= 1,
             State::Resting { .. } => return,
         }
-        self.resting.push_back(leg.slot);
+        pool.resting.push_back(leg.slot);
     }
 
-    /// Lends pairs until enough are ahead of need.
+    /// Lends pairs until enough of each range are ahead of need.
     pub(crate) fn lend(
         &mut self,
         registry: &Registry,
         now: Instant,
         offered: &mut Vec<OfferedLeg>,
     ) {
-        self.fill(registry, now, offered);
+        for pool in 0..self.pools.len() {
+            self.fill(pool, registry, now, offered);
+        }
         let pairs = std::mem::take(&mut self.left_out);
         if pairs > 0 {
             tracing::warn!(
@@ -225,20 +275,26 @@ impl Ports {
         }
     }
 
-    fn fill(&mut self, registry: &Registry, now: Instant, offered: &mut Vec<OfferedLeg>) {
-        let wanted = AHEAD + self.in_use;
+    fn fill(
+        &mut self,
+        pool: usize,
+        registry: &Registry,
+        now: Instant,
+        offered: &mut Vec<OfferedLeg>,
+    ) {
+        let wanted = AHEAD + self.pools[pool].in_use;
         let mut binds_left = BINDS_PER_TICK;
-        while self.lent < wanted {
-            let slot = if let Some(rested) = self.rested(now, REST) {
+        while self.pools[pool].lent < wanted {
+            let slot = if let Some(rested) = self.rested(pool, now, REST) {
                 Some(rested)
-            } else if binds_left > 0 && !self.address_pairs.is_empty() {
+            } else if binds_left > 0 && !self.pools[pool].unbound.is_empty() {
                 binds_left -= 1;
-                match self.bind_next(registry) {
+                match self.bind_next(pool, registry) {
                     Some(fresh) => Some(fresh),
                     None => continue, // Somebody else has that port; the next may be free.
                 }
             } else {
-                self.rested(now, SHORTEST_REST)
+                self.rested(pool, now, SHORTEST_REST)
             };
             let Some(slot) = slot else { return };
             let Some(leg) = self.leg(slot) else { return };
@@ -247,29 +303,30 @@ impl Ports {
             drain(&held.rtp);
             drain(&held.rtcp);
             let rtp = held.local;
-            self.lent += 1;
+            self.pools[pool].lent += 1;
             offered.push(OfferedLeg { leg, rtp });
         }
     }
 
     /// The longest-rested pair, if it has rested that long.
-    fn rested(&mut self, now: Instant, rest: Duration) -> Option<u32> {
-        let slot = *self.resting.front()?;
+    fn rested(&mut self, pool: usize, now: Instant, rest: Duration) -> Option<u32> {
+        let slot = *self.pools[pool].resting.front()?;
         let State::Resting { since } = self.slots.get(usize::try_from(slot).ok()?)?.state else {
             return None;
         };
         if now.saturating_duration_since(since) < rest {
             return None;
         }
-        self.resting.pop_front()
+        self.pools[pool].resting.pop_front()
     }
 
-    fn bind_next(&mut self, registry: &Registry) -> Option<u32> {
-        let pair = self.address_pairs.pop_front()?;
-        let port = self.range.first + 2 * pair;
-        let local = SocketAddr::new(self.range.address, port);
+    fn bind_next(&mut self, pool: usize, registry: &Registry) -> Option<u32> {
+        let range = self.pools[pool].range;
+        let pair = self.pools[pool].unbound.pop_front()?;
+        let port = range.first + 2 * pair;
+        let local = SocketAddr::new(range.address, port);
         let bound = UdpSocket::bind(local).and_then(|rtp| {
-            let rtcp = UdpSocket::bind(SocketAddr::new(self.range.address, port + 1))?;
+            let rtcp = UdpSocket::bind(SocketAddr::new(range.address, port + 1))?;
             Ok((rtp, rtcp))
         });
         let (mut rtp, mut rtcp) = match bound {
@@ -294,11 +351,33 @@ impl Ports {
             rtp,
             rtcp,
             local,
+            pool,
+            dscp: 0,
             peers: [None, None],
             generation: 0,
             state: State::Lent,
         });
         Some(slot)
+    }
+}
+
+impl Slot {
+    /// Marks what leaves by both sockets (RFC 2474), where that changes. A kernel that does not allow it leaves packets
+    /// unmarked: no call depends on it.
+    fn mark(&mut self, dscp: u8) {
+        if self.dscp == dscp {
+            return;
+        }
+        // The two bits below are congestion's.
+        let octet = dscp.min(63) << 2;
+        let set = |socket: &UdpSocket| match self.local {
+            SocketAddr::V4(_) => rustix::net::sockopt::set_ip_tos(socket, octet),
+            SocketAddr::V6(_) => rustix::net::sockopt::set_ipv6_tclass(socket, octet.into()),
+        };
+        if let Err(fault) = set(&self.rtp).and_then(|()| set(&self.rtcp)) {
+            tracing::debug!(dscp, %fault, "media packets could not be marked");
+        }
+        self.dscp = dscp;
     }
 }
 
@@ -334,7 +413,98 @@ mod tests {
             step: 1,
             limit: usize::MAX,
         };
-        (Ports::new(3, share), mio::Poll::new().unwrap())
+        (Ports::new(3, &[share]), mio::Poll::new().unwrap())
+    }
+
+    fn range(address: &str, first: u16, pairs: u16) -> PortRange {
+        PortRange {
+            address: address.parse().unwrap(),
+            first,
+            last: first + 2 * pairs - 1,
+        }
+    }
+
+    fn towards(peer: SocketAddr, dscp: u8) -> StreamSettings {
+        StreamSettings {
+            remote_rtp: peer,
+            remote_rtcp: SocketAddr::new(peer.ip(), peer.port() + 1),
+            codec: media::Codec::Pcmu,
+            payload_type: 0,
+            events: None,
+            noise: None,
+            ptime_ms: 20,
+            direction: media::sdp::Direction::SendReceive,
+            crypto: None,
+            silence: None,
+            dscp,
+        }
+    }
+
+    #[test]
+    fn pairs_of_both_families_are_lent_ahead_and_come_back_to_their_own_range() {
+        let ranges = [range("127.0.77.1", 24_000, 3), range("::1", 24_100, 2)];
+        let mut ports = Ports::new(3, &Share::of(&ranges, 0, 1, 1_000));
+        let poll = mio::Poll::new().unwrap();
+        let begin = Instant::now();
+        let first = lend(&mut ports, &poll, begin);
+        let of = |offered: &[OfferedLeg], is_ipv6| -> Vec<OfferedLeg> {
+            let mut legs = offered.to_vec();
+            legs.retain(|leg| leg.rtp.is_ipv6() == is_ipv6);
+            legs
+        };
+        assert_eq!((of(&first, false).len(), of(&first, true).len()), (3, 2));
+        let ipv6 = of(&first, true)[0];
+        ports.open(ipv6.leg, &towards("[::1]:24900".parse().unwrap(), 0));
+        ports.take_back(ipv6.leg, begin);
+        let again = lend(&mut ports, &poll, begin + SHORTEST_REST);
+        assert_eq!(again.len(), 1);
+        assert_eq!(again[0].rtp, ipv6.rtp);
+        assert_eq!(again[0].leg.generation, 1);
+    }
+
+    #[test]
+    fn what_a_small_range_leaves_of_the_limit_goes_to_the_next() {
+        let ranges = [range("127.0.77.1", 24_200, 10), range("::1", 24_300, 100)];
+        let shares = Share::of(&ranges, 1, 2, 40);
+        let lens = shares.iter().map(|share| share.len()).collect::<Vec<_>>();
+        assert_eq!(lens, [5, 35]);
+        let shares = Share::of(&ranges, 0, 1, 2);
+        let lens = shares.iter().map(|share| share.len()).collect::<Vec<_>>();
+        assert_eq!(lens, [1, 1]);
+    }
+
+    #[test]
+    fn packets_of_a_leg_are_marked_as_its_trunk_asks_and_those_of_the_next_call_anew() {
+        let ranges = [range("127.0.77.1", 24_400, 2), range("::1", 24_500, 2)];
+        let mut ports = Ports::new(3, &Share::of(&ranges, 0, 1, 100));
+        let poll = mio::Poll::new().unwrap();
+        let begin = Instant::now();
+        for offered in lend(&mut ports, &poll, begin) {
+            for dscp in [46, 34, 0] {
+                let peer = SocketAddr::new(offered.rtp.ip(), 24_900);
+                ports.open(offered.leg, &towards(peer, dscp));
+                for kind in [Kind::Rtp, Kind::Rtcp] {
+                    let socket = ports.socket(offered.leg, kind).unwrap();
+                    let octet = if offered.rtp.is_ipv6() {
+                        rustix::net::sockopt::ipv6_tclass(socket).unwrap()
+                    } else {
+                        u32::from(rustix::net::sockopt::ip_tos(socket).unwrap())
+                    };
+                    assert_eq!(octet >> 2, u32::from(dscp), "{kind:?} of {offered:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_hold_in_the_old_way_does_not_turn_the_sockets_to_this_host() {
+        let (mut ports, poll) = ports(24_600, 2);
+        let leg = lend(&mut ports, &poll, Instant::now())[0].leg;
+        let peer: SocketAddr = "127.0.77.9:24900".parse().unwrap();
+        ports.open(leg, &towards(peer, 0));
+        ports.open(leg, &towards("0.0.0.0:24900".parse().unwrap(), 0));
+        let socket = ports.socket(leg, Kind::Rtp).unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), peer);
     }
 
     fn lend(ports: &mut Ports, poll: &mio::Poll, now: Instant) -> Vec<OfferedLeg> {
