@@ -226,7 +226,9 @@ fn stage(name: &str) -> String {
         "ExpectAck" => "応答確認待ち",
         "Announcing" => "案内中",
         "Calling" | "Passing" => "呼出中",
+        "Joining" => "接続中",
         "Talking" => "通話中",
+        "Transferring" => "転送中",
         "Closing" => "終了案内中",
         _ => "",
     };

@@ -26,8 +26,8 @@ pub(crate) const TRANSPORTS: [(&str, Transport); 3] = [
 pub(crate) struct Destination {
     pub(crate) place: Place,
     pub(crate) transport: Transport,
-    /// Whether a port was written; a carrier without one only brings calls.
-    pub(crate) has_port: bool,
+    /// Whether a port or a transport was written; a carrier with an address alone only brings calls.
+    pub(crate) says_how: bool,
 }
 
 impl Destination {
@@ -36,6 +36,7 @@ impl Destination {
     /// # Errors
     /// A sentence that says what is wrong with the text.
     pub(crate) fn parse(text: &str, transport: Transport) -> Result<Destination, &'static str> {
+        let says_transport = text.contains(';');
         let (place, transport) = match text.split_once(';') {
             None => (text, transport),
             Some((place, parameter)) => {
@@ -55,7 +56,7 @@ impl Destination {
                 Transport::Udp | Transport::Tcp => SIP_PORT,
                 Transport::Tls => SIPS_PORT,
             };
-            return Destination::at(SocketAddr::new(address, port), transport, false);
+            return Destination::at(SocketAddr::new(address, port), transport, says_transport);
         }
         let (host, port) = match place.rsplit_once(':') {
             None => (place, None),
@@ -73,14 +74,14 @@ impl Destination {
                 port,
             },
             transport,
-            has_port: port.is_some(),
+            says_how: says_transport || port.is_some(),
         })
     }
 
     fn at(
         address: SocketAddr,
         transport: Transport,
-        has_port: bool,
+        says_how: bool,
     ) -> Result<Destination, &'static str> {
         if address.port() == 0 {
             return Err("its port is no port number");
@@ -91,7 +92,7 @@ impl Destination {
         Ok(Destination {
             place: Place::Address(address),
             transport,
-            has_port,
+            says_how,
         })
     }
 

@@ -75,7 +75,7 @@ socket_mode = "0600"
         ports = wishes.ports,
     );
     text.push_str(
-        match wishes.carriers.iter().any(|carrier| carrier.has_port) {
+        match wishes.carriers.iter().any(|carrier| carrier.says_how) {
             true => OUTBOUND,
             false => NO_OUTBOUND,
         },
@@ -145,9 +145,9 @@ fn peer_section(text: &mut String, role: &str, index: usize, at: &Destination) {
     line(text, "name", &name);
     line(text, "role", role);
     if let Some(address) = at.address() {
-        // An address alone says whose calls are taken; with a port, or at a PBX, it also says where ours go.
+        // An address alone says whose calls are taken; with a port or a transport, or at a PBX, it also says where ours go.
         let _ = writeln!(text, "addresses = [\"{}\"]", address.ip());
-        if role == "pbx" || at.has_port {
+        if role == "pbx" || at.says_how {
             line(text, "send_to", &at.to_string());
         }
         let _ = writeln!(text, "media = [\"{}\"]", address.ip());

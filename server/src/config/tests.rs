@@ -241,7 +241,11 @@ fn addresses_that_cannot_carry_a_call_are_refused() {
 fn what_init_writes_for_several_peers_is_tried_in_the_order_of_the_command_line() {
     let destination = |text| Destination::parse(text, Transport::Udp).unwrap();
     let wishes = Wishes {
-        carriers: vec![destination("127.0.0.2"), destination("127.0.0.4:5070")],
+        carriers: vec![
+            destination("127.0.0.2"),
+            destination("127.0.0.4:5070"),
+            destination("127.0.0.6;transport=udp"),
+        ],
         pbxs: vec![destination("127.0.0.3"), destination("127.0.0.5:5062")],
         ..wishes(Profile::Announce, None)
     };
@@ -263,6 +267,7 @@ fn what_init_writes_for_several_peers_is_tried_in_the_order_of_the_command_line(
     let expected = [
         ("carrier", 0, false, 0),
         ("carrier-2", 1, true, 1),
+        ("carrier-3", 2, true, 1),
         ("pbx", 0, true, 1),
         ("pbx-2", 1, true, 1),
     ];
