@@ -11,6 +11,8 @@ mod gate;
 mod inside;
 mod label;
 mod outgoing;
+mod outside;
+mod proof;
 mod provisional;
 mod refresh;
 mod replies;
@@ -34,16 +36,19 @@ use rand_core::{Rng, SeedableRng};
 
 pub use self::event::{
     DialogId, DialogName, Event, Glare, Headers, InDialog, Invite, Milestone, NameAddrText,
-    RequestId, Ring, SentId, Settings, Transmit,
+    Outside, RequestId, Ring, SentId, Settings, Transmit,
 };
 use self::{
     label::{Again, Label},
+    outside::Series,
+    proof::Nonce,
     table::{
         ClientEntry, ClientKey, ClientMachine, Owner, ServerEntry, ServerId, ServerMachine, Stage,
         Task, Usage,
     },
 };
 use crate::{
+    digest::Asker,
     hop::{Hop, Listeners},
     message::Message,
     peer::{PeerId, PeerSettings},
@@ -68,6 +73,10 @@ pub struct Endpoint {
     peers: BTreeMap<PeerId, PeerSettings>,
     /// For peers nothing was told of.
     any_peer: PeerSettings,
+    /// The nonces of peers that ask who we are.
+    nonces: BTreeMap<(PeerId, Asker), Nonce>,
+    /// Requests outside every dialog that belong together.
+    series: BTreeMap<(PeerId, u64), Series>,
     listeners: Listeners,
     usages: BTreeMap<DialogId, Usage>,
     tags: BTreeMap<Token, DialogId>,
@@ -103,6 +112,8 @@ impl Endpoint {
             next_id: 0,
             peers: BTreeMap::new(),
             any_peer: PeerSettings::default(),
+            nonces: BTreeMap::new(),
+            series: BTreeMap::new(),
             usages: BTreeMap::new(),
             tags: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -135,6 +146,10 @@ impl Endpoint {
 
     /// Tells how to speak with a peer; without it the default stands. Calls that are under way keep what they agreed.
     pub fn set_peer(&mut self, peer: PeerId, settings: PeerSettings) {
+        // Another password is another answer.
+        for asker in [Asker::Callee, Asker::Proxy] {
+            self.nonces.remove(&(peer, asker));
+        }
         self.peers.insert(peer, settings);
     }
 
@@ -202,7 +217,7 @@ impl Endpoint {
             Due::Repeat => {
                 let (usage, hop) = (entry.usage, entry.hop);
                 let (request, label) = (entry.request.clone(), entry.label);
-                self.send(usage, hop, request, label, Again::Repeated);
+                self.transmit(usage, hop, request, label, Again::Repeated);
                 self.arm_client(key);
             }
             Due::GiveUp => self.give_up(now, key),
@@ -217,6 +232,9 @@ impl Endpoint {
         let Some(entry) = self.close_client(key) else {
             return;
         };
+        if let Task::Outside { sent, .. } = entry.task {
+            return self.answered(sent, 408, None);
+        }
         let Some(id) = entry.usage else { return };
         match entry.task {
             Task::Call if self.is_calling(id, key) => {
@@ -230,7 +248,7 @@ impl Endpoint {
             Task::Change => self.change_answered(now, id, key, 408, None),
             Task::Inside(sent) => self.finish_inside(id, sent, 408, None),
             // A CANCEL without answer: the INVITE's own timer follows (RFC 3261 section 9.1). A PRACK without: the peer ends its INVITE.
-            Task::Call | Task::Cancel | Task::Acknowledge => {}
+            Task::Call | Task::Cancel | Task::Acknowledge | Task::Outside { .. } => {}
         }
     }
 
@@ -257,7 +275,7 @@ impl Endpoint {
         match (due, answer) {
             (Due::Repeat, Some(answer)) => {
                 let (usage, hop, label) = (entry.usage, entry.hop, entry.label);
-                self.send(usage, hop, answer, label, Again::Repeated);
+                self.transmit(usage, hop, answer, label, Again::Repeated);
                 self.arm_server(id);
             }
             (Due::Repeat | Due::GiveUp | Due::Over, _) => self.close_server(id),
@@ -266,8 +284,9 @@ impl Endpoint {
 
     /// Sends a request of ours for the first time and keeps its transaction.
     fn open_client(&mut self, now: Instant, key: ClientKey, mut entry: ClientEntry) {
+        self.prove_unasked(key, &mut entry);
         self.switch_over_size(now, &mut entry);
-        self.send(
+        self.transmit(
             entry.usage,
             entry.hop,
             entry.request.clone(),
@@ -340,7 +359,7 @@ impl Endpoint {
         Token(hasher.finish())
     }
 
-    fn send(
+    fn transmit(
         &mut self,
         usage: Option<DialogId>,
         hop: Hop,

@@ -97,6 +97,7 @@ impl fmt::Debug for Method {
 pub enum HeaderName {
     Accept,
     Allow,
+    Authorization,
     CallId,
     Contact,
     ContentDisposition,
@@ -115,6 +116,7 @@ pub enum HeaderName {
     PAssociatedUri,
     PCalledPartyId,
     Privacy,
+    ProxyAuthorization,
     ProxyRequire,
     Reason,
     RecordRoute,
@@ -168,6 +170,7 @@ impl HeaderName {
                 (12, b'm') => &[H::MaxForwards],
                 (12, b'r') => &[H::RecordRoute],
                 (12, b'h') => &[H::HistoryInfo],
+                (13, b'a') => &[H::Authorization],
                 (13, b'p') => &[H::ProxyRequire],
                 (13, b's') => &[H::ServiceRoute],
                 (14, b'c') => &[H::ContentLength],
@@ -176,7 +179,7 @@ impl HeaderName {
                 (16, b'p') => &[H::PAssociatedUri],
                 (17, b'p') => &[H::PCalledPartyId],
                 (19, b'c') => &[H::ContentDisposition],
-                (19, b'p') => &[H::PAssertedIdentity],
+                (19, b'p') => &[H::PAssertedIdentity, H::ProxyAuthorization],
                 _ => return H::Other,
             };
         let is_named = |candidate: &&HeaderName| {
@@ -216,6 +219,7 @@ impl HeaderName {
         match self {
             HeaderName::Accept => "Accept",
             HeaderName::Allow => "Allow",
+            HeaderName::Authorization => "Authorization",
             HeaderName::CallId => "Call-ID",
             HeaderName::Contact => "Contact",
             HeaderName::ContentDisposition => "Content-Disposition",
@@ -234,6 +238,7 @@ impl HeaderName {
             HeaderName::PAssociatedUri => "P-Associated-URI",
             HeaderName::PCalledPartyId => "P-Called-Party-ID",
             HeaderName::Privacy => "Privacy",
+            HeaderName::ProxyAuthorization => "Proxy-Authorization",
             HeaderName::ProxyRequire => "Proxy-Require",
             HeaderName::Reason => "Reason",
             HeaderName::RecordRoute => "Record-Route",

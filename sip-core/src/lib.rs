@@ -6,6 +6,7 @@
 
 mod abilities;
 mod dialog;
+mod digest;
 mod draft;
 mod endpoint;
 mod fault;
@@ -31,7 +32,7 @@ mod via;
 
 pub use endpoint::{
     DialogId, DialogName, Endpoint, Event, Glare, Headers, InDialog, Invite, Milestone,
-    NameAddrText, RequestId, Ring, SentId, Settings, Transmit,
+    NameAddrText, Outside, RequestId, Ring, SentId, Settings, Transmit,
 };
 pub use fault::{Fault, ParseFault, Rule};
 pub use header::{CSeq, HeaderName, Method, NameAddr};

@@ -19,11 +19,12 @@ const PURE: [&str; 4] = ["sip-core", "media", "rules", "exchange"];
 
 /// Direct library dependencies that a pure room may have. None of them opens a file or socket, reads a clock or rolls dice
 /// with the features we ask for (`jiff` is a calendar here; clippy.toml bans its `now`).
-const PURE_LIBRARIES: [&str; 16] = [
+const PURE_LIBRARIES: [&str; 18] = [
     "audio-codec-algorithms",
     "base64",
     "bytes",
     "jiff",
+    "md-5",
     "memchr",
     "rand_chacha",
     "rand_core",
@@ -32,6 +33,7 @@ const PURE_LIBRARIES: [&str; 16] = [
     "rtrb",
     "sdp-types",
     "serde",
+    "sha2",
     "smallvec",
     "slab",
     "thiserror",

@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::{
     Endpoint,
     event::{DialogId, Event},
     label::{Again, Label},
+    proof::with_proof_of,
     provisional::Early,
     session::Session,
     table::{ClientKey, ClientMachine, ClientTarget, Fork, MAX_FORKS, Offer, Stage, Task, Wish},
@@ -93,9 +92,18 @@ impl Endpoint {
         let Some(entry) = self.clients.get_mut(&key) else {
             return;
         };
-        entry.request = Bytes::new();
-        let task = entry.task;
-        let Some(id) = entry.usage else { return };
+        let request = std::mem::take(&mut entry.request);
+        let (task, usage) = (entry.task, entry.usage);
+        if matches!(status, 401 | 407)
+            && let Ok(request) = Message::parse(request)
+            && self.prove(now, key, &request, &message)
+        {
+            return;
+        }
+        if let Task::Outside { sent, .. } = task {
+            return self.answered(sent, status, Some(message));
+        }
+        let Some(id) = usage else { return };
         match task {
             // Whatever it is (RFC 3261 section 15.1.1).
             Task::End => {
@@ -106,7 +114,7 @@ impl Endpoint {
             Task::Change => self.change_answered(now, id, key, status, Some(message)),
             Task::Inside(sent) => self.finish_inside(id, sent, status, Some(message)),
             // A CANCEL's answer says nothing, and without its PRACK the callee ends the INVITE itself.
-            Task::Call | Task::Cancel | Task::Acknowledge => {}
+            Task::Call | Task::Cancel | Task::Acknowledge | Task::Outside { .. } => {}
         }
     }
 
@@ -189,7 +197,7 @@ impl Endpoint {
             if let ClientMachine::Invite { ack, .. } = &mut entry.machine {
                 *ack = written.clone();
             }
-            self.send(
+            self.transmit(
                 usage,
                 invite_hop,
                 written,
@@ -199,6 +207,11 @@ impl Endpoint {
         }
         let Some(id) = usage else { return };
         let status = message.status().unwrap_or(500);
+        if let Some(invite) = &invite
+            && self.prove(now, key, invite, &message)
+        {
+            return;
+        }
         if task == Task::Change {
             return self.change_answered(now, id, key, status, Some(message));
         }
@@ -225,7 +238,7 @@ impl Endpoint {
             return;
         };
         let (usage, hop, ack) = (entry.usage, entry.hop, ack.clone());
-        self.send(
+        self.transmit(
             usage,
             hop,
             ack,
@@ -310,7 +323,7 @@ impl Endpoint {
         if let Some(fork) = forks.iter().find(|fork| fork.tag == callee) {
             let (to, ack) = (fork.hop, fork.ack.clone());
             self.heard(usage, hop, label, Again::Repeated);
-            self.send(
+            self.transmit(
                 usage,
                 to,
                 ack,
@@ -340,7 +353,7 @@ impl Endpoint {
             }
             None => session.dialog.ack(cseq, branch),
         };
-        let ack = ack.finish(draft::SDP, None);
+        let ack = with_proof_of(&invite, ack).finish(draft::SDP, None);
         if let Some(ClientMachine::Invite { forks, .. }) =
             self.clients.get_mut(&key).map(|entry| &mut entry.machine)
         {
@@ -350,7 +363,7 @@ impl Endpoint {
                 hop: to,
             });
         }
-        self.send(usage, to, ack, Label::request("ACK", false), Again::First);
+        self.transmit(usage, to, ack, Label::request("ACK", false), Again::First);
         Some(session)
     }
 

@@ -94,6 +94,39 @@ impl fmt::Debug for InDialog {
     }
 }
 
+/// A request to send outside every dialog: REGISTER, OPTIONS.
+#[derive(Clone)]
+pub struct Outside {
+    /// Who is asked: only its answers count, and only its settings hold the credentials that are shown.
+    pub peer: PeerId,
+    /// Which way it goes.
+    pub hop: Hop,
+    /// The method.
+    pub method: String,
+    /// The Request-URI; of a REGISTER the registrar's domain.
+    pub request_uri: String,
+    /// From, without tag.
+    pub from: NameAddrText,
+    /// To, without tag; of a REGISTER the address of record.
+    pub to: NameAddrText,
+    /// The user part of our Contact; none is fine.
+    pub contact_user: Option<String>,
+    /// Further headers: Expires, Supported.
+    pub headers: Headers,
+    /// Requests of one series to one peer have one Call-ID and rising numbers.
+    pub series: u64,
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside")
+            .field("peer", &self.peer)
+            .field("hop", &self.hop)
+            .field("series", &self.series)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What names a dialog to its other side (RFC 3261 section 12). `Debug` shows its shape only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DialogName {

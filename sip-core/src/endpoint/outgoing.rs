@@ -8,6 +8,7 @@ use super::{
     Endpoint,
     event::{DialogId, DialogName, Event, InDialog, SentId},
     label::Label,
+    proof::Proof,
     replies::names_target,
     table::{ClientEntry, ClientKey, ClientMachine, ClientTarget, Stage, Task},
 };
@@ -185,6 +186,7 @@ impl Endpoint {
             peer,
             hop,
             alternate,
+            proof: Proof::default(),
             label: Label::request(method.name(), has_sdp),
             due: None,
         };

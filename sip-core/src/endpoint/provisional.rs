@@ -179,7 +179,7 @@ impl Endpoint {
         // An unreliable answer may have gone out since; this one keeps its own name.
         let (hop, label) = (entry.hop, entry.label);
         let label = Message::parse(answer.clone()).map_or(label, |answer| Label::of(&answer));
-        self.send(Some(id), hop, answer, label, Again::Repeated);
+        self.transmit(Some(id), hop, answer, label, Again::Repeated);
     }
 
     pub(super) fn prack_is_missing(&mut self, id: DialogId) {

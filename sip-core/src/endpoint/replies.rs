@@ -94,7 +94,7 @@ impl Endpoint {
             ServerMachine::Other(machine) => machine.answer(now, &self.intervals, answer.clone()),
         }
         self.arm_server(id);
-        self.send(usage, hop, answer.clone(), label, Again::First);
+        self.transmit(usage, hop, answer.clone(), label, Again::First);
         if let Some(usage) = usage.filter(|_| reply.status >= 200) {
             let given = Given {
                 server: id,

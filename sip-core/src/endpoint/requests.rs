@@ -117,7 +117,7 @@ impl Endpoint {
         };
         self.heard(usage, arrival.hop, arrival.label, Again::Repeated);
         if let Some(answer) = answer {
-            self.send(usage, hop, answer, label, Again::Repeated);
+            self.transmit(usage, hop, answer, label, Again::Repeated);
         }
     }
 
@@ -214,7 +214,7 @@ impl Endpoint {
         let machine =
             ServerMachine::Invite(InviteServer::start(trying.clone(), arrival.hop.transport));
         let id = self.open_server(arrival, usage, tag, machine, label);
-        self.send(usage, arrival.answer_to(), trying, label, Again::First);
+        self.transmit(usage, arrival.answer_to(), trying, label, Again::First);
         id
     }
 
@@ -277,7 +277,7 @@ impl Endpoint {
         self.heard(usage, arrival.hop, arrival.label, Again::First);
         let answer = Draft::answer(&arrival.message, arrival.hop.remote, 200, "OK", Some(&tag))
             .finish(draft::SDP, None);
-        self.send(
+        self.transmit(
             usage,
             arrival.answer_to(),
             answer,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     event::{DialogId, Headers, SentId},
     label::Label,
+    proof::Proof,
     session::Session,
 };
 use crate::{
@@ -57,6 +58,7 @@ pub(super) struct ClientEntry {
     pub(super) hop: Hop,
     /// Which way it goes if nobody is there by `hop`.
     pub(super) alternate: Option<Hop>,
+    pub(super) proof: Proof,
     pub(super) label: Label,
     pub(super) due: Option<Instant>,
 }
@@ -76,6 +78,8 @@ pub(super) enum Task {
     Acknowledge,
     /// A request of the application's inside a dialog.
     Inside(SentId),
+    /// A request of the application's outside every dialog.
+    Outside { sent: SentId, series: u64 },
 }
 
 pub(super) enum ClientMachine {

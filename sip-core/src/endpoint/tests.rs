@@ -327,6 +327,7 @@ mod generic;
 mod incoming;
 mod limits;
 mod outgoing;
+mod proofs;
 mod reinvite;
 mod reliable;
 mod session;

@@ -10,6 +10,7 @@ use super::{
     Endpoint,
     event::{DialogId, Event},
     label::{Again, Label},
+    proof::Proof,
     session::Change,
     table::{
         ClientEntry, ClientKey, ClientMachine, ClientTarget, Offer, Owner, Stage, Task, Then,
@@ -99,7 +100,7 @@ impl Endpoint {
         usage.timers.set(Timer::Repeat2xx, now + unacked.interval);
         let (hop, label) = (unacked.hop, unacked.label);
         let answer = unacked.answer.clone();
-        self.send(Some(id), hop, answer, label, Again::Repeated);
+        self.transmit(Some(id), hop, answer, label, Again::Repeated);
     }
 
     /// No ACK within 64*T1 (RFC 3261 section 13.3.1.4).
@@ -212,6 +213,7 @@ impl Endpoint {
             peer,
             hop,
             alternate: dialog.alternate(),
+            proof: Proof::default(),
             label: Label::request("BYE", false),
             due: None,
         };

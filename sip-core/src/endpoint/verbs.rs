@@ -8,6 +8,7 @@ use super::{
     Endpoint,
     event::{DialogId, Event, Headers, Invite, RequestId},
     label::Label,
+    proof::Proof,
     replies::Reply,
     table::{
         ClientEntry, ClientKey, ClientMachine, ClientTarget, ServerId, ServerMachine, Stage, Task,
@@ -96,6 +97,7 @@ impl Endpoint {
             peer: invite.peer,
             hop: invite.hop,
             alternate: None,
+            proof: Proof::default(),
             label: Label::request("INVITE", invite.body.is_some()),
             due: None,
         };
@@ -270,6 +272,7 @@ impl Endpoint {
             peer,
             hop,
             alternate: None,
+            proof: Proof::default(),
             label: Label::request("CANCEL", false),
             due: None,
         };
@@ -350,6 +353,7 @@ impl Endpoint {
             peer,
             hop,
             alternate: None,
+            proof: Proof::default(),
             label,
             due: None,
         };

@@ -71,7 +71,7 @@ impl Endpoint {
         }
         let (usage, request, label) = (entry.usage, entry.request.clone(), entry.label);
         self.arm_client(key);
-        self.send(usage, hop, request, label, Again::Repeated);
+        self.transmit(usage, hop, request, label, Again::Repeated);
         true
     }
 
@@ -94,7 +94,7 @@ impl Endpoint {
         }
         for (usage, hop, ack) in acks {
             let label = Label::request("ACK", false);
-            self.send(usage, hop, ack, label, Again::Repeated);
+            self.transmit(usage, hop, ack, label, Again::Repeated);
         }
     }
 
@@ -120,7 +120,7 @@ impl Endpoint {
                 ServerMachine::Other(machine) => machine.handle_request(),
             };
             if let Some(answer) = answer {
-                self.send(usage, hop, answer, label, Again::Repeated);
+                self.transmit(usage, hop, answer, label, Again::Repeated);
             }
         }
     }

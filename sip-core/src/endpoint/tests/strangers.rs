@@ -60,7 +60,7 @@ fn an_answer_of_another_peer_is_not_heard() {
     assert_eq!(bench.names(), ["Accepted"]);
 }
 
-fn answer_to(request: &Message, status: &str, tag: &str) -> String {
+pub(super) fn answer_to(request: &Message, status: &str, tag: &str) -> String {
     let value = |name| String::from_utf8_lossy(request.value(name).unwrap()).into_owned();
     format!(
         "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {};tag={tag}\r\nCall-ID: {}\r\nCSeq: {}\r\nContent-Length: 0\r\n\r\n",
