@@ -35,8 +35,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 pub use self::event::{
-    DialogId, DialogName, Event, Glare, Headers, InDialog, Invite, Milestone, NameAddrText,
-    Outside, RequestId, Ring, SentId, Settings, Transmit,
+    DialogId, DialogName, Event, Glare, Headers, InDialog, Invite, Malformed, Milestone,
+    NameAddrText, Outside, RequestId, Ring, SentId, Settings, Transmit,
 };
 use self::{
     label::{Again, Label},
@@ -73,6 +73,8 @@ pub struct Endpoint {
     peers: BTreeMap<PeerId, PeerSettings>,
     /// For peers nothing was told of.
     any_peer: PeerSettings,
+    /// What they sent that was no message.
+    malformed: BTreeMap<PeerId, Malformed>,
     /// The nonces of peers that ask who we are.
     nonces: BTreeMap<(PeerId, Asker), Nonce>,
     /// Requests outside every dialog that belong together.
@@ -112,6 +114,7 @@ impl Endpoint {
             next_id: 0,
             peers: BTreeMap::new(),
             any_peer: PeerSettings::default(),
+            malformed: BTreeMap::new(),
             nonces: BTreeMap::new(),
             series: BTreeMap::new(),
             usages: BTreeMap::new(),
@@ -144,6 +147,11 @@ impl Endpoint {
         self.clients.len() + self.servers.len()
     }
 
+    /// How much of what a peer sent was no message. It is counted and never held against the peer: its address carries every citizen's call.
+    pub fn malformed(&self, peer: PeerId) -> Malformed {
+        self.malformed.get(&peer).copied().unwrap_or_default()
+    }
+
     /// Tells how to speak with a peer; without it the default stands. Calls that are under way keep what they agreed.
     pub fn set_peer(&mut self, peer: PeerId, settings: PeerSettings) {
         // Another password is another answer.
@@ -167,7 +175,7 @@ impl Endpoint {
         match Message::parse(octets) {
             Ok(message) if message.is_request() => self.handle_request(now, peer, hop, message),
             Ok(message) => self.handle_response(now, peer, hop, message),
-            Err(refusal) => self.refuse_unreadable(hop, *refusal),
+            Err(refusal) => self.refuse_unreadable(peer, hop, *refusal),
         }
     }
 

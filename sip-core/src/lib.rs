@@ -31,7 +31,7 @@ mod uri;
 mod via;
 
 pub use endpoint::{
-    DialogId, DialogName, Endpoint, Event, Glare, Headers, InDialog, Invite, Milestone,
+    DialogId, DialogName, Endpoint, Event, Glare, Headers, InDialog, Invite, Malformed, Milestone,
     NameAddrText, Outside, RequestId, Ring, SentId, Settings, Transmit,
 };
 pub use fault::{Fault, ParseFault, Rule};

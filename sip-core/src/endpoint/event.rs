@@ -253,6 +253,15 @@ impl fmt::Debug for Transmit {
     }
 }
 
+/// How much of what a peer sent was no message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Malformed {
+    /// Requests that were answered 400.
+    pub answered: u64,
+    /// What could not be answered: silence.
+    pub dropped: u64,
+}
+
 /// One message that was sent or received, for ladders; it holds no text of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Milestone {

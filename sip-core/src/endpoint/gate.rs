@@ -122,7 +122,7 @@ fn check_method_outside(method: &Method) -> Result<(), Answer> {
             Err(Answer::plain(481, "Call/Transaction Does Not Exist"))
         }
         Method::Refer => Err(Answer::plain(403, "Forbidden")),
-        Method::Subscribe | Method::Publish => Err(Answer::plain(489, "Bad Event")),
+        Method::Subscribe | Method::Publish => Err(bad_event()),
         Method::Register | Method::Message => Err(Answer::with(
             405,
             "Method Not Allowed",
@@ -150,8 +150,8 @@ fn check_method_inside(request: &Message, method: &Method) -> Result<(), Answer>
             "Allow",
             draft::ALLOW,
         )),
-        Method::Publish => Err(Answer::plain(489, "Bad Event")),
-        Method::Subscribe if !is_refer() => Err(Answer::plain(489, "Bad Event")),
+        Method::Publish => Err(bad_event()),
+        Method::Subscribe if !is_refer() => Err(bad_event()),
         Method::Invite
         | Method::Ack
         | Method::Bye
@@ -166,6 +166,11 @@ fn check_method_inside(request: &Message, method: &Method) -> Result<(), Answer>
         | Method::Message
         | Method::Other(_) => Ok(()),
     }
+}
+
+/// What may be subscribed to: the outcome of a REFER, inside its dialog (RFC 6665 section 4.2.1.1).
+fn bad_event() -> Answer {
+    Answer::with(489, "Bad Event", "Allow-Events", "refer")
 }
 
 /// RFC 3261 section 8.2.2.3: what is required and not offered is named.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use super::*;
-use crate::testing::epoch;
+use crate::{hop::Transport, stream::StreamFrames, testing::epoch};
 
 mod talks;
 
@@ -30,6 +30,7 @@ struct Weather {
 }
 
 struct Pair {
+    transport: Transport,
     addresses: [SocketAddr; 2],
     endpoints: [Endpoint; 2],
     now: Instant,
@@ -38,6 +39,8 @@ struct Pair {
     /// By arrival, then by number, so that order is the seed's.
     air: BTreeMap<(Instant, u64), Transmit>,
     number: u64,
+    /// What each end has heard of its stream, and when last.
+    streams: [(StreamFrames, Instant); 2],
     events: [Vec<(Instant, Event)>; 2],
 }
 
@@ -55,6 +58,7 @@ impl Pair {
         };
         let endpoints = [endpoint(), endpoint()];
         Pair {
+            transport: Transport::Udp,
             addresses: addresses.map(|address| address.parse().unwrap()),
             endpoints,
             now: epoch(),
@@ -62,6 +66,7 @@ impl Pair {
             weather,
             air: BTreeMap::new(),
             number: 0,
+            streams: [(); 2].map(|()| (StreamFrames::new(), epoch())),
             events: [Vec::new(), Vec::new()],
         }
     }
@@ -88,9 +93,15 @@ impl Pair {
                         20
                     };
                     let delay = Duration::from_millis(1 + self.dice.next_u64() % span_ms);
+                    let mut arrival = self.now + delay;
+                    if transmit.hop.transport.is_reliable() {
+                        // A stream keeps its order.
+                        let (_, last) = &mut self.streams[1 - side];
+                        arrival = arrival.max(*last);
+                        *last = arrival;
+                    }
                     self.number += 1;
-                    self.air
-                        .insert((self.now + delay, self.number), transmit.clone());
+                    self.air.insert((arrival, self.number), transmit.clone());
                 }
             }
             while let Some(event) = self.endpoints[side].poll_event() {
@@ -121,7 +132,9 @@ impl Pair {
             let (_, transmit) = self.air.pop_first().unwrap();
             let side = usize::from(transmit.hop.remote == self.addresses[1]);
             let hop = seen_by_the_other(transmit.hop);
-            self.endpoints[side].handle_message(self.now, NEIGHBOUR, hop, transmit.payload);
+            for message in self.frames(side, &transmit) {
+                self.endpoints[side].handle_message(self.now, NEIGHBOUR, hop, message);
+            }
         } else {
             for endpoint in &mut self.endpoints {
                 endpoint.handle_timeout(self.now);
@@ -129,6 +142,22 @@ impl Pair {
         }
         self.drain();
         true
+    }
+
+    /// The messages in what arrived: a datagram is one, a stream comes in segments.
+    fn frames(&mut self, side: usize, transmit: &Transmit) -> Vec<Bytes> {
+        if !transmit.hop.transport.is_reliable() {
+            return vec![transmit.payload.clone()];
+        }
+        let length = u64::try_from(transmit.payload.len()).unwrap();
+        let cut = usize::try_from(self.dice.next_u64() % length).unwrap();
+        let (stream, _) = &mut self.streams[side];
+        let mut messages = Vec::new();
+        for segment in [&transmit.payload[..cut], &transmit.payload[cut..]] {
+            stream.push(segment);
+            messages.extend(std::iter::from_fn(|| stream.poll()).map(Result::unwrap));
+        }
+        messages
     }
 
     fn call(&mut self) -> DialogId {
@@ -140,7 +169,11 @@ impl Pair {
             self.now,
             Invite {
                 peer: NEIGHBOUR,
-                hop: Hop::udp(self.addresses[0], self.addresses[1]),
+                hop: Hop {
+                    transport: self.transport,
+                    local: self.addresses[0],
+                    remote: self.addresses[1],
+                },
                 request_uri: "sip:0783331001@192.0.2.2".to_owned(),
                 from: party(),
                 to: party(),
@@ -354,6 +387,25 @@ fn a_call_over_ipv6_goes_like_any_other() {
         let pair = play_between(Pair::at(IPV6, seed, weather));
         check(seed, &pair);
         assert_eq!(pair.names(0), play(seed, weather).names(0), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_call_over_a_stream_goes_like_any_other_and_is_over_sooner() {
+    let weather = Weather {
+        lost: 0,
+        doubled: 0,
+        late: 0,
+    };
+    for seed in 0..100 {
+        for transport in [Transport::Tcp, Transport::Tls] {
+            let mut pair = Pair::new(seed, weather);
+            pair.transport = transport;
+            let pair = play_between(pair);
+            check(seed, &pair);
+            assert_eq!(pair.count(0, "NoResponse"), 0, "seed {seed}");
+            assert_eq!(pair.count(1, "AckMissing"), 0, "seed {seed}");
+        }
     }
 }
 

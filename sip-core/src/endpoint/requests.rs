@@ -37,8 +37,8 @@ pub(super) struct Arrival {
 }
 
 impl Endpoint {
-    /// Answers 400 to what can be answered (RFC 3261 section 21.4.1: the phrase says what is wrong).
-    pub(super) fn refuse_unreadable(&mut self, hop: Hop, refusal: Refusal) {
+    /// Answers 400 to what can be answered (RFC 3261 section 21.4.1: the phrase says what is wrong), and counts it.
+    pub(super) fn refuse_unreadable(&mut self, peer: PeerId, hop: Hop, refusal: Refusal) {
         let rule = refusal.fault().rule.to_string();
         let line = format!("unreadable: {rule}");
         self.milestones.push_back(Milestone {
@@ -47,9 +47,12 @@ impl Endpoint {
             remote: hop.remote,
             line,
         });
+        let malformed = self.malformed.entry(peer).or_default();
         let Some(request) = refusal.into_answerable() else {
+            malformed.dropped += 1;
             return;
         };
+        malformed.answered += 1;
         self.refuse(&request, hop, 400, &rule, &[]);
     }
 
@@ -430,7 +433,8 @@ impl Arrival {
     fn sender_listens_at(&self) -> Option<Hop> {
         let via = self.message.via().ok()?;
         let hop = via.listens_at(self.hop);
-        (self.hop.transport.is_reliable() && hop != self.hop).then_some(hop)
+        // Even where that is the same place: a new connection is tried once.
+        self.hop.transport.is_reliable().then_some(hop)
     }
 
     /// Which way its answers go.

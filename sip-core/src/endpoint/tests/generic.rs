@@ -128,6 +128,8 @@ fn what_belongs_to_a_dialog_and_names_none_is_refused() {
     ] {
         bench.hear(&request(method, method, "", ""));
         assert_eq!(bench.last().status(), Some(status), "{method}");
+        let events = bench.header("Allow-Events");
+        assert_eq!(events.is_some(), status == 489, "{method}");
     }
     assert!(bench.is_empty());
     assert_eq!(bench.names(), [""; 0]);

@@ -26,6 +26,28 @@ fn over_its_cap_a_new_call_gets_503_and_a_running_one_is_served() {
 }
 
 #[test]
+fn what_is_no_message_is_answered_or_dropped_and_counted_for_its_peer() {
+    let mut bench = Bench::new();
+    let broken = request("INVITE", "1", "", "").replace("Max-Forwards: 70", "Max-Forwards: 700");
+    for _ in 0..300 {
+        bench.hear(&broken);
+        bench.hear("SIP/2.0 200\r\n\r\n");
+        bench.hear("\u{16}\u{3}\u{1}");
+    }
+    bench.hear("\r\n\r\n");
+    let statuses = bench.sent.iter().map(Message::status);
+    assert!(statuses.eq([Some(400)].repeat(300)));
+    let expected = Malformed {
+        answered: 300,
+        dropped: 600,
+    };
+    assert_eq!(bench.endpoint.malformed(NEIGHBOUR), expected);
+    assert_eq!(bench.endpoint.malformed(PeerId(1)), Malformed::default());
+    assert!(bench.is_empty());
+    bench.invited();
+}
+
+#[test]
 fn what_all_transactions_hold_together_is_capped() {
     let mut bench = Bench::new();
     bench.endpoint.max_held_bytes = 100_000;
