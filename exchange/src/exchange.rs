@@ -96,6 +96,12 @@ impl Exchange {
         self.house.peers.at(address).is_some()
     }
 
+    /// The DSCP of SIP to a peer at this address; none for whoever is no peer.
+    pub(crate) fn mark_of(&self, address: IpAddr) -> Option<u8> {
+        let peer = self.house.peers.at(address)?;
+        Some(self.house.settings.peer(peer)?.dscp.signalling)
+    }
+
     /// Every call in progress, the oldest first.
     pub fn calls(&self) -> Vec<CallReport> {
         self.calls.values().map(Call::report).collect()

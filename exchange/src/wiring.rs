@@ -33,6 +33,8 @@ pub enum Input {
         hop: Hop,
         /// The octets: one datagram, or one message of a stream.
         payload: Bytes,
+        /// When it reached this host; it may have waited since.
+        received_at: Instant,
     },
     /// Messages this way find nobody: an ICMP error came back, a connection was refused or is lost.
     Unreachable {
@@ -82,6 +84,11 @@ impl Wiring {
         self.exchange.is_peer(address)
     }
 
+    /// How SIP to a peer at this address is marked for the network's queues (RFC 2474); none for whoever is no peer.
+    pub fn mark_of(&self, address: IpAddr) -> Option<u8> {
+        self.exchange.mark_of(address)
+    }
+
     /// The exchange, to look at.
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
@@ -91,7 +98,11 @@ impl Wiring {
     pub fn handle(&mut self, now: Now, input: Input) {
         self.exchange.watch_clock(now);
         match input {
-            Input::Message { hop, payload } => self.exchange.handle_message(now, hop, payload),
+            Input::Message {
+                hop,
+                payload,
+                received_at: _,
+            } => self.exchange.handle_message(now, hop, payload),
             Input::Unreachable { hop } => self.exchange.handle_unreachable(now, hop),
             Input::Resolved {
                 question,

@@ -2,9 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::config::PortRange;
+use crate::{config::PortRange, wire};
 
-/// Files that are open besides media: SIP, database, keys, audit, spool, runtimes, clients.
+/// Files that are open besides media and SIP connections: listeners, database, keys, audit, spool, runtimes, clients.
 const OTHER_FILES: u64 = 256;
 /// A call has two pairs, that is four sockets, and one segment file.
 const FILES_PER_TWO_PAIRS: u64 = 5;
@@ -30,7 +30,9 @@ pub(crate) fn largest_pairs() -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).maximum else {
         return usize::MAX;
     };
-    let calls = limit.saturating_sub(OTHER_FILES) / FILES_PER_TWO_PAIRS;
+    let connections = u64::try_from(wire::MOST_CONNECTIONS).unwrap_or(u64::MAX);
+    let others = OTHER_FILES.saturating_add(connections);
+    let calls = limit.saturating_sub(others) / FILES_PER_TWO_PAIRS;
     usize::try_from(calls)
         .unwrap_or(usize::MAX)
         .saturating_mul(2)

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -17,7 +18,6 @@ use rules::{
     AuditDraft, AuditEvent, Declaration, Digest, Emergency, EmergencyFault, EmergencyState, Scope,
     StaffId,
 };
-use sip_core::Hop;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     shutdown,
     telemetry::{self, Counters},
     trace::{NoSuchCall, Traces},
-    wire::{Heard, Wire},
+    wire::{CodePoint, Heard, Wire},
 };
 
 /// How often the thread looks after its house: clock steps, counters, shards that died without a word.
@@ -39,8 +39,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const RETIRED: Duration = Duration::from_millis(10);
 /// How long the first ports may take.
 pub(crate) const FIRST_PORTS: Duration = Duration::from_secs(2);
-/// Datagrams taken in one turn before anything else is looked at.
-const DATAGRAMS_PER_TURN: usize = 64;
+/// Messages taken in one turn before anything else is looked at.
+const MESSAGES_PER_TURN: usize = 64;
 /// Reports of all shards that may wait; shards keep what finds it full.
 pub(crate) const REPORTS: usize = 4_096;
 /// Orders of people that may wait.
@@ -105,7 +105,8 @@ pub(crate) struct Signalling {
     recorder: Recorder,
     desk: Desk,
     counters: Arc<Counters>,
-    told_strangers: u64,
+    /// What was told of each counter.
+    told: [u64; 5],
     ready: Option<std::sync::mpsc::Sender<()>>,
     /// When the thread ends, calls over or not; `None` while it carries calls.
     ending: Option<Instant>,
@@ -156,7 +157,7 @@ impl Signalling {
             recorder,
             desk,
             counters,
-            told_strangers: 0,
+            told: [0; 5],
             ready: Some(ready),
             ending: None,
             calls_ended: 0,
@@ -194,10 +195,14 @@ impl Signalling {
                 order = self.orders.recv() => Woken::Order(order),
                 () = until(due) => Woken::Time,
                 _ = housekeeping.tick() => Woken::Housekeeping,
-                _ = self.wire.readable(), if self.ready.is_none() || Instant::now() >= deaf_until => Woken::Wire,
+                () = self.wire.stirred(), if self.ready.is_none() || Instant::now() >= deaf_until => Woken::Wire,
             };
             match woken {
-                Woken::Wire => self.hear(),
+                Woken::Wire => {
+                    self.hear();
+                    // Connections are tasks beside this one; a flood must not keep them from their turn.
+                    tokio::task::yield_now().await;
+                }
                 Woken::Report(report) => self.handle_report(report),
                 Woken::Order(order) => self.handle_order(order.unwrap_or(Order::Shutdown)),
                 Woken::Time => {
@@ -220,17 +225,22 @@ impl Signalling {
     }
 
     fn hear(&mut self) {
-        for _ in 0..DATAGRAMS_PER_TURN {
+        for _ in 0..MESSAGES_PER_TURN {
             let wiring = &self.wiring;
-            match self
-                .wire
-                .hear(|address| wiring.is_peer(address), &self.counters)
-            {
-                Heard::Datagram { remote, payload } => {
-                    let hop = Hop::udp(self.wire.local(), remote);
-                    self.take(Input::Message { hop, payload });
-                }
-                Heard::Nothing => return,
+            let Some(heard) = self.wire.hear(|address| mark_of(wiring, address)) else {
+                return;
+            };
+            match heard {
+                Heard::Message {
+                    hop,
+                    payload,
+                    received_at,
+                } => self.take(Input::Message {
+                    hop,
+                    payload,
+                    received_at,
+                }),
+                Heard::Unreachable { hop } => self.take(Input::Unreachable { hop }),
             }
         }
     }
@@ -351,16 +361,11 @@ impl Signalling {
         for number in dead {
             self.lose(number);
         }
-        let strangers = self
-            .counters
-            .strangers
-            .load(std::sync::atomic::Ordering::Relaxed);
-        if strangers > self.told_strangers {
-            tracing::warn!(
-                datagrams = strangers - self.told_strangers,
-                "datagrams of strangers were dropped"
-            );
-            self.told_strangers = strangers;
+        for (told, (count, says)) in self.told.iter_mut().zip(self.counters.to_tell()) {
+            if count > *told {
+                tracing::warn!(count = count - *told, "{says}");
+                *told = count;
+            }
         }
     }
 
@@ -394,8 +399,9 @@ impl Signalling {
         while let Some(output) = self.wiring.poll_output() {
             match output {
                 Output::Sip(transmit) => {
+                    let mark = mark_of(&self.wiring, transmit.hop.remote.ip());
                     self.wire
-                        .send(transmit.hop.remote, &transmit.payload, &self.counters);
+                        .send(transmit.hop, transmit.payload, mark.unwrap_or_default());
                 }
                 Output::Media { shard, command } => {
                     let reached = self
@@ -458,6 +464,11 @@ pub(crate) fn ask<T>(
             Err(_) => return None,
         }
     }
+}
+
+/// How packets to a peer are marked; none for whoever is no peer.
+fn mark_of(wiring: &Wiring, address: IpAddr) -> Option<CodePoint> {
+    wiring.mark_of(address).map(CodePoint)
 }
 
 async fn until(due: Option<Instant>) {

@@ -29,15 +29,45 @@ pub(crate) fn begin() -> std::io::Result<Log> {
 /// Things that are counted and not logged one by one.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Datagrams from addresses that are no peer's; they get no byte back.
+    /// Datagrams and connections from addresses that are no peer's; they get no byte back.
     pub strangers: AtomicU64,
-    /// Datagrams that could not be sent.
+    /// Messages that could not be sent.
     pub unsent: AtomicU64,
+    /// Connections of peers that were refused for want of room or of a certificate of ours.
+    pub connections_refused: AtomicU64,
+    /// Connections of ours that could not be made.
+    pub connects_failed: AtomicU64,
+    /// Connections that were closed because the peer did not read what it was sent.
+    pub slow_readers: AtomicU64,
     /// Panics that ended one call.
     pub panics: AtomicU64,
 }
 
 impl Counters {
+    /// What of them an operator should hear of, each with what it says.
+    pub(crate) fn to_tell(&self) -> [(u64, &'static str); 5] {
+        [
+            (
+                &self.strangers,
+                "datagrams and connections of strangers were dropped",
+            ),
+            (&self.unsent, "messages could not be sent"),
+            (
+                &self.connections_refused,
+                "connections of peers were refused: too many, or no certificate of ours",
+            ),
+            (
+                &self.connects_failed,
+                "connections to peers could not be made",
+            ),
+            (
+                &self.slow_readers,
+                "connections were closed whose peers did not read",
+            ),
+        ]
+        .map(|(counter, says)| (counter.load(Ordering::Relaxed), says))
+    }
+
     /// Adds one.
     pub(crate) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);

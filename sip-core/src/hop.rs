@@ -1,6 +1,7 @@
 //! One way to a peer: the transport and both its ends.
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -60,6 +61,13 @@ impl Transport {
             Transport::Tcp => "TCP",
             Transport::Tls => "TLS",
         }
+    }
+}
+
+impl fmt::Display for Transport {
+    /// As a Via names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.via_token())
     }
 }
 

@@ -518,7 +518,11 @@ impl City {
         if packet.to == self.exchange {
             let hop = Hop::udp(packet.to, packet.from);
             let payload = packet.payload.clone().into();
-            return self.tell(Input::Message { hop, payload });
+            return self.tell(Input::Message {
+                hop,
+                payload,
+                received_at: now,
+            });
         }
         if let Some(shard) = self
             .shards

@@ -11,6 +11,7 @@ use super::{Exit, Place, Terminal, audit};
 use crate::{
     config::{Config, secret},
     descriptors, people, prompts,
+    wire::TlsFiles,
 };
 
 pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
@@ -25,6 +26,7 @@ pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     };
     found.decisions(&config)?;
     found.ports(&config)?;
+    found.tls(&config)?;
     found.secrets(&config)?;
     found.prompts(&config)?;
     found.staff(&config)?;
@@ -110,6 +112,14 @@ impl Found<'_> {
             }
         }
         Ok(())
+    }
+
+    fn tls(&mut self, config: &Config) -> Result<(), Exit> {
+        match config.sip.tls.as_ref().map(TlsFiles::check) {
+            None => Ok(()),
+            Some(Ok(())) => self.good("証明書 / certificates of [sip.tls]"),
+            Some(Err(fault)) => self.bad(Exit::Usage, &format!("証明書 / [sip.tls]: {fault}")),
+        }
     }
 
     fn prompts(&mut self, config: &Config) -> Result<(), Exit> {

@@ -62,8 +62,8 @@ fn carry(config: &Arc<Config>, log: &Log, out: &mut Terminal) -> Result<(), Exit
         Exit::Failed
     })?;
     let said = out.line(&format!(
-        "通話を取り次いでいます / carrying calls at sip:{} (UDP), {} numbers; 終了 / end: {}",
-        config.listen,
+        "通話を取り次いでいます / carrying calls at {}, {} numbers; 終了 / end: {}",
+        config.sip,
         config.numbers.len(),
         if std::io::stdin().is_terminal() {
             "Ctrl-C"
@@ -137,9 +137,10 @@ impl Running {
         let sip = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let counters = Arc::new(Counters::default());
         let wire = {
             let _inside = sip.enter();
-            Wire::bind(config.listen)?
+            Wire::bind(config.wire(), Arc::clone(&counters))?
         };
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let vault = Arc::new(Vault::new(Arc::clone(&disk), layout, config.retention));

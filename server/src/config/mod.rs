@@ -12,19 +12,18 @@ mod profile;
 pub(crate) mod reader;
 pub(crate) mod report;
 pub(crate) mod secret;
+mod sip;
 pub(crate) mod target;
 pub(crate) mod template;
 
 use std::{
     fs::File,
     io::{self, Read},
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use exchange::{Department, Dscp, Limits, Listener, Outbound, Overload, Trunk};
+use exchange::{Department, Dscp, Limits, Outbound, Overload, Trunk};
 use rules::{Digest, Number, NumberPolicy, RetentionPolicy};
-use sip_core::Transport;
 use storage::Layout;
 use toml::de::DeTable;
 
@@ -33,8 +32,9 @@ use self::{
     peer::Surroundings,
     reader::{Faults, Placed, Section},
     report::ConfigReport,
+    sip::Sip,
 };
-use crate::life;
+use crate::{life, wire};
 
 /// Largest configuration file that is read: ten thousand numbers need less.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -46,8 +46,8 @@ pub(crate) struct Config {
     pub file: PathBuf,
     /// SHA-256 of its text, for the audit trail.
     pub(crate) sha256: Digest,
-    /// Where SIP over UDP is taken.
-    pub listen: SocketAddr,
+    /// Where SIP is taken, and how.
+    pub(crate) sip: Sip,
     /// Where RTP and RTCP are taken; never empty.
     pub rtp: Vec<PortRange>,
     /// Where things lie on disk.
@@ -155,13 +155,20 @@ impl Config {
         Layout::new(&self.folders.data, &self.folders.root)
     }
 
+    /// What the SIP sockets are made with.
+    pub(crate) fn wire(&self) -> wire::Settings {
+        wire::Settings {
+            listeners: self.sip.listeners.clone(),
+            keeping: self.sip.keeping,
+            tls: self.sip.tls.clone(),
+            look: wire::LOOK,
+        }
+    }
+
     /// What the exchange is told.
     pub(crate) fn settings(&self) -> exchange::Settings {
         exchange::Settings {
-            listeners: vec![Listener {
-                transport: Transport::Udp,
-                address: self.listen,
-            }],
+            listeners: self.sip.listeners.clone(),
             peers: self.peers.clone(),
             departments: self.departments.clone(),
             numbers: self.numbers.clone(),
@@ -184,7 +191,7 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
         "sip",
         "add [sip] with listen = \"ADDRESS:5060\"",
     );
-    let listen = sip.and_then(|section| read_sip(section, faults));
+    let sip = sip.and_then(|section| sip::read(&base, section, faults));
     let media = required(
         &mut root,
         faults,
@@ -207,13 +214,9 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
     };
     let overload = root.section(faults, "overload");
     let overload = overload::read(overload, &mut limits, faults);
-    let listeners = listen.map(|address| Listener {
-        transport: Transport::Udp,
-        address,
-    });
     let around = Surroundings {
         base: &base,
-        listeners: listeners.as_slice(),
+        listeners: sip.as_ref().map_or(&[], |sip| &sip.listeners),
         rtp: &media.rtp,
         dscp: Dscp {
             signalling: 0,
@@ -231,7 +234,7 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
     let config = Config {
         file: file.to_owned(),
         sha256: life::sha256(text.as_bytes()),
-        listen: listen?,
+        sip: sip?,
         rtp: media.rtp,
         folders,
         retention: retention?,
@@ -286,25 +289,6 @@ fn required<'t>(
         root.missing(faults, key, remedy);
     }
     section
-}
-
-fn read_sip(mut section: Section<'_>, faults: &mut Faults) -> Option<SocketAddr> {
-    let listen = section.required_text(faults, "listen", "add listen = \"ADDRESS:5060\"");
-    section.finish(faults);
-    let listen = listen?;
-    let address = listen.value.parse::<SocketAddr>().ok().filter(|address| {
-        !address.ip().is_unspecified() && !address.ip().is_multicast() && address.port() != 0
-    });
-    if address.is_none() {
-        let remedy = "write the host's own address and a port; it stands in every message we send, so 0.0.0.0 will not do";
-        faults.at(
-            &listen,
-            quoted(&listen),
-            "an address with port, such as 127.0.0.1:5060",
-            remedy,
-        );
-    }
-    address
 }
 
 /// What `[media]` says.

@@ -5,8 +5,7 @@ use std::time::Duration;
 use exchange::{AnnouncementMedia, CalledPlace, NumberForm, PeerRole, Place, SecureMedia, Trust};
 use expect_test::expect;
 use rules::Profile;
-
-use sip_core::{RefreshMethod, Reliable};
+use sip_core::{RefreshMethod, Reliable, Transport};
 
 use super::{
     target::Destination,
@@ -119,7 +118,7 @@ department = "窓口"
          3 │ prot = "udp"
            ╰────
           help: write the host's own address and a port; it stands in every message we send, so 0.0.0.0 will not do
-          × sip.prot: found the unknown key `prot`, expected one of: listen
+          × sip.prot: found the unknown key `prot`, expected one of: idle_s, keepalive_s, listen, tls
            ╭─[/etc/denwaban/denwaban.toml:3:1]
          2 │ listen = "0.0.0.0:5060"
          3 │ prot = "udp"

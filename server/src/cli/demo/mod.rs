@@ -181,13 +181,16 @@ fn scene(config: &Config) -> io::Result<Scene> {
             "the configuration has no carrier, no PBX with a target or no number of the announce profile; leave --config out, and one is made",
         ));
     };
-    if !(config.listen.ip().is_loopback() && carrier.is_loopback() && pbx.ip().is_loopback()) {
+    if !(config.sip.first_address().ip().is_loopback()
+        && carrier.is_loopback()
+        && pbx.ip().is_loopback())
+    {
         return Err(io::Error::other(
             "the demonstration plays on loopback only, and this configuration names other hosts; leave --config out, and one is made",
         ));
     }
     Ok(Scene {
-        denwaban: config.listen,
+        denwaban: config.sip.first_address(),
         carrier,
         pbx,
         number: number.number.e164().to_owned(),

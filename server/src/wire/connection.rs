@@ -1,0 +1,297 @@
+//! One connection: parts its stream into messages, answers and sends signs of life, and ends when the peer does not keep up.
+//!
+//! It is a task of the signalling runtime. It never makes anybody wait: what it hears waits in one bounded channel, what it is to say in
+//! another, and whoever finds that one full closes the connection.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, Bytes};
+use sip_core::{FrameFault, Hop, StreamFrames};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
+    time::sleep_until,
+};
+
+use super::Word;
+
+/// Octets read at once.
+const PORTION_BYTES: usize = 8 * 1024;
+/// How long a message may take to come whole, and a peer to take what it was sent: 64*T1, after which nobody waits for either.
+const MESSAGE_PATIENCE: Duration = Duration::from_secs(32);
+/// How long answers are still sent to a peer that has closed its own direction.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A sign of life, and the answer to one (RFC 5626 section 4.4.1).
+const PING: Bytes = Bytes::from_static(b"\r\n\r\n");
+const PONG: Bytes = Bytes::from_static(b"\r\n");
+/// Pings answered at once; a peer needs one answer to know that we live.
+const MOST_PONGS: usize = 4;
+
+/// How connections are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keeping {
+    /// How long we keep silent before we send a sign of life; none: never.
+    pub(crate) ping: Option<Duration>,
+    /// How long a peer may keep silent before its connection is closed.
+    pub(crate) idle: Duration,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Keeping {
+            // Shorter than what firewalls give a silent TCP connection, and RFC 5626 section 4.4.1 asks for less than 120 s.
+            ping: Some(Duration::from_secs(90)),
+            idle: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The task's ends of what joins it to the wire.
+pub(super) struct Line {
+    pub(super) hop: Hop,
+    pub(super) keeping: Keeping,
+    pub(super) outbox: mpsc::Receiver<Bytes>,
+    /// Octets that wait in the outbox or are being written.
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) words: mpsc::Sender<Word>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    #[error("the peer closed it")]
+    Closed,
+    #[error("{0}")]
+    Broken(io::Error),
+    #[error("{0}")]
+    Unparted(FrameFault),
+    #[error("the peer kept silent for {0:?}")]
+    Idle(Duration),
+    #[error("a message did not come whole, or was not taken, within {MESSAGE_PATIENCE:?}")]
+    Stalled,
+    #[error("the wire let it go")]
+    LetGo,
+}
+
+/// Carries the connection until it ends.
+pub(super) async fn carry<S: AsyncRead + AsyncWrite>(stream: S, line: &mut Line) -> End {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut portion = vec![0; PORTION_BYTES];
+    let mut ear = Ear::new(Instant::now());
+    let mut mouth = Mouth::new(Instant::now());
+    loop {
+        let now = Instant::now();
+        if let Some(end) = ear.end(now, line.keeping).or_else(|| mouth.end(now)) {
+            return end;
+        }
+        mouth.keep_alive(now, line.keeping);
+        let wake = ear.next(line.keeping).min(mouth.next(line.keeping));
+        tokio::select! {
+            place = line.words.reserve(), if !ear.heard.is_empty() => {
+                let (Ok(place), Some((payload, received_at))) = (place, ear.heard.pop_front()) else {
+                    return End::LetGo;
+                };
+                place.send(Word::Message { hop: line.hop, payload, received_at });
+            }
+            read = reader.read(&mut portion), if ear.is_open() => match read {
+                Ok(length) => mouth.pongs += ear.take(Instant::now(), &portion[..length]),
+                Err(fault) => return End::Broken(fault),
+            },
+            written = mouth.step(&mut writer), if mouth.is_speaking() => match written {
+                Ok(told) => {
+                    line.waiting.fetch_sub(told, Ordering::Relaxed);
+                }
+                Err(fault) => return End::Broken(fault),
+            },
+            message = line.outbox.recv(), if !mouth.is_speaking() => match message {
+                Some(message) => {
+                    let octets = message.len();
+                    mouth.begin(Instant::now(), message, Kind::Message { octets });
+                }
+                None => return End::LetGo,
+            },
+            () = sleep_until(wake.into()) => {}
+        }
+    }
+}
+
+/// What comes in.
+struct Ear {
+    frames: StreamFrames,
+    /// Whole messages that wait for the wire; while there are any, nothing is read.
+    heard: VecDeque<(Bytes, Instant)>,
+    stage: Stage,
+    last_heard: Instant,
+    inside_message_since: Option<Instant>,
+}
+
+enum Stage {
+    Open,
+    /// The peer says nothing more, and may still read.
+    Closed {
+        since: Instant,
+    },
+    Faulty(FrameFault),
+}
+
+impl Ear {
+    fn new(now: Instant) -> Ear {
+        Ear {
+            frames: StreamFrames::new(),
+            heard: VecDeque::new(),
+            stage: Stage::Open,
+            last_heard: now,
+            inside_message_since: None,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.heard.is_empty() && matches!(self.stage, Stage::Open)
+    }
+
+    /// Takes what was read, which is nothing where the peer has closed its direction; returns how many signs of life it asked for.
+    fn take(&mut self, now: Instant, portion: &[u8]) -> usize {
+        if portion.is_empty() {
+            self.stage = Stage::Closed { since: now };
+            return 0;
+        }
+        self.last_heard = now;
+        self.frames.push(portion);
+        while let Some(frame) = self.frames.poll() {
+            match frame {
+                Ok(payload) => self.heard.push_back((payload, now)),
+                Err(fault) => self.stage = Stage::Faulty(fault),
+            }
+        }
+        if !self.frames.is_inside_message() {
+            self.inside_message_since = None;
+        } else if !self.heard.is_empty() || self.inside_message_since.is_none() {
+            self.inside_message_since = Some(now);
+        }
+        std::iter::from_fn(|| self.frames.poll_ping().then_some(())).count()
+    }
+
+    fn end(&self, now: Instant, keeping: Keeping) -> Option<End> {
+        // What was heard before the end is passed on first.
+        if !self.heard.is_empty() {
+            return None;
+        }
+        match self.stage {
+            Stage::Faulty(fault) => Some(End::Unparted(fault)),
+            Stage::Closed { since } if now >= since + LAST_WORDS => Some(End::Closed),
+            Stage::Open
+                if self
+                    .inside_message_since
+                    .is_some_and(|since| now >= since + MESSAGE_PATIENCE) =>
+            {
+                Some(End::Stalled)
+            }
+            Stage::Open if now >= self.last_heard + keeping.idle => Some(End::Idle(keeping.idle)),
+            Stage::Open | Stage::Closed { .. } => None,
+        }
+    }
+
+    fn next(&self, keeping: Keeping) -> Instant {
+        match self.stage {
+            Stage::Closed { since } => since + LAST_WORDS,
+            Stage::Open | Stage::Faulty(_) => {
+                let idle = self.last_heard + keeping.idle;
+                self.inside_message_since
+                    .map_or(idle, |since| idle.min(since + MESSAGE_PATIENCE))
+            }
+        }
+    }
+}
+
+/// What goes out.
+struct Mouth {
+    /// What is left of what is being written.
+    rest: Bytes,
+    kind: Kind,
+    is_flushed: bool,
+    begun: Instant,
+    pongs: usize,
+}
+
+/// What is being written.
+#[derive(Clone, Copy)]
+enum Kind {
+    SignOfLife,
+    Message { octets: usize },
+}
+
+impl Mouth {
+    fn new(now: Instant) -> Mouth {
+        Mouth {
+            rest: Bytes::new(),
+            kind: Kind::SignOfLife,
+            is_flushed: true,
+            begun: now,
+            pongs: 0,
+        }
+    }
+
+    fn is_speaking(&self) -> bool {
+        !self.rest.is_empty() || !self.is_flushed
+    }
+
+    fn begin(&mut self, now: Instant, octets: Bytes, kind: Kind) {
+        self.rest = octets;
+        self.kind = kind;
+        self.begun = now;
+        self.is_flushed = false;
+    }
+
+    /// Answers the peer's signs of life, and gives one where we have long been silent.
+    fn keep_alive(&mut self, now: Instant, keeping: Keeping) {
+        if self.is_speaking() {
+            return;
+        }
+        if self.pongs > 0 {
+            let pongs = std::mem::take(&mut self.pongs).min(MOST_PONGS);
+            self.begin(now, PONG.repeat(pongs).into(), Kind::SignOfLife);
+        } else if keeping.ping.is_some_and(|ping| now >= self.begun + ping) {
+            self.begin(now, PING, Kind::SignOfLife);
+        }
+    }
+
+    /// Writes as much as goes at once; returns how many octets of a message are done with when it is out. A step that is dropped
+    /// half-way has written nothing.
+    async fn step(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<usize> {
+        if !self.rest.is_empty() {
+            let length = writer.write(&self.rest).await?;
+            if length == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.rest.advance(length);
+            return Ok(0);
+        }
+        writer.flush().await?;
+        self.is_flushed = true;
+        match self.kind {
+            Kind::SignOfLife => Ok(0),
+            Kind::Message { octets } => Ok(octets),
+        }
+    }
+
+    fn end(&self, now: Instant) -> Option<End> {
+        (self.is_speaking() && now >= self.begun + MESSAGE_PATIENCE).then_some(End::Stalled)
+    }
+
+    fn next(&self, keeping: Keeping) -> Instant {
+        let far = self.begun + Duration::from_secs(24 * 3600);
+        if self.is_speaking() {
+            self.begun + MESSAGE_PATIENCE
+        } else {
+            keeping.ping.map_or(far, |ping| self.begun + ping)
+        }
+    }
+}

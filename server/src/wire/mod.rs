@@ -1,0 +1,245 @@
+//! The SIP sockets: UDP, TCP and TLS at every address we listen at, and the names that peers are known by.
+//!
+//! Who may be heard is asked before anything is read. Nothing here waits for anything: what cannot go out at once is bounded and then
+//! dropped, and the peer's transactions find out. Start at [`Wire::bind`], [`Wire::hear`] and [`Wire::send`].
+
+mod connection;
+mod dscp;
+mod streams;
+mod tls;
+mod udp;
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use exchange::Listener;
+use sip_core::{Hop, Transport};
+use tokio::{net::TcpStream, sync::mpsc};
+
+pub(crate) use self::{
+    connection::Keeping,
+    dscp::CodePoint,
+    streams::MOST as MOST_CONNECTIONS,
+    tls::{LOOK, TlsFiles},
+};
+use self::{
+    streams::{Making, Streams},
+    tls::TlsInForce,
+    udp::Datagrams,
+};
+use crate::telemetry::Counters;
+
+/// What connections and the resolver have to say at once; they keep what finds it full.
+const WORDS: usize = 1_024;
+
+/// What the wire is made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where to listen, and how.
+    pub(crate) listeners: Vec<Listener>,
+    /// Signs of life and patience on connections.
+    pub(crate) keeping: Keeping,
+    /// Who we are over TLS; none: no TLS.
+    pub(crate) tls: Option<TlsFiles>,
+    /// How often it is looked whether the files of TLS have changed.
+    pub(crate) look: std::time::Duration,
+}
+
+/// What came in.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A peer's message.
+    Message {
+        hop: Hop,
+        payload: Bytes,
+        /// When it reached this host, as far as the kernel says.
+        received_at: Instant,
+    },
+    /// What was sent this way reaches nobody.
+    Unreachable { hop: Hop },
+}
+
+/// What a task of the wire says.
+#[derive(Debug)]
+enum Word {
+    Accepted {
+        hop: Hop,
+        stream: TcpStream,
+    },
+    Message {
+        hop: Hop,
+        payload: Bytes,
+        received_at: Instant,
+    },
+    Ended {
+        hop: Hop,
+        number: u64,
+    },
+}
+
+/// Every SIP socket.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    datagrams: Vec<Datagrams>,
+    streams: Streams,
+    words: mpsc::Receiver<Word>,
+    word: Option<Word>,
+    /// Which source is looked at first, so that none starves another.
+    turn: usize,
+    counters: Arc<Counters>,
+}
+
+/// A listener that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "SIP over {transport:?} cannot be taken at {address}: {source}; see that the address is this host's and that nobody else has the port"
+)]
+pub(crate) struct BindFault {
+    transport: Transport,
+    address: SocketAddr,
+    source: io::Error,
+}
+
+impl Wire {
+    /// Binds every listener; it must be done inside the runtime.
+    ///
+    /// # Errors
+    /// [`BindFault`] for the first address that is taken or not this host's; or no thread or resolver is to be had.
+    pub(crate) fn bind(settings: Settings, counters: Arc<Counters>) -> io::Result<Wire> {
+        let (say, words) = mpsc::channel(WORDS);
+        let tls = settings
+            .tls
+            .map(|files| TlsInForce::begin(files, settings.look));
+        let mut datagrams = Vec::new();
+        let mut streams = Streams::new(
+            settings.keeping,
+            tls.transpose()?,
+            say.clone(),
+            Arc::clone(&counters),
+        );
+        for Listener { transport, address } in settings.listeners {
+            let bound = match transport {
+                Transport::Udp => Datagrams::bind(address).map(|socket| datagrams.push(socket)),
+                Transport::Tcp | Transport::Tls => streams.listen(transport, address).map(drop),
+            };
+            bound.map_err(|source| {
+                io::Error::other(BindFault {
+                    transport,
+                    address,
+                    source,
+                })
+            })?;
+        }
+        Ok(Wire {
+            datagrams,
+            streams,
+            words,
+            word: None,
+            turn: 0,
+            counters,
+        })
+    }
+
+    /// Waits until [`Wire::hear`] has something.
+    pub(crate) async fn stirred(&mut self) {
+        std::future::poll_fn(|context| self.poll_stirred(context)).await;
+    }
+
+    fn poll_stirred(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.word.is_some() || self.streams.has_gone() {
+            return Poll::Ready(());
+        }
+        if let Poll::Ready(Some(word)) = self.words.poll_recv(context) {
+            self.word = Some(word);
+            return Poll::Ready(());
+        }
+        let mut readable = self
+            .datagrams
+            .iter()
+            .map(|socket| socket.poll_readable(context));
+        // Each is asked, so that each wakes us.
+        if readable.by_ref().any(|state| state.is_ready()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Takes the next thing that came in. `mark_of`: how packets to a peer's address are marked; none for strangers.
+    pub(crate) fn hear(&mut self, mark_of: impl Fn(IpAddr) -> Option<CodePoint>) -> Option<Heard> {
+        if let Some(hop) = self.streams.poll_gone() {
+            return Some(Heard::Unreachable { hop });
+        }
+        let sources = self.datagrams.len() + 1;
+        for _ in 0..sources {
+            let source = self.turn;
+            self.turn = (self.turn + 1) % sources;
+            let is_peer = |address| mark_of(address).is_some();
+            let heard = match self.datagrams.get_mut(source) {
+                Some(socket) => socket.hear(is_peer, &self.counters),
+                None => self.hear_word(&mark_of),
+            };
+            if heard.is_some() {
+                return heard;
+            }
+        }
+        None
+    }
+
+    /// Takes the next word of a task that means something to calls.
+    fn hear_word(&mut self, mark_of: &impl Fn(IpAddr) -> Option<CodePoint>) -> Option<Heard> {
+        const MOST: usize = 64; // Connections of strangers passed over in one look.
+        for _ in 0..MOST {
+            let word = self.word.take().or_else(|| self.words.try_recv().ok())?;
+            match word {
+                Word::Accepted { hop, stream } => {
+                    let mark = mark_of(hop.remote.ip());
+                    let is_peer = mark.is_some();
+                    self.streams
+                        .take_in(hop, stream, mark.unwrap_or_default(), is_peer);
+                }
+                Word::Message {
+                    hop,
+                    payload,
+                    received_at,
+                } => {
+                    return Some(Heard::Message {
+                        hop,
+                        payload,
+                        received_at,
+                    });
+                }
+                Word::Ended { hop, number } if self.streams.ended(hop, number) => {
+                    return Some(Heard::Unreachable { hop });
+                }
+                Word::Ended { .. } => {}
+            }
+        }
+        None
+    }
+
+    /// Sends a message; never waits. What cannot be sent is told by [`Heard::Unreachable`], or repeated by its transaction.
+    pub(crate) fn send(&mut self, hop: Hop, payload: Bytes, mark: CodePoint) {
+        match hop.transport {
+            Transport::Udp => {
+                let mut sockets = self.datagrams.iter_mut();
+                match sockets.find(|socket| socket.local() == hop.local) {
+                    Some(socket) => socket.send(hop.remote, &payload, mark, &self.counters),
+                    None => Counters::count(&self.counters.unsent),
+                }
+            }
+            Transport::Tcp | Transport::Tls => {
+                self.streams.send(hop, payload, &Making { mark });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
