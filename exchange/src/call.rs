@@ -6,8 +6,11 @@
 //! This file holds the stages and who hears what; `call/` holds what each stage does.
 
 mod announcing;
+mod attempts;
 mod calling;
 mod closing;
+mod crossing;
+mod negotiating;
 mod parties;
 mod talking;
 
@@ -23,13 +26,16 @@ use rules::{
     CallId, CallRecord, Caller, CutShort, EmergencyId, EndCause, Keeping, Number, NumberPolicy,
     Played,
 };
-use sip_core::{DialogId, Event, Message, PeerId, RequestId};
+use sip_core::{DialogId, Event, PeerId};
 
 use crate::{
     call::{
         announcing::{Announcing, Notice},
-        calling::Attempts,
+        attempts::Attempts,
+        calling::Joining,
         closing::Closing,
+        crossing::Crossing,
+        negotiating::{End, Negotiation},
         talking::Talking,
     },
     call_record,
@@ -40,10 +46,10 @@ use crate::{
     now::Now,
     output::RecorderFault,
     report::{CallReport, EndedBy, Ending, Recorded},
-    route::{Destination, Failure, phrase},
+    route::{Destination, Failure},
 };
 
-pub(crate) use self::parties::Parties;
+pub(crate) use self::{attempts::Reliability, parties::Parties};
 
 /// A call.
 pub(crate) struct Call {
@@ -53,11 +59,14 @@ pub(crate) struct Call {
     direction: Direction,
     /// Whoever called.
     origin: Leg,
-    /// What the origin offered: what the far side may be offered.
-    offer: sdp::RemoteMedia,
+    /// What the origin offered: what the far side may be offered. None where the first offer is to be ours.
+    offer: Option<sdp::RemoteMedia>,
+    negotiation: Negotiation,
+    crossings: Vec<Crossing>,
     /// Where the called one may be found, in order.
     destinations: VecDeque<Destination>,
     parties: Parties,
+    reliability: Reliability,
     caller: Caller,
     record: CallRecord,
     stage: Stage,
@@ -80,6 +89,8 @@ enum Stage {
         attempts: Attempts,
         keeping: Keeping,
     },
+    /// The far side has answered; the caller has our offer, and its answer is still to come.
+    Joining(Joining),
     /// Both hear each other.
     Talking(Talking),
     /// The caller is told why nobody answers.
@@ -95,6 +106,7 @@ impl Stage {
             Stage::Announcing(_) => "Announcing",
             Stage::Calling { .. } => "Calling",
             Stage::Passing { .. } => "Passing",
+            Stage::Joining(_) => "Joining",
             Stage::Talking(_) => "Talking",
             Stage::Closing(_) => "Closing",
             Stage::Over => "Over",
@@ -107,9 +119,10 @@ pub(crate) struct Arrival {
     pub(crate) id: CallId,
     pub(crate) dialog: DialogId,
     pub(crate) legs: [OfferedLeg; 2],
-    pub(crate) theirs: sdp::RemoteMedia,
+    pub(crate) theirs: Option<sdp::RemoteMedia>,
     pub(crate) peer: PeerId,
     pub(crate) parties: Parties,
+    pub(crate) reliability: Reliability,
     pub(crate) errand: Errand,
 }
 
@@ -155,6 +168,7 @@ impl Call {
             theirs,
             peer,
             parties,
+            reliability,
             errand,
         } = arrival;
         let caller = parties.caller();
@@ -163,7 +177,10 @@ impl Call {
             dialog,
             lent,
             local: house.new_local(lent),
-            session: Session::Offered,
+            session: match theirs {
+                Some(_) => Session::Offered,
+                None => Session::Unbegun,
+            },
         };
         let (direction, called, department, destinations) = match errand {
             Errand::City(direction, policy) => {
@@ -182,8 +199,11 @@ impl Call {
             direction,
             origin,
             offer: theirs,
+            negotiation: Negotiation::Idle,
+            crossings: Vec::new(),
             destinations,
             parties,
+            reliability,
             caller,
             record,
             stage: Stage::Over,
@@ -237,6 +257,7 @@ impl Call {
                     | Stage::Announcing(_)
                     | Stage::Calling { .. }
                     | Stage::Passing { .. }
+                    | Stage::Joining(_)
                     | Stage::Closing(_)
                     | Stage::Over,
                 ) => CallReport::recorded(record),
@@ -256,6 +277,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Closing(_) => false,
         }
@@ -271,6 +293,7 @@ impl Call {
             | Stage::ExpectAck(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Closing(_)
             | Stage::Over => None,
@@ -280,8 +303,8 @@ impl Call {
     /// When the call wants to be looked at, and why.
     pub(crate) fn deadline(&self) -> Option<(Instant, &'static str)> {
         match &self.stage {
-            // The endpoint repeats our 200 and reports a missing ACK.
-            Stage::ExpectAck(_) | Stage::Over => None,
+            // The endpoint repeats our 200 and reports a missing ACK or PRACK.
+            Stage::ExpectAck(_) | Stage::Joining(_) | Stage::Over => None,
             Stage::Announcing(announcing) => {
                 Some((announcing.until, "call: the notice should have ended"))
             }
@@ -298,10 +321,7 @@ impl Call {
     /// Handles one input. Whoever is in the wrong stage for it is named where it is ignored.
     pub(crate) fn handle(&mut self, house: &mut House, now: Now, input: CallInput) {
         match input {
-            CallInput::Sip { dialog, event } if dialog == self.origin.dialog => {
-                self.handle_origin(house, now, event);
-            }
-            CallInput::Sip { dialog, event } => self.handle_far(house, now, dialog, event),
+            CallInput::Sip { dialog, event } => self.handle_sip(house, now, dialog, event),
             CallInput::NoticeEnded(report) => self.notice_ended(house, now, &report),
             CallInput::PromptEnded(playback) => self.prompt_ended(house, now, playback),
             CallInput::Recorder(fault) => self.recorder_failed(house, now, fault),
@@ -310,39 +330,47 @@ impl Call {
         }
     }
 
+    fn handle_sip(&mut self, house: &mut House, now: Now, dialog: DialogId, event: Event) {
+        let rest = self
+            .handle_offers(house, now, dialog, event)
+            .and_then(|event| self.handle_requests(house, now, dialog, event));
+        match rest {
+            Some(Event::SessionExpired { .. }) => self.session_expired(house, now),
+            Some(event) if dialog == self.origin.dialog => self.handle_origin(house, now, event),
+            Some(event) => self.handle_far(house, now, dialog, event),
+            None => {}
+        }
+    }
+
     fn handle_origin(&mut self, house: &mut House, now: Now, event: Event) {
         match event {
-            Event::Acked { .. } => self.acknowledged(house, now),
-            Event::AckMissing { .. } => self.end(house, now, EndCause::NotAcknowledged),
+            Event::Acked { body, .. } => self.acknowledged(house, now, body.as_ref()),
+            Event::Pracked { body, .. } => self.origin_pracked(house, now, body.as_ref()),
+            Event::AckMissing { .. } | Event::PrackMissing { .. } => {
+                self.end(house, now, EndCause::NotAcknowledged);
+            }
             Event::Cancelled { .. } => self.end(house, now, EndCause::Cancelled),
             Event::Ended { message, .. } => {
                 self.parties.hear_goodbye(house, self.origin.peer, &message);
                 self.caller_hung_up(house, now);
             }
-            Event::Reinvited {
-                request, message, ..
-            }
-            | Event::Updated {
-                request, message, ..
-            } => answer_reinvite(house, now, &self.origin, request, &message),
-            // Nobody is there any more.
-            Event::SessionExpired { .. } => self.end(house, now, EndCause::CallerHungUp),
-            Event::PrackMissing { .. } => self.end(house, now, EndCause::NotAcknowledged),
-            // What follows a change of ours, or tells that one of theirs is complete.
-            Event::Pracked { .. }
-            | Event::Reacked { .. }
-            | Event::Modified { .. }
-            | Event::NotModified { .. }
-            | Event::Answered { .. } => {}
             // Our own BYE to the origin is sent only when the call is over.
             Event::ByeDone { .. } => {}
-            // Events of an INVITE of ours, which the origin never gets, and those that the exchange keeps for itself.
+            // Events of an INVITE of ours, which the origin never gets, those that were handled above, and those that the exchange
+            // keeps for itself.
             Event::Rang { .. }
             | Event::Silent { .. }
             | Event::Accepted { .. }
             | Event::AcceptedLate { .. }
             | Event::Rejected { .. }
             | Event::NoResponse { .. }
+            | Event::Reinvited { .. }
+            | Event::Reacked { .. }
+            | Event::Updated { .. }
+            | Event::Modified { .. }
+            | Event::NotModified { .. }
+            | Event::SessionExpired { .. }
+            | Event::Answered { .. }
             | Event::Invited { .. }
             | Event::Requested { .. } => {}
         }
@@ -351,20 +379,18 @@ impl Call {
     fn handle_far(&mut self, house: &mut House, now: Now, dialog: DialogId, event: Event) {
         match event {
             Event::Rang {
-                status, message, ..
-            } => self.far_rang(house, now, dialog, status, &message),
+                status,
+                message,
+                reliable,
+                ..
+            } => self.far_rang(house, now, dialog, status, &message, reliable),
+            Event::Silent { .. } => self.far_silent(house, now, dialog),
             Event::Accepted { message, .. } => {
                 self.far_answered(house, now, dialog, &message);
             }
             Event::Rejected {
                 status, message, ..
-            } => {
-                let failure = Failure::answered(status);
-                if let Some(peer) = self.far_peer(dialog) {
-                    self.parties.hear_failure(house, peer, failure, &message);
-                }
-                self.attempt_failed(house, now, dialog, failure);
-            }
+            } => self.far_refused(house, now, dialog, status, &message),
             Event::NoResponse { .. } => {
                 self.attempt_failed(house, now, dialog, Failure::NO_RESPONSE);
             }
@@ -374,31 +400,33 @@ impl Call {
                 }
                 self.far_hung_up(house, now, dialog);
             }
-            Event::Reinvited {
-                request, message, ..
-            }
-            | Event::Updated {
-                request, message, ..
-            } => self.far_reinvited(house, now, dialog, request, &message),
-            // Nobody is there any more.
-            Event::SessionExpired { .. } => self.end(house, now, EndCause::DepartmentHungUp),
-            // An attempt has its own ring time.
-            Event::Silent { .. } => {}
-            // What follows a change of ours, or tells that one of theirs is complete.
-            Event::Reacked { .. }
-            | Event::Modified { .. }
-            | Event::NotModified { .. }
-            | Event::Answered { .. } => {}
+            // Our answer to a re-INVITE of theirs.
+            Event::AckMissing { .. } => self.end(house, now, EndCause::NotAcknowledged),
             // An attempt that was given up ends without the call.
             Event::AcceptedLate { .. } | Event::ByeDone { .. } => {}
-            // Events of an INVITE of theirs, which the far side's never is, and those that the exchange keeps for itself.
+            // Events of an INVITE of theirs, which the far side's never is, those that were handled above, and those that the
+            // exchange keeps for itself.
             Event::Acked { .. }
-            | Event::AckMissing { .. }
-            | Event::Cancelled { .. }
             | Event::Pracked { .. }
             | Event::PrackMissing { .. }
+            | Event::Cancelled { .. }
+            | Event::Reinvited { .. }
+            | Event::Reacked { .. }
+            | Event::Updated { .. }
+            | Event::Modified { .. }
+            | Event::NotModified { .. }
+            | Event::SessionExpired { .. }
+            | Event::Answered { .. }
             | Event::Invited { .. }
             | Event::Requested { .. } => {}
+        }
+    }
+
+    /// A party that is not there any more, by what its telephone system says.
+    fn end_of_party(&mut self, house: &mut House, now: Now, end: End) {
+        match end {
+            End::Origin => self.caller_hung_up(house, now),
+            End::Far => self.end(house, now, EndCause::DepartmentHungUp),
         }
     }
 
@@ -408,8 +436,8 @@ impl Call {
             Stage::Calling { .. } | Stage::Passing { .. } => self.ring_time_over(house, now),
             Stage::Talking(_) => self.end(house, now, EndCause::LongestCall),
             Stage::Closing(_) => self.closing_prompt_unreported(house, now),
-            // Neither has a deadline.
-            Stage::ExpectAck(_) | Stage::Over => {}
+            // None of them has a deadline.
+            Stage::ExpectAck(_) | Stage::Joining(_) | Stage::Over => {}
         }
     }
 
@@ -422,25 +450,6 @@ impl Call {
 
     fn origin_leg(&self) -> LegId {
         self.origin.id()
-    }
-}
-
-/// Answers a re-INVITE: 200 with what we said before where nothing changes, else 488, and the session stays as it was.
-fn answer_reinvite(house: &mut House, now: Now, leg: &Leg, request: RequestId, message: &Message) {
-    let answer = match &leg.session {
-        Session::Agreed(agreed) if message.has_sdp() => {
-            match sdp::parse(&message.sdp().unwrap_or_default()) {
-                Ok(later) if agreed.theirs.changes_nothing(&later) => Some(agreed.ours.clone()),
-                Ok(_) | Err(_) => None,
-            }
-        }
-        // Without an offer of its own it asks for one of ours, which would begin a change.
-        Session::Agreed(_) | Session::Offered => None,
-    };
-    let endpoint = &mut house.endpoint;
-    match answer {
-        Some(body) => endpoint.respond(now.at, request, 200, "OK", Vec::new(), Some(body)),
-        None => endpoint.respond(now.at, request, 488, phrase(488), Vec::new(), None),
     }
 }
 

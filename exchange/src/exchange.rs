@@ -24,7 +24,7 @@ use rules::{
 use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId};
 
 use crate::{
-    call::{Arrival, Call, CallInput, Errand},
+    call::{Arrival, Call, CallInput, Errand, Reliability},
     direction::Direction,
     health::Sign,
     house::{House, Place, Usage},
@@ -422,17 +422,11 @@ impl Exchange {
                 request,
             } => self.take_in(now, dialog, hop.remote, &request),
             Event::Requested {
-                dialog,
+                dialog: None,
                 request,
-                peer: _,
-                hop: _,
                 message,
-            } => {
-                self.answer_request(now, request, &message);
-                if dialog.is_some() {
-                    self.house.trace_messages(now);
-                }
-            }
+                ..
+            } => self.answer_request(now, request, &message),
             Event::Answered {
                 dialog: None,
                 sent,
@@ -489,12 +483,11 @@ impl Exchange {
         }
     }
 
-    /// Answers OPTIONS, so that a dispatcher sees that we live; other requests inside a dialog are not passed on.
+    /// Answers what comes outside of any call: OPTIONS, so that a dispatcher sees that we live. The endpoint says what we can do.
     fn answer_request(&mut self, now: Now, request: RequestId, message: &Message) {
         let status = match message.method() {
-            Some(Method::Options | Method::Info) => 200,
-            Some(Method::Refer) => 403,
-            _ => 501,
+            Some(Method::Options) => 200,
+            Some(_) | None => 501,
         };
         let endpoint = &mut self.house.endpoint;
         endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);
@@ -543,17 +536,13 @@ impl Exchange {
         let identity = self.identity(peer, request)?;
         let called = self.called(peer, request).ok_or(404_u16)?;
         let (errand, parties) = self.errand(peer, role, request, called, identity)?;
-        let theirs = sdp::parse(&request.sdp().unwrap_or_default())
-            .ok()
-            .filter(|_| request.has_sdp())
-            .ok_or(488_u16)?;
-        // Whoever does not listen cannot be told, and hold begins no call (RFC 3264 section 8.4).
-        if matches!(
-            theirs.direction,
-            sdp::Direction::SendOnly | sdp::Direction::Inactive
-        ) || !self.house.admits_media(peer, &theirs)
-        {
-            return Err(488);
+        let theirs = match request.sdp() {
+            Some(body) => Some(sdp::parse(&body).map_err(|_| 488_u16)?),
+            // The first offer is to be ours.
+            None => None,
+        };
+        if let Some(theirs) = &theirs {
+            self.admit_media(&errand, peer, theirs)?;
         }
         if self.service == Service::Closing {
             return Err(503);
@@ -578,6 +567,7 @@ impl Exchange {
             theirs,
             peer,
             parties,
+            reliability: Reliability::of(request),
             errand,
         };
         self.begin(now, arrival);
@@ -628,6 +618,24 @@ impl Exchange {
                 by: EndedBy::Refusal(status),
             }),
         }
+    }
+
+    /// Whoever does not listen cannot be told (RFC 3264 section 8.4: hold begins no call), and media goes where it may.
+    fn admit_media(
+        &self,
+        errand: &Errand,
+        peer: PeerId,
+        theirs: &sdp::RemoteMedia,
+    ) -> Result<(), u16> {
+        let is_to_listen = match errand {
+            Errand::City(Direction::Inbound, _) => true,
+            Errand::City(_, _) | Errand::Outside(_) => false,
+        };
+        if (is_to_listen && !theirs.direction.receives()) || !self.house.admits_media(peer, theirs)
+        {
+            return Err(488);
+        }
+        Ok(())
     }
 
     fn refuse_for_want_of_room(&mut self, now: Now) {

@@ -10,22 +10,26 @@ use std::{
 
 use announcements::{Library, tones};
 use bytes::Bytes;
-use media::{Clip, Command, LegId, OfferedLeg, PlaybackId, Side, StreamSettings, sdp};
+use media::{
+    Clip, Command, LegId, OfferedLeg, PlaybackId, Side, StreamSettings,
+    sdp::{self, CryptoKey},
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use rules::{CallId, EmergencyState, RecordingId};
-use sip_core::{DialogId, Endpoint, Headers, Invite, PeerId};
+use sip_core::{DialogId, Endpoint, HeaderName, Headers, Invite, Message, PeerId, RequestId};
 
 use crate::{
     admission::Admission,
     now::Now,
+    number_form, outbound,
     output::{Alarm, Output},
     peers::Peers,
     report::CallReport,
     route::{Destination, phrase},
     settings::Settings,
     trace::{Milestone, TraceEvent},
-    trunk::Trust,
+    trunk::{NumberForm, Trust},
 };
 
 /// Late messages of a dialog that is over are still drawn into the ladder of its call for this long (64*T1).
@@ -124,6 +128,21 @@ impl House {
     /// Our own side of a new description: RFC 8866 section 5.2 wants an id that is unique, 63 bits are what others can read.
     pub(crate) fn new_local(&mut self, lent: OfferedLeg) -> sdp::Local {
         sdp::Local::new(lent.rtp, self.generator.next_u64() >> 1)
+    }
+
+    /// Our key for the answer to a secure offer; for a plain one there is none.
+    pub(crate) fn answer_keys(&mut self, local: &mut sdp::Local, theirs: &sdp::RemoteMedia) {
+        local.crypto = match theirs.crypto.first() {
+            Some(line) if theirs.secure => {
+                // The key that is in use stays where it can.
+                let is_fit = |key: &CryptoKey| {
+                    key.tag() == line.key.tag() && key.suite() == line.key.suite()
+                };
+                let kept = local.crypto.iter().find(|key| is_fit(key)).cloned();
+                vec![kept.unwrap_or_else(|| CryptoKey::answering(line, &mut self.generator))]
+            }
+            Some(_) | None => Vec::new(),
+        };
     }
 
     fn random(&mut self) -> u128 {
@@ -227,6 +246,24 @@ impl House {
             .unwrap_or_default()
     }
 
+    /// Where a peer's redirection leads: to the city's own numbers only. Empty where it is not to be followed (T-11).
+    pub(crate) fn redirected(&self, peer: PeerId, message: &Message) -> Vec<Destination> {
+        let contacts = message.addresses(HeaderName::Contact);
+        let policies = contacts.filter_map(|contact| {
+            let number = outbound::redirect_target(&self.settings, peer, &contact.ok()?.uri())?;
+            self.settings.policy(&number)
+        });
+        let destinations = policies.flat_map(|policy| {
+            let mut destinations = self.department(&policy.department);
+            for destination in &mut destinations {
+                let number = number_form::write(&policy.number, NumberForm::National);
+                destination.user.get_or_insert(number);
+            }
+            destinations
+        });
+        destinations.collect()
+    }
+
     // Dialogs.
 
     pub(crate) fn place(&self, dialog: DialogId) -> Option<Place> {
@@ -294,6 +331,12 @@ impl House {
     pub(crate) fn accept(&mut self, now: Now, dialog: DialogId, headers: Headers, body: Bytes) {
         self.endpoint.accept(now.at, dialog, headers, body);
         self.note(now, dialog, Usage::Answered);
+    }
+
+    /// Answers an offer inside a dialog.
+    pub(crate) fn answer_offer(&mut self, now: Now, request: RequestId, body: Bytes) {
+        let endpoint = &mut self.endpoint;
+        endpoint.respond(now.at, request, 200, phrase(200), Vec::new(), Some(body));
     }
 
     pub(crate) fn reject(&mut self, now: Now, dialog: DialogId, status: u16) {

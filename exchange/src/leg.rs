@@ -1,7 +1,10 @@
 //! One side of a call: its dialog, its lent port pair, and what offer and answer agreed.
 
 use bytes::Bytes;
-use media::{Codec, LegId, OfferedLeg, StreamSettings, sdp};
+use media::{
+    Codec, LegId, OfferedLeg, StreamSettings,
+    sdp::{self, Direction, RemoteMedia},
+};
 use sip_core::{DialogId, PeerId};
 
 /// A leg.
@@ -17,41 +20,84 @@ pub(crate) struct Leg {
 /// Where a leg's offer and answer stand (RFC 3264).
 #[derive(Debug, Clone)]
 pub(crate) enum Session {
-    /// One side has offered.
+    /// Nobody has offered: their INVITE came without a description, and the offer will be ours.
+    Unbegun,
+    /// The INVITE has offered, theirs or ours.
     Offered,
-    /// The other has answered: the shard has the leg open.
+    /// They have our offer in an answer to their INVITE that had none.
+    Asked(Box<Asked>),
+    /// It was answered: the shard has the leg open.
     Agreed(Box<Agreed>),
 }
 
-/// What was agreed.
+/// An offer of ours, until it is answered.
 #[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) ours: Bytes,
+    pub(crate) codecs: Vec<Codec>,
+}
+
+/// What was agreed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Agreed {
     /// What the peer said.
-    pub(crate) theirs: sdp::RemoteMedia,
+    pub(crate) theirs: RemoteMedia,
     /// What we said: the answer to a re-INVITE that changes nothing.
     pub(crate) ours: Bytes,
     /// The one codec in use.
     pub(crate) codec: Codec,
+    /// Whether keypad events cross.
+    pub(crate) events: Events,
+    /// Who is to send as the peer itself would have it: `SendOnly` where it holds.
+    pub(crate) wish: Direction,
 }
 
 impl Leg {
     pub(crate) fn id(&self) -> LegId {
         self.lent.leg
     }
-}
 
-impl Agreed {
-    /// The stream that was agreed; `events` says whether keypad events were.
-    ///
-    /// None when the peer does not have the codec, or the keys do not belong together.
-    pub(crate) fn stream(
-        theirs: &sdp::RemoteMedia,
-        local: &sdp::Local,
-        codec: Codec,
-        events: Events,
-    ) -> Option<StreamSettings> {
-        let stream = StreamSettings::agreed(theirs, local, codec)?;
-        Some(match events {
+    pub(crate) fn agreed(&self) -> Option<&Agreed> {
+        match &self.session {
+            Session::Agreed(agreed) => Some(agreed),
+            Session::Unbegun | Session::Offered | Session::Asked(_) => None,
+        }
+    }
+
+    /// Our description of this leg as the answer to theirs.
+    pub(crate) fn answer_to(&self, theirs: &RemoteMedia, codec: Codec, events: Events) -> Agreed {
+        let ours = sdp::answer(theirs, &self.local, codec, events.are_agreed());
+        Agreed {
+            ours: Bytes::from(ours),
+            codec,
+            events,
+            wish: theirs.direction,
+            theirs: theirs.clone(),
+        }
+    }
+
+    /// Their answer to our offer, which said `ours`.
+    pub(crate) fn answered_by(&self, theirs: RemoteMedia, ours: Bytes, codec: Codec) -> Agreed {
+        // What they do not send because we did not ask for it says nothing about their wish.
+        let wish = match self.local.direction {
+            Direction::SendReceive => theirs.direction,
+            Direction::SendOnly | Direction::ReceiveOnly | Direction::Inactive => self
+                .agreed()
+                .map_or(Direction::SendReceive, |before| before.wish),
+        };
+        Agreed {
+            ours,
+            codec,
+            events: Events::of(&theirs),
+            wish,
+            theirs,
+        }
+    }
+
+    /// The stream that was agreed. None when the peer does not have the codec, or the keys do not belong together.
+    pub(crate) fn stream(&self, agreed: &Agreed) -> Option<StreamSettings> {
+        let stream = StreamSettings::agreed(&agreed.theirs, &self.local, agreed.codec)?;
+        Some(match agreed.events {
             Events::Agreed => stream,
             Events::Refused => StreamSettings {
                 events: None,
@@ -71,7 +117,7 @@ pub(crate) enum Events {
 }
 
 impl Events {
-    pub(crate) fn of(media: &sdp::RemoteMedia) -> Events {
+    pub(crate) fn of(media: &RemoteMedia) -> Events {
         if media.events.is_some() {
             Events::Agreed
         } else {

@@ -345,10 +345,6 @@ pub(crate) fn refer_target<'a>(
 }
 
 /// The city's own number that a PBX redirects a call to by 3xx; none where it names anything else.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "a redirection is refused until it is followed")
-)]
 pub(crate) fn redirect_target(
     settings: &Settings,
     peer: PeerId,

@@ -76,6 +76,9 @@ pub(crate) struct Route {
 /// Attempts ring no longer than this, whatever is configured: nobody listens to ringback for three minutes.
 pub(crate) const LONGEST_RING: Duration = Duration::from_secs(120);
 
+/// No answer at all for so long starts the next way; a provisional answer stops the wait.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
+
 impl Destination {
     /// A department's target.
     pub(crate) fn of_target(target: &Target) -> Destination {

@@ -72,6 +72,8 @@ pub enum EndCause {
     LongestCall,
     /// An answer was never acknowledged.
     NotAcknowledged,
+    /// A party's session was not refreshed any more.
+    SessionExpired,
     /// The offered media cannot be carried.
     NotAcceptable,
     /// The shard that carried its media was lost.
@@ -86,7 +88,7 @@ pub enum EndCause {
 
 impl EndCause {
     /// All of them.
-    pub const ALL: [EndCause; 16] = [
+    pub const ALL: [EndCause; 17] = [
         EndCause::CallerHungUp,
         EndCause::DepartmentHungUp,
         EndCause::Cancelled,
@@ -98,6 +100,7 @@ impl EndCause {
         EndCause::Congestion,
         EndCause::LongestCall,
         EndCause::NotAcknowledged,
+        EndCause::SessionExpired,
         EndCause::NotAcceptable,
         EndCause::MediaLost,
         EndCause::Shutdown,
@@ -119,6 +122,7 @@ impl EndCause {
             EndCause::Congestion => "CONGESTION",
             EndCause::LongestCall => "LONGEST_CALL",
             EndCause::NotAcknowledged => "NOT_ACKNOWLEDGED",
+            EndCause::SessionExpired => "SESSION_EXPIRED",
             EndCause::NotAcceptable => "NOT_ACCEPTABLE",
             EndCause::MediaLost => "MEDIA_LOST",
             EndCause::Shutdown => "SHUTDOWN",

@@ -2,16 +2,19 @@
 
 mod announced;
 mod archive;
+mod early;
 mod emergency;
 mod emergency_calls;
 mod failures;
 mod faults;
 mod frames_of_the_notice;
+mod hold;
 mod identity;
 mod network;
 mod office;
 mod outbound;
 mod refusals;
+mod renegotiation;
 mod reports;
 mod toll_fraud;
 mod transparent;

@@ -26,11 +26,6 @@ fn an_offer_that_cannot_be_answered_is_not_acceptable() {
         ..Dial::to(NUMBER)
     };
     assert_eq!(
-        refused(Plan::announce(), dial(&[])),
-        "488",
-        "no description at all"
-    );
-    assert_eq!(
         refused(Plan::announce(), dial(&[96])),
         "488",
         "no codec of ours"

@@ -190,8 +190,9 @@ impl Line {
     }
 
     fn is_first_invite(&self, request: &Text) -> bool {
-        let first = self.invite.as_ref().map(Text::sequence);
-        first == Some(request.sequence())
+        self.invite.as_ref().is_some_and(|first| {
+            first.sequence() == request.sequence() && first.header("From") == request.header("From")
+        })
     }
 
     fn answer_to(&self, request: &Text, status: u16, extra: &Extra) -> Packet {

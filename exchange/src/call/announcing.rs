@@ -4,15 +4,18 @@ use std::time::{Duration, Instant};
 
 use announcements::Prompt;
 use bytes::Bytes;
-use media::{Codec, PlaybackId, sdp};
+use media::{
+    Codec, PlaybackId,
+    sdp::{self, RemoteMedia},
+};
 use rules::{CutShort, EndCause, Keeping, Played, Reason};
 
 use crate::{
-    call::{Call, Stage, calling::Attempts, length},
+    call::{Call, Stage, attempts::Attempts, length},
     exchange::NoticeStamp,
     house::House,
     keeping,
-    leg::{Agreed, Events, Session},
+    leg::{Events, Session},
     now::Now,
     output::Alarm,
 };
@@ -45,7 +48,7 @@ impl Announcing {
 pub(super) const REPORT_GRACE: Duration = Duration::from_secs(2);
 
 /// What we speak on a leg, in no order: the peer's order decides.
-const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
+pub(super) const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
 
 impl Call {
     /// Takes a call of the announce profile: 200 at once, and the leg is open so that the prompt can follow.
@@ -56,11 +59,13 @@ impl Call {
         far: media::OfferedLeg,
         prompt: Prompt,
     ) {
-        let Some(codec) = sdp::choose(&self.offer, &CODECS) else {
-            return self.refuse_media(house, now);
+        let ours = match &self.offer {
+            Some(offer) => sdp::choose(offer, &CODECS)
+                .and_then(|codec| self.agree_with_origin(house, codec, None)),
+            // It brings its answer in the ACK (RFC 3264 section 4).
+            None => Some(self.ask_origin(CODECS.to_vec(), None)),
         };
-        let events = Events::of(&self.offer);
-        let Some(ours) = self.agree_with_origin(house, codec, events) else {
+        let Some(ours) = ours else {
             return self.refuse_media(house, now);
         };
         house.accept(now, self.origin.dialog, Vec::new(), ours);
@@ -68,39 +73,41 @@ impl Call {
     }
 
     /// Gives the origin's offer its answer, opens the leg, and returns what the answer says; as it was where it was given before.
+    ///
+    /// `far`: what the far side has said, where it was asked before.
     pub(super) fn agree_with_origin(
         &mut self,
         house: &mut House,
         codec: Codec,
-        events: Events,
+        far: Option<&RemoteMedia>,
     ) -> Option<Bytes> {
-        match &self.origin.session {
-            Session::Agreed(agreed) if agreed.codec == codec => Some(agreed.ours.clone()),
-            Session::Agreed(_) => None,
-            Session::Offered => {
-                let stream = Agreed::stream(&self.offer, &self.origin.local, codec, events)?;
-                let ours = Bytes::from(sdp::answer(
-                    &self.offer,
-                    &self.origin.local,
-                    codec,
-                    events.are_agreed(),
-                ));
-                house.open(self.origin_leg(), stream);
-                let agreed = Agreed {
-                    theirs: self.offer.clone(),
-                    ours: ours.clone(),
-                    codec,
-                };
-                self.origin.session = Session::Agreed(Box::new(agreed));
-                Some(ours)
-            }
+        if let Session::Agreed(agreed) = &self.origin.session {
+            return (agreed.codec == codec).then(|| agreed.ours.clone());
         }
+        let offer = self.offer.as_ref()?;
+        let events = Events::of(far.unwrap_or(offer));
+        let mut local = self.origin.local.clone();
+        if let Some(far) = far {
+            local.direction = far.direction;
+            local.noise = far.noise.is_some();
+        }
+        house.answer_keys(&mut local, offer);
+        self.origin.local = local;
+        let agreed = self.origin.answer_to(offer, codec, events);
+        let stream = self.origin.stream(&agreed)?;
+        house.open(self.origin_leg(), stream);
+        let ours = agreed.ours.clone();
+        self.origin.session = Session::Agreed(Box::new(agreed));
+        Some(ours)
     }
 
     /// The ACK of our 200 is here: the carrier has our address, so the caller hears the notice from its first sample.
     ///
     /// Begun with the 200 itself, a lost 200 would send the notice to nobody and still count it as told.
-    pub(super) fn acknowledged(&mut self, house: &mut House, now: Now) {
+    pub(super) fn acknowledged(&mut self, house: &mut House, now: Now, body: Option<&Bytes>) {
+        if !self.origin_answers(house, body) {
+            return self.refuse_media(house, now);
+        }
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::ExpectAck(notice) => {
                 let playback = house.play(self.origin_leg(), notice.prompt.clip.clone());
@@ -114,6 +121,10 @@ impl Call {
                         notice,
                     }),
                 );
+            }
+            Stage::Joining(joining) => {
+                self.stage = Stage::Joining(joining);
+                self.joined(house, now);
             }
             // The ACK of the department's 200 that we passed on, or a repeated one.
             stage @ (Stage::Talking(_)
@@ -148,6 +159,7 @@ impl Call {
             stage @ (Stage::ExpectAck(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
@@ -166,6 +178,7 @@ impl Call {
             stage @ (Stage::ExpectAck(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
@@ -195,9 +208,8 @@ impl Call {
         }
     }
 
-    /// Refuses an offer in which there is nothing for us.
+    /// Refuses media in which there is nothing for us: by 488, or by BYE where the call is answered.
     pub(super) fn refuse_media(&mut self, house: &mut House, now: Now) {
-        house.reject(now, self.origin.dialog, 488);
         self.end(house, now, EndCause::NotAcceptable);
     }
 }

@@ -1,197 +1,43 @@
-//! Calling the far side: one destination after the other, until one answers or none is left.
-
-use std::{collections::VecDeque, time::Instant};
+//! Calling the far side: what it says before it answers, its answer, and its refusals.
 
 use bytes::Bytes;
-use media::{Codec, Command, OfferedLeg, sdp};
+use media::{
+    Codec, Command, LegId, OfferedLeg,
+    sdp::{self, RemoteMedia},
+};
 use rules::{EndCause, Keeping};
-use sip_core::{DialogId, Headers, Invite, Message, PeerId, RequestId, Ring};
+use sip_core::{DialogId, Headers, Invite, Message, PeerId, Ring};
 
 use crate::{
     admission::Class,
-    call::{Call, Stage, answer_reinvite},
+    call::{
+        Call, Stage,
+        announcing::CODECS,
+        attempts::{Attempt, Attempts, Reliability},
+    },
     direction::Direction,
     house::House,
     identity,
-    leg::{Agreed, Events, Leg, Session},
+    leg::{Agreed, Asked, Leg, Session},
     now::Now,
-    route::{Destination, Failure, Reach, Route, phrase},
+    route::{Destination, Failure, PATIENCE, Route, phrase},
     settings::FaultMoment,
 };
 
-/// The attempts of a call: the one that rings, those that wait, and the most telling failure so far.
-pub(super) struct Attempts {
-    current: Attempt,
-    /// Other ways to where the current attempt goes.
-    routes: VecDeque<Route>,
-    waiting: VecDeque<Destination>,
-    failure: Option<Failure>,
+/// A far side that has answered, and a caller whose answer to our own offer is still to come.
+pub(super) struct Joining {
+    pub(super) far: Leg,
+    keeping: Keeping,
 }
 
-/// One INVITE to one place.
-struct Attempt {
-    leg: Leg,
-    destination: Destination,
-    until: Instant,
-}
-
-impl Attempts {
-    /// Calls the call's first destination.
-    ///
-    /// # Errors
-    /// `Failure::NOTHING_LEFT` where there is none; configuration checks keep that from happening to a department.
-    pub(super) fn begin(
-        call: &mut Call,
-        house: &mut House,
-        now: Now,
-        lent: OfferedLeg,
-    ) -> Result<Attempts, Failure> {
-        let mut waiting = std::mem::take(&mut call.destinations);
-        let mut routes = VecDeque::new();
-        let destination = None;
-        match Attempt::next(
-            call,
-            house,
-            now,
-            lent,
-            destination,
-            &mut routes,
-            &mut waiting,
-        ) {
-            Some(current) => Ok(Attempts {
-                current,
-                routes,
-                waiting,
-                failure: None,
-            }),
-            None => {
-                house.close(lent.leg);
-                Err(Failure::NOTHING_LEFT)
-            }
-        }
-    }
-
-    pub(super) fn until(&self) -> Instant {
-        self.current.until
-    }
-
-    pub(super) fn is_current(&self, dialog: DialogId) -> bool {
-        self.current.leg.dialog == dialog
-    }
-
-    /// Goes on to the next way or destination after a failure; or says what the caller is to hear.
-    fn go_on(
-        self,
-        call: &mut Call,
-        house: &mut House,
-        now: Now,
-        failure: Failure,
-    ) -> Result<Attempts, Failure> {
-        let Attempts {
-            current,
-            mut routes,
-            mut waiting,
-            failure: earlier,
-        } = self;
-        let telling = earlier.map_or(failure, |earlier| earlier.min(failure));
-        let lent = match current.leg.session {
-            // Nobody ever sent to this pair from an agreed address: the next attempt can have it.
-            Session::Offered => Some(current.leg.lent),
-            Session::Agreed(_) => {
-                house.close(current.leg.id());
-                None
-            }
-        };
-        match failure.reach {
-            Reach::Everywhere => return Attempts::give_up(house, lent, telling),
-            Reach::Destination => routes.clear(),
-            Reach::Route => {}
-        }
-        if routes.is_empty() && waiting.is_empty() {
-            return Attempts::give_up(house, lent, telling);
-        }
-        let lent = lent.or_else(|| {
-            let lent = house.admission.take_of(call.shard())?;
-            house.belongs(lent, call.id);
-            Some(lent)
-        });
-        let Some(lent) = lent else {
-            return Err(telling.min(Failure::NOTHING_LEFT));
-        };
-        let destination = Some(current.destination);
-        match Attempt::next(
-            call,
-            house,
-            now,
-            lent,
-            destination,
-            &mut routes,
-            &mut waiting,
-        ) {
-            Some(current) => Ok(Attempts {
-                current,
-                routes,
-                waiting,
-                failure: Some(telling),
-            }),
-            None => Attempts::give_up(house, Some(lent), telling),
-        }
-    }
-
-    fn give_up(
-        house: &mut House,
-        lent: Option<OfferedLeg>,
-        telling: Failure,
-    ) -> Result<Attempts, Failure> {
-        if let Some(lent) = lent {
-            house.close(lent.leg);
-        }
-        Err(telling)
-    }
-}
-
-impl Attempt {
-    /// Sends the INVITE the next way to this destination, or to the next one that can be called.
-    fn next(
-        call: &mut Call,
-        house: &mut House,
-        now: Now,
-        lent: OfferedLeg,
-        destination: Option<Destination>,
-        routes: &mut VecDeque<Route>,
-        waiting: &mut VecDeque<Destination>,
-    ) -> Option<Attempt> {
-        let mut destination = destination;
-        let (route, destination) = loop {
-            if let (Some(route), Some(destination)) = (routes.pop_front(), destination.take()) {
-                break (route, destination);
-            }
-            let next = waiting.pop_front()?;
-            let class = call.class(house);
-            let found = house.routes(now, &next.places, class);
-            *routes = call.parties.order(found).into();
-            destination = Some(next);
-        };
-        let local = house.new_local(lent);
-        let offer = sdp::offer(&local, &call.codecs(), Events::of(&call.offer).are_agreed());
-        let invite = call.invitation(house, &destination, route, Bytes::from(offer))?;
-        let dialog = house.invite(now, call.id, route.role.side(), invite);
-        call.peers.truncate(1);
-        call.peers.extend(house.peer_name(route.peer));
-        let leg = Leg {
-            peer: route.peer,
-            dialog,
-            lent,
-            local,
-            session: Session::Offered,
-        };
-        let until = now.at + destination.ring;
-        Some(Attempt {
-            leg,
-            destination,
-            until,
-        })
-    }
+/// What the caller's side is told about media.
+enum Told {
+    /// Nothing: it knows, or cannot know yet.
+    Nothing,
+    /// The answer to its offer.
+    Answer(Bytes),
+    /// Our offer, because it made none.
+    Offer(Bytes),
 }
 
 impl Call {
@@ -210,19 +56,23 @@ impl Call {
     }
 
     /// How urgent it is that a way is found.
-    fn class(&self, house: &House) -> Class {
+    pub(super) fn class(&self, house: &House) -> Class {
         Class::of_call(&house.settings, self.called(), &self.caller)
     }
 
     /// What the far side may be offered: the one codec the origin has agreed to, else all it offered that we know.
-    fn codecs(&self) -> Vec<Codec> {
-        match &self.origin.session {
-            Session::Agreed(agreed) => vec![agreed.codec],
-            Session::Offered => self.offer.codecs.iter().map(|(codec, _)| *codec).collect(),
+    pub(super) fn codecs(&self) -> Vec<Codec> {
+        match (&self.origin.session, &self.offer) {
+            (Session::Agreed(agreed), _) => vec![agreed.codec],
+            (Session::Asked(asked), _) => asked.codecs.clone(),
+            (Session::Unbegun | Session::Offered, Some(offer)) => {
+                offer.codecs.iter().map(|(codec, _)| *codec).collect()
+            }
+            (Session::Unbegun | Session::Offered, None) => CODECS.to_vec(),
         }
     }
 
-    fn invitation(
+    pub(super) fn invitation(
         &self,
         house: &House,
         destination: &Destination,
@@ -240,7 +90,7 @@ impl Call {
             body: Some(offer),
             headers: naming.headers,
             max_forwards: self.parties.max_forwards,
-            patience: None,
+            patience: Some(PATIENCE),
             require_reliable: false,
         })
     }
@@ -253,6 +103,7 @@ impl Call {
         dialog: DialogId,
         status: u16,
         message: &Message,
+        is_reliable: bool,
     ) {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Passing {
@@ -260,14 +111,18 @@ impl Call {
                 keeping,
             } => {
                 if attempts.is_current(dialog) {
-                    let early = message
-                        .has_sdp()
-                        .then(|| self.agree_early(house, &mut attempts.current, message))
-                        .flatten();
+                    let told = self.agree_early(house, &mut attempts.current, message);
+                    let (body, reliable) = match told {
+                        Told::Nothing => (None, is_reliable),
+                        Told::Answer(ours) => (Some(ours), is_reliable),
+                        // Its answer comes in the PRACK (RFC 3262 section 5).
+                        Told::Offer(ours) => (Some(ours), true),
+                    };
                     let peer = attempts.current.leg.peer;
                     let ring = Ring {
                         headers: self.told_of(house, peer, message),
-                        body: early,
+                        body,
+                        reliable,
                         ..Ring::plain(status, phrase(status))
                     };
                     house.endpoint.ring(now.at, self.origin.dialog, ring);
@@ -278,6 +133,7 @@ impl Call {
             stage @ (Stage::Calling { .. }
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
@@ -289,71 +145,168 @@ impl Call {
         identity::in_answer(message, house.trust(far), house.trust(self.origin.peer))
     }
 
-    /// Lets the unanswered caller hear what the far side plays early. None where that cannot be: the status then crosses alone.
-    fn agree_early(
+    /// Lets the unanswered caller hear what the far side plays early. Where that cannot be, the status crosses alone.
+    fn agree_early(&mut self, house: &mut House, attempt: &mut Attempt, message: &Message) -> Told {
+        if message.sdp().is_none() {
+            return Told::Nothing;
+        }
+        let Some(agreed) = self.read_answer(house, attempt, message) else {
+            return Told::Nothing;
+        };
+        let told = self.tell_origin(house, &agreed, self.reliability);
+        match told {
+            Some(told) => {
+                self.bridge(house, &mut attempt.leg, agreed);
+                told
+            }
+            None => Told::Nothing,
+        }
+    }
+
+    /// What the origin is told now that the far side has answered this; none where the two do not fit.
+    fn tell_origin(
         &mut self,
         house: &mut House,
-        attempt: &mut Attempt,
-        message: &Message,
-    ) -> Option<Bytes> {
-        let agreed = self.read_answer(house, attempt, message)?;
-        let events = Events::of(&agreed.theirs);
-        let ours = self.agree_with_origin(house, agreed.codec, events)?;
-        self.bridge(house, &mut attempt.leg, agreed);
-        Some(ours)
+        agreed: &Agreed,
+        reliability: Reliability,
+    ) -> Option<Told> {
+        match &self.origin.session {
+            Session::Offered | Session::Agreed(_) if self.offer.is_some() => {
+                let ours = self.agree_with_origin(house, agreed.codec, Some(&agreed.theirs))?;
+                Some(Told::Answer(ours))
+            }
+            Session::Agreed(with_origin) => {
+                (with_origin.codec == agreed.codec).then_some(Told::Nothing)
+            }
+            Session::Asked(asked) => asked
+                .codecs
+                .contains(&agreed.codec)
+                .then_some(Told::Nothing),
+            Session::Unbegun | Session::Offered => Some(match reliability {
+                // It could not answer before the 200.
+                Reliability::Unknown => Told::Nothing,
+                Reliability::Possible | Reliability::Required => {
+                    Told::Offer(self.ask_origin(vec![agreed.codec], Some(&agreed.theirs)))
+                }
+            }),
+        }
+    }
+
+    /// Writes our offer to an origin that made none. `theirs`: what the far side said, where it has.
+    pub(super) fn ask_origin(&mut self, codecs: Vec<Codec>, theirs: Option<&RemoteMedia>) -> Bytes {
+        let local = &mut self.origin.local;
+        if let Some(theirs) = theirs {
+            local.direction = theirs.direction;
+            local.noise = theirs.noise.is_some();
+            local.ptime_ms = theirs.ptime_ms;
+        }
+        let has_events = theirs.is_none_or(|theirs| theirs.events.is_some());
+        let ours = Bytes::from(sdp::offer(local, &codecs, has_events));
+        self.origin.session = Session::Asked(Box::new(Asked {
+            ours: ours.clone(),
+            codecs,
+        }));
+        ours
+    }
+
+    /// Takes the origin's answer to our offer, from an ACK or a PRACK; false where it cannot be used.
+    pub(super) fn origin_answers(&mut self, house: &mut House, body: Option<&Bytes>) -> bool {
+        let Session::Asked(asked) = &self.origin.session else {
+            // There was no offer of ours, or it is answered.
+            return true;
+        };
+        let theirs = body.and_then(|body| sdp::parse(body).ok());
+        let usable = theirs.filter(|theirs| house.admits_media(self.origin.peer, theirs));
+        let Some((theirs, codec)) = usable.and_then(|theirs| {
+            let codec = sdp::choose(&theirs, &asked.codecs)?;
+            Some((theirs, codec))
+        }) else {
+            return false;
+        };
+        let agreed = self.origin.answered_by(theirs, asked.ours.clone(), codec);
+        let Some(stream) = self.origin.stream(&agreed) else {
+            return false;
+        };
+        house.open(self.origin_leg(), stream);
+        self.origin.session = Session::Agreed(Box::new(agreed));
+        true
+    }
+
+    /// A PRACK came; where it brings the answer to our offer, the caller can hear what is played early.
+    pub(super) fn origin_pracked(&mut self, house: &mut House, now: Now, body: Option<&Bytes>) {
+        match &self.origin.session {
+            Session::Asked(_) => {}
+            // An answer of the far side's was passed on; its PRACK says nothing more.
+            Session::Unbegun | Session::Offered | Session::Agreed(_) => return,
+        }
+        if !self.origin_answers(house, body) {
+            return self.refuse_media(house, now);
+        }
+        if let Some(far) = self.far_leg() {
+            let far = far.id();
+            self.join(house, far);
+        }
+        self.joined(house, now);
+    }
+
+    /// The caller's answer is here, and the far side's came before: they talk.
+    pub(super) fn joined(&mut self, house: &mut House, now: Now) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Joining(Joining { far, keeping }) => {
+                self.join(house, far.id());
+                self.connect(house, now, far, keeping);
+            }
+            stage @ (Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Talking(_)
+            | Stage::Closing(_)
+            | Stage::Over) => self.stage = stage,
+        }
     }
 
     /// Reads the far side's answer to our offer; none where it cannot be joined to the origin's leg, or must not.
     fn read_answer(&self, house: &House, attempt: &Attempt, message: &Message) -> Option<Agreed> {
-        if !message.has_sdp() {
+        let Some(body) = message.sdp() else {
             // What was answered early needs no second answer (RFC 3261 section 13.2.1); without either there is none.
-            return match &attempt.leg.session {
-                Session::Agreed(early) => Some(Agreed::clone(early)),
-                Session::Offered => None,
-            };
-        }
-        let theirs = sdp::parse(&message.sdp()?).ok()?;
+            return attempt.leg.agreed().cloned();
+        };
+        let theirs = sdp::parse(&body).ok()?;
         if !house.admits_media(attempt.leg.peer, &theirs) {
             return None;
         }
         let codec = sdp::choose(&theirs, &self.codecs())?;
-        let ours = sdp::offer(
-            &attempt.leg.local,
-            &[codec],
-            Events::of(&theirs).are_agreed(),
-        );
-        Some(Agreed {
-            theirs,
-            ours: Bytes::from(ours),
-            codec,
-        })
+        let ours = attempt.offer.clone();
+        let agreed = attempt.leg.answered_by(theirs, ours, codec);
+        attempt.leg.stream(&agreed)?;
+        Some(agreed)
     }
 
     /// Opens the far leg, anew where its answer has changed, and lets both hear each other.
     fn bridge(&self, house: &mut House, leg: &mut Leg, agreed: Agreed) {
-        let is_same = match &leg.session {
-            Session::Agreed(before) => before.theirs == agreed.theirs,
-            Session::Offered => false,
-        };
+        let is_same = leg
+            .agreed()
+            .is_some_and(|before| before.theirs == agreed.theirs);
         if is_same {
             return;
         }
-        if let Some(stream) = Agreed::stream(
-            &agreed.theirs,
-            &leg.local,
-            agreed.codec,
-            Events::of(&agreed.theirs),
-        ) {
+        if let Some(stream) = leg.stream(&agreed) {
             house.open(leg.id(), stream);
         }
         leg.session = Session::Agreed(Box::new(agreed));
-        house.command(
-            leg.id(),
-            Command::Bridge {
-                carrier: self.origin_leg(),
-                department: leg.id(),
-            },
-        );
+        if self.origin.agreed().is_some() {
+            self.join(house, leg.id());
+        }
+    }
+
+    /// Lets the origin's leg and another hear each other.
+    pub(super) fn join(&self, house: &mut House, far: LegId) {
+        let bridge = Command::Bridge {
+            carrier: self.origin_leg(),
+            department: far,
+        };
+        house.command(far, bridge);
     }
 
     /// The far side has answered.
@@ -383,41 +336,55 @@ impl Call {
                     }
                 }
             }
-            Stage::Passing {
-                mut attempts,
-                keeping,
-            } if attempts.is_current(dialog) => {
-                let joined = self
-                    .read_answer(house, &attempts.current, message)
-                    .and_then(|agreed| {
-                        let ours = self.agree_with_origin(
-                            house,
-                            agreed.codec,
-                            Events::of(&agreed.theirs),
-                        )?;
-                        Some((agreed, ours))
-                    });
-                match joined {
-                    Some((agreed, ours)) => {
-                        let headers = self.told_of(house, attempts.current.leg.peer, message);
-                        house.accept(now, self.origin.dialog, headers, ours);
-                        self.bridge(house, &mut attempts.current.leg, agreed);
-                        self.connect(house, now, attempts.current.leg, keeping);
-                    }
-                    None => {
-                        self.stage = Stage::Passing { attempts, keeping };
-                        self.answer_unusable(house, now, dialog);
-                    }
-                }
+            Stage::Passing { attempts, keeping } if attempts.is_current(dialog) => {
+                self.pass_answer(house, now, attempts, keeping, message);
             }
             // A second answer of a forked INVITE, or one that crossed our CANCEL: the endpoint ends those.
             stage @ (Stage::Calling { .. }
             | Stage::Passing { .. }
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
+        }
+    }
+
+    /// Passes the far side's answer on to a caller who is not answered yet.
+    fn pass_answer(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        mut attempts: Attempts,
+        keeping: Keeping,
+        message: &Message,
+    ) {
+        let dialog = attempts.current.leg.dialog;
+        let joined = self
+            .read_answer(house, &attempts.current, message)
+            .and_then(|agreed| {
+                // Whoever knows no reliable answers takes our offer in the 200.
+                let told = self.tell_origin(house, &agreed, Reliability::Possible)?;
+                Some((agreed, told))
+            });
+        let Some((agreed, told)) = joined else {
+            self.stage = Stage::Passing { attempts, keeping };
+            return self.answer_unusable(house, now, dialog);
+        };
+        let body = match told {
+            Told::Nothing => Bytes::new(),
+            Told::Answer(ours) | Told::Offer(ours) => ours,
+        };
+        let headers = self.told_of(house, attempts.current.leg.peer, message);
+        house.accept(now, self.origin.dialog, headers, body);
+        self.bridge(house, &mut attempts.current.leg, agreed);
+        let far = attempts.current.leg;
+        match &self.origin.session {
+            Session::Agreed(_) => self.connect(house, now, far, keeping),
+            Session::Unbegun | Session::Offered | Session::Asked(_) => {
+                self.enter(house, now, Stage::Joining(Joining { far, keeping }));
+            }
         }
     }
 
@@ -434,18 +401,90 @@ impl Call {
 
     /// The current destination has rung as long as it may.
     pub(super) fn ring_time_over(&mut self, house: &mut House, now: Now) {
-        let dialog = match &self.stage {
-            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
-                attempts.current.leg.dialog
-            }
-            Stage::ExpectAck(_)
-            | Stage::Announcing(_)
-            | Stage::Talking(_)
-            | Stage::Closing(_)
-            | Stage::Over => return,
+        let Some(dialog) = self.attempts().map(|attempts| attempts.current.leg.dialog) else {
+            return;
         };
         house.end(now, dialog, 480, Some("Q.850;cause=19;text=\"No answer\""));
         self.attempt_failed(house, now, dialog, Failure::RING_TIME_OVER);
+    }
+
+    /// Nothing at all has come back for a while: another way is tried, where there is one. Our INVITE is cancelled as soon as it may be.
+    pub(super) fn far_silent(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+        let is_worth_it = self
+            .attempts()
+            .is_some_and(|attempts| attempts.is_current(dialog) && attempts.has_more());
+        if is_worth_it {
+            house.trace(now, self.id, "no answer at all: the next way");
+            house.end(now, dialog, 480, None);
+            self.attempt_failed(house, now, dialog, Failure::NO_RESPONSE);
+        }
+    }
+
+    /// The far side has refused.
+    pub(super) fn far_refused(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        status: u16,
+        message: &Message,
+    ) {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Calling {
+                mut attempts,
+                keeping,
+            } if attempts.is_current(dialog) => {
+                let is_called_again = self.call_again(house, now, &mut attempts, status, message);
+                self.stage = Stage::Calling { attempts, keeping };
+                if is_called_again {
+                    return;
+                }
+            }
+            Stage::Passing {
+                mut attempts,
+                keeping,
+            } if attempts.is_current(dialog) => {
+                let is_called_again = self.call_again(house, now, &mut attempts, status, message);
+                self.stage = Stage::Passing { attempts, keeping };
+                if is_called_again {
+                    return;
+                }
+            }
+            stage @ (Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Joining(_)
+            | Stage::Talking(_)
+            | Stage::Closing(_)
+            | Stage::Over) => self.stage = stage,
+        }
+        let failure = Failure::answered(status);
+        if let Some(peer) = self.far_peer(dialog) {
+            self.parties.hear_failure(house, peer, failure, message);
+        }
+        self.attempt_failed(house, now, dialog, failure);
+    }
+
+    /// Follows what a refusal asks for, where it may be followed; true where the same place is called again already.
+    fn call_again(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        attempts: &mut Attempts,
+        status: u16,
+        message: &Message,
+    ) -> bool {
+        match status {
+            300..=399 => {
+                if attempts.redirect(house, message) {
+                    house.trace(now, self.id, "sent on to another number of ours");
+                }
+                false
+            }
+            420 => attempts.demand_less(self, house, now),
+            _ => false,
+        }
     }
 
     /// An attempt has failed: the next way or destination, or the end of the search.
@@ -474,6 +513,7 @@ impl Call {
             | Stage::Passing { .. }
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
@@ -487,49 +527,44 @@ impl Call {
         self.end(house, now, failure.cause());
     }
 
-    /// The far side changes, or does not change, its session.
-    pub(super) fn far_reinvited(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        dialog: DialogId,
-        request: RequestId,
-        message: &Message,
-    ) {
+    pub(super) fn attempts(&self) -> Option<&Attempts> {
         match &self.stage {
-            Stage::Talking(talking) if talking.far.dialog == dialog => {
-                answer_reinvite(house, now, &talking.far, request, message);
-            }
-            // No dialog of the far side lives long enough for it in the other stages.
-            Stage::Talking(_)
-            | Stage::ExpectAck(_)
+            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => Some(attempts),
+            Stage::ExpectAck(_)
             | Stage::Announcing(_)
-            | Stage::Calling { .. }
-            | Stage::Passing { .. }
+            | Stage::Joining(_)
+            | Stage::Talking(_)
             | Stage::Closing(_)
-            | Stage::Over => {
-                let endpoint = &mut house.endpoint;
-                endpoint.respond(now.at, request, 488, phrase(488), Vec::new(), None);
+            | Stage::Over => None,
+        }
+    }
+
+    /// The leg of whoever is called, or talks, at present.
+    pub(super) fn far_leg(&self) -> Option<&Leg> {
+        match &self.stage {
+            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
+                Some(&attempts.current.leg)
             }
+            Stage::Joining(joining) => Some(&joining.far),
+            Stage::Talking(talking) => Some(&talking.far),
+            Stage::ExpectAck(_) | Stage::Announcing(_) | Stage::Closing(_) | Stage::Over => None,
         }
     }
 
     /// The peer that a dialog of the far side belongs to.
     pub(super) fn far_peer(&self, dialog: DialogId) -> Option<PeerId> {
-        let found = self.far_legs().into_iter().find(|(far, _)| *far == dialog);
-        found.map(|(_, peer)| peer)
+        let far = self.far_leg().filter(|far| far.dialog == dialog)?;
+        Some(far.peer)
     }
 
-    /// The far dialogs that the stage owns, to be ended, with their peers.
-    pub(super) fn far_legs(&self) -> Vec<(DialogId, PeerId)> {
-        match &self.stage {
+    pub(super) fn far_leg_mut(&mut self) -> Option<&mut Leg> {
+        match &mut self.stage {
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
-                vec![(attempts.current.leg.dialog, attempts.current.leg.peer)]
+                Some(&mut attempts.current.leg)
             }
-            Stage::Talking(talking) => vec![(talking.far.dialog, talking.far.peer)],
-            Stage::ExpectAck(_) | Stage::Announcing(_) | Stage::Closing(_) | Stage::Over => {
-                Vec::new()
-            }
+            Stage::Joining(joining) => Some(&mut joining.far),
+            Stage::Talking(talking) => Some(&mut talking.far),
+            Stage::ExpectAck(_) | Stage::Announcing(_) | Stage::Closing(_) | Stage::Over => None,
         }
     }
 }

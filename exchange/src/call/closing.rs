@@ -64,6 +64,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Over => {}
         }
@@ -81,6 +82,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Over => return,
         };
@@ -95,6 +97,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Over => EndCause::CallerHungUp,
         };
@@ -110,8 +113,9 @@ impl Call {
         if self.is_over() && self.record.ended_at.is_some() {
             return;
         }
-        let legs = [(self.origin.dialog, self.origin.peer)];
-        for (dialog, peer) in legs.into_iter().chain(self.far_legs()) {
+        let far = self.far_leg().map(|far| (far.dialog, far.peer));
+        let legs = [Some((self.origin.dialog, self.origin.peer)), far];
+        for (dialog, peer) in legs.into_iter().flatten() {
             let said = match cause {
                 EndCause::CallerHungUp | EndCause::DepartmentHungUp => {
                     self.parties.reason_for(house, peer)
@@ -151,6 +155,7 @@ impl Call {
                 | Stage::Announcing(_)
                 | Stage::Calling { .. }
                 | Stage::Passing { .. }
+                | Stage::Joining(_)
                 | Stage::Over,
                 EndCause::CallerHungUp | EndCause::Cancelled,
             ) => Kept::Unrecorded(Reason::CallerHungUp),
@@ -159,6 +164,7 @@ impl Call {
                 | Stage::Announcing(_)
                 | Stage::Calling { .. }
                 | Stage::Passing { .. }
+                | Stage::Joining(_)
                 | Stage::Closing(_)
                 | Stage::Over,
                 _,
@@ -203,7 +209,8 @@ fn status(cause: EndCause) -> u16 {
         | EndCause::Rejected
         | EndCause::Closed
         | EndCause::LongestCall
-        | EndCause::NotAcknowledged => 480,
+        | EndCause::NotAcknowledged
+        | EndCause::SessionExpired => 480,
     }
 }
 
@@ -213,7 +220,9 @@ fn reason(cause: EndCause) -> Option<&'static str> {
         EndCause::Shutdown => Some("Q.850;cause=38;text=\"Network out of order\""),
         EndCause::MediaLost | EndCause::Fault | EndCause::Crash => Some(Call::FAULT_REASON),
         EndCause::LongestCall => Some("Q.850;cause=31;text=\"Normal, unspecified\""),
-        EndCause::NotAcknowledged => Some("Q.850;cause=102;text=\"Recovery on timer expiry\""),
+        EndCause::NotAcknowledged | EndCause::SessionExpired => {
+            Some("Q.850;cause=102;text=\"Recovery on timer expiry\"")
+        }
         EndCause::Congestion => Some("Q.850;cause=42;text=\"Switching equipment congestion\""),
         EndCause::CallerHungUp
         | EndCause::DepartmentHungUp
@@ -222,7 +231,9 @@ fn reason(cause: EndCause) -> Option<&'static str> {
         | EndCause::NoAnswer
         | EndCause::Unreachable
         | EndCause::Rejected
-        | EndCause::Closed
-        | EndCause::NotAcceptable => None,
+        | EndCause::Closed => None,
+        EndCause::NotAcceptable => {
+            Some("Q.850;cause=65;text=\"Bearer capability not implemented\"")
+        }
     }
 }

@@ -105,6 +105,7 @@ impl Call {
                 | Stage::Announcing(_)
                 | Stage::Calling { .. }
                 | Stage::Passing { .. }
+                | Stage::Joining(_)
                 | Stage::Closing(_)
                 | Stage::Over,
                 RecorderFault::NotBegun | RecorderFault::Interrupted,
@@ -121,6 +122,9 @@ impl Call {
             Stage::Talking(talking) if talking.far.dialog == dialog => {
                 self.end(house, now, EndCause::DepartmentHungUp);
             }
+            Stage::Joining(joining) if joining.far.dialog == dialog => {
+                self.end(house, now, EndCause::DepartmentHungUp);
+            }
             // It hangs up before it has answered (RFC 3261 section 15): nobody is there any more.
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. }
                 if attempts.is_current(dialog) =>
@@ -133,8 +137,17 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::Joining(_)
             | Stage::Closing(_)
             | Stage::Over => {}
         }
+    }
+}
+
+impl Call {
+    /// A session was not refreshed (RFC 4028 section 10): its party is not there any more.
+    pub(super) fn session_expired(&mut self, house: &mut House, now: Now) {
+        house.trace(now, self.id, "session expired");
+        self.end(house, now, EndCause::SessionExpired);
     }
 }

@@ -1,0 +1,152 @@
+//! Requests inside a dialog that mean nothing to us (INFO, MESSAGE, methods nobody here knows): they cross, and so do their answers.
+
+use sip_core::{
+    DialogId, Event, HeaderName, Headers, InDialog, Message, Method, RequestId, SentId,
+};
+
+use crate::{
+    call::{Call, negotiating::End},
+    house::House,
+    now::Now,
+    route::phrase,
+};
+
+/// A request that was passed on and waits for its answer.
+#[derive(Debug)]
+pub(super) struct Crossing {
+    sent: SentId,
+    request: RequestId,
+    /// Who is to answer it.
+    by: End,
+}
+
+/// Requests that may be on their way through a call at once.
+const MOST_CROSSINGS: usize = 16; // Law 5; keys that are sent by INFO come one after the other.
+
+/// What a request says about its own body crosses with it; everything else of it stays behind (T-16).
+const CROSSING_HEADERS: [&str; 2] = ["Info-Package", "Content-Disposition"];
+
+impl Call {
+    /// A request that neither changes the session nor ends it.
+    pub(super) fn requested(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        request: RequestId,
+        message: &Message,
+    ) {
+        let method = message.method();
+        let status = match method {
+            Some(Method::Options) => Err(200),
+            // A transfer, and what its other side reports: see the peer's rights there.
+            Some(Method::Refer) => Err(403),
+            Some(Method::Notify) => Err(481),
+            Some(_) | None => self.pass_request(house, now, dialog, request, message),
+        };
+        if let Err(status) = status {
+            let endpoint = &mut house.endpoint;
+            endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);
+        }
+    }
+
+    /// Passes a request to the other leg; or says what it gets.
+    fn pass_request(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        request: RequestId,
+        message: &Message,
+    ) -> Result<(), u16> {
+        let from = self.end_of(dialog).ok_or(481_u16)?;
+        let by = from.other();
+        let Some(other) = self.joined_leg(by) else {
+            // Nobody is there to take it. A key that is pressed during the notice means nothing.
+            return Err(match message.method() {
+                Some(Method::Info) => 200,
+                Some(_) | None => 480,
+            });
+        };
+        if self.crossings.len() >= MOST_CROSSINGS {
+            return Err(503);
+        }
+        let method = message.method().ok_or(400_u16)?;
+        let name = String::from_utf8(method.as_bytes().to_vec()).map_err(|_| 400_u16)?;
+        let sent = house.endpoint.request(
+            now.at,
+            other,
+            InDialog {
+                method: name,
+                headers: crossing_headers(message),
+                body: content(message),
+            },
+        );
+        self.crossings.push(Crossing { sent, request, by });
+        Ok(())
+    }
+
+    /// The answer to a request that was passed on.
+    pub(super) fn request_answered(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        sent: SentId,
+        status: u16,
+        message: Option<&Message>,
+    ) {
+        let mut crossings = self.crossings.iter();
+        let Some(index) = crossings.position(|crossing| crossing.sent == sent) else {
+            return;
+        };
+        let Crossing { request, by, .. } = self.crossings.swap_remove(index);
+        // Nobody answered in time: by then nobody waits for 408 (RFC 4320 section 4.2).
+        let passed = if status == 408 { 504 } else { status };
+        let body = message.and_then(content);
+        let mut headers = message.map(crossing_headers).unwrap_or_default();
+        headers.extend(body.iter().map(|(kind, _)| ("Content-Type", kind.clone())));
+        let body = body.map(|(_, body)| body);
+        let endpoint = &mut house.endpoint;
+        endpoint.respond(now.at, request, passed, phrase(passed), headers, body);
+        if status == 481 {
+            self.end_of_party(house, now, by);
+        }
+    }
+
+    /// Handles what belongs to such requests; gives back what does not.
+    pub(super) fn handle_requests(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        event: Event,
+    ) -> Option<Event> {
+        match event {
+            Event::Requested {
+                request, message, ..
+            } => self.requested(house, now, dialog, request, &message),
+            Event::Answered {
+                sent,
+                status,
+                message,
+                ..
+            } => self.request_answered(house, now, sent, status, message.as_ref()),
+            other => return Some(other),
+        }
+        None
+    }
+}
+
+fn crossing_headers(message: &Message) -> Headers {
+    let value = |name: &'static str| {
+        let value = message.named(name).next()?.into_owned();
+        Some((name, value))
+    };
+    CROSSING_HEADERS.into_iter().filter_map(value).collect()
+}
+
+fn content(message: &Message) -> Option<(String, bytes::Bytes)> {
+    let body = message.body();
+    let kind = message.text(HeaderName::ContentType)?;
+    (!body.is_empty()).then(|| (kind.into_owned(), body))
+}

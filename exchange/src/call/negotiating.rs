@@ -1,0 +1,566 @@
+//! Offers inside a call: what one leg wants changed is asked of the other leg, and the outcome goes back at once.
+//!
+//! A description of the same version, or one that changes nothing, is a refresh and is answered on its own leg. So is every offer while
+//! the two legs are not joined. What is refused leaves both legs as they were. Follows RFC 3264 section 8, RFC 3261 section 14, RFC 6337.
+
+use bytes::Bytes;
+use media::{
+    Codec,
+    sdp::{self, Direction, RemoteMedia},
+};
+use rules::EndCause;
+use sip_core::{DialogId, Event, Glare, Message, Method, RequestId};
+
+use crate::{
+    call::{Call, Stage},
+    house::House,
+    leg::{Agreed, Events, Leg, Session},
+    now::Now,
+    route::phrase,
+};
+
+/// One of the two ends of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Origin,
+    Far,
+}
+
+impl End {
+    pub(super) fn other(self) -> End {
+        match self {
+            End::Origin => End::Far,
+            End::Far => End::Origin,
+        }
+    }
+}
+
+/// Which exchange of offers is under way; there is one at a time in a call.
+#[derive(Debug)]
+pub(super) enum Negotiation {
+    /// None.
+    Idle,
+    /// What one leg asked for was offered to the other.
+    PassedOn(Box<PassedOn>),
+    /// A re-INVITE without a description got our offer; its ACK brings the answer.
+    Reoffered { end: End, proposal: Proposal },
+    /// We asked a leg for something of our own accord.
+    Own { end: End, proposal: Proposal },
+}
+
+#[derive(Debug)]
+pub(super) struct PassedOn {
+    from: End,
+    request: RequestId,
+    theirs: RemoteMedia,
+    proposal: Proposal,
+}
+
+/// An offer of ours to one leg.
+#[derive(Debug)]
+pub(super) struct Proposal {
+    local: sdp::Local,
+    ours: Bytes,
+    codecs: Vec<Codec>,
+}
+
+/// By which method an offer came or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Invite,
+    Update,
+}
+
+impl Call {
+    fn leg(&self, end: End) -> Option<&Leg> {
+        match end {
+            End::Origin => Some(&self.origin),
+            End::Far => self.far_leg(),
+        }
+    }
+
+    fn leg_mut(&mut self, end: End) -> Option<&mut Leg> {
+        match end {
+            End::Origin => Some(&mut self.origin),
+            End::Far => self.far_leg_mut(),
+        }
+    }
+
+    /// The dialog of a leg that is joined to the other, early or answered.
+    pub(super) fn joined_leg(&self, end: End) -> Option<DialogId> {
+        match &self.stage {
+            Stage::Talking(_) | Stage::Passing { .. } | Stage::Joining(_) => {
+                Some(self.leg(end)?.dialog)
+            }
+            Stage::Calling { .. }
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Closing(_)
+            | Stage::Over => None,
+        }
+    }
+
+    /// Whose dialog it is; none where it is that of an attempt that was given up.
+    pub(super) fn end_of(&self, dialog: DialogId) -> Option<End> {
+        if dialog == self.origin.dialog {
+            return Some(End::Origin);
+        }
+        let far = self.far_leg()?;
+        (far.dialog == dialog).then_some(End::Far)
+    }
+
+    /// An INVITE or UPDATE inside a dialog.
+    pub(super) fn offered(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        request: RequestId,
+        message: &Message,
+    ) {
+        match self.judge_offer(house, now, dialog, request, message) {
+            Ok(()) => {}
+            Err(status) => refuse(house, now, request, status),
+        }
+    }
+
+    fn judge_offer(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        request: RequestId,
+        message: &Message,
+    ) -> Result<(), u16> {
+        let end = self.end_of(dialog).ok_or(488_u16)?;
+        let leg = self.leg(end).ok_or(488_u16)?;
+        let agreed = leg.agreed().ok_or(491_u16)?;
+        let Some(body) = message.sdp() else {
+            return self.reoffer(house, now, end, request);
+        };
+        // A fax line alone is no speech (T.38): the call goes on as it is.
+        let theirs = sdp::parse(&body).map_err(|_| 488_u16)?;
+        if !house.admits_media(leg.peer, &theirs) {
+            return Err(488);
+        }
+        if agreed.theirs.changes_nothing(&theirs) {
+            let ours = agreed.ours.clone();
+            self.keep_origin_of(end, theirs);
+            house.answer_offer(now, request, ours);
+            return Ok(());
+        }
+        let by = match message.method() {
+            Some(Method::Update) => By::Update,
+            Some(_) | None => By::Invite,
+        };
+        match self.way_across(house, end, by) {
+            Some(way) if agreed.theirs.is_newer(&theirs) => {
+                self.pass_on(house, now, end, request, theirs, way)
+            }
+            Some(_) | None => self.answer_alone(house, now, end, request, &theirs),
+        }
+    }
+
+    /// How the other leg can be asked, where both are joined.
+    fn way_across(&self, house: &mut House, from: End, by: By) -> Option<By> {
+        let other = self.leg(from.other())?;
+        other.agreed()?;
+        let allows_update = house.endpoint.allows(other.dialog, &Method::Update);
+        match &self.stage {
+            Stage::Talking(_) if by == By::Update && allows_update => Some(By::Update),
+            Stage::Talking(_) => Some(By::Invite),
+            // Before the answer there is no other way (RFC 3311 section 5.1).
+            Stage::Passing { .. } if allows_update => Some(By::Update),
+            Stage::Passing { .. }
+            | Stage::Joining(_)
+            | Stage::Calling { .. }
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Closing(_)
+            | Stage::Over => None,
+        }
+    }
+
+    /// The description that changed nothing is the one that later ones are compared with.
+    fn keep_origin_of(&mut self, end: End, theirs: RemoteMedia) {
+        if let Some(Session::Agreed(agreed)) = self.leg_mut(end).map(|leg| &mut leg.session) {
+            agreed.theirs = theirs;
+        }
+    }
+
+    /// Answers on the leg where it was asked; the other does not notice.
+    fn answer_alone(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        end: End,
+        request: RequestId,
+        theirs: &RemoteMedia,
+    ) -> Result<(), u16> {
+        let wish = self.other_wish(end);
+        let leg = self.leg_mut(end).ok_or(488_u16)?;
+        let agreed = leg.agreed().ok_or(491_u16)?;
+        let (codec, events) = (agreed.codec, agreed.events);
+        let mut local = leg.local.clone();
+        local.version += 1;
+        local.direction = wish;
+        house.answer_keys(&mut local, theirs);
+        let proposed = Leg {
+            local,
+            ..leg.clone()
+        };
+        let agreed = proposed.answer_to(theirs, codec, events);
+        let stream = proposed.stream(&agreed).ok_or(488_u16)?;
+        house.answer_offer(now, request, agreed.ours.clone());
+        house.open(leg.id(), stream);
+        leg.local = proposed.local;
+        leg.session = Session::Agreed(Box::new(agreed));
+        Ok(())
+    }
+
+    /// Who the other leg's peer lets send, as our description on this leg says it.
+    fn other_wish(&self, end: End) -> Direction {
+        let other = self.leg(end.other()).and_then(Leg::agreed);
+        other.map_or(Direction::SendReceive, |agreed| agreed.wish)
+    }
+
+    /// Offers the other leg what this one wants.
+    fn pass_on(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        from: End,
+        request: RequestId,
+        theirs: RemoteMedia,
+        by: By,
+    ) -> Result<(), u16> {
+        match self.negotiation {
+            Negotiation::Idle => {}
+            // Both legs want something at once (RFC 3261 section 14.2).
+            Negotiation::PassedOn(_) | Negotiation::Reoffered { .. } | Negotiation::Own { .. } => {
+                return Err(491);
+            }
+        }
+        let proposal = self
+            .proposal(from.other(), &theirs, theirs.direction)
+            .ok_or(488_u16)?;
+        let other = self.leg(from.other()).ok_or(488_u16)?;
+        let (dialog, ours) = (other.dialog, proposal.ours.clone());
+        self.negotiation = Negotiation::PassedOn(Box::new(PassedOn {
+            from,
+            request,
+            theirs,
+            proposal,
+        }));
+        match by {
+            By::Invite => house.endpoint.reinvite(now.at, dialog, ours, Glare::Report),
+            By::Update => house.endpoint.update(now.at, dialog, ours),
+        }
+        Ok(())
+    }
+
+    /// Our offer to a leg, made of what the other one's peer says of itself.
+    fn proposal(&self, to: End, says: &RemoteMedia, direction: Direction) -> Option<Proposal> {
+        let leg = self.leg(to)?;
+        let agreed = leg.agreed()?;
+        // The codec in use stays where it can: the recorder and the other leg go on undisturbed.
+        let codecs = if says.payload_type(agreed.codec).is_some() {
+            vec![agreed.codec]
+        } else {
+            says.codecs.iter().map(|(codec, _)| *codec).collect()
+        };
+        let mut local = leg.local.clone();
+        local.version += 1;
+        local.direction = direction;
+        local.noise = says.noise.is_some();
+        local.ptime_ms = says.ptime_ms;
+        let events = says.events.is_some();
+        let ours = Bytes::from(sdp::reoffer(&agreed.theirs, &local, &codecs, events));
+        Some(Proposal {
+            local,
+            ours,
+            codecs,
+        })
+    }
+
+    /// A leg has taken what we offered it.
+    pub(super) fn modified(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        message: &Message,
+    ) {
+        let Some(end) = self.end_of(dialog) else {
+            return;
+        };
+        let body = message.sdp();
+        match std::mem::replace(&mut self.negotiation, Negotiation::Idle) {
+            Negotiation::PassedOn(passed_on) if passed_on.from.other() == end => {
+                self.pass_back(house, now, *passed_on, body.as_ref());
+            }
+            Negotiation::Own {
+                end: asked,
+                proposal,
+            } if asked == end => {
+                if !self.take_answer(house, end, proposal, body.as_ref()) {
+                    self.end(house, now, EndCause::NotAcceptable);
+                }
+            }
+            // The outcome of something that was given up meanwhile.
+            other @ (Negotiation::Idle
+            | Negotiation::PassedOn(_)
+            | Negotiation::Reoffered { .. }
+            | Negotiation::Own { .. }) => self.negotiation = other,
+        }
+    }
+
+    /// The other leg has agreed: so does the one that asked.
+    fn pass_back(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        passed_on: PassedOn,
+        body: Option<&Bytes>,
+    ) {
+        let PassedOn {
+            from,
+            request,
+            theirs,
+            proposal,
+        } = passed_on;
+        let before = self.leg(from.other()).and_then(Leg::agreed).cloned();
+        let is_taken = self.take_answer(house, from.other(), proposal, body);
+        let answered = self.leg(from.other()).and_then(Leg::agreed).cloned();
+        let done = match answered {
+            Some(answered) if is_taken => self.agree(house, now, from, request, &theirs, &answered),
+            Some(_) | None => None,
+        };
+        if done.is_none() {
+            refuse(house, now, request, 488);
+            if let Some(before) = before {
+                self.restore(house, now, from.other(), &before);
+            }
+        }
+    }
+
+    /// Answers the leg that asked, with what the other has agreed to.
+    fn agree(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        end: End,
+        request: RequestId,
+        theirs: &RemoteMedia,
+        answered: &Agreed,
+    ) -> Option<()> {
+        let leg = self.leg_mut(end)?;
+        let mut local = leg.local.clone();
+        local.version += 1;
+        local.direction = answered.theirs.direction;
+        local.noise = answered.theirs.noise.is_some();
+        house.answer_keys(&mut local, theirs);
+        let proposed = Leg {
+            local,
+            ..leg.clone()
+        };
+        let agreed = proposed.answer_to(theirs, answered.codec, Events::of(&answered.theirs));
+        let stream = proposed.stream(&agreed)?;
+        house.answer_offer(now, request, agreed.ours.clone());
+        house.open(leg.id(), stream);
+        leg.local = proposed.local;
+        leg.session = Session::Agreed(Box::new(agreed));
+        Some(())
+    }
+
+    /// Takes a leg's answer to our proposal; false where it cannot be used, and the leg's session is as it was.
+    fn take_answer(
+        &mut self,
+        house: &mut House,
+        end: End,
+        proposal: Proposal,
+        body: Option<&Bytes>,
+    ) -> bool {
+        let Some(leg) = self.leg_mut(end) else {
+            return false;
+        };
+        let theirs = body.and_then(|body| sdp::parse(body).ok());
+        let Some(theirs) = theirs.filter(|theirs| house.admits_media(leg.peer, theirs)) else {
+            return false;
+        };
+        let Some(codec) = sdp::choose(&theirs, &proposal.codecs) else {
+            return false;
+        };
+        let proposed = Leg {
+            local: proposal.local,
+            ..leg.clone()
+        };
+        let agreed = proposed.answered_by(theirs, proposal.ours, codec);
+        let Some(stream) = proposed.stream(&agreed) else {
+            return false;
+        };
+        house.open(leg.id(), stream);
+        leg.local = proposed.local;
+        leg.session = Session::Agreed(Box::new(agreed));
+        true
+    }
+
+    /// Offers a leg again what it had, after it agreed to something that came to nothing.
+    fn restore(&mut self, house: &mut House, now: Now, end: End, before: &Agreed) {
+        let direction = self.other_wish(end);
+        let says = RemoteMedia {
+            codecs: vec![(before.codec, before.codec.static_payload_type())],
+            ..before.theirs.clone()
+        };
+        self.ask(house, now, end, &says, direction);
+    }
+
+    /// Offers a leg something of our own accord; a 491 is repeated.
+    pub(super) fn ask(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        end: End,
+        says: &RemoteMedia,
+        direction: Direction,
+    ) {
+        let Some(proposal) = self.proposal(end, says, direction) else {
+            return;
+        };
+        let Some(leg) = self.leg(end) else { return };
+        let (dialog, ours) = (leg.dialog, proposal.ours.clone());
+        self.negotiation = Negotiation::Own { end, proposal };
+        house.endpoint.reinvite(now.at, dialog, ours, Glare::Repeat);
+    }
+
+    /// A leg has refused what we offered it. Both go on as they were; the one that asked hears it.
+    pub(super) fn not_modified(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        status: u16,
+    ) {
+        let Some(end) = self.end_of(dialog) else {
+            return;
+        };
+        match std::mem::replace(&mut self.negotiation, Negotiation::Idle) {
+            Negotiation::PassedOn(passed_on) if passed_on.from.other() == end => {
+                let passed = if status == 491 { 491 } else { 488 };
+                refuse(house, now, passed_on.request, passed);
+            }
+            Negotiation::Own { end: asked, .. } if asked == end => {}
+            other @ (Negotiation::Idle
+            | Negotiation::PassedOn(_)
+            | Negotiation::Reoffered { .. }
+            | Negotiation::Own { .. }) => self.negotiation = other,
+        }
+        // It knows of no such dialog any more (RFC 3261 section 12.2.1.2).
+        if matches!(status, 408 | 481) {
+            self.end_of_party(house, now, end);
+        }
+    }
+
+    /// Answers a re-INVITE without a description by our offer: what the other leg has to give.
+    fn reoffer(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        end: End,
+        request: RequestId,
+    ) -> Result<(), u16> {
+        match self.negotiation {
+            Negotiation::Idle => {}
+            Negotiation::PassedOn(_) | Negotiation::Reoffered { .. } | Negotiation::Own { .. } => {
+                return Err(491);
+            }
+        }
+        let other = self.leg(end.other()).and_then(Leg::agreed);
+        let own = self.leg(end).and_then(Leg::agreed);
+        let says = other.or(own).ok_or(491_u16)?.theirs.clone();
+        let codec = own.ok_or(491_u16)?.codec;
+        let says = RemoteMedia {
+            codecs: vec![(codec, codec.static_payload_type())],
+            ..says
+        };
+        let direction = self.other_wish(end);
+        let proposal = self.proposal(end, &says, direction).ok_or(491_u16)?;
+        house.answer_offer(now, request, proposal.ours.clone());
+        self.negotiation = Negotiation::Reoffered { end, proposal };
+        Ok(())
+    }
+
+    /// The ACK of our answer to a re-INVITE is here; where that answer was an offer, it brings the answer.
+    pub(super) fn reacked(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        body: Option<&Bytes>,
+    ) {
+        match std::mem::replace(&mut self.negotiation, Negotiation::Idle) {
+            Negotiation::Reoffered { end, proposal } if self.end_of(dialog) == Some(end) => {
+                let before = self
+                    .leg(end)
+                    .and_then(Leg::agreed)
+                    .map(|agreed| agreed.wish);
+                if !self.take_answer(house, end, proposal, body) {
+                    return self.end(house, now, EndCause::NotAcceptable);
+                }
+                self.tell_other(house, now, end, before);
+            }
+            other @ (Negotiation::Idle
+            | Negotiation::PassedOn(_)
+            | Negotiation::Reoffered { .. }
+            | Negotiation::Own { .. }) => self.negotiation = other,
+        }
+    }
+
+    /// Lets the other leg know that this one holds, or holds no more.
+    fn tell_other(&mut self, house: &mut House, now: Now, end: End, before: Option<Direction>) {
+        let Some(agreed) = self.leg(end).and_then(Leg::agreed).cloned() else {
+            return;
+        };
+        let is_joined = match &self.stage {
+            Stage::Talking(_) => true,
+            Stage::Passing { .. }
+            | Stage::Joining(_)
+            | Stage::Calling { .. }
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Closing(_)
+            | Stage::Over => false,
+        };
+        if is_joined && before != Some(agreed.wish) {
+            self.ask(house, now, end.other(), &agreed.theirs, agreed.wish);
+        }
+    }
+
+    /// Handles what belongs to offers; gives back what does not.
+    pub(super) fn handle_offers(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        event: Event,
+    ) -> Option<Event> {
+        match event {
+            Event::Reinvited {
+                request, message, ..
+            }
+            | Event::Updated {
+                request, message, ..
+            } => self.offered(house, now, dialog, request, &message),
+            Event::Modified { message, .. } => self.modified(house, now, dialog, &message),
+            Event::NotModified { status, .. } => self.not_modified(house, now, dialog, status),
+            Event::Reacked { body, .. } => self.reacked(house, now, dialog, body.as_ref()),
+            other => return Some(other),
+        }
+        None
+    }
+}
+
+fn refuse(house: &mut House, now: Now, request: RequestId, status: u16) {
+    let endpoint = &mut house.endpoint;
+    endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);
+}
