@@ -31,14 +31,6 @@ impl Extension {
         }
     }
 
-    fn bit(self) -> u8 {
-        match self {
-            Extension::Reliable => 1,
-            Extension::Timer => 2,
-            Extension::Replaces => 4,
-        }
-    }
-
     /// Whether we offer it to a peer.
     pub(crate) fn is_on(self, settings: &PeerSettings) -> bool {
         match self {
@@ -80,20 +72,24 @@ pub(crate) fn requires(message: &Message, extension: Extension) -> bool {
         .any(|tag| tag.eq_ignore_ascii_case(extension.tag().as_bytes()))
 }
 
-/// What the other side said it can do.
+/// Whether the sender of a message can do it: by Supported, or because it requires it.
+pub(crate) fn supports(message: &Message, extension: Extension) -> bool {
+    message
+        .elements(HeaderName::Supported)
+        .any(|tag| tag.eq_ignore_ascii_case(extension.tag().as_bytes()))
+        || requires(message, extension)
+}
+
+/// What the other side said it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Abilities {
     methods: u16,
-    extensions: u8,
 }
 
 impl Abilities {
     /// Takes what a first message says; without Allow only what RFC 3261 itself defines is expected.
     pub(crate) fn of(message: &Message) -> Abilities {
-        let mut abilities = Abilities {
-            methods: BASE,
-            extensions: 0,
-        };
+        let mut abilities = Abilities { methods: BASE };
         abilities.hear(message);
         abilities
     }
@@ -106,23 +102,6 @@ impl Abilities {
                 .map(|token| bit(&Method::read(token, message.octets())))
                 .fold(0, |methods, bit| methods | bit);
         }
-        let supported = message.value(HeaderName::Supported).is_some();
-        let required = message.value(HeaderName::Require).is_some();
-        if supported || required {
-            // Who requires an extension supports it.
-            let tags = message
-                .elements(HeaderName::Supported)
-                .chain(message.elements(HeaderName::Require));
-            let mut extensions = if supported { 0 } else { self.extensions };
-            for tag in tags {
-                for extension in EXTENSIONS {
-                    if tag.eq_ignore_ascii_case(extension.tag().as_bytes()) {
-                        extensions |= extension.bit();
-                    }
-                }
-            }
-            self.extensions = extensions;
-        }
     }
 
     /// Takes that a method was answered by 405 or 501.
@@ -133,11 +112,6 @@ impl Abilities {
     /// Whether the other side said that it takes a method; of one we do not know it cannot have.
     pub(crate) fn allows(self, method: &Method) -> bool {
         self.methods & bit(method) != 0
-    }
-
-    /// Whether the other side said that it can do it.
-    pub(crate) fn supports(self, extension: Extension) -> bool {
-        self.extensions & extension.bit() != 0
     }
 }
 
@@ -181,22 +155,26 @@ mod tests {
     fn a_peer_without_allow_is_expected_to_know_the_base_only() {
         let abilities = Abilities::of(&message(""));
         assert!(abilities.allows(&Method::Options) && !abilities.allows(&Method::Update));
-        assert!(!abilities.supports(Extension::Timer));
     }
 
     #[test]
     fn what_a_later_message_does_not_say_stands() {
-        let mut abilities = Abilities::of(&message(
-            "Allow: INVITE, UPDATE\r\nAllow: X-NEW, INFO\r\nSupported: TIMER\r\n",
-        ));
-        abilities.hear(&message("Require: 100rel\r\n"));
+        let mut abilities =
+            Abilities::of(&message("Allow: INVITE, UPDATE\r\nAllow: X-NEW, INFO\r\n"));
+        abilities.hear(&message(""));
         assert!(abilities.allows(&Method::Update) && abilities.allows(&Method::Info));
         assert!(!abilities.allows(&Method::Bye));
-        assert!(abilities.supports(Extension::Timer) && abilities.supports(Extension::Reliable));
-        abilities.hear(&message("k: replaces\r\n"));
-        assert!(!abilities.supports(Extension::Timer));
         abilities.forget(&Method::Update);
         assert!(!abilities.allows(&Method::Update) && abilities.allows(&Method::Info));
+        abilities.hear(&message("Allow: BYE\r\n"));
+        assert!(abilities.allows(&Method::Bye) && !abilities.allows(&Method::Info));
+    }
+
+    #[test]
+    fn who_requires_an_extension_supports_it() {
+        let able = |more: &str| supports(&message(more), Extension::Reliable);
+        assert!(able("k: foo, 100REL\r\n") && able("Require: 100rel\r\n"));
+        assert!(!able("") && !able("Supported: timer\r\n"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    abilities::{Abilities, Extension},
+    abilities::{self, Extension},
     header::HeaderName,
     lexis,
     message::Message,
@@ -179,7 +179,7 @@ impl SessionTimer {
     /// [`TooSmall`], if its sender understands 422 (RFC 4028 section 9).
     pub(crate) fn check(&self, request: &Message) -> Result<(), TooSmall> {
         let is_small = self.settings.interval.is_some()
-            && Abilities::of(request).supports(Extension::Timer)
+            && abilities::supports(request, Extension::Timer)
             && SessionExpires::of(request).is_some_and(|expires| expires.interval < self.own_min());
         if is_small {
             Err(TooSmall {
@@ -195,7 +195,7 @@ impl SessionTimer {
         let Some(ours) = self.settings.interval else {
             return Vec::new();
         };
-        let is_able = Abilities::of(request).supports(Extension::Timer);
+        let is_able = abilities::supports(request, Extension::Timer);
         let least = request
             .named("Min-SE")
             .next()

@@ -4,7 +4,7 @@
 //! Follows RFC 3261 section 8.2, RFC 3262 section 3, RFC 4028 section 9 and RFC 6665 section 4.2.
 
 use crate::{
-    abilities::{self, Abilities, Extension},
+    abilities::{self, Extension},
     draft,
     header::{HeaderName, Method},
     hop::Transport,
@@ -189,7 +189,7 @@ fn check_require(request: &Message, settings: &PeerSettings) -> Result<(), Answe
 
 /// RFC 3261 section 21.4.16: whoever must be able to PRACK and is not gets 421.
 fn check_reliable(invite: &Message, settings: &PeerSettings) -> Result<(), Answer> {
-    let is_able = Abilities::of(invite).supports(Extension::Reliable);
+    let is_able = abilities::supports(invite, Extension::Reliable);
     if settings.reliable == Reliable::Required && !is_able {
         let tag = Extension::Reliable.tag();
         return Err(Answer::with(421, "Extension Required", "Require", tag));

@@ -14,7 +14,7 @@ use super::{
     table::{self, Offer, Reliability, ServerEntry, ServerId, ServerMachine, Stage, Then},
 };
 use crate::{
-    abilities::{self, Abilities, Extension},
+    abilities::{self, Extension},
     draft,
     draft::Draft,
     header::Method,
@@ -451,7 +451,7 @@ pub(super) fn gone() -> Answer {
 
 /// How reliable our provisional answers to an INVITE are.
 fn reliability(invite: &Message, settings: &PeerSettings) -> Reliability {
-    let is_able = Abilities::of(invite).supports(Extension::Reliable);
+    let is_able = abilities::supports(invite, Extension::Reliable);
     match settings.reliable {
         Reliable::Off => Reliability::Never,
         _ if !is_able => Reliability::Never,
