@@ -181,6 +181,17 @@ impl Dialog {
         (self.next_hop != self.came_by).then_some(self.came_by)
     }
 
+    /// Takes the way a request of the peer's came: the newest connection is the one that stands.
+    pub(crate) fn hear_by(&mut self, hop: Hop) {
+        let is_renewed = hop.transport.is_reliable() && hop.transport == self.came_by.transport;
+        if is_renewed {
+            if self.next_hop == self.came_by {
+                self.next_hop = hop;
+            }
+            self.came_by = hop;
+        }
+    }
+
     /// Takes that nobody is there by `hop`: from here on requests go the way the dialog came by.
     pub(crate) fn lose(&mut self, hop: Hop) {
         if self.next_hop == hop {

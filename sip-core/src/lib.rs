@@ -20,6 +20,7 @@ mod peer;
 mod reliable;
 mod replaces;
 mod session_timer;
+mod start_line;
 mod stream;
 #[cfg(test)]
 mod testing;

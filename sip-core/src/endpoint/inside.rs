@@ -102,7 +102,7 @@ impl Endpoint {
             };
         };
         match session.dialog.handle_request(&arrival.message) {
-            Ok(()) => {}
+            Ok(()) => session.dialog.hear_by(arrival.hop),
             Err(Misfit::Unknown) => return Some(Refusal::Stranger(gone())),
             Err(Misfit::OutOfOrder) => {
                 let answer = Answer::plain(500, "CSeq Out of Order");

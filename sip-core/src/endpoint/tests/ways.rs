@@ -158,6 +158,20 @@ fn requests_in_a_dialog_go_to_the_contact_and_else_back_by_the_connection() {
 }
 
 #[test]
+fn a_peer_that_connects_anew_is_spoken_to_by_its_new_connection() {
+    let mut bench = Bench::with(settings());
+    let id = talking(&mut bench, "sip:a@pbx.example;transport=tcp");
+    let renewed = by(Transport::Tcp, "192.0.2.9:40999");
+    let tag = bench.tag();
+    let options = over_tcp("OPTIONS", "o", &tag, "").replace("CSeq: 1", "CSeq: 2");
+    bench.hear_by(renewed, &options);
+    assert_eq!(bench.names(), ["Requested"]);
+    bench.endpoint.bye(bench.now, id, None);
+    bench.drain();
+    assert_eq!(bench.ways.last(), Some(&renewed), "a name is not looked up");
+}
+
+#[test]
 fn a_contact_over_udp_of_a_call_that_came_over_tcp_is_obeyed() {
     let mut bench = Bench::with(settings());
     let id = talking(&mut bench, "sip:a@192.0.2.9:5070;transport=udp");
