@@ -2,7 +2,7 @@
 //!
 //! After a verb or a `handle_*`, drain `poll_transmit`, `poll_event` and `poll_milestone`; `poll_timeout` says when to come back and why.
 //! Verbs for a dialog or request that is over do nothing: the event that says why is already queued.
-//! Follows RFC 3261 sections 8, 9, 12 to 15, 17 and 18 with RFCs 3581, 4320 and 6026. Start at [`Endpoint::handle_message`].
+//! Follows RFC 3261 sections 8, 9, 12 to 15, 17 and 18 with RFCs 3262, 3311, 3581, 4028, 4320 and 6026. Start at [`Endpoint::handle_message`].
 
 mod answers;
 mod change;

@@ -151,20 +151,15 @@ impl Endpoint {
 
     /// A request of the peer's has its final answer.
     fn move_usage(&mut self, now: Instant, id: DialogId, given: Given, reply: &Reply<'_>) {
+        if given.request.method() != Some(Method::Invite) {
+            if let Some(usage) = self.usages.get_mut(&id) {
+                settle(now, usage, &given, reply);
+            }
+            return self.arm_usage(id);
+        }
         let Some(mut usage) = self.usages.remove(&id) else {
             return;
         };
-        if given.request.method() != Some(Method::Invite) {
-            settle(&mut usage, &given, reply);
-            if given.request.method() == Some(Method::Update)
-                && reply.is_success()
-                && usage.is_confirmed()
-            {
-                usage.time_session(now);
-            }
-            self.usages.insert(id, usage);
-            return self.arm_usage(id);
-        }
         let unacked = self.unacked(
             given.answer,
             (given.hop, given.alternate),
@@ -224,14 +219,15 @@ impl Endpoint {
 }
 
 /// An UPDATE or PRACK of the peer's has its answer: an offer in it is agreed, or what stood before stands.
-fn settle(usage: &mut Usage, given: &Given, reply: &Reply<'_>) {
-    let is_update = given.request.method() == Some(Method::Update);
-    if is_update
-        && reply.is_success()
-        && let Some(session) = usage.session_of(&given.request)
-    {
-        session.dialog.refresh_target(&given.request);
-        session.abilities.hear(&given.request);
+fn settle(now: Instant, usage: &mut Usage, given: &Given, reply: &Reply<'_>) {
+    if given.request.method() == Some(Method::Update) && reply.is_success() {
+        if let Some(session) = usage.session_of(&given.request) {
+            session.dialog.refresh_target(&given.request);
+            session.abilities.hear(&given.request);
+        }
+        if usage.is_confirmed() {
+            usage.time_session(now);
+        }
     }
     if let Some(session) = usage.session_asked(given.server) {
         session.asked = None;

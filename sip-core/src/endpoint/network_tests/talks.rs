@@ -193,6 +193,25 @@ impl Talk {
                 self.sides[side].unanswered += 1;
                 self.later(side, 800, Deed::Respond(request, Reply::Plain));
             }
+            Event::Modified { .. } | Event::NotModified { .. } | Event::Answered { .. } => {
+                self.hear_outcome(side, event);
+            }
+            Event::AckMissing { .. }
+            | Event::PrackMissing { .. }
+            | Event::SessionExpired { .. } => self.later(side, 1, Deed::HangUp),
+            Event::Cancelled { .. }
+            | Event::AcceptedLate { .. }
+            | Event::Rejected { .. }
+            | Event::NoResponse { .. }
+            | Event::Ended { .. }
+            | Event::ByeDone { .. } => self.sides[side].is_over = true,
+            Event::Pracked { .. } | Event::Silent { .. } => {}
+        }
+    }
+
+    /// A request of ours is over.
+    fn hear_outcome(&mut self, side: usize, event: Event) {
+        match event {
             Event::Modified { message, .. } => {
                 let me = &mut self.sides[side];
                 me.ours = me.open.take().expect("an outcome has its offer").0;
@@ -213,16 +232,7 @@ impl Talk {
                     self.later(side, 1, Deed::HangUp);
                 }
             }
-            Event::AckMissing { .. }
-            | Event::PrackMissing { .. }
-            | Event::SessionExpired { .. } => self.later(side, 1, Deed::HangUp),
-            Event::Cancelled { .. }
-            | Event::AcceptedLate { .. }
-            | Event::Rejected { .. }
-            | Event::NoResponse { .. }
-            | Event::Ended { .. }
-            | Event::ByeDone { .. } => self.sides[side].is_over = true,
-            Event::Pracked { .. } | Event::Silent { .. } => {}
+            other => panic!("{other:?} is no outcome"),
         }
     }
 
@@ -366,7 +376,12 @@ impl Talk {
 }
 
 fn play_talk(seed: u64, weather: Weather) -> Talk {
-    let talk = Talk::new(seed, weather).play();
+    check_talk(Talk::new(seed, weather))
+}
+
+fn check_talk(talk: Talk) -> Talk {
+    let seed = talk.seed;
+    let talk = talk.play();
     for endpoint in &talk.pair.endpoints {
         assert_eq!(endpoint.dialog_count(), 0, "seed {seed}: {:?}", talk.seen);
         assert_eq!(endpoint.transaction_count(), 0, "seed {seed}");
@@ -406,6 +421,27 @@ fn in_fair_weather_both_sides_agree_after_every_offer() {
     }
     for some in ["Pracked", "Modified", "NotModified", "Reinvited", "Updated"] {
         assert!(seen.contains_key(some), "{some} never happened: {seen:?}");
+    }
+}
+
+#[test]
+fn over_a_stream_both_sides_agree_too() {
+    let weather = Weather {
+        lost: 0,
+        doubled: 0,
+        late: 10,
+    };
+    for (seed, transport) in (0..60).zip([Transport::Tcp, Transport::Tls].into_iter().cycle()) {
+        let mut talk = Talk::new(seed, weather);
+        talk.pair.transport = transport;
+        let talk = check_talk(talk);
+        assert_eq!(
+            talk.seen.get("quiet"),
+            Some(&1),
+            "seed {seed}: {:?}",
+            talk.seen
+        );
+        assert_eq!(talk.seen.get("SessionExpired"), None, "seed {seed}");
     }
 }
 
