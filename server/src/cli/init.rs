@@ -1,9 +1,10 @@
 //! `denwaban init`: a folder with configuration, keys, prompts and staff file, ready to run.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -31,9 +32,9 @@ pub(super) struct Arguments {
     /// 作るフォルダ（既存でもよい）/ the folder to fill; it may exist
     #[arg(long)]
     dir: PathBuf,
-    /// SIP (UDP・TCP) を待ち受けるアドレス / where SIP over UDP and TCP is taken
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    listen: SocketAddr,
+    /// SIP (UDP・TCP) を待ち受けるアドレス（IPv4 と IPv6 なら繰り返す）/ where SIP over UDP and TCP is taken; twice for IPv4 and IPv6
+    #[arg(long, value_name = "ADDRESS:PORT", required = true)]
+    listen: Vec<SocketAddr>,
     /// 通信事業者（繰り返し可、先の指定を優先）。ポートか方式を書くと発信もできます / a carrier, the first preferred; one with a port or a transport takes calls out too
     #[arg(long = "carrier", value_name = "ADDR[:PORT][;transport=udp|tcp|tls]", value_parser = parse_destination, required = true)]
     carriers: Vec<Destination>,
@@ -49,9 +50,9 @@ pub(super) struct Arguments {
     /// 告知に代わる決定の文書番号 / the decision that tells callers by other means, so that recording needs no announcement of ours
     #[arg(long, value_name = "REFERENCE")]
     waiver: Option<String>,
-    /// 音声のアドレスとポート範囲（省略時は listen のアドレスの 20000-29999）/ address and ports of the voice
+    /// 音声のアドレスとポート範囲（繰り返し可。省略時は listen の各アドレスの 20000-29999）/ address and ports of the voice; may be repeated
     #[arg(long, value_name = "ADDRESS:FIRST-LAST", value_parser = parse_ports)]
-    rtp: Option<PortRange>,
+    rtp: Vec<PortRange>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -117,25 +118,27 @@ fn wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Wishes, Exit> {
             return Err(Exit::Usage);
         }
     }
-    let ports = match arguments.rtp {
-        Some(ports) => ports,
-        None if arguments.listen.ip().is_unspecified() => {
-            out.complain("--listen には実際のアドレスを指定してください。\n--listen needs the host's own address: it stands in every message we send");
-            return Err(Exit::Usage);
-        }
-        None => PortRange {
-            address: arguments.listen.ip(),
+    let is_nowhere = |address: &SocketAddr| address.ip().is_unspecified();
+    if arguments.listen.iter().any(is_nowhere) {
+        out.complain("--listen には実際のアドレスを指定してください。\n--listen needs the host's own address: it stands in every message we send");
+        return Err(Exit::Usage);
+    }
+    let mut ports = arguments.rtp.clone();
+    if ports.is_empty() {
+        let hosts: BTreeSet<IpAddr> = arguments.listen.iter().map(SocketAddr::ip).collect();
+        ports.extend(hosts.into_iter().map(|address| PortRange {
+            address,
             first: 20_000,
             last: 29_999,
-        },
-    };
+        }));
+    }
     let waiver = arguments.waiver.as_ref().map(|reference| Waiver {
         reference: reference.clone(),
         date: JstDay::of(Clock::begin().now().wall).date(),
         unix_user: unix::own_user(),
     });
     Ok(Wishes {
-        listen: arguments.listen,
+        listen: arguments.listen.clone(),
         carriers: arguments.carriers.clone(),
         pbxs: arguments.pbxs.clone(),
         numbers: arguments.numbers.clone(),

@@ -10,7 +10,7 @@ use super::{PortRange, target::Destination};
 #[derive(Clone, Debug)]
 pub(crate) struct Wishes {
     /// Where SIP is taken.
-    pub listen: SocketAddr,
+    pub listen: Vec<SocketAddr>,
     /// The carriers, the preferred one first.
     pub(crate) carriers: Vec<Destination>,
     /// Where the PBX nodes take calls, the preferred one first.
@@ -22,7 +22,7 @@ pub(crate) struct Wishes {
     /// The decision that tells callers by other means.
     pub waiver: Option<Waiver>,
     /// Where RTP is taken.
-    pub ports: PortRange,
+    pub ports: Vec<PortRange>,
 }
 
 /// A decision of law 2, as typed at `init`.
@@ -45,11 +45,11 @@ pub(crate) fn configuration(wishes: &Wishes) -> String {
 
 [sip]
 # SIP (UDP・TCP) を待ち受けるアドレス / where SIP over UDP and TCP is taken
-listen = "{listen}"
+listen = {listen}
 
 [media]
 # 音声 (RTP/RTCP) のアドレスとポート範囲。通話ごとに4ポート / address and ports of the voice; a call uses four
-rtp = "{ports}"
+rtp = {ports}
 
 [folders]
 # このファイルのあるフォルダから数える / relative to the folder of this file
@@ -71,8 +71,8 @@ socket_mode = "0600"
 # 書き出し・廃棄のソケットの権限 / who may ask for export and disposal through the office's socket
 socket_mode = "0600"
 "#,
-        listen = wishes.listen,
-        ports = wishes.ports,
+        listen = one_or_list(&wishes.listen),
+        ports = one_or_list(&wishes.ports),
     );
     text.push_str(
         match wishes.carriers.iter().any(|carrier| carrier.says_how) {
@@ -176,6 +176,18 @@ fn number_section(text: &mut String, number: &str, wishes: &Wishes) {
         // Writing into a String cannot fail.
         let _ = writeln!(text, "date = {}", waiver.date);
         line(text, "unix_user", &waiver.unix_user);
+    }
+}
+
+/// One text, or a list of several.
+fn one_or_list<T: ToString>(items: &[T]) -> String {
+    let texts: Vec<String> = items
+        .iter()
+        .map(|item| toml::Value::String(item.to_string()).to_string())
+        .collect();
+    match texts.as_slice() {
+        [one] => one.clone(),
+        _ => format!("[{}]", texts.join(", ")),
     }
 }
 

@@ -15,13 +15,13 @@ use super::{
 
 fn wishes(profile: Profile, waiver: Option<Waiver>) -> Wishes {
     Wishes {
-        listen: "127.0.0.1:5060".parse().unwrap(),
+        listen: vec!["127.0.0.1:5060".parse().unwrap()],
         carriers: vec![Destination::parse("127.0.0.2", Transport::Udp).unwrap()],
         pbxs: vec![Destination::parse("127.0.0.3:5062", Transport::Udp).unwrap()],
         numbers: vec!["0783331000".to_owned(), "+81783331001".to_owned()],
         profile,
         waiver,
-        ports: PortRange::parse("127.0.0.1:20000-29999").unwrap(),
+        ports: vec![PortRange::parse("127.0.0.1:20000-29999").unwrap()],
     }
 }
 
