@@ -260,3 +260,31 @@ fn everything_under(folder: &std::path::Path) -> String {
         .map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned())
         .collect()
 }
+
+#[test]
+fn a_secret_that_others_can_read_and_a_certificate_that_is_missing_are_faults_of_check() {
+    let house = House::init(&["--profile", "announce"]);
+    let sound = fs::read_to_string(house.config()).unwrap();
+    let password = house.dir().join("carrier.password");
+    fs::write(&password, "open sesame\n").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let registered = sound.replacen(
+        "role = \"carrier\"\n",
+        "role = \"carrier\"\nsend_to = \"127.0.0.9:5060\"\nregistration = { registrar = \"sip.example.jp\", user = \"city\", password_file = \"carrier.password\" }\n",
+        1,
+    );
+    fs::write(house.config(), &registered).unwrap();
+    let sealed = house.denwaban(&["check"]);
+    assert_eq!(sealed.status.code(), Some(0), "{}", text(&sealed));
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o644)).unwrap();
+    let open = house.denwaban(&["check"]);
+    assert_eq!(open.status.code(), Some(2), "{}", text(&open));
+    assert!(text(&open).contains("chmod 600"), "{}", text(&open));
+    assert!(!text(&open).contains("sesame"), "{}", text(&open));
+
+    let tls = format!("{sound}\n[sip.tls]\ncertificate = \"nowhere.pem\"\nkey = \"nowhere.key\"\n");
+    fs::write(house.config(), tls).unwrap();
+    let missing = house.denwaban(&["check"]);
+    assert_eq!(missing.status.code(), Some(2), "{}", text(&missing));
+    assert!(text(&missing).contains("nowhere.key"), "{}", text(&missing));
+}

@@ -19,6 +19,7 @@ pub(crate) mod template;
 use std::{
     fs::File,
     io::{self, Read},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -60,7 +61,7 @@ pub(crate) struct Config {
     pub office: SocketAccess,
     /// Carriers and PBX.
     pub peers: Vec<Trunk>,
-    /// Files that hold passwords.
+    /// Files that hold passwords and keys.
     pub secrets: Vec<PathBuf>,
     /// Who answers.
     pub departments: Vec<Department>,
@@ -199,14 +200,7 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
         "add [media] with rtp = \"ADDRESS:20000-29999\"",
     );
     let media = media.map(|section| read_media(section, faults));
-    let folders = root.section(faults, "folders");
-    let folders = read_folders(&base, folders, faults);
-    let retention = root.section(faults, "retention");
-    let retention = read_retention(retention, faults);
-    let calls = root.section(faults, "calls");
-    let calls = read_access(calls, faults);
-    let office = root.section(faults, "office");
-    let office = read_access(office, faults);
+    let host = read_host(&mut root, &base, faults);
     let media = media.unwrap_or_default();
     let mut limits = Limits {
         calls: media.rtp.iter().map(PortRange::pairs).sum::<usize>() / 2,
@@ -219,7 +213,7 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
         listeners: sip.as_ref().map_or(&[], |sip| &sip.listeners),
         rtp: &media.rtp,
         dscp: Dscp {
-            signalling: 0,
+            signalling: sip.as_ref().map_or(0, |sip| sip.dscp),
             media: media.dscp,
         },
     };
@@ -231,34 +225,66 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
     let numbers = listing::read_numbers(root.sections(faults, "number"), &departments, faults);
     ask_for_lists(&root, faults);
     root.finish(faults);
+    let sip = sip?;
+    let key = sip.tls.as_ref().map(|files| files.key.clone());
+    let secrets = peers.secrets.into_iter().chain(key).collect();
     let config = Config {
         file: file.to_owned(),
         sha256: life::sha256(text.as_bytes()),
-        sip: sip?,
+        sip,
         rtp: media.rtp,
-        folders,
-        retention: retention?,
-        calls: calls?,
-        office: office?,
+        folders: host.folders,
+        retention: host.retention?,
+        calls: host.calls?,
+        office: host.office?,
         peers: peers.trunks,
-        secrets: peers.secrets,
+        secrets,
         departments,
         numbers,
         outbound,
         limits,
         overload,
     };
-    // What the exchange would refuse is told here, where its place is known.
-    if faults.is_empty() {
-        for fault in config.settings().faults() {
-            let place = peers.places.iter().find(|(name, _)| fault.names(name));
-            let span = place.map_or(0..0, |(_, span)| span.clone());
-            let expected = "settings that fit together";
-            let remedy = "correct it as the message says";
-            faults.note(span, "peer", fault.to_string(), expected, remedy);
-        }
-    }
+    judge_together(&config, &peers.places, faults);
     Some(config)
+}
+
+/// What the exchange would refuse is told here, where its place is known.
+fn judge_together(config: &Config, places: &[(String, Range<usize>)], faults: &mut Faults) {
+    if !faults.is_empty() {
+        return;
+    }
+    for fault in config.settings().faults() {
+        let place = places.iter().find(|(name, _)| fault.names(name));
+        let span = place.map_or(0..0, |(_, span)| span.clone());
+        let expected = "settings that fit together";
+        let remedy = "correct it as the message says";
+        faults.note(span, "peer", fault.to_string(), expected, remedy);
+    }
+}
+
+/// The sections about this host: folders, retention and sockets.
+struct Host {
+    folders: Folders,
+    retention: Option<RetentionPolicy>,
+    calls: Option<SocketAccess>,
+    office: Option<SocketAccess>,
+}
+
+fn read_host(root: &mut Section<'_>, base: &Path, faults: &mut Faults) -> Host {
+    let folders = root.section(faults, "folders");
+    let folders = read_folders(base, folders, faults);
+    let retention = root.section(faults, "retention");
+    let retention = read_retention(retention, faults);
+    let calls = root.section(faults, "calls");
+    let calls = read_access(calls, faults);
+    let office = root.section(faults, "office");
+    Host {
+        folders,
+        retention,
+        calls,
+        office: read_access(office, faults),
+    }
 }
 
 fn ask_for_lists(root: &Section<'_>, faults: &mut Faults) {
@@ -301,7 +327,8 @@ struct Media {
 fn read_media(mut section: Section<'_>, faults: &mut Faults) -> Media {
     let remedy = "add rtp = \"ADDRESS:20000-29999\"";
     let ranges = section.texts(faults, "rtp");
-    if ranges.as_ref().is_none_or(Vec::is_empty) && !section.holds("rtp") {
+    let is_empty = ranges.as_ref().is_some_and(Vec::is_empty);
+    if is_empty || ranges.is_none() && !section.holds("rtp") {
         section.missing(faults, "rtp", remedy);
     }
     let dscp = section.integer(faults, "dscp", peer::DSCP);

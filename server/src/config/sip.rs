@@ -6,6 +6,7 @@ use exchange::Listener;
 use sip_core::Transport;
 
 use super::{
+    peer::DSCP,
     quoted,
     reader::{Faults, Placed, Section},
     target::TRANSPORTS,
@@ -24,6 +25,8 @@ pub(crate) struct Sip {
     pub(crate) tls: Option<TlsFiles>,
     /// Signs of life on connections.
     pub(crate) keeping: Keeping,
+    /// How packets are marked where a peer does not say.
+    pub(crate) dscp: u8,
 }
 
 impl Sip {
@@ -50,7 +53,8 @@ impl fmt::Display for Sip {
 
 pub(super) fn read(base: &Path, mut section: Section<'_>, faults: &mut Faults) -> Option<Sip> {
     let listen = section.texts(faults, "listen");
-    if listen.is_none() && !section.holds("listen") {
+    let is_empty = listen.as_ref().is_some_and(Vec::is_empty);
+    if is_empty || listen.is_none() && !section.holds("listen") {
         section.missing(faults, "listen", "add listen = \"ADDRESS:5060\"");
     }
     let mut listeners = Vec::new();
@@ -75,6 +79,7 @@ pub(super) fn read(base: &Path, mut section: Section<'_>, faults: &mut Faults) -
     if let Some(idle) = section.integer(faults, "idle_s", 1..MAX_SILENCE_S + 1) {
         keeping.idle = seconds(&idle).unwrap_or(keeping.idle);
     }
+    let dscp = section.integer(faults, "dscp", DSCP);
     let holds_tls = section.holds("tls");
     let tls = section
         .section(faults, "tls")
@@ -92,6 +97,7 @@ pub(super) fn read(base: &Path, mut section: Section<'_>, faults: &mut Faults) -
         listeners,
         tls,
         keeping,
+        dscp: dscp.map_or(0, |dscp| u8::try_from(dscp.value).unwrap_or_default()),
     })
 }
 

@@ -118,7 +118,7 @@ department = "窓口"
          3 │ prot = "udp"
            ╰────
           help: write the host's own address and a port; it stands in every message we send, so 0.0.0.0 will not do
-          × sip.prot: found the unknown key `prot`, expected one of: idle_s, keepalive_s, listen, tls
+          × sip.prot: found the unknown key `prot`, expected one of: dscp, idle_s, keepalive_s, listen, tls
            ╭─[/etc/denwaban/denwaban.toml:3:1]
          2 │ listen = "0.0.0.0:5060"
          3 │ prot = "udp"
@@ -622,4 +622,47 @@ fn the_example_names_every_key_and_the_page_every_key_of_a_peer() {
             "{name} is not in docs/trunks.md"
         );
     }
+}
+
+#[test]
+fn empty_lists_are_told_and_never_taken() {
+    let sound = template::configuration(&wishes(Profile::Announce, None));
+    for (written, instead) in [
+        ("listen = \"127.0.0.1:5060\"", "listen = []"),
+        ("rtp = \"127.0.0.1:20000-29999\"", "rtp = []"),
+    ] {
+        let said = faults_of(&sound.replace(written, instead));
+        assert!(
+            said.contains("1 faults") && said.contains("help: add"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_city_of_both_ip_versions_is_written_and_read() {
+    let destination = |text| Destination::parse(text, Transport::Udp).unwrap();
+    let wishes = Wishes {
+        listen: vec![
+            "127.0.0.1:5060".parse().unwrap(),
+            "[::1]:5060".parse().unwrap(),
+        ],
+        carriers: vec![destination("[2001:db8::2]:5060;transport=tcp")],
+        ports: vec![
+            PortRange::parse("127.0.0.1:20000-29999").unwrap(),
+            PortRange::parse("[::1]:20000-29999").unwrap(),
+        ],
+        ..wishes(Profile::Announce, None)
+    };
+    let text = template::configuration(&wishes);
+    let config = Config::parse(Path::new("/srv/denwaban.toml"), &text)
+        .unwrap_or_else(|report| panic!("{}", report.render(false)));
+    assert_eq!(config.sip.listeners.len(), 4, "UDP and TCP at each address");
+    assert_eq!(config.rtp.len(), 2);
+    assert_eq!(config.limits.calls, 5_000);
+    let marked = text.replace("[sip]\n", "[sip]\ndscp = 24\n");
+    let marked = marked.replace("[media]\n", "[media]\ndscp = 46\n");
+    let marked = Config::parse(Path::new("/srv/denwaban.toml"), &marked).unwrap();
+    let dscp = marked.peers[0].dscp;
+    assert_eq!((dscp.signalling, dscp.media), (24, 46));
 }
