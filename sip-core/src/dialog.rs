@@ -43,6 +43,8 @@ pub(crate) struct Dialog {
     came_by: Hop,
     /// Which way requests go: to the first route's address, else the Contact's, else the way it came by.
     next_hop: Hop,
+    /// Where a caller over a stream says it listens: the way that is left when its connection is lost and its Contact names no address.
+    last_resort: Option<Hop>,
     /// Whether the call is to be secure on every way (RFC 3261 section 12.1).
     scheme: Scheme,
     listeners: Listeners,
@@ -89,6 +91,7 @@ impl Dialog {
             contact_user: None,
             came_by,
             next_hop,
+            last_resort: listens_at(request, came_by),
             scheme: scheme_of(request),
             listeners: listeners.clone(),
         }
@@ -128,6 +131,7 @@ impl Dialog {
             contact_user: contact,
             came_by,
             next_hop,
+            last_resort: None,
             scheme: scheme_of(invite),
             listeners: listeners.clone(),
         }
@@ -176,9 +180,12 @@ impl Dialog {
         self.scheme
     }
 
-    /// The other way there is: the one the dialog came by, where its Contact named another.
+    /// The other way there is: the one the dialog came by where its Contact named another, else where its caller listens.
     pub(crate) fn alternate(&self) -> Option<Hop> {
-        (self.next_hop != self.came_by).then_some(self.came_by)
+        if self.next_hop == self.came_by {
+            return self.last_resort.filter(|hop| *hop != self.next_hop);
+        }
+        (Some(self.next_hop) != self.last_resort).then_some(self.came_by)
     }
 
     /// Takes the way a request of the peer's came: the newest connection is the one that stands.
@@ -192,10 +199,12 @@ impl Dialog {
         }
     }
 
-    /// Takes that nobody is there by `hop`: from here on requests go the way the dialog came by.
+    /// Takes that nobody is there by `hop`: from here on requests go the other way.
     pub(crate) fn lose(&mut self, hop: Hop) {
-        if self.next_hop == hop {
-            self.next_hop = self.came_by;
+        if self.next_hop == hop
+            && let Some(alternate) = self.alternate()
+        {
+            self.next_hop = alternate;
         }
     }
 
@@ -319,6 +328,13 @@ fn hop_to(uri: &str, came_by: Hop, listeners: &Listeners) -> Hop {
     listeners
         .hop_to(transport, remote, came_by)
         .unwrap_or(came_by)
+}
+
+/// Where the sender of a request that came over a stream says it listens (RFC 3261 section 18.2.2).
+fn listens_at(request: &Message, came_by: Hop) -> Option<Hop> {
+    let via = request.via().ok()?;
+    let is_stream = came_by.transport.is_reliable();
+    is_stream.then(|| via.listens_at(came_by))
 }
 
 /// Whether a call was asked for by sips, so that both Contacts are (RFC 3261 sections 8.1.1.8 and 12.1.1).

@@ -152,6 +152,9 @@ fn requests_in_a_dialog_go_to_the_contact_and_else_back_by_the_connection() {
     bench.drain();
     assert_eq!(bench.ways.last(), Some(&connection()));
     bench.lose(connection());
+    let listens = by(Transport::Tcp, PEER);
+    assert_eq!(bench.ways.last(), Some(&listens), "as its Via said");
+    bench.lose(listens);
     assert_eq!(bench.names(), ["Answered", "ByeDone"]);
     bench.wait(FOREVER);
     assert!(bench.is_empty());
@@ -169,6 +172,16 @@ fn a_peer_that_connects_anew_is_spoken_to_by_its_new_connection() {
     bench.endpoint.bye(bench.now, id, None);
     bench.drain();
     assert_eq!(bench.ways.last(), Some(&renewed), "a name is not looked up");
+}
+
+#[test]
+fn a_call_whose_connection_was_lost_is_ended_where_its_caller_listens() {
+    let mut bench = Bench::with(settings());
+    let id = talking(&mut bench, "sip:a@pbx.example;transport=tcp");
+    bench.lose(connection());
+    bench.endpoint.bye(bench.now, id, None);
+    bench.drain();
+    assert_eq!(bench.ways.last(), Some(&by(Transport::Tcp, PEER)));
 }
 
 #[test]
