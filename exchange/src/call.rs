@@ -15,7 +15,7 @@ mod parties;
 mod talking;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -26,7 +26,7 @@ use rules::{
     CallId, CallRecord, Caller, CutShort, EmergencyId, EndCause, Keeping, Number, NumberPolicy,
     Played,
 };
-use sip_core::{DialogId, Event, PeerId};
+use sip_core::{DialogId, Event, PeerId, Transport};
 
 use crate::{
     call::{
@@ -63,6 +63,8 @@ pub(crate) struct Call {
     offer: Option<sdp::RemoteMedia>,
     negotiation: Negotiation,
     crossings: Vec<Crossing>,
+    /// Legs from which nothing has come for a while.
+    silent: BTreeSet<LegId>,
     /// Where the called one may be found, in order.
     destinations: VecDeque<Destination>,
     parties: Parties,
@@ -75,6 +77,8 @@ pub(crate) struct Call {
 
 /// Where a call stands, and what only that stage has.
 enum Stage {
+    /// Our 183 is out, for the notice comes before the answer. It begins when the PRACK shows that the carrier knows where we are.
+    ExpectPrack(Notice),
     /// Our 200 is out. The notice begins when its ACK shows that the carrier knows where we are.
     ExpectAck(Notice),
     /// The notice is going out; no department has been called.
@@ -102,6 +106,7 @@ enum Stage {
 impl Stage {
     fn name(&self) -> &'static str {
         match self {
+            Stage::ExpectPrack(_) => "ExpectPrack",
             Stage::ExpectAck(_) => "ExpectAck",
             Stage::Announcing(_) => "Announcing",
             Stage::Calling { .. } => "Calling",
@@ -121,6 +126,7 @@ pub(crate) struct Arrival {
     pub(crate) legs: [OfferedLeg; 2],
     pub(crate) theirs: Option<sdp::RemoteMedia>,
     pub(crate) peer: PeerId,
+    pub(crate) transport: Transport,
     pub(crate) parties: Parties,
     pub(crate) reliability: Reliability,
     pub(crate) errand: Errand,
@@ -134,6 +140,13 @@ pub(crate) enum Errand {
     Outside(Number),
 }
 
+/// Whether RTP comes from a party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hearing {
+    Speech,
+    Silence,
+}
+
 /// What reaches a call.
 pub(crate) enum CallInput {
     /// Something on one of its dialogs.
@@ -142,6 +155,8 @@ pub(crate) enum CallInput {
     NoticeEnded(Result<Played, CutShort>),
     /// Another prompt is over.
     PromptEnded(PlaybackId),
+    /// Whether a leg's party is heard.
+    Hearing(LegId, Hearing),
     /// The recorder reports.
     Recorder(RecorderFault),
     /// Its deadline has come.
@@ -167,6 +182,7 @@ impl Call {
             legs: [lent, far],
             theirs,
             peer,
+            transport,
             parties,
             reliability,
             errand,
@@ -176,7 +192,7 @@ impl Call {
             peer,
             dialog,
             lent,
-            local: house.new_local(lent),
+            local: house.new_local(lent, peer, transport),
             session: match theirs {
                 Some(_) => Session::Offered,
                 None => Session::Unbegun,
@@ -201,6 +217,7 @@ impl Call {
             offer: theirs,
             negotiation: Negotiation::Idle,
             crossings: Vec::new(),
+            silent: BTreeSet::new(),
             destinations,
             parties,
             reliability,
@@ -253,7 +270,8 @@ impl Call {
                 (Direction::Inbound, Stage::Talking(talking)) => talking.kept.into(),
                 (
                     Direction::Inbound,
-                    Stage::ExpectAck(_)
+                    Stage::ExpectPrack(_)
+                    | Stage::ExpectAck(_)
                     | Stage::Announcing(_)
                     | Stage::Calling { .. }
                     | Stage::Passing { .. }
@@ -273,7 +291,8 @@ impl Call {
     pub(crate) fn is_over(&self) -> bool {
         match self.stage {
             Stage::Over => true,
-            Stage::ExpectAck(_)
+            Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
@@ -290,6 +309,7 @@ impl Call {
                 Some(announcing.stamp())
             }
             Stage::Announcing(_)
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
@@ -304,13 +324,15 @@ impl Call {
     pub(crate) fn deadline(&self) -> Option<(Instant, &'static str)> {
         match &self.stage {
             // The endpoint repeats our 200 and reports a missing ACK or PRACK.
-            Stage::ExpectAck(_) | Stage::Joining(_) | Stage::Over => None,
+            Stage::ExpectPrack(_) | Stage::ExpectAck(_) | Stage::Joining(_) | Stage::Over => None,
             Stage::Announcing(announcing) => {
                 Some((announcing.until, "call: the notice should have ended"))
             }
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
                 Some((attempts.until(), "call: the far side has rung long enough"))
             }
+            // No cap of ours ends an emergency call (S-17).
+            Stage::Talking(_) if self.parties.is_emergency() => None,
             Stage::Talking(talking) => Some((talking.until, "call: longest call")),
             Stage::Closing(closing) => {
                 Some((closing.until, "call: the closing prompt should have ended"))
@@ -324,6 +346,7 @@ impl Call {
             CallInput::Sip { dialog, event } => self.handle_sip(house, now, dialog, event),
             CallInput::NoticeEnded(report) => self.notice_ended(house, now, &report),
             CallInput::PromptEnded(playback) => self.prompt_ended(house, now, playback),
+            CallInput::Hearing(leg, hearing) => self.hears(house, now, leg, hearing),
             CallInput::Recorder(fault) => self.recorder_failed(house, now, fault),
             CallInput::Timeout => self.time_out(house, now),
             CallInput::End(cause) => self.end(house, now, cause),
@@ -437,7 +460,7 @@ impl Call {
             Stage::Talking(_) => self.end(house, now, EndCause::LongestCall),
             Stage::Closing(_) => self.closing_prompt_unreported(house, now),
             // None of them has a deadline.
-            Stage::ExpectAck(_) | Stage::Joining(_) | Stage::Over => {}
+            Stage::ExpectPrack(_) | Stage::ExpectAck(_) | Stage::Joining(_) | Stage::Over => {}
         }
     }
 

@@ -21,10 +21,10 @@ use rules::{
     Actor, AuditDraft, AuditEvent, CallId, CutShort, Declaration, Digest, Emergency,
     EmergencyFault, EmergencyState, EndCause, Number, Played, Scope, StaffId,
 };
-use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId};
+use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId, Transport};
 
 use crate::{
-    call::{Arrival, Call, CallInput, Errand, Reliability},
+    call::{Arrival, Call, CallInput, Errand, Hearing, Reliability},
     direction::Direction,
     health::Sign,
     house::{House, Place, Usage},
@@ -54,7 +54,8 @@ pub struct Exchange {
 /// The call that is being handled, out of its table.
 struct InHand {
     id: CallId,
-    call: Call,
+    /// None while it is not taken in yet.
+    call: Option<Call>,
 }
 
 /// Whether new calls are taken.
@@ -210,6 +211,14 @@ impl Exchange {
         self.settle(now);
     }
 
+    /// A party of a call has been heard, or not, for as long as streams are watched.
+    pub(crate) fn handle_silence(&mut self, now: Now, leg: LegId, hearing: Hearing) {
+        if let Some(call) = self.house.call_of_leg(leg) {
+            self.with_call(now, call, CallInput::Hearing(leg, hearing));
+        }
+        self.settle(now);
+    }
+
     pub(crate) fn handle_recorder(&mut self, now: Now, event: RecorderEvent) {
         self.with_call(now, event.call, CallInput::Recorder(event.fault));
         self.settle(now);
@@ -331,7 +340,7 @@ impl Exchange {
     /// Ends one call that broke an invariant of ours: both legs, its media, its record. Its neighbours go on.
     pub fn abandon(&mut self, now: Now, id: CallId) {
         let call = match self.in_hand.take_if(|in_hand| in_hand.id == id) {
-            Some(in_hand) => Some(in_hand.call),
+            Some(in_hand) => in_hand.call,
             None => self.calls.remove(&id),
         };
         self.deadlines.retain(|(_, call)| *call != id);
@@ -341,10 +350,12 @@ impl Exchange {
         for leg in self.house.legs_of(id) {
             self.house.close(leg);
         }
-        if let Some(call) = call {
-            let report = call.close_record(&mut self.house, now);
-            self.house.trace_end(now, report);
-        }
+        let report = match call {
+            Some(call) => call.close_record(&mut self.house, now),
+            // It never became a call: there is no row, and its INVITE got 500.
+            None => CallReport::unread(id, now),
+        };
+        self.house.trace_end(now, report);
         self.house.alarm(Alarm::Abandoned { call: id });
         self.settle(now);
     }
@@ -420,7 +431,7 @@ impl Exchange {
                 peer: _,
                 hop,
                 request,
-            } => self.take_in(now, dialog, hop.remote, &request),
+            } => self.take_in(now, dialog, hop, &request),
             Event::Requested {
                 dialog: None,
                 request,
@@ -494,7 +505,8 @@ impl Exchange {
     }
 
     /// Takes a new call in, or says why not: 403, 404, 488, 503 in this order.
-    fn take_in(&mut self, now: Now, dialog: DialogId, remote: SocketAddr, request: &Message) {
+    fn take_in(&mut self, now: Now, dialog: DialogId, hop: Hop, request: &Message) {
+        let remote = hop.remote;
         let id = self.house.new_call_id(now);
         let side = self
             .peer_of(remote.ip())
@@ -512,7 +524,11 @@ impl Exchange {
         if let Some((peer, _)) = self.peer_of(remote.ip()) {
             self.house.call_came(now, dialog, peer);
         }
-        match self.admit(now, id, dialog, remote, request) {
+        // Whatever goes wrong from here on ends this call alone.
+        self.in_hand = Some(InHand { id, call: None });
+        let admitted = self.admit(now, id, dialog, hop, request);
+        self.in_hand = None;
+        match admitted {
             Ok(()) => {}
             Err(status) => {
                 self.house.reject(now, dialog, status);
@@ -529,12 +545,14 @@ impl Exchange {
         now: Now,
         id: CallId,
         dialog: DialogId,
-        remote: SocketAddr,
+        hop: Hop,
         request: &Message,
     ) -> Result<(), u16> {
-        let (peer, role) = self.peer_of(remote.ip()).ok_or(403_u16)?;
+        let (peer, role) = self.peer_of(hop.remote.ip()).ok_or(403_u16)?;
         let identity = self.identity(peer, request)?;
         let called = self.called(peer, request).ok_or(404_u16)?;
+        let settings = &self.house.settings;
+        settings.inject_fault(&called.number, FaultMoment::Admitting);
         let (errand, parties) = self.errand(peer, role, request, called, identity)?;
         let theirs = match request.sdp() {
             Some(body) => Some(sdp::parse(&body).map_err(|_| 488_u16)?),
@@ -542,7 +560,7 @@ impl Exchange {
             None => None,
         };
         if let Some(theirs) = &theirs {
-            self.admit_media(&errand, peer, theirs)?;
+            self.admit_media(&errand, peer, hop.transport, theirs)?;
         }
         if self.service == Service::Closing {
             return Err(503);
@@ -566,6 +584,7 @@ impl Exchange {
             legs,
             theirs,
             peer,
+            transport: hop.transport,
             parties,
             reliability: Reliability::of(request),
             errand,
@@ -625,14 +644,17 @@ impl Exchange {
         &self,
         errand: &Errand,
         peer: PeerId,
+        transport: Transport,
         theirs: &sdp::RemoteMedia,
     ) -> Result<(), u16> {
         let is_to_listen = match errand {
             Errand::City(Direction::Inbound, _) => true,
             Errand::City(_, _) | Errand::Outside(_) => false,
         };
-        if (is_to_listen && !theirs.direction.receives()) || !self.house.admits_media(peer, theirs)
-        {
+        let is_heard = !is_to_listen || theirs.direction.receives();
+        let is_fit = self.house.admits_media(peer, theirs)
+            && self.house.admits_security(peer, transport, theirs);
+        if !(is_heard && is_fit) {
             return Err(488);
         }
         Ok(())
@@ -666,20 +688,28 @@ impl Exchange {
         };
         let emergency = plan.emergency();
         let (call, far) = Call::new(&mut self.house, now, arrival, emergency);
-        let in_hand = self.in_hand.insert(InHand { id, call });
-        self.house
-            .settings
-            .inject_fault(in_hand.call.called(), FaultMoment::Beginning);
-        match plan {
-            Plan::Announce(prompt) => in_hand.call.answer(&mut self.house, now, far, prompt),
-            Plan::Pass { keeping, .. } => in_hand.call.pass(&mut self.house, now, far, keeping),
+        let in_hand = InHand {
+            id,
+            call: Some(call),
+        };
+        if let Some(call) = &mut self.in_hand.insert(in_hand).call {
+            let settings = &self.house.settings;
+            settings.inject_fault(call.called(), FaultMoment::Beginning);
+            match plan {
+                Plan::Announce(prompt) => call.answer(&mut self.house, now, far, prompt),
+                Plan::Pass { keeping, .. } => call.pass(&mut self.house, now, far, keeping),
+            }
         }
         self.put_back(now);
     }
 
     /// The input has been handled: the call goes back into the table unless it is over.
     fn put_back(&mut self, now: Now) {
-        if let Some(InHand { id, call }) = self.in_hand.take() {
+        if let Some(InHand {
+            id,
+            call: Some(call),
+        }) = self.in_hand.take()
+        {
             self.keep(now, id, call);
         }
     }
@@ -702,8 +732,13 @@ impl Exchange {
         if let Some((due, _)) = call.deadline() {
             self.deadlines.remove(&(due, id));
         }
-        let in_hand = self.in_hand.insert(InHand { id, call });
-        in_hand.call.handle(&mut self.house, now, input);
+        let in_hand = InHand {
+            id,
+            call: Some(call),
+        };
+        if let Some(call) = &mut self.in_hand.insert(in_hand).call {
+            call.handle(&mut self.house, now, input);
+        }
         self.put_back(now);
     }
 

@@ -12,12 +12,14 @@ use announcements::{Library, tones};
 use bytes::Bytes;
 use media::{
     Clip, Command, LegId, OfferedLeg, PlaybackId, Side, StreamSettings,
-    sdp::{self, CryptoKey},
+    sdp::{self, CryptoKey, CryptoSuite},
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use rules::{CallId, EmergencyState, RecordingId};
-use sip_core::{DialogId, Endpoint, HeaderName, Headers, Invite, Message, PeerId, RequestId};
+use sip_core::{
+    DialogId, Endpoint, HeaderName, Headers, Invite, Message, PeerId, RequestId, Transport,
+};
 
 use crate::{
     admission::Admission,
@@ -29,7 +31,7 @@ use crate::{
     route::{Destination, phrase},
     settings::Settings,
     trace::{Milestone, TraceEvent},
-    trunk::{NumberForm, Trust},
+    trunk::{AnnouncementMedia, NumberForm, SecureMedia, Trust},
 };
 
 /// Late messages of a dialog that is over are still drawn into the ladder of its call for this long (64*T1).
@@ -115,6 +117,14 @@ impl House {
         }
     }
 
+    // Peers' settings.
+
+    /// Whether a peer's callers hear the notice before they are answered.
+    pub(crate) fn announces_early(&self, peer: PeerId) -> bool {
+        let trunk = self.settings.peer(peer);
+        trunk.is_some_and(|trunk| trunk.announcement == AnnouncementMedia::Early)
+    }
+
     // Names.
 
     pub(crate) fn new_call_id(&mut self, now: Now) -> CallId {
@@ -126,8 +136,44 @@ impl House {
     }
 
     /// Our own side of a new description: RFC 8866 section 5.2 wants an id that is unique, 63 bits are what others can read.
-    pub(crate) fn new_local(&mut self, lent: OfferedLeg) -> sdp::Local {
-        sdp::Local::new(lent.rtp, self.generator.next_u64() >> 1)
+    ///
+    /// It has keys where the peer is to be offered secure media this way (RFC 4568 section 6: not where others could read them).
+    pub(crate) fn new_local(
+        &mut self,
+        lent: OfferedLeg,
+        peer: PeerId,
+        transport: Transport,
+    ) -> sdp::Local {
+        let mut local = sdp::Local::new(lent.rtp, self.generator.next_u64() >> 1);
+        if self.wants_secure(peer, transport) {
+            local.crypto = CryptoKey::offered(&CryptoSuite::ALL, &mut self.generator);
+        }
+        local
+    }
+
+    /// Whether secure media is offered to a peer that is reached this way.
+    fn wants_secure(&self, peer: PeerId, transport: Transport) -> bool {
+        let wish = self.settings.peer(peer).map(|trunk| trunk.secure_media);
+        match wish {
+            Some(SecureMedia::Always) => true,
+            Some(SecureMedia::OnTls) => transport == Transport::Tls,
+            Some(SecureMedia::Never) | None => false,
+        }
+    }
+
+    /// Whether an offer is as secure as the peer's settings want it, and no more than they can be.
+    pub(crate) fn admits_security(
+        &self,
+        peer: PeerId,
+        transport: Transport,
+        theirs: &sdp::RemoteMedia,
+    ) -> bool {
+        let wish = self.settings.peer(peer).map(|trunk| trunk.secure_media);
+        match wish {
+            Some(SecureMedia::Always) => theirs.secure,
+            Some(SecureMedia::OnTls) => !theirs.secure || transport == Transport::Tls,
+            Some(SecureMedia::Never) | None => !theirs.secure,
+        }
     }
 
     /// Our key for the answer to a secure offer; for a plain one there is none.
@@ -430,7 +476,13 @@ impl House {
         });
     }
 
-    pub(crate) fn open(&mut self, leg: LegId, stream: StreamSettings) {
+    /// Opens a leg, or changes it: marked as its peer wants it, and watched for silence.
+    pub(crate) fn open(&mut self, leg: LegId, peer: PeerId, stream: StreamSettings) {
+        let stream = StreamSettings {
+            silence: Some(SILENCE),
+            dscp: self.settings.peer(peer).map_or(0, |trunk| trunk.dscp.media),
+            ..stream
+        };
         self.command(leg, Command::Open { leg, stream });
     }
 
@@ -463,6 +515,9 @@ impl House {
         self.admission.forget_shard(shard);
     }
 }
+
+/// S-17: an emergency call without RTP on both legs for so long is over.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What a 503 of ours says: a busy hour's calls last three minutes, ports come back every second.
 const RETRY_AFTER_S: u32 = 5;

@@ -75,6 +75,27 @@ pub enum EndedBy {
 }
 
 impl CallReport {
+    /// A call of which nothing but its INVITE is known, because a fault of ours ended it before it was taken in.
+    pub(crate) fn unread(id: CallId, now: crate::now::Now) -> CallReport {
+        CallReport {
+            id,
+            direction: Direction::Inbound,
+            stage: "Refused",
+            since: now.wall,
+            started_at: now.wall,
+            answered_at: None,
+            caller: String::new(),
+            called: String::new(),
+            peers: Vec::new(),
+            recorded: Recorded::Never,
+            emergency: None,
+            ending: Some(Ending {
+                at: now.wall,
+                by: EndedBy::Refusal(500),
+            }),
+        }
+    }
+
     /// The number, as far as people are shown it.
     pub fn masked(number: Option<&Number>) -> String {
         number.map(Number::to_string).unwrap_or_default()

@@ -73,6 +73,8 @@ pub struct FaultInjection {
 /// When a call panics on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultMoment {
+    /// Before it is one: only its INVITE is there.
+    Admitting,
     /// When it begins: it is in no table yet.
     Beginning,
     /// When a department answers.

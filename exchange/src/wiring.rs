@@ -17,6 +17,7 @@ use rules::{
 use sip_core::Hop;
 
 use crate::{
+    call::Hearing,
     exchange::Exchange,
     names::{Question, Resolved},
     now::Now,
@@ -197,8 +198,10 @@ impl Wiring {
                 );
                 self.exchange.handle_notice_ended(now, leg, report);
             }
+            Event::FellSilent { leg } => self.exchange.handle_silence(now, leg, Hearing::Silence),
+            Event::Heard { leg } => self.exchange.handle_silence(now, leg, Hearing::Speech),
             // What a leg counted is the shard's to log; the call has ended already.
-            Event::FellSilent { .. } | Event::Heard { .. } | Event::Closed { .. } => {}
+            Event::Closed { .. } => {}
         }
     }
 }

@@ -410,3 +410,108 @@ fn numbers_that_point_to_each_other_end_somewhere() {
     assert_eq!(city.caller(call).end_of_call(), "480");
     assert_eq!(city.lines[department[6]].end_of_call(), "never called");
 }
+
+fn notice_before_answer(settings: &mut exchange::Settings) {
+    settings.peers[0].announcement = exchange::AnnouncementMedia::Early;
+}
+
+#[test]
+fn a_trunk_that_wants_it_so_hears_the_notice_before_the_answer() {
+    let mut city = City::new(Plan {
+        adapt: notice_before_answer,
+        ..Plan::announce()
+    });
+    let citizen = city.line(city.carrier.address, "0790000001");
+    let offer = Extra::body(city.lines[citizen].describe("sendrecv")).and("Supported: 100rel");
+    city.line_calls(citizen, NUMBER, &offer);
+    city.run_until_line(citizen, "183 INVITE (sdp)", 1);
+    city.run_ms(300);
+    assert!(
+        city.lines[citizen].voice.heard.is_empty(),
+        "not before the PRACK"
+    );
+    let answer = city.lines[citizen].answered(183, "INVITE").unwrap().clone();
+    let prack = city.lines[citizen].prack(&answer, "");
+    city.send(prack);
+    city.run_until_line(citizen, "200 INVITE (sdp)", 1);
+    assert!(city.lines[citizen].voice.heard.len() > 100);
+    city.run_ms(500);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+    expect![[r#"
+        seconds  carrier                       denwaban                       department
+        0000.000 |-------- INVITE (sdp) --------->|                                |
+        0000.000 |<--------- 100 INVITE ----------|                                |
+        0000.000 |<------ 183 INVITE (sdp) -------|                                |
+        0000.000 |                          [ExpectPrack]                          |
+        0000.310 |------------ PRACK ------------>|                                |
+        0000.310 |<---------- 200 PRACK ----------|                                |
+        0000.310 |                          [Announcing]                           |
+        0007.883 |                    [notice sent to its end]                     |
+        0007.883 |                                |-------- INVITE (sdp) --------->|
+        0007.883 |                            [Passing]                            |
+        0007.893 |                                |<--------- 100 INVITE ----------|
+        0007.993 |                                |<--------- 180 INVITE ----------|
+        0009.893 |                                |<------ 200 INVITE (sdp) -------|
+        0009.893 |                                |------------- ACK ------------->|
+        0009.893 |<------ 200 INVITE (sdp) -------|                                |
+        0009.893 |                     [recording: announced]                      |
+        0009.893 |                            [Talking]                            |
+        0009.903 |------------- ACK ------------->|                                |
+        0010.403 |------------- BYE ------------->|                                |
+        0010.403 |<----------- 200 BYE -----------|                                |
+        0010.403 |                                |------------- BYE ------------->|
+        0010.403 |                     [Over: CALLER_HUNG_UP]                      |
+        0010.413 |                                |<----------- 200 BYE -----------|
+    "#]].assert_eq(&city.ladder(0));
+    assert_eq!(city.recorder.closed[0].notice.kind(), NoticeKind::Announced);
+}
+
+#[test]
+fn an_early_notice_needs_a_caller_that_can_say_it_has_our_answer() {
+    let mut city = City::new(Plan {
+        adapt: notice_before_answer,
+        ..Plan::announce()
+    });
+    let call = city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    assert!(!city.caller(call).got(183));
+    city.hang_up(call);
+    city.finish();
+}
+
+#[test]
+fn after_an_early_notice_a_failure_is_passed_on_and_nothing_is_kept() {
+    let mut city = City::new(
+        Plan {
+            adapt: notice_before_answer,
+            ..Plan::announce()
+        }
+        .with("100", tests::department::refuses(486)),
+    );
+    let citizen = city.line(city.carrier.address, "0790000001");
+    let offer = Extra::body(city.lines[citizen].describe("sendrecv")).and("Supported: 100rel");
+    city.line_calls(citizen, NUMBER, &offer);
+    city.run_until_line(citizen, "183 INVITE (sdp)", 1);
+    let answer = city.lines[citizen].answered(183, "INVITE").unwrap().clone();
+    let prack = city.lines[citizen].prack(&answer, "");
+    city.send(prack);
+    city.finish();
+    assert_eq!(city.lines[citizen].end_of_call(), "486");
+    assert!(city.recorder.closed.is_empty());
+}
+
+#[test]
+fn a_secure_offer_that_may_not_be_met_is_refused() {
+    let mut city = City::new(Plan::transparent());
+    let citizen = city.line(city.carrier.address, "0790000001");
+    // Over UDP everybody on the way could read the key.
+    let key = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\na=ptime:20";
+    let body = city.lines[citizen]
+        .describe("sendrecv")
+        .replace("RTP/AVP", "RTP/SAVP")
+        .replace("a=ptime:20", key);
+    city.line_calls(citizen, NUMBER, &Extra::body(body));
+    city.finish();
+    assert_eq!(city.lines[citizen].end_of_call(), "488");
+}

@@ -83,6 +83,22 @@ fn a_panic_while_a_call_begins_leaves_its_row() {
 }
 
 #[test]
+fn a_panic_before_a_call_is_taken_in_gets_500_and_ends_nothing_else() {
+    let mut city = City::new(Plan {
+        broken_number: Some(NUMBER),
+        broken_at: FaultMoment::Admitting,
+        ..Plan::transparent()
+    });
+    let call = city.dial(Dial::to(NUMBER));
+    let other = city.dial(Dial::to(OTHER_NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    city.hang_up(other);
+    city.finish();
+    assert_eq!(city.caller(call).end_of_call(), "500");
+    assert_eq!(city.abandoned.len(), 1);
+}
+
+#[test]
 fn a_panic_after_the_recorder_refused_ends_no_recording() {
     // The recorder has no key, so nothing was begun; an end would name a recording that is not there.
     let mut city = City::new(Plan {

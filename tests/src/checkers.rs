@@ -40,13 +40,21 @@ fn every_call_has_one_record(city: &City) {
         .filter(|trace| matches!(&trace.what, Milestone::House(what) if what == "outbound" || what == "internal"))
         .map(|trace| trace.call)
         .collect();
+    let refused: BTreeSet<CallId> = city
+        .traces
+        .iter()
+        .filter(
+            |trace| matches!(&trace.what, Milestone::Ended(report) if report.stage == "Refused"),
+        )
+        .map(|trace| trace.call)
+        .collect();
     let taken_in: BTreeSet<CallId> = city
         .traces
         .iter()
-        .filter(|trace| matches!(&trace.what, Milestone::House(what) if what == "ExpectAck" || what == "Passing"))
+        .filter(|trace| matches!(&trace.what, Milestone::House(what) if what == "ExpectAck" || what == "ExpectPrack" || what == "Passing"))
         .map(|trace| trace.call)
         .chain(city.abandoned.iter().copied())
-        .filter(|call| !out_of_scope.contains(call))
+        .filter(|call| !out_of_scope.contains(call) && !refused.contains(call))
         .collect();
     let closed = city
         .recorder

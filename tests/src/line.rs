@@ -42,6 +42,8 @@ pub struct Line {
     pub is_polite: bool,
     /// To of its INVITE, where it is not the called number.
     pub writes_to: Option<String>,
+    /// Whether not even 100 says that it got a call.
+    pub is_mute: bool,
     /// The version of its last description.
     pub version: u64,
     state: State,
@@ -119,6 +121,7 @@ impl Line {
             ack_body: String::new(),
             acknowledges: true,
             is_polite: true,
+            is_mute: false,
             writes_to: None,
             version: 0,
             state: State::Waiting,
@@ -299,6 +302,9 @@ impl Line {
                 self.remote = message.header("From").to_owned();
                 self.target = message.contact();
                 self.invite = Some(message.clone());
+                if self.is_mute {
+                    return Vec::new();
+                }
                 vec![self.answer_to(message, 100, &nothing)]
             }
             "BYE" => {

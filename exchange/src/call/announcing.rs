@@ -9,21 +9,29 @@ use media::{
     sdp::{self, RemoteMedia},
 };
 use rules::{CutShort, EndCause, Keeping, Played, Reason};
+use sip_core::Ring;
 
 use crate::{
-    call::{Call, Stage, attempts::Attempts, length},
+    call::{
+        Call, Reliability, Stage,
+        attempts::{Attempts, Tone},
+        length,
+    },
     exchange::NoticeStamp,
     house::House,
     keeping,
     leg::{Events, Session},
     now::Now,
     output::Alarm,
+    route::phrase,
+    trunk::AnnouncementMedia,
 };
 
 /// The notice before it is played, and the port pair that waits for the department.
 pub(super) struct Notice {
     prompt: Prompt,
     far: media::OfferedLeg,
+    medium: AnnouncementMedia,
 }
 
 /// The notice while it is played.
@@ -68,8 +76,31 @@ impl Call {
         let Some(ours) = ours else {
             return self.refuse_media(house, now);
         };
+        // Without its PRACK a 183 that was lost would send the notice to nobody, and still count it as told.
+        let can_be_early = self.reliability != Reliability::Unknown;
+        if can_be_early && house.announces_early(self.origin.peer) {
+            let medium = AnnouncementMedia::Early;
+            let ring = Ring {
+                body: Some(ours),
+                reliable: true,
+                ..Ring::plain(183, phrase(183))
+            };
+            house.endpoint.ring(now.at, self.origin.dialog, ring);
+            let notice = Notice {
+                prompt,
+                far,
+                medium,
+            };
+            return self.enter(house, now, Stage::ExpectPrack(notice));
+        }
+        let medium = AnnouncementMedia::AfterAnswer;
         house.accept(now, self.origin.dialog, Vec::new(), ours);
-        self.enter(house, now, Stage::ExpectAck(Notice { prompt, far }));
+        let notice = Notice {
+            prompt,
+            far,
+            medium,
+        };
+        self.enter(house, now, Stage::ExpectAck(notice));
     }
 
     /// Gives the origin's offer its answer, opens the leg, and returns what the answer says; as it was where it was given before.
@@ -95,7 +126,7 @@ impl Call {
         self.origin.local = local;
         let agreed = self.origin.answer_to(offer, codec, events);
         let stream = self.origin.stream(&agreed)?;
-        house.open(self.origin_leg(), stream);
+        house.open(self.origin_leg(), self.origin.peer, stream);
         let ours = agreed.ours.clone();
         self.origin.session = Session::Agreed(Box::new(agreed));
         Some(ours)
@@ -109,31 +140,35 @@ impl Call {
             return self.refuse_media(house, now);
         }
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::ExpectAck(notice) => {
-                let playback = house.play(self.origin_leg(), notice.prompt.clip.clone());
-                let until = now.at + length(&notice.prompt) + REPORT_GRACE;
-                self.enter(
-                    house,
-                    now,
-                    Stage::Announcing(Announcing {
-                        playback,
-                        until,
-                        notice,
-                    }),
-                );
-            }
+            Stage::ExpectAck(notice) => self.announce(house, now, notice),
             Stage::Joining(joining) => {
                 self.stage = Stage::Joining(joining);
                 self.joined(house, now);
             }
             // The ACK of the department's 200 that we passed on, or a repeated one.
             stage @ (Stage::Talking(_)
+            | Stage::ExpectPrack(_)
             | Stage::Announcing(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
+    }
+
+    /// Plays the notice; the caller's media path stands.
+    pub(super) fn announce(&mut self, house: &mut House, now: Now, notice: Notice) {
+        let playback = house.play(self.origin_leg(), notice.prompt.clip.clone());
+        let until = now.at + length(&notice.prompt) + REPORT_GRACE;
+        self.enter(
+            house,
+            now,
+            Stage::Announcing(Announcing {
+                playback,
+                until,
+                notice,
+            }),
+        );
     }
 
     /// The engine has reported the end of the notice; now the department is called, recorded or not.
@@ -153,10 +188,11 @@ impl Call {
                         house.alarm(Alarm::NoticeCutShort { call: self.id });
                     }
                 }
-                self.call_department(house, now, announcing.notice.far, keeping);
+                self.call_department(house, now, &announcing.notice, keeping);
             }
             // A report that came too late for its call.
-            stage @ (Stage::ExpectAck(_)
+            stage @ (Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
             | Stage::Joining(_)
@@ -173,9 +209,10 @@ impl Call {
                 house.trace(now, self.id, "notice not reported");
                 house.alarm(Alarm::NoticeCutShort { call: self.id });
                 let keeping = Keeping::Unrecorded(Reason::NoAnnouncement);
-                self.call_department(house, now, announcing.notice.far, keeping);
+                self.call_department(house, now, &announcing.notice, keeping);
             }
-            stage @ (Stage::ExpectAck(_)
+            stage @ (Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
             | Stage::Joining(_)
@@ -186,13 +223,7 @@ impl Call {
     }
 
     /// Calls the department's first target while the caller hears ringback.
-    fn call_department(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        far: media::OfferedLeg,
-        keeping: Keeping,
-    ) {
+    fn call_department(&mut self, house: &mut House, now: Now, notice: &Notice, keeping: Keeping) {
         let ringback = house.ringback.clone();
         let leg = self.origin_leg();
         house.command(
@@ -202,9 +233,16 @@ impl Call {
                 clip: ringback,
             },
         );
-        match Attempts::begin(self, house, now, far) {
-            Ok(attempts) => self.enter(house, now, Stage::Calling { attempts, keeping }),
-            Err(failure) => self.close(house, now, failure),
+        let attempts = Attempts::begin(self, house, now, notice.far, Tone::Ours);
+        match (attempts, notice.medium) {
+            (Ok(attempts), AnnouncementMedia::AfterAnswer) => {
+                self.enter(house, now, Stage::Calling { attempts, keeping });
+            }
+            (Ok(attempts), AnnouncementMedia::Early) => {
+                self.enter(house, now, Stage::Passing { attempts, keeping });
+            }
+            (Err(failure), AnnouncementMedia::AfterAnswer) => self.close(house, now, failure),
+            (Err(failure), AnnouncementMedia::Early) => self.refuse(house, now, failure),
         }
     }
 

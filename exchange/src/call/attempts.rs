@@ -22,6 +22,16 @@ pub(super) struct Attempts {
     waiting: VecDeque<Destination>,
     failure: Option<Failure>,
     redirections: u8,
+    pub(super) tone: Tone,
+}
+
+/// What the caller hears meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// What the far side says and plays.
+    Theirs,
+    /// Our ringback.
+    Ours,
 }
 
 /// One INVITE to one place.
@@ -57,6 +67,7 @@ impl Attempts {
         house: &mut House,
         now: Now,
         lent: OfferedLeg,
+        tone: Tone,
     ) -> Result<Attempts, Failure> {
         let mut waiting = std::mem::take(&mut call.destinations);
         let mut routes = VecDeque::new();
@@ -71,6 +82,7 @@ impl Attempts {
             waiting,
             failure: None,
             redirections: 0,
+            tone,
         })
     }
 
@@ -101,6 +113,7 @@ impl Attempts {
             mut waiting,
             failure: earlier,
             redirections,
+            tone,
         } = self;
         let telling = earlier.map_or(failure, |earlier| earlier.min(failure));
         let lent = match current.leg.session {
@@ -144,6 +157,7 @@ impl Attempts {
                 waiting,
                 failure: Some(telling),
                 redirections,
+                tone,
             }),
             None => Attempts::give_up(house, Some(lent), telling),
         }
@@ -234,7 +248,7 @@ impl Attempt {
         route: Route,
         demand: Demand,
     ) -> Option<Attempt> {
-        let mut local = house.new_local(lent);
+        let mut local = house.new_local(lent, route.peer, route.hop.transport);
         call.adapt_to_origin(&mut local);
         let events = call.events();
         let offer = Bytes::from(sdp::offer(&local, &call.codecs(), events.are_agreed()));

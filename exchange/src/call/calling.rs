@@ -13,7 +13,7 @@ use crate::{
     call::{
         Call, Stage,
         announcing::CODECS,
-        attempts::{Attempt, Attempts, Reliability},
+        attempts::{Attempt, Attempts, Reliability, Tone},
     },
     direction::Direction,
     house::House,
@@ -49,7 +49,7 @@ impl Call {
                 house.trace(now, self.id, self.direction.code());
             }
         }
-        match Attempts::begin(self, house, now, far) {
+        match Attempts::begin(self, house, now, far, Tone::Theirs) {
             Ok(attempts) => self.enter(house, now, Stage::Passing { attempts, keeping }),
             Err(failure) => self.refuse(house, now, failure),
         }
@@ -110,7 +110,8 @@ impl Call {
                 mut attempts,
                 keeping,
             } => {
-                if attempts.is_current(dialog) {
+                // After an early notice the caller hears our ringback, and nothing that could stop it.
+                if attempts.is_current(dialog) && attempts.tone == Tone::Theirs {
                     let told = self.agree_early(house, &mut attempts.current, message);
                     let (body, reliable) = match told {
                         Told::Nothing => (None, is_reliable),
@@ -131,6 +132,7 @@ impl Call {
             }
             // The answered caller hears our ringback; what the far side plays early is not for the answered.
             stage @ (Stage::Calling { .. }
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Joining(_)
@@ -227,26 +229,28 @@ impl Call {
         let Some(stream) = self.origin.stream(&agreed) else {
             return false;
         };
-        house.open(self.origin_leg(), stream);
+        house.open(self.origin_leg(), self.origin.peer, stream);
         self.origin.session = Session::Agreed(Box::new(agreed));
         true
     }
 
     /// A PRACK came; where it brings the answer to our offer, the caller can hear what is played early.
     pub(super) fn origin_pracked(&mut self, house: &mut House, now: Now, body: Option<&Bytes>) {
-        match &self.origin.session {
-            Session::Asked(_) => {}
-            // An answer of the far side's was passed on; its PRACK says nothing more.
-            Session::Unbegun | Session::Offered | Session::Agreed(_) => return,
-        }
+        let was_asked = matches!(self.origin.session, Session::Asked(_));
         if !self.origin_answers(house, body) {
             return self.refuse_media(house, now);
         }
-        if let Some(far) = self.far_leg() {
-            let far = far.id();
-            self.join(house, far);
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::ExpectPrack(notice) => return self.announce(house, now, notice),
+            stage => self.stage = stage,
         }
-        self.joined(house, now);
+        if was_asked {
+            if let Some(far) = self.far_leg().filter(|far| far.agreed().is_some()) {
+                let far = far.id();
+                self.join(house, far);
+            }
+            self.joined(house, now);
+        }
     }
 
     /// The caller's answer is here, and the far side's came before: they talk.
@@ -258,6 +262,7 @@ impl Call {
             }
             stage @ (Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Talking(_)
@@ -292,7 +297,7 @@ impl Call {
             return;
         }
         if let Some(stream) = leg.stream(&agreed) {
-            house.open(leg.id(), stream);
+            house.open(leg.id(), leg.peer, stream);
         }
         leg.session = Session::Agreed(Box::new(agreed));
         if self.origin.agreed().is_some() {
@@ -342,6 +347,7 @@ impl Call {
             // A second answer of a forked INVITE, or one that crossed our CANCEL: the endpoint ends those.
             stage @ (Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Joining(_)
@@ -452,6 +458,7 @@ impl Call {
             }
             stage @ (Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Joining(_)
@@ -511,6 +518,7 @@ impl Call {
             // An earlier attempt that was given up: its 487 comes late.
             stage @ (Stage::Calling { .. }
             | Stage::Passing { .. }
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Joining(_)
@@ -521,7 +529,7 @@ impl Call {
     }
 
     /// Passes the failure on to a caller who was never answered.
-    fn refuse(&mut self, house: &mut House, now: Now, failure: Failure) {
+    pub(super) fn refuse(&mut self, house: &mut House, now: Now, failure: Failure) {
         let reason = self.parties.reason_for(house, self.origin.peer);
         house.reject_because(now, self.origin.dialog, failure.status, reason);
         self.end(house, now, failure.cause());
@@ -530,7 +538,8 @@ impl Call {
     pub(super) fn attempts(&self) -> Option<&Attempts> {
         match &self.stage {
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => Some(attempts),
-            Stage::ExpectAck(_)
+            Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Joining(_)
             | Stage::Talking(_)
@@ -547,7 +556,11 @@ impl Call {
             }
             Stage::Joining(joining) => Some(&joining.far),
             Stage::Talking(talking) => Some(&talking.far),
-            Stage::ExpectAck(_) | Stage::Announcing(_) | Stage::Closing(_) | Stage::Over => None,
+            Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Closing(_)
+            | Stage::Over => None,
         }
     }
 
@@ -564,7 +577,11 @@ impl Call {
             }
             Stage::Joining(joining) => Some(&mut joining.far),
             Stage::Talking(talking) => Some(&mut talking.far),
-            Stage::ExpectAck(_) | Stage::Announcing(_) | Stage::Closing(_) | Stage::Over => None,
+            Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Closing(_)
+            | Stage::Over => None,
         }
     }
 }

@@ -60,6 +60,7 @@ impl Call {
             Stage::Closing(closing) if closing.playback == playback => self.say_goodbye(house, now),
             // The end of a prompt that its stage no longer waits for.
             Stage::Closing(_)
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Calling { .. }
@@ -78,7 +79,8 @@ impl Call {
     fn say_goodbye(&mut self, house: &mut House, now: Now) {
         let failure = match &self.stage {
             Stage::Closing(closing) => closing.failure,
-            Stage::ExpectAck(_)
+            Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
@@ -93,7 +95,8 @@ impl Call {
     pub(super) fn caller_hung_up(&mut self, house: &mut House, now: Now) {
         let cause = match &self.stage {
             Stage::Closing(closing) => closing.failure.cause(),
-            Stage::ExpectAck(_)
+            Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Calling { .. }
             | Stage::Passing { .. }
@@ -151,7 +154,8 @@ impl Call {
         match (&self.stage, cause) {
             (Stage::Talking(talking), _) => talking.kept,
             (
-                Stage::ExpectAck(_)
+                Stage::ExpectPrack(_)
+                | Stage::ExpectAck(_)
                 | Stage::Announcing(_)
                 | Stage::Calling { .. }
                 | Stage::Passing { .. }
@@ -160,7 +164,8 @@ impl Call {
                 EndCause::CallerHungUp | EndCause::Cancelled,
             ) => Kept::Unrecorded(Reason::CallerHungUp),
             (
-                Stage::ExpectAck(_)
+                Stage::ExpectPrack(_)
+                | Stage::ExpectAck(_)
                 | Stage::Announcing(_)
                 | Stage::Calling { .. }
                 | Stage::Passing { .. }

@@ -93,6 +93,7 @@ impl Call {
                 Some(self.leg(end)?.dialog)
             }
             Stage::Calling { .. }
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Closing(_)
@@ -140,7 +141,8 @@ impl Call {
         };
         // A fax line alone is no speech (T.38): the call goes on as it is.
         let theirs = sdp::parse(&body).map_err(|_| 488_u16)?;
-        if !house.admits_media(leg.peer, &theirs) {
+        // Neither plain after secure, nor secure where it was not agreed at the beginning.
+        if !house.admits_media(leg.peer, &theirs) || theirs.secure != agreed.theirs.secure {
             return Err(488);
         }
         if agreed.theirs.changes_nothing(&theirs) {
@@ -174,6 +176,7 @@ impl Call {
             Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Calling { .. }
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Closing(_)
@@ -212,7 +215,7 @@ impl Call {
         let agreed = proposed.answer_to(theirs, codec, events);
         let stream = proposed.stream(&agreed).ok_or(488_u16)?;
         house.answer_offer(now, request, agreed.ours.clone());
-        house.open(leg.id(), stream);
+        house.open(leg.id(), leg.peer, stream);
         leg.local = proposed.local;
         leg.session = Session::Agreed(Box::new(agreed));
         Ok(())
@@ -367,7 +370,7 @@ impl Call {
         let agreed = proposed.answer_to(theirs, answered.codec, Events::of(&answered.theirs));
         let stream = proposed.stream(&agreed)?;
         house.answer_offer(now, request, agreed.ours.clone());
-        house.open(leg.id(), stream);
+        house.open(leg.id(), leg.peer, stream);
         leg.local = proposed.local;
         leg.session = Session::Agreed(Box::new(agreed));
         Some(())
@@ -399,7 +402,7 @@ impl Call {
         let Some(stream) = proposed.stream(&agreed) else {
             return false;
         };
-        house.open(leg.id(), stream);
+        house.open(leg.id(), leg.peer, stream);
         leg.local = proposed.local;
         leg.session = Session::Agreed(Box::new(agreed));
         true
@@ -526,6 +529,7 @@ impl Call {
             Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Calling { .. }
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Closing(_)

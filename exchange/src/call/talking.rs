@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use media::{Command, channel};
+use media::{Command, LegId, channel};
 use rules::{EndCause, Keeping, Notice, Reason};
 use sip_core::DialogId;
 
 use crate::{
-    call::{Call, Stage},
+    call::{Call, Hearing, Stage},
     call_record::Kept,
     house::House,
     leg::{Leg, Session},
@@ -101,7 +101,8 @@ impl Call {
             }
             // Nothing is recorded in these stages.
             (
-                Stage::ExpectAck(_)
+                Stage::ExpectPrack(_)
+                | Stage::ExpectAck(_)
                 | Stage::Announcing(_)
                 | Stage::Calling { .. }
                 | Stage::Passing { .. }
@@ -133,6 +134,7 @@ impl Call {
             }
             // Of an attempt that was hung up on by us: both BYEs crossed.
             Stage::Talking(_)
+            | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Calling { .. }
@@ -146,8 +148,28 @@ impl Call {
 
 impl Call {
     /// A session was not refreshed (RFC 4028 section 10): its party is not there any more.
+    ///
+    /// An emergency call goes on: only a party's BYE, or silence on both legs, ends it (S-17).
     pub(super) fn session_expired(&mut self, house: &mut House, now: Now) {
         house.trace(now, self.id, "session expired");
-        self.end(house, now, EndCause::SessionExpired);
+        if !self.parties.is_emergency() {
+            self.end(house, now, EndCause::SessionExpired);
+        }
+    }
+
+    /// A party is heard again, or has not been for a while.
+    pub(super) fn hears(&mut self, house: &mut House, now: Now, leg: LegId, hearing: Hearing) {
+        match hearing {
+            Hearing::Speech => self.silent.remove(&leg),
+            Hearing::Silence => self.silent.insert(leg),
+        };
+        let (Stage::Talking(talking), true) = (&self.stage, self.parties.is_emergency()) else {
+            return;
+        };
+        let legs = [self.origin_leg(), talking.far.id()];
+        if legs.iter().all(|leg| self.silent.contains(leg)) {
+            house.trace(now, self.id, "silence on both legs");
+            self.end(house, now, EndCause::SessionExpired);
+        }
     }
 }
