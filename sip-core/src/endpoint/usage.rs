@@ -159,7 +159,6 @@ impl Endpoint {
                     pending.push(server);
                 }
                 pending.extend(session.asked);
-                self.bound_change(now, &session.change);
                 self.send_bye(now, Some(id), usage.peer, &mut session.dialog, reason);
                 Stage::Closing { session }
             }

@@ -11,8 +11,8 @@ use super::{
     proof::Proof,
     replies::Reply,
     table::{
-        ClientEntry, ClientKey, ClientMachine, ClientTarget, ServerId, ServerMachine, Stage, Task,
-        Then, Wish,
+        ClientEntry, ClientKey, ClientMachine, ClientTarget, ServerEntry, ServerId, ServerMachine,
+        Stage, Task, Then, Wish,
     },
 };
 use crate::{
@@ -178,6 +178,12 @@ impl Endpoint {
             // It is under way.
             Stage::Closing { .. } => {}
         }
+    }
+
+    /// Whether a `Reinvited`, `Updated` or `Requested` still waits for its answer: it may have been cancelled, ended by BYE, or waited in vain.
+    pub fn is_waiting(&self, request: RequestId) -> bool {
+        let entry = self.servers.get(&ServerId(request.0));
+        entry.is_some_and(ServerEntry::is_open)
     }
 
     /// Answers a `Reinvited`, `Updated` or `Requested`.

@@ -365,7 +365,13 @@ fn a_cancelled_reinvite_leaves_the_call() {
         value(HeaderName::CallId)
     );
     bench.ladder();
+    let Some(Event::Reinvited { request, .. }) = bench.events.last() else {
+        panic!("not asked")
+    };
+    let request = *request;
+    assert!(bench.endpoint.is_waiting(request));
     bench.hear(&cancel);
+    assert!(!bench.endpoint.is_waiting(request));
     assert_eq!(bench.ladder(), ["< CANCEL", "> 200 CANCEL", "> 487 INVITE"]);
     assert_eq!(bench.names(), ["Accepted", "Reinvited"]);
     bench.inside(&invite, "INVITE", 2, "near");

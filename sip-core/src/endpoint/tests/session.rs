@@ -347,3 +347,20 @@ fn a_refresh_that_met_an_offer_says_what_was_agreed_by_it() {
     let again = again.unwrap();
     assert_eq!((again.cseq().unwrap().number, again.body()), (3, agreed));
 }
+
+#[test]
+fn an_offer_that_took_the_place_of_a_refresh_and_failed_is_followed_by_one() {
+    let mut bench = bench(200);
+    let (id, _) = bench.called_with(ABLE);
+    bench.wait(Duration::from_millis(100_400));
+    let update = bench.last().clone();
+    bench.answer(&update, "491 Request Pending", "", "");
+    bench.endpoint.reinvite(bench.now, id, sdp(), Glare::Report);
+    bench.drain();
+    let reinvite = bench.last().clone();
+    assert_eq!(reinvite.method(), Some(Method::Invite));
+    bench.answer(&reinvite, "488 Not Acceptable Here", "", "");
+    bench.ladder();
+    bench.wait(Duration::from_millis(10_400));
+    assert_eq!(bench.ladder(), ["> UPDATE"]);
+}
