@@ -121,6 +121,9 @@ fn read_peer(
     faults: &mut Faults,
 ) -> Option<Trunk> {
     let name = section.required_text(faults, "name", "give the peer a name, such as \"carrier\"");
+    if let Some(name) = &name {
+        judge_name(name, faults);
+    }
     if let Some(name) = &name
         && !taken.names.insert(name.value.to_owned())
     {
@@ -161,6 +164,17 @@ fn read_peer(
     contract::read(&mut section, &mut trunk, taken, around, faults);
     section.finish(faults);
     name.and(role).map(|_| trunk)
+}
+
+/// A name stands in logs and lists, so it is short and of one line.
+fn judge_name(name: &Placed<&str>, faults: &mut Faults) {
+    const MAX_BYTES: usize = 64;
+    let length = name.value.len();
+    if length == 0 || length > MAX_BYTES || name.value.chars().any(char::is_control) {
+        let found = format!("a name of {length} bytes, or with characters that nobody sees");
+        let expected = "1 to 64 bytes that can be shown on a line";
+        faults.at(name, found, expected, "give the peer a shorter name");
+    }
 }
 
 fn take_profile(section: &mut Section<'_>, faults: &mut Faults) {

@@ -666,3 +666,12 @@ fn a_city_of_both_ip_versions_is_written_and_read() {
     let dscp = marked.peers[0].dscp;
     assert_eq!((dscp.signalling, dscp.media), (24, 46));
 }
+
+#[test]
+fn a_name_that_no_list_can_show_is_refused() {
+    let sound = template::configuration(&wishes(Profile::Announce, None));
+    for name in ["", "two\\nlines", &"x".repeat(65)] {
+        let text = sound.replace("name = \"carrier\"", &format!("name = \"{name}\""));
+        assert!(faults_of(&text).contains("a shorter name"), "{name}");
+    }
+}
