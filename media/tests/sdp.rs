@@ -2,9 +2,14 @@
 
 use media::{
     Codec,
-    sdp::{self, Direction, Local, RemoteMedia, SdpFault, StreamSettings},
+    sdp::{
+        self, Crypto, CryptoKey, CryptoSuite, Direction, Local, RemoteMedia, SdpFault,
+        StreamSettings,
+    },
 };
 use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
 
 const PLAIN: &str = "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\n";
 
@@ -316,10 +321,341 @@ fn a_repeated_description_changes_nothing_and_a_changed_one_does() {
         format!("{base}a=rtcp:9000\n"),
         format!("{base}c=IN IP4 192.0.2.2\n"),
         format!("{base}m=video 6000 RTP/AVP 31\n"),
+        base.replace("0 8 101", "0 8 101 13"),
+        SECURE.to_owned(),
     ];
     for change in changes {
         assert!(!before.changes_nothing(&read(&change).unwrap()), "{change}");
     }
+}
+
+/// The key of RFC 4568's example, and some of other lengths.
+const KEY: &str = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
+const SECURE: &str = "m=audio 5000 RTP/SAVP 0 8\n\
+                      a=crypto:1 F8_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\n\
+                      a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:4\n\
+                      a=crypto:3 AEAD_AES_128_GCM inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJw==\n";
+
+fn random() -> ChaCha8Rng {
+    ChaCha8Rng::from_seed([5; 32])
+}
+
+fn lines_of<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
+    text.lines()
+        .filter(|line| line.starts_with(start))
+        .collect()
+}
+
+#[test]
+fn a_secure_offer_is_answered_with_a_key_of_the_line_that_is_taken() {
+    let remote = read(SECURE).unwrap();
+    assert!(remote.secure);
+    let suites: Vec<_> = remote.crypto.iter().map(|line| line.key.suite()).collect();
+    assert_eq!(
+        suites,
+        [CryptoSuite::AesCm128HmacSha1_80, CryptoSuite::AeadAes128Gcm]
+    );
+    let mut local = local("192.0.2.9:20000");
+    local.crypto = vec![CryptoKey::answering(&remote.crypto[0], &mut random())];
+    let answer = sdp::answer(&remote, &local, Codec::Pcmu, false);
+    assert_eq!(
+        lines_of(&answer, "m="),
+        ["m=audio 20000 RTP/SAVP 0"],
+        "{answer}"
+    );
+    let [line] = lines_of(&answer, "a=crypto:")[..] else {
+        panic!("{answer}");
+    };
+    assert!(line.starts_with("a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:"));
+    assert!(!line.contains(KEY), "each side has a key of its own");
+    let stream = StreamSettings::agreed(&remote, &local, Codec::Pcmu).unwrap();
+    let Some(crypto) = stream.crypto else {
+        panic!("a secure stream has keys");
+    };
+    assert_eq!((crypto.ours.tag(), crypto.theirs.key.tag()), (2, 2));
+    assert!(crypto.theirs.mki.is_some());
+    // The peer reads the same of our answer.
+    let read_back = sdp::parse(answer.as_bytes()).unwrap();
+    assert_eq!(read_back.crypto[0].key, crypto.ours);
+}
+
+#[test]
+fn a_secure_offer_is_never_answered_plain_nor_a_plain_one_secure() {
+    let secure = read(SECURE).unwrap();
+    let unkeyed = local("192.0.2.9:20000");
+    let answer = sdp::answer(&secure, &unkeyed, Codec::Pcmu, false);
+    assert_eq!(lines_of(&answer, "m="), ["m=audio 0 RTP/SAVP 0 8"]);
+    assert_eq!(StreamSettings::agreed(&secure, &unkeyed, Codec::Pcmu), None);
+    let other_line = Local {
+        crypto: vec![CryptoKey::new(
+            1,
+            CryptoSuite::AesCm128HmacSha1_80,
+            &mut random(),
+        )],
+        ..unkeyed
+    };
+    let answer = sdp::answer(&secure, &other_line, Codec::Pcmu, false);
+    assert_eq!(lines_of(&answer, "m="), ["m=audio 0 RTP/SAVP 0 8"]);
+    // Our secure offer, answered plain.
+    let plain = read("m=audio 5000 RTP/AVP 0\n").unwrap();
+    assert_eq!(
+        StreamSettings::agreed(&plain, &other_line, Codec::Pcmu),
+        None
+    );
+}
+
+#[test]
+fn our_secure_offer_lists_its_suites_and_takes_the_one_that_is_answered() {
+    let mut ours = local("192.0.2.9:20000");
+    ours.crypto = CryptoKey::offered(&CryptoSuite::OFFERED, &mut random());
+    let offer = sdp::offer(&ours, &[Codec::Pcmu], false);
+    assert_eq!(lines_of(&offer, "m="), ["m=audio 20000 RTP/SAVP 0"]);
+    let suites: Vec<&str> = lines_of(&offer, "a=crypto:")
+        .iter()
+        .map(|line| line.split(' ').nth(1).unwrap())
+        .collect();
+    assert_eq!(
+        suites,
+        [
+            "AEAD_AES_256_GCM",
+            "AEAD_AES_128_GCM",
+            "AES_CM_128_HMAC_SHA1_80"
+        ]
+    );
+    let answer =
+        format!("m=audio 5000 RTP/SAVP 0\na=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\n");
+    let stream = StreamSettings::agreed(&read(&answer).unwrap(), &ours, Codec::Pcmu).unwrap();
+    assert_eq!(stream.crypto.unwrap().ours, ours.crypto[2]);
+    let wrong = answer.replace("crypto:3", "crypto:2");
+    assert_eq!(
+        StreamSettings::agreed(&read(&wrong).unwrap(), &ours, Codec::Pcmu),
+        None,
+        "line 2 is of another suite"
+    );
+    // An independent reader finds every line whole.
+    let session = sdp_types::Session::parse(offer.as_bytes()).unwrap();
+    let mut written = Vec::new();
+    session.write(&mut written).unwrap();
+    assert_eq!(String::from_utf8(written).unwrap(), offer);
+}
+
+#[test]
+fn a_secure_line_goes_before_a_plain_one_wherever_it_stands() {
+    let remote = read(&format!("m=audio 5002 RTP/AVP 0\n{SECURE}")).unwrap();
+    assert_eq!((remote.rtp.port(), remote.secure), (5000, true));
+    let used: Vec<bool> = remote.lines.iter().map(|line| line.is_used).collect();
+    assert_eq!(used, [false, true]);
+}
+
+#[test]
+fn keys_are_no_ones_to_read_in_what_is_printed() {
+    let remote = read(SECURE).unwrap();
+    let mut local = local("192.0.2.9:20000");
+    local.crypto = vec![CryptoKey::answering(&remote.crypto[0], &mut random())];
+    let crypto = Crypto::agreed(&local.crypto, &remote.crypto).unwrap();
+    let stream = StreamSettings::agreed(&remote, &local, Codec::Pcmu).unwrap();
+    for printed in [
+        format!("{remote:?}"),
+        format!("{local:?}"),
+        format!("{crypto:?}"),
+        format!("{stream:?}"),
+    ] {
+        assert!(printed.contains("AesCm128HmacSha1_80"), "{printed}");
+        assert!(
+            !printed.contains("octets") && !printed.contains(KEY),
+            "{printed}"
+        );
+        assert!(!printed.contains("119, 68"), "{printed}");
+    }
+}
+
+#[test]
+fn each_form_of_hold_is_read_agreed_and_answered() {
+    // The peer's lines, its direction, the answer's, and whether we send and receive.
+    let table = [
+        ("", "c=IN IP4 192.0.2.1", Direction::SendReceive, "sendrecv"),
+        (
+            "a=sendonly\n",
+            "c=IN IP4 192.0.2.1",
+            Direction::SendOnly,
+            "recvonly",
+        ),
+        (
+            "a=recvonly\n",
+            "c=IN IP4 192.0.2.1",
+            Direction::ReceiveOnly,
+            "sendonly",
+        ),
+        (
+            "a=inactive\n",
+            "c=IN IP4 192.0.2.1",
+            Direction::Inactive,
+            "inactive",
+        ),
+        ("", "c=IN IP4 0.0.0.0", Direction::SendOnly, "recvonly"),
+        (
+            "a=sendonly\n",
+            "c=IN IP4 0.0.0.0",
+            Direction::SendOnly,
+            "recvonly",
+        ),
+        (
+            "a=inactive\n",
+            "c=IN IP4 0.0.0.0",
+            Direction::Inactive,
+            "inactive",
+        ),
+        ("", "c=IN IP6 ::", Direction::SendOnly, "recvonly"),
+    ];
+    for (attribute, connection, direction, answered) in table {
+        let remote = read(&format!(
+            "m=audio 5000 RTP/AVP 0\n{connection}\n{attribute}"
+        ))
+        .unwrap();
+        assert_eq!(remote.direction, direction, "{connection} {attribute}");
+        assert_eq!(remote.is_reachable(), connection.ends_with("192.0.2.1"));
+        let answer = sdp::answer(&remote, &local("192.0.2.9:20000"), Codec::Pcmu, false);
+        assert!(answer.ends_with(&format!("a={answered}\r\n")), "{answer}");
+        let stream =
+            StreamSettings::agreed(&remote, &local("192.0.2.9:20000"), Codec::Pcmu).unwrap();
+        assert_eq!(stream.direction, direction.answered());
+    }
+}
+
+#[test]
+fn what_either_side_does_not_want_is_not_agreed() {
+    use Direction::{Inactive, ReceiveOnly, SendOnly, SendReceive};
+    // Ours, the peer's, what we do, what our answer says.
+    let table = [
+        (SendReceive, SendReceive, SendReceive),
+        (SendOnly, SendReceive, SendOnly),
+        (SendOnly, ReceiveOnly, SendOnly),
+        (SendOnly, SendOnly, Inactive),
+        (ReceiveOnly, SendOnly, ReceiveOnly),
+        (ReceiveOnly, ReceiveOnly, Inactive),
+        (Inactive, SendReceive, Inactive),
+        (SendReceive, Inactive, Inactive),
+    ];
+    for (ours, theirs, agreed) in table {
+        let remote = read(&format!(
+            "m=audio 5000 RTP/AVP 0\na={}\n",
+            theirs.attribute()
+        ))
+        .unwrap();
+        let local = Local {
+            direction: ours,
+            ..local("192.0.2.9:20000")
+        };
+        let stream = StreamSettings::agreed(&remote, &local, Codec::Pcmu).unwrap();
+        assert_eq!(stream.direction, agreed, "{ours:?} {theirs:?}");
+        let answer = sdp::answer(&remote, &local, Codec::Pcmu, false);
+        assert!(
+            answer.contains(&format!("a={}\r\n", agreed.attribute())),
+            "{answer}"
+        );
+        let offer = sdp::offer(&local, &[Codec::Pcmu], false);
+        assert!(
+            offer.contains(&format!("a={}\r\n", ours.attribute())),
+            "{offer}"
+        );
+    }
+}
+
+#[test]
+fn a_later_offer_keeps_every_line_in_its_place_and_the_numbers_meaning() {
+    let remote = read(
+        "m=video 6000 RTP/AVP 31\n\
+         m=audio 5000 RTP/AVP 8 0 96 101\na=rtpmap:96 telephone-event/8000\na=rtpmap:101 opus/48000/2\n\
+         m=image 0 udptl t38\n",
+    )
+    .unwrap();
+    let mut ours = local("192.0.2.9:20000");
+    ours.version = 4;
+    ours.direction = Direction::SendOnly;
+    let offer = sdp::reoffer(&remote, &ours, &[Codec::Pcma], true);
+    assert_eq!(
+        lines_of(&offer, "m="),
+        [
+            "m=video 0 RTP/AVP 31",
+            "m=audio 20000 RTP/AVP 8 96",
+            "m=image 0 udptl t38"
+        ]
+    );
+    assert!(offer.contains("o=- 77 4 ") && offer.contains("a=sendonly\r\n"));
+    // Where the peer has no events, they get a number that means nothing else to it.
+    let deaf = read("m=audio 5000 RTP/AVP 8 101\na=rtpmap:101 opus/48000/2\n").unwrap();
+    let offer = sdp::reoffer(&deaf, &ours, &[Codec::Pcma], true);
+    assert_eq!(lines_of(&offer, "m="), ["m=audio 20000 RTP/AVP 8 96"]);
+}
+
+#[test]
+fn comfort_noise_and_packet_time_cross_where_both_sides_have_them() {
+    let offer = "m=audio 5000 RTP/AVP 0 13\na=ptime:30\n";
+    let remote = read(offer).unwrap();
+    assert_eq!((remote.noise, remote.ptime_ms), (Some(13), 30));
+    let quiet = local("192.0.2.9:20000");
+    let noisy = Local {
+        noise: true,
+        ptime_ms: 30,
+        ..quiet.clone()
+    };
+    let answer = |local| sdp::answer(&remote, local, Codec::Pcmu, false);
+    assert!(answer(&quiet).contains("m=audio 20000 RTP/AVP 0\r\n"));
+    assert!(answer(&noisy).contains("m=audio 20000 RTP/AVP 0 13\r\n"));
+    assert!(answer(&noisy).contains("a=rtpmap:13 CN/8000\r\n"));
+    let offered = sdp::offer(&noisy, &[Codec::Pcmu], true);
+    assert!(offered.contains("m=audio 20000 RTP/AVP 0 13 101\r\n"));
+    assert!(offered.contains("a=ptime:30\r\n"));
+    let mapped = read("m=audio 5000 RTP/AVP 0 98\na=rtpmap:98 CN/8000\n").unwrap();
+    let agreed = |local| {
+        StreamSettings::agreed(&mapped, local, Codec::Pcmu)
+            .unwrap()
+            .noise
+    };
+    assert_eq!((agreed(&quiet), agreed(&noisy)), (None, Some(98)));
+}
+
+#[test]
+fn a_fax_line_is_seen_beside_speech_and_instead_of_it() {
+    let speech = "m=audio 5000 RTP/AVP 0\n";
+    let both = read(&format!("{speech}m=image 5002 udptl t38\n")).unwrap();
+    assert!(both.asks_fax());
+    assert!(!read(speech).unwrap().asks_fax());
+    assert!(
+        !read(&format!("{speech}m=image 0 udptl t38\n"))
+            .unwrap()
+            .asks_fax()
+    );
+    assert_eq!(
+        read("m=audio 0 RTP/AVP 0\nm=image 5002 udptl t38\n"),
+        Err(SdpFault::Fax)
+    );
+    let refused = read(&format!("{speech}m=image 0 udptl t38\n")).unwrap();
+    assert!(!refused.changes_nothing(&both));
+}
+
+#[test]
+fn a_version_that_grew_is_another_description_whatever_it_says() {
+    let read = |origin: &str| {
+        let text = PLAIN.replace("o=- 1 1", origin);
+        sdp::parse(format!("{text}m=audio 5000 RTP/AVP 0\n").as_bytes()).unwrap()
+    };
+    let first = read("o=- 1 1");
+    assert!(!first.is_newer(&read("o=- 1 1")));
+    assert!(first.is_newer(&read("o=- 1 2")));
+    assert!(first.is_newer(&read("o=- 2 1")));
+    assert_eq!(
+        first.origin,
+        sdp::Origin {
+            session_id: 1,
+            version: 1
+        }
+    );
+    // Ids that are no numbers, or too large for one.
+    let odd = read("o=- 123456789012345678901234567890 1");
+    assert!(!odd.is_newer(&read("o=- 123456789012345678901234567890 1")));
+    assert!(odd.is_newer(&read("o=- 123456789012345678901234567891 1")));
+    assert!(read("o=- call-1 1").is_newer(&read("o=- call-2 1")));
 }
 
 proptest! {
@@ -362,5 +698,7 @@ fn line() -> impl Strategy<Value = String> {
         "[a-z]{1,8}:?.{0,12}"
             .prop_map(|attribute| format!("a={}\r\n", attribute.replace(['\r', '\n', '\0'], ""))),
         any::<u16>().prop_map(|ptime| format!("a=ptime:{ptime}\r\n")),
+        "[0-9]{1,3} [A-Z_0-9]{1,24} inline:[A-Za-z0-9+/|:^;=]{1,60}"
+            .prop_map(|line| format!("a=crypto:{line}\r\n")),
     ]
 }
