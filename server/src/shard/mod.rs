@@ -3,6 +3,8 @@
 //! Per packet it takes no lock, allocates nothing, logs nothing and waits for nobody. What it has to say goes up in one bounded
 //! channel, the latest word for each leg and kind; what it is told comes down in another. Start at [`Shard::begin`] and [`Worker::turn`].
 
+#[cfg(test)]
+mod against_ffmpeg;
 mod ports;
 
 use std::{
