@@ -110,7 +110,9 @@ impl Exchange {
 
     /// How each peer stands, and why it was chosen or passed over last.
     pub fn trunks(&self, now: Now) -> Vec<TrunkReport> {
-        self.house.peers.reports(now, &self.house.settings)
+        let house = &self.house;
+        let malformed = |peer| house.endpoint.malformed(peer);
+        house.peers.reports(now, &house.settings, malformed)
     }
 
     /// Calls in progress.

@@ -140,6 +140,9 @@ pub(crate) struct TrunkView {
     pub(crate) last_chosen: Option<String>,
     pub(crate) last_passed_over: Option<String>,
     pub(crate) passed_over_because: Option<String>,
+    /// What it sent that was no message of SIP: answered 400, and dropped.
+    pub(crate) malformed_answered: u64,
+    pub(crate) malformed_dropped: u64,
 }
 
 /// One place of a peer.
@@ -187,6 +190,8 @@ impl TrunkView {
             passed_over_because: report
                 .last_passed_over
                 .map(|(_, why)| why.describe().to_owned()),
+            malformed_answered: report.malformed.answered,
+            malformed_dropped: report.malformed.dropped,
         }
     }
 }

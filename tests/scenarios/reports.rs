@@ -66,3 +66,40 @@ fn why_a_call_was_not_recorded_or_not_taken_in_is_shown() {
         Some(EndedBy::Refusal(404))
     );
 }
+
+#[test]
+fn what_a_peer_sends_that_is_no_message_is_counted_and_costs_nobody_a_call() {
+    let mut city = City::new(Plan::announce());
+    let caller = city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    let broken = [
+        (&b"Max-Forwards: 70"[..], &b"Max-Forwards: 7000"[..]),
+        (b"Via: ", b"V\xffia "),
+    ];
+    for (whole, damaged) in broken {
+        let mut packet = city.carrier.options();
+        let at = packet
+            .payload
+            .windows(whole.len())
+            .position(|window| window == whole)
+            .expect("it is there");
+        packet
+            .payload
+            .splice(at..at + whole.len(), damaged.iter().copied());
+        city.send(packet);
+    }
+    city.run_ms(500);
+    assert!(city.is_talking(0));
+    let now = city.clock.now();
+    let trunks = city.wiring.exchange().trunks(now);
+    let of = |name: &str| {
+        let report = trunks.iter().find(|report| report.name == name);
+        let malformed = report.expect("it is configured").malformed;
+        (malformed.answered, malformed.dropped)
+    };
+    assert_eq!((of("carrier"), of("pbx")), ((1, 1), (0, 0)));
+    city.hang_up(caller);
+    city.finish();
+    city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(1));
+}

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Instant};
 
 use jiff::Timestamp;
-use sip_core::{PeerId, Transport};
+use sip_core::{Malformed, PeerId, Transport};
 
 use super::{Peer, PeerStanding, Peers};
 use crate::{
@@ -35,6 +35,8 @@ pub struct TrunkReport {
     pub last_chosen: Option<Timestamp>,
     /// When another was chosen in its stead, and why.
     pub last_passed_over: Option<(Timestamp, PassedOver)>,
+    /// How much of what it sent was no message of SIP; counted, and never held against it.
+    pub malformed: Malformed,
 }
 
 /// One place of a peer.
@@ -65,14 +67,19 @@ pub struct RegistrationReport {
 
 impl Peers {
     /// Every peer, in the order of the configuration.
-    pub(crate) fn reports(&self, now: Now, settings: &Settings) -> Vec<TrunkReport> {
+    pub(crate) fn reports(
+        &self,
+        now: Now,
+        settings: &Settings,
+        malformed: impl Fn(PeerId) -> Malformed,
+    ) -> Vec<TrunkReport> {
         let peers = settings.peers_by_id();
         peers
-            .map(|(id, trunk)| self.report(now, id, trunk))
+            .map(|(id, trunk)| self.report(now, id, trunk, malformed(id)))
             .collect()
     }
 
-    fn report(&self, now: Now, id: PeerId, trunk: &Trunk) -> TrunkReport {
+    fn report(&self, now: Now, id: PeerId, trunk: &Trunk, malformed: Malformed) -> TrunkReport {
         let known = self.peer(id);
         let registrar = known.and_then(|peer| peer.registrar.as_ref());
         let down = known.and_then(|peer| match peer.standing {
@@ -93,6 +100,7 @@ impl Peers {
             }),
             last_chosen: known.and_then(|peer| peer.last_chosen),
             last_passed_over: known.and_then(|peer| peer.last_passed_over),
+            malformed,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rand_core::SeedableRng;
-use sip_core::Transport;
+use sip_core::{Malformed, Transport};
 
 use super::*;
 use crate::{
@@ -116,7 +116,9 @@ impl House {
     }
 
     fn report(&self, name: &str) -> TrunkReport {
-        let reports = self.peers.reports(self.now, &self.settings);
+        let reports = self
+            .peers
+            .reports(self.now, &self.settings, |_| Malformed::default());
         reports
             .into_iter()
             .find(|report| report.name == name)

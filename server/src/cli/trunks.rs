@@ -69,6 +69,13 @@ fn lines(trunk: &TrunkView) -> Vec<String> {
     let passed = trunk.last_passed_over.as_ref();
     let passed = passed.map(|at| format!("{at}{}", because(trunk.passed_over_because.as_deref())));
     add("最後に見送り / last passed over:", passed);
+    let (answered, dropped) = (trunk.malformed_answered, trunk.malformed_dropped);
+    let malformed = format!("400 {answered}, 無応答 / dropped {dropped}");
+    let is_any = answered + dropped > 0;
+    add(
+        "不正なメッセージ / malformed messages:",
+        is_any.then_some(malformed),
+    );
     lines
 }
 
