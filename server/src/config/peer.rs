@@ -150,8 +150,21 @@ fn read_peer(
         role.unwrap_or(PeerRole::Carrier),
         own,
     );
-    read_targets(&mut section, &mut trunk, role, around, faults);
-    let names_a_place = section.holds("send_to") || section.holds("targets");
+    let transport = section.choice(faults, "transport", &TRANSPORTS);
+    let transport = transport.unwrap_or(Transport::Udp);
+    read_targets(&mut section, &mut trunk, (role, transport), around, faults);
+    contract::read(&mut section, &mut trunk, taken, around, faults);
+    // A registrar is where requests go, where nothing else is written.
+    if trunk.targets.is_empty()
+        && let Some(registration) = &trunk.registration
+        && let Ok(registrar) = Destination::parse(&registration.registrar, transport)
+    {
+        trunk.targets.push(registrar.target(0, 1));
+    }
+    let outbound = section.boolean(faults, "outbound");
+    trunk.outbound = outbound.unwrap_or(!trunk.targets.is_empty());
+    let names_a_place =
+        !trunk.targets.is_empty() || section.holds("send_to") || section.holds("targets");
     if trunk.addresses.is_empty() && listed.as_ref().is_none_or(Vec::is_empty) && !names_a_place {
         section.missing(
             faults,
@@ -161,7 +174,6 @@ fn read_peer(
     }
     read_media(&mut section, &mut trunk, around, faults);
     manners::read(&mut section, &mut trunk, faults);
-    contract::read(&mut section, &mut trunk, taken, around, faults);
     section.finish(faults);
     name.and(role).map(|_| trunk)
 }
@@ -199,12 +211,10 @@ fn take_profile(section: &mut Section<'_>, faults: &mut Faults) {
 fn read_targets(
     section: &mut Section<'_>,
     trunk: &mut Trunk,
-    role: Option<PeerRole>,
+    (role, transport): (Option<PeerRole>, Transport),
     around: &Surroundings<'_>,
     faults: &mut Faults,
 ) {
-    let transport = section.choice(faults, "transport", &TRANSPORTS);
-    let transport = transport.unwrap_or(Transport::Udp);
     if let Some(local) = section.text(faults, "local") {
         trunk.local = local.value.parse().ok();
         let is_ours =
@@ -232,8 +242,6 @@ fn read_targets(
             "say where the PBX takes calls: send_to = \"192.0.2.20:5060\"",
         );
     }
-    let outbound = section.boolean(faults, "outbound");
-    trunk.outbound = outbound.unwrap_or(!trunk.targets.is_empty());
     let figure = 0..i64::from(u16::MAX) + 1;
     if let Some(priority) = section.integer(faults, "priority", figure.clone()) {
         trunk.priority = u16::try_from(priority.value).unwrap_or_default();

@@ -402,7 +402,8 @@ fn every_profile_can_be_used_and_what_the_peer_writes_wins() {
 fn a_registration_reads_its_password_from_a_file_and_never_shows_it() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("carrier.password"), "open sesame\n").unwrap();
-    let keys = r#"registration = { registrar = "sip.example.jp", user = "0783331000", auth_user = "city", password_file = "carrier.password", expires_s = 600 }"#;
+    let keys = r#"transport = "tcp"
+registration = { registrar = "sip.example.jp", user = "0783331000", auth_user = "city", password_file = "carrier.password", expires_s = 600 }"#;
     let file = folder.path().join("denwaban.toml");
     let config = Config::parse(&file, &with_carrier(keys))
         .unwrap_or_else(|report| panic!("{}", report.render(false)));
@@ -416,6 +417,7 @@ fn a_registration_reads_its_password_from_a_file_and_never_shows_it() {
     assert_eq!(registration.contact_user, None);
     // Its registrar is where requests go, where nothing else is written.
     assert_eq!(peer.targets.len(), 1);
+    assert_eq!(peer.targets[0].transport, Transport::Tcp);
     assert_eq!(config.secrets, [folder.path().join("carrier.password")]);
     assert!(!format!("{config:?}").contains("sesame"));
     for contents in ["", "two\nlines\n"] {
@@ -674,4 +676,24 @@ fn a_name_that_no_list_can_show_is_refused() {
         let text = sound.replace("name = \"carrier\"", &format!("name = \"{name}\""));
         assert!(faults_of(&text).contains("a shorter name"), "{name}");
     }
+}
+
+#[test]
+fn a_line_that_is_known_by_its_registrar_alone_needs_its_media_range_and_no_address() {
+    let registered =
+        with_carrier("registration = { registrar = \"sip.example.jp\", user = \"city\" }")
+            .replace("addresses = [\"127.0.0.2\"]\n", "");
+    let config = Config::parse(Path::new("/srv/denwaban.toml"), &registered)
+        .unwrap_or_else(|report| panic!("{}", report.render(false)));
+    assert_eq!(config.peers[0].targets.len(), 1);
+    assert!(config.peers[0].outbound);
+    let inbound = registered.replacen(
+        "role = \"carrier\"",
+        "role = \"carrier\"\noutbound = false",
+        1,
+    );
+    let inbound = Config::parse(Path::new("/srv/denwaban.toml"), &inbound).unwrap();
+    assert!(!inbound.peers[0].outbound);
+    let said = faults_of(&registered.replacen("media = [\"127.0.0.2\"]\n", "", 1));
+    assert!(said.contains("needs its media range"), "{said}");
 }

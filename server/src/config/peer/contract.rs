@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use exchange::{Channels, PeerRole, Place, Registration, Trunk, TrunkTarget};
+use exchange::{Channels, Registration, Trunk};
 use rules::Number;
-use sip_core::{Credentials, Transport};
+use sip_core::Credentials;
 
 use super::{MAX_SECONDS, Surroundings, Taken, seconds};
 use crate::config::{
@@ -128,18 +128,6 @@ fn read_registration(
             user: sign_in.unwrap_or(user.clone()).value.to_owned(),
             password,
         });
-    }
-    if trunk.targets.is_empty() && is_name(registrar.value) {
-        trunk.targets.push(TrunkTarget {
-            place: Place::Name {
-                host: registrar.value.to_ascii_lowercase(),
-                port: None,
-            },
-            transport: Transport::Udp,
-            priority: 0,
-            weight: 1,
-        });
-        trunk.outbound = trunk.role == PeerRole::Carrier;
     }
     trunk.registration = Some(Registration {
         registrar: registrar.value.to_owned(),
