@@ -463,7 +463,8 @@ fn a_trunk_that_wants_it_so_hears_the_notice_before_the_answer() {
         0010.403 |                                |------------- BYE ------------->|
         0010.403 |                     [Over: CALLER_HUNG_UP]                      |
         0010.413 |                                |<----------- 200 BYE -----------|
-    "#]].assert_eq(&city.ladder(0));
+    "#]]
+    .assert_eq(&city.ladder(0));
     assert_eq!(city.recorder.closed[0].notice.kind(), NoticeKind::Announced);
 }
 

@@ -96,7 +96,8 @@ fn four_seconds_without_any_answer_start_the_next_way_and_a_late_answer_is_ended
         0004.630 |                                |------------- BYE ------------->|
         0004.630 |                     [Over: CALLER_HUNG_UP]                      |
         0004.640 |                                |<----------- 200 BYE -----------|
-    "#]].assert_eq(&city.ladder(0));
+    "#]]
+    .assert_eq(&city.ladder(0));
 }
 
 #[test]

@@ -66,6 +66,8 @@ struct Talk {
     number: u64,
     seen: BTreeMap<&'static str, usize>,
     start: Instant,
+    /// How many of a hundred steps bring a spoilt copy of what is on its way.
+    spoilt: u64,
 }
 
 impl Talk {
@@ -100,6 +102,7 @@ impl Talk {
             number: 0,
             seen: BTreeMap::new(),
             start,
+            spoilt: 0,
         }
     }
 
@@ -137,7 +140,20 @@ impl Talk {
                 }
             }
             self.pair.drain();
+            if self.spoilt > 0 && self.pair.chance(self.spoilt) {
+                self.spoil();
+            }
         }
+    }
+
+    fn spoil(&mut self) {
+        let Some((at, transmit)) = self.pair.air.first_key_value() else {
+            return;
+        };
+        let (at, mut transmit) = (at.0, transmit.clone());
+        transmit.payload = mutate(&mut self.pair.dice, &transmit.payload);
+        self.pair.number += 1;
+        self.pair.air.insert((at, self.pair.number), transmit);
     }
 
     fn hear(&mut self, side: usize, event: Event) {
@@ -215,7 +231,9 @@ impl Talk {
             Event::Modified { message, .. } => {
                 let me = &mut self.sides[side];
                 me.ours = me.open.take().expect("an outcome has its offer").0;
-                me.theirs = message.sdp().expect("an answer describes");
+                let answer = message.sdp();
+                assert!(answer.is_some() || self.spoilt > 0, "an answer describes");
+                me.theirs = answer.unwrap_or_default();
             }
             Event::NotModified { status, .. } => {
                 let me = &mut self.sides[side];
@@ -364,7 +382,8 @@ impl Talk {
                 && side.unanswered == 0
                 && !side.is_unacked
         };
-        if !self.sides.iter().all(is_quiet) || !self.pair.air.is_empty() {
+        let is_quiet = self.sides.iter().all(is_quiet) && self.pair.air.is_empty();
+        if !is_quiet || self.spoilt > 0 {
             return;
         }
         *self.seen.entry("quiet").or_default() += 1;
@@ -483,6 +502,28 @@ fn when_the_network_dies_in_a_talk_both_sides_end_by_themselves() {
         }
     }
     for some in ["AckMissing", "NotModified"] {
+        assert!(seen.contains_key(some), "{some} never happened: {seen:?}");
+    }
+}
+
+#[test]
+fn spoilt_copies_of_what_is_said_break_no_talk_for_ever() {
+    let mut seen: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for seed in 0..120 {
+        let mut talk = Talk::new(
+            seed,
+            Weather {
+                lost: 5,
+                doubled: 5,
+                late: 5,
+            },
+        );
+        talk.spoilt = 30;
+        for (name, count) in check_talk(talk).seen {
+            *seen.entry(name).or_default() += count;
+        }
+    }
+    for some in ["Modified", "NotModified", "Pracked", "Answered"] {
         assert!(seen.contains_key(some), "{some} never happened: {seen:?}");
     }
 }
