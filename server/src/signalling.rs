@@ -241,6 +241,11 @@ impl Signalling {
                     received_at,
                 }),
                 Heard::Unreachable { hop } => self.take(Input::Unreachable { hop }),
+                Heard::Resolved(answer) => self.take(Input::Resolved {
+                    question: answer.question,
+                    places: answer.places,
+                    ttl: answer.ttl,
+                }),
             }
         }
     }
@@ -395,7 +400,6 @@ impl Signalling {
     /// Does everything the wiring wants done, in its order.
     fn drain(&mut self) {
         let mut not_begun = Vec::new();
-        let mut unresolved = Vec::new();
         while let Some(output) = self.wiring.poll_output() {
             match output {
                 Output::Sip(transmit) => {
@@ -421,17 +425,9 @@ impl Signalling {
                     self.traces.take(&event);
                 }
                 Output::Peer(event) => telemetry::peer(&event),
-                Output::Resolve(question) => unresolved.push(question),
+                Output::Resolve(question) => self.wire.resolve(question),
                 Output::Alarm(alarm) => self.desk.alarm(&alarm),
             }
-        }
-        // No resolver is there to ask: the answer is that nothing is known.
-        for question in unresolved {
-            self.take(Input::Resolved {
-                question,
-                places: Vec::new(),
-                ttl: Duration::ZERO,
-            });
         }
         for event in not_begun {
             self.take(Input::Recorder(event));

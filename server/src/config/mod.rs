@@ -163,6 +163,7 @@ impl Config {
             keeping: self.sip.keeping,
             tls: self.sip.tls.clone(),
             look: wire::LOOK,
+            resolver: self.sip.resolver,
         }
     }
 

@@ -1,4 +1,4 @@
-//! `[sip]`: where SIP is taken, who we are over TLS, how connections are kept.
+//! `[sip]`: where SIP is taken, who we are over TLS, how connections are kept, whom names are asked of.
 
 use std::{fmt, net::SocketAddr, path::Path, time::Duration};
 
@@ -27,6 +27,8 @@ pub(crate) struct Sip {
     pub(crate) keeping: Keeping,
     /// How packets are marked where a peer does not say.
     pub(crate) dscp: u8,
+    /// Whom names are asked of; none: what the system says.
+    pub(crate) resolver: Option<SocketAddr>,
 }
 
 impl Sip {
@@ -72,6 +74,14 @@ pub(super) fn read(base: &Path, mut section: Section<'_>, faults: &mut Faults) -
             }
         }
     }
+    let resolver = section.text(faults, "resolver").and_then(|text| {
+        let address = text.value.parse().ok();
+        if address.is_none() {
+            let remedy = "write resolver = \"192.0.2.53:53\", or leave it out to ask what /etc/resolv.conf names";
+            faults.at(&text, quoted(&text), "an address with port", remedy);
+        }
+        address
+    });
     let mut keeping = Keeping::default();
     if let Some(ping) = section.integer(faults, "keepalive_s", 0..MAX_SILENCE_S + 1) {
         keeping.ping = seconds(&ping).filter(|ping| !ping.is_zero());
@@ -98,6 +108,7 @@ pub(super) fn read(base: &Path, mut section: Section<'_>, faults: &mut Faults) -
         tls,
         keeping,
         dscp: dscp.map_or(0, |dscp| u8::try_from(dscp.value).unwrap_or_default()),
+        resolver,
     })
 }
 

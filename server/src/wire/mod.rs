@@ -5,11 +5,13 @@
 
 mod connection;
 mod dscp;
+mod resolver;
 mod streams;
 mod tls;
 mod udp;
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -18,17 +20,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use exchange::Listener;
+use exchange::{Listener, Question};
 use sip_core::{Hop, Transport};
 use tokio::{net::TcpStream, sync::mpsc};
 
 pub(crate) use self::{
     connection::Keeping,
     dscp::CodePoint,
+    resolver::Answer,
     streams::MOST as MOST_CONNECTIONS,
     tls::{LOOK, TlsFiles},
 };
 use self::{
+    resolver::Resolver,
     streams::{Making, Streams},
     tls::TlsInForce,
     udp::Datagrams,
@@ -49,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<TlsFiles>,
     /// How often it is looked whether the files of TLS have changed.
     pub(crate) look: std::time::Duration,
+    /// Whom to ask for names; none: what the system says.
+    pub(crate) resolver: Option<SocketAddr>,
 }
 
 /// What came in.
@@ -63,6 +69,8 @@ pub(crate) enum Heard {
     },
     /// What was sent this way reaches nobody.
     Unreachable { hop: Hop },
+    /// Where a name leads.
+    Resolved(Answer),
 }
 
 /// What a task of the wire says.
@@ -81,6 +89,7 @@ enum Word {
         hop: Hop,
         number: u64,
     },
+    Resolved(Answer),
 }
 
 /// Every SIP socket.
@@ -88,10 +97,13 @@ enum Word {
 pub(crate) struct Wire {
     datagrams: Vec<Datagrams>,
     streams: Streams,
+    resolver: Resolver,
     words: mpsc::Receiver<Word>,
     word: Option<Word>,
     /// Which source is looked at first, so that none starves another.
     turn: usize,
+    /// Names that lead to addresses: what the certificates there must carry.
+    names: BTreeMap<SocketAddr, String>,
     counters: Arc<Counters>,
 }
 
@@ -139,9 +151,11 @@ impl Wire {
         Ok(Wire {
             datagrams,
             streams,
+            resolver: Resolver::begin(settings.resolver, say),
             words,
             word: None,
             turn: 0,
+            names: BTreeMap::new(),
             counters,
         })
     }
@@ -219,6 +233,16 @@ impl Wire {
                     return Some(Heard::Unreachable { hop });
                 }
                 Word::Ended { .. } => {}
+                Word::Resolved(answer) => {
+                    let host = &answer.question.host;
+                    self.names.retain(|_, name| name != host);
+                    let named = answer
+                        .places
+                        .iter()
+                        .map(|place| (place.address, host.clone()));
+                    self.names.extend(named);
+                    return Some(Heard::Resolved(answer));
+                }
             }
         }
         None
@@ -235,9 +259,15 @@ impl Wire {
                 }
             }
             Transport::Tcp | Transport::Tls => {
-                self.streams.send(hop, payload, &Making { mark });
+                let name = self.names.get(&hop.remote).cloned();
+                self.streams.send(hop, payload, &Making { mark, name });
             }
         }
+    }
+
+    /// Asks where a name leads; [`Heard::Resolved`] answers, at once or later.
+    pub(crate) fn resolve(&mut self, question: Question) {
+        self.resolver.ask(question);
     }
 }
 

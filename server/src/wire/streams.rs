@@ -81,6 +81,8 @@ enum Opener {
 #[derive(Clone, Debug)]
 pub(super) struct Making {
     pub(super) mark: CodePoint,
+    /// What the certificate of the other end must name, over TLS; none: its address.
+    pub(super) name: Option<String>,
 }
 
 impl Streams {
@@ -314,7 +316,7 @@ async fn carry_ours(
     prepare(&stream, hop, making.mark);
     match tls {
         Some(tls) if hop.transport == Transport::Tls => {
-            let name = tls::server_name(None, hop.remote).ok_or_else(|| {
+            let name = tls::server_name(making.name.as_deref(), hop.remote).ok_or_else(|| {
                 io::Error::other("the peer's name cannot stand in a certificate; correct it")
             })?;
             let connector = TlsConnector::from(Arc::clone(&tls.client));

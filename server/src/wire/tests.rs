@@ -50,6 +50,7 @@ impl House {
             keeping,
             tls,
             look: Duration::from_millis(20),
+            resolver: None,
         };
         let wire = {
             let _inside = runtime.enter();
