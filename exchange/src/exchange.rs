@@ -534,8 +534,7 @@ impl Exchange {
             Ok(()) => {}
             Err(status) => {
                 self.house.reject(now, dialog, status);
-                self.house
-                    .trace(now, id, format!("refused: {}", phrase(status)));
+                self.house.trace_refusal(now, id, phrase(status));
                 let report = self.refused(now, id, remote, request, status);
                 self.house.trace_end(now, report);
             }

@@ -216,6 +216,16 @@ impl House {
         }));
     }
 
+    /// Writes that a call is not taken in.
+    pub(crate) fn trace_refusal(&mut self, now: Now, call: CallId, phrase: &'static str) {
+        self.trace_messages(now);
+        self.outputs.push_back(Output::Trace(TraceEvent {
+            at: now.wall,
+            call,
+            what: Milestone::Refused(phrase),
+        }));
+    }
+
     /// Writes a call's first milestone, before the INVITE that brought it.
     pub(crate) fn trace_beginning(&mut self, now: Now, call: CallId) {
         self.outputs.push_back(Output::Trace(TraceEvent {

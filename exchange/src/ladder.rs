@@ -36,13 +36,16 @@ pub fn draw(events: &[TraceEvent]) -> String {
             }
             // Their messages and stages are drawn.
             Milestone::Began | Milestone::Ended(_) => continue,
-            Milestone::House(what) => {
-                format!("|{:^width$}|", format!("[{what}]"), width = 2 * SPAN + 1)
-            }
+            Milestone::House(what) => house(what),
+            Milestone::Refused(phrase) => house(&format!("refused: {phrase}")),
         };
         let _ = writeln!(text, "{} {rung}", seconds(first.at, event.at));
     }
     text
+}
+
+fn house(what: &str) -> String {
+    format!("|{:^width$}|", format!("[{what}]"), width = 2 * SPAN + 1)
 }
 
 fn seconds(first: Timestamp, at: Timestamp) -> String {

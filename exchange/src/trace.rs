@@ -33,6 +33,8 @@ pub enum Milestone {
     },
     /// A stage of the call began, or something of note happened in the house.
     House(String),
+    /// It was not taken in; the phrase of the answer that says why. Floods bring many of these, so they are counted rather than told.
+    Refused(&'static str),
     /// The call is over, or was never taken in: its last milestone of the house. Messages may still follow.
     Ended(Box<CallReport>),
 }

@@ -106,7 +106,7 @@ pub(crate) struct Signalling {
     desk: Desk,
     counters: Arc<Counters>,
     /// What was told of each counter.
-    told: [u64; 5],
+    told: [u64; 6],
     ready: Option<std::sync::mpsc::Sender<()>>,
     /// When the thread ends, calls over or not; `None` while it carries calls.
     ending: Option<Instant>,
@@ -157,7 +157,7 @@ impl Signalling {
             recorder,
             desk,
             counters,
-            told: [0; 5],
+            told: [0; 6],
             ready: Some(ready),
             ending: None,
             calls_ended: 0,
@@ -421,7 +421,7 @@ impl Signalling {
                 Output::Audit(draft) => self.desk.audit(draft),
                 Output::SaveEmergency(state) => self.desk.save_emergency(state),
                 Output::Trace(event) => {
-                    telemetry::milestone(&event);
+                    telemetry::milestone(&event, &self.counters);
                     self.traces.take(&event);
                 }
                 Output::Peer(event) => telemetry::peer(&event),

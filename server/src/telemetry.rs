@@ -39,13 +39,15 @@ pub(crate) struct Counters {
     pub connects_failed: AtomicU64,
     /// Connections that were closed because the peer did not read what it was sent.
     pub slow_readers: AtomicU64,
+    /// Calls that were not taken in.
+    pub calls_refused: AtomicU64,
     /// Panics that ended one call.
     pub panics: AtomicU64,
 }
 
 impl Counters {
     /// What of them an operator should hear of, each with what it says.
-    pub(crate) fn to_tell(&self) -> [(u64, &'static str); 5] {
+    pub(crate) fn to_tell(&self) -> [(u64, &'static str); 6] {
         [
             (
                 &self.strangers,
@@ -59,6 +61,10 @@ impl Counters {
             (
                 &self.connects_failed,
                 "connections to peers could not be made",
+            ),
+            (
+                &self.calls_refused,
+                "calls were not taken in; `denwaban calls` shows the latest with their reasons",
             ),
             (
                 &self.slow_readers,
@@ -75,7 +81,7 @@ impl Counters {
 }
 
 /// Logs a milestone of a call; it holds no number by its type.
-pub(crate) fn milestone(event: &TraceEvent) {
+pub(crate) fn milestone(event: &TraceEvent, counters: &Counters) {
     match &event.what {
         Milestone::Message { side, sent, line } => {
             tracing::debug!(call = %event.call, ?side, sent, "{line}");
@@ -83,6 +89,10 @@ pub(crate) fn milestone(event: &TraceEvent) {
         // The house's own milestones say both already.
         Milestone::Began | Milestone::Ended(_) => {}
         Milestone::House(text) => tracing::info!(call = %event.call, "{text}"),
+        Milestone::Refused(phrase) => {
+            Counters::count(&counters.calls_refused);
+            tracing::debug!(call = %event.call, "refused: {phrase}");
+        }
     }
 }
 

@@ -74,6 +74,9 @@ impl Traces {
                 self.write(event, way, line);
             }
             Milestone::House(line) => self.write(event, Way::House, line),
+            Milestone::Refused(phrase) => {
+                self.write(event, Way::House, &format!("refused: {phrase}"));
+            }
             Milestone::Ended(report) => self.end(report),
         }
     }

@@ -8,7 +8,10 @@ use tests::{City, Plan, carrier::Dial, plan::NUMBER};
 fn ended(city: &City) -> Vec<CallReport> {
     let ends = city.traces.iter().filter_map(|trace| match &trace.what {
         Milestone::Ended(report) => Some(CallReport::clone(report)),
-        Milestone::Began | Milestone::Message { .. } | Milestone::House(_) => None,
+        Milestone::Began
+        | Milestone::Message { .. }
+        | Milestone::House(_)
+        | Milestone::Refused(_) => None,
     });
     ends.collect()
 }

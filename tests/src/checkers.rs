@@ -89,7 +89,7 @@ fn every_ladder_has_its_beginning_and_one_end(city: &City) {
                     assert!(!shown.contains(&line[1..]), "{shown}");
                 }
             }
-            Milestone::Message { .. } | Milestone::House(_) => {
+            Milestone::Message { .. } | Milestone::House(_) | Milestone::Refused(_) => {
                 assert!(open.contains_key(&trace.call), "a rung before the first");
             }
         }
