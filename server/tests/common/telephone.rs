@@ -1,4 +1,4 @@
-//! One party of a call: a SIP socket, an RTP socket, and messages written out by hand.
+//! One party of a call: a way for SIP, an RTP socket, and messages written out by hand.
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -10,11 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::PATIENCE;
+use super::{PATIENCE, line::Line};
 
 /// A party's sockets.
 pub(crate) struct Telephone {
-    sip: UdpSocket,
+    sip: Line,
     rtp: Arc<UdpSocket>,
     /// Where it sends its own requests.
     house: SocketAddr,
@@ -46,7 +46,10 @@ impl Received {
         let address = self
             .text
             .lines()
-            .find_map(|line| line.strip_prefix("c=IN IP4 "))
+            .find_map(|line| {
+                line.strip_prefix("c=IN IP4 ")
+                    .or_else(|| line.strip_prefix("c=IN IP6 "))
+            })
             .expect("a connection line");
         let port = self
             .text
@@ -75,10 +78,15 @@ pub(crate) struct Dialog {
 impl Telephone {
     pub(crate) fn new(address: IpAddr, sip_port: u16, house: SocketAddr) -> Telephone {
         let sip = UdpSocket::bind((address, sip_port)).unwrap();
+        Telephone::over(Line::Datagrams(sip), address, house)
+    }
+
+    /// A telephone whose SIP goes by a line, and whose voice leaves from an address.
+    pub(crate) fn over(sip: Line, address: IpAddr, house: SocketAddr) -> Telephone {
         let rtp = Arc::new(UdpSocket::bind((address, 0)).unwrap());
         rtp.set_read_timeout(Some(Duration::from_millis(50)))
             .unwrap();
-        let tag = format!("t{}", sip.local_addr().unwrap().port());
+        let tag = format!("t{}", rtp.local_addr().unwrap().port());
         Telephone {
             sip,
             rtp,
@@ -95,18 +103,15 @@ impl Telephone {
     pub(crate) fn expect_any(&self, starts: &[&str]) -> Received {
         let until = Instant::now() + PATIENCE;
         let mut passed = Vec::new();
-        let mut bytes = [0; 65_535];
         loop {
             let left = until.saturating_duration_since(Instant::now());
             assert!(
                 !left.is_zero(),
                 "waited in vain for {starts:?}; passed over {passed:?}"
             );
-            self.sip.set_read_timeout(Some(left)).unwrap();
-            let Ok((length, from)) = self.sip.recv_from(&mut bytes) else {
+            let Some((text, from)) = self.sip.hear(left) else {
                 continue;
             };
-            let text = String::from_utf8(bytes[..length].to_vec()).unwrap();
             if starts.iter().any(|start| text.starts_with(start)) {
                 return Received { text, from };
             }
@@ -116,34 +121,35 @@ impl Telephone {
 
     /// Whether anything at all arrives within this time.
     pub(crate) fn hears_within(&self, time: Duration) -> bool {
-        self.sip.set_read_timeout(Some(time)).unwrap();
-        self.sip.recv_from(&mut [0; 65_535]).is_ok()
+        self.sip.hear(time).is_some()
     }
 
     pub(crate) fn send(&self, text: &str) {
-        self.sip.send_to(text.as_bytes(), self.house).unwrap();
+        self.sip.say(text, self.house);
     }
 
     fn sdp(&self) -> String {
         let rtp = self.rtp.local_addr().unwrap();
         format!(
-            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n",
+            "v=0\r\no=- 1 1 IN {version} {ip}\r\ns=-\r\nc=IN {version} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n",
+            version = if rtp.is_ipv4() { "IP4" } else { "IP6" },
             ip = rtp.ip(),
             port = rtp.port()
         )
     }
 
     fn request(&self, method: &str, call_id: &str, sequence: u32, to: &str, body: &str) -> String {
-        let own = self.sip.local_addr().unwrap();
+        let own = self.sip.own();
         let kind = if body.is_empty() {
             ""
         } else {
             "Content-Type: application/sdp\r\n"
         };
         format!(
-            "{method} sip:0783331000@{house} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{call_id}{method}{sequence};rport\r\nMax-Forwards: 70\r\nFrom: <sip:0790000001@{ip}>;tag={tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {sequence} {method}\r\nContact: <sip:0790000001@{own}>\r\n{kind}Content-Length: {length}\r\n\r\n{body}",
+            "{method} sip:0783331000@{house} SIP/2.0\r\nVia: SIP/2.0/{transport} {own};branch=z9hG4bK{call_id}{method}{sequence};rport\r\nMax-Forwards: 70\r\nFrom: <sip:0790000001@{own}>;tag={tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {sequence} {method}\r\nContact: <sip:0790000001@{own}{parameter}>\r\n{kind}Content-Length: {length}\r\n\r\n{body}",
+            transport = self.sip.transport(),
+            parameter = self.sip.parameter(),
             house = self.house,
-            ip = own.ip(),
             tag = self.tag,
             length = body.len(),
         )
@@ -200,16 +206,17 @@ impl Telephone {
         } else {
             format!("{to};tag={}", self.tag)
         };
-        let own = self.sip.local_addr().unwrap();
+        let own = self.sip.own();
         let text = format!(
-            "SIP/2.0 {status}\r\n{vias}From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\nContact: <sip:pbx@{own}>\r\n{kind}Content-Length: {length}\r\n\r\n{body}",
+            "SIP/2.0 {status}\r\n{vias}From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\nContact: <sip:pbx@{own}{parameter}>\r\n{kind}Content-Length: {length}\r\n\r\n{body}",
+            parameter = self.sip.parameter(),
             vias = request.vias(),
             from = request.header("From"),
             call_id = request.header("Call-ID"),
             cseq = request.header("CSeq"),
             length = body.len(),
         );
-        self.sip.send_to(text.as_bytes(), request.from).unwrap();
+        self.sip.say(&text, request.from);
     }
 
     /// Takes the next call: rings, answers, waits for the ACK. Returns the INVITE.
