@@ -118,7 +118,8 @@ department = "窓口"
          3 │ prot = "udp"
            ╰────
           help: write the host's own address and a port; it stands in every message we send, so 0.0.0.0 will not do
-          × sip.prot: found the unknown key `prot`, expected one of: dscp, idle_s, keepalive_s, listen, resolver, tls
+          × sip.prot: found the unknown key `prot`, expected one of: dscp, idle_s, keepalive_s, listen, resolver,
+          │ tls
            ╭─[/etc/denwaban/denwaban.toml:3:1]
          2 │ listen = "0.0.0.0:5060"
          3 │ prot = "udp"
