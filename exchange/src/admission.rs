@@ -1,18 +1,45 @@
-//! Who gets in: port pairs that the shards have lent, and a cap on calls.
+//! Who gets in when there is too much (S-20, R-08, T-12, T-13): a new INVITE is judged before anything is kept of it.
+//!
+//! What belongs to a call that stands is never held back. Then calls to and from 110, 118 and 119, above every cap; then priority
+//! numbers; then all others, each number of the city with its share. Start at [`Admission::judge`].
+
+mod caps;
+mod pressure;
+mod shares;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
-use media::OfferedLeg;
-use rules::{Caller, Number};
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+use rules::{CallId, Caller, Number};
 
-use crate::{number_form::is_emergency, settings::Settings};
+pub use self::pressure::Load;
+use self::{
+    caps::CapKeeper,
+    pressure::{Degree, Pressure},
+    shares::Shares,
+};
+use crate::{
+    number_form::is_emergency,
+    overload::Overload,
+    settings::{Limits, Settings},
+};
 
 /// Refusals raise one alarm in this time, so that a flood of calls fills neither log nor audit trail.
 const ALARM_PAUSE: Duration = Duration::from_secs(60);
+
+/// An INVITE that waited longer is of no use to its caller any more, or will come again (S-20).
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// One in so many places is kept for emergency and priority numbers.
+const RESERVED_ONE_IN: usize = 50;
+
+/// What a 503 says in Retry-After, in seconds: a busy hour's calls last three minutes, ports come back every second, and callers that
+/// were refused together must not come back together.
+const RETRY_AFTER_S: (u64, u64) = (5, 15);
 
 /// Who goes first. Whatever belongs to a call that stands goes before all of these and is never held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,48 +69,172 @@ impl Class {
     }
 }
 
-/// How many calls there may be, and the ports they may use.
-#[derive(Debug, Default)]
+/// What is known of a new INVITE before anything is kept of it.
+pub(crate) struct Newcomer<'a> {
+    pub(crate) class: Class,
+    /// The number that was dialled, where it is one of the city's. All others share one place.
+    pub(crate) dialled: Option<&'a Number>,
+    pub(crate) caller: &'a Caller,
+    /// How long it waited before it was read.
+    pub(crate) waited: Duration,
+}
+
+/// What there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Port pairs that are free.
+    pub(crate) free_legs: usize,
+    pub(crate) limits: Limits,
+}
+
+/// Why a new call is refused with 503.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Refusal {
+    /// It waited for over a second before it was read.
+    Waited,
+    /// Ports or calls are used up.
+    Full,
+    /// Too many callers have not acknowledged an answer of ours.
+    HalfOpen,
+    /// There is more than can be served, and its number has had its share.
+    Share,
+    /// A configured cap is reached.
+    Cap,
+}
+
+impl Refusal {
+    /// As alarms say it.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Refusal::Waited => "waited too long",
+            Refusal::Full => "no ports or calls left",
+            Refusal::HalfOpen => "too many unacknowledged calls",
+            Refusal::Share => "too much load",
+            Refusal::Cap => "a cap was reached",
+        }
+    }
+}
+
+/// Refusals since the last alarm, by their reason.
+pub(crate) type Refused = BTreeMap<Refusal, u64>;
+
+/// Judges new calls; see the module.
+#[derive(Debug)]
 pub(crate) struct Admission {
-    /// By shard, the longest-rested first, as the shards offer them.
-    free: BTreeMap<u16, VecDeque<OfferedLeg>>,
-    /// Every RTP and RTCP address that is ours, free or in use, with its shard (T-15: no media is sent to ourselves).
-    ours: BTreeMap<SocketAddr, u16>,
-    /// Calls refused for want of room since the last alarm.
-    refused: u64,
+    shares: Shares,
+    pressure: Pressure,
+    caps: CapKeeper,
+    half_open: BTreeSet<CallId>,
+    refused: Refused,
     alarm_pause_ends: Option<Instant>,
+    generator: ChaCha20Rng,
 }
 
 impl Admission {
-    /// Takes port pairs that a shard lends.
-    pub(crate) fn offer(&mut self, legs: Vec<OfferedLeg>) {
-        for leg in legs {
-            self.ours.insert(leg.rtp, leg.leg.shard);
-            self.ours.insert(rtcp(leg.rtp), leg.leg.shard);
-            self.free.entry(leg.leg.shard).or_default().push_back(leg);
+    pub(crate) fn new(overload: &Overload, generator: ChaCha20Rng) -> Admission {
+        Admission {
+            shares: Shares::default(),
+            pressure: Pressure::default(),
+            caps: CapKeeper::new(&overload.caps),
+            half_open: BTreeSet::new(),
+            refused: Refused::new(),
+            alarm_pause_ends: None,
+            generator,
         }
     }
 
-    /// Takes two pairs of one shard, of the one that has most: a call lives on one shard for life.
-    pub(crate) fn take_two(&mut self) -> Option<[OfferedLeg; 2]> {
-        let (_, free) = self
-            .free
-            .iter_mut()
-            .max_by_key(|(shard, free)| (free.len(), std::cmp::Reverse(**shard)))?;
-        if free.len() < 2 {
-            return None;
+    /// A message was read: how long it had waited shows whether we keep up.
+    pub(crate) fn heard(&mut self, now: Instant, waited: Duration) {
+        self.pressure.heard(now, waited);
+    }
+
+    /// The server says how busy it was.
+    pub(crate) fn take_load(&mut self, now: Instant, load: Load) {
+        self.pressure.take_load(now, load);
+    }
+
+    /// Judges a new INVITE.
+    ///
+    /// # Errors
+    /// Why it is to be refused with 503.
+    pub(crate) fn judge(
+        &mut self,
+        now: Instant,
+        newcomer: &Newcomer<'_>,
+        room: Room,
+    ) -> Result<(), Refusal> {
+        self.shares.pass(now);
+        self.shares.seen(now, newcomer.dialled);
+        let judgement = self.weigh(now, newcomer, room);
+        if judgement.is_ok() {
+            self.shares.admitted(newcomer.dialled);
         }
-        Some([free.pop_front()?, free.pop_front()?])
+        judgement
     }
 
-    /// Takes one more pair of a shard, for a further attempt of its call.
-    pub(crate) fn take_of(&mut self, shard: u16) -> Option<OfferedLeg> {
-        self.free.get_mut(&shard)?.pop_front()
+    fn weigh(&mut self, now: Instant, newcomer: &Newcomer<'_>, room: Room) -> Result<(), Refusal> {
+        // Another attempt of any call needs a pair too, so the last ones are no room for a new call.
+        if room.free_legs < 2 {
+            return Err(Refusal::Full);
+        }
+        let kept = match newcomer.class {
+            Class::Emergency => return Ok(()),
+            Class::Priority => 0,
+            Class::Rest => 1,
+        };
+        if newcomer.waited > LONGEST_WAIT {
+            return Err(Refusal::Waited);
+        }
+        let calls = self.shares.held();
+        let places = room.limits.calls.min(calls + room.free_legs / 2);
+        let open = places - kept * (places / RESERVED_ONE_IN);
+        if calls >= open {
+            return Err(Refusal::Full);
+        }
+        if self.half_open.len() >= room.limits.half_open {
+            return Err(Refusal::HalfOpen);
+        }
+        if !self.caps.admit(now, newcomer) {
+            return Err(Refusal::Cap);
+        }
+        let degree = self.pressure.degree(now, newcomer.waited);
+        let has_share = match (newcomer.class, degree) {
+            (Class::Emergency | Class::Priority, _) => true,
+            (Class::Rest, Degree::Free) => self.shares.of_places(newcomer.dialled, open),
+            (Class::Rest, Degree::Shared { refused_percent }) => {
+                self.generator.next_u32() % 100 >= u32::from(refused_percent)
+                    && self.shares.of_places(newcomer.dialled, open)
+                    && self.shares.of_time(newcomer.dialled)
+            }
+            (Class::Rest, Degree::Closed) => false,
+        };
+        if has_share {
+            Ok(())
+        } else {
+            Err(Refusal::Share)
+        }
     }
 
-    /// Counts a call that found no room; when an alarm is due, returns how many were refused since the last.
-    pub(crate) fn refuse(&mut self, now: Instant) -> Option<u64> {
-        self.refused = self.refused.saturating_add(1);
+    /// A call that was let in begins; until [`Admission::acknowledged`] it is half open.
+    pub(crate) fn begun(&mut self, call: CallId, dialled: Option<&Number>) {
+        self.shares.hold(call, dialled);
+        self.half_open.insert(call);
+    }
+
+    /// The caller has acknowledged an answer of ours.
+    pub(crate) fn acknowledged(&mut self, call: CallId) {
+        self.half_open.remove(&call);
+    }
+
+    /// A call is over.
+    pub(crate) fn ended(&mut self, call: CallId) {
+        self.half_open.remove(&call);
+        self.shares.release(call);
+    }
+
+    /// Counts a refusal; when an alarm is due, returns how many there were since the last, by their reason.
+    pub(crate) fn refuse(&mut self, now: Instant, refusal: Refusal) -> Option<Refused> {
+        *self.refused.entry(refusal).or_default() += 1;
         if self.alarm_pause_ends.is_some_and(|end| now < end) {
             return None;
         }
@@ -91,90 +242,12 @@ impl Admission {
         Some(std::mem::take(&mut self.refused))
     }
 
-    /// Forgets what a lost shard had lent, in use or free: its sockets are gone.
-    pub(crate) fn forget_shard(&mut self, shard: u16) {
-        self.free.remove(&shard);
-        self.ours.retain(|_, owner| *owner != shard);
+    /// What the next 503 says in Retry-After, in seconds.
+    pub(crate) fn retry_after_s(&mut self) -> u64 {
+        let (least, most) = RETRY_AFTER_S;
+        least + self.generator.next_u64() % (most - least + 1)
     }
-
-    /// Whether this is one of our own media addresses.
-    pub(crate) fn is_ours(&self, address: SocketAddr) -> bool {
-        self.ours.contains_key(&address)
-    }
-
-    /// How many pairs are free.
-    pub(crate) fn free_count(&self) -> usize {
-        self.free.values().map(VecDeque::len).sum()
-    }
-}
-
-/// RTCP lies one port above its RTP (RFC 3550 section 11).
-fn rtcp(rtp: SocketAddr) -> SocketAddr {
-    SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use media::LegId;
-
-    fn pair(shard: u16, slot: u16) -> OfferedLeg {
-        let leg = LegId {
-            shard,
-            slot: u32::from(slot),
-            generation: 0,
-        };
-        OfferedLeg {
-            leg,
-            rtp: SocketAddr::from(([127, 0, 0, 1], 20_000 + 1_000 * shard + 2 * slot)),
-        }
-    }
-
-    #[test]
-    fn both_legs_of_a_call_come_from_the_shard_that_has_most() {
-        let mut admission = Admission::default();
-        admission.offer(vec![
-            pair(0, 0),
-            pair(0, 1),
-            pair(1, 0),
-            pair(1, 1),
-            pair(1, 2),
-            pair(2, 0),
-        ]);
-        let shards =
-            std::iter::from_fn(|| admission.take_two()).map(|legs| legs.map(|lent| lent.leg.shard));
-        assert_eq!(shards.collect::<Vec<_>>(), [[1, 1], [0, 0]]);
-        assert_eq!(
-            admission.free_count(),
-            2,
-            "two single pairs of two shards are no call"
-        );
-        assert!(admission.take_of(2).is_some() && admission.take_of(2).is_none());
-    }
-
-    #[test]
-    fn the_longest_rested_pair_goes_first() {
-        let mut admission = Admission::default();
-        admission.offer(vec![pair(0, 7), pair(0, 3), pair(0, 5)]);
-        assert_eq!(admission.take_two(), Some([pair(0, 7), pair(0, 3)]));
-    }
-
-    #[test]
-    fn our_own_addresses_are_known_until_their_shard_is_lost() {
-        let mut admission = Admission::default();
-        admission.offer(vec![pair(0, 0), pair(0, 1), pair(0, 2), pair(1, 0)]);
-        admission.take_two();
-        assert!(admission.is_ours("127.0.0.1:20000".parse().unwrap()));
-        assert!(
-            admission.is_ours("127.0.0.1:20001".parse().unwrap()),
-            "its RTCP address too"
-        );
-        admission.forget_shard(0);
-        for port in 20_000..20_006 {
-            let address = SocketAddr::from(([127, 0, 0, 1], port));
-            assert!(!admission.is_ours(address), "{address}, in use or free");
-        }
-        assert!(admission.is_ours("127.0.0.1:21000".parse().unwrap()));
-        assert_eq!(admission.free_count(), 1, "the other shard's");
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@
 
 mod arriving;
 
+mod door;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -12,7 +14,6 @@ use std::{
 };
 
 use announcements::{Library, PromptId};
-use bytes::Bytes;
 use jiff::SignedDuration;
 use media::{LegId, OfferedLeg, PlaybackId, Side, sdp};
 use rand_chacha::ChaCha20Rng;
@@ -24,6 +25,7 @@ use rules::{
 use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId, Transport};
 
 use crate::{
+    admission::Refusal,
     call::{Arrival, Call, CallInput, Errand, Hearing, Reliability},
     direction::Direction,
     health::Sign,
@@ -122,7 +124,7 @@ impl Exchange {
 
     /// Port pairs that are free.
     pub fn free_leg_count(&self) -> usize {
-        self.house.admission.free_count()
+        self.house.ports.free_count()
     }
 
     /// What is declared at present.
@@ -151,16 +153,6 @@ impl Exchange {
 
     // What the world did.
 
-    pub(crate) fn handle_message(&mut self, now: Now, hop: Hop, payload: Bytes) {
-        let Some(peer) = self.house.peers.at(hop.remote.ip()) else {
-            return;
-        };
-        self.house
-            .endpoint
-            .handle_message(now.at, peer, hop, payload);
-        self.settle(now);
-    }
-
     pub(crate) fn handle_unreachable(&mut self, now: Now, hop: Hop) {
         self.house.peer_unreachable(now, hop);
         self.house.endpoint.handle_unreachable(now.at, hop);
@@ -168,7 +160,7 @@ impl Exchange {
     }
 
     pub(crate) fn handle_legs_offered(&mut self, now: Now, legs: Vec<OfferedLeg>) {
-        self.house.admission.offer(legs);
+        self.house.ports.offer(legs);
         self.settle(now);
     }
 
@@ -346,6 +338,7 @@ impl Exchange {
             None => self.calls.remove(&id),
         };
         self.deadlines.retain(|(_, call)| *call != id);
+        self.house.admission.ended(id);
         for dialog in self.house.dialogs_of(id) {
             self.house.end(now, dialog, 500, Some(Call::FAULT_REASON));
         }
@@ -466,6 +459,7 @@ impl Exchange {
             self.house.peers.call_heard(now, dialog, sign);
         }
         match event {
+            Event::Acked { .. } => self.house.admission.acknowledged(place.call),
             Event::Accepted { .. } => self.house.note(now, dialog, Usage::Answered),
             Event::AcceptedLate { .. } => {
                 self.house.note(now, dialog, Usage::Over);
@@ -479,7 +473,6 @@ impl Exchange {
             | Event::Ended { .. }
             | Event::ByeDone { .. } => self.house.note(now, dialog, Usage::Over),
             Event::Invited { .. }
-            | Event::Acked { .. }
             | Event::AckMissing { .. }
             | Event::Rang { .. }
             | Event::Silent { .. }
@@ -566,16 +559,15 @@ impl Exchange {
         if self.service == Service::Closing {
             return Err(503);
         }
-        let is_within = self.calls.len() < self.house.settings.limits.calls;
-        let legs = if is_within || parties.is_emergency() {
-            self.house.admission.take_two()
-        } else {
-            None
-        };
-        let Some(legs) = legs else {
-            self.refuse_for_want_of_room(now);
+        let Some(legs) = self.house.ports.take_two() else {
+            self.count_refusal(now, Refusal::Full);
             return Err(503);
         };
+        let dialled = match &errand {
+            Errand::City(_, policy) => Some(&policy.number),
+            Errand::Outside(_) => None,
+        };
+        self.house.admission.begun(id, dialled);
         for leg in legs {
             self.house.belongs(leg, id);
         }
@@ -661,17 +653,6 @@ impl Exchange {
         Ok(())
     }
 
-    fn refuse_for_want_of_room(&mut self, now: Now) {
-        if let Some(refused) = self.house.admission.refuse(now.at) {
-            let (calls, free_legs) = (self.calls.len(), self.house.admission.free_count());
-            self.house.alarm(Alarm::Full {
-                refused,
-                calls,
-                free_legs,
-            });
-        }
-    }
-
     /// Begins the stage that number policy and emergency ask for.
     fn begin(&mut self, now: Now, arrival: Arrival) {
         let id = arrival.id;
@@ -717,6 +698,7 @@ impl Exchange {
 
     fn keep(&mut self, now: Now, id: CallId, call: Call) {
         if call.is_over() {
+            self.house.admission.ended(id);
             return self.house.trace_end(now, call.report());
         }
         if let Some((due, _)) = call.deadline() {

@@ -27,6 +27,7 @@ use crate::{
     number_form, outbound,
     output::{Alarm, Output},
     peers::Peers,
+    ports::Ports,
     report::CallReport,
     route::{Destination, phrase},
     settings::Settings,
@@ -42,6 +43,7 @@ pub(crate) struct House {
     pub(crate) settings: Settings,
     pub(crate) endpoint: Endpoint,
     pub(crate) admission: Admission,
+    pub(crate) ports: Ports,
     pub(crate) peers: Peers,
     pub(crate) emergency: EmergencyState,
     pub(crate) library: Library,
@@ -99,11 +101,14 @@ impl House {
         }
         let mut peers_seed = [0; 32];
         generator.fill_bytes(&mut peers_seed);
+        let mut admission_seed = [0; 32];
+        generator.fill_bytes(&mut admission_seed);
         House {
             endpoint,
             peers: Peers::new(&settings, ChaCha20Rng::from_seed(peers_seed)),
+            admission: Admission::new(&settings.overload, ChaCha20Rng::from_seed(admission_seed)),
             settings,
-            admission: Admission::default(),
+            ports: Ports::default(),
             emergency,
             library: Library::default(),
             ringback: tones::ringback(),
@@ -408,7 +413,7 @@ impl House {
         reason: Option<String>,
     ) {
         let mut headers = match status {
-            503 => vec![("Retry-After", RETRY_AFTER_S.to_string())],
+            503 => vec![("Retry-After", self.admission.retry_after_s().to_string())],
             _ => Vec::new(),
         };
         headers.extend(reason.map(|reason| ("Reason", reason)));
@@ -451,7 +456,7 @@ impl House {
     }
 
     fn is_ours(&self, address: SocketAddr) -> bool {
-        self.settings.is_listener(address) || self.admission.is_ours(address)
+        self.settings.is_listener(address) || self.ports.is_ours(address)
     }
 
     pub(crate) fn belongs(&mut self, lent: OfferedLeg, call: CallId) {
@@ -522,12 +527,9 @@ impl House {
     pub(crate) fn forget_legs_of_shard(&mut self, shard: u16) {
         self.legs.retain(|leg, _| leg.shard != shard);
         self.legs_by_call.retain(|(_, leg)| leg.shard != shard);
-        self.admission.forget_shard(shard);
+        self.ports.forget_shard(shard);
     }
 }
 
 /// S-17: an emergency call without RTP on both legs for so long is over.
 const SILENCE: Duration = Duration::from_secs(60);
-
-/// What a 503 of ours says: a busy hour's calls last three minutes, ports come back every second.
-const RETRY_AFTER_S: u32 = 5;

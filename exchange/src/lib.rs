@@ -24,6 +24,7 @@ mod outbound;
 mod output;
 mod overload;
 mod peers;
+mod ports;
 mod registration;
 mod report;
 mod route;
@@ -33,6 +34,7 @@ mod trace;
 mod trunk;
 mod wiring;
 
+pub use admission::Load;
 pub use direction::Direction;
 pub use exchange::Exchange;
 pub use health::Ailment;

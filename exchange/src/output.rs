@@ -170,6 +170,18 @@ pub enum Alarm {
         /// Port pairs that are free.
         free_legs: usize,
     },
+    /// Calls were refused because there were more than can be served, or more than a cap allows.
+    #[error(
+        "calls refused with 503 since the last such alarm: {refused} ({reasons}); {calls} calls in progress"
+    )]
+    Overloaded {
+        /// Calls refused since the last such alarm, this one included.
+        refused: u64,
+        /// Why, each with its count.
+        reasons: String,
+        /// Calls in progress.
+        calls: usize,
+    },
     /// A media shard is gone, and its calls with it.
     #[error("media shard {shard} is lost; its {calls} calls are ended")]
     ShardLost {
@@ -250,6 +262,7 @@ impl Alarm {
             Alarm::PromptMissing { .. } | Alarm::NoticeCutShort { .. } => AlarmCode::PromptUnusable,
             Alarm::Recorder { .. } => AlarmCode::RecorderFault,
             Alarm::Full { .. } => AlarmCode::PortsExhausted,
+            Alarm::Overloaded { .. } => AlarmCode::Overloaded,
             Alarm::ShardLost { .. } => AlarmCode::ShardLost,
             Alarm::Abandoned { .. } => AlarmCode::CallAbandoned,
             Alarm::PeerDown { .. } | Alarm::PeerUnknown { .. } => AlarmCode::PeerDown,
@@ -268,6 +281,7 @@ impl Alarm {
             | Alarm::Abandoned { call } => Some(*call),
             Alarm::PromptMissing { .. }
             | Alarm::Full { .. }
+            | Alarm::Overloaded { .. }
             | Alarm::ShardLost { .. }
             | Alarm::PeerDown { .. }
             | Alarm::PeerUp { .. }

@@ -161,13 +161,6 @@ impl Peers {
     }
 
     /// What stands behind the `@` of addresses at a peer: the registrar's domain, the name it is found by, or its address.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "requests outside of dialogs come with the endpoint's verb"
-        )
-    )]
     pub(crate) fn domain(&self, peer: PeerId, hop: Hop) -> String {
         let known = self.peer(peer);
         let registrar = known.and_then(|peer| peer.registrar.as_ref());
@@ -411,13 +404,6 @@ impl Peers {
     }
 
     /// The next request to send; [`Peers::request_sent`] follows.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "requests outside of dialogs come with the endpoint's verb"
-        )
-    )]
     pub(crate) fn poll_request(&mut self) -> Option<PeerRequest> {
         self.requests.pop_front()
     }
@@ -433,13 +419,6 @@ impl Peers {
     }
 
     /// A request has been sent under this id.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "requests outside of dialogs come with the endpoint's verb"
-        )
-    )]
     pub(crate) fn request_sent(&mut self, request: &PeerRequest, sent: SentId) {
         self.asked
             .insert(sent, (request.peer, request.hop, request.purpose));

@@ -124,9 +124,13 @@ impl Trunk {
         }
     }
 
-    /// The peer with one more place where it takes calls.
+    /// The peer with one more place where it takes calls, its media beside it.
     #[must_use]
     pub fn at(mut self, address: SocketAddr, transport: Transport) -> Trunk {
+        let beside = MediaRange::host(address.ip());
+        if !self.media.contains(&beside) {
+            self.media.push(beside);
+        }
         self.targets.push(TrunkTarget::at(address, transport));
         self
     }

@@ -17,6 +17,7 @@ use rules::{
 use sip_core::Hop;
 
 use crate::{
+    admission::Load,
     call::Hearing,
     exchange::Exchange,
     names::{Question, Resolved},
@@ -37,6 +38,8 @@ pub enum Input {
         /// When it reached this host; it may have waited since.
         received_at: Instant,
     },
+    /// How busy the server was.
+    Load(Load),
     /// Messages this way find nobody: an ICMP error came back, a connection was refused or is lost.
     Unreachable {
         /// The way.
@@ -102,8 +105,9 @@ impl Wiring {
             Input::Message {
                 hop,
                 payload,
-                received_at: _,
-            } => self.exchange.handle_message(now, hop, payload),
+                received_at,
+            } => self.exchange.handle_message(now, hop, payload, received_at),
+            Input::Load(load) => self.exchange.handle_load(now, load),
             Input::Unreachable { hop } => self.exchange.handle_unreachable(now, hop),
             Input::Resolved {
                 question,

@@ -17,6 +17,7 @@ mod provisional;
 mod refresh;
 mod replies;
 mod requests;
+mod screen;
 mod session;
 mod table;
 mod usage;

@@ -235,6 +235,20 @@ impl Carrier {
         }
     }
 
+    /// One INVITE of a flood, each a call of its own that nobody waits for.
+    pub fn flood(&self, called: &str, drop: usize) -> Packet {
+        let text = format!(
+            "INVITE sip:{called}@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bKflood{drop};rport\r\nMax-Forwards: 70\r\nFrom: <sip:0790000001@{from}>;tag=f{drop}\r\nTo: <sip:{called}@{to}>\r\nCall-ID: flood{drop}\r\nCSeq: 1 INVITE\r\nContact: <sip:{from}>\r\nContent-Length: 0\r\n\r\n",
+            to = self.exchange,
+            from = self.address,
+        );
+        Packet {
+            from: self.address,
+            to: self.exchange,
+            payload: text.into_bytes(),
+        }
+    }
+
     fn bye(&self, index: usize) -> Packet {
         self.request(index, "BYE", self.calls[index].sequence, "bye", "")
     }

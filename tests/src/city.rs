@@ -9,7 +9,7 @@ use std::{
 };
 
 use announcements::{Library, Prompt, PromptId};
-use exchange::{Alarm, Input, Output, PeerEvent, Question, TraceEvent, Wiring, ladder};
+use exchange::{Alarm, Exchange, Input, Output, PeerEvent, Question, TraceEvent, Wiring, ladder};
 use jiff::SignedDuration;
 use media::{Event, LegId, PlaybackId};
 use rules::{
@@ -92,6 +92,8 @@ pub struct City {
     pub media_sent: BTreeSet<(SocketAddr, SocketAddr)>,
     /// Calls that were abandoned after a panic.
     pub abandoned: Vec<CallId>,
+    /// How long each message has waited when it is read.
+    pub waits_ms: u64,
     /// How many SIP messages we sent.
     pub sip_sent: usize,
     /// Where SIP messages of ours went.
@@ -162,6 +164,7 @@ impl City {
             playbacks: Vec::new(),
             media_sent: BTreeSet::new(),
             abandoned: Vec::new(),
+            waits_ms: 0,
             sip_sent: 0,
             sip_to: BTreeSet::new(),
             invited: BTreeSet::new(),
@@ -385,6 +388,11 @@ impl City {
         }
     }
 
+    /// The exchange, to look at.
+    pub fn exchange_at_work(&self) -> &Exchange {
+        self.wiring.exchange()
+    }
+
     /// Packets that the network lost.
     pub fn lost(&self) -> u64 {
         self.net.lost
@@ -521,7 +529,7 @@ impl City {
             return self.tell(Input::Message {
                 hop,
                 payload,
-                received_at: now,
+                received_at: now - Duration::from_millis(self.waits_ms),
             });
         }
         if let Some(shard) = self

@@ -18,11 +18,12 @@ use std::{
 const PURE: [&str; 4] = ["sip-core", "media", "rules", "exchange"];
 
 /// Direct library dependencies that a pure room may have. None of them opens a file or socket, reads a clock or rolls dice
-/// with the features we ask for (`jiff` is a calendar here; clippy.toml bans its `now`).
-const PURE_LIBRARIES: [&str; 18] = [
+/// with the features we ask for (`jiff` is a calendar here; clippy.toml bans its `now`; `governor` gets a clock of ours).
+const PURE_LIBRARIES: [&str; 19] = [
     "audio-codec-algorithms",
     "base64",
     "bytes",
+    "governor",
     "jiff",
     "md-5",
     "memchr",

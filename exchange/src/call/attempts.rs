@@ -133,7 +133,7 @@ impl Attempts {
             return Attempts::give_up(house, lent, telling);
         }
         let lent = lent.or_else(|| {
-            let lent = house.admission.take_of(call.shard())?;
+            let lent = house.ports.take_of(call.shard())?;
             house.belongs(lent, call.id);
             Some(lent)
         });

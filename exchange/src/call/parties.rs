@@ -160,13 +160,13 @@ impl Parties {
         let (from, headers) = self.identity.write(&towards);
         let called = number_form::of_called(&self.called, trunk.number_form);
         let user = destination.user.as_ref().unwrap_or(&called);
-        let remote = route.hop.remote;
+        let domain = house.peers.domain(route.peer, route.hop);
         Some(Naming {
-            request_uri: format!("sip:{user}@{remote}"),
+            request_uri: format!("sip:{user}@{domain}"),
             from,
             to: NameAddrText {
                 display: None,
-                uri: format!("sip:{called}@{remote}"),
+                uri: format!("sip:{called}@{domain}"),
             },
             headers,
         })

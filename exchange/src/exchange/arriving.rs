@@ -32,7 +32,8 @@ impl Exchange {
     /// The number that a request calls.
     pub(super) fn called(&self, peer: PeerId, request: &Message) -> Option<Called> {
         let trunk = self.house.settings.peer(peer)?;
-        number_form::called(request, trunk.called_in, &[])
+        let contact = self.house.peers.registered_contact(peer);
+        number_form::called(request, trunk.called_in, contact.as_slice())
     }
 
     /// Whom a call is for, and who calls whom; or the status that refuses it. A carrier's call never leaves through a carrier (T-11).

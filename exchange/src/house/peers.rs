@@ -1,8 +1,8 @@
-//! What joins the peers to the rest of the house: routes for calls, their names, their news to the operator.
+//! What joins the peers to the rest of the house: routes for calls, their requests to the endpoint, their news to the operator.
 
 use std::collections::VecDeque;
 
-use sip_core::{DialogId, Hop, Invite, PeerId};
+use sip_core::{DialogId, Hop, Invite, NameAddrText, Outside, PeerId};
 
 use super::House;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     health::{Ailment, Change, Sign},
     now::Now,
     output::{Alarm, Output},
-    peers::PeerNews,
+    peers::{PeerNews, PeerRequest, Purpose},
     route::{Places, Route},
     trace::PeerEvent,
 };
@@ -56,11 +56,69 @@ impl House {
     }
 
     fn serve_peers(&mut self, now: Now) {
+        while let Some(request) = self.peers.poll_request() {
+            if let Some(outside) = self.outside(&request) {
+                let sent = self.endpoint.send(now.at, outside);
+                self.peers.request_sent(&request, sent);
+            }
+        }
         while let Some(question) = self.peers.poll_question() {
             self.put(Output::Resolve(question));
         }
         while let Some((peer, news)) = self.peers.poll_news() {
             self.tell(now, peer, &news);
+        }
+    }
+
+    /// The request itself. Each registration and each peer's probes are a series of their own (RFC 3261 section 10.2).
+    fn outside(&self, request: &PeerRequest) -> Option<Outside> {
+        let trunk = self.settings.peer(request.peer)?;
+        let series = u64::from(request.peer.0) * 2;
+        let (peer, hop) = (request.peer, request.hop);
+        match request.purpose {
+            Purpose::Register => {
+                let registration = trunk.registration.as_ref()?;
+                let record = NameAddrText {
+                    display: None,
+                    uri: format!("sip:{}@{}", registration.user, registration.registrar),
+                };
+                let expires = request.expires.unwrap_or(registration.expires).as_secs();
+                Some(Outside {
+                    peer,
+                    hop,
+                    method: "REGISTER".to_owned(),
+                    request_uri: format!("sip:{}", registration.registrar),
+                    from: record.clone(),
+                    to: record,
+                    contact_user: self.peers.registered_contact(peer).map(str::to_owned),
+                    headers: vec![
+                        ("Expires", expires.to_string()),
+                        ("Supported", "path".to_owned()),
+                    ],
+                    series,
+                })
+            }
+            Purpose::Probe => {
+                let domain = self.peers.domain(peer, hop);
+                let ours = hop.local;
+                Some(Outside {
+                    peer,
+                    hop,
+                    method: "OPTIONS".to_owned(),
+                    request_uri: format!("sip:{domain}"),
+                    from: NameAddrText {
+                        display: None,
+                        uri: format!("sip:{ours}"),
+                    },
+                    to: NameAddrText {
+                        display: None,
+                        uri: format!("sip:{domain}"),
+                    },
+                    contact_user: None,
+                    headers: vec![("Accept", "application/sdp".to_owned())],
+                    series: series + 1,
+                })
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod outgoing;
 mod proofs;
 mod reinvite;
 mod reliable;
+mod screened;
 mod session;
 mod strangers;
 mod update;

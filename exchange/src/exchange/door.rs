@@ -1,0 +1,113 @@
+//! The door: a new INVITE is judged before anything is kept of it, and refused without a trace of its own.
+//!
+//! A flood costs an answer each and one alarm a minute; everything else goes to the endpoint as it comes.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rules::{Caller, Number};
+use sip_core::{HeaderName, Hop, Message, PeerId};
+
+use super::Exchange;
+use crate::{
+    admission::{Class, Load, Newcomer, Refusal, Refused, Room},
+    now::Now,
+    output::Alarm,
+};
+
+impl Exchange {
+    pub(crate) fn handle_message(
+        &mut self,
+        now: Now,
+        hop: Hop,
+        payload: Bytes,
+        received_at: Instant,
+    ) {
+        let Some(peer) = self.house.peers.at(hop.remote.ip()) else {
+            return;
+        };
+        let waited = now.at.saturating_duration_since(received_at);
+        self.house.admission.heard(now.at, waited);
+        if let Some(invite) = self.house.endpoint.screen(now.at, peer, hop, payload) {
+            self.judge(now, peer, hop, invite, waited);
+        }
+        self.settle(now);
+    }
+
+    /// The server says how busy it was.
+    pub(crate) fn handle_load(&mut self, now: Now, load: Load) {
+        self.house.admission.take_load(now.at, load);
+    }
+
+    fn judge(&mut self, now: Now, peer: PeerId, hop: Hop, invite: Message, waited: Duration) {
+        let called = self.called(peer, &invite).map(|called| called.number);
+        let caller = caller(&invite);
+        let settings = &self.house.settings;
+        let class = called.as_ref().map_or(Class::Rest, |called| {
+            Class::of_call(settings, called, &caller)
+        });
+        let newcomer = Newcomer {
+            class,
+            dialled: called.as_ref().filter(|called| self.is_ours(called)),
+            caller: &caller,
+            waited,
+        };
+        let room = Room {
+            free_legs: self.house.ports.free_count(),
+            limits: settings.limits,
+        };
+        match self.house.admission.judge(now.at, &newcomer, room) {
+            Ok(()) => self.house.endpoint.take_in(now.at, peer, hop, invite),
+            Err(refusal) => {
+                let retry_after_s = self.house.admission.retry_after_s();
+                let endpoint = &mut self.house.endpoint;
+                endpoint.turn_away(hop, &invite, retry_after_s);
+                self.count_refusal(now, refusal);
+            }
+        }
+    }
+
+    pub(super) fn count_refusal(&mut self, now: Now, refusal: Refusal) {
+        if let Some(refused) = self.house.admission.refuse(now.at, refusal) {
+            let alarm = self.alarm_of(&refused);
+            self.house.alarm(alarm);
+        }
+    }
+
+    fn alarm_of(&self, refused: &Refused) -> Alarm {
+        let (calls, free_legs) = (self.calls.len(), self.house.ports.free_count());
+        let all = refused.values().sum();
+        if refused.keys().all(|refusal| *refusal == Refusal::Full) {
+            return Alarm::Full {
+                refused: all,
+                calls,
+                free_legs,
+            };
+        }
+        let reasons = refused.iter();
+        let reasons: Vec<String> = reasons
+            .map(|(refusal, count)| format!("{}: {count}", refusal.describe()))
+            .collect();
+        Alarm::Overloaded {
+            refused: all,
+            reasons: reasons.join(", "),
+            calls,
+        }
+    }
+}
+
+/// Whose number counts for caps and for being called back by 119: the asserted one, else that of From.
+fn caller(invite: &Message) -> Caller {
+    let asserted = invite.addresses(HeaderName::PAssertedIdentity);
+    let asserted = asserted
+        .take(2)
+        .filter_map(Result::ok)
+        .find_map(|address| Number::parse(&address.uri().user_number()?).ok());
+    let from = || {
+        let from = invite.from().ok()?;
+        Number::parse(&from.uri().user_number()?).ok()
+    };
+    asserted
+        .or_else(from)
+        .map_or(Caller::Anonymous, Caller::Known)
+}

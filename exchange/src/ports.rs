@@ -1,0 +1,132 @@
+//! Port pairs that the shards have lent: which are free, and which addresses are ours.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
+
+use media::OfferedLeg;
+
+/// The ports that calls may use.
+#[derive(Debug, Default)]
+pub(crate) struct Ports {
+    /// By shard, the longest-rested first, as the shards offer them.
+    free: BTreeMap<u16, VecDeque<OfferedLeg>>,
+    /// Every RTP and RTCP address that is ours, free or in use, with its shard (T-15: no media is sent to ourselves).
+    ours: BTreeMap<SocketAddr, u16>,
+}
+
+impl Ports {
+    /// Takes port pairs that a shard lends.
+    pub(crate) fn offer(&mut self, legs: Vec<OfferedLeg>) {
+        for leg in legs {
+            self.ours.insert(leg.rtp, leg.leg.shard);
+            self.ours.insert(rtcp(leg.rtp), leg.leg.shard);
+            self.free.entry(leg.leg.shard).or_default().push_back(leg);
+        }
+    }
+
+    /// Takes two pairs of one shard, of the one that has most: a call lives on one shard for life.
+    pub(crate) fn take_two(&mut self) -> Option<[OfferedLeg; 2]> {
+        let (_, free) = self
+            .free
+            .iter_mut()
+            .max_by_key(|(shard, free)| (free.len(), std::cmp::Reverse(**shard)))?;
+        if free.len() < 2 {
+            return None;
+        }
+        Some([free.pop_front()?, free.pop_front()?])
+    }
+
+    /// Takes one more pair of a shard, for a further attempt of its call.
+    pub(crate) fn take_of(&mut self, shard: u16) -> Option<OfferedLeg> {
+        self.free.get_mut(&shard)?.pop_front()
+    }
+
+    /// Forgets what a lost shard had lent, in use or free: its sockets are gone.
+    pub(crate) fn forget_shard(&mut self, shard: u16) {
+        self.free.remove(&shard);
+        self.ours.retain(|_, owner| *owner != shard);
+    }
+
+    /// Whether this is one of our own media addresses.
+    pub(crate) fn is_ours(&self, address: SocketAddr) -> bool {
+        self.ours.contains_key(&address)
+    }
+
+    /// How many pairs are free.
+    pub(crate) fn free_count(&self) -> usize {
+        self.free.values().map(VecDeque::len).sum()
+    }
+}
+
+/// RTCP lies one port above its RTP (RFC 3550 section 11).
+fn rtcp(rtp: SocketAddr) -> SocketAddr {
+    SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use media::LegId;
+
+    fn pair(shard: u16, slot: u16) -> OfferedLeg {
+        let leg = LegId {
+            shard,
+            slot: u32::from(slot),
+            generation: 0,
+        };
+        OfferedLeg {
+            leg,
+            rtp: SocketAddr::from(([127, 0, 0, 1], 20_000 + 1_000 * shard + 2 * slot)),
+        }
+    }
+
+    #[test]
+    fn both_legs_of_a_call_come_from_the_shard_that_has_most() {
+        let mut ports = Ports::default();
+        ports.offer(vec![
+            pair(0, 0),
+            pair(0, 1),
+            pair(1, 0),
+            pair(1, 1),
+            pair(1, 2),
+            pair(2, 0),
+        ]);
+        let shards =
+            std::iter::from_fn(|| ports.take_two()).map(|legs| legs.map(|lent| lent.leg.shard));
+        assert_eq!(shards.collect::<Vec<_>>(), [[1, 1], [0, 0]]);
+        assert_eq!(
+            ports.free_count(),
+            2,
+            "two single pairs of two shards are no call"
+        );
+        assert!(ports.take_of(2).is_some() && ports.take_of(2).is_none());
+    }
+
+    #[test]
+    fn the_longest_rested_pair_goes_first() {
+        let mut ports = Ports::default();
+        ports.offer(vec![pair(0, 7), pair(0, 3), pair(0, 5)]);
+        assert_eq!(ports.take_two(), Some([pair(0, 7), pair(0, 3)]));
+    }
+
+    #[test]
+    fn our_own_addresses_are_known_until_their_shard_is_lost() {
+        let mut ports = Ports::default();
+        ports.offer(vec![pair(0, 0), pair(0, 1), pair(0, 2), pair(1, 0)]);
+        ports.take_two();
+        assert!(ports.is_ours("127.0.0.1:20000".parse().unwrap()));
+        assert!(
+            ports.is_ours("127.0.0.1:20001".parse().unwrap()),
+            "its RTCP address too"
+        );
+        ports.forget_shard(0);
+        for port in 20_000..20_006 {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            assert!(!ports.is_ours(address), "{address}, in use or free");
+        }
+        assert!(ports.is_ours("127.0.0.1:21000".parse().unwrap()));
+        assert_eq!(ports.free_count(), 1, "the other shard's");
+    }
+}

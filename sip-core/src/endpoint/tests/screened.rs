@@ -1,0 +1,95 @@
+//! New INVITEs that the application turns away before anything is kept of them.
+// A flood: each INVITE is another call, and nobody acknowledges anything.
+use super::*;
+
+fn invite(number: u32, to_tag: &str) -> Bytes {
+    Bytes::from(format!(
+        "INVITE sip:100@{US} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;rport;branch=z9hG4bKf{number}\r\nMax-Forwards: 70\r\n\
+         From: <sip:a@192.0.2.9>;tag=a{number}\r\nTo: <sip:100@{US}>{to_tag}\r\nCall-ID: flood{number}\r\nCSeq: 1 INVITE\r\n\
+         Contact: <sip:192.0.2.9>\r\nContent-Length: 0\r\n\r\n"
+    ))
+}
+
+fn drained(endpoint: &mut Endpoint) -> Vec<String> {
+    std::iter::from_fn(|| endpoint.poll_transmit())
+        .map(|transmit| String::from_utf8_lossy(&transmit.payload).into_owned())
+        .collect()
+}
+
+#[test]
+fn what_is_turned_away_gets_one_answer_and_leaves_nothing() {
+    let mut bench = Bench::new();
+    let now = bench.now;
+    let endpoint = &mut bench.endpoint;
+    for number in 0..1_000 {
+        let screened = endpoint
+            .screen(now, NEIGHBOUR, hop(), invite(number, ""))
+            .unwrap();
+        endpoint.turn_away(hop(), &screened, 7);
+    }
+    let answers = drained(endpoint);
+    assert_eq!(answers.len(), 1_000);
+    for answer in &answers {
+        assert!(
+            answer.starts_with("SIP/2.0 503 Service Unavailable\r\n"),
+            "{answer}"
+        );
+        assert!(answer.contains("\r\nRetry-After: 7\r\n"), "{answer}");
+    }
+    // A repetition is judged anew, and its answer has the same tag.
+    let again = endpoint
+        .screen(now, NEIGHBOUR, hop(), invite(0, ""))
+        .unwrap();
+    endpoint.turn_away(hop(), &again, 7);
+    assert_eq!(drained(endpoint), answers[..1]);
+    assert_eq!(
+        (endpoint.transaction_count(), endpoint.dialog_count()),
+        (0, 0)
+    );
+    assert!(endpoint.poll_event().is_none() && endpoint.poll_milestone().is_none());
+    assert_eq!(endpoint.poll_timeout(), None);
+}
+
+#[test]
+fn what_is_taken_in_is_a_call_and_its_repetition_is_no_new_one() {
+    let mut bench = Bench::new();
+    let now = bench.now;
+    let endpoint = &mut bench.endpoint;
+    let screened = endpoint
+        .screen(now, NEIGHBOUR, hop(), invite(1, ""))
+        .unwrap();
+    endpoint.take_in(now, NEIGHBOUR, hop(), screened);
+    assert!(matches!(endpoint.poll_event(), Some(Event::Invited { .. })));
+    assert!(drained(endpoint)[0].starts_with("SIP/2.0 100"));
+    assert!(
+        endpoint
+            .screen(now, NEIGHBOUR, hop(), invite(1, ""))
+            .is_none()
+    );
+    assert!(
+        drained(endpoint)[0].starts_with("SIP/2.0 100"),
+        "answered as before"
+    );
+    assert_eq!(endpoint.dialog_count(), 1);
+}
+
+#[test]
+fn what_belongs_to_a_dialog_is_never_handed_out() {
+    let mut bench = Bench::new();
+    let now = bench.now;
+    let endpoint = &mut bench.endpoint;
+    assert!(
+        endpoint
+            .screen(now, NEIGHBOUR, hop(), invite(1, ";tag=x"))
+            .is_none()
+    );
+    assert!(drained(endpoint)[0].starts_with("SIP/2.0 481"));
+    for text in [
+        "INVITE nonsense\r\n\r\n",
+        "BYE sip:a@b SIP/2.0\r\n\r\n",
+        "\r\n\r\n",
+    ] {
+        let octets = Bytes::copy_from_slice(text.as_bytes());
+        assert!(endpoint.screen(now, NEIGHBOUR, hop(), octets).is_none());
+    }
+}
