@@ -1,7 +1,7 @@
 //! SIP for the exchange: text, transactions, dialogs and one [`Endpoint`] that joins them.
 //!
-//! Sans-IO: the time is an argument, the generator is seeded, datagrams go in and come out as bytes.
-//! It knows no sockets and not what SDP means. Follows RFC 3261 and RFC 6026, inside a dialog RFCs 3262, 3311 and 4028. Start at [`Endpoint`].
+//! Sans-IO: the time is an argument, the generator is seeded; messages go in and come out as bytes, each with the [`Hop`] it travels by.
+//! It knows no sockets and not what SDP means. Follows RFC 3261 and RFC 6026, inside a dialog RFCs 3262, 3311 and 4028, for digest RFC 7616. Start at [`Endpoint`].
 #![warn(missing_docs)]
 
 mod abilities;
