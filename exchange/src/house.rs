@@ -45,6 +45,8 @@ pub(crate) struct House {
     pub(crate) admission: Admission,
     pub(crate) ports: Ports,
     pub(crate) peers: Peers,
+    /// Peers of which the configuration does not say what numbers may be shown to them.
+    unlisted: BTreeSet<PeerId>,
     pub(crate) emergency: EmergencyState,
     pub(crate) library: Library,
     pub(crate) ringback: Clip,
@@ -105,6 +107,11 @@ impl House {
         generator.fill_bytes(&mut admission_seed);
         House {
             endpoint,
+            unlisted: settings
+                .peers_by_id()
+                .filter(|(_, peer)| peer.contracted.is_empty())
+                .map(|(id, _)| id)
+                .collect(),
             peers: Peers::new(&settings, ChaCha20Rng::from_seed(peers_seed)),
             admission: Admission::new(&settings.overload, ChaCha20Rng::from_seed(admission_seed)),
             settings,

@@ -15,6 +15,7 @@ use std::{
 use jiff::Timestamp;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
+use rules::Number;
 use sip_core::{DialogId, Hop, Message, PeerId, SentId};
 
 use self::place::KnownPlace;
@@ -73,6 +74,8 @@ struct Peer {
     last_chosen: Option<Timestamp>,
     last_passed_over: Option<(Timestamp, PassedOver)>,
     contract_pause_ends: Option<Instant>,
+    /// The numbers that its registrar named last.
+    numbers: Vec<Number>,
 }
 
 /// What the operator was told last of a peer.
@@ -108,6 +111,8 @@ pub(crate) enum PeerNews {
     Down(Ailment),
     Up,
     Registered,
+    /// Its registrar names other numbers as ours than before (RFC 7315 section 4.1).
+    Numbers(Vec<Number>),
     NotRegistered(Option<Refused>),
     NameUnknown,
     NameKept,
@@ -459,6 +464,11 @@ impl Peers {
                 let places = peer.places.len();
                 let generator = &mut self.generator;
                 let news = registrar.handle_answer(now.at, status, message, places, generator);
+                if registrar.is_held() && registrar.numbers() != peer.numbers {
+                    peer.numbers = registrar.numbers().to_vec();
+                    let numbers = peer.numbers.clone();
+                    self.news.push_back((id, PeerNews::Numbers(numbers)));
+                }
                 self.tell_registration(now, id, news);
             }
             (Purpose::Register | Purpose::Probe, _) => {}
@@ -551,6 +561,7 @@ impl Peers {
                 last_chosen: None,
                 last_passed_over: None,
                 contract_pause_ends: None,
+                numbers: Vec::new(),
             });
         }
         for (id, trunk) in settings.peers_by_id() {

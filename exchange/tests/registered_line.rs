@@ -148,7 +148,7 @@ impl Line {
             answer(
                 &register,
                 "200 OK",
-                "Expires: 600\r\nService-Route: <sip:edge.carrier.example;lr>\r\n",
+                "Expires: 600\r\nService-Route: <sip:edge.carrier.example;lr>\r\nP-Associated-URI: <sip:+81783331999@carrier.example>\r\n",
             ),
         );
         register
@@ -260,6 +260,10 @@ fn a_call_out_leaves_along_the_service_route_to_the_registrars_domain() {
         "{onward}"
     );
     assert_eq!(value(onward, "Route"), "<sip:edge.carrier.example;lr>");
+    assert!(
+        onward.contains("1999@"),
+        "the number that the registrar says is ours is shown: {onward}"
+    );
     assert_eq!(value(onward, "Contact"), value(&register, "Contact"));
     let report = &line.wiring.exchange().trunks(line.now)[0];
     assert_eq!(report.last_chosen, Some(line.now.wall));

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use rules::Number;
 use sip_core::{DialogId, Hop, Invite, NameAddrText, Outside, PeerId};
 
 use super::House;
@@ -66,6 +67,9 @@ impl House {
             self.put(Output::Resolve(question));
         }
         while let Some((peer, news)) = self.peers.poll_news() {
+            if let PeerNews::Numbers(numbers) = &news {
+                self.learn(peer, numbers);
+            }
             self.tell(now, peer, &news);
         }
     }
@@ -122,6 +126,16 @@ impl House {
         }
     }
 
+    /// What a registrar says is ours may be shown to it, where the configuration does not say what may.
+    fn learn(&mut self, id: PeerId, numbers: &[Number]) {
+        if !self.unlisted.contains(&id) {
+            return;
+        }
+        if let Some(trunk) = self.settings.peers.get_mut(usize::from(id.0)) {
+            trunk.contracted = numbers.to_vec();
+        }
+    }
+
     fn tell(&mut self, now: Now, id: PeerId, news: &PeerNews) {
         let name = self.peer_name(id).unwrap_or_default();
         let alarm = match news {
@@ -146,6 +160,7 @@ impl House {
             }),
             PeerNews::Place(..)
             | PeerNews::Registered
+            | PeerNews::Numbers(_)
             | PeerNews::NameKept
             | PeerNews::NameChanged => None,
         };
@@ -157,6 +172,9 @@ impl House {
             PeerNews::Down(ailment) => Some(format!("down: {}", ailment.describe())),
             PeerNews::Up => Some("up again".to_owned()),
             PeerNews::Registered => Some("registered".to_owned()),
+            PeerNews::Numbers(numbers) => {
+                Some(format!("its registrar names {} numbers", numbers.len()))
+            }
             PeerNews::NotRegistered(_) => Some("not registered".to_owned()),
             PeerNews::NameUnknown => Some("its name has no address".to_owned()),
             PeerNews::NameKept => {
