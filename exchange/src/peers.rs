@@ -3,6 +3,8 @@
 //! It decides and sends nothing: what it wants sent comes out of [`Peers::poll_request`], what an operator should hear out of
 //! [`Peers::poll_news`]. `house.rs` passes both on. Start at [`Peers::tend`].
 
+mod choosing;
+mod naming;
 mod place;
 mod report;
 
@@ -14,23 +16,20 @@ use std::{
 
 use jiff::Timestamp;
 use rand_chacha::ChaCha20Rng;
-use rand_core::Rng;
 use rules::Number;
 use sip_core::{DialogId, Hop, Message, PeerId, SentId};
 
 use self::place::KnownPlace;
 pub use self::report::{PlaceReport, RegistrationReport, TrunkReport};
 use crate::{
-    admission::Class,
     channels::Occupancy,
-    health::{Ailment, Change, Sign, Standing, Watch},
-    names::{Name, NameNews, Question, Resolved},
+    health::{Ailment, Change, Sign},
+    names::{Name, Question},
     now::Now,
     registration::{News, Refused, Registrar},
-    route::{Places, Route},
-    selection::{self, Candidate, PassedOver, Rank},
+    selection::PassedOver,
     settings::Settings,
-    trunk::{PeerRole, Place, Trunk},
+    trunk::{Place, Trunk},
 };
 
 /// A peer that sends more than its contract is told of once in this time.
@@ -182,99 +181,6 @@ impl Peers {
         self.each.get(usize::from(id.0))
     }
 
-    // Choosing.
-
-    /// The ways to these peers, in the order in which they are to be tried.
-    pub(crate) fn routes(
-        &mut self,
-        now: Now,
-        settings: &Settings,
-        places: &Places,
-        class: Class,
-    ) -> VecDeque<Route> {
-        self.begin(now.at, settings);
-        let mut candidates = Vec::new();
-        let mut passed_over = Vec::new();
-        for (id, trunk) in settings.peers_by_id() {
-            if !places.include(trunk) || !trunk.takes_calls() {
-                continue;
-            }
-            if !self.occupancy.has_room(id, trunk.channels, class) {
-                passed_over.push((id, PassedOver::Full));
-                continue;
-            }
-            let found = self.candidates(now.at, settings, id, trunk);
-            if found.is_empty() {
-                passed_over.push((id, PassedOver::NoAddress));
-            }
-            candidates.extend(found);
-        }
-        let ordered = selection::order(&candidates, &mut self.generator);
-        let looked_at: Vec<PeerId> = candidates
-            .chunk_by(|one, next| one.peer == next.peer)
-            .filter_map(|places| places.first().map(|place| place.peer))
-            .collect();
-        for id in looked_at {
-            match selection::passed_over(&ordered, id) {
-                Some(why) => passed_over.push((id, why)),
-                None => self.note_chosen(now, id),
-            }
-        }
-        for (id, why) in passed_over {
-            if let Some(peer) = self.each.get_mut(usize::from(id.0)) {
-                peer.last_passed_over = Some((now.wall, why));
-            }
-        }
-        let roles = |id: PeerId| settings.peer(id).map_or(PeerRole::Pbx, |peer| peer.role);
-        ordered
-            .into_iter()
-            .map(|Candidate { peer, hop, .. }| Route {
-                peer,
-                role: roles(peer),
-                hop,
-            })
-            .collect()
-    }
-
-    fn note_chosen(&mut self, now: Now, id: PeerId) {
-        if let Some(peer) = self.each.get_mut(usize::from(id.0)) {
-            peer.last_chosen = Some(now.wall);
-        }
-    }
-
-    fn candidates(
-        &self,
-        now: Instant,
-        settings: &Settings,
-        id: PeerId,
-        trunk: &Trunk,
-    ) -> Vec<Candidate> {
-        let Some(peer) = self.peer(id) else {
-            return Vec::new();
-        };
-        let is_unregistered = peer
-            .registrar
-            .as_ref()
-            .is_some_and(|registrar| !registrar.is_held());
-        let places = peer.places.iter().filter_map(|place| {
-            let standing = match place.health.standing(now) {
-                Standing::Fit if is_unregistered => Standing::Down(Ailment::Unregistered),
-                standing => standing,
-            };
-            Some(Candidate {
-                peer: id,
-                hop: settings.hop_to(trunk, place.address, place.transport)?,
-                peer_rank: Rank {
-                    priority: u32::from(trunk.priority),
-                    weight: trunk.weight,
-                },
-                place_rank: place.rank,
-                standing,
-            })
-        });
-        places.collect()
-    }
-
     // What calls show.
 
     /// A call of ours has been sent.
@@ -386,7 +292,7 @@ impl Peers {
     pub(crate) fn tend(&mut self, now: Now, settings: &Settings) {
         self.begin(now.at, settings);
         for (id, trunk) in settings.peers_by_id() {
-            self.tend_names(now, settings, id, trunk);
+            self.tend_names(now, settings, id);
             self.tend_registration(now, settings, id, trunk);
             if self.service == Service::Open {
                 self.tend_probes(now, settings, id, trunk);
@@ -475,25 +381,6 @@ impl Peers {
         }
     }
 
-    /// Takes what a name stands for.
-    pub(crate) fn handle_resolved(
-        &mut self,
-        now: Now,
-        settings: &Settings,
-        question: &Question,
-        places: &[Resolved],
-        life: Duration,
-    ) {
-        let found = self.each.iter_mut().zip(0..).find_map(|(peer, id)| {
-            let names = &mut peer.names;
-            let name = names.iter_mut().find(|name| name.question() == question)?;
-            Some((PeerId(id), name.take(now.at, places.to_vec(), life)))
-        });
-        if let Some((id, news)) = found {
-            self.tell_name(now, settings, id, news);
-        }
-    }
-
     /// Gives all registrations up.
     pub(crate) fn leave(&mut self, now: Now, settings: &Settings) {
         self.begin(now.at, settings);
@@ -567,81 +454,6 @@ impl Peers {
         for (id, trunk) in settings.peers_by_id() {
             self.find_places(now, id, trunk);
         }
-    }
-
-    /// Puts the places of a peer together anew; those that stay keep what is known of them.
-    fn find_places(&mut self, now: Instant, id: PeerId, trunk: &Trunk) {
-        let by_address = &self.by_address;
-        let is_anothers = |address: SocketAddr| {
-            by_address
-                .get(&address.ip().to_canonical())
-                .is_some_and(|owner| *owner != id)
-        };
-        let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
-            return;
-        };
-        let before = std::mem::take(&mut peer.places);
-        let watch = match trunk.probe {
-            Some(_) => Watch::Probes,
-            None => Watch::Calls,
-        };
-        let mut found = place::of_targets(trunk, &peer.names);
-        found.retain(|place| {
-            let is_taken = is_anothers(place.address);
-            if is_taken {
-                self.news
-                    .push_back((id, PeerNews::AddressTaken(place.address)));
-            }
-            !is_taken
-        });
-        for origin in found {
-            let known = before.iter().find(|place| place.is_at(&origin));
-            let probe_at = trunk.probe.map(|probe| {
-                let millis = u64::try_from(probe.interval.as_millis()).unwrap_or(u64::MAX);
-                now + Duration::from_millis(self.generator.next_u64() % millis.max(1))
-            });
-            peer.places
-                .push(KnownPlace::new(origin, known, watch, probe_at));
-        }
-        // A resolved address counts as the peer's while the name stands for it; those the configuration lists always do.
-        self.by_address
-            .retain(|address, owner| *owner != id || trunk.is_at(*address));
-        for place in &peer.places {
-            self.by_address
-                .entry(place.address.ip().to_canonical())
-                .or_insert(id);
-        }
-    }
-
-    fn tend_names(&mut self, now: Now, settings: &Settings, id: PeerId, trunk: &Trunk) {
-        let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
-            return;
-        };
-        let mut told = Vec::new();
-        for name in &mut peer.names {
-            let (question, news) = name.ask(now.at);
-            self.questions.extend(question);
-            told.push(news);
-        }
-        debug_assert_eq!(settings.peer(id).map(|peer| &peer.name), Some(&trunk.name));
-        for news in told {
-            self.tell_name(now, settings, id, news);
-        }
-    }
-
-    fn tell_name(&mut self, now: Now, settings: &Settings, id: PeerId, news: Option<NameNews>) {
-        let Some(news) = news else { return };
-        let told = match news {
-            NameNews::Changed => {
-                if let Some(trunk) = settings.peer(id) {
-                    self.find_places(now.at, id, trunk);
-                }
-                PeerNews::NameChanged
-            }
-            NameNews::Unknown => PeerNews::NameUnknown,
-            NameNews::Kept => PeerNews::NameKept,
-        };
-        self.news.push_back((id, told));
     }
 
     fn tend_registration(&mut self, now: Now, settings: &Settings, id: PeerId, trunk: &Trunk) {

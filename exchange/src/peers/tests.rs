@@ -7,10 +7,13 @@ use sip_core::{Malformed, Transport};
 
 use super::*;
 use crate::{
+    admission::Class,
+    names::Resolved,
     outbound::Outbound,
     overload::Overload,
+    route::{Places, Route},
     settings::Limits,
-    trunk::{Channels, Listener, Probe, Registration, TrunkTarget},
+    trunk::{Channels, Listener, PeerRole, Probe, Registration, TrunkTarget},
 };
 
 fn address(text: &str) -> SocketAddr {
