@@ -559,7 +559,10 @@ impl Exchange {
         if self.service == Service::Closing {
             return Err(503);
         }
-        let Some(legs) = self.house.ports.take_two() else {
+        let origin = theirs
+            .as_ref()
+            .map_or(hop.remote.ip(), |media| media.rtp.ip());
+        let Some(legs) = self.house.ports.take_two(origin) else {
             self.count_refusal(now, Refusal::Full);
             return Err(503);
         };

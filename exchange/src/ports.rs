@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use media::OfferedLeg;
@@ -27,20 +27,26 @@ impl Ports {
     }
 
     /// Takes two pairs of one shard, of the one that has most: a call lives on one shard for life.
-    pub(crate) fn take_two(&mut self) -> Option<[OfferedLeg; 2]> {
+    ///
+    /// The first can send to `origin`; the second too where there is another such pair. Whoever is called over the other
+    /// family gets a pair of that when it is known who it is: [`Ports::take_of`].
+    pub(crate) fn take_two(&mut self, origin: IpAddr) -> Option<[OfferedLeg; 2]> {
         let (_, free) = self
             .free
             .iter_mut()
-            .max_by_key(|(shard, free)| (free.len(), std::cmp::Reverse(**shard)))?;
-        if free.len() < 2 {
-            return None;
-        }
-        Some([free.pop_front()?, free.pop_front()?])
+            .filter(|(_, free)| free.len() >= 2)
+            .max_by_key(|(shard, free)| {
+                let fit = free.iter().filter(|leg| can_send(leg, origin)).count();
+                (fit, std::cmp::Reverse(**shard))
+            })?;
+        let first = take(free, origin)?;
+        let second = take(free, origin).or_else(|| free.pop_front())?;
+        Some([first, second])
     }
 
-    /// Takes one more pair of a shard, for a further attempt of its call.
-    pub(crate) fn take_of(&mut self, shard: u16) -> Option<OfferedLeg> {
-        self.free.get_mut(&shard)?.pop_front()
+    /// Takes one more pair of a shard that can send to `peer`, for a further attempt of its call.
+    pub(crate) fn take_of(&mut self, shard: u16, peer: IpAddr) -> Option<OfferedLeg> {
+        take(self.free.get_mut(&shard)?, peer)
     }
 
     /// Forgets what a lost shard had lent, in use or free: its sockets are gone.
@@ -58,6 +64,17 @@ impl Ports {
     pub(crate) fn free_count(&self) -> usize {
         self.free.values().map(VecDeque::len).sum()
     }
+}
+
+/// Takes the longest-rested pair that can send to `peer`.
+fn take(free: &mut VecDeque<OfferedLeg>, peer: IpAddr) -> Option<OfferedLeg> {
+    let at = free.iter().position(|leg| can_send(leg, peer))?;
+    free.remove(at)
+}
+
+/// Whether a pair is of the family of an address.
+pub(crate) fn can_send(leg: &OfferedLeg, peer: IpAddr) -> bool {
+    leg.rtp.is_ipv6() == peer.to_canonical().is_ipv6()
 }
 
 /// RTCP lies one port above its RTP (RFC 3550 section 11).
@@ -82,6 +99,31 @@ mod tests {
         }
     }
 
+    const IPV4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const IPV6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
+
+    #[test]
+    fn pairs_are_of_the_family_of_whoever_they_are_for() {
+        let mut ports = Ports::default();
+        let of = |host: IpAddr, slot: u16| OfferedLeg {
+            rtp: SocketAddr::new(host, 20_000 + 2 * slot),
+            ..pair(0, slot)
+        };
+        let legs = [(IPV4, 0), (IPV4, 1), (IPV6, 2), (IPV4, 3), (IPV6, 4)];
+        ports.offer(legs.map(|(host, slot)| of(host, slot)).to_vec());
+        assert_eq!(ports.take_of(0, IPV6), Some(of(IPV6, 2)));
+        assert_eq!(
+            ports.take_two(IPV6),
+            Some([of(IPV6, 4), of(IPV4, 0)]),
+            "the second is of the other family where there is no more of this"
+        );
+        assert_eq!(ports.take_two(IPV6), None);
+        assert_eq!(ports.free_count(), 2, "and none of a refused call is lost");
+        assert_eq!(ports.take_of(0, IPV6), None);
+        let mapped = "::ffff:192.0.2.1".parse().unwrap();
+        assert_eq!(ports.take_two(mapped), Some([of(IPV4, 1), of(IPV4, 3)]));
+    }
+
     #[test]
     fn both_legs_of_a_call_come_from_the_shard_that_has_most() {
         let mut ports = Ports::default();
@@ -94,28 +136,28 @@ mod tests {
             pair(2, 0),
         ]);
         let shards =
-            std::iter::from_fn(|| ports.take_two()).map(|legs| legs.map(|lent| lent.leg.shard));
+            std::iter::from_fn(|| ports.take_two(IPV4)).map(|legs| legs.map(|lent| lent.leg.shard));
         assert_eq!(shards.collect::<Vec<_>>(), [[1, 1], [0, 0]]);
         assert_eq!(
             ports.free_count(),
             2,
             "two single pairs of two shards are no call"
         );
-        assert!(ports.take_of(2).is_some() && ports.take_of(2).is_none());
+        assert!(ports.take_of(2, IPV4).is_some() && ports.take_of(2, IPV4).is_none());
     }
 
     #[test]
     fn the_longest_rested_pair_goes_first() {
         let mut ports = Ports::default();
         ports.offer(vec![pair(0, 7), pair(0, 3), pair(0, 5)]);
-        assert_eq!(ports.take_two(), Some([pair(0, 7), pair(0, 3)]));
+        assert_eq!(ports.take_two(IPV4), Some([pair(0, 7), pair(0, 3)]));
     }
 
     #[test]
     fn our_own_addresses_are_known_until_their_shard_is_lost() {
         let mut ports = Ports::default();
         ports.offer(vec![pair(0, 0), pair(0, 1), pair(0, 2), pair(1, 0)]);
-        ports.take_two();
+        ports.take_two(IPV4);
         assert!(ports.is_ours("127.0.0.1:20000".parse().unwrap()));
         assert!(
             ports.is_ours("127.0.0.1:20001".parse().unwrap()),

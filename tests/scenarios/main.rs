@@ -7,6 +7,7 @@ mod emergency;
 mod emergency_calls;
 mod failover;
 mod failures;
+mod families;
 mod faults;
 mod frames_of_the_notice;
 mod hold;

@@ -1,6 +1,6 @@
 //! The attempts of a call: one destination after the other, each by every way that leads to it.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{collections::VecDeque, net::IpAddr, time::Instant};
 
 use bytes::Bytes;
 use media::{OfferedLeg, sdp};
@@ -11,6 +11,7 @@ use crate::{
     house::House,
     leg::{Events, Leg, Session},
     now::Now,
+    ports::can_send,
     route::{Destination, Failure, Reach, Route},
 };
 
@@ -66,12 +67,12 @@ impl Attempts {
         call: &mut Call,
         house: &mut House,
         now: Now,
-        lent: OfferedLeg,
+        mut lent: OfferedLeg,
         tone: Tone,
     ) -> Result<Attempts, Failure> {
         let mut waiting = std::mem::take(&mut call.destinations);
         let mut routes = VecDeque::new();
-        let made = Attempt::next(call, house, now, lent, None, &mut routes, &mut waiting);
+        let made = Attempt::next(call, house, now, &mut lent, None, &mut routes, &mut waiting);
         let Some(current) = made else {
             house.close(lent.leg);
             return Err(Failure::NOTHING_LEFT);
@@ -132,12 +133,13 @@ impl Attempts {
         if routes.is_empty() && waiting.is_empty() {
             return Attempts::give_up(house, lent, telling);
         }
+        let next = routes.front().unwrap_or(&current.route).hop.remote.ip();
         let lent = lent.or_else(|| {
-            let lent = house.ports.take_of(call.shard())?;
+            let lent = house.ports.take_of(call.shard(), next)?;
             house.belongs(lent, call.id);
             Some(lent)
         });
-        let Some(lent) = lent else {
+        let Some(mut lent) = lent else {
             return Err(telling.min(Failure::NOTHING_LEFT));
         };
         let destination = Some(current.destination);
@@ -145,7 +147,7 @@ impl Attempts {
             call,
             house,
             now,
-            lent,
+            &mut lent,
             destination,
             &mut routes,
             &mut waiting,
@@ -194,10 +196,17 @@ impl Attempts {
         match self.current.demand {
             Demand::Nothing => false,
             Demand::Reliable => {
-                let (lent, route) = (self.current.leg.lent, self.current.route);
+                let (mut lent, route) = (self.current.leg.lent, self.current.route);
                 let destination = self.current.destination.clone();
-                let again =
-                    Attempt::make(call, house, now, lent, &destination, route, Demand::Nothing);
+                let again = Attempt::make(
+                    call,
+                    house,
+                    now,
+                    &mut lent,
+                    &destination,
+                    route,
+                    Demand::Nothing,
+                );
                 match again {
                     Some(again) => {
                         self.current = again;
@@ -216,7 +225,7 @@ impl Attempt {
         call: &mut Call,
         house: &mut House,
         now: Now,
-        lent: OfferedLeg,
+        lent: &mut OfferedLeg,
         destination: Option<Destination>,
         routes: &mut VecDeque<Route>,
         waiting: &mut VecDeque<Destination>,
@@ -243,11 +252,12 @@ impl Attempt {
         call: &mut Call,
         house: &mut House,
         now: Now,
-        lent: OfferedLeg,
+        lent: &mut OfferedLeg,
         destination: &Destination,
         route: Route,
         demand: Demand,
     ) -> Option<Attempt> {
+        let lent = Attempt::fit(call, house, lent, route.hop.remote.ip())?;
         let mut local = house.new_local(lent, route.peer, route.hop.transport);
         call.adapt_to_origin(&mut local);
         let events = call.events();
@@ -273,6 +283,24 @@ impl Attempt {
             demand,
             until,
         })
+    }
+}
+
+impl Attempt {
+    /// The pair for an attempt: where the peer is of the other family, a pair of that takes its place.
+    fn fit(
+        call: &Call,
+        house: &mut House,
+        lent: &mut OfferedLeg,
+        peer: IpAddr,
+    ) -> Option<OfferedLeg> {
+        if !can_send(lent, peer) {
+            let other = house.ports.take_of(call.shard(), peer)?;
+            house.belongs(other, call.id);
+            house.close(lent.leg);
+            *lent = other;
+        }
+        Some(*lent)
     }
 }
 
