@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     /// SIP (UDP・TCP) を待ち受けるアドレス（IPv4 と IPv6 なら繰り返す）/ where SIP over UDP and TCP is taken; twice for IPv4 and IPv6
     #[arg(long, value_name = "ADDRESS:PORT", required = true)]
     listen: Vec<SocketAddr>,
-    /// 通信事業者（繰り返し可、先の指定を優先）。ポートか方式を書くと発信もできます / a carrier, the first preferred; one with a port or a transport takes calls out too
+    /// 通信事業者（繰り返し可、先の指定を優先） / a carrier, the first preferred; calls out go to it too
     #[arg(long = "carrier", value_name = "ADDR[:PORT][;transport=udp|tcp|tls]", value_parser = parse_destination, required = true)]
     carriers: Vec<Destination>,
     /// 庁内交換機（繰り返し可、先の指定を優先）/ where a PBX takes calls; the first is preferred

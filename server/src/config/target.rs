@@ -26,8 +26,6 @@ pub(crate) const TRANSPORTS: [(&str, Transport); 3] = [
 pub(crate) struct Destination {
     pub(crate) place: Place,
     pub(crate) transport: Transport,
-    /// Whether a port or a transport was written; a carrier with an address alone only brings calls.
-    pub(crate) says_how: bool,
 }
 
 impl Destination {
@@ -36,7 +34,6 @@ impl Destination {
     /// # Errors
     /// A sentence that says what is wrong with the text.
     pub(crate) fn parse(text: &str, transport: Transport) -> Result<Destination, &'static str> {
-        let says_transport = text.contains(';');
         let (place, transport) = match text.split_once(';') {
             None => (text, transport),
             Some((place, parameter)) => {
@@ -48,7 +45,7 @@ impl Destination {
             }
         };
         if let Ok(address) = place.parse::<SocketAddr>() {
-            return Destination::at(address, transport, true);
+            return Destination::at(address, transport);
         }
         let bare = place.strip_prefix('[').and_then(|v6| v6.strip_suffix(']'));
         if let Ok(address) = bare.unwrap_or(place).parse::<IpAddr>() {
@@ -56,7 +53,7 @@ impl Destination {
                 Transport::Udp | Transport::Tcp => SIP_PORT,
                 Transport::Tls => SIPS_PORT,
             };
-            return Destination::at(SocketAddr::new(address, port), transport, says_transport);
+            return Destination::at(SocketAddr::new(address, port), transport);
         }
         let (host, port) = match place.rsplit_once(':') {
             None => (place, None),
@@ -74,15 +71,10 @@ impl Destination {
                 port,
             },
             transport,
-            says_how: says_transport || port.is_some(),
         })
     }
 
-    fn at(
-        address: SocketAddr,
-        transport: Transport,
-        says_how: bool,
-    ) -> Result<Destination, &'static str> {
+    fn at(address: SocketAddr, transport: Transport) -> Result<Destination, &'static str> {
         if address.port() == 0 {
             return Err("its port is no port number");
         }
@@ -92,7 +84,6 @@ impl Destination {
         Ok(Destination {
             place: Place::Address(address),
             transport,
-            says_how,
         })
     }
 

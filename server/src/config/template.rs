@@ -74,12 +74,7 @@ socket_mode = "0600"
         listen = one_or_list(&wishes.listen),
         ports = one_or_list(&wishes.ports),
     );
-    text.push_str(
-        match wishes.carriers.iter().any(|carrier| carrier.says_how) {
-            true => OUTBOUND,
-            false => NO_OUTBOUND,
-        },
-    );
+    text.push_str(OUTBOUND);
     text.push_str(OVERLOAD);
     for (index, carrier) in wishes.carriers.iter().enumerate() {
         text.push_str("\n# 通信事業者 / a carrier that brings citizens' calls\n");
@@ -117,11 +112,6 @@ const OUTBOUND: &str = r#"
 # "0" は国内すべて、"010" は国際 / "0" is all of Japan, "010" is abroad
 allowed = [{ prefix = "0" }]
 "#;
-const NO_OUTBOUND: &str = r#"
-# 庁内から外線への発信は、通信事業者に send_to を書くと使えます / calls out need a carrier with send_to:
-# [outbound]
-# allowed = [{ prefix = "0" }]
-"#;
 
 /// Caps are a city's own decision: companies, other cities and ward offices call from one number.
 const OVERLOAD: &str = r#"
@@ -145,11 +135,8 @@ fn peer_section(text: &mut String, role: &str, index: usize, at: &Destination) {
     line(text, "name", &name);
     line(text, "role", role);
     if let Some(address) = at.address() {
-        // An address alone says whose calls are taken; with a port or a transport, or at a PBX, it also says where ours go.
         let _ = writeln!(text, "addresses = [\"{}\"]", address.ip());
-        if role == "pbx" || at.says_how {
-            line(text, "send_to", &at.to_string());
-        }
+        line(text, "send_to", &at.to_string());
         let _ = writeln!(text, "media = [\"{}\"]", address.ip());
     }
     if index > 0 {

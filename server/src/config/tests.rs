@@ -265,7 +265,7 @@ fn what_init_writes_for_several_peers_is_tried_in_the_order_of_the_command_line(
         })
         .collect();
     let expected = [
-        ("carrier", 0, false, 0),
+        ("carrier", 0, true, 1),
         ("carrier-2", 1, true, 1),
         ("carrier-3", 2, true, 1),
         ("pbx", 0, true, 1),
@@ -309,9 +309,20 @@ fn the_caps_that_init_suggests_are_read_once_they_are_uncommented() {
     assert_eq!(caps.number.unwrap().calls.get(), 300);
 }
 
-/// A configuration whose carrier has these keys too.
-fn with_carrier(keys: &str) -> String {
+/// What `init` writes, without whom people may call outside.
+fn without_outbound() -> String {
     let sound = template::configuration(&wishes(Profile::Announce, None));
+    let text = sound
+        .replace("[outbound]\n", "")
+        .replace("allowed = [{ prefix = \"0\" }]\n", "");
+    assert_ne!(text, sound);
+    text
+}
+
+/// A configuration whose carrier has these keys too, and no other place where it is called.
+fn with_carrier(keys: &str) -> String {
+    let sound = template::configuration(&wishes(Profile::Announce, None))
+        .replace("send_to = \"127.0.0.2:5060\"\n", "");
     let text = sound.replacen(
         "role = \"carrier\"\n",
         &format!("role = \"carrier\"\n{keys}\n"),
@@ -503,11 +514,7 @@ fn a_file_without_end_is_read_to_its_limit_and_refused() {
 
 #[test]
 fn outbound_prefixes_and_sites_reach_the_exchange_and_name_peers_that_are_there() {
-    let sound = template::configuration(&wishes(Profile::Announce, None));
-    let sound = sound.replace(
-        "addresses = [\"127.0.0.2\"]",
-        "send_to = \"127.0.0.2:5060\"",
-    );
+    let sound = without_outbound();
     let section = r#"
 [outbound]
 calls = 40
@@ -568,7 +575,7 @@ fn the_example_names_every_key_and_the_page_every_key_of_a_peer() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let example = std::fs::read_to_string(root.join("denwaban.example.toml")).unwrap();
     let page = std::fs::read_to_string(root.join("docs/trunks.md")).unwrap();
-    let sound = template::configuration(&wishes(Profile::Announce, None));
+    let sound = without_outbound();
     let peer = keys_of(&with_carrier("zzzzzz = 1"));
     let mut keys = peer.clone();
     for section in [
