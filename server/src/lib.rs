@@ -13,6 +13,7 @@ mod emergency;
 mod emergency_slot;
 mod export;
 mod life;
+mod load;
 mod log;
 mod look;
 mod office;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use announcements::Library;
-use exchange::{Input, Output, RecorderEvent, Wiring};
+use exchange::{Input, Load, Output, RecorderEvent, Wiring};
 use jiff::SignedDuration;
 use rules::{
     AuditDraft, AuditEvent, Declaration, Digest, Emergency, EmergencyFault, EmergencyState, Scope,
@@ -24,6 +24,7 @@ use crate::{
     calls::Desk,
     clock::Clock,
     config::PortRange,
+    load::LoadMeter,
     look::Look,
     recorder::Recorder,
     shard::{Report, Shard, Share},
@@ -105,6 +106,7 @@ pub(crate) struct Signalling {
     recorder: Recorder,
     desk: Desk,
     counters: Arc<Counters>,
+    load: LoadMeter,
     /// What was told of each counter.
     told: [u64; 6],
     ready: Option<std::sync::mpsc::Sender<()>>,
@@ -157,6 +159,7 @@ impl Signalling {
             recorder,
             desk,
             counters,
+            load: LoadMeter::default(),
             told: [0; 6],
             ready: Some(ready),
             ending: None,
@@ -365,6 +368,9 @@ impl Signalling {
             .collect();
         for number in dead {
             self.lose(number);
+        }
+        if let Some(percent) = self.load.percent() {
+            self.take(Input::Load(Load { percent }));
         }
         for (told, (count, says)) in self.told.iter_mut().zip(self.counters.to_tell()) {
             if count > *told {

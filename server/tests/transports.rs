@@ -6,7 +6,7 @@ mod common;
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
     path::Path,
 };
 
@@ -108,6 +108,40 @@ fn a_call_goes_to_the_next_pbx_where_the_first_refuses_tcp() {
     let caller = Telephone::new(house.addresses.carrier, 0, at);
     let department = Telephone::new(next.unwrap(), 5062, at);
     converse(&house, &caller, &department);
+}
+
+#[test]
+fn a_caller_at_an_ipv6_address_speaks_with_a_pbx_at_an_ipv4_address() {
+    let six = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let at = free_port(six);
+    let media = free_port(six).port() & !1;
+    let house = house(|house, text| {
+        let (own, carrier) = (house.addresses.house, house.addresses.carrier);
+        let text = replaced(
+            &text,
+            &format!("listen = \"{own}:5060\""),
+            &format!("listen = [\"{at}\", \"{own}:5060\"]"),
+        );
+        let range = format!("{own}:20000-20199");
+        let text = replaced(
+            &text,
+            &format!("rtp = \"{range}\""),
+            &format!(
+                "rtp = [\"{range}\", \"[::1]:{media}-{}\"]",
+                media.saturating_add(19)
+            ),
+        );
+        replaced(&text, &format!("\"{carrier}\""), "\"::1\"")
+    });
+    let caller = UdpSocket::bind((six, 0)).unwrap();
+    let caller = Telephone::over(Line::Datagrams(caller), six, at);
+    let own = SocketAddr::new(house.addresses.house, 5060);
+    let department = Telephone::new(house.addresses.pbx, 5062, own);
+    converse(&house, &caller, &department);
+    let caller = Telephone::over(Line::tcp_to(six, at), six, at);
+    caller.invite("over-tcp");
+    department.pick_up();
+    caller.answered("over-tcp");
 }
 
 #[test]
