@@ -13,6 +13,7 @@ mod crossing;
 mod negotiating;
 mod parties;
 mod talking;
+mod transferring;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -37,6 +38,7 @@ use crate::{
         crossing::Crossing,
         negotiating::{End, Negotiation},
         talking::Talking,
+        transferring::Transferring,
     },
     call_record,
     direction::Direction,
@@ -49,7 +51,11 @@ use crate::{
     route::{Destination, Failure},
 };
 
-pub(crate) use self::{attempts::Reliability, parties::Parties};
+pub(crate) use self::{
+    attempts::Reliability,
+    parties::Parties,
+    transferring::{Handover, Referral},
+};
 
 /// A call.
 pub(crate) struct Call {
@@ -97,6 +103,8 @@ enum Stage {
     Joining(Joining),
     /// Both hear each other.
     Talking(Talking),
+    /// One party is to be replaced by another, who is called while the first waits.
+    Transferring(Box<Transferring>),
     /// The caller is told why nobody answers.
     Closing(Closing),
     /// Both legs have ended or are being ended; the record is written.
@@ -113,6 +121,7 @@ impl Stage {
             Stage::Passing { .. } => "Passing",
             Stage::Joining(_) => "Joining",
             Stage::Talking(_) => "Talking",
+            Stage::Transferring(_) => "Transferring",
             Stage::Closing(_) => "Closing",
             Stage::Over => "Over",
         }
@@ -151,6 +160,12 @@ pub(crate) enum Hearing {
 pub(crate) enum CallInput {
     /// Something on one of its dialogs.
     Sip { dialog: DialogId, event: Event },
+    /// A REFER that its sender may send.
+    Refer(Box<Referral>),
+    /// A leg of another call takes the place of this dialog's party.
+    Receive(DialogId, Box<Handover>),
+    /// An INVITE wants the place of this dialog's party.
+    Replace(DialogId, Box<Leg>, Box<sdp::RemoteMedia>),
     /// The notice is over, to its end or cut.
     NoticeEnded(Result<Played, CutShort>),
     /// Another prompt is over.
@@ -268,6 +283,9 @@ impl Call {
                 (Direction::Outbound | Direction::Internal, _) => Recorded::Never,
                 // The record learns why it is not at its end.
                 (Direction::Inbound, Stage::Talking(talking)) => talking.kept.into(),
+                (Direction::Inbound, Stage::Transferring(transferring)) => {
+                    transferring.kept().into()
+                }
                 (
                     Direction::Inbound,
                     Stage::ExpectPrack(_)
@@ -298,6 +316,7 @@ impl Call {
             | Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Closing(_) => false,
         }
     }
@@ -315,6 +334,7 @@ impl Call {
             | Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Closing(_)
             | Stage::Over => None,
         }
@@ -334,6 +354,10 @@ impl Call {
             // No cap of ours ends an emergency call (S-17).
             Stage::Talking(_) if self.parties.is_emergency() => None,
             Stage::Talking(talking) => Some((talking.until, "call: longest call")),
+            Stage::Transferring(transferring) => Some((
+                transferring.attempts.until(),
+                "call: the target of a transfer has rung long enough",
+            )),
             Stage::Closing(closing) => {
                 Some((closing.until, "call: the closing prompt should have ended"))
             }
@@ -344,6 +368,16 @@ impl Call {
     pub(crate) fn handle(&mut self, house: &mut House, now: Now, input: CallInput) {
         match input {
             CallInput::Sip { dialog, event } => self.handle_sip(house, now, dialog, event),
+            CallInput::Refer(referral) => {
+                let request = referral.request;
+                if let Err(status) = self.refer(house, now, *referral) {
+                    house.refuse(now, request, status);
+                }
+            }
+            CallInput::Receive(dialog, handover) => self.receive(house, now, dialog, *handover),
+            CallInput::Replace(replaced, leg, theirs) => {
+                self.replace(house, now, replaced, *leg, &theirs);
+            }
             CallInput::NoticeEnded(report) => self.notice_ended(house, now, &report),
             CallInput::PromptEnded(playback) => self.prompt_ended(house, now, playback),
             CallInput::Hearing(leg, hearing) => self.hears(house, now, leg, hearing),
@@ -456,7 +490,9 @@ impl Call {
     fn time_out(&mut self, house: &mut House, now: Now) {
         match self.stage {
             Stage::Announcing(_) => self.notice_unreported(house, now),
-            Stage::Calling { .. } | Stage::Passing { .. } => self.ring_time_over(house, now),
+            Stage::Calling { .. } | Stage::Passing { .. } | Stage::Transferring(_) => {
+                self.ring_time_over(house, now);
+            }
             Stage::Talking(_) => self.end(house, now, EndCause::LongestCall),
             Stage::Closing(_) => self.closing_prompt_unreported(house, now),
             // None of them has a deadline.

@@ -4,6 +4,7 @@
 //! Start at [`Exchange::handle_message`]; what becomes of a new call is in `take_in`.
 
 mod arriving;
+mod transfers;
 
 mod door;
 
@@ -423,6 +424,21 @@ impl Exchange {
         match event {
             Event::Invited {
                 dialog,
+                peer,
+                hop,
+                request,
+            } if request.replaces().is_some() => self.replace(now, dialog, peer, hop, &request),
+            Event::Requested {
+                dialog: Some(dialog),
+                request,
+                message,
+                ..
+            } if message.method() == Some(Method::Refer) => {
+                self.refer(now, dialog, request, &message);
+                self.house.trace_messages(now);
+            }
+            Event::Invited {
+                dialog,
                 peer: _,
                 hop,
                 request,
@@ -710,14 +726,19 @@ impl Exchange {
         self.calls.insert(id, call);
     }
 
-    /// Takes a call out of the table, lets it handle an input, and puts it back unless it is over.
-    fn with_call(&mut self, now: Now, id: CallId, input: CallInput) {
-        let Some(call) = self.calls.remove(&id) else {
-            return;
-        };
+    fn take_out(&mut self, id: CallId) -> Option<Call> {
+        let call = self.calls.remove(&id)?;
         if let Some((due, _)) = call.deadline() {
             self.deadlines.remove(&(due, id));
         }
+        Some(call)
+    }
+
+    /// Takes a call out of the table, lets it handle an input, and puts it back unless it is over.
+    fn with_call(&mut self, now: Now, id: CallId, input: CallInput) {
+        let Some(call) = self.take_out(id) else {
+            return;
+        };
         let in_hand = InHand {
             id,
             call: Some(call),

@@ -2,6 +2,8 @@
 
 mod peers;
 
+mod referrals;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
@@ -34,6 +36,8 @@ use crate::{
     trace::{Milestone, TraceEvent},
     trunk::{AnnouncementMedia, NumberForm, SecureMedia, Trust},
 };
+
+pub(crate) use self::referrals::Subscription;
 
 /// Late messages of a dialog that is over are still drawn into the ladder of its call for this long (64*T1).
 const LATE: Duration = Duration::from_secs(32);
@@ -401,6 +405,19 @@ impl House {
         self.note(now, dialog, Usage::Answered);
     }
 
+    /// Answers a request that waits by a status alone.
+    pub(crate) fn refuse(&mut self, now: Now, request: RequestId, status: u16) {
+        let endpoint = &mut self.endpoint;
+        endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);
+    }
+
+    /// A dialog goes over to another call.
+    pub(crate) fn adopt(&mut self, dialog: DialogId, call: CallId) {
+        if let Some(place) = self.places.get_mut(&dialog) {
+            place.call = call;
+        }
+    }
+
     /// Answers an offer inside a dialog.
     pub(crate) fn answer_offer(&mut self, now: Now, request: RequestId, body: Bytes) {
         let endpoint = &mut self.endpoint;
@@ -467,7 +484,9 @@ impl House {
     }
 
     pub(crate) fn belongs(&mut self, lent: OfferedLeg, call: CallId) {
-        self.legs.insert(lent.leg, call);
+        if let Some(before) = self.legs.insert(lent.leg, call) {
+            self.legs_by_call.remove(&(before, lent.leg));
+        }
         self.legs_by_call.insert((call, lent.leg));
     }
 

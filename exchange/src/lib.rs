@@ -42,7 +42,7 @@ pub use identity::{Absence, display_safe};
 pub use names::{Question, Resolved};
 pub use now::Now;
 pub use outbound::{Allowed, Outbound, Prefix, PrefixFault, Site};
-pub use output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderEvent, RecorderFault};
+pub use output::{Alarm, Begin, Codecs, Next, Output, RecordOrder, RecorderEvent, RecorderFault};
 pub use overload::{Cap, Caps, Overload, PrefixCap};
 pub use peers::{PlaceReport, RegistrationReport, TrunkReport};
 pub use registration::Refused;

@@ -324,10 +324,6 @@ pub(crate) fn numbers_of(settings: &Settings, trunk: &Trunk) -> Vec<Number> {
 ///
 /// # Errors
 /// The status that refuses it.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "REFER is refused until transfers are")
-)]
 pub(crate) fn refer_target<'a>(
     settings: &Settings,
     peer: PeerId,

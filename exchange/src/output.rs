@@ -51,6 +51,8 @@ pub enum Output {
 pub enum RecordOrder {
     /// Keep what comes out of the tap, under this notice.
     Begin(Box<Begin>),
+    /// The recording goes on with another party, as its next segment and under the same notice.
+    Next(Box<Next>),
     /// The call is over; the tap runs dry.
     End {
         /// The recording's call.
@@ -86,6 +88,17 @@ pub struct Begin {
     pub codecs: Codecs,
 }
 
+/// The next segment of a recording that was begun.
+#[derive(Debug)]
+pub struct Next {
+    /// The call.
+    pub call: CallId,
+    /// Where the frames come from; the tap before it runs dry.
+    pub tap: Tap,
+    /// What each party speaks.
+    pub codecs: Codecs,
+}
+
 /// The codec of each channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Codecs {
@@ -101,6 +114,10 @@ impl fmt::Debug for RecordOrder {
             RecordOrder::Begin(begin) => f
                 .debug_struct("Begin")
                 .field("call", &begin.call)
+                .finish_non_exhaustive(),
+            RecordOrder::Next(next) => f
+                .debug_struct("Next")
+                .field("call", &next.call)
                 .finish_non_exhaustive(),
             RecordOrder::End { call, .. } => f
                 .debug_struct("End")

@@ -6,7 +6,7 @@
 mod live;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -241,6 +241,13 @@ impl Worker {
     fn carry_out(&mut self, order: RecordOrder) {
         match order {
             RecordOrder::Begin(begin) => self.open(*begin),
+            RecordOrder::Next(next) => match self.live.get_mut(&next.call) {
+                Some(live) => live.next.push_back(*next),
+                // It was not begun, or was given up: its call's end says so.
+                None => {
+                    tracing::warn!(call = %next.call, "a recording that is not there cannot go on");
+                }
+            },
             RecordOrder::End { call, record } => match self.live.get_mut(&call) {
                 Some(live) => {
                     live.over = Some(Over {
@@ -298,6 +305,9 @@ impl Worker {
                         tap,
                         track,
                         writer,
+                        segment: 0,
+                        earlier: None,
+                        next: VecDeque::new(),
                         is_interrupted: false,
                         refused: 0,
                         record,
@@ -324,10 +334,12 @@ impl Worker {
     fn turn(&mut self, now: Instant) {
         let mut finished = Vec::new();
         let mut broken = Vec::new();
+        let mut going_on = Vec::new();
         let mut faults = Vec::new();
         for (call, live) in &mut self.live {
             match catch_unwind(AssertUnwindSafe(|| live.turn(now, *call, &mut faults))) {
                 Ok(true) => finished.push(*call),
+                Ok(false) if live.goes_on(now) => going_on.push(*call),
                 Ok(false) => {}
                 Err(_) => broken.push(*call),
             }
@@ -335,10 +347,47 @@ impl Worker {
         for call in finished {
             self.close(call, now, &mut faults);
         }
+        for call in going_on {
+            self.go_on(call, now, &mut faults);
+        }
         for call in broken {
             self.close_broken(call, now, &mut faults);
         }
         self.report(faults);
+    }
+
+    /// Goes on with a recording's next segment; where that cannot be, what was written waits for the call's end.
+    fn go_on(&mut self, call: CallId, now: Instant, faults: &mut Vec<(CallId, Trouble)>) {
+        let Some(live) = self.live.remove(&call) else {
+            return;
+        };
+        let over = live.over.as_ref().map(|over| over.record.clone());
+        let wall = self.clock.now().wall;
+        match catch_unwind(AssertUnwindSafe(|| {
+            live.go_on(now, wall, &self.sealer, faults)
+        })) {
+            Ok(Ok(live)) => {
+                self.live.insert(call, live);
+            }
+            Ok(Err(sealed)) => self.wait_for_end(call, now, Some(sealed), over),
+            Err(_) => self.wait_for_end(call, now, None, over),
+        }
+    }
+
+    fn wait_for_end(
+        &mut self,
+        call: CallId,
+        now: Instant,
+        sealed: Option<Sealed>,
+        over: Option<Box<CallRecord>>,
+    ) {
+        match over {
+            Some(record) => self.settle(call, sealed, record),
+            None => {
+                let until = now + LONGEST_CALL;
+                self.closed.insert(call, Closed { sealed, until });
+            }
+        }
     }
 
     /// Seals everything at once: the service ends.
@@ -466,7 +515,7 @@ impl Worker {
     }
 }
 
-fn stored(codec: Codec) -> storage::Codec {
+pub(super) fn stored(codec: Codec) -> storage::Codec {
     match codec {
         Codec::Pcmu => storage::Codec::Pcmu,
         Codec::Pcma => storage::Codec::Pcma,
@@ -476,6 +525,7 @@ fn stored(codec: Codec) -> storage::Codec {
 fn call_of(order: &RecordOrder) -> CallId {
     match order {
         RecordOrder::Begin(begin) => begin.call,
+        RecordOrder::Next(next) => next.call,
         RecordOrder::End { call, .. } => *call,
         RecordOrder::Unrecorded { record, .. } => record.call_id,
     }

@@ -15,7 +15,7 @@ use crate::{
     secret::{SealedKey, SecretFault, SecretKey},
     segment::{
         Chain, Channel, ClearPart, Codec, Gap, MAX_CHUNK_SAMPLES, MAX_CHUNKS, MAX_GAPS,
-        MAX_SAMPLES, SAMPLE_RATE_HZ, SegmentFault, chunk_aad, chunk_key, chunk_nonce,
+        MAX_SAMPLES, SAMPLE_RATE_HZ, SegmentFault, chunk_aad, chunk_key, chunk_nonce, file_hash,
         join_channels, key_info, next_secret,
     },
     vault::{SegmentFile, Vault, VaultFault},
@@ -71,6 +71,15 @@ impl GapTotal {
         self.samples * 1000 / u64::from(SAMPLE_RATE_HZ)
     }
 
+    /// Together with those of a further segment.
+    #[must_use]
+    pub fn and(self, next: GapTotal) -> GapTotal {
+        GapTotal {
+            count: self.count + next.count,
+            samples: self.samples + next.samples,
+        }
+    }
+
     fn add(&mut self, gap: &Gap) {
         self.count += 1;
         self.samples += u64::from(gap.samples);
@@ -93,6 +102,21 @@ pub struct SealedSegment {
 }
 
 impl SealedSegment {
+    /// What is known of a recording that goes on with a further segment; its hash is that of both hashes, in their order.
+    #[must_use]
+    pub fn and(&self, next: &SealedSegment) -> SealedSegment {
+        let mut hashes = [0; 64];
+        hashes[..32].copy_from_slice(&self.sha256.0);
+        hashes[32..].copy_from_slice(&next.sha256.0);
+        SealedSegment {
+            chunks: self.chunks.saturating_add(next.chunks),
+            samples: self.samples + next.samples,
+            gaps: self.gaps.and(next.gaps),
+            sha256: file_hash(&hashes),
+            bytes: self.bytes + next.bytes,
+        }
+    }
+
     /// Length in milliseconds.
     #[must_use]
     pub fn duration_ms(&self) -> u64 {
@@ -229,7 +253,31 @@ impl RecordingWriter {
     /// # Errors
     /// [`CutSegment`]: the final chunk could not be written. The whole chunks stay, and are to be
     /// put into the row as recovered.
-    pub fn finish(mut self) -> Result<SealedSegment, Box<CutSegment>> {
+    pub fn finish(self) -> Result<SealedSegment, Box<CutSegment>> {
+        self.close().0
+    }
+
+    /// Finishes this segment and begins the recording's next one, under the same notice.
+    ///
+    /// `opening`: of the same recording and call, one segment on.
+    ///
+    /// # Errors
+    /// Of each segment its own, as [`RecordingWriter::finish`] and [`RecordingWriter::create`] say.
+    pub fn follow(
+        self,
+        sealer: &Sealer,
+        opening: &Opening,
+    ) -> (
+        Result<SealedSegment, Box<CutSegment>>,
+        Result<RecordingWriter, WriteFault>,
+    ) {
+        let vault = Arc::clone(&self.vault);
+        let (closed, notice) = self.close();
+        let next = RecordingWriter::create(notice, &vault, sealer, opening);
+        (closed, next)
+    }
+
+    fn close(mut self) -> (Result<SealedSegment, Box<CutSegment>>, Notice) {
         let end = Chunk {
             start: self.accounted(),
             samples: 0,
@@ -245,7 +293,7 @@ impl RecordingWriter {
             sha256: self.chain.file_hash(),
             bytes: self.chain.bytes(),
         };
-        match (written, self.tail) {
+        let closed = match (written, self.tail) {
             (Ok(()), _) => {
                 self.vault.note_finished(self.name);
                 Ok(segment)
@@ -256,7 +304,8 @@ impl RecordingWriter {
             }
             // It keeps its open name, so that the next start cuts off what could not be cut here.
             (Err(fault), Tail::Torn) => Err(Box::new(CutSegment { segment, fault })),
-        }
+        };
+        (closed, self.notice)
     }
 
     fn check(&self, chunk: &Chunk<'_>) -> Result<(), WriteFault> {

@@ -92,6 +92,40 @@ fn what_was_recorded_is_heard_and_nothing_else_opens_it() {
 }
 
 #[test]
+fn a_recording_of_two_segments_is_heard_as_one_under_one_notice() {
+    let (_, city) = memory_city();
+    let first = opening(1);
+    let mut writer = RecordingWriter::create(notice(), &city.vault, &city.sealer, &first).unwrap();
+    append(&mut writer, 0, CHUNK, &[]).unwrap();
+    let second = storage::Opening {
+        segment: 1,
+        city: storage::Codec::Pcma,
+        ..opening(1)
+    };
+    let (closed, next) = writer.follow(&city.sealer, &second);
+    let (closed, mut next) = (closed.unwrap(), next.unwrap());
+    assert_eq!(next.notice().record(), notice().record());
+    append(&mut next, 0, 777, &[]).unwrap();
+    let last = next.finish().unwrap();
+    let both = closed.and(&last);
+    assert_eq!((both.chunks, both.samples), (2 + 2, u64::from(CHUNK) + 777));
+    assert_eq!(both.bytes, closed.bytes + last.bytes);
+    assert_ne!(both.sha256, last.sha256);
+    city.vault.flush().unwrap();
+    city.vault
+        .close_recording(today(), first.recording)
+        .unwrap();
+    let permit = permit(&city, first.recording, now());
+    let mut playback = city
+        .vault
+        .open(permit, today(), &city.opener, now())
+        .unwrap();
+    assert_eq!(playback.segments().len(), 2);
+    let audio = playback.read(1, 0..777, now()).unwrap();
+    assert_eq!(*audio.carrier, voice(Channel::Carrier, 0, 777));
+}
+
+#[test]
 fn a_playback_ends_with_its_permit_and_with_its_day() {
     let (_, city) = memory_city();
     let opening = opening(1);

@@ -20,4 +20,5 @@ mod renegotiation;
 mod reports;
 mod timers;
 mod toll_fraud;
+mod transfer;
 mod transparent;

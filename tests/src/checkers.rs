@@ -195,6 +195,17 @@ fn a_recording_ends_within_three_months(city: &City, recording: &Recording) {
 /// Each party hears one other party at most, and a recording holds its own caller and nobody else.
 fn nobody_hears_a_stranger(city: &City) {
     let callers = city.carrier.calls.iter().map(|caller| &caller.voice);
+    // A transfer brings another party.
+    let moves = [
+        "transferred",
+        "transfer failed",
+        "joined to another call by transfer",
+        "a party was replaced",
+    ];
+    let moved = city.traces.iter().filter(
+        |trace| matches!(&trace.what, Milestone::House(what) if moves.contains(&what.as_str())),
+    );
+    let moved = moved.count();
     for voice in callers.chain(city.pbx.calls.iter().map(|telephone| &telephone.voice)) {
         let speakers: BTreeSet<u16> = voice
             .heard
@@ -206,7 +217,7 @@ fn nobody_hears_a_stranger(city: &City) {
             city.plan.targets.len()
         } else {
             1
-        };
+        } + moved;
         assert!(speakers.len() <= most, "{} heard {speakers:?}", voice.local);
     }
     for recording in &city.recorder.closed {

@@ -169,18 +169,20 @@ impl City {
             sip_to: BTreeSet::new(),
             invited: BTreeSet::new(),
             net: Net::new(plan.weather, plan.seed),
-            shards: vec![Shard::new(
-                0,
-                address("127.0.0.1:20000"),
-                plan.legs,
-                plan.seed,
-            )],
+            shards: (0..plan.shards)
+                .map(|index| {
+                    let first = SocketAddr::from(([127, 0, 0, 1], 20_000 + 1_000 * index));
+                    Shard::new(index, first, plan.legs, plan.seed)
+                })
+                .collect(),
             inputs: VecDeque::new(),
             exchange,
             plan,
         };
-        let legs = city.shards[0].offer_all();
-        city.tell(Input::LegsOffered(legs));
+        for index in 0..city.shards.len() {
+            let legs = city.shards[index].offer_all();
+            city.tell(Input::LegsOffered(legs));
+        }
         let library = if city.plan.prompts_missing.is_empty() {
             shipped()
         } else {
@@ -381,11 +383,7 @@ impl City {
 
     /// Port pairs that the city has while its shards live.
     pub fn leg_count(&self) -> usize {
-        if self.shards.is_empty() {
-            0
-        } else {
-            usize::try_from(self.plan.legs).expect("few legs")
-        }
+        self.shards.len() * usize::try_from(self.plan.legs).expect("few legs")
     }
 
     /// The exchange, to look at.

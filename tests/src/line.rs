@@ -322,6 +322,7 @@ impl Line {
                 self.end("cancelled");
                 packets
             }
+            "NOTIFY" if self.is_polite => vec![self.answer_to(message, 200, &nothing)],
             "PRACK" | "UPDATE" if self.is_polite && message.body.is_empty() => {
                 vec![self.answer_to(message, 200, &nothing)]
             }
@@ -406,6 +407,20 @@ impl Line {
             State::Open => "",
             State::Waiting => "never called",
         }
+    }
+
+    /// Its dialog as a Replaces names it to us: our tag first.
+    pub fn replaces(&self) -> String {
+        let tag = |party: &str| {
+            let (_, tag) = party.split_once(";tag=").unwrap_or_default();
+            tag.to_owned()
+        };
+        format!(
+            "{};to-tag={};from-tag={}",
+            self.call_id,
+            tag(&self.remote),
+            tag(&self.local)
+        )
     }
 
     /// How long after another moment it got this for the first time.

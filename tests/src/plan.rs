@@ -37,8 +37,10 @@ pub struct Plan {
     pub weather: Weather,
     /// What makes it again.
     pub seed: u64,
-    /// Port pairs of its one shard.
+    /// Port pairs of each of its shards.
     pub legs: u32,
+    /// Its media shards.
+    pub shards: u16,
     /// How much there may be.
     pub limits: Limits,
     /// Whether the day's keys are there.
@@ -67,6 +69,7 @@ impl Plan {
             weather: Weather::default(),
             seed: 1,
             legs: 16,
+            shards: 1,
             limits: Limits::default(),
             has_keys: true,
             is_pbx_away: false,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use exchange::{Begin, Codecs, Now, RecordOrder, RecorderEvent, RecorderFault};
+use exchange::{Begin, Codecs, Next, Now, RecordOrder, RecorderEvent, RecorderFault};
 use media::{Chunk, Gap, Side, Tap, Track};
 use rules::{CallId, CallRecord, Caller, NoticeRecord, Reason, RecordingId, RecordingState};
 use storage::{Channel, Codec, Opening, RecordingWriter, SealedSegment};
@@ -51,8 +51,10 @@ pub struct Recording {
     pub gaps: Vec<Gap>,
     /// When the gate opened.
     pub opened: Option<Instant>,
-    /// What became of its segment.
+    /// What became of its last segment.
     pub segment: Segment,
+    /// The segments before it.
+    pub earlier: Vec<SealedSegment>,
     caller: Caller,
     tap: Tap,
     track: Track,
@@ -110,6 +112,12 @@ impl Recorder {
                     }),
                 }
             }
+            RecordOrder::Next(next) => {
+                let recording = self.open.get_mut(&next.call);
+                let recording = recording.expect("a recording goes on that has begun");
+                recording.go_on(now, *next, &self.archive);
+                None
+            }
             RecordOrder::End { call, record } => {
                 let mut recording = self
                     .open
@@ -121,7 +129,7 @@ impl Recorder {
                     &recording.record,
                     &recording.caller,
                     RecordingState::Sealed,
-                    recording.sealed(),
+                    recording.sealed().as_ref(),
                 );
                 self.archive.flush_rows(now.wall);
                 self.closed.push(recording);
@@ -174,6 +182,7 @@ impl Recorder {
             gaps,
             opened: None,
             segment,
+            earlier: Vec::new(),
             caller,
             tap,
             track,
@@ -248,10 +257,39 @@ impl Recording {
     }
 
     fn drain(&mut self) {
-        self.opened = self.tap.opened();
+        self.opened = self.opened.or(self.tap.opened());
         while let Some(frame) = self.tap.pop() {
             self.track.handle_frame(&frame);
         }
+    }
+
+    /// Ends this segment where its fork stands, and goes on with the next one.
+    fn go_on(&mut self, now: Now, next: Next, archive: &Archive) {
+        self.drain();
+        let end = self.tap.ended().or_else(|| self.tap.position(now.at));
+        while let Some(chunk) = self.track.finish(end.unwrap_or(0)) {
+            self.take(chunk);
+        }
+        let segment = u32::try_from(self.earlier.len()).expect("few segments") + 1;
+        let opening = Opening {
+            recording: self.id,
+            call: self.call,
+            call_started: self.record.started_at,
+            segment,
+            start: now.wall,
+            carrier: coded(next.codecs.carrier),
+            city: coded(next.codecs.department),
+        };
+        if let Segment::Open(writer, _) = std::mem::replace(&mut self.segment, Segment::Cut) {
+            let (closed, writer) = writer.follow(&archive.sealer, &opening);
+            self.earlier.extend(closed);
+            if let Ok(writer) = writer {
+                self.segment = Segment::Open(Box::new(writer), Disk::Takes);
+            }
+        }
+        self.codecs = next.codecs;
+        self.track = Track::new(next.codecs.carrier, next.codecs.department);
+        self.tap = next.tap;
     }
 
     fn finish(&mut self) {
@@ -300,12 +338,14 @@ impl Recording {
         }
     }
 
-    /// The segment, once it is whole.
-    pub fn sealed(&self) -> Option<&SealedSegment> {
-        match &self.segment {
-            Segment::Sealed(sealed) => Some(sealed),
-            Segment::Open(..) | Segment::Cut => None,
-        }
+    /// Its segments together, once they are whole.
+    pub fn sealed(&self) -> Option<SealedSegment> {
+        let last = match &self.segment {
+            Segment::Sealed(sealed) => *sealed,
+            Segment::Open(..) | Segment::Cut => return None,
+        };
+        let all = self.earlier.iter().copied().chain([last]);
+        all.reduce(|before, after| before.and(&after))
     }
 }
 

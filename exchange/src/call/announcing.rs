@@ -147,6 +147,7 @@ impl Call {
             }
             // The ACK of the department's 200 that we passed on, or a repeated one.
             stage @ (Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::ExpectPrack(_)
             | Stage::Announcing(_)
             | Stage::Calling { .. }
@@ -197,6 +198,7 @@ impl Call {
             | Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
@@ -217,6 +219,7 @@ impl Call {
             | Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }

@@ -130,6 +130,13 @@ impl Call {
                 }
                 self.stage = Stage::Passing { attempts, keeping };
             }
+            Stage::Transferring(transferring) => {
+                let is_current = transferring.attempts.is_current(dialog);
+                self.stage = Stage::Transferring(transferring);
+                if is_current {
+                    self.target_rang(house, now, status);
+                }
+            }
             // The answered caller hears our ringback; what the far side plays early is not for the answered.
             stage @ (Stage::Calling { .. }
             | Stage::ExpectPrack(_)
@@ -266,13 +273,19 @@ impl Call {
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
     }
 
     /// Reads the far side's answer to our offer; none where it cannot be joined to the origin's leg, or must not.
-    fn read_answer(&self, house: &House, attempt: &Attempt, message: &Message) -> Option<Agreed> {
+    pub(super) fn read_answer(
+        &self,
+        house: &House,
+        attempt: &Attempt,
+        message: &Message,
+    ) -> Option<Agreed> {
         let Some(body) = message.sdp() else {
             // What was answered early needs no second answer (RFC 3261 section 13.2.1); without either there is none.
             return attempt.leg.agreed().cloned();
@@ -289,7 +302,7 @@ impl Call {
     }
 
     /// Opens the far leg, anew where its answer has changed, and lets both hear each other.
-    fn bridge(&self, house: &mut House, leg: &mut Leg, agreed: Agreed) {
+    pub(super) fn bridge(&self, house: &mut House, leg: &mut Leg, agreed: Agreed) {
         let is_same = leg
             .agreed()
             .is_some_and(|before| before.theirs == agreed.theirs);
@@ -344,6 +357,9 @@ impl Call {
             Stage::Passing { attempts, keeping } if attempts.is_current(dialog) => {
                 self.pass_answer(house, now, attempts, keeping, message);
             }
+            Stage::Transferring(transferring) if transferring.attempts.is_current(dialog) => {
+                self.read_target_answer(house, now, *transferring, message);
+            }
             // A second answer of a forked INVITE, or one that crossed our CANCEL: the endpoint ends those.
             stage @ (Stage::Calling { .. }
             | Stage::Passing { .. }
@@ -352,6 +368,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
@@ -395,7 +412,7 @@ impl Call {
     }
 
     /// It answered with media that cannot be joined: that destination is hung up on, and the next one tried.
-    fn answer_unusable(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+    pub(super) fn answer_unusable(&mut self, house: &mut House, now: Now, dialog: DialogId) {
         house.end(
             now,
             dialog,
@@ -463,6 +480,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
@@ -515,6 +533,9 @@ impl Call {
                     Err(telling) => self.refuse(house, now, telling),
                 }
             }
+            Stage::Transferring(transferring) if transferring.attempts.is_current(dialog) => {
+                self.target_failed(house, now, *transferring, failure);
+            }
             // An earlier attempt that was given up: its 487 comes late.
             stage @ (Stage::Calling { .. }
             | Stage::Passing { .. }
@@ -523,6 +544,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
@@ -538,6 +560,7 @@ impl Call {
     pub(super) fn attempts(&self) -> Option<&Attempts> {
         match &self.stage {
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => Some(attempts),
+            Stage::Transferring(transferring) => Some(&transferring.attempts),
             Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
@@ -554,6 +577,7 @@ impl Call {
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
                 Some(&attempts.current.leg)
             }
+            Stage::Transferring(transferring) => Some(&transferring.attempts.current.leg),
             Stage::Joining(joining) => Some(&joining.far),
             Stage::Talking(talking) => Some(&talking.far),
             Stage::ExpectPrack(_)
@@ -575,6 +599,7 @@ impl Call {
             Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
                 Some(&mut attempts.current.leg)
             }
+            Stage::Transferring(transferring) => Some(&mut transferring.attempts.current.leg),
             Stage::Joining(joining) => Some(&mut joining.far),
             Stage::Talking(talking) => Some(&mut talking.far),
             Stage::ExpectPrack(_)

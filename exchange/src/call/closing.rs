@@ -67,6 +67,7 @@ impl Call {
             | Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Over => {}
         }
     }
@@ -86,6 +87,7 @@ impl Call {
             | Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Over => return,
         };
         self.end_with(house, now, failure.cause(), Some(failure.reason()));
@@ -102,6 +104,7 @@ impl Call {
             | Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::Over => EndCause::CallerHungUp,
         };
         self.end(house, now, cause);
@@ -117,7 +120,8 @@ impl Call {
             return;
         }
         let far = self.far_leg().map(|far| (far.dialog, far.peer));
-        let legs = [Some((self.origin.dialog, self.origin.peer)), far];
+        let leaving = self.leaving_leg();
+        let legs = [Some((self.origin.dialog, self.origin.peer)), far, leaving];
         for (dialog, peer) in legs.into_iter().flatten() {
             let said = match cause {
                 EndCause::CallerHungUp | EndCause::DepartmentHungUp => {
@@ -139,20 +143,21 @@ impl Call {
 
     /// Writes the record of a call whose legs somebody else has ended.
     pub(crate) fn close_record(mut self, house: &mut House, now: Now) -> CallReport {
-        let kept = match self.record.recording {
-            // The stage may have been lost in the fault; that a recording was begun was not.
-            Some(recording) => Kept::Recording(recording),
-            None => self.kept(EndCause::Fault),
-        };
+        let kept = self.kept(EndCause::Fault);
         self.write_record(house, now, kept, EndCause::Fault);
         house.trace(now, self.id, format!("Over: {}", EndCause::Fault.code()));
         self.stage = Stage::Over;
         self.report()
     }
 
+    /// The stage may have been lost in a fault, or be past the talk; that a recording was begun is not.
     fn kept(&self, cause: EndCause) -> Kept {
+        if let Some(recording) = self.record.recording {
+            return Kept::Recording(recording);
+        }
         match (&self.stage, cause) {
             (Stage::Talking(talking), _) => talking.kept,
+            (Stage::Transferring(transferring), _) => transferring.kept(),
             (
                 Stage::ExpectPrack(_)
                 | Stage::ExpectAck(_)
@@ -178,7 +183,13 @@ impl Call {
     }
 
     /// Writes the row. Of what is no citizen's call that came in nothing is written (K-02).
-    fn write_record(&mut self, house: &mut House, now: Now, kept: Kept, cause: EndCause) {
+    pub(super) fn write_record(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        kept: Kept,
+        cause: EndCause,
+    ) {
         call_record::close(&mut self.record, kept, cause, now);
         match self.direction {
             Direction::Inbound => {}

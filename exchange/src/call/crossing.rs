@@ -39,14 +39,13 @@ impl Call {
         let method = message.method();
         let status = match method {
             Some(Method::Options) => Err(200),
-            // A transfer, and what its other side reports: see the peer's rights there.
+            // Whoever may send it does not come here.
             Some(Method::Refer) => Err(403),
             Some(Method::Notify) => Err(481),
             Some(_) | None => self.pass_request(house, now, dialog, request, message),
         };
         if let Err(status) = status {
-            let endpoint = &mut house.endpoint;
-            endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);
+            house.refuse(now, request, status);
         }
     }
 

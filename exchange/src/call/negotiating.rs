@@ -16,7 +16,6 @@ use crate::{
     house::House,
     leg::{Agreed, Events, Leg, Session},
     now::Now,
-    route::phrase,
 };
 
 /// One of the two ends of a call.
@@ -45,7 +44,11 @@ pub(super) enum Negotiation {
     /// A re-INVITE without a description got our offer; its ACK brings the answer.
     Reoffered { end: End, proposal: Proposal },
     /// We asked a leg for something of our own accord.
-    Own { end: End, proposal: Proposal },
+    Own {
+        end: End,
+        proposal: Proposal,
+        then: Then,
+    },
 }
 
 #[derive(Debug)]
@@ -64,6 +67,15 @@ pub(super) struct Proposal {
     codecs: Vec<Codec>,
 }
 
+/// What follows when a leg has taken an offer of our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Nothing: both legs are joined.
+    Nothing,
+    /// The two legs are joined.
+    Join,
+}
+
 /// By which method an offer came or goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
@@ -72,7 +84,7 @@ enum By {
 }
 
 impl Call {
-    fn leg(&self, end: End) -> Option<&Leg> {
+    pub(super) fn leg(&self, end: End) -> Option<&Leg> {
         match end {
             End::Origin => Some(&self.origin),
             End::Far => self.far_leg(),
@@ -93,6 +105,7 @@ impl Call {
                 Some(self.leg(end)?.dialog)
             }
             Stage::Calling { .. }
+            | Stage::Transferring(_)
             | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
@@ -121,7 +134,7 @@ impl Call {
     ) {
         match self.judge_offer(house, now, dialog, request, message) {
             Ok(()) => {}
-            Err(status) => refuse(house, now, request, status),
+            Err(status) => house.refuse(now, request, status),
         }
     }
 
@@ -175,6 +188,7 @@ impl Call {
             Stage::Passing { .. } if allows_update => Some(By::Update),
             Stage::Passing { .. }
             | Stage::Joining(_)
+            | Stage::Transferring(_)
             | Stage::Calling { .. }
             | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
@@ -222,7 +236,7 @@ impl Call {
     }
 
     /// Who the other leg's peer lets send, as our description on this leg says it.
-    fn other_wish(&self, end: End) -> Direction {
+    pub(super) fn other_wish(&self, end: End) -> Direction {
         let other = self.leg(end.other()).and_then(Leg::agreed);
         other.map_or(Direction::SendReceive, |agreed| agreed.wish)
     }
@@ -305,9 +319,13 @@ impl Call {
             Negotiation::Own {
                 end: asked,
                 proposal,
+                then,
             } if asked == end => {
                 if !self.take_answer(house, end, proposal, body.as_ref()) {
-                    self.end(house, now, EndCause::NotAcceptable);
+                    return self.end(house, now, EndCause::NotAcceptable);
+                }
+                if then == Then::Join {
+                    self.join_at_last(house, now);
                 }
             }
             // The outcome of something that was given up meanwhile.
@@ -340,7 +358,7 @@ impl Call {
             Some(_) | None => None,
         };
         if done.is_none() {
-            refuse(house, now, request, 488);
+            house.refuse(now, request, 488);
             if let Some(before) = before {
                 self.restore(house, now, from.other(), &before);
             }
@@ -415,7 +433,7 @@ impl Call {
             codecs: vec![(before.codec, before.codec.static_payload_type())],
             ..before.theirs.clone()
         };
-        self.ask(house, now, end, &says, direction);
+        self.ask(house, now, end, &says, direction, Then::Nothing);
     }
 
     /// Offers a leg something of our own accord; a 491 is repeated.
@@ -426,13 +444,18 @@ impl Call {
         end: End,
         says: &RemoteMedia,
         direction: Direction,
+        then: Then,
     ) {
         let Some(proposal) = self.proposal(end, says, direction) else {
             return;
         };
         let Some(leg) = self.leg(end) else { return };
         let (dialog, ours) = (leg.dialog, proposal.ours.clone());
-        self.negotiation = Negotiation::Own { end, proposal };
+        self.negotiation = Negotiation::Own {
+            end,
+            proposal,
+            then,
+        };
         house.endpoint.reinvite(now.at, dialog, ours, Glare::Repeat);
     }
 
@@ -450,8 +473,14 @@ impl Call {
         match std::mem::replace(&mut self.negotiation, Negotiation::Idle) {
             Negotiation::PassedOn(passed_on) if passed_on.from.other() == end => {
                 let passed = if status == 491 { 491 } else { 488 };
-                refuse(house, now, passed_on.request, passed);
+                house.refuse(now, passed_on.request, passed);
             }
+            // Without it the two could not hear each other.
+            Negotiation::Own {
+                end: asked,
+                then: Then::Join,
+                ..
+            } if asked == end => return self.end(house, now, EndCause::NotAcceptable),
             Negotiation::Own { end: asked, .. } if asked == end => {}
             other @ (Negotiation::Idle
             | Negotiation::PassedOn(_)
@@ -528,6 +557,7 @@ impl Call {
             Stage::Talking(_) => true,
             Stage::Passing { .. }
             | Stage::Joining(_)
+            | Stage::Transferring(_)
             | Stage::Calling { .. }
             | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
@@ -536,7 +566,8 @@ impl Call {
             | Stage::Over => false,
         };
         if is_joined && before != Some(agreed.wish) {
-            self.ask(house, now, end.other(), &agreed.theirs, agreed.wish);
+            let (other, wish) = (end.other(), agreed.wish);
+            self.ask(house, now, other, &agreed.theirs, wish, Then::Nothing);
         }
     }
 
@@ -562,9 +593,4 @@ impl Call {
         }
         None
     }
-}
-
-fn refuse(house: &mut House, now: Now, request: RequestId, status: u16) {
-    let endpoint = &mut house.endpoint;
-    endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);
 }

@@ -2,10 +2,11 @@
 //!
 //! Everything else of the INVITE stays behind (T-16).
 
-use rules::Caller;
+use rules::{Caller, Number};
 use sip_core::{Headers, Message, NameAddrText, PeerId};
 
 use crate::{
+    direction::Direction,
     house::House,
     identity::{self, Identity, Shown, Towards},
     number_form::{self, Called},
@@ -21,6 +22,8 @@ pub(crate) struct Parties {
     way: Way,
     pub(super) max_forwards: u8,
     word: Option<Word>,
+    /// The user part of who referred this call, where it goes by a REFER (RFC 3892).
+    referred_by: Option<String>,
 }
 
 /// What a party said of why it left or could not be had (RFC 3326).
@@ -58,6 +61,7 @@ impl Parties {
             way: Way::In,
             max_forwards: max_forwards(request),
             word: None,
+            referred_by: None,
         }
     }
 
@@ -73,7 +77,28 @@ impl Parties {
             way: Way::Out(plan),
             max_forwards: max_forwards(request),
             word: None,
+            referred_by: None,
         }
+    }
+
+    /// Another is called in the place of whoever was.
+    pub(super) fn call_instead(&mut self, plan: OutboundPlan, referred_by: Option<String>) {
+        self.called = plan.called.clone();
+        self.way = match plan.class {
+            Class::Internal => Way::In,
+            Class::Emergency | Class::Ordinary => Way::Out(plan),
+        };
+        self.referred_by = referred_by;
+        self.word = None;
+    }
+
+    /// Which way a call of the PBX goes, and to which number.
+    pub(super) fn direction(&self) -> (Direction, Number) {
+        let direction = match &self.way {
+            Way::In => Direction::Internal,
+            Way::Out(_) => Direction::Outbound,
+        };
+        (direction, self.called.number.clone())
     }
 
     /// Who calls, for the record.
@@ -157,7 +182,11 @@ impl Parties {
             ours: route.hop.local,
             shown,
         };
-        let (from, headers) = self.identity.write(&towards);
+        let (from, mut headers) = self.identity.write(&towards);
+        if let (Trust::Inside, Some(user)) = (trunk.trust, &self.referred_by) {
+            let referred_by = format!("<sip:{user}@{}>", route.hop.local);
+            headers.push(("Referred-By", referred_by));
+        }
         let called = number_form::of_called(&self.called, trunk.number_form);
         let user = destination.user.as_ref().unwrap_or(&called);
         let domain = house.peers.domain(route.peer, route.hop);

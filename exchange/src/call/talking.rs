@@ -12,7 +12,7 @@ use crate::{
     house::House,
     leg::{Leg, Session},
     now::Now,
-    output::{Alarm, Begin, Codecs, Output, RecordOrder, RecorderFault},
+    output::{Alarm, Begin, Codecs, Next, Output, RecordOrder, RecorderFault},
     route::Failure,
     settings::FaultMoment,
 };
@@ -42,6 +42,39 @@ impl Call {
         };
         let until = now.at + house.settings.limits.longest_call;
         self.enter(house, now, Stage::Talking(Talking { far, kept, until }));
+    }
+
+    /// The recording goes on with another party, or the same one again, as its next segment (S-09).
+    ///
+    /// What the caller was told holds: there is no second announcement, and the notice stays with the recording.
+    pub(super) fn next_segment(&mut self, house: &mut House, now: Now) {
+        let Stage::Talking(talking) = &self.stage else {
+            return;
+        };
+        let (Kept::Recording(_), Some(ours), Some(theirs)) =
+            (talking.kept, self.origin.agreed(), talking.far.agreed())
+        else {
+            return;
+        };
+        let codecs = Codecs {
+            carrier: ours.codec,
+            department: theirs.codec,
+        };
+        let (carrier, department) = (self.origin_leg(), talking.far.id());
+        let (fork, tap) = channel(RING_FRAMES);
+        let next = Next {
+            call: self.id,
+            tap,
+            codecs,
+        };
+        house.trace(now, self.id, "recording: next segment");
+        house.put(Output::Record(RecordOrder::Next(Box::new(next))));
+        let fork = Command::Fork {
+            carrier,
+            department,
+            fork,
+        };
+        house.command(carrier, fork);
     }
 
     fn begin_recording(&mut self, house: &mut House, now: Now, far: &Leg, notice: Notice) -> Kept {
@@ -85,9 +118,9 @@ impl Call {
     /// The recorder has trouble. The call hears nothing of it (law 1).
     pub(super) fn recorder_failed(&mut self, house: &mut House, now: Now, fault: RecorderFault) {
         let carrier = self.origin_leg();
-        match (&mut self.stage, fault) {
-            (Stage::Talking(talking), RecorderFault::NotBegun) => {
-                talking.kept = Kept::Unrecorded(Reason::RecorderFault);
+        match (&self.stage, fault) {
+            (Stage::Talking(_) | Stage::Transferring(_), RecorderFault::NotBegun) => {
+                self.keep_nothing(Reason::RecorderFault);
                 // Whoever closes the record later, a fault included, must not end a recording that never began.
                 self.record.recording = None;
                 self.record.notice = None;
@@ -95,7 +128,7 @@ impl Call {
                 house.trace(now, self.id, "not recorded: RECORDER_FAULT");
                 house.alarm(Alarm::Recorder { call: self.id });
             }
-            (Stage::Talking(_), RecorderFault::Interrupted) => {
+            (Stage::Talking(_) | Stage::Transferring(_), RecorderFault::Interrupted) => {
                 house.trace(now, self.id, "recording has a gap");
                 house.alarm(Alarm::Recorder { call: self.id });
             }
@@ -119,6 +152,9 @@ impl Call {
         house
             .settings
             .inject_fault(&self.record.called, FaultMoment::HangingUp);
+        if self.leaving_hung_up(house, dialog) {
+            return;
+        }
         match &self.stage {
             Stage::Talking(talking) if talking.far.dialog == dialog => {
                 self.end(house, now, EndCause::DepartmentHungUp);
@@ -132,8 +168,12 @@ impl Call {
             {
                 self.attempt_failed(house, now, dialog, Failure::HUNG_UP_EARLY);
             }
+            Stage::Transferring(transferring) if transferring.attempts.is_current(dialog) => {
+                self.attempt_failed(house, now, dialog, Failure::HUNG_UP_EARLY);
+            }
             // Of an attempt that was hung up on by us: both BYEs crossed.
             Stage::Talking(_)
+            | Stage::Transferring(_)
             | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)

@@ -67,7 +67,7 @@ impl Exchange {
     }
 
     /// The numbers of the calls that are out, emergency calls left out.
-    fn running(&self) -> impl Iterator<Item = &Number> {
+    pub(super) fn running(&self) -> impl Iterator<Item = &Number> {
         self.calls.values().filter_map(Call::outside)
     }
 }

@@ -7,6 +7,8 @@ use rules::{
 };
 use storage::{Disk, DiskFile, Keys, Layout, MemoryDisk, Spool};
 
+use exchange::Next;
+
 use super::*;
 use crate::rows::{self, RowsThread};
 
@@ -337,16 +339,16 @@ fn the_end_of_a_call_finds_its_recording_that_a_panic_had_ended_before() {
 }
 
 #[test]
-fn a_recording_whose_end_was_lost_is_closed_a_minute_after_its_fork() {
+fn a_recording_whose_end_was_lost_is_closed_ten_minutes_after_its_fork() {
     let mut house = House::new();
     let (lost, live) = (ended(1), ended(2));
     drop(house.begin(&lost));
     let _fork = house.begin(&live);
     let begun = Instant::now();
     house.worker.turn(begun);
-    house.worker.give_up_lost(begun + Duration::from_secs(59));
+    house.worker.give_up_lost(begun + Duration::from_secs(599));
     assert_eq!(house.worker.live.len(), 2);
-    house.worker.give_up_lost(begun + Duration::from_secs(61));
+    house.worker.give_up_lost(begun + Duration::from_secs(601));
     assert_eq!(
         house.worker.live.len(),
         1,
@@ -355,5 +357,71 @@ fn a_recording_whose_end_was_lost_is_closed_a_minute_after_its_fork() {
     assert_eq!(
         house.rows(),
         ["call 1: open - -", "call 2: open - -", "call 1: sealed - -"]
+    );
+}
+
+#[test]
+fn a_recording_goes_on_as_its_next_segment_when_the_fork_of_the_first_is_gone() {
+    let mut house = House::new();
+    let record = ended(1);
+    let fork = house.begin(&record);
+    let (next_fork, tap) = media::channel(200);
+    house.worker.obey(RecordOrder::Next(Box::new(Next {
+        call: record.call_id,
+        tap,
+        codecs: exchange::Codecs {
+            carrier: Codec::Pcmu,
+            department: Codec::Pcma,
+        },
+    })));
+    let begun = Instant::now();
+    house.worker.turn(begun);
+    assert_eq!(
+        house.worker.live[&record.call_id].segment, 0,
+        "it is still there"
+    );
+    drop(fork);
+    house.worker.turn(begun + TURN);
+    assert_eq!(house.worker.live[&record.call_id].segment, 1);
+    house.end(&record);
+    drop(next_fork);
+    house.worker.turn(begun + 2 * TURN);
+    assert!(house.worker.live.is_empty());
+    let files = house.disk.memory.everything();
+    let segments = files
+        .iter()
+        .filter(|(path, _)| path.starts_with(house.layout.vault()))
+        .filter(|(path, _)| path.extension().is_some_and(|kind| kind == "krec"));
+    assert_eq!(segments.count(), 2);
+    assert_eq!(
+        house.rows(),
+        ["call 1: open - -", "call 1: sealed CALLER_HUNG_UP -"]
+    );
+}
+
+#[test]
+fn a_call_that_ends_before_its_next_segment_began_has_both() {
+    let mut house = House::new();
+    let record = ended(1);
+    let fork = house.begin(&record);
+    let (next_fork, tap) = media::channel(200);
+    house.worker.obey(RecordOrder::Next(Box::new(Next {
+        call: record.call_id,
+        tap,
+        codecs: exchange::Codecs {
+            carrier: Codec::Pcmu,
+            department: Codec::Pcmu,
+        },
+    })));
+    house.end(&record);
+    drop((fork, next_fork));
+    let begun = Instant::now();
+    for turn in 0..4 {
+        house.worker.turn(begun + turn * TURN);
+    }
+    assert!(house.worker.live.is_empty());
+    assert_eq!(
+        house.rows(),
+        ["call 1: open - -", "call 1: sealed CALLER_HUNG_UP -"]
     );
 }

@@ -1,0 +1,497 @@
+//! Transfer: one party of a call goes, another comes, and whoever stays hears ringback meanwhile (RFC 3515, RFC 5589).
+//!
+//! Only a PBX peer may ask for it, and two legs of carriers are never joined; [`crate::Exchange`] sees to both. What was told to the
+//! caller holds for the new party too: the recording goes on as its next segment, without a second announcement (S-09).
+
+use std::{collections::VecDeque, net::IpAddr, time::Instant};
+
+use media::{Command, OfferedLeg, sdp::RemoteMedia};
+use rules::{EndCause, Reason};
+use sip_core::{DialogId, Message, PeerId, RequestId};
+
+use crate::{
+    call::{
+        Call, Stage,
+        attempts::{Attempts, Tone},
+        negotiating::{End, Negotiation, Then},
+        talking::Talking,
+    },
+    call_record::Kept,
+    direction::Direction,
+    house::{House, Subscription},
+    leg::{Events, Leg, Session},
+    now::Now,
+    outbound::OutboundPlan,
+    route::{Destination, Failure, phrase},
+};
+
+/// A transfer under way: the one that stays is the origin, whoever called first.
+pub(super) struct Transferring {
+    pub(super) attempts: Attempts,
+    /// Who asked for it; none once it has hung up.
+    leaving: Option<Leg>,
+    talk: Talk,
+}
+
+/// What a talk keeps over a transfer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Talk {
+    kept: Kept,
+    until: Instant,
+}
+
+/// Where a REFER wants a party to go, after it was judged.
+pub(crate) struct Referral {
+    pub(crate) dialog: DialogId,
+    pub(crate) request: RequestId,
+    pub(crate) plan: OutboundPlan,
+    pub(crate) destinations: VecDeque<Destination>,
+    /// Who refers, for whoever is called.
+    pub(crate) referred_by: Option<String>,
+}
+
+/// A leg on its way from one call to another.
+pub(crate) struct Handover {
+    leg: Leg,
+    peer: Option<String>,
+}
+
+impl Transferring {
+    pub(super) fn kept(&self) -> Kept {
+        self.talk.kept
+    }
+}
+
+impl Call {
+    /// Who would stay if the party of this dialog went: its peer. None where nobody talks.
+    pub(crate) fn remaining(&self, dialog: DialogId) -> Option<&Leg> {
+        let Stage::Talking(talking) = &self.stage else {
+            return None;
+        };
+        match self.end_of(dialog)? {
+            End::Origin => Some(&talking.far),
+            End::Far => Some(&self.origin),
+        }
+    }
+
+    /// Whether they talk, and no exchange of offers is under way.
+    pub(crate) fn is_settled(&self) -> bool {
+        let is_idle = match self.negotiation {
+            Negotiation::Idle => true,
+            Negotiation::PassedOn(_) | Negotiation::Reoffered { .. } | Negotiation::Own { .. } => {
+                false
+            }
+        };
+        is_idle && matches!(self.stage, Stage::Talking(_))
+    }
+
+    /// Whose dialog it is.
+    pub(crate) fn peer_at(&self, dialog: DialogId) -> Option<PeerId> {
+        Some(self.leg(self.end_of(dialog)?)?.peer)
+    }
+
+    /// Whether a citizen made it.
+    pub(crate) fn is_inbound(&self) -> bool {
+        self.direction == Direction::Inbound
+    }
+
+    /// Carries a judged REFER out: the party that stays is called on for.
+    ///
+    /// # Errors
+    /// The status that refuses it; the call is as it was.
+    pub(super) fn refer(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        referral: Referral,
+    ) -> Result<(), u16> {
+        let end = self.end_of(referral.dialog).ok_or(481_u16)?;
+        self.remaining(referral.dialog).ok_or(603_u16)?;
+        if !self.is_settled() {
+            return Err(491);
+        }
+        // Where the one that is called is of another family, its attempt takes another pair.
+        let lent = self.spare_pair(house, self.origin.lent.rtp.ip())?;
+        let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            house.close(lent.leg);
+            return Err(603);
+        };
+        let (leaving, talk) = self.part(talking, end);
+        self.destinations = referral.destinations;
+        self.parties
+            .call_instead(referral.plan, referral.referred_by);
+        self.follow_direction();
+        let endpoint = &mut house.endpoint;
+        endpoint.respond(now.at, referral.request, 202, phrase(202), Vec::new(), None);
+        house.notify(now, leaving.dialog, 100, Subscription::Active);
+        house.command(leaving.id(), Command::Quiet { leg: leaving.id() });
+        self.wait_with_ringback(house);
+        match Attempts::begin(self, house, now, lent, Tone::Ours) {
+            Ok(attempts) => {
+                let transferring = Transferring {
+                    attempts,
+                    leaving: Some(leaving),
+                    talk,
+                };
+                self.enter(house, now, Stage::Transferring(Box::new(transferring)));
+                // Whoever is on hold would not hear the ringback.
+                self.align(house, now, End::Origin);
+            }
+            Err(failure) => self.transfer_failed(house, now, Some(leaving), talk, failure),
+        }
+        Ok(())
+    }
+
+    /// Takes the two legs apart: the one that stays becomes the origin.
+    fn part(&mut self, talking: Talking, leaves: End) -> (Leg, Talk) {
+        let Talking { far, kept, until } = talking;
+        let leaving = match leaves {
+            End::Far => far,
+            End::Origin => std::mem::replace(&mut self.origin, far),
+        };
+        (leaving, Talk { kept, until })
+    }
+
+    /// One more pair of this call's shard, of the family of an address.
+    fn spare_pair(&self, house: &mut House, family: IpAddr) -> Result<OfferedLeg, u16> {
+        let lent = house.ports.take_of(self.shard(), family).ok_or(503_u16)?;
+        house.belongs(lent, self.id);
+        Ok(lent)
+    }
+
+    fn wait_with_ringback(&self, house: &mut House) {
+        let leg = self.origin_leg();
+        // Nobody talks with whoever waits: there is nothing to record.
+        house.command(leg, Command::Unfork { carrier: leg });
+        let clip = house.ringback.clone();
+        house.command(leg, Command::Loop { leg, clip });
+    }
+
+    /// What an internal call becomes by a transfer to somebody outside; an inbound call stays one.
+    fn follow_direction(&mut self) {
+        match self.direction {
+            Direction::Inbound => {}
+            Direction::Outbound | Direction::Internal => {
+                let (direction, number) = self.parties.direction();
+                self.direction = direction;
+                self.record.called = number;
+            }
+        }
+    }
+
+    /// The one that is called rings.
+    pub(super) fn target_rang(&self, house: &mut House, now: Now, status: u16) {
+        if let Stage::Transferring(transferring) = &self.stage
+            && let Some(leaving) = &transferring.leaving
+        {
+            house.notify(now, leaving.dialog, status, Subscription::Active);
+        }
+    }
+
+    /// The one that is called has answered: it takes the place of whoever asked for it.
+    pub(super) fn transferred(&mut self, house: &mut House, now: Now, transferring: Transferring) {
+        let Transferring {
+            attempts,
+            leaving,
+            talk,
+        } = transferring;
+        if let Some(leaving) = leaving {
+            house.notify(now, leaving.dialog, 200, Subscription::Terminated);
+            let done = Some("SIP;cause=200;text=\"Call completed elsewhere\"");
+            house.end(now, leaving.dialog, 480, done);
+            house.close(leaving.id());
+        }
+        house.trace(now, self.id, "transferred");
+        self.talk_on(house, now, attempts.current.leg, talk);
+    }
+
+    /// The one that is called cannot be had: whoever asked for it has the call back.
+    pub(super) fn transfer_failed(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        leaving: Option<Leg>,
+        talk: Talk,
+        failure: Failure,
+    ) {
+        house.trace(now, self.id, "transfer failed");
+        match leaving {
+            Some(leaving) => {
+                house.notify(
+                    now,
+                    leaving.dialog,
+                    failure.status,
+                    Subscription::Terminated,
+                );
+                self.join(house, leaving.id());
+                self.talk_on(house, now, leaving, talk);
+            }
+            None => match self.direction {
+                Direction::Inbound => self.close(house, now, failure),
+                Direction::Outbound | Direction::Internal => {
+                    self.end(house, now, failure.cause());
+                }
+            },
+        }
+    }
+
+    /// Both hear each other again; the recording goes on as its next segment.
+    fn talk_on(&mut self, house: &mut House, now: Now, far: Leg, talk: Talk) {
+        let Talk { kept, until } = talk;
+        self.enter(house, now, Stage::Talking(Talking { far, kept, until }));
+        self.next_segment(house, now);
+        self.align(house, now, End::Origin);
+    }
+
+    /// Goes on to the next place where the target may be; or gives up.
+    pub(super) fn target_failed(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        transferring: Transferring,
+        failure: Failure,
+    ) {
+        let Transferring {
+            attempts,
+            leaving,
+            talk,
+        } = transferring;
+        match attempts.go_on(self, house, now, failure) {
+            Ok(attempts) => {
+                self.stage = Stage::Transferring(Box::new(Transferring {
+                    attempts,
+                    leaving,
+                    talk,
+                }));
+            }
+            Err(telling) => self.transfer_failed(house, now, leaving, talk, telling),
+        }
+    }
+
+    /// Whoever asked for the transfer has hung up, as many do at once; the transfer goes on.
+    pub(super) fn leaving_hung_up(&mut self, house: &mut House, dialog: DialogId) -> bool {
+        let Stage::Transferring(transferring) = &mut self.stage else {
+            return false;
+        };
+        match transferring.leaving.take_if(|leg| leg.dialog == dialog) {
+            Some(leaving) => {
+                house.close(leaving.id());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Lets a leg's direction follow what the other one's peer wishes.
+    fn align(&mut self, house: &mut House, now: Now, end: End) {
+        let wish = self.other_wish(end);
+        let Some(leg) = self.leg(end) else { return };
+        let Some(own) = leg.agreed().filter(|_| leg.local.direction != wish) else {
+            return;
+        };
+        let says = own.theirs.clone();
+        self.ask(house, now, end, &says, wish, Then::Nothing);
+    }
+
+    // Attended: two calls become one.
+
+    /// Gives the leg away that stays when the party of `dialog` goes, and ends what is left of this call.
+    pub(crate) fn give_away(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+    ) -> Option<Handover> {
+        let end = self.end_of(dialog)?;
+        let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return None;
+        };
+        let kept = talking.kept;
+        let (leaving, _) = self.part(talking, end);
+        let leg = self.origin.clone();
+        let peer = house.peer_name(leg.peer);
+        let done = Some("SIP;cause=200;text=\"Call completed elsewhere\"");
+        house.end(now, leaving.dialog, 480, done);
+        house.close(leaving.id());
+        self.write_record(house, now, kept, EndCause::DepartmentHungUp);
+        house.trace(now, self.id, "joined to another call by transfer");
+        Some(Handover { leg, peer })
+    }
+
+    /// Takes the leg of another call in the place of the party of `dialog`.
+    pub(super) fn receive(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        handover: Handover,
+    ) {
+        let (Some(end), Stage::Talking(_)) = (self.end_of(dialog), &self.stage) else {
+            return;
+        };
+        let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return;
+        };
+        let (leaving, talk) = self.part(talking, end);
+        let Handover { mut leg, peer } = handover;
+        house.adopt(leg.dialog, self.id);
+        let is_moved = leg.lent.leg.shard != self.shard();
+        if is_moved {
+            let Ok(lent) = self.spare_pair(house, leg.lent.rtp.ip()) else {
+                house.end(now, leg.dialog, 503, Some(Call::FAULT_REASON));
+                house.close(leg.id());
+                return self.transfer_failed(
+                    house,
+                    now,
+                    Some(leaving),
+                    talk,
+                    Failure::NOTHING_LEFT,
+                );
+            };
+            house.close(leg.id());
+            leg.lent = lent;
+            leg.local.rtp = lent.rtp;
+        } else {
+            house.belongs(leg.lent, self.id);
+        }
+        let done = Some("SIP;cause=200;text=\"Call completed elsewhere\"");
+        house.end(now, leaving.dialog, 480, done);
+        house.close(leaving.id());
+        self.peers.truncate(1);
+        self.peers.extend(peer);
+        self.follow_codec(house, now, leg, talk, is_moved);
+    }
+
+    /// Joins a leg whose stream already stands; where codec or place differ, it is asked first.
+    fn follow_codec(&mut self, house: &mut House, now: Now, far: Leg, talk: Talk, is_moved: bool) {
+        let same_codec = self.origin.agreed().map(|agreed| agreed.codec)
+            == far.agreed().map(|agreed| agreed.codec);
+        let Talk { kept, until } = talk;
+        let id = far.id();
+        self.enter(house, now, Stage::Talking(Talking { far, kept, until }));
+        if same_codec && !is_moved {
+            self.join(house, id);
+            self.next_segment(house, now);
+            return self.align(house, now, End::Origin);
+        }
+        let leg = self.origin_leg();
+        house.command(leg, Command::Unfork { carrier: leg });
+        house.command(leg, Command::Quiet { leg });
+        let Some(origin) = self.origin.agreed() else {
+            return;
+        };
+        let mut says = origin.theirs.clone();
+        says.codecs.retain(|(codec, _)| *codec == origin.codec);
+        let wish = origin.wish;
+        self.ask(house, now, End::Far, &says, wish, Then::Join);
+    }
+
+    /// A leg that was asked because of a transfer has agreed: both hear each other.
+    pub(super) fn join_at_last(&mut self, house: &mut House, now: Now) {
+        if let Some(far) = self.far_leg().map(Leg::id) {
+            self.join(house, far);
+            self.next_segment(house, now);
+            self.align(house, now, End::Origin);
+        }
+    }
+
+    /// An INVITE with Replaces takes the place of a party of its own peer (RFC 3891); refused, it leaves the call as it was.
+    pub(super) fn replace(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        replaced: DialogId,
+        leg: Leg,
+        theirs: &RemoteMedia,
+    ) {
+        let (dialog, pair) = (leg.dialog, leg.id());
+        if let Err(status) = self.take_over(house, now, replaced, leg, theirs) {
+            house.reject(now, dialog, status);
+            house.close(pair);
+        }
+    }
+
+    fn take_over(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        replaced: DialogId,
+        mut leg: Leg,
+        theirs: &RemoteMedia,
+    ) -> Result<(), u16> {
+        let end = self.end_of(replaced).ok_or(481_u16)?;
+        let staying = self.remaining(replaced).and_then(Leg::agreed);
+        let (codec, wish) = staying
+            .map(|agreed| (agreed.codec, agreed.wish))
+            .ok_or(481_u16)?;
+        if !self.is_settled() {
+            return Err(491);
+        }
+        theirs.payload_type(codec).ok_or(488_u16)?;
+        leg.local.direction = wish;
+        house.answer_keys(&mut leg.local, theirs);
+        let agreed = leg.answer_to(theirs, codec, Events::of(theirs));
+        let stream = leg.stream(&agreed).ok_or(488_u16)?;
+        let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return Err(481);
+        };
+        let (leaving, talk) = self.part(talking, end);
+        house.open(leg.id(), leg.peer, stream);
+        house.accept(now, leg.dialog, Vec::new(), agreed.ours.clone());
+        leg.session = Session::Agreed(Box::new(agreed));
+        house.end(now, leaving.dialog, 480, None);
+        house.close(leaving.id());
+        self.join(house, leg.id());
+        house.trace(now, self.id, "a party was replaced");
+        self.talk_on(house, now, leg, talk);
+        Ok(())
+    }
+
+    /// The dialog of whoever is leaving, to be ended with the call.
+    pub(super) fn leaving_leg(&self) -> Option<(DialogId, PeerId)> {
+        let Stage::Transferring(transferring) = &self.stage else {
+            return None;
+        };
+        let leaving = transferring.leaving.as_ref()?;
+        Some((leaving.dialog, leaving.peer))
+    }
+
+    /// Nothing is kept of this call after all.
+    pub(super) fn keep_nothing(&mut self, reason: Reason) {
+        match &mut self.stage {
+            Stage::Talking(talking) => talking.kept = Kept::Unrecorded(reason),
+            Stage::Transferring(transferring) => {
+                transferring.talk.kept = Kept::Unrecorded(reason);
+            }
+            Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Joining(_)
+            | Stage::Closing(_)
+            | Stage::Over => {}
+        }
+    }
+
+    /// Whoever was called on for has answered; its media is looked at before the one that leaves is let go.
+    pub(super) fn read_target_answer(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        mut transferring: Transferring,
+        message: &Message,
+    ) {
+        let dialog = transferring.attempts.current.leg.dialog;
+        match self.read_answer(house, &transferring.attempts.current, message) {
+            Some(agreed) => {
+                self.bridge(house, &mut transferring.attempts.current.leg, agreed);
+                self.transferred(house, now, transferring);
+            }
+            None => {
+                self.stage = Stage::Transferring(Box::new(transferring));
+                self.answer_unusable(house, now, dialog);
+            }
+        }
+    }
+}

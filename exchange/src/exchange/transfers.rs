@@ -1,0 +1,247 @@
+//! Who may move parties between calls: REFER, and INVITE with Replaces. What then happens is in `call/transferring.rs`.
+//!
+//! Only a PBX peer may, only with dialogs of its own, and only to where it may call; two legs of carriers are never joined (T-11).
+//! Follows RFC 3515, RFC 3891, RFC 3892 and RFC 5589.
+
+use std::collections::VecDeque;
+
+use media::sdp;
+use rules::{CallId, Number};
+use sip_core::{DialogId, HeaderName, Hop, Message, PeerId, Replaces, RequestId, Uri};
+
+use crate::{
+    call::{Call, CallInput, Handover, Referral},
+    exchange::{Exchange, InHand},
+    house::{Place, Subscription, Usage},
+    leg::{Leg, Session},
+    now::Now,
+    outbound::{self, Class},
+    route::{Destination, phrase},
+    trunk::{PeerRole, Trust},
+};
+
+impl Exchange {
+    /// A REFER inside a dialog.
+    pub(super) fn refer(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        request: RequestId,
+        message: &Message,
+    ) {
+        if let Err(status) = self.judge_refer(now, dialog, request, message) {
+            self.house.refuse(now, request, status);
+        }
+    }
+
+    fn judge_refer(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        request: RequestId,
+        message: &Message,
+    ) -> Result<(), u16> {
+        let place = self.house.place(dialog).ok_or(481_u16)?;
+        let call = self.calls.get(&place.call).ok_or(481_u16)?;
+        let peer = call.peer_at(dialog).ok_or(481_u16)?;
+        if self.role(peer) != Some(PeerRole::Pbx) {
+            return Err(403);
+        }
+        let remaining = call.remaining(dialog).ok_or(603_u16)?.peer;
+        let refer_to = message.refer_to().ok_or(400_u16)?;
+        let uri = refer_to.uri();
+        if let Some(replaces) = uri.header("Replaces") {
+            let replaces = Replaces::parse(&replaces).ok_or(400_u16)?;
+            return self.attend(now, dialog, request, peer, remaining, &replaces);
+        }
+        let referral = self.referral(dialog, request, peer, remaining, &uri, message)?;
+        self.with_call(now, place.call, CallInput::Refer(Box::new(referral)));
+        Ok(())
+    }
+
+    fn role(&self, peer: PeerId) -> Option<PeerRole> {
+        Some(self.house.settings.peer(peer)?.role)
+    }
+
+    /// Judges where a blind transfer goes, by the rules of calls out.
+    fn referral(
+        &self,
+        dialog: DialogId,
+        request: RequestId,
+        peer: PeerId,
+        remaining: PeerId,
+        target: &Uri<'_>,
+        message: &Message,
+    ) -> Result<Referral, u16> {
+        let settings = &self.house.settings;
+        let identity = self.identity(peer, message)?;
+        let staying = self.role(remaining).ok_or(603_u16)?;
+        let running: Vec<Number> = self.running().cloned().collect();
+        let running = running.iter();
+        let plan = outbound::refer_target(settings, peer, target, &identity, staying, running)?;
+        let destinations = match plan.class {
+            Class::Internal => {
+                let policy = settings.policy(&plan.called.number).ok_or(403_u16)?;
+                self.house.department(&policy.department)
+            }
+            Class::Emergency | Class::Ordinary => VecDeque::from([Destination::outside()]),
+        };
+        Ok(Referral {
+            dialog,
+            request,
+            plan,
+            destinations,
+            referred_by: self.referred_by(peer, message),
+        })
+    }
+
+    /// Who refers, in the words of a peer that is believed: the user part and nothing else (T-16).
+    fn referred_by(&self, peer: PeerId, message: &Message) -> Option<String> {
+        let mut addresses = message.addresses(HeaderName::ReferredBy);
+        let address = addresses.next()?.ok()?;
+        let user = address.uri().user_number()?;
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "+*#-_.".contains(letter);
+        let is_fit = self.house.trust(peer) == Trust::Inside && user.chars().all(is_plain);
+        is_fit.then(|| user.into_owned())
+    }
+
+    /// Joins the two calls of whoever refers, and lets it go.
+    fn attend(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        request: RequestId,
+        peer: PeerId,
+        remaining: PeerId,
+        replaces: &Replaces,
+    ) -> Result<(), u16> {
+        let other = self.named(peer, replaces).ok_or(481_u16)?;
+        let one = self.house.place(dialog).ok_or(481_u16)?.call;
+        let two = self.house.place(other).ok_or(481_u16)?.call;
+        if one == two {
+            return Err(603);
+        }
+        let second = self.calls.get(&two).ok_or(481_u16)?;
+        let joined = second.remaining(other).ok_or(603_u16)?.peer;
+        if self.role(remaining) == Some(PeerRole::Carrier)
+            && self.role(joined) == Some(PeerRole::Carrier)
+        {
+            return Err(403);
+        }
+        let is_settled = |call| self.calls.get(call).is_some_and(Call::is_settled);
+        if !is_settled(&one) || !is_settled(&two) {
+            return Err(491);
+        }
+        // The call that a citizen made is the one that goes on: what is kept of it is.
+        let (kept, at_kept, given, at_given) = if second.is_inbound() {
+            (two, other, one, dialog)
+        } else {
+            (one, dialog, two, other)
+        };
+        let endpoint = &mut self.house.endpoint;
+        endpoint.respond(now.at, request, 202, phrase(202), Vec::new(), None);
+        let done = Subscription::Terminated;
+        self.house.notify(now, dialog, 200, done);
+        let handover = self.give_away(now, given, at_given);
+        if let Some(handover) = handover {
+            let input = CallInput::Receive(at_kept, handover);
+            self.with_call(now, kept, input);
+        }
+        Ok(())
+    }
+
+    /// Takes from a call the leg that stays when the party of `dialog` goes, and ends the call.
+    fn give_away(&mut self, now: Now, id: CallId, dialog: DialogId) -> Option<Box<Handover>> {
+        let call = self.take_out(id)?;
+        let in_hand = InHand {
+            id,
+            call: Some(call),
+        };
+        let in_hand = self.in_hand.insert(in_hand);
+        let call = in_hand.call.as_mut()?;
+        let handover = call.give_away(&mut self.house, now, dialog);
+        self.put_back(now);
+        handover.map(Box::new)
+    }
+
+    /// The dialog of this peer that a Replaces names, from the view of whoever gets it: its `to-tag` is ours.
+    fn named(&mut self, peer: PeerId, replaces: &Replaces) -> Option<DialogId> {
+        let Replaces {
+            call_id,
+            to_tag,
+            from_tag,
+            ..
+        } = replaces;
+        let endpoint = &mut self.house.endpoint;
+        endpoint.dialog_named(
+            peer,
+            call_id.as_bytes(),
+            to_tag.as_bytes(),
+            from_tag.as_bytes(),
+        )
+    }
+
+    /// An INVITE that wants the place of a party of a call.
+    pub(super) fn replace(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        peer: PeerId,
+        hop: Hop,
+        request: &Message,
+    ) {
+        if let Err(status) = self.judge_replace(now, dialog, peer, hop, request) {
+            self.house.reject(now, dialog, status);
+        }
+    }
+
+    fn judge_replace(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        peer: PeerId,
+        hop: Hop,
+        request: &Message,
+    ) -> Result<(), u16> {
+        let replaces = request.replaces().flatten().ok_or(400_u16)?;
+        if self.role(peer) != Some(PeerRole::Pbx) {
+            return Err(403);
+        }
+        let replaced = self.named(peer, &replaces).ok_or(481_u16)?;
+        let id = self.house.place(replaced).ok_or(481_u16)?.call;
+        let call = self.calls.get(&id).ok_or(481_u16)?;
+        call.remaining(replaced).ok_or(481_u16)?;
+        if replaces.early_only {
+            return Err(486); // RFC 3891 section 3: it is answered.
+        }
+        let theirs = sdp::parse(&request.sdp().ok_or(488_u16)?).map_err(|_| 488_u16)?;
+        if !self.house.admits_media(peer, &theirs)
+            || !self.house.admits_security(peer, hop.transport, &theirs)
+        {
+            return Err(488);
+        }
+        let (shard, family) = (call.shard(), hop.remote.ip());
+        let lent = self.house.ports.take_of(shard, family).ok_or(503_u16)?;
+        self.house.belongs(lent, id);
+        let side = PeerRole::Pbx.side();
+        let usage = Usage::Incoming;
+        self.house.enter(
+            dialog,
+            Place {
+                call: id,
+                side,
+                usage,
+            },
+        );
+        let leg = Leg {
+            peer,
+            dialog,
+            lent,
+            local: self.house.new_local(lent, peer, hop.transport),
+            session: Session::Offered,
+        };
+        let input = CallInput::Replace(replaced, Box::new(leg), Box::new(theirs));
+        self.with_call(now, id, input);
+        Ok(())
+    }
+}
