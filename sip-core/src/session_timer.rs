@@ -79,6 +79,16 @@ pub(crate) enum Refresher {
 struct Running {
     interval: Duration,
     refresher: Refresher,
+    agreement: Agreement,
+}
+
+/// Who times the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agreement {
+    /// Somebody beside us: without a refresh it ends the call.
+    Shared,
+    /// Nobody else: a refresh only asks whether the other side is still there (RFC 4028 section 7.2).
+    OursAlone,
 }
 
 /// What a request with a Session-Expires below our minimum is answered: 422 with this Min-SE (RFC 4028 section 9).
@@ -169,6 +179,7 @@ impl SessionTimer {
         self.running = Some(Running {
             interval: interval.max(SHORTEST),
             refresher,
+            agreement: agreement(expires),
         });
         true
     }
@@ -203,10 +214,11 @@ impl SessionTimer {
             .unwrap_or_default()
             .max(self.own_min());
         let asked = SessionExpires::of(request);
-        // We may shorten what is asked, not below anyone's minimum (RFC 4028 section 9).
+        // We may shorten what is asked, not below anyone's minimum, and never lengthen it (RFC 4028 section 9): where its sender knows no session
+        // timer, a proxy on the way has asked, and will end the call.
         let interval = match asked {
-            Some(asked) if is_able => asked.interval.min(ours.max(least)),
-            Some(_) | None => ours.max(least),
+            Some(asked) => asked.interval.min(ours.max(least)).max(SHORTEST),
+            None => ours.max(least),
         };
         let role = match asked.and_then(|asked| asked.refresher) {
             Some(role) if is_able => role,
@@ -222,6 +234,11 @@ impl SessionTimer {
             refresher: match role {
                 Role::Uac => Refresher::Peer,
                 Role::Uas => Refresher::Us,
+            },
+            agreement: if is_able {
+                Agreement::Shared
+            } else {
+                agreement(asked)
             },
         });
         let expires = SessionExpires {
@@ -247,6 +264,12 @@ impl SessionTimer {
         Some(interval - (interval / 3).min(Duration::from_secs(32)))
     }
 
+    /// Whether nobody but us times the session, so that every answer to a refresh shows what it was to show.
+    pub(crate) fn is_ours_alone(&self) -> bool {
+        let running = self.running;
+        running.is_some_and(|running| running.agreement == Agreement::OursAlone)
+    }
+
     /// What we offer.
     fn interval(&self) -> Option<Duration> {
         let ours = self.settings.interval?;
@@ -259,7 +282,14 @@ impl SessionTimer {
     }
 }
 
-/// A shorter interval in a 2xx would have us refresh without end.
+fn agreement(said: Option<SessionExpires>) -> Agreement {
+    match said {
+        Some(_) => Agreement::Shared,
+        None => Agreement::OursAlone,
+    }
+}
+
+/// A shorter interval would have us refresh without end.
 const SHORTEST: Duration = Duration::from_secs(30);
 
 fn read_seconds(value: &[u8]) -> Option<Duration> {
@@ -370,7 +400,9 @@ mod tests {
             values(&lines).join(" ")
         };
         assert_eq!(row(""), "1800;refresher=uas");
-        assert_eq!(row("Session-Expires: 60\r\n"), "1800;refresher=uas");
+        assert_eq!(row("Session-Expires: 300\r\n"), "300;refresher=uas");
+        assert_eq!(row("Session-Expires: 60\r\n"), "60;refresher=uas");
+        assert_eq!(row("Session-Expires: 0\r\n"), "30;refresher=uas");
         assert_eq!(row(able), "1800;refresher=uac timer");
         assert_eq!(
             row(&format!("{able}Session-Expires: 300\r\n")),

@@ -78,6 +78,8 @@ impl Endpoint {
     }
 
     /// A refresh of ours was refused. One without dialog or answer ends the session, any other is tried again until it expires.
+    ///
+    /// A side that times no session itself has shown that it is there: a call must not end because it takes no re-INVITE (RFC 4028 section 7.2).
     pub(super) fn not_refreshed(
         &mut self,
         now: Instant,
@@ -92,6 +94,10 @@ impl Endpoint {
             usage.timers.stop(Timer::Expire);
             self.arm_usage(id);
             return self.expire(id);
+        }
+        if message.is_some() && usage.session_timer.is_ours_alone() {
+            usage.time_session(now);
+            return self.arm_usage(id);
         }
         let asked = message
             .and_then(|message| message.value(HeaderName::RetryAfter))

@@ -168,7 +168,7 @@ fn an_update_that_is_not_known_after_all_becomes_a_reinvite() {
 #[test]
 fn a_refresh_that_is_refused_is_tried_again_until_the_session_expires() {
     let mut bench = bench(200);
-    bench.called_with(ABLE);
+    bench.called_with(&format!("{ABLE}Session-Expires: 200;refresher=uac\r\n"));
     bench.wait(Duration::from_millis(100_400));
     let update = bench.last().clone();
     bench.answer(
@@ -191,6 +191,22 @@ fn a_refresh_that_is_refused_is_tried_again_until_the_session_expires() {
     assert_eq!(bench.names(), ["SessionExpired"]);
     bench.wait(Duration::from_secs(60));
     assert_eq!(bench.names(), [""; 0], "once");
+}
+
+#[test]
+fn a_peer_that_knows_no_session_timer_may_refuse_every_refresh_and_keeps_its_call() {
+    let mut bench = bench(200);
+    bench.called_with("");
+    for _ in 0..3 {
+        bench.wait(Duration::from_millis(100_400));
+        let reinvite = bench.last().clone();
+        assert_eq!(reinvite.method(), Some(Method::Invite));
+        bench.answer(&reinvite, "488 Not Acceptable Here", "", "");
+    }
+    assert_eq!(bench.names(), [""; 0]);
+    // One that is gone is noticed all the same.
+    bench.wait(Duration::from_secs(134));
+    assert_eq!(bench.names(), ["SessionExpired"]);
 }
 
 #[test]
