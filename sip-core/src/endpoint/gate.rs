@@ -199,7 +199,7 @@ fn check_reliable(invite: &Message, settings: &PeerSettings) -> Result<(), Answe
 
 /// RFC 3261 section 8.2.3: a body must be a session description or hold one (RFC 5621 section 3.1), unless its sender says it may be ignored.
 ///
-/// What INFO, NOTIFY and their like carry is for the application.
+/// What INFO, NOTIFY and their like carry is for the application. A BYE ends its call whatever it carries: nobody gains by a call that goes on.
 fn check_body(request: &Message, method: &Method) -> Result<(), Answer> {
     if request.body().is_empty() || is_optional(request) {
         return Ok(());
@@ -207,12 +207,12 @@ fn check_body(request: &Message, method: &Method) -> Result<(), Answer> {
     let describes = match method {
         Method::Invite
         | Method::Ack
-        | Method::Bye
         | Method::Cancel
         | Method::Options
         | Method::Prack
         | Method::Update => true,
-        Method::Register
+        Method::Bye
+        | Method::Register
         | Method::Info
         | Method::Refer
         | Method::Notify
@@ -346,6 +346,13 @@ mod tests {
             ),
             Some(415)
         );
+    }
+
+    #[test]
+    fn a_bye_with_a_foreign_body_ends_its_call() {
+        let isup = "Content-Type: application/isup;version=itu-t92+\r\n";
+        assert_eq!(status("INVITE", "sip:b@y", isup), Some(415));
+        assert_eq!(status("BYE", "sip:b@y", isup), None);
     }
 
     #[test]
