@@ -11,6 +11,9 @@ use crate::lexis;
 /// The most provisional answers that wait for the PRACK of the one before; a further one replaces the last.
 const MAX_WAITING: usize = 8; // Law 5; an application tells of ringing and progress, not more.
 
+/// The most reliable answers of one callee that are acknowledged; each costs a transaction.
+const MAX_HEARD: u32 = 64; // Law 5; a callee that rings says so once a minute (RFC 3261 section 13.3.1.1).
+
 /// What a PRACK acknowledges (RFC 3262 section 7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RAck {
@@ -137,6 +140,7 @@ impl<Waiting> ReliableAnswers<Waiting> {
 #[derive(Debug, Default)]
 pub(crate) struct HeardAnswers {
     last: Option<u32>,
+    count: u32,
 }
 
 /// Where a reliable answer stands in its order.
@@ -144,7 +148,7 @@ pub(crate) struct HeardAnswers {
 pub(crate) enum Order {
     /// The first, or the one after the last: PRACK it.
     Next,
-    /// A repetition, or one whose predecessor is missing: it is not acknowledged and not processed.
+    /// A repetition, one whose predecessor is missing, or one too many: it is not acknowledged and not processed.
     Out,
 }
 
@@ -152,8 +156,10 @@ impl HeardAnswers {
     pub(crate) fn hear(&mut self, rseq: u32) -> Order {
         match self.last {
             Some(last) if last.checked_add(1) != Some(rseq) => Order::Out,
+            Some(_) if self.count == MAX_HEARD => Order::Out,
             Some(_) | None => {
                 self.last = Some(rseq);
+                self.count += 1;
                 Order::Next
             }
         }
@@ -246,5 +252,12 @@ mod tests {
                 Order::Out
             ]
         );
+    }
+
+    #[test]
+    fn a_callee_that_never_stops_telling_is_not_acknowledged_for_ever() {
+        let mut heard = HeardAnswers::default();
+        let taken = (1..=1000).filter(|rseq| heard.hear(*rseq) == Order::Next);
+        assert_eq!(taken.count(), 64);
     }
 }
