@@ -3,12 +3,12 @@
 //! It writes requests and checks those that come in; it knows no transactions and no stages of a call.
 //! Follows RFC 3261 section 12.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::IpAddr};
 
 use crate::{
     draft::{self, Draft},
     header::HeaderName,
-    hop::{Hop, Listeners, Transport, is_one_host},
+    hop::{Hop, Listeners, Transport, is_in_reach, is_one_host, written},
     message::Message,
     token::Token,
     uri::{Scheme, Uri},
@@ -41,6 +41,8 @@ pub(crate) struct Dialog {
     contact_user: Option<String>,
     /// The way the dialog came by; used where a URI names no address.
     came_by: Hop,
+    /// The address the other side takes for its own, behind a NAT that shows us another.
+    hidden: Option<IpAddr>,
     /// Which way requests go: to the first route's address, else the Contact's, else the way it came by.
     next_hop: Hop,
     /// Where a caller over a stream says it listens: the way that is left when its connection is lost and its Contact names no address.
@@ -72,8 +74,9 @@ impl Dialog {
         let caller = request.from().ok();
         let target = target_of(request);
         let routes: Vec<String> = routes_of(request).collect();
+        let hidden = hidden_by_nat(request, came_by);
         let first = routes.first().or(target.as_ref());
-        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by, listeners));
+        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by, hidden, listeners));
         Dialog {
             caller: Caller::Peer,
             call_id: request.call_id().to_vec(),
@@ -86,10 +89,11 @@ impl Dialog {
             local_cseq: 0,
             remote_cseq: request.cseq().ok().map(|cseq| cseq.number),
             // A caller without Contact is called back where it called from.
-            remote_target: target.unwrap_or_else(|| format!("sip:{}", came_by.remote)),
+            remote_target: target.unwrap_or_else(|| format!("sip:{}", written(came_by.remote))),
             routes,
             contact_user: None,
             came_by,
+            hidden,
             next_hop,
             last_resort: listens_at(request, came_by),
             scheme: scheme_of(request),
@@ -108,7 +112,7 @@ impl Dialog {
         routes.reverse();
         let target = target_of(answer);
         let first = routes.first().or(target.as_ref());
-        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by, listeners));
+        let next_hop = first.map_or(came_by, |uri| hop_to(uri, came_by, None, listeners));
         let asked = invite.request_uri().map(|uri| uri.as_str().to_owned());
         let contact = invite
             .contact()
@@ -130,6 +134,7 @@ impl Dialog {
             routes,
             contact_user: contact,
             came_by,
+            hidden: None,
             next_hop,
             last_resort: None,
             scheme: scheme_of(invite),
@@ -143,7 +148,7 @@ impl Dialog {
         self.routes.reverse();
         let target = target_of(answer);
         if let Some(first) = self.routes.first().or(target.as_ref()) {
-            self.next_hop = hop_to(first, self.came_by, &self.listeners);
+            self.next_hop = hop_to(first, self.came_by, self.hidden, &self.listeners);
         }
         if let Some(target) = target {
             self.remote_target = target;
@@ -244,7 +249,7 @@ impl Dialog {
     pub(crate) fn refresh_target(&mut self, request: &Message) {
         if let Some(target) = target_of(request) {
             if self.routes.is_empty() {
-                self.next_hop = hop_to(&target, self.came_by, &self.listeners);
+                self.next_hop = hop_to(&target, self.came_by, self.hidden, &self.listeners);
             }
             self.remote_target = target;
         }
@@ -274,7 +279,7 @@ impl Dialog {
                 format_args!(
                     "SIP/2.0/{} {};rport;branch={}{branch}",
                     self.next_hop.transport.via_token(),
-                    self.next_hop.local,
+                    written(self.next_hop.local),
                     via::COOKIE
                 ),
             )
@@ -306,10 +311,13 @@ impl fmt::Debug for Dialog {
 /// The way to the address a URI names itself, else the way the dialog came by: this room asks no name server.
 ///
 /// A URI that names no transport means the one the dialog came by: whoever calls over a stream and forgets to say so listens there too.
-/// An address that means nobody or everybody is not obeyed, nor is a transport that we have no listener for.
+/// An address that means nobody or everybody is not obeyed, nor one that only the other side of a NAT knows, nor a transport that we have no
+/// listener for. What came over TLS goes on over TLS: descriptions hold the keys of the media (RFC 4568 section 8.3).
+///
+/// `hidden`: the address the other side takes for its own.
 ///
 /// Source: RFC 3263 section 4.1 and 4.2.
-fn hop_to(uri: &str, came_by: Hop, listeners: &Listeners) -> Hop {
+fn hop_to(uri: &str, came_by: Hop, hidden: Option<IpAddr>, listeners: &Listeners) -> Hop {
     let Ok(uri) = Uri::parse(uri) else {
         return came_by;
     };
@@ -319,15 +327,27 @@ fn hop_to(uri: &str, came_by: Hop, listeners: &Listeners) -> Hop {
         (Scheme::Sip, None) => Some(came_by.transport),
         (Scheme::Tel | Scheme::Other, _) => None,
     };
-    let address = uri.host().address().filter(is_one_host);
+    let transport = transport
+        .filter(|transport| came_by.transport != Transport::Tls || *transport == Transport::Tls);
+    let seen = came_by.remote.ip();
+    let address = uri.host().address().filter(|address| {
+        is_one_host(address) && Some(*address) != hidden && is_in_reach(address, &seen)
+    });
     let (Some(transport), Some(address)) = (transport, address) else {
         return came_by;
     };
     let port = uri.port().filter(|port| *port != 0);
-    let remote = SocketAddr::new(address, port.unwrap_or(transport.default_port()));
+    let remote = came_by.at(address, port.unwrap_or(transport.default_port()));
     listeners
         .hop_to(transport, remote, came_by)
         .unwrap_or(came_by)
+}
+
+/// The address that a caller behind a NAT takes for its own: its Via names it, and it asks for answers where it was seen (RFC 3581 section 4).
+fn hidden_by_nat(request: &Message, came_by: Hop) -> Option<IpAddr> {
+    let via = request.via().ok()?;
+    let believed = via.host().address().filter(|_| via.wants_rport())?;
+    (believed != came_by.remote.ip().to_canonical()).then_some(believed)
 }
 
 /// Where the sender of a request that came over a stream says it listens (RFC 3261 section 18.2.2).
@@ -365,6 +385,8 @@ fn unfolded(value: Option<&[u8]>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     // Two parties and the proxies between them.
+    use std::net::SocketAddr;
+
     use bytes::Bytes;
 
     use super::*;
@@ -383,7 +405,7 @@ mod tests {
         Message::parse(Bytes::from(text)).unwrap()
     }
 
-    fn written(draft: Draft) -> String {
+    fn text_of(draft: Draft) -> String {
         String::from_utf8(draft.finish(draft::SDP, None).to_vec()).unwrap()
     }
 
@@ -410,7 +432,7 @@ mod tests {
             Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK0000000000000002\r\nMax-Forwards: 70\r\n\
             Route: <sip:near.example;lr>\r\nRoute: <sip:192.0.2.8;lr>\r\n\
             From: \"A\" <sip:a@x>;tag=f\r\nTo: <sip:b@y>;tag=t\r\nCall-ID: c\r\nCSeq: 8 BYE\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(written(draft), expected);
+        assert_eq!(text_of(draft), expected);
         assert_eq!(hop, to(PEER), "a name is not looked up");
     }
 
@@ -419,7 +441,7 @@ mod tests {
         let dialog =
             answered("Contact: <sip:b@192.0.2.7>\r\nRecord-Route: <sip:192.0.2.8:5062>\r\n");
         let (draft, hop) = dialog.ack(7, Token(2));
-        let text = written(draft);
+        let text = text_of(draft);
         assert!(
             text.starts_with("ACK sip:192.0.2.8:5062 SIP/2.0\r\n"),
             "{text}"
@@ -462,7 +484,7 @@ mod tests {
     fn a_contact_that_asks_for_headers_is_called_without_them() {
         let mut dialog = answered("Contact: <sip:b?x@192.0.2.7:5070;ob?Subject=hi>\r\n");
         let (draft, hop) = dialog.request("BYE", Token(2));
-        let text = written(draft);
+        let text = text_of(draft);
         assert!(
             text.starts_with("BYE sip:b?x@192.0.2.7:5070;ob SIP/2.0\r\n"),
             "{text}"
@@ -499,7 +521,7 @@ mod tests {
         );
         let mut dialog = Dialog::by_answering(&invite, Token(5), to(PEER), &Listeners::new(&[]));
         let (draft, hop) = dialog.request("BYE", Token(2));
-        let text = written(draft);
+        let text = text_of(draft);
         assert!(
             text.contains("Route: <sip:192.0.2.8;lr>\r\nRoute: <sip:far.example;lr>\r\n"),
             "{text}"
@@ -523,6 +545,7 @@ mod tests {
         };
         let udp = by(Transport::Udp, 5060, PEER);
         let tcp = by(Transport::Tcp, 5060, "192.0.2.9:40123");
+        let tls = by(Transport::Tls, 5061, "192.0.2.9:40124");
         for (contact, came_by, expected) in [
             (
                 "sip:192.0.2.7",
@@ -557,9 +580,68 @@ mod tests {
             ("sip:192.0.2.7;transport=sctp", tcp, tcp),
             ("sip:[2001:db8::7];transport=tcp", tcp, tcp),
             ("sip:pbx.example;transport=udp", tcp, tcp),
+            ("sip:192.0.2.7;transport=udp", tls, tls),
+            ("sip:192.0.2.7;transport=tcp", tls, tls),
+            (
+                "sip:192.0.2.7:5062",
+                tls,
+                by(Transport::Tls, 5061, "192.0.2.7:5062"),
+            ),
         ] {
-            assert_eq!(hop_to(contact, came_by, &listeners), expected, "{contact}");
+            let hop = hop_to(contact, came_by, None, &listeners);
+            assert_eq!(hop, expected, "{contact}");
         }
+    }
+
+    #[test]
+    fn a_caller_behind_a_nat_is_spoken_to_where_it_was_seen() {
+        // RFC 3581: its Via and Contact name an address of its own network.
+        let from = |via: &str, contact: &str, remote: &str| {
+            let text = format!(
+                "INVITE sip:b@y SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=f\r\nTo: <sip:b@y>\r\nCall-ID: c\r\nCSeq: 7 INVITE\r\nContact: <sip:a@{contact}>\r\n\r\n"
+            );
+            let invite = Message::parse(Bytes::from(text)).unwrap();
+            let mut dialog =
+                Dialog::by_answering(&invite, Token(5), to(remote), &Listeners::new(&[]));
+            dialog.refresh_target(&invite);
+            dialog.request("BYE", Token(2)).1.remote.to_string()
+        };
+        let branch = "172.16.0.8:40001";
+        let own = "192.168.1.5:5060";
+        assert_eq!(from("192.168.1.5;rport", own, branch), branch);
+        assert_eq!(
+            from("192.168.1.5", own, branch),
+            own,
+            "it listens there, it says, and asks for nothing else"
+        );
+        assert_eq!(
+            from("172.16.0.8;rport", "172.16.0.9:5070", branch),
+            "172.16.0.9:5070"
+        );
+        for contact in ["10.0.0.5", "127.0.0.1:5060", "100.64.0.1", "169.254.1.1"] {
+            assert_eq!(from("pbx.example", contact, PEER), PEER, "{contact}");
+        }
+        assert_eq!(
+            from("pbx.example", "192.0.2.7", "10.0.0.5:5060"),
+            "192.0.2.7:5060"
+        );
+    }
+
+    #[test]
+    fn the_zone_of_a_link_local_address_is_for_us_alone() {
+        let local = "[fe80::1%2]:5060".parse().unwrap();
+        let seen: SocketAddr = "[fe80::9%2]:5060".parse().unwrap();
+        let answer = message("SIP/2.0 200 OK", "Contact: <sip:b@[fe80::9]:5070>\r\n");
+        let invite = message("INVITE sip:b@y SIP/2.0", "");
+        let came_by = Hop::udp(local, seen);
+        let mut dialog = Dialog::by_answer(&invite, &answer, came_by, &Listeners::new(&[]));
+        let (draft, hop) = dialog.request("BYE", Token(2));
+        let text = text_of(draft.contact(None, hop, Scheme::Sip));
+        assert!(text.contains("UDP [fe80::1]:5060;rport"), "{text}");
+        assert!(text.contains("Contact: <sip:[fe80::1]:5060>"), "{text}");
+        assert_eq!(hop.remote, "[fe80::9%2]:5070".parse().unwrap());
+        let answered = Dialog::by_answering(&invite, Token(5), came_by, &Listeners::new(&[]));
+        assert_eq!(answered.remote_target, "sip:[fe80::9]:5060");
     }
 
     #[test]

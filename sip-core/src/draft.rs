@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     header::HeaderName,
-    hop::Hop,
+    hop::{Hop, written},
     lexis,
     message::{Message, push_unfolded},
     token::Token,
@@ -59,7 +59,7 @@ impl Draft {
             format_args!(
                 "SIP/2.0/{} {};rport;branch={}{branch}",
                 hop.transport.via_token(),
-                hop.local,
+                written(hop.local),
                 via::COOKIE
             ),
         );
@@ -240,7 +240,7 @@ impl Draft {
             self.push_user(user);
             self.octets.push(b'@');
         }
-        self.write(format_args!("{}{transport}>\r\n", hop.local));
+        self.write(format_args!("{}{transport}>\r\n", written(hop.local)));
         self
     }
 

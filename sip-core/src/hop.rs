@@ -95,6 +95,27 @@ impl Hop {
     }
 }
 
+impl Hop {
+    /// The place of an address as seen from here: a link-local one lies in the zone of `remote` (RFC 4007 section 6).
+    pub(crate) fn at(&self, address: IpAddr, port: u16) -> SocketAddr {
+        let mut place = SocketAddr::new(address, port);
+        if let (SocketAddr::V6(place), SocketAddr::V6(remote)) = (&mut place, self.remote)
+            && place.ip().is_unicast_link_local()
+        {
+            place.set_scope_id(remote.scope_id());
+        }
+        place
+    }
+}
+
+/// An address as a message holds it: a zone means something to this host alone (RFC 4007 section 6).
+pub(crate) fn written(mut address: SocketAddr) -> SocketAddr {
+    if let SocketAddr::V6(address) = &mut address {
+        address.set_scope_id(0);
+    }
+    address
+}
+
 /// Where we listen, known to every dialog: a peer's Contact may ask for another transport or another family of addresses.
 #[derive(Debug, Clone)]
 pub(crate) struct Listeners(Arc<[(Transport, SocketAddr)]>);
@@ -132,6 +153,34 @@ impl Listeners {
 pub(crate) fn is_one_host(address: &IpAddr) -> bool {
     let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     !address.is_unspecified() && !address.is_multicast() && !is_broadcast
+}
+
+/// Whether an address may be reached from where another was seen: one of a narrower network, of whoever shows us a wider one, lies behind a NAT.
+pub(crate) fn is_in_reach(address: &IpAddr, seen: &IpAddr) -> bool {
+    let (address, seen) = (address.to_canonical(), seen.to_canonical());
+    address.is_ipv4() != seen.is_ipv4() || reach(&address) >= reach(&seen)
+}
+
+/// How far an address is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Host,
+    Link,
+    /// RFC 1918, RFC 6598 and RFC 4193.
+    Site,
+    World,
+}
+
+fn reach(address: &IpAddr) -> Reach {
+    let is_shared = |octets: [u8; 4]| octets[0] == 100 && octets[1] & 0xc0 == 64;
+    match address {
+        address if address.is_loopback() => Reach::Host,
+        IpAddr::V4(address) if address.is_link_local() => Reach::Link,
+        IpAddr::V4(address) if address.is_private() || is_shared(address.octets()) => Reach::Site,
+        IpAddr::V6(address) if address.is_unicast_link_local() => Reach::Link,
+        IpAddr::V6(address) if address.is_unique_local() => Reach::Site,
+        IpAddr::V4(_) | IpAddr::V6(_) => Reach::World,
+    }
 }
 
 #[cfg(test)]

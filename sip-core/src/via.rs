@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
 };
 
 use crate::{
@@ -134,7 +134,7 @@ impl<'a> Via<'a> {
         let port = self.port.filter(|port| *port != 0);
         let port = port.unwrap_or(source.transport.default_port());
         Hop {
-            remote: SocketAddr::new(source.remote.ip(), port),
+            remote: source.at(source.remote.ip(), port),
             ..source
         }
     }

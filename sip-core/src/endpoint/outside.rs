@@ -17,7 +17,7 @@ use crate::{
     dialog::MAX_FORWARDS,
     draft::{self, Draft},
     header::Method,
-    hop::Hop,
+    hop::{Hop, written},
     lexis,
     message::Message,
     peer::PeerId,
@@ -132,7 +132,7 @@ impl Endpoint {
                 "Via",
                 format_args!(
                     "SIP/2.0/{via} {};rport;branch={}{branch}",
-                    hop.local,
+                    written(hop.local),
                     via::COOKIE
                 ),
             )

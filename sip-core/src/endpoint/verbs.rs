@@ -20,7 +20,7 @@ use crate::{
     draft,
     draft::Draft,
     header::HeaderName,
-    hop::Transport,
+    hop::{Transport, written},
     message::Message,
     peer::Reliable,
     session_timer::{Lines, SessionTimer},
@@ -383,7 +383,7 @@ fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str, lines
             format_args!(
                 "SIP/2.0/{} {};rport;branch={}{branch}",
                 invite.hop.transport.via_token(),
-                invite.hop.local,
+                written(invite.hop.local),
                 via::COOKIE
             ),
         )
