@@ -287,7 +287,14 @@ impl Endpoint {
                 self.transmit(usage, hop, answer, label, Again::Repeated);
                 self.arm_server(id);
             }
-            (Due::Repeat | Due::GiveUp | Due::Over, _) => self.close_server(id),
+            (Due::Repeat | Due::GiveUp | Due::Over, _) => {
+                let usage = entry.usage;
+                self.close_server(id);
+                // A 2xx may have waited for an answer that the application never gave.
+                if let Some(usage) = usage {
+                    self.ring_on(now, usage);
+                }
+            }
         }
     }
 

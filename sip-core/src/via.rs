@@ -2,10 +2,7 @@
 //!
 //! Follows RFC 3261 sections 18.2 and 20.42, RFC 3581 (rport) and RFC 5118 section 4.5 (`received` with and without brackets).
 
-use std::{
-    fmt,
-    net::IpAddr,
-};
+use std::{fmt, net::IpAddr};
 
 use crate::{
     fault::{Flaw, Rule},

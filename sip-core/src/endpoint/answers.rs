@@ -264,6 +264,9 @@ impl Endpoint {
             return;
         }
         let peer = self.clients.get(&key).map_or(PeerId(0), |entry| entry.peer);
+        if let Some(id) = usage {
+            self.leave_forks(id, |_| false);
+        }
         match usage.map(|id| (id, self.usages.get_mut(&id))) {
             Some((id, Some(usage)))
                 if matches!(

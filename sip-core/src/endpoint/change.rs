@@ -176,13 +176,20 @@ impl Endpoint {
         let Change::Sent { client, .. } = session.change else {
             return;
         };
-        let entry = self.clients.get(&client);
-        let may_cancel = entry.is_some_and(|entry| match &entry.machine {
-            ClientMachine::Invite { machine, .. } => machine.may_cancel(),
-            ClientMachine::Other { .. } => false,
-        });
-        if may_cancel {
+        let Some(entry) = self.clients.get(&client) else {
+            return;
+        };
+        let ClientMachine::Invite { machine, .. } = &entry.machine else {
+            return;
+        };
+        if machine.may_cancel() {
             self.send_cancel(now, client, None);
+        } else if machine.is_unheard()
+            && let Some(usage) = self.usages.get_mut(&id)
+        {
+            // It has begun anew by another way.
+            let at = now + self.intervals.long();
+            usage.timers.set(Timer::ChangeWait, at);
         }
     }
 

@@ -412,7 +412,7 @@ pub enum Event {
     NotModified {
         /// The usage.
         dialog: DialogId,
-        /// 300..=699; 491 without message if an exchange of offers was under way here, 408 without one if nobody answered.
+        /// 300..=699; 491 without message if an exchange of offers was under way here or another callee has answered, 408 without one if nobody answered.
         status: u16,
         /// The answer.
         message: Option<Message>,

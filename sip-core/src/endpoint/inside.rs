@@ -151,14 +151,15 @@ impl Endpoint {
                 }
                 return;
             }
-            Stage::Calling { client, forks, .. } => {
+            Stage::Calling { client, .. } => {
+                let client = *client;
                 // One callee of several has given up; the others ring on.
-                forks.retain(|fork| !fork.dialog.is_of(&arrival.message));
-                if !forks.is_empty() {
+                self.leave_forks(id, |fork| !fork.dialog.is_of(&arrival.message));
+                let usage = self.usages.get_mut(&id);
+                if usage.is_some_and(|usage| !usage.sessions().is_empty()) {
                     return;
                 }
                 // The only one has: the INVITE is cancelled, and a 2xx of another fork ended.
-                let client = *client;
                 self.close_usage(now, id);
                 self.abandon_invite(now, client);
             }

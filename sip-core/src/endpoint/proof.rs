@@ -210,7 +210,6 @@ impl Endpoint {
                 let Stage::Calling {
                     client,
                     wish: Wish::Ring,
-                    forks,
                     ..
                 } = &mut usage.stage
                 else {
@@ -220,9 +219,9 @@ impl Endpoint {
                     return false;
                 }
                 *client = new;
-                forks.clear();
                 // Something has come back.
                 usage.timers.stop(Timer::Patience);
+                self.leave_forks(id, |_| false);
                 self.arm_usage(id);
                 true
             }

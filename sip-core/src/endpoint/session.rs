@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    event::{Glare, Ring},
+    Endpoint,
+    event::{DialogId, Event, Glare, Ring},
     table::{ClientKey, ServerId, Stage, Usage},
 };
 use crate::{
@@ -125,6 +126,14 @@ impl Change {
         }
     }
 
+    /// Whether the application waits for its outcome.
+    fn is_awaited(&self) -> bool {
+        match self {
+            Change::Sent { attempt, .. } => attempt.aim != Aim::Refresh,
+            Change::None => false,
+        }
+    }
+
     /// Whether it has an offer.
     pub(super) fn is_offer(&self) -> bool {
         match self {
@@ -168,6 +177,26 @@ pub(super) enum Aim {
     Offer(Glare),
     /// The session timer.
     Refresh,
+}
+
+impl Endpoint {
+    /// Leaves the early dialogs of a call of ours, all but those to `keep`: an offer of ours in one of them has failed.
+    pub(super) fn leave_forks(&mut self, id: DialogId, keep: impl Fn(&Session) -> bool) {
+        let usage = self.usages.get_mut(&id);
+        let Some(Stage::Calling { forks, .. }) = usage.map(|usage| &mut usage.stage) else {
+            return;
+        };
+        let is_left = |fork: &Session| fork.change.is_awaited() && !keep(fork);
+        let failed = forks.iter().filter(|fork| is_left(fork)).count();
+        forks.retain(keep);
+        for _ in 0..failed {
+            self.events.push_back(Event::NotModified {
+                dialog: id,
+                status: 491,
+                message: None,
+            });
+        }
+    }
 }
 
 impl Usage {

@@ -318,7 +318,6 @@ impl Endpoint {
         let Stage::Calling {
             client,
             wish: Wish::Ring,
-            forks,
             ..
         } = &mut usage.stage
         else {
@@ -330,13 +329,15 @@ impl Endpoint {
         let Some(old) = self.clients.get(&key) else {
             return false;
         };
-        forks.clear();
+        // Something has come back.
+        usage.timers.stop(Timer::Patience);
         let branch = Token::random(&mut self.generator);
         *client = ClientKey {
             branch,
             target: ClientTarget::Request,
         };
         let (client, peer, hop, label) = (*client, old.peer, old.hop, old.label);
+        let alternate = old.alternate;
         let cseq = invite.cseq().map_or(1, |cseq| cseq.number) + 1;
         let request = Draft::again(
             invite,
@@ -358,11 +359,13 @@ impl Endpoint {
             task: Task::Call,
             peer,
             hop,
-            alternate: None,
+            alternate,
             proof: Proof::default(),
             label,
             due: None,
         };
+        self.arm_usage(id);
+        self.leave_forks(id, |_| false);
         self.open_client(now, client, entry);
         true
     }

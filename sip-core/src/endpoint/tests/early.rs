@@ -168,4 +168,37 @@ fn patience_is_over_when_nothing_at_all_came_back() {
     bench.answer(&invite, "100 Trying", "", "");
     bench.wait(Duration::from_secs(10));
     assert_eq!(bench.names(), [""; 0]);
+    bench.call();
+    let invite = bench.last().clone();
+    bench.answer(&invite, "422 Too Small", "near", "Min-SE: 3600\r\n");
+    bench.wait(Duration::from_secs(10));
+    assert_eq!(bench.names(), [""; 0], "somebody is there");
+}
+
+#[test]
+fn an_offer_to_a_callee_that_is_left_has_failed() {
+    // Else whoever passed it on would wait for its outcome as long as the call lasts.
+    for end in ["200 OK", "BYE", "422 Session Interval Too Small"] {
+        let mut bench = Bench::new();
+        let id = bench.call();
+        let invite = bench.last().clone();
+        let reliable = "Allow: UPDATE\r\nRequire: 100rel\r\nRSeq: 1\r\n";
+        bench.describe(&invite, "183 Progress", "one", reliable);
+        bench.endpoint.update(bench.now, id, sdp());
+        bench.drain();
+        assert_eq!(bench.last().method(), Some(Method::Update));
+        bench.answer(&invite, "180 Ringing", "two", "");
+        bench.names();
+        match end {
+            "BYE" => bench.inside(&invite, "BYE", 1, "one"),
+            end => bench.describe(&invite, end, "two", "Min-SE: 3600\r\n"),
+        }
+        let Event::NotModified {
+            status, message, ..
+        } = bench.events.remove(0)
+        else {
+            panic!("not told: {end}")
+        };
+        assert_eq!((status, message.is_none()), (491, true), "{end}");
+    }
 }

@@ -268,3 +268,27 @@ fn an_early_update_moves_the_target_of_its_dialog() {
     let sent = bench.last().request_uri().unwrap().as_str().to_owned();
     assert_eq!(sent, "sip:one@192.0.2.9:5099");
 }
+
+#[test]
+fn a_2xx_goes_out_though_the_application_never_answered_an_offer_before_it() {
+    let mut bench = Bench::new();
+    let id = bench.invited_with("Supported: 100rel\r\n", SDP);
+    let ring = Ring {
+        body: Some(sdp()),
+        reliable: true,
+        ..Ring::plain(183, "Progress")
+    };
+    bench.endpoint.ring(bench.now, id, ring);
+    bench.drain();
+    let (tag, rseq) = (bench.tag(), bench.header("RSeq").unwrap());
+    let rack = format!("RAck: {rseq} 1 INVITE\r\n");
+    bench.hear(&within("PRACK", 2, &tag, &rack, ""));
+    bench.hear(&within("UPDATE", 3, &tag, "", SDP));
+    assert_eq!(bench.names(), ["Pracked", "Updated"]);
+    bench.endpoint.accept(bench.now, id, Vec::new(), sdp());
+    bench.ladder();
+    bench.wait(Duration::from_secs(31));
+    assert_eq!(bench.ladder(), [""; 0]);
+    bench.wait(Duration::from_millis(1_100));
+    assert_eq!(bench.ladder(), ["> 200 INVITE (sdp)"]);
+}

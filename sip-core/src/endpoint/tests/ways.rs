@@ -392,3 +392,23 @@ fn an_ipv6_caller_is_answered_with_its_address_in_the_right_form() {
     );
     assert_eq!(bench.ways.last(), Some(&v6));
 }
+
+#[test]
+fn a_reinvite_that_began_anew_by_another_way_and_never_ends_is_given_up() {
+    let mut bench = Bench::with(settings());
+    let id = bench.call();
+    let invite = bench.last().clone();
+    let contact = "Contact: <sip:200@192.0.2.9;transport=tcp>\r\n";
+    bench.describe(&invite, "200 OK", "near", contact);
+    bench.names();
+    bench.endpoint.reinvite(bench.now, id, sdp(), Glare::Report);
+    bench.drain();
+    bench.wait(Duration::from_secs(20));
+    bench.lose(by(Transport::Tcp, "192.0.2.9:5060"));
+    let reinvite = bench.last().clone();
+    assert_eq!(reinvite.method(), Some(Method::Invite));
+    bench.wait(Duration::from_secs(15));
+    bench.answer(&reinvite, "100 Trying", "", "");
+    bench.wait(Duration::from_secs(100));
+    assert_eq!(bench.names(), ["NotModified"]);
+}
