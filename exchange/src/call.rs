@@ -392,7 +392,7 @@ impl Call {
             .handle_offers(house, now, dialog, event)
             .and_then(|event| self.handle_requests(house, now, dialog, event));
         match rest {
-            Some(Event::SessionExpired { .. }) => self.session_expired(house, now),
+            Some(Event::SessionExpired { .. }) => self.session_expired(house, now, dialog),
             Some(event) if dialog == self.origin.dialog => self.handle_origin(house, now, event),
             Some(event) => self.handle_far(house, now, dialog, event),
             None => {}

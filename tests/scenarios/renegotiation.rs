@@ -129,6 +129,29 @@ fn a_refusal_of_the_other_leg_goes_back_and_everything_stays_as_it_was() {
 }
 
 #[test]
+fn another_codec_goes_on_in_the_recordings_next_segment() {
+    let (mut city, citizen, department) = talking();
+    city.lines[citizen].version += 1;
+    let body = city.lines[citizen].describe_again("sendrecv", &[8, 101]);
+    city.line_says(citizen, "INVITE", &Extra::body(body));
+    city.run_until_line(department, "INVITE (sdp)", 2);
+    let offered = city.lines[department].last("INVITE").unwrap();
+    assert_eq!(offered.payload_types(), [8, 101]);
+    let body = city.lines[department].describe_again("sendrecv", &[8, 101]);
+    city.line_answers(department, "INVITE", 200, &Extra::body(body));
+    city.run_until_line(citizen, "200 INVITE (sdp)", 2);
+    city.run_ms(20);
+    city.line_speaks(citizen);
+    city.line_speaks(department);
+    let before = city.lines[citizen].voice.heard_speech().len();
+    end(&mut city, citizen);
+    assert!(city.lines[citizen].voice.heard_speech().len() > before + 20);
+    let recording = &city.recorder.closed[0];
+    assert_eq!(recording.earlier.len(), 1);
+    assert_eq!(recording.codecs.carrier, media::Codec::Pcma);
+}
+
+#[test]
 fn a_fax_is_refused_and_the_call_goes_on() {
     let (mut city, citizen, department) = talking();
     let fax = "v=0\r\no=phone 1 9 IN IP4 127.0.0.3\r\ns=fax\r\nc=IN IP4 127.0.0.3\r\nt=0 0\r\nm=image 50100 udptl t38\r\na=T38FaxVersion:0\r\n";

@@ -58,7 +58,8 @@ impl Call {
         request: RequestId,
         message: &Message,
     ) -> Result<(), u16> {
-        let from = self.end_of(dialog).ok_or(481_u16)?;
+        // Whoever is leaving by a transfer has nobody to talk to.
+        let from = self.end_of(dialog).ok_or(480_u16)?;
         let by = from.other();
         let Some(other) = self.joined_leg(by) else {
             // Nobody is there to take it. A key that is pressed during the notice means nothing.

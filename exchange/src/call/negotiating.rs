@@ -353,10 +353,15 @@ impl Call {
         let before = self.leg(from.other()).and_then(Leg::agreed).cloned();
         let is_taken = self.take_answer(house, from.other(), proposal, body);
         let answered = self.leg(from.other()).and_then(Leg::agreed).cloned();
-        let done = match answered {
-            Some(answered) if is_taken => self.agree(house, now, from, request, &theirs, &answered),
+        let done = match &answered {
+            Some(answered) if is_taken => self.agree(house, now, from, request, &theirs, answered),
             Some(_) | None => None,
         };
+        let codec = |agreed: &Option<Agreed>| agreed.as_ref().map(|agreed| agreed.codec);
+        if done.is_some() && codec(&before) != codec(&answered) {
+            // A segment holds one codec for each party.
+            self.next_segment(house, now);
+        }
         if done.is_none() {
             house.refuse(now, request, 488);
             if let Some(before) = before {
@@ -487,8 +492,14 @@ impl Call {
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }) => self.negotiation = other,
         }
-        // It knows of no such dialog any more (RFC 3261 section 12.2.1.2).
-        if matches!(status, 408 | 481) {
+        // It knows of no such dialog any more, or is not there (RFC 3261 section 12.2.1.2). What merely goes unanswered ends no
+        // emergency call (S-17).
+        let is_gone = match status {
+            481 => true,
+            408 => !self.parties.is_emergency(),
+            _ => false,
+        };
+        if is_gone {
             self.end_of_party(house, now, end);
         }
     }

@@ -190,8 +190,17 @@ impl Call {
     /// A session was not refreshed (RFC 4028 section 10): its party is not there any more.
     ///
     /// An emergency call goes on: only a party's BYE, or silence on both legs, ends it (S-17).
-    pub(super) fn session_expired(&mut self, house: &mut House, now: Now) {
+    pub(super) fn session_expired(&mut self, house: &mut House, now: Now, dialog: DialogId) {
         house.trace(now, self.id, "session expired");
+        if self.leaving_hung_up(house, dialog) {
+            // Whoever asked for a transfer is gone; the transfer goes on.
+            return house.end(
+                now,
+                dialog,
+                480,
+                Some("Q.850;cause=102;text=\"Recovery on timer expiry\""),
+            );
+        }
         if !self.parties.is_emergency() {
             self.end(house, now, EndCause::SessionExpired);
         }
