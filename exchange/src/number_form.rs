@@ -97,6 +97,22 @@ impl Called {
             wish,
         })
     }
+
+    /// The same as it may leave the house: the number alone, in the form in which it came where that is a form of it.
+    ///
+    /// Its parameters stay here. Some name another place than the number that was judged: `phone-context` (RFC 3966 section 5.1.5),
+    /// `rn` and `cic` (RFC 4694 section 4), `tgrp` (RFC 4904).
+    pub(crate) fn alone(self) -> Called {
+        let (as_it_came, _) = self.user.split_once(';').unwrap_or((&self.user, ""));
+        let is_whole =
+            !self.number.is_special() && Number::parse(as_it_came).as_ref() == Ok(&self.number);
+        let user = if is_whole {
+            as_it_came.to_owned()
+        } else {
+            write(&self.number, NumberForm::National)
+        };
+        Called { user, ..self }
+    }
 }
 
 /// The number that a sip or tel URI names.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use rules::Number;
+use rules::{Number, NumberPolicy};
 use sip_core::{Host, PeerId, Scheme, Uri};
 
 use crate::{
@@ -183,6 +183,7 @@ pub(crate) fn judge<'a>(
         .peer(peer)
         .filter(|trunk| trunk.role == PeerRole::Pbx)
         .ok_or(403_u16)?;
+    let called = called.alone();
     if settings.policy(&called.number).is_some() {
         return Ok(OutboundPlan {
             called,
@@ -201,14 +202,13 @@ pub(crate) fn judge<'a>(
         .filter(|allowed| allowed.prefix.begins(&called.number))
         .max_by_key(|allowed| allowed.prefix.0.len())
         .ok_or(403_u16)?;
-    let is_full = |most: Option<u32>, count: usize| {
-        most.is_some_and(|most| usize::try_from(most).is_ok_and(|most| count >= most))
+    // Calls are counted only where there is a cap: there may be thousands of them.
+    let is_full = move |most: Option<u32>, begins: &dyn Fn(&Number) -> bool| {
+        most.and_then(|most| usize::try_from(most).ok())
+            .is_some_and(|most| running.clone().filter(|number| begins(number)).count() >= most)
     };
-    let alike = running
-        .clone()
-        .filter(|number| allowed.prefix.begins(number))
-        .count();
-    if is_full(settings.outbound.calls, running.count()) || is_full(allowed.calls, alike) {
+    let is_alike = |number: &Number| allowed.prefix.begins(number);
+    if is_full(settings.outbound.calls, &|_| true) || is_full(allowed.calls, &is_alike) {
         return Err(503);
     }
     ordinary(settings, called, identity)
@@ -220,13 +220,12 @@ fn ordinary(settings: &Settings, called: Called, identity: &Identity) -> Result<
         if !leads_out(trunk) {
             continue;
         }
-        let own = identity
-            .numbers()
-            .find(|number| numbers_of(settings, trunk).contains(number));
+        let own = own_number(settings, trunk, identity);
         let is_own = own.is_some();
-        let Some(number) = own.or_else(|| numbers_of(settings, trunk).first().cloned()) else {
+        let Some(number) = own.or_else(|| numbers_of(settings, trunk).next()) else {
             continue;
         };
+        let number = number.clone();
         let cli = match called.wish {
             Wish::Withhold => Cli::Withheld(number),
             Wish::Show => Cli::Number(number),
@@ -261,15 +260,16 @@ fn emergency(
             continue;
         }
         let is_sites = site.is_some_and(|site| site.trunk == trunk.name);
-        let numbers = numbers_of(settings, trunk);
-        let own = identity.numbers().find(|number| numbers.contains(number));
+        let has = |number: &Number| numbers_of(settings, trunk).any(|own| own == number);
         let number = match site {
-            Some(site) if is_sites || numbers.contains(&site.number) => Some(site.number.clone()),
-            Some(_) | None => own.or_else(|| numbers.first().cloned()),
+            Some(site) if is_sites || has(&site.number) => Some(&site.number),
+            Some(_) | None => {
+                own_number(settings, trunk, identity).or_else(|| numbers_of(settings, trunk).next())
+            }
         };
         let exit = Exit {
             peer,
-            cli: number.map_or(Cli::AsItCame, Cli::Number),
+            cli: number.cloned().map_or(Cli::AsItCame, Cli::Number),
         };
         let is_first = is_sites || site.is_none();
         let tier = if is_first { &mut first } else { &mut then };
@@ -310,12 +310,26 @@ fn leads_out(trunk: &Trunk) -> bool {
 }
 
 /// The numbers that a trunk has: its contracted ones; where nobody has listed them, the city's.
-pub(crate) fn numbers_of(settings: &Settings, trunk: &Trunk) -> Vec<Number> {
-    if trunk.contracted.is_empty() {
-        let numbers = settings.numbers.iter();
-        return numbers.map(|policy| policy.number.clone()).collect();
-    }
-    trunk.contracted.clone()
+pub(crate) fn numbers_of<'a>(
+    settings: &'a Settings,
+    trunk: &'a Trunk,
+) -> impl Iterator<Item = &'a Number> {
+    let unlisted: &[NumberPolicy] = match trunk.contracted.as_slice() {
+        [] => &settings.numbers,
+        [_, ..] => &[],
+    };
+    let of_city = unlisted.iter().map(|policy| &policy.number);
+    trunk.contracted.iter().chain(of_city)
+}
+
+/// The number of a trunk that the caller is named by.
+fn own_number<'a>(
+    settings: &'a Settings,
+    trunk: &'a Trunk,
+    identity: &Identity,
+) -> Option<&'a Number> {
+    let mut named = identity.numbers();
+    named.find_map(|number| numbers_of(settings, trunk).find(|own| **own == number))
 }
 
 /// Judges where a PBX wants a party of its call to go by REFER, or a call of ours by a redirection.

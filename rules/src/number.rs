@@ -57,7 +57,8 @@ impl Number {
 }
 
 fn international(digits: &str) -> Result<Number, NumberFault> {
-    if digits.starts_with('0') {
+    // No number of ours begins with 0 after the country's code: whoever drops the code would read the prefix of calls abroad there.
+    if digits.starts_with('0') || digits.starts_with("810") {
         return Err(NumberFault::Prefix);
     }
     if !(MIN_DIGITS..=MAX_DIGITS).contains(&digits.len()) {
@@ -383,6 +384,13 @@ mod tests {
         assert_eq!(e164("81783331000"), Err(NumberFault::Prefix));
         assert_eq!(e164("00783331000"), Err(NumberFault::Prefix));
         assert_eq!(e164("+0783331000"), Err(NumberFault::Prefix));
+        for trunk_prefix in ["+81(0)783331000", "+810106751234567", "010810783331000"] {
+            assert_eq!(
+                e164(trunk_prefix),
+                Err(NumberFault::Prefix),
+                "{trunk_prefix}"
+            );
+        }
         assert_eq!(e164("210"), Err(NumberFault::Prefix));
         assert_eq!(e164("0"), Err(NumberFault::Digits { found: 2 }));
         assert_eq!(e164("010"), Err(NumberFault::Digits { found: 0 }));

@@ -126,6 +126,17 @@ fn the_pbx_calls_out_what_is_allowed_and_at_no_host_of_its_choice() {
         ("sip:01012125550100@127.0.0.1", None),
         ("tel:+12125550100", None),
         ("sip:18401012125550100@127.0.0.1", None),
+        // Our country's code and then the prefix of calls abroad: a carrier that drops the former would call there.
+        ("sip:+81-010-675-123-4567@127.0.0.1", None),
+        ("tel:010-675-123-4567;phone-context=+81", None),
+        (
+            "tel:0790000009;rn=+12125550100",
+            Some("0790000009@127.0.0.2:5060"),
+        ),
+        (
+            "sip:119;phone-context=+1212555@127.0.0.1",
+            Some("119@127.0.0.2:5060"),
+        ),
         ("sip:117@127.0.0.1", None),
         ("sip:evil@198.51.100.9", None),
     ] {

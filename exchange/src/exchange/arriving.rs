@@ -57,8 +57,7 @@ impl Exchange {
                 Ok((Errand::City(direction, policy.clone()), parties))
             }
             (PeerRole::Pbx, None) => {
-                let running: Vec<Number> = self.running().cloned().collect();
-                let plan = outbound::judge(settings, peer, called, &identity, running.iter())?;
+                let plan = outbound::judge(settings, peer, called, &identity, self.running())?;
                 let number = plan.called.number.clone();
                 let parties = Parties::of_outbound(request, identity, plan);
                 Ok((Errand::Outside(number), parties))
@@ -67,7 +66,7 @@ impl Exchange {
     }
 
     /// The numbers of the calls that are out, emergency calls left out.
-    pub(super) fn running(&self) -> impl Iterator<Item = &Number> {
+    pub(super) fn running(&self) -> impl Iterator<Item = &Number> + Clone {
         self.calls.values().filter_map(Call::outside)
     }
 }

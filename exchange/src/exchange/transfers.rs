@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use media::sdp;
-use rules::{CallId, Number};
+use rules::CallId;
 use sip_core::{DialogId, HeaderName, Hop, Message, PeerId, Replaces, RequestId, Uri};
 
 use crate::{
@@ -76,8 +76,7 @@ impl Exchange {
         let settings = &self.house.settings;
         let identity = self.identity(peer, message)?;
         let staying = self.role(remaining).ok_or(603_u16)?;
-        let running: Vec<Number> = self.running().cloned().collect();
-        let running = running.iter();
+        let running = self.running();
         let plan = outbound::refer_target(settings, peer, target, &identity, staying, running)?;
         let destinations = match plan.class {
             Class::Internal => {

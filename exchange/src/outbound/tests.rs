@@ -437,3 +437,30 @@ fn a_site_whose_emergency_calls_would_not_leave_is_found() {
         ]
     );
 }
+
+#[test]
+fn a_number_leaves_without_what_could_send_it_elsewhere() {
+    // A carrier that reads these would call somebody else than was judged, 119 above every cap included.
+    for (uri, leaves) in [
+        ("sip:119;phone-context=+1212555@127.0.0.1", "119"),
+        ("tel:119;phone-context=+1212555", "119"),
+        ("sip:1-1-9@127.0.0.1", "119"),
+        ("sip:177;phone-context=+1212555@127.0.0.1", "177"),
+        ("tel:0790000009;rn=+12125550100;npdi", "0790000009"),
+        ("tel:0790000009;cic=+10033", "0790000009"),
+        (
+            "sip:0790000009;tgrp=a;trunk-context=b@127.0.0.1",
+            "0790000009",
+        ),
+        ("sip:0790000009;phone-context=+1212@127.0.0.1", "0790000009"),
+        ("sip:%30790000009@127.0.0.1", "0790000009"),
+        ("sip:079-000-0009@127.0.0.1", "079-000-0009"),
+        ("sip:+81790000009@127.0.0.1", "+81790000009"),
+        ("tel:790000009;phone-context=+81", "0790000009"),
+    ] {
+        let called = Called::read(&UriText::read(&Uri::parse(uri).unwrap()).unwrap()).unwrap();
+        let caller = caller("sip:200@127.0.0.3", "");
+        let plan = judge(&settings(), PBX, called, &caller, [].iter()).unwrap();
+        assert_eq!(plan.called.user, leaves, "{uri}");
+    }
+}

@@ -288,7 +288,7 @@ fn check_sites(settings: &Settings, faults: &mut Vec<SettingsFault>) {
             wrong(&site.trunk, "a carrier that takes calls of ours");
             continue;
         };
-        if !outbound::numbers_of(settings, trunk).contains(&site.number) {
+        if !outbound::numbers_of(settings, trunk).any(|own| *own == site.number) {
             faults.push(SettingsFault::SiteNumber {
                 site: site.name.clone(),
                 number: site.number.to_string(),
