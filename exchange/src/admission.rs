@@ -53,13 +53,9 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// How urgent a call is, by whom it is to and from.
-    pub(crate) fn of_call(settings: &Settings, called: &Number, caller: &Caller) -> Class {
-        let is_from_emergency = match caller {
-            Caller::Known(number) => is_emergency(number),
-            Caller::Anonymous => false,
-        };
-        if is_emergency(called) || is_from_emergency {
+    /// How urgent a call is, by the number that is called.
+    pub(crate) fn of_number(settings: &Settings, called: &Number) -> Class {
+        if is_emergency(called) {
             return Class::Emergency;
         }
         if settings.overload.priority_numbers.contains(called) {

@@ -352,7 +352,9 @@ impl Call {
                 Some((attempts.until(), "call: the far side has rung long enough"))
             }
             // No cap of ours ends an emergency call (S-17).
-            Stage::Talking(_) if self.parties.is_emergency() => None,
+            Stage::Talking(talking) if self.parties.is_emergency() => self
+                .is_silent(talking)
+                .then_some((talking.until, "call: nobody is heard")),
             Stage::Talking(talking) => Some((talking.until, "call: longest call")),
             Stage::Transferring(transferring) => Some((
                 transferring.attempts.until(),
@@ -404,7 +406,7 @@ impl Call {
             Event::Acked { body, .. } => self.acknowledged(house, now, body.as_ref()),
             Event::Pracked { body, .. } => self.origin_pracked(house, now, body.as_ref()),
             Event::AckMissing { .. } | Event::PrackMissing { .. } => {
-                self.end(house, now, EndCause::NotAcknowledged);
+                self.fail(house, now, EndCause::NotAcknowledged);
             }
             Event::Cancelled { .. } => self.end(house, now, EndCause::Cancelled),
             Event::Ended { message, .. } => {
@@ -458,7 +460,7 @@ impl Call {
                 self.far_hung_up(house, now, dialog);
             }
             // Our answer to a re-INVITE of theirs.
-            Event::AckMissing { .. } => self.end(house, now, EndCause::NotAcknowledged),
+            Event::AckMissing { .. } => self.fail(house, now, EndCause::NotAcknowledged),
             // An attempt that was given up ends without the call.
             Event::AcceptedLate { .. } | Event::ByeDone { .. } => {}
             // Events of an INVITE of theirs, which the far side's never is, those that were handled above, and those that the
@@ -482,6 +484,9 @@ impl Call {
     /// A party that is not there any more, by what its telephone system says.
     fn end_of_party(&mut self, house: &mut House, now: Now, end: End) {
         match end {
+            End::Origin | End::Far if self.is_held_up() => {
+                house.trace(now, self.id, "goes on without an answer");
+            }
             End::Origin => self.caller_hung_up(house, now),
             End::Far => self.end(house, now, EndCause::DepartmentHungUp),
         }
@@ -493,6 +498,7 @@ impl Call {
             Stage::Calling { .. } | Stage::Passing { .. } | Stage::Transferring(_) => {
                 self.ring_time_over(house, now);
             }
+            Stage::Talking(_) if self.parties.is_emergency() => self.end_if_silent(house, now),
             Stage::Talking(_) => self.end(house, now, EndCause::LongestCall),
             Stage::Closing(_) => self.closing_prompt_unreported(house, now),
             // None of them has a deadline.

@@ -558,4 +558,4 @@ impl House {
 }
 
 /// S-17: an emergency call without RTP on both legs for so long is over.
-const SILENCE: Duration = Duration::from_secs(60);
+pub(crate) const SILENCE: Duration = Duration::from_secs(60);

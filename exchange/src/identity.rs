@@ -275,21 +275,7 @@ impl Claims {
             early_media: tokens(message, "P-Early-Media"),
             resource_priority: tokens(message, "Resource-Priority"),
             passports: Passport::list(message),
-            is_callback: message
-                .named("Priority")
-                .any(|value| value.eq_ignore_ascii_case("psap-callback"))
-                || message
-                    .from()
-                    .ok()
-                    .into_iter()
-                    .chain(
-                        message
-                            .addresses(HeaderName::PAssertedIdentity)
-                            .take(MAX_ASSERTED)
-                            .filter_map(Result::ok),
-                    )
-                    .filter_map(|address| number_form::number(&UriText::read(&address.uri())?))
-                    .any(|number| number_form::is_emergency(&number)),
+            is_callback: is_callback(message),
         }
     }
 
@@ -345,6 +331,23 @@ pub(crate) fn in_answer(message: &Message, of: Trust, towards: Trust) -> Headers
             Headers::new()
         }
     }
+}
+
+/// Whether a message says that 110, 118 or 119 call back; only a trusted peer is believed.
+pub(crate) fn is_callback(message: &Message) -> bool {
+    let is_said = message
+        .named("Priority")
+        .any(|value| value.eq_ignore_ascii_case("psap-callback"));
+    let asserted = message
+        .addresses(HeaderName::PAssertedIdentity)
+        .take(MAX_ASSERTED)
+        .filter_map(Result::ok);
+    let mut callers = message.from().ok().into_iter().chain(asserted);
+    is_said
+        || callers.any(|address| {
+            let number = UriText::read(&address.uri()).and_then(|uri| number_form::number(&uri));
+            number.is_some_and(|number| number_form::is_emergency(&number))
+        })
 }
 
 /// The reasons of a BYE, CANCEL or refusal of one leg, for the other leg; none where there are none or they may not cross.

@@ -197,3 +197,177 @@ fn who_says_119_from_outside_the_trust_domain_is_told_like_everybody() {
     assert_eq!(city.playbacks.len(), 1, "the notice was played");
     assert!(city.clock.elapsed() > Duration::from_secs(5));
 }
+
+/// Extension 200 talks with 119.
+fn talking(city: &mut City) -> (usize, usize) {
+    let caller = city.line(city.pbx.address, "200");
+    let office = city.line(city.carrier.address, "119");
+    call(city, caller, "119", office);
+    (caller, office)
+}
+
+fn call(city: &mut City, caller: usize, called: &str, callee: usize) {
+    let offer = city.lines[caller].describe("sendrecv");
+    city.line_calls(caller, called, &Extra::body(offer));
+    city.run_until_line(callee, "INVITE (sdp)", 1);
+    let answer = city.lines[callee].describe("sendrecv");
+    city.line_answers(callee, "INVITE", 200, &Extra::body(answer));
+    city.run_until_line(callee, "ACK", 1);
+    for line in [caller, callee] {
+        city.line_speaks(line);
+    }
+    city.run_ms(500);
+}
+
+/// No call lasts longer than a minute, but for those to 110, 118 and 119.
+fn short_calls(settings: &mut Settings) {
+    settings.limits.longest_call = Duration::from_secs(60);
+}
+
+#[test]
+fn an_emergency_call_goes_on_when_an_answer_or_an_ack_is_missing() {
+    // The PBX forgets its ACK, and then even the call; both people still speak.
+    let mut city = city();
+    let (caller, office) = talking(&mut city);
+    city.lines[caller].acknowledges = false;
+    let same = city.lines[caller].describe_again("sendrecv", &[0, 8, 101]);
+    city.line_says(caller, "INVITE", &Extra::body(same));
+    city.run_ms(40_000);
+    assert_eq!(city.lines[office].end_of_call(), "");
+    city.line_says(office, "INFO", &Extra::default());
+    city.run_until_line(caller, "INFO", 1);
+    city.line_answers(caller, "INFO", 481, &Extra::default());
+    city.run_ms(1_000);
+    assert_eq!(city.lines[office].end_of_call(), "");
+    city.line_says(office, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn an_emergency_call_that_is_handed_on_is_still_one() {
+    let mut city = City::new(Plan {
+        adapt: short_calls,
+        ..Plan::announce()
+    });
+    let (caller, office) = talking(&mut city);
+    let next = city.line(city.pbx.address, "100");
+    let refer = Extra::header(format!("Refer-To: <sip:{OTHER_NUMBER}@127.0.0.1>"));
+    city.line_says(caller, "REFER", &refer);
+    city.run_until_line(next, "INVITE (sdp)", 1);
+    let answer = city.lines[next].describe("sendrecv");
+    city.line_answers(next, "INVITE", 200, &Extra::body(answer));
+    city.run_until_line(caller, "BYE", 1);
+    city.line_speaks(next);
+    city.run_ms(90_000);
+    assert_eq!(city.lines[office].end_of_call(), "");
+    city.line_says(office, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn an_emergency_call_that_is_joined_to_another_is_still_one() {
+    let mut city = City::new(Plan {
+        adapt: short_calls,
+        ..Plan::announce()
+    });
+    let first = city.line(city.pbx.address, "200");
+    let colleague = city.line(city.pbx.address, "100");
+    call(&mut city, first, NUMBER, colleague);
+    let (caller, office) = talking(&mut city);
+    let replaces = city.lines[caller].replaces();
+    let replaces = replaces
+        .replace('@', "%40")
+        .replace(';', "%3B")
+        .replace('=', "%3D");
+    let refer = Extra::header(format!("Refer-To: <sip:119@127.0.0.1?Replaces={replaces}>"));
+    city.line_says(first, "REFER", &refer);
+    city.run_until_line(caller, "BYE", 1);
+    city.run_ms(90_000);
+    assert_eq!(city.lines[office].end_of_call(), "");
+    city.line_says(office, "BYE", &Extra::default());
+    city.finish();
+    assert_eq!(city.lines[colleague].end_of_call(), "was hung up on");
+}
+
+#[test]
+fn silence_counts_from_the_answer_on() {
+    for ring_ms in [58_000, 63_000] {
+        let mut city = city();
+        let caller = city.line(city.pbx.address, "200");
+        let office = city.line(city.carrier.address, "119");
+        let offer = city.lines[caller].describe("sendrecv");
+        city.line_calls(caller, "119", &Extra::body(offer));
+        city.run_until_line(office, "INVITE (sdp)", 1);
+        let answer = Extra::body(city.lines[office].describe("sendrecv"));
+        city.line_answers(office, "INVITE", 183, &answer);
+        city.run_ms(ring_ms);
+        city.line_answers(office, "INVITE", 200, &answer);
+        city.run_ms(50_000);
+        assert_eq!(
+            city.lines[office].end_of_call(),
+            "",
+            "rang for {ring_ms} ms"
+        );
+        city.run_ms(15_000);
+        assert_eq!(city.lines[office].end_of_call(), "was hung up on");
+        city.finish();
+    }
+}
+
+#[test]
+fn who_says_119_and_is_not_believed_waits_like_everybody() {
+    fn closed(settings: &mut Settings) {
+        settings.limits.calls = 0;
+    }
+    fn closed_and_outside(settings: &mut Settings) {
+        closed(settings);
+        settings.peers[0].trust = Trust::Outside;
+    }
+    for (adapt, end) in [
+        (closed as fn(&mut Settings), "taken"),
+        (closed_and_outside, "503"),
+    ] {
+        let mut city = City::new(Plan {
+            adapt,
+            ..Plan::announce()
+        });
+        let call = city.dial(Dial {
+            caller: "119".to_owned(),
+            ..Dial::to(NUMBER)
+        });
+        city.run_ms(100);
+        let is_taken = city.exchange_at_work().call_count() == 1;
+        let told = if is_taken {
+            "taken"
+        } else {
+            city.caller(call).end_of_call()
+        };
+        assert_eq!(told, end);
+    }
+    // A telephone that calls itself 119.
+    let mut city = City::new(Plan {
+        adapt: closed,
+        ..Plan::announce()
+    });
+    let caller = city.line(city.pbx.address, "119");
+    let offer = city.lines[caller].describe("sendrecv");
+    city.line_calls(caller, NUMBER, &Extra::body(offer));
+    city.run_ms(100);
+    assert_eq!(city.lines[caller].end_of_call(), "503");
+}
+
+#[test]
+fn no_privacy_is_a_reason_to_refuse_an_emergency_call() {
+    let mut city = City::new(Plan {
+        adapt: |settings| settings.peers[0].trust = Trust::Outside,
+        ..Plan::announce()
+    });
+    let caller = city.line(city.pbx.address, "200");
+    let office = city.line(city.carrier.address, "119");
+    let offer = city.lines[caller].describe("sendrecv");
+    let extra = Extra::body(offer).and("Privacy: critical;nobody-knows-this");
+    city.line_calls(caller, "119", &extra);
+    city.run_until_line(office, "INVITE (sdp)", 1);
+    city.line_answers(office, "INVITE", 486, &Extra::default());
+    city.finish();
+}

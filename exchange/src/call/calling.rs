@@ -57,7 +57,10 @@ impl Call {
 
     /// How urgent it is that a way is found.
     pub(super) fn class(&self, house: &House) -> Class {
-        Class::of_call(&house.settings, self.called(), &self.caller)
+        if self.parties.is_emergency() {
+            return Class::Emergency;
+        }
+        Class::of_number(&house.settings, self.called())
     }
 
     /// What the far side may be offered: the one codec the origin has agreed to, else all it offered that we know.

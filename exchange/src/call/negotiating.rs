@@ -322,7 +322,7 @@ impl Call {
                 then,
             } if asked == end => {
                 if !self.take_answer(house, end, proposal, body.as_ref()) {
-                    return self.end(house, now, EndCause::NotAcceptable);
+                    return self.fail(house, now, EndCause::NotAcceptable);
                 }
                 if then == Then::Join {
                     self.join_at_last(house, now);
@@ -485,7 +485,7 @@ impl Call {
                 end: asked,
                 then: Then::Join,
                 ..
-            } if asked == end => return self.end(house, now, EndCause::NotAcceptable),
+            } if asked == end => return self.fail(house, now, EndCause::NotAcceptable),
             Negotiation::Own { end: asked, .. } if asked == end => {}
             other @ (Negotiation::Idle
             | Negotiation::PassedOn(_)
@@ -548,7 +548,7 @@ impl Call {
                     .and_then(Leg::agreed)
                     .map(|agreed| agreed.wish);
                 if !self.take_answer(house, end, proposal, body) {
-                    return self.end(house, now, EndCause::NotAcceptable);
+                    return self.fail(house, now, EndCause::NotAcceptable);
                 }
                 self.tell_other(house, now, end, before);
             }

@@ -20,6 +20,7 @@ pub(crate) struct Parties {
     identity: Identity,
     called: Called,
     way: Way,
+    urgency: Urgency,
     pub(super) max_forwards: u8,
     word: Option<Word>,
     /// The user part of who referred this call, where it goes by a REFER (RFC 3892).
@@ -41,6 +42,13 @@ enum Way {
     Out(OutboundPlan),
 }
 
+/// Whether 110, 118 or 119 are a party of the call. It stays so whoever takes the other one's place (S-17).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    Ordinary,
+    Emergency,
+}
+
 /// How an INVITE names its parties.
 pub(super) struct Naming {
     pub(super) request_uri: String,
@@ -54,8 +62,14 @@ const MAX_FORWARDS: u8 = 70;
 
 impl Parties {
     /// The parties of a call to a number of the city's.
-    pub(crate) fn of_city(request: &Message, identity: Identity, called: Called) -> Parties {
+    pub(crate) fn of_city(
+        request: &Message,
+        direction: Direction,
+        identity: Identity,
+        called: Called,
+    ) -> Parties {
         Parties {
+            urgency: Urgency::of_caller(direction, &identity),
             identity,
             called,
             way: Way::In,
@@ -74,6 +88,7 @@ impl Parties {
         Parties {
             identity,
             called: plan.called.clone(),
+            urgency: Urgency::of_plan(&plan),
             way: Way::Out(plan),
             max_forwards: max_forwards(request),
             word: None,
@@ -84,6 +99,9 @@ impl Parties {
     /// Another is called in the place of whoever was.
     pub(super) fn call_instead(&mut self, plan: OutboundPlan, referred_by: Option<String>) {
         self.called = plan.called.clone();
+        if Urgency::of_plan(&plan) == Urgency::Emergency {
+            self.urgency = Urgency::Emergency;
+        }
         self.way = match plan.class {
             Class::Internal => Way::In,
             Class::Emergency | Class::Ordinary => Way::Out(plan),
@@ -108,10 +126,7 @@ impl Parties {
 
     /// Whether 110, 118 or 119 are called, or call back.
     pub(crate) fn is_emergency(&self) -> bool {
-        match &self.way {
-            Way::In => self.identity.is_callback(),
-            Way::Out(plan) => plan.class == Class::Emergency,
-        }
+        self.urgency == Urgency::Emergency
     }
 
     /// Hears why a party leaves.
@@ -199,6 +214,23 @@ impl Parties {
             },
             headers,
         })
+    }
+}
+
+impl Urgency {
+    /// They call back through a carrier; a telephone of the PBX that says it is one of them is none.
+    fn of_caller(direction: Direction, identity: &Identity) -> Urgency {
+        match direction {
+            Direction::Inbound if identity.is_callback() => Urgency::Emergency,
+            Direction::Inbound | Direction::Outbound | Direction::Internal => Urgency::Ordinary,
+        }
+    }
+
+    fn of_plan(plan: &OutboundPlan) -> Urgency {
+        match plan.class {
+            Class::Emergency => Urgency::Emergency,
+            Class::Internal | Class::Ordinary => Urgency::Ordinary,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use sip_core::DialogId;
 use crate::{
     call::{Call, Hearing, Stage},
     call_record::Kept,
-    house::House,
+    house::{House, SILENCE},
     leg::{Leg, Session},
     now::Now,
     output::{Alarm, Begin, Codecs, Next, Output, RecordOrder, RecorderFault},
@@ -21,6 +21,7 @@ use crate::{
 pub(super) struct Talking {
     pub(super) far: Leg,
     pub(super) kept: Kept,
+    /// How long it may last; of an emergency call, from when on silence on both legs ends it.
     pub(super) until: Instant,
 }
 
@@ -40,7 +41,12 @@ impl Call {
                 Kept::Unrecorded(reason)
             }
         };
-        let until = now.at + house.settings.limits.longest_call;
+        let until = if self.parties.is_emergency() {
+            // Nobody has to be heard before there is an answer.
+            now.at + SILENCE
+        } else {
+            now.at + house.settings.limits.longest_call
+        };
         self.enter(house, now, Stage::Talking(Talking { far, kept, until }));
     }
 
@@ -212,13 +218,39 @@ impl Call {
             Hearing::Speech => self.silent.remove(&leg),
             Hearing::Silence => self.silent.insert(leg),
         };
-        let (Stage::Talking(talking), true) = (&self.stage, self.parties.is_emergency()) else {
+        self.end_if_silent(house, now);
+    }
+
+    /// Whether nobody is heard on either leg.
+    pub(super) fn is_silent(&self, talking: &Talking) -> bool {
+        let legs = [self.origin_leg(), talking.far.id()];
+        legs.iter().all(|leg| self.silent.contains(leg))
+    }
+
+    /// Ends an emergency call in which nobody has been heard for long enough.
+    pub(super) fn end_if_silent(&mut self, house: &mut House, now: Now) {
+        let Stage::Talking(talking) = &self.stage else {
             return;
         };
-        let legs = [self.origin_leg(), talking.far.id()];
-        if legs.iter().all(|leg| self.silent.contains(leg)) {
+        let is_over = talking.until <= now.at && self.is_silent(talking);
+        if is_over && self.parties.is_emergency() {
             house.trace(now, self.id, "silence on both legs");
             self.end(house, now, EndCause::SessionExpired);
+        }
+    }
+
+    /// Whether only a party's BYE, or silence, may end the call: an emergency call whose parties talk (S-17).
+    pub(super) fn is_held_up(&self) -> bool {
+        let is_talking = matches!(self.stage, Stage::Talking(_) | Stage::Transferring(_));
+        self.parties.is_emergency() && is_talking
+    }
+
+    /// Something between us and a party has failed: the call ends, unless it is to be held up.
+    pub(super) fn fail(&mut self, house: &mut House, now: Now, cause: EndCause) {
+        if self.is_held_up() {
+            house.trace(now, self.id, format!("goes on: {}", cause.code()));
+        } else {
+            self.end(house, now, cause);
         }
     }
 }

@@ -95,6 +95,11 @@ impl Call {
         self.direction == Direction::Inbound
     }
 
+    /// Whether 110, 118 or 119 are a party of it.
+    pub(crate) fn is_emergency(&self) -> bool {
+        self.parties.is_emergency()
+    }
+
     /// Carries a judged REFER out: the party that stays is called on for.
     ///
     /// # Errors

@@ -15,9 +15,15 @@ use crate::{
 
 impl Exchange {
     /// Who calls; or the status that refuses a caller who asks for more privacy than every way of the call can give.
+    ///
+    /// Whoever calls 110, 118 or 119 is refused nothing for a privacy that is not given there anyway.
     pub(super) fn identity(&self, peer: PeerId, request: &Message) -> Result<Identity, u16> {
         let trust = self.house.trust(peer);
         let identity = Identity::read(request, trust);
+        let called = self.called(peer, request);
+        if called.is_some_and(|called| number_form::is_emergency(&called.number)) {
+            return Ok(identity);
+        }
         let mut others = self
             .house
             .settings
@@ -53,7 +59,7 @@ impl Exchange {
                     PeerRole::Carrier => Direction::Inbound,
                     PeerRole::Pbx => Direction::Internal,
                 };
-                let parties = Parties::of_city(request, identity, called);
+                let parties = Parties::of_city(request, direction, identity, called);
                 Ok((Errand::City(direction, policy.clone()), parties))
             }
             (PeerRole::Pbx, None) => {

@@ -11,8 +11,10 @@ use sip_core::{HeaderName, Hop, Message, PeerId};
 use super::Exchange;
 use crate::{
     admission::{Class, Load, Newcomer, Refusal, Refused, Room},
+    identity,
     now::Now,
     output::Alarm,
+    trunk::{PeerRole, Trust},
 };
 
 impl Exchange {
@@ -44,7 +46,11 @@ impl Exchange {
         let caller = caller(&invite);
         let settings = &self.house.settings;
         let class = called.as_ref().map_or(Class::Rest, |called| {
-            Class::of_call(settings, called, &caller)
+            if self.is_call_back(peer, &invite) {
+                Class::Emergency
+            } else {
+                Class::of_number(settings, called)
+            }
         });
         let newcomer = Newcomer {
             class,
@@ -65,6 +71,15 @@ impl Exchange {
                 self.count_refusal(now, refusal);
             }
         }
+    }
+
+    /// Whether 110, 118 or 119 call back, in the words of a carrier that is believed; a telephone of the PBX is none of them.
+    fn is_call_back(&self, peer: PeerId, invite: &Message) -> bool {
+        let settings = &self.house.settings;
+        settings.peer(peer).is_some_and(|trunk| {
+            (trunk.role, trunk.trust) == (PeerRole::Carrier, Trust::Inside)
+                && identity::is_callback(invite)
+        })
     }
 
     pub(super) fn count_refusal(&mut self, now: Now, refusal: Refusal) {
@@ -96,7 +111,7 @@ impl Exchange {
     }
 }
 
-/// Whose number counts for caps and for being called back by 119: the asserted one, else that of From.
+/// Whose number counts for caps: the asserted one, else that of From.
 fn caller(invite: &Message) -> Caller {
     let asserted = invite.addresses(HeaderName::PAssertedIdentity);
     let asserted = asserted

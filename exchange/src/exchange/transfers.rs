@@ -131,8 +131,8 @@ impl Exchange {
         if !is_settled(&one) || !is_settled(&two) {
             return Err(491);
         }
-        // The call that a citizen made is the one that goes on: what is kept of it is.
-        let (kept, at_kept, given, at_given) = if second.is_inbound() {
+        // The call that a citizen made is the one that goes on: what is kept of it is. So is an emergency call: it is held up.
+        let (kept, at_kept, given, at_given) = if second.is_inbound() || second.is_emergency() {
             (two, other, one, dialog)
         } else {
             (one, dialog, two, other)
