@@ -148,3 +148,62 @@ fn an_inbound_call_beside_an_outbound_one_is_recorded_alone() {
     assert_eq!(city.recorder.closed.len(), 1);
     assert_eq!(city.recorder.unrecorded.len(), 0);
 }
+
+/// A call between two lines that are driven by hand, until they talk.
+fn connect(city: &mut City, calls: usize, called: &str, answers: usize) {
+    let offer = city.lines[calls].describe("sendrecv");
+    city.line_calls(calls, called, &Extra::body(offer));
+    city.run_until_line(answers, "INVITE (sdp)", 1);
+    let answer = city.lines[answers].describe("sendrecv");
+    city.line_answers(answers, "INVITE", 200, &Extra::body(answer));
+    city.run_until_line(calls, "200 INVITE (sdp)", 1);
+    city.run_ms(20);
+}
+
+#[test]
+fn of_calls_of_every_kind_exactly_the_inbound_ones_are_kept() {
+    // A hundred in, of which fifty are transferred, a hundred out and a hundred inside; nobody sees the others' calls.
+    let mut city = City::new(Plan {
+        is_waived: true,
+        legs: 32,
+        ..Plan::transparent()
+    });
+    let (carrier, pbx) = (city.carrier.address, city.pbx.address);
+    for round in 0..100 {
+        let lines = [
+            (carrier, "0790000001"),
+            (pbx, "100"),
+            (pbx, "200"),
+            (carrier, "0790000009"),
+            (pbx, "201"),
+            (pbx, "100"),
+        ];
+        let lines = lines.map(|(address, user)| city.line(address, user));
+        let [citizen, department, outward, outside, inward, inside] = lines;
+        connect(&mut city, citizen, NUMBER, department);
+        connect(&mut city, outward, "0790000009", outside);
+        connect(&mut city, inward, OTHER_NUMBER, inside);
+        let mut talks = department;
+        if round % 2 == 0 {
+            let next = city.line(pbx, "100");
+            let target = format!("Refer-To: <sip:{OTHER_NUMBER}@127.0.0.1>");
+            city.line_says(department, "REFER", &Extra::header(target));
+            city.run_until_line(next, "INVITE (sdp)", 1);
+            let answer = city.lines[next].describe("sendrecv");
+            city.line_answers(next, "INVITE", 200, &Extra::body(answer));
+            city.run_until_line(department, "BYE", 1);
+            talks = next;
+        }
+        city.run_ms(40);
+        for line in [talks, outward, inside] {
+            city.line_says(line, "BYE", &Extra::default());
+        }
+        city.run_ms(100);
+    }
+    city.finish();
+    assert_eq!(city.recorder.closed.len(), 100);
+    assert_eq!(city.recorder.unrecorded.len(), 0);
+    let in_two = city.recorder.closed.iter();
+    let in_two = in_two.filter(|recording| recording.earlier.len() == 1);
+    assert_eq!(in_two.count(), 50);
+}
