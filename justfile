@@ -19,3 +19,7 @@ bench:
 # Speak the prompts anew.
 prompts:
     announcements/prompts/ja/generate.sh
+
+# Storms from fresh seeds (`just storm 10000`, `just storm 1 --from SEED`).
+storm seeds="1000" *options:
+    cargo run --quiet --profile storm -p denwaban-tests --bin storm -- --seeds {{seeds}} {{options}}

@@ -464,7 +464,11 @@ impl Exchange {
                     return;
                 };
                 self.note_usage(now, dialog, place, &event);
-                self.with_call(now, place.call, CallInput::Sip { dialog, event });
+                if self.calls.contains_key(&place.call) {
+                    self.with_call(now, place.call, CallInput::Sip { dialog, event });
+                } else {
+                    self.answer_late(now, &event);
+                }
             }
         }
     }
@@ -502,6 +506,19 @@ impl Exchange {
             | Event::SessionExpired { .. }
             | Event::Answered { .. }
             | Event::Requested { .. } => {}
+        }
+    }
+
+    /// Answers a request of a dialog whose call is over, while it waits for the ACK or the answer that ends it.
+    fn answer_late(&mut self, now: Now, event: &Event) {
+        match event {
+            Event::Requested { request, .. }
+            | Event::Reinvited { request, .. }
+            | Event::Updated { request, .. } => {
+                let endpoint = &mut self.house.endpoint;
+                endpoint.respond(now.at, *request, 481, phrase(481), Vec::new(), None);
+            }
+            _ => {}
         }
     }
 

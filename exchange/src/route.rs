@@ -226,6 +226,7 @@ pub(crate) fn phrase(status: u16) -> &'static str {
         481 => "Call/Transaction Does Not Exist",
         484 => "Address Incomplete",
         486 => "Busy Here",
+        487 => "Request Terminated",
         488 => "Not Acceptable Here",
         491 => "Request Pending",
         500 => "Server Internal Error",

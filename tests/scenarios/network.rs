@@ -165,6 +165,7 @@ fn with_5_percent_lost_both_ways_and_some_repeated_every_call_comes_to_its_end()
     let mut lost = 0;
     for seed in 0..30 {
         let weather = Weather {
+            overtake_permille: 0,
             delay: Duration::from_millis(20),
             loss_permille: 50,
             repeat_permille: 20,

@@ -111,7 +111,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 /// The shipped prompts, read once.
-fn shipped() -> Library {
+pub(crate) fn shipped() -> Library {
     static SHIPPED: OnceLock<Library> = OnceLock::new();
     let library = SHIPPED.get_or_init(|| {
         let (library, faults) = read_prompts(&[]);

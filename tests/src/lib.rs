@@ -11,10 +11,14 @@ pub mod clock;
 pub mod department;
 pub mod line;
 pub mod net;
+pub mod phone;
 pub mod plan;
 pub mod recorder;
+pub mod reference;
 pub mod shard;
+pub mod storm;
 pub mod text;
+pub mod transition;
 pub mod voice;
 
 pub use city::City;

@@ -26,6 +26,8 @@ pub struct Weather {
     pub loss_permille: u32,
     /// Delivered twice of a thousand.
     pub repeat_permille: u32,
+    /// Held up of a thousand, so that later ones overtake them.
+    pub overtake_permille: u32,
 }
 
 impl Default for Weather {
@@ -34,6 +36,7 @@ impl Default for Weather {
             delay: Duration::from_millis(5),
             loss_permille: 0,
             repeat_permille: 0,
+            overtake_permille: 0,
         }
     }
 }
@@ -47,6 +50,10 @@ pub struct Net {
     sent: u64,
     /// Packets that were lost.
     pub lost: u64,
+    /// Packets that came twice.
+    pub repeated: u64,
+    /// Packets that were held up.
+    pub overtaken: u64,
 }
 
 impl Net {
@@ -58,7 +65,14 @@ impl Net {
             on_the_way: BTreeMap::new(),
             sent: 0,
             lost: 0,
+            repeated: 0,
+            overtaken: 0,
         }
+    }
+
+    /// The weather changes.
+    pub fn set_weather(&mut self, weather: Weather) {
+        self.weather = weather;
     }
 
     /// Takes a datagram and loses it, or not.
@@ -68,12 +82,20 @@ impl Net {
             return;
         }
         if self.dice.permille() < self.weather.repeat_permille {
+            self.repeated += 1;
             self.place(
                 now + self.weather.delay + Duration::from_millis(3),
                 packet.clone(),
             );
         }
-        self.place(now + self.weather.delay, packet);
+        let mut delay = self.weather.delay;
+        if self.weather.overtake_permille > 0
+            && self.dice.permille() < self.weather.overtake_permille
+        {
+            self.overtaken += 1;
+            delay += Duration::from_millis(1 + self.dice.roll() % 200);
+        }
+        self.place(now + delay, packet);
     }
 
     fn place(&mut self, arrival: Instant, packet: Packet) {

@@ -214,6 +214,12 @@ impl Recorder {
         events
     }
 
+    /// The process died: what was open stays as it lies on the disk.
+    pub fn lose(&mut self) {
+        self.open.clear();
+        self.turn = None;
+    }
+
     /// Recordings that go on.
     pub fn open_count(&self) -> usize {
         self.open.len()

@@ -79,6 +79,11 @@ impl Text {
             .map_or("", |(user, _)| user)
     }
 
+    /// The Request-URI.
+    pub fn target(&self) -> String {
+        self.start.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
     /// The URI in Contact.
     pub fn contact(&self) -> String {
         self.header("Contact")

@@ -119,6 +119,7 @@ impl Call {
         if self.is_over() && self.record.ended_at.is_some() {
             return;
         }
+        self.answer_what_waits(house, now);
         let far = self.far_leg().map(|far| (far.dialog, far.peer));
         let leaving = self.leaving_leg();
         let legs = [Some((self.origin.dialog, self.origin.peer)), far, leaving];

@@ -277,8 +277,12 @@ impl Call {
     }
 
     /// Our offer to a leg, made of what the other one's peer says of itself.
-    fn proposal(&self, to: End, says: &RemoteMedia, direction: Direction) -> Option<Proposal> {
-        let leg = self.leg(to)?;
+    ///
+    /// Its version is used up even where it is refused: the next text may not have the same (RFC 3264 section 8).
+    fn proposal(&mut self, to: End, says: &RemoteMedia, direction: Direction) -> Option<Proposal> {
+        let leg = self.leg_mut(to)?;
+        leg.agreed()?;
+        leg.local.version += 1;
         let agreed = leg.agreed()?;
         // The codec in use stays where it can: the recorder and the other leg go on undisturbed.
         let codecs = if says.payload_type(agreed.codec).is_some() {
@@ -287,7 +291,6 @@ impl Call {
             says.codecs.iter().map(|(codec, _)| *codec).collect()
         };
         let mut local = leg.local.clone();
-        local.version += 1;
         local.direction = direction;
         local.noise = says.noise.is_some();
         local.ptime_ms = says.ptime_ms;

@@ -166,8 +166,12 @@ impl Endpoint {
         };
         match &mut usage.stage {
             Stage::Calling { .. } => self.cancel(now, dialog, reason),
+            // Whoever accepted, and whose 2xx still waits for a PRACK, has said goodbye by the refusal.
             Stage::Ringing { .. } => {
-                self.reject(now, dialog, 480, "Temporarily Unavailable", Vec::new());
+                let headers = reason.map(|reason| ("Reason", reason.to_owned()));
+                let headers = headers.into_iter().collect();
+                self.reject(now, dialog, 480, "Temporarily Unavailable", headers);
+                self.events.push_back(Event::ByeDone { dialog });
             }
             Stage::ExpectAck { then, .. } => {
                 *then = Then::HangUp {

@@ -1,0 +1,478 @@
+//! The reference: what must pass at the exchange's door, told by nothing but what has passed it.
+//!
+//! It reads every SIP message that reaches the exchange or leaves it, keeps one small state for each leg, and knows the duties that a
+//! message brings: an ACK at once for a 2xx, a BYE on the other leg at once for a BYE, an answer for every request. It shares no code
+//! with the exchange and knows no timers but the standard's limits. Start at [`Reference::came`] and [`Reference::went`].
+
+mod leg;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use self::leg::{Began, Leg, Stage};
+use crate::{net::Packet, text::Text};
+
+/// 64*T1.
+const LAST: Duration = Duration::from_secs(32);
+
+/// The longest that anything which crosses to another party may take to be answered: its own 64*T1, and a little.
+const CROSSING: Duration = Duration::from_secs(34);
+
+/// The reference; see the module.
+#[derive(Debug)]
+pub struct Reference {
+    carrier: SocketAddr,
+    legs: BTreeMap<String, Leg>,
+    /// What is to be done before the exchange rests.
+    duties: Vec<Duty>,
+    /// What was found wrong.
+    pub faults: Vec<String>,
+    /// Messages that passed.
+    pub passed: u64,
+}
+
+/// Something that must go out before the exchange takes its next input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Duty {
+    leg: String,
+    what: What,
+}
+
+/// What must go out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    /// An answer to a request, in this range.
+    Answer {
+        method: String,
+        sequence: u32,
+        least: u16,
+        most: u16,
+    },
+    /// The ACK of a final answer.
+    Ack(u32),
+    /// The acknowledgement of a reliable provisional answer.
+    Prack(u32),
+    /// Whatever ends the leg: a refusal, CANCEL or BYE.
+    End,
+    /// The answer that the called one gave, to the caller.
+    Pass(u16),
+}
+
+impl Reference {
+    /// A reference of an exchange between these; whatever is not the carrier's is the PBX's.
+    pub fn new(carrier: SocketAddr) -> Reference {
+        Reference {
+            carrier,
+            legs: BTreeMap::new(),
+            duties: Vec::new(),
+            faults: Vec::new(),
+            passed: 0,
+        }
+    }
+
+    /// The exchange has begun anew and knows nothing.
+    pub fn forget(&mut self) {
+        self.legs.clear();
+        self.duties.clear();
+    }
+
+    fn fault(&mut self, call_id: &str, what: impl std::fmt::Display) {
+        let leg = self.legs.get(call_id).map(Leg::story).unwrap_or_default();
+        self.faults.push(format!("{what}: {call_id}: {leg}"));
+    }
+
+    fn owe(&mut self, leg: &str, what: What) {
+        self.duties.push(Duty {
+            leg: leg.to_owned(),
+            what,
+        });
+    }
+
+    /// Takes a duty off that a message may fulfil; says whether there was one.
+    fn done(&mut self, leg: &str, fulfils: impl Fn(&What) -> bool) -> bool {
+        let found = self
+            .duties
+            .iter()
+            .position(|duty| duty.leg == leg && fulfils(&duty.what));
+        found.map(|at| self.duties.remove(at)).is_some()
+    }
+
+    /// A host says that nobody is there: what it has not heard of is given up.
+    pub fn unreachable(&mut self, remote: SocketAddr) {
+        for leg in self.legs.values_mut() {
+            if leg.peer == remote && leg.began == Began::Ours && !leg.is_proceeding {
+                leg.is_unreachable = true;
+            }
+        }
+    }
+
+    // What reaches the exchange.
+
+    /// A datagram reaches the exchange.
+    pub fn came(&mut self, now: Instant, packet: &Packet) {
+        self.passed += 1;
+        let message = Text::read(&packet.payload);
+        let id = message.header("Call-ID").to_owned();
+        match message.status() {
+            Some(status) => self.answer_came(now, &id, status, &message),
+            None => self.request_came(now, &id, packet.from, &message),
+        }
+    }
+
+    fn request_came(&mut self, now: Instant, id: &str, from: SocketAddr, message: &Text) {
+        let (method, sequence) = (message.method(), message.sequence());
+        let answer = |least, most| What::Answer {
+            method: method.to_owned(),
+            sequence,
+            least,
+            most,
+        };
+        let is_opening = method == "INVITE" && !message.header("To").contains(";tag=");
+        let Some(leg) = self.legs.get_mut(id) else {
+            match method {
+                "ACK" => {}
+                "INVITE" if is_opening => {
+                    let leg = Leg::new(now, Began::Theirs, from, message);
+                    self.legs.insert(id.to_owned(), leg);
+                    self.owe(id, answer(100, 699));
+                }
+                _ => self.owe(id, answer(400, 699)),
+            }
+            return;
+        };
+        leg.note(now, format!("in {method} {sequence}"));
+        if method == "ACK" {
+            let is_first = leg.acknowledged(sequence);
+            if is_first && leg.must_end && leg.stage == Stage::Answered {
+                self.owe(id, What::End);
+            }
+            return;
+        }
+        if leg.is_repeated(message) {
+            return;
+        }
+        leg.asked(now, message);
+        match (method, leg.stage) {
+            ("BYE", Stage::Answered) => {
+                leg.stage = Stage::Ended;
+                self.owe(id, answer(200, 200));
+                self.end_others(id);
+            }
+            ("BYE", _) => self.owe(id, answer(200, 699)),
+            ("CANCEL", Stage::Inviting) if leg.began == Began::Theirs => {
+                leg.stage = Stage::Ended;
+                let invite = leg.first_sequence;
+                self.owe(id, answer(200, 200));
+                self.owe(
+                    id,
+                    What::Answer {
+                        method: "INVITE".to_owned(),
+                        sequence: invite,
+                        least: 487,
+                        most: 487,
+                    },
+                );
+                self.end_others(id);
+            }
+            ("CANCEL", _) => self.owe(id, answer(200, 499)),
+            ("OPTIONS", _) => self.owe(id, answer(200, 699)),
+            ("PRACK", _) if message.body.is_empty() => self.owe(id, answer(200, 500)),
+            // What crosses to the other party is answered when that has answered.
+            _ => {}
+        }
+    }
+
+    /// A party has left: all others of its call are told at once.
+    fn end_others(&mut self, id: &str) {
+        let others: Vec<String> = self
+            .legs
+            .iter()
+            .filter(|(other, leg)| {
+                let is_pair = leg.pair.as_deref() == Some(id)
+                    || self
+                        .legs
+                        .get(id)
+                        .and_then(|own| own.pair.clone())
+                        .as_deref()
+                        == Some(other.as_str());
+                is_pair && leg.is_live() && *other != id
+            })
+            .map(|(other, _)| other.clone())
+            .collect();
+        for other in others {
+            let Some(leg) = self.legs.get_mut(&other) else {
+                continue;
+            };
+            // Said already.
+            if std::mem::replace(&mut leg.must_end, true) {
+                continue;
+            }
+            if !leg.must_wait() {
+                self.owe(&other, What::End);
+            }
+        }
+    }
+
+    fn answer_came(&mut self, now: Instant, id: &str, status: u16, message: &Text) {
+        let (method, sequence) = (message.method().to_owned(), message.sequence());
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        leg.note(now, format!("in {status} {method} {sequence}"));
+        if leg.is_given_up(now) {
+            leg.stage = Stage::Ended;
+            leg.answered_at = Some(leg.since);
+        }
+        if method != "INVITE" {
+            leg.answered(message);
+            return;
+        }
+        if status >= 300 {
+            let is_known = leg.knows(message);
+            if is_known && !leg.is_forgotten(now) {
+                self.owe(id, What::Ack(sequence));
+            }
+            let Some(leg) = self.legs.get_mut(id) else {
+                return;
+            };
+            leg.answered(message);
+            if sequence == leg.first_sequence
+                && leg.began == Began::Ours
+                && leg.stage == Stage::Inviting
+            {
+                leg.stage = Stage::Refused;
+            }
+            return;
+        }
+        if !leg.knows(message) {
+            return;
+        }
+        if status < 200 {
+            self.provisional_came(now, id, status, message);
+            return;
+        }
+        leg.answered(message);
+        if leg.is_forgotten(now) {
+            return;
+        }
+        let is_first = sequence == leg.first_sequence;
+        let (must_end, was) = (leg.must_end, leg.stage);
+        if is_first && was == Stage::Inviting {
+            leg.stage = Stage::Answered;
+            leg.answered_at = Some(now);
+        }
+        self.owe(id, What::Ack(sequence));
+        if is_first && was == Stage::Inviting && must_end {
+            self.owe(id, What::End);
+        } else if is_first && was == Stage::Inviting {
+            self.pass_to_origin(id, 200);
+        }
+    }
+
+    fn provisional_came(&mut self, now: Instant, id: &str, status: u16, message: &Text) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let was_proceeding = std::mem::replace(&mut leg.is_proceeding, true);
+        if leg.must_end && !was_proceeding && leg.stage == Stage::Inviting {
+            self.owe(id, What::End);
+            return;
+        }
+        let number: u32 = message.header("RSeq").parse().unwrap_or(0);
+        let is_reliable = message.header("Require").contains("100rel") && number > 0;
+        let is_next = leg.reliable.is_none_or(|last| number == last + 1);
+        if is_reliable && is_next && leg.stage == Stage::Inviting && !leg.must_end {
+            leg.reliable = Some(number);
+            self.owe(id, What::Prack(number));
+        }
+        let _ = (now, status);
+    }
+
+    /// What a called party answered goes to the caller at once, unless the caller is answered.
+    fn pass_to_origin(&mut self, id: &str, status: u16) {
+        let origin = self.legs.get(id).and_then(|leg| leg.pair.clone());
+        let Some(origin) = origin else { return };
+        let is_waiting = self
+            .legs
+            .get(&origin)
+            .is_some_and(|leg| leg.stage == Stage::Inviting && leg.unpracked.is_none());
+        if is_waiting {
+            self.owe(&origin, What::Pass(status));
+        }
+    }
+
+    // What leaves the exchange.
+
+    /// A datagram leaves the exchange.
+    pub fn went(&mut self, now: Instant, packet: &Packet) {
+        self.passed += 1;
+        let message = Text::read(&packet.payload);
+        let id = message.header("Call-ID").to_owned();
+        for flaw in leg::flaws(&message) {
+            self.fault(&id, flaw);
+        }
+        match message.status() {
+            Some(status) => self.answer_went(now, &id, status, &message),
+            None => self.request_went(now, &id, packet.to, &message),
+        }
+    }
+
+    fn request_went(&mut self, now: Instant, id: &str, to: SocketAddr, message: &Text) {
+        let (method, sequence) = (message.method().to_owned(), message.sequence());
+        if !self.legs.contains_key(id) {
+            match method.as_str() {
+                "INVITE" => self.invite_went(now, id, to, message),
+                "OPTIONS" | "REGISTER" => {}
+                _ => self.fault(id, format!("{method} in no dialog")),
+            }
+            return;
+        }
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        leg.note(now, format!("out {method} {sequence}"));
+        let is_new = leg.is_new(message);
+        let mut flaws = leg.sent(now, message);
+        match method.as_str() {
+            "ACK" => {
+                self.done(id, |what| *what == What::Ack(sequence));
+            }
+            "PRACK" => {
+                let number: u32 = message
+                    .header("RAck")
+                    .split(' ')
+                    .next()
+                    .and_then(|number| number.parse().ok())
+                    .unwrap_or(0);
+                self.done(id, |what| *what == What::Prack(number));
+            }
+            "CANCEL" => {
+                if leg.began == Began::Theirs || !leg.is_proceeding {
+                    flaws.push("CANCEL before a provisional answer".to_owned());
+                }
+                leg.must_end = true;
+                leg.cancelled_at.get_or_insert(now);
+                self.done(id, |what| *what == What::End);
+            }
+            "BYE" => {
+                if leg.stage == Stage::Inviting {
+                    flaws.push("BYE before an answer".to_owned());
+                }
+                leg.stage = Stage::Ended;
+                let origin = leg.pair.clone().unwrap_or_default();
+                self.done(id, |what| *what == What::End);
+                // What it answered was of no use to the caller.
+                self.done(&origin, |what| matches!(what, What::Pass(_)));
+            }
+            _ => {
+                if is_new && !leg.is_live() {
+                    flaws.push(format!("{method} after the end"));
+                }
+            }
+        }
+        for flaw in flaws {
+            self.fault(id, flaw);
+        }
+    }
+
+    fn invite_went(&mut self, now: Instant, id: &str, to: SocketAddr, message: &Text) {
+        let mut leg = Leg::new(now, Began::Ours, to, message);
+        leg.pair = self.origin_of(to, message);
+        let origin = leg.pair.as_ref().and_then(|origin| self.legs.get(origin));
+        let flaw = match origin {
+            None => Some("an INVITE for no caller"),
+            Some(origin) if !origin.is_live() => Some("an INVITE for a caller who has left"),
+            Some(origin) if origin.peer == self.carrier && to == self.carrier => {
+                Some("carrier to carrier")
+            }
+            Some(_) if message.body.is_empty() => Some("an INVITE without a description"),
+            Some(_) => None,
+        };
+        leg.sent(now, message);
+        self.legs.insert(id.to_owned(), leg);
+        if let Some(flaw) = flaw {
+            self.fault(id, flaw);
+        }
+    }
+
+    fn has_far(&self, origin: &str) -> bool {
+        let mut legs = self.legs.values();
+        legs.any(|leg| leg.pair.as_deref() == Some(origin) && leg.is_live())
+    }
+
+    /// The caller for whom an INVITE goes out: by its number, which crosses, else by the number that it called.
+    fn origin_of(&self, to: SocketAddr, invite: &Text) -> Option<String> {
+        let named = leg::callers(invite);
+        let called = invite.called_user();
+        let candidates = self
+            .legs
+            .iter()
+            .filter(|(_, leg)| leg.began == Began::Theirs);
+        let of_caller = candidates.clone().filter(|(_, leg)| {
+            to != self.carrier && named.iter().any(|user| leg.callers.contains(user))
+        });
+        let of_called =
+            candidates.filter(|(_, leg)| to == self.carrier && leg.called.ends_with(called));
+        of_caller
+            .chain(of_called)
+            .max_by_key(|(id, leg)| (leg.is_live(), !self.has_far(id), leg.since))
+            .map(|(id, _)| id.clone())
+    }
+
+    fn answer_went(&mut self, now: Instant, id: &str, status: u16, message: &Text) {
+        let (method, sequence) = (message.method().to_owned(), message.sequence());
+        self.done(id, |what| {
+            matches!(what, What::Answer { method: owed, sequence: at, least, most }
+                if *owed == method && *at == sequence && (*least..=*most).contains(&status))
+        });
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        leg.note(now, format!("out {status} {method} {sequence}"));
+        let flaws = leg.answer(now, message);
+        let is_opening =
+            method == "INVITE" && sequence == leg.first_sequence && leg.began == Began::Theirs;
+        if is_opening && status >= 200 && leg.stage == Stage::Inviting {
+            leg.stage = if status < 300 {
+                Stage::Answered
+            } else {
+                Stage::Refused
+            };
+            if status < 300 {
+                leg.answered_at = Some(now);
+            }
+        }
+        if is_opening && status >= 200 {
+            self.done(id, |what| matches!(what, What::Pass(_) | What::End));
+            if status >= 300 {
+                self.end_others(id);
+            }
+        }
+        for flaw in flaws {
+            self.fault(id, flaw);
+        }
+    }
+
+    // What is left.
+
+    /// The exchange rests: what had to be done at once is done.
+    pub fn rest(&mut self) {
+        for Duty { leg, what } in std::mem::take(&mut self.duties) {
+            self.fault(&leg, format!("left undone: {what:?}"));
+        }
+    }
+
+    /// All is over: every leg has ended, every request was answered.
+    pub fn finish(&mut self, now: Instant) {
+        self.rest();
+        let ids: Vec<String> = self.legs.keys().cloned().collect();
+        for id in ids {
+            for flaw in self.legs[&id].left(now) {
+                self.fault(&id, flaw);
+            }
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! One leg as the reference sees it.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Instant};
+
+use super::{CROSSING, LAST};
+use crate::text::Text;
+
+/// Whose INVITE began it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Began {
+    Ours,
+    Theirs,
+}
+
+/// Where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Inviting,
+    Answered,
+    Refused,
+    Ended,
+}
+
+/// A leg.
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub(super) began: Began,
+    pub(super) peer: SocketAddr,
+    pub(super) since: Instant,
+    pub(super) stage: Stage,
+    pub(super) answered_at: Option<Instant>,
+    /// Whom it calls for; none for whoever called.
+    pub(super) pair: Option<String>,
+    pub(super) callers: Vec<String>,
+    pub(super) called: String,
+    pub(super) first_sequence: u32,
+    /// A provisional answer came.
+    pub(super) is_proceeding: bool,
+    /// The ACK of our 2xx came.
+    is_acknowledged: bool,
+    /// A reliable answer of ours whose PRACK has not come.
+    pub(super) unpracked: Option<String>,
+    /// Its host said that nobody is there.
+    pub(super) is_unreachable: bool,
+    /// When we gave it up.
+    pub(super) cancelled_at: Option<Instant>,
+    /// Its other party has left.
+    pub(super) must_end: bool,
+    /// The last reliable provisional answer.
+    pub(super) reliable: Option<u32>,
+    /// Requests of theirs by branch and method, with the status they got.
+    asked: BTreeMap<(String, String), (Instant, u32, u16)>,
+    /// Requests of ours by branch and method.
+    sent: BTreeMap<(String, String), Sent>,
+    last_sequence: u32,
+    session: Option<String>,
+    /// Our descriptions by their version.
+    descriptions: BTreeMap<u64, String>,
+    /// Directions that their open offers ask for, by method and sequence.
+    offers: BTreeMap<(String, u32), String>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    at: Instant,
+    sequence: u32,
+    status: Option<u16>,
+    start: String,
+}
+
+impl Leg {
+    pub(super) fn new(now: Instant, began: Began, peer: SocketAddr, invite: &Text) -> Leg {
+        let mut leg = Leg {
+            began,
+            peer,
+            since: now,
+            stage: Stage::Inviting,
+            answered_at: None,
+            pair: None,
+            callers: callers(invite),
+            called: invite.called_user().to_owned(),
+            first_sequence: invite.sequence(),
+            is_proceeding: false,
+            is_acknowledged: false,
+            unpracked: None,
+            is_unreachable: false,
+            cancelled_at: None,
+            must_end: false,
+            reliable: None,
+            asked: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            last_sequence: 0,
+            session: None,
+            descriptions: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            notes: Vec::new(),
+        };
+        leg.note(now, format!("{began:?} INVITE {}", invite.sequence()));
+        if began == Began::Theirs {
+            leg.asked(now, invite);
+        }
+        leg
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Inviting | Stage::Answered)
+    }
+
+    pub(super) fn note(&mut self, now: Instant, what: impl std::fmt::Display) {
+        let ms = now.saturating_duration_since(self.since).as_millis();
+        self.notes.push(format!("{ms} {what}"));
+    }
+
+    /// The last of what happened to it.
+    pub(super) fn story(&self) -> String {
+        let first = self.notes.len().saturating_sub(14);
+        format!(
+            "{} -> {} {:?} [{}]",
+            self.callers.join("/"),
+            self.called,
+            self.stage,
+            self.notes[first..].join(", ")
+        )
+    }
+
+    // Theirs.
+
+    pub(super) fn is_repeated(&self, request: &Text) -> bool {
+        self.asked.contains_key(&key(request))
+    }
+
+    pub(super) fn asked(&mut self, now: Instant, request: &Text) {
+        self.asked
+            .insert(key(request), (now, request.sequence(), 0));
+        let rack = request.header("RAck").split(' ').next().unwrap_or_default();
+        if self.unpracked.as_deref() == Some(rack) {
+            self.unpracked = None;
+        }
+        if !request.body.is_empty() {
+            let direction = crate::phone::direction_of(&request.body).to_owned();
+            self.offers
+                .insert((request.method().to_owned(), request.sequence()), direction);
+        }
+    }
+
+    /// An ACK came; says whether it was the first of the call's own 2xx.
+    pub(super) fn acknowledged(&mut self, sequence: u32) -> bool {
+        sequence == self.first_sequence && !std::mem::replace(&mut self.is_acknowledged, true)
+    }
+
+    /// Whether it may not be ended yet: a CANCEL waits for a provisional answer, a BYE for the ACK (RFC 3261 sections 9.1 and 15).
+    pub(super) fn must_wait(&self) -> bool {
+        match (self.began, self.stage) {
+            (Began::Ours, Stage::Inviting) => !self.is_proceeding,
+            (Began::Theirs, Stage::Answered) => !self.is_acknowledged,
+            _ => false,
+        }
+    }
+
+    /// Whether a request of ours is none that was sent before.
+    pub(super) fn is_new(&self, request: &Text) -> bool {
+        !self.sent.contains_key(&key(request))
+    }
+
+    /// What is wrong with an answer of ours.
+    pub(super) fn answer(&mut self, now: Instant, answer: &Text) -> Vec<String> {
+        let mut flaws = Vec::new();
+        let status = answer.status().unwrap_or(0);
+        let key = key(answer);
+        match self.asked.get_mut(&key) {
+            None => flaws.push(format!("{status} {} to nothing", key.1)),
+            // A CANCEL is answered by what its INVITE has come to since, and whoever overtakes the answer that makes its dialog comes
+            // too early: it was refused without a memory.
+            Some((_, _, said))
+                if *said >= 200
+                    && *said != status
+                    && key.1 != "CANCEL"
+                    && !(matches!(*said, 481 | 500) && self.began == Began::Ours) =>
+            {
+                flaws.push(format!("{status} {} after {said}", key.1));
+            }
+            Some((_, _, said)) => *said = (*said).max(status),
+        }
+        let reliable = answer.header("RSeq");
+        if !reliable.is_empty() && status < 200 {
+            self.unpracked = Some(reliable.to_owned());
+        }
+        if !answer.body.is_empty() {
+            let offered = self.offers.get(&(key.1.clone(), answer.sequence()));
+            let is_fit = match offered.map(String::as_str) {
+                Some("sendonly") => {
+                    ["recvonly", "inactive"].contains(&crate::phone::direction_of(&answer.body))
+                }
+                Some("recvonly") => {
+                    ["sendonly", "inactive"].contains(&crate::phone::direction_of(&answer.body))
+                }
+                Some("inactive") => crate::phone::direction_of(&answer.body) == "inactive",
+                Some(_) | None => true,
+            };
+            if !is_fit && status >= 200 {
+                flaws.push("an answer that speaks against its offer".to_owned());
+            }
+            flaws.extend(self.describe(&answer.body));
+        }
+        let _ = now;
+        flaws
+    }
+
+    // Ours.
+
+    /// What is wrong with a request of ours.
+    pub(super) fn sent(&mut self, now: Instant, request: &Text) -> Vec<String> {
+        let mut flaws = Vec::new();
+        let key = key(request);
+        let (method, sequence) = (key.1.as_str(), request.sequence());
+        if let Some(before) = self.sent.get(&key) {
+            if before.start != request.start || before.sequence != sequence {
+                flaws.push(format!("{method} repeated with another text"));
+            }
+            if before.status.is_some_and(|status| status >= 200) && method != "ACK" {
+                flaws.push(format!("{method} repeated after its answer"));
+            }
+            return flaws;
+        }
+        match method {
+            "ACK" | "CANCEL" => {}
+            _ if sequence <= self.last_sequence => {
+                flaws.push(format!("CSeq {sequence} after {}", self.last_sequence));
+            }
+            _ => self.last_sequence = sequence,
+        }
+        if !request.body.is_empty() {
+            flaws.extend(self.describe(&request.body));
+        }
+        self.sent.insert(
+            key,
+            Sent {
+                at: now,
+                sequence,
+                status: None,
+                start: request.start.clone(),
+            },
+        );
+        flaws
+    }
+
+    pub(super) fn knows(&self, answer: &Text) -> bool {
+        self.sent.contains_key(&key(answer))
+    }
+
+    /// Whether it is an INVITE that nobody has answered in time (RFC 3261 sections 9.1 and 17.1.1.2).
+    pub(super) fn is_given_up(&self, now: Instant) -> bool {
+        match (self.began, self.stage) {
+            (Began::Ours, Stage::Inviting) if self.is_unreachable => true,
+            (Began::Ours, Stage::Inviting) => {
+                let until = self
+                    .cancelled_at
+                    .or((!self.is_proceeding).then_some(self.since));
+                until.is_some_and(|since| now.saturating_duration_since(since) >= LAST)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether so much time has passed since the INVITE's end that nothing need be remembered.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+        let answered = self.answered_at.unwrap_or(now);
+        self.is_unreachable || !self.is_live() && now.saturating_duration_since(answered) > LAST
+    }
+
+    pub(super) fn answered(&mut self, answer: &Text) {
+        if let Some(sent) = self.sent.get_mut(&key(answer)) {
+            sent.status = sent.status.max(answer.status());
+        }
+    }
+
+    /// RFC 3264 section 8: one session id a leg, and another text has a later version.
+    fn describe(&mut self, body: &str) -> Vec<String> {
+        if !body.starts_with("v=0") {
+            return Vec::new();
+        }
+        let origin = body.lines().find_map(|line| line.strip_prefix("o="));
+        let (id, version) = origin_of(origin.unwrap_or_default());
+        let mut flaws = Vec::new();
+        if self.session.get_or_insert(id.clone()) != &id {
+            flaws.push("a description with another session id".to_owned());
+        }
+        let latest = self.descriptions.keys().next_back().copied().unwrap_or(0);
+        match self.descriptions.get(&version) {
+            Some(before) if before != body => {
+                flaws.push(format!("two descriptions of version {version}"));
+            }
+            Some(_) => {}
+            None if version < latest => {
+                flaws.push(format!("version {version} of a description after {latest}"));
+            }
+            None => {}
+        }
+        self.descriptions.insert(version, body.to_owned());
+        flaws
+    }
+
+    /// What is left once all is over.
+    pub(super) fn left(&self, now: Instant) -> Vec<String> {
+        let mut flaws = Vec::new();
+        if self.is_live() && !self.is_given_up(now) {
+            flaws.push(format!("left in {:?}", self.stage));
+        }
+        for ((_, method), (at, sequence, status)) in &self.asked {
+            if *status < 200 && now.saturating_duration_since(*at) > CROSSING {
+                flaws.push(format!("{method} {sequence} was never answered"));
+            }
+        }
+        for ((_, method), sent) in &self.sent {
+            let is_open = sent.status.is_none_or(|status| status < 200)
+                && method != "ACK"
+                && method != "INVITE";
+            if is_open && now.saturating_duration_since(sent.at) < LAST {
+                flaws.push(format!("{method} {} still waits", sent.sequence));
+            }
+        }
+        flaws
+    }
+}
+
+fn key(message: &Text) -> (String, String) {
+    let via = message.header("Via");
+    let branch = via
+        .split(';')
+        .find_map(|param| param.trim().strip_prefix("branch="));
+    (
+        branch.unwrap_or_default().to_owned(),
+        message.method().to_owned(),
+    )
+}
+
+/// Session id and version of an `o=` line.
+fn origin_of(line: &str) -> (String, u64) {
+    let mut words = line.split(' ').skip(1);
+    let id = words.next().unwrap_or_default().to_owned();
+    let version = words
+        .next()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0);
+    (id, version)
+}
+
+/// The user parts that name the caller: of From, and of what its network asserts.
+pub(super) fn callers(invite: &Text) -> Vec<String> {
+    let mut lines = invite.all("P-Asserted-Identity");
+    lines.push(invite.header("From"));
+    let users = lines.into_iter().filter_map(|line| {
+        let (_, rest) = line.split_once("<sip:")?;
+        let end = rest.find(['@', ';', '>'])?;
+        Some(rest[..end].to_owned())
+    });
+    users.filter(|user| user != "anonymous").collect()
+}
+
+/// What no message of ours may be.
+pub(super) fn flaws(message: &Text) -> Vec<String> {
+    let mut flaws = Vec::new();
+    for name in ["From", "To", "Call-ID", "CSeq", "Content-Length"] {
+        if message.all(name).len() != 1 {
+            flaws.push(format!("{} of {name}", message.all(name).len()));
+        }
+    }
+    if message.header("Content-Length") != message.body.len().to_string() {
+        flaws.push("a wrong Content-Length".to_owned());
+    }
+    // The odd headers that every caller of a storm brings.
+    if !message.header("X-Odd").is_empty() || !message.header("Server").is_empty() {
+        flaws.push("a header of a peer crossed".to_owned());
+    }
+    if message.status().is_none() && message.header("Max-Forwards").is_empty() {
+        flaws.push("no Max-Forwards".to_owned());
+    }
+    flaws
+}

@@ -1,0 +1,40 @@
+//! A short storm with fresh seeds, and the seeds that have found something.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tests::storm::{self, Tally};
+
+/// How long fresh seeds are run.
+const FRESH: Duration = Duration::from_secs(15);
+
+#[test]
+fn fresh_storms_break_no_law() {
+    let first = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(1, |time| time.as_secs() * 1_000_000);
+    let (began, mut tally, mut seed) = (Instant::now(), Tally::default(), first);
+    while began.elapsed() < FRESH {
+        // A failure names its seed; `storm --seeds 1 --from SEED` makes it again.
+        tally.add(&storm::run(seed));
+        seed += 1;
+    }
+    println!(
+        "{} storms from seed {first}, {} s simulated",
+        seed - first,
+        tally.simulated.as_secs()
+    );
+    for what in [
+        "a citizen called",
+        "a packet was lost",
+        "a call was answered",
+    ] {
+        assert!(tally.fired.contains_key(what), "{what}: never");
+    }
+}
+
+#[test]
+fn storms_that_found_something_are_weathered() {
+    for seed in [2, 12, 28, 39, 1_006, 1_036, 1_322] {
+        storm::run(seed);
+    }
+}
