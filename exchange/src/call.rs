@@ -10,6 +10,7 @@ mod attempts;
 mod calling;
 mod closing;
 mod crossing;
+mod legs;
 mod negotiating;
 mod parties;
 mod talking;

@@ -559,59 +559,6 @@ impl Call {
         house.reject_because(now, self.origin.dialog, failure.status, reason);
         self.end(house, now, failure.cause());
     }
-
-    pub(super) fn attempts(&self) -> Option<&Attempts> {
-        match &self.stage {
-            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => Some(attempts),
-            Stage::Transferring(transferring) => Some(&transferring.attempts),
-            Stage::ExpectPrack(_)
-            | Stage::ExpectAck(_)
-            | Stage::Announcing(_)
-            | Stage::Joining(_)
-            | Stage::Talking(_)
-            | Stage::Closing(_)
-            | Stage::Over => None,
-        }
-    }
-
-    /// The leg of whoever is called, or talks, at present.
-    pub(super) fn far_leg(&self) -> Option<&Leg> {
-        match &self.stage {
-            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
-                Some(&attempts.current.leg)
-            }
-            Stage::Transferring(transferring) => Some(&transferring.attempts.current.leg),
-            Stage::Joining(joining) => Some(&joining.far),
-            Stage::Talking(talking) => Some(&talking.far),
-            Stage::ExpectPrack(_)
-            | Stage::ExpectAck(_)
-            | Stage::Announcing(_)
-            | Stage::Closing(_)
-            | Stage::Over => None,
-        }
-    }
-
-    /// The peer that a dialog of the far side belongs to.
-    pub(super) fn far_peer(&self, dialog: DialogId) -> Option<PeerId> {
-        let far = self.far_leg().filter(|far| far.dialog == dialog)?;
-        Some(far.peer)
-    }
-
-    pub(super) fn far_leg_mut(&mut self) -> Option<&mut Leg> {
-        match &mut self.stage {
-            Stage::Calling { attempts, .. } | Stage::Passing { attempts, .. } => {
-                Some(&mut attempts.current.leg)
-            }
-            Stage::Transferring(transferring) => Some(&mut transferring.attempts.current.leg),
-            Stage::Joining(joining) => Some(&mut joining.far),
-            Stage::Talking(talking) => Some(&mut talking.far),
-            Stage::ExpectPrack(_)
-            | Stage::ExpectAck(_)
-            | Stage::Announcing(_)
-            | Stage::Closing(_)
-            | Stage::Over => None,
-        }
-    }
 }
 
 impl Failure {

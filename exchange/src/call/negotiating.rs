@@ -84,45 +84,6 @@ enum By {
 }
 
 impl Call {
-    pub(super) fn leg(&self, end: End) -> Option<&Leg> {
-        match end {
-            End::Origin => Some(&self.origin),
-            End::Far => self.far_leg(),
-        }
-    }
-
-    fn leg_mut(&mut self, end: End) -> Option<&mut Leg> {
-        match end {
-            End::Origin => Some(&mut self.origin),
-            End::Far => self.far_leg_mut(),
-        }
-    }
-
-    /// The dialog of a leg that is joined to the other, early or answered.
-    pub(super) fn joined_leg(&self, end: End) -> Option<DialogId> {
-        match &self.stage {
-            Stage::Talking(_) | Stage::Passing { .. } | Stage::Joining(_) => {
-                Some(self.leg(end)?.dialog)
-            }
-            Stage::Calling { .. }
-            | Stage::Transferring(_)
-            | Stage::ExpectPrack(_)
-            | Stage::ExpectAck(_)
-            | Stage::Announcing(_)
-            | Stage::Closing(_)
-            | Stage::Over => None,
-        }
-    }
-
-    /// Whose dialog it is; none where it is that of an attempt that was given up.
-    pub(super) fn end_of(&self, dialog: DialogId) -> Option<End> {
-        if dialog == self.origin.dialog {
-            return Some(End::Origin);
-        }
-        let far = self.far_leg()?;
-        (far.dialog == dialog).then_some(End::Far)
-    }
-
     /// An INVITE or UPDATE inside a dialog.
     pub(super) fn offered(
         &mut self,
