@@ -25,7 +25,8 @@ const MAX_TRIES: u8 = 10; // Law 5; two sides that always meet are broken.
 impl Endpoint {
     /// Sends an INVITE with an offer inside an answered dialog; `Modified` or `NotModified` follows.
     ///
-    /// While another exchange of offers is under way there, it is refused by 491 at once, or put off with [`Glare::Repeat`].
+    /// While another exchange of offers is under way there, it is refused by 491 at once, or put off with [`Glare::Repeat`]. One that waits for its
+    /// time gives way to a newer one, whose outcome is that of both.
     /// An empty `body` repeats the description sent last: no INVITE of ours goes without one.
     ///
     /// Source: RFC 3261 section 14.1.

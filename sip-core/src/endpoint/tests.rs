@@ -11,6 +11,7 @@ use self::bench::*;
 mod bench;
 mod early;
 mod generic;
+mod hostile;
 mod incoming;
 mod limits;
 mod outgoing;
