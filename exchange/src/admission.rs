@@ -34,8 +34,11 @@ const ALARM_PAUSE: Duration = Duration::from_secs(60);
 /// An INVITE that waited longer is of no use to its caller any more, or will come again (S-20).
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// One in so many places is kept for emergency and priority numbers.
+/// One in so many places is kept for emergency and priority numbers, and one in twice as many for the former alone.
 const RESERVED_ONE_IN: usize = 50;
+
+/// A house with fewer places than this keeps none back: nobody else would get in.
+const FEWEST_TO_RESERVE: usize = 10;
 
 /// What a 503 says in Retry-After, in seconds: a busy hour's calls last three minutes, ports come back every second, and callers that
 /// were refused together must not come back together.
@@ -173,17 +176,15 @@ impl Admission {
         if room.free_legs < 2 {
             return Err(Refusal::Full);
         }
-        let kept = match newcomer.class {
-            Class::Emergency => return Ok(()),
-            Class::Priority => 0,
-            Class::Rest => 1,
-        };
+        if newcomer.class == Class::Emergency {
+            return Ok(());
+        }
         if newcomer.waited > LONGEST_WAIT {
             return Err(Refusal::Waited);
         }
         let calls = self.shares.held();
         let places = room.limits.calls.min(calls + room.free_legs / 2);
-        let open = places - kept * (places / RESERVED_ONE_IN);
+        let open = places - reserved(newcomer.class, places);
         if calls >= open {
             return Err(Refusal::Full);
         }
@@ -242,6 +243,19 @@ impl Admission {
     pub(crate) fn retry_after_s(&mut self) -> u64 {
         let (least, most) = RETRY_AFTER_S;
         least + self.generator.next_u64() % (most - least + 1)
+    }
+}
+
+/// How many of all places are not for a class.
+fn reserved(class: Class, places: usize) -> usize {
+    if places < FEWEST_TO_RESERVE {
+        return 0;
+    }
+    let for_emergency = places.div_ceil(2 * RESERVED_ONE_IN);
+    match class {
+        Class::Emergency => 0,
+        Class::Priority => for_emergency,
+        Class::Rest => for_emergency.max(places / RESERVED_ONE_IN),
     }
 }
 

@@ -83,9 +83,11 @@ fn the_last_places_are_for_priority_and_emergency() {
     let calls: Vec<CallId> = (0..98).map(|_| door.call(Class::Rest).unwrap()).collect();
     assert_eq!(door.call(Class::Rest), Err(Refusal::Full));
     assert!(door.call(Class::Priority).is_ok());
-    assert!(door.call(Class::Priority).is_ok());
-    assert_eq!(door.call(Class::Priority), Err(Refusal::Full));
-    door.places = 101;
+    assert_eq!(
+        door.call(Class::Priority),
+        Err(Refusal::Full),
+        "the last ports are for 110, 118 and 119"
+    );
     let cap_is_reached = Room {
         limits: Limits {
             calls: 10,
@@ -104,12 +106,23 @@ fn the_last_places_are_for_priority_and_emergency() {
         Ok(()),
         "above every cap"
     );
-    door.places = 100;
-    for call in &calls[..3] {
+    for call in &calls[..2] {
         door.admission.ended(*call);
     }
     assert!(door.call(Class::Rest).is_ok());
     assert_eq!(door.call(Class::Rest), Err(Refusal::Full));
+}
+
+#[test]
+fn a_small_house_keeps_a_place_for_emergency_too() {
+    for (places, rest) in [(9, 9), (10, 9), (40, 39), (99, 98), (400, 392)] {
+        let mut door = Door::new(places, &Overload::default());
+        let taken = (0..places)
+            .filter(|_| door.call(Class::Rest).is_ok())
+            .count();
+        assert_eq!(taken, rest, "of {places}");
+        assert_eq!(door.call(Class::Emergency).is_ok(), rest < places);
+    }
 }
 
 #[test]
