@@ -550,7 +550,7 @@ impl Exchange {
         self.house.trace_beginning(now, id);
         self.house.trace_messages(now);
         if let Some((peer, _)) = self.peer_of(remote.ip()) {
-            self.house.call_came(now, dialog, peer);
+            self.house.call_came(now, dialog, peer, hop);
         }
         // Whatever goes wrong from here on ends this call alone.
         self.in_hand = Some(InHand { id, call: None });

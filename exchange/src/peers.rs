@@ -41,6 +41,10 @@ pub(crate) struct Peers {
     each: Vec<Peer>,
     /// Who is at an address: what the configuration lists, and what names stand for.
     by_address: BTreeMap<IpAddr, PeerId>,
+    /// Who is at an address that its name no longer stands for, as long as a call with it stands.
+    by_former_address: BTreeMap<IpAddr, PeerId>,
+    /// Where the other end of each call is.
+    ends: BTreeMap<DialogId, IpAddr>,
     pub(crate) occupancy: Occupancy,
     /// INVITEs of ours of which nothing has been heard.
     unheard: BTreeMap<DialogId, (PeerId, Hop)>,
@@ -136,6 +140,8 @@ impl Peers {
         Peers {
             each: Vec::new(),
             by_address,
+            by_former_address: BTreeMap::new(),
+            ends: BTreeMap::new(),
             occupancy: Occupancy::default(),
             unheard: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -149,7 +155,11 @@ impl Peers {
 
     /// Who is at an address.
     pub(crate) fn at(&self, address: IpAddr) -> Option<PeerId> {
-        self.by_address.get(&address.to_canonical()).copied()
+        let address = address.to_canonical();
+        let known = self.by_address.get(&address);
+        known
+            .or_else(|| self.by_former_address.get(&address))
+            .copied()
     }
 
     /// Contacts of ours that a Request-URI from this peer may name.
@@ -186,6 +196,7 @@ impl Peers {
     /// A call of ours has been sent.
     pub(crate) fn call_sent(&mut self, now: Instant, dialog: DialogId, peer: PeerId, hop: Hop) {
         self.occupancy.occupy(dialog, peer);
+        self.ends.insert(dialog, hop.remote.ip().to_canonical());
         self.unheard.insert(dialog, (peer, hop));
         if let Some(place) = self.place_mut(peer, hop) {
             place.health.is_called(now);
@@ -218,8 +229,10 @@ impl Peers {
         settings: &Settings,
         dialog: DialogId,
         id: PeerId,
+        hop: Hop,
     ) {
         self.occupancy.occupy(dialog, id);
+        self.ends.insert(dialog, hop.remote.ip().to_canonical());
         let calls = self.occupancy.of(id);
         let contract = settings.peer(id).and_then(|peer| peer.channels);
         let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
@@ -243,6 +256,17 @@ impl Peers {
     pub(crate) fn call_over(&mut self, dialog: DialogId) {
         self.occupancy.release(dialog);
         self.unheard.remove(&dialog);
+        if let Some(end) = self.ends.remove(&dialog)
+            && self.by_former_address.contains_key(&end)
+            && !self.is_an_end(end)
+        {
+            self.by_former_address.remove(&end);
+        }
+    }
+
+    /// Whether the other end of a call is at this address.
+    fn is_an_end(&self, address: IpAddr) -> bool {
+        self.ends.values().any(|end| *end == address)
     }
 
     fn take_sign(&mut self, now: Now, id: PeerId, hop: Hop, sign: Sign) {

@@ -232,6 +232,7 @@ impl Exchange {
                 usage,
             },
         );
+        self.house.call_came(now, dialog, peer, hop);
         let leg = Leg {
             peer,
             dialog,

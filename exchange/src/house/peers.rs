@@ -34,8 +34,8 @@ impl House {
     }
 
     /// A peer's call has come.
-    pub(crate) fn call_came(&mut self, now: Now, dialog: DialogId, peer: PeerId) {
-        self.peers.call_came(now, &self.settings, dialog, peer);
+    pub(crate) fn call_came(&mut self, now: Now, dialog: DialogId, peer: PeerId, hop: Hop) {
+        self.peers.call_came(now, &self.settings, dialog, peer, hop);
     }
 
     /// Nobody is at the end of this hop: what was sent there and not heard of says so.

@@ -1,7 +1,8 @@
 //! Where the peers can be reached: what the configuration says, and what their names stand for.
 
 use std::{
-    net::SocketAddr,
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -74,13 +75,27 @@ impl Peers {
             peer.places
                 .push(KnownPlace::new(origin, known, watch, probe_at));
         }
-        // A resolved address counts as the peer's while the name stands for it; those the configuration lists always do.
-        self.by_address
-            .retain(|address, owner| *owner != id || trunk.is_at(*address));
-        for place in &peer.places {
-            self.by_address
-                .entry(place.address.ip().to_canonical())
-                .or_insert(id);
+        let stands: BTreeSet<IpAddr> = peer
+            .places
+            .iter()
+            .map(|place| place.address.ip().to_canonical())
+            .collect();
+        // A resolved address counts as the peer's while the name stands for it; those the configuration lists always do. A zone that
+        // gives each time another part of its addresses must not cut the calls off that it led to the others.
+        let left: Vec<IpAddr> = self
+            .by_address
+            .extract_if(.., |address, owner| {
+                *owner == id && !trunk.is_at(*address) && !stands.contains(address)
+            })
+            .map(|(address, _)| address)
+            .collect();
+        for address in left {
+            if self.is_an_end(address) {
+                self.by_former_address.insert(address, id);
+            }
+        }
+        for address in stands {
+            self.by_address.entry(address).or_insert(id);
         }
     }
 

@@ -253,9 +253,10 @@ fn a_full_peer_is_passed_over_but_not_for_an_emergency_and_what_it_sends_is_take
             ..pbx("large", "192.0.2.21:5060")
         },
     ]);
+    let hop = Hop::udp(address("192.0.2.1:5060"), address("192.0.2.20:5060"));
     house
         .peers
-        .call_came(house.now, &house.settings, DialogId(1), PeerId(0));
+        .call_came(house.now, &house.settings, DialogId(1), PeerId(0), hop);
     assert_eq!(house.ways(), ["large Udp 192.0.2.21:5060"]);
     let report = house.report("small");
     assert_eq!(
@@ -269,7 +270,7 @@ fn a_full_peer_is_passed_over_but_not_for_an_emergency_and_what_it_sends_is_take
     for dialog in 2..=9 {
         house
             .peers
-            .call_came(house.now, &house.settings, DialogId(dialog), PeerId(0));
+            .call_came(house.now, &house.settings, DialogId(dialog), PeerId(0), hop);
     }
     let told = PeerNews::OverContract {
         calls: 3,
@@ -368,6 +369,39 @@ fn what_a_name_stands_for_counts_as_the_peers_and_keeps_its_health() {
         down_last(house.ways()).as_deref(),
         Some("node Udp 192.0.2.20:5060")
     );
+}
+
+#[test]
+fn a_call_stands_though_its_name_leads_elsewhere_by_then() {
+    // A zone with many addresses gives another part of them each time.
+    let mut house = House::new(vec![named("node", "pbx.example")]);
+    let question = house.peers.poll_question().unwrap();
+    let resolve = |house: &mut House, place: &str| {
+        let places = [resolved(place, 0)];
+        let life = Duration::from_secs(30);
+        let House {
+            peers,
+            settings,
+            now,
+            ..
+        } = house;
+        peers.handle_resolved(*now, settings, &question, &places, life);
+    };
+    let at = |house: &House| house.peers.at("192.0.2.20".parse().unwrap());
+    resolve(&mut house, "192.0.2.20:5060");
+    let hop = Hop::udp(address("192.0.2.1:5060"), address("192.0.2.20:5060"));
+    let (sent, came) = (DialogId(1), DialogId(2));
+    house.peers.call_sent(house.now.at, sent, PeerId(0), hop);
+    house
+        .peers
+        .call_came(house.now, &house.settings, came, PeerId(0), hop);
+    resolve(&mut house, "192.0.2.21:5060");
+    assert_eq!(at(&house), Some(PeerId(0)));
+    assert_eq!(house.ways(), ["node Udp 192.0.2.21:5060"]);
+    house.peers.call_over(sent);
+    assert_eq!(at(&house), Some(PeerId(0)), "one of them still stands");
+    house.peers.call_over(came);
+    assert_eq!(at(&house), None, "then it is a stranger's");
 }
 
 #[test]
