@@ -206,6 +206,7 @@ impl Call {
         let caller = parties.caller();
         let origin = Leg {
             peer,
+            outside: None,
             dialog,
             lent,
             local: house.new_local(lent, peer, transport),
@@ -250,12 +251,12 @@ impl Call {
         &self.record.called
     }
 
-    /// The number outside that it has called; none for a call within, and for an emergency call.
+    /// The number outside that one of its legs has called; none for a call within, and for an emergency call.
     pub(crate) fn outside(&self) -> Option<&Number> {
-        match self.direction {
-            Direction::Outbound if !self.parties.is_emergency() => Some(&self.record.called),
-            Direction::Outbound | Direction::Inbound | Direction::Internal => None,
-        }
+        let legs = [Some(&self.origin), self.far_leg()];
+        legs.into_iter()
+            .flatten()
+            .find_map(|leg| leg.outside.as_ref())
     }
 
     pub(crate) fn id(&self) -> CallId {

@@ -5,12 +5,16 @@ use media::{
     Codec, LegId, OfferedLeg, StreamSettings,
     sdp::{self, Direction, RemoteMedia},
 };
+use rules::Number;
 use sip_core::{DialogId, PeerId};
 
 /// A leg.
 #[derive(Debug, Clone)]
 pub(crate) struct Leg {
     pub(crate) peer: PeerId,
+    /// The number outside that we called on it, by which it counts against the caps on calls out, whatever becomes of its call. None
+    /// on every other leg, emergency calls included.
+    pub(crate) outside: Option<Number>,
     pub(crate) dialog: DialogId,
     pub(crate) lent: OfferedLeg,
     pub(crate) local: sdp::Local,

@@ -528,3 +528,42 @@ fn a_telephone_that_called_outside_may_hand_its_call_on_inside() {
         0
     );
 }
+
+#[test]
+fn a_call_out_counts_against_its_cap_after_it_was_handed_on() {
+    // Or one telephone could have as many calls out as it has colleagues.
+    let mut city = City::new(Plan {
+        adapt: |settings| settings.outbound.calls = Some(1),
+        ..Plan::announce()
+    });
+    let extension = city.line(city.pbx.address, "200");
+    let citizen = city.line(city.carrier.address, "0790000009");
+    let next = city.line(city.pbx.address, "100");
+    let offer = Extra::body(city.lines[extension].describe("sendrecv"));
+    city.line_calls(extension, "0790000009", &offer);
+    city.run_until_line(citizen, "INVITE (sdp)", 1);
+    answer(&mut city, citizen);
+    city.run_until_line(extension, "200 INVITE (sdp)", 1);
+    city.run_ms(100);
+    let inside = format!("sip:{OTHER_NUMBER}@127.0.0.1");
+    refer(&mut city, extension, &inside);
+    city.run_until_line(next, "INVITE (sdp)", 1);
+    answer(&mut city, next);
+    city.run_until_line(extension, "BYE", 1);
+    let call_again = |city: &mut City| {
+        let again = city.line(city.pbx.address, "201");
+        let offer = Extra::body(city.lines[again].describe("sendrecv"));
+        city.line_calls(again, "0790000008", &offer);
+        city.run_ms(100);
+        again
+    };
+    let second = call_again(&mut city);
+    assert_eq!(city.lines[second].end_of_call(), "503");
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.run_ms(100);
+    let other = city.line(city.carrier.address, "0790000008");
+    let third = call_again(&mut city);
+    city.run_until_line(other, "INVITE (sdp)", 1);
+    city.line_says(third, "CANCEL", &Extra::default());
+    city.finish();
+}

@@ -269,6 +269,7 @@ impl Attempt {
         call.peers.extend(house.peer_name(route.peer));
         let leg = Leg {
             peer: route.peer,
+            outside: call.parties.outside().cloned(),
             dialog,
             lent,
             local,

@@ -129,6 +129,14 @@ impl Parties {
         self.urgency == Urgency::Emergency
     }
 
+    /// The number that is called outside; none of a call within and of an emergency call.
+    pub(super) fn outside(&self) -> Option<&Number> {
+        match &self.way {
+            Way::Out(plan) if plan.class == Class::Ordinary => Some(&plan.called.number),
+            Way::Out(_) | Way::In => None,
+        }
+    }
+
     /// Hears why a party leaves.
     pub(super) fn hear_goodbye(&mut self, house: &House, of: PeerId, message: &Message) {
         self.word = read_reason(house, of, message).map(|reason| Word {

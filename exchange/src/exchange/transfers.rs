@@ -235,6 +235,7 @@ impl Exchange {
         self.house.call_came(now, dialog, peer, hop);
         let leg = Leg {
             peer,
+            outside: None,
             dialog,
             lent,
             local: self.house.new_local(lent, peer, hop.transport),
