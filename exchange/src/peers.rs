@@ -481,14 +481,13 @@ impl Peers {
     }
 
     fn tend_registration(&mut self, now: Now, settings: &Settings, id: PeerId, trunk: &Trunk) {
-        let hop = self.register_hop(now.at, settings, id, trunk);
         let peer = self.each.get_mut(usize::from(id.0));
         let Some(registrar) = peer.and_then(|peer| peer.registrar.as_mut()) else {
             return;
         };
         let lapsed = registrar.lapse(now.at);
         if let Some(expires) = registrar.ask(now.at) {
-            match hop {
+            match self.register_hop(now.at, settings, id, trunk) {
                 Some(hop) => {
                     // Until it is sent under an id, nothing more is due.
                     self.requests.push_back(PeerRequest {
@@ -498,10 +497,17 @@ impl Peers {
                         expires: Some(expires),
                     });
                 }
-                None => registrar.found_nowhere(now.at, &mut self.generator),
+                None => self.register_nowhere(now.at, id),
             }
         }
         self.tell_registration(now, id, lapsed);
+    }
+
+    fn register_nowhere(&mut self, now: Instant, id: PeerId) {
+        let peer = self.each.get_mut(usize::from(id.0));
+        if let Some(registrar) = peer.and_then(|peer| peer.registrar.as_mut()) {
+            registrar.found_nowhere(now, &mut self.generator);
+        }
     }
 
     /// Where REGISTER goes: the places in the order of a call's, one further after each failure.

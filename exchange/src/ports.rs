@@ -10,10 +10,52 @@ use media::OfferedLeg;
 /// The ports that calls may use.
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
-    /// By shard, the longest-rested first, as the shards offer them.
-    free: BTreeMap<u16, VecDeque<OfferedLeg>>,
+    /// By shard.
+    free: BTreeMap<u16, Free>,
     /// Every RTP and RTCP address that is ours, free or in use, with its shard (T-15: no media is sent to ourselves).
     ours: BTreeMap<SocketAddr, u16>,
+}
+
+/// What is free of a shard, by address family; the longest-rested first, as the shards offer them.
+#[derive(Debug, Default)]
+struct Free {
+    ipv4: VecDeque<OfferedLeg>,
+    ipv6: VecDeque<OfferedLeg>,
+}
+
+impl Free {
+    fn count(&self) -> usize {
+        self.ipv4.len() + self.ipv6.len()
+    }
+
+    fn is_ipv6(address: IpAddr) -> bool {
+        address.to_canonical().is_ipv6()
+    }
+
+    /// The pairs that can send to `peer`.
+    fn of(&self, peer: IpAddr) -> &VecDeque<OfferedLeg> {
+        if Free::is_ipv6(peer) {
+            &self.ipv6
+        } else {
+            &self.ipv4
+        }
+    }
+
+    fn take(&mut self, is_ipv6: bool) -> Option<OfferedLeg> {
+        if is_ipv6 {
+            self.ipv6.pop_front()
+        } else {
+            self.ipv4.pop_front()
+        }
+    }
+
+    fn put(&mut self, leg: OfferedLeg) {
+        if leg.rtp.is_ipv6() {
+            self.ipv6.push_back(leg);
+        } else {
+            self.ipv4.push_back(leg);
+        }
+    }
 }
 
 impl Ports {
@@ -22,7 +64,7 @@ impl Ports {
         for leg in legs {
             self.ours.insert(leg.rtp, leg.leg.shard);
             self.ours.insert(rtcp(leg.rtp), leg.leg.shard);
-            self.free.entry(leg.leg.shard).or_default().push_back(leg);
+            self.free.entry(leg.leg.shard).or_default().put(leg);
         }
     }
 
@@ -34,19 +76,17 @@ impl Ports {
         let (_, free) = self
             .free
             .iter_mut()
-            .filter(|(_, free)| free.len() >= 2)
-            .max_by_key(|(shard, free)| {
-                let fit = free.iter().filter(|leg| can_send(leg, origin)).count();
-                (fit, std::cmp::Reverse(**shard))
-            })?;
-        let first = take(free, origin)?;
-        let second = take(free, origin).or_else(|| free.pop_front())?;
+            .filter(|(_, free)| free.count() >= 2)
+            .max_by_key(|(shard, free)| (free.of(origin).len(), std::cmp::Reverse(**shard)))?;
+        let fits = Free::is_ipv6(origin);
+        let first = free.take(fits)?;
+        let second = free.take(fits).or_else(|| free.take(!fits))?;
         Some([first, second])
     }
 
     /// Takes one more pair of a shard that can send to `peer`, for a further attempt of its call.
     pub(crate) fn take_of(&mut self, shard: u16, peer: IpAddr) -> Option<OfferedLeg> {
-        take(self.free.get_mut(&shard)?, peer)
+        self.free.get_mut(&shard)?.take(Free::is_ipv6(peer))
     }
 
     /// Forgets what a lost shard had lent, in use or free: its sockets are gone.
@@ -62,19 +102,13 @@ impl Ports {
 
     /// How many pairs are free.
     pub(crate) fn free_count(&self) -> usize {
-        self.free.values().map(VecDeque::len).sum()
+        self.free.values().map(Free::count).sum()
     }
-}
-
-/// Takes the longest-rested pair that can send to `peer`.
-fn take(free: &mut VecDeque<OfferedLeg>, peer: IpAddr) -> Option<OfferedLeg> {
-    let at = free.iter().position(|leg| can_send(leg, peer))?;
-    free.remove(at)
 }
 
 /// Whether a pair is of the family of an address.
 pub(crate) fn can_send(leg: &OfferedLeg, peer: IpAddr) -> bool {
-    leg.rtp.is_ipv6() == peer.to_canonical().is_ipv6()
+    leg.rtp.is_ipv6() == Free::is_ipv6(peer)
 }
 
 /// RTCP lies one port above its RTP (RFC 3550 section 11).
