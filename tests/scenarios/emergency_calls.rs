@@ -112,29 +112,31 @@ fn an_emergency_call_is_made_where_no_other_call_can() {
 }
 
 #[test]
-fn an_emergency_call_goes_by_the_other_trunk_when_its_own_is_busy_or_gone() {
-    let mut city = city();
-    let caller = city.line(city.pbx.address, "200");
-    let first = city.line(city.carrier.address, "119");
-    let other = city.line(WEST.parse().unwrap(), "119");
-    let offer = city.lines[caller].describe("sendrecv");
-    city.line_calls(caller, "119", &Extra::body(offer));
-    city.run_until_line(first, "INVITE (sdp)", 1);
-    city.line_answers(first, "INVITE", 503, &Extra::default());
-    city.run_until_line(other, "INVITE (sdp)", 1);
-    let invite = city.lines[other].invite.clone().unwrap();
-    assert!(
-        invite
-            .header("From")
-            .starts_with(&format!("<sip:{OTHER_NUMBER}@")),
-        "a number that this trunk has"
-    );
-    let answer = city.lines[other].describe("sendrecv");
-    city.line_answers(other, "INVITE", 200, &Extra::body(answer));
-    city.run_until_line(caller, "200 INVITE (sdp)", 1);
-    city.run_ms(20);
-    city.line_says(caller, "BYE", &Extra::default());
-    city.finish();
+fn an_emergency_call_goes_by_the_other_trunk_when_its_own_refuses_it() {
+    for status in [503, 500, 486, 404, 403, 408, 603] {
+        let mut city = city();
+        let caller = city.line(city.pbx.address, "200");
+        let first = city.line(city.carrier.address, "119");
+        let other = city.line(WEST.parse().unwrap(), "119");
+        let offer = city.lines[caller].describe("sendrecv");
+        city.line_calls(caller, "119", &Extra::body(offer));
+        city.run_until_line(first, "INVITE (sdp)", 1);
+        city.line_answers(first, "INVITE", status, &Extra::default());
+        city.run_until_line(other, "INVITE (sdp)", 1);
+        let invite = city.lines[other].invite.clone().unwrap();
+        assert!(
+            invite
+                .header("From")
+                .starts_with(&format!("<sip:{OTHER_NUMBER}@")),
+            "a number that this trunk has"
+        );
+        let answer = city.lines[other].describe("sendrecv");
+        city.line_answers(other, "INVITE", 200, &Extra::body(answer));
+        city.run_until_line(caller, "200 INVITE (sdp)", 1);
+        city.run_ms(20);
+        city.line_says(caller, "BYE", &Extra::default());
+        city.finish();
+    }
 }
 
 #[test]

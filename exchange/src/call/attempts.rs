@@ -125,7 +125,13 @@ impl Attempts {
                 None
             }
         };
-        match failure.reach {
+        // A carrier that refuses 119, whatever it says, speaks for itself alone: another may connect it.
+        let reach = if call.parties.is_to_emergency() {
+            Reach::Route
+        } else {
+            failure.reach
+        };
+        match reach {
             Reach::Everywhere => return Attempts::give_up(house, lent, telling),
             Reach::Destination => routes.clear(),
             Reach::Route => {}

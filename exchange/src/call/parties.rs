@@ -129,6 +129,14 @@ impl Parties {
         self.urgency == Urgency::Emergency
     }
 
+    /// Whether 110, 118 or 119 are called.
+    pub(super) fn is_to_emergency(&self) -> bool {
+        match &self.way {
+            Way::Out(plan) => plan.class == Class::Emergency,
+            Way::In => false,
+        }
+    }
+
     /// The number that is called outside; none of a call within and of an emergency call.
     pub(super) fn outside(&self) -> Option<&Number> {
         match &self.way {
