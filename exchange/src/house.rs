@@ -42,6 +42,9 @@ pub(crate) use self::referrals::Subscription;
 /// Late messages of a dialog that is over are still drawn into the ladder of its call for this long (64*T1).
 const LATE: Duration = Duration::from_secs(32);
 
+/// So many places of a redirection are looked at; each that is followed may ring for as long as a department does.
+const MOST_CONTACTS: usize = 8;
+
 /// The house; see the module.
 pub(crate) struct House {
     pub(crate) settings: Settings,
@@ -320,7 +323,7 @@ impl House {
 
     /// Where a peer's redirection leads: to the city's own numbers only. Empty where it is not to be followed (T-11).
     pub(crate) fn redirected(&self, peer: PeerId, message: &Message) -> Vec<Destination> {
-        let contacts = message.addresses(HeaderName::Contact);
+        let contacts = message.addresses(HeaderName::Contact).take(MOST_CONTACTS);
         let policies = contacts.filter_map(|contact| {
             let number = outbound::redirect_target(&self.settings, peer, &contact.ok()?.uri())?;
             self.settings.policy(&number)

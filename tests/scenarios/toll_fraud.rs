@@ -210,3 +210,30 @@ fn a_redirection_to_somebody_outside_is_not_followed() {
         );
     }
 }
+
+#[test]
+fn a_redirection_to_very_many_places_calls_a_few_of_them() {
+    // Otherwise one telephone could make a citizen's call ring for hours, place after place.
+    let mut city = City::new(Plan::transparent());
+    let telephone = city.line(city.pbx.address, "100");
+    let next: Vec<usize> = (0..20)
+        .map(|_| city.line(city.pbx.address, "100"))
+        .collect();
+    city.dial(Dial::to(NUMBER));
+    city.run_until_line(telephone, "INVITE (sdp)", 1);
+    let contact = "<sip:0783331002@127.0.0.1>";
+    let moved = Extra::header(format!("Contact: {}", [contact; 40].join(", ")));
+    city.line_answers(telephone, "INVITE", 302, &moved);
+    for line in &next {
+        city.run_ms(100);
+        if city.lines[*line].invite.is_some() {
+            city.line_answers(*line, "INVITE", 404, &Extra::default());
+        }
+    }
+    city.finish();
+    let called = next
+        .iter()
+        .filter(|line| city.lines[**line].invite.is_some())
+        .count();
+    assert!((2..=8).contains(&called), "{called}");
+}
