@@ -334,12 +334,15 @@ impl Exchange {
 
     /// Ends one call that broke an invariant of ours: both legs, its media, its record. Its neighbours go on.
     pub fn abandon(&mut self, now: Now, id: CallId) {
-        let call = match self.in_hand.take_if(|in_hand| in_hand.id == id) {
+        let mut call = match self.in_hand.take_if(|in_hand| in_hand.id == id) {
             Some(in_hand) => in_hand.call,
             None => self.calls.remove(&id),
         };
         self.deadlines.retain(|(_, call)| *call != id);
         self.house.admission.ended(id);
+        if let Some(call) = &mut call {
+            call.answer_what_waits(&mut self.house, now);
+        }
         for dialog in self.house.dialogs_of(id) {
             self.house.end(now, dialog, 500, Some(Call::FAULT_REASON));
         }

@@ -95,7 +95,7 @@ pub enum Act {
     /// Another request with a body or without one.
     Say(&'static str),
     /// REFER to this URI.
-    Refer(String),
+    Refer(&'static str),
     /// BYE; before an answer, what ends the call there.
     HangUp,
     /// It stops speaking.

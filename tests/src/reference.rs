@@ -18,8 +18,8 @@ use crate::{net::Packet, text::Text};
 /// 64*T1.
 const LAST: Duration = Duration::from_secs(32);
 
-/// The longest that anything which crosses to another party may take to be answered: its own 64*T1, and a little.
-const CROSSING: Duration = Duration::from_secs(34);
+/// What crosses to another party is answered within its 64*T1, less the time that it was on the way.
+const CROSSING: Duration = Duration::from_secs(31);
 
 /// The reference; see the module.
 #[derive(Debug)]
@@ -158,10 +158,14 @@ impl Reference {
         match (method, leg.stage) {
             ("BYE", Stage::Answered) => {
                 leg.stage = Stage::Ended;
+                leg.ended_at.get_or_insert(now);
                 self.owe(id, answer(200, 200));
                 self.end_others(id);
             }
-            ("BYE", _) => self.owe(id, answer(200, 699)),
+            ("BYE", _) => {
+                leg.has_left_early = true;
+                self.owe(id, answer(200, 699));
+            }
             ("CANCEL", Stage::Inviting) if leg.began == Began::Theirs => {
                 leg.stage = Stage::Ended;
                 let invite = leg.first_sequence;
@@ -185,6 +189,18 @@ impl Reference {
         }
     }
 
+    /// A leg's transfer was taken: it and whoever is joined to it go their own ways.
+    fn transferred(&mut self, id: &str) {
+        let pair = self.legs.get(id).and_then(|leg| leg.pair.clone());
+        for (other, leg) in &mut self.legs {
+            let is_of_call = other == id
+                || pair.as_deref() == Some(other)
+                || leg.pair.as_deref() == Some(id)
+                || (pair.is_some() && leg.pair == pair);
+            leg.is_transferred |= is_of_call;
+        }
+    }
+
     /// A party has left: all others of its call are told at once.
     fn end_others(&mut self, id: &str) {
         let others: Vec<String> = self
@@ -198,7 +214,7 @@ impl Reference {
                         .and_then(|own| own.pair.clone())
                         .as_deref()
                         == Some(other.as_str());
-                is_pair && leg.is_live() && *other != id
+                is_pair && leg.is_live() && !leg.is_transferred && *other != id
             })
             .map(|(other, _)| other.clone())
             .collect();
@@ -295,10 +311,9 @@ impl Reference {
     fn pass_to_origin(&mut self, id: &str, status: u16) {
         let origin = self.legs.get(id).and_then(|leg| leg.pair.clone());
         let Some(origin) = origin else { return };
-        let is_waiting = self
-            .legs
-            .get(&origin)
-            .is_some_and(|leg| leg.stage == Stage::Inviting && leg.unpracked.is_none());
+        let is_waiting = self.legs.get(&origin).is_some_and(|leg| {
+            leg.stage == Stage::Inviting && leg.unpracked.is_none() && !leg.is_transferred
+        });
         if is_waiting {
             self.owe(&origin, What::Pass(status));
         }
@@ -362,6 +377,7 @@ impl Reference {
                     flaws.push("BYE before an answer".to_owned());
                 }
                 leg.stage = Stage::Ended;
+                leg.ended_at.get_or_insert(now);
                 let origin = leg.pair.clone().unwrap_or_default();
                 self.done(id, |what| *what == What::End);
                 // What it answered was of no use to the caller.
@@ -382,7 +398,12 @@ impl Reference {
         let mut leg = Leg::new(now, Began::Ours, to, message);
         leg.pair = self.origin_of(to, message);
         let origin = leg.pair.as_ref().and_then(|origin| self.legs.get(origin));
+        let is_of_transfer = self.legs.values().any(|leg| leg.is_transferred);
+        let is_for_transfer = origin.map_or(is_of_transfer, |origin| origin.is_transferred);
         let flaw = match origin {
+            // Whom a transfer calls is called for one of its legs.
+            None if is_of_transfer => None,
+            Some(origin) if origin.is_transferred => None,
             None => Some("an INVITE for no caller"),
             Some(origin) if !origin.is_live() => Some("an INVITE for a caller who has left"),
             Some(origin) if origin.peer == self.carrier && to == self.carrier => {
@@ -392,6 +413,7 @@ impl Reference {
             Some(_) => None,
         };
         leg.sent(now, message);
+        leg.is_transferred = is_for_transfer;
         self.legs.insert(id.to_owned(), leg);
         if let Some(flaw) = flaw {
             self.fault(id, flaw);
@@ -453,6 +475,9 @@ impl Reference {
         }
         for flaw in flaws {
             self.fault(id, flaw);
+        }
+        if method == "REFER" && status == 202 {
+            self.transferred(id);
         }
     }
 

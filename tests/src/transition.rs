@@ -197,13 +197,21 @@ pub fn agenda_of_caller(dice: &mut Dice) -> Vec<(Duration, Act)> {
     in_talk(dice, from_ms)
 }
 
+/// Where somebody wants the other transferred to: the city's own numbers, and others.
+const REFERRED: [&str; 3] = [
+    "sip:0783331002@127.0.0.1",
+    "sip:0798099999@127.0.0.1",
+    "sip:0783331001@198.51.100.9",
+];
+
 fn in_talk(dice: &mut Dice, from_ms: u64) -> Vec<(Duration, Act)> {
     let ms = Duration::from_millis;
     let mut agenda = Vec::new();
     let mut at = from_ms + 100;
     for _ in 0..dice.roll() % 4 {
         at += dice.roll() % 3_000;
-        let act = match dice.roll() % 9 {
+        let act = match dice.roll() % 10 {
+            9 => Act::Refer(one_of(dice, &REFERRED)),
             0 => Act::Reinvite("sendonly"),
             1 => Act::Reinvite("inactive"),
             2 => Act::Reinvite("sendrecv"),

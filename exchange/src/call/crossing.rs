@@ -114,7 +114,7 @@ impl Call {
     }
 
     /// The call ends: whoever still waits for an answer gets it (RFC 3261 section 15.1.2). Offers that wait the endpoint answers itself.
-    pub(super) fn answer_what_waits(&mut self, house: &mut House, now: Now) {
+    pub(crate) fn answer_what_waits(&mut self, house: &mut House, now: Now) {
         for crossing in std::mem::take(&mut self.crossings) {
             let endpoint = &mut house.endpoint;
             endpoint.respond(now.at, crossing.request, 487, phrase(487), Vec::new(), None);

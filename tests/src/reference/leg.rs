@@ -40,6 +40,12 @@ pub(super) struct Leg {
     is_acknowledged: bool,
     /// A reliable answer of ours whose PRACK has not come.
     pub(super) unpracked: Option<String>,
+    /// When it was said goodbye to.
+    pub(super) ended_at: Option<Instant>,
+    /// Its call is or was transferred: who is joined to whom is the transfer's.
+    pub(super) is_transferred: bool,
+    /// It said BYE before its answer.
+    pub(super) has_left_early: bool,
     /// Its host said that nobody is there.
     pub(super) is_unreachable: bool,
     /// When we gave it up.
@@ -84,6 +90,9 @@ impl Leg {
             is_proceeding: false,
             is_acknowledged: false,
             unpracked: None,
+            ended_at: None,
+            is_transferred: false,
+            has_left_early: false,
             is_unreachable: false,
             cancelled_at: None,
             must_end: false,
@@ -114,7 +123,7 @@ impl Leg {
 
     /// The last of what happened to it.
     pub(super) fn story(&self) -> String {
-        let first = self.notes.len().saturating_sub(14);
+        let first = self.notes.len().saturating_sub(40);
         format!(
             "{} -> {} {:?} [{}]",
             self.callers.join("/"),
@@ -225,6 +234,8 @@ impl Leg {
         }
         match method {
             "ACK" | "CANCEL" => {}
+            // Nobody counts with it any more.
+            _ if self.has_left_early => {}
             _ if sequence <= self.last_sequence => {
                 flaws.push(format!("CSeq {sequence} after {}", self.last_sequence));
             }
@@ -308,7 +319,10 @@ impl Leg {
             flaws.push(format!("left in {:?}", self.stage));
         }
         for ((_, method), (at, sequence, status)) in &self.asked {
-            if *status < 200 && now.saturating_duration_since(*at) > CROSSING {
+            // Nobody waits longer, so nobody is answered later (RFC 4320 section 4.2); a goodbye leaves nobody waiting.
+            let until = self.ended_at.unwrap_or(now);
+            let is_due = until.saturating_duration_since(*at) < CROSSING || method == "INVITE";
+            if *status < 200 && is_due && now.saturating_duration_since(*at) > CROSSING {
                 flaws.push(format!("{method} {sequence} was never answered"));
             }
         }
@@ -355,7 +369,10 @@ pub(super) fn callers(invite: &Text) -> Vec<String> {
         let end = rest.find(['@', ';', '>'])?;
         Some(rest[..end].to_owned())
     });
-    users.filter(|user| user != "anonymous").collect()
+    // Whoever has no number of its own, or shares it, is told apart by the other.
+    users
+        .filter(|user| user != "anonymous" && user != "119")
+        .collect()
 }
 
 /// What no message of ours may be.

@@ -166,6 +166,7 @@ impl World {
                 ("< PRACK", "a reliable answer"),
                 ("> ACK (sdp)", "a delayed offer"),
                 ("< INFO", "a request crossed"),
+                ("< 202 REFER", "a transfer was taken"),
             ] {
                 self.tally.count(what, u64::from(phone.has(words)));
             }
@@ -251,7 +252,11 @@ impl World {
             (_, false) => format!("2{index:04}"),
         };
         let now = self.clock.now().at;
-        let habits = transition::habits(dice);
+        let mut habits = transition::habits(dice);
+        if user == "119" {
+            let asserted = format!("P-Asserted-Identity: <sip:07900{index:05}@carrier.example>");
+            habits.headers.push(asserted);
+        }
         let (mut phone, invite) =
             Phone::dial(now, index, from, self.exchange, &user, called, habits);
         for (after, act) in transition::agenda_of_caller(dice) {
