@@ -238,9 +238,13 @@ impl Registrar {
             (423, Some(message)) => {
                 let least = seconds(message, HeaderName::MinExpires).unwrap_or_default();
                 if least > self.wanted && least <= LONGEST_EXPIRES {
+                    let is_first = self.wanted == self.settings.expires;
                     self.wanted = least;
-                    self.talk = Talk::Silent { ask_at: now };
-                    return None;
+                    // One that raises it each time would have us ask for ever without a pause.
+                    if is_first {
+                        self.talk = Talk::Silent { ask_at: now };
+                        return None;
+                    }
                 }
                 self.fail(now, Refused::Status(status), None, places, generator)
             }

@@ -145,6 +145,17 @@ fn an_interval_too_brief_is_asked_for_longer_at_once_and_only_once() {
 }
 
 #[test]
+fn an_interval_that_is_raised_again_and_again_is_asked_for_with_pauses() {
+    let mut line = Line::new();
+    line.asks();
+    line.hears(423, "Min-Expires: 7200\r\n");
+    assert_eq!(line.asks(), (0, 7_200));
+    line.hears(423, "Min-Expires: 7201\r\n");
+    let (waited, asked) = line.asks();
+    assert!(waited >= 30 && asked == 7_201, "{waited} s, {asked} s");
+}
+
+#[test]
 fn retry_after_is_obeyed_within_reason() {
     let mut line = Line::new();
     line.asks();
