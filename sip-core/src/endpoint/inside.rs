@@ -15,7 +15,7 @@ use super::{
     replies::Reply,
     requests::{Arrival, gone},
     session::Session,
-    table::{Offer, ServerMachine, Stage},
+    table::{ClientMachine, Offer, ServerMachine, Stage},
 };
 use crate::{
     dialog::Misfit,
@@ -151,8 +151,17 @@ impl Endpoint {
                 }
                 return;
             }
-            Stage::Calling { client, .. } => {
+            Stage::Calling { client, forks, .. } => {
                 let client = *client;
+                // Whatever its 2xx comes to, numbers of its dialog are not used twice.
+                let highest = forks.iter().map(|fork| fork.dialog.local_cseq()).max();
+                if let Some(ClientMachine::Invite { last_cseq, .. }) = self
+                    .clients
+                    .get_mut(&client)
+                    .map(|entry| &mut entry.machine)
+                {
+                    *last_cseq = (*last_cseq).max(highest.unwrap_or_default());
+                }
                 // One callee of several has given up; the others ring on.
                 self.leave_forks(id, |fork| !fork.dialog.is_of(&arrival.message));
                 let usage = self.usages.get_mut(&id);

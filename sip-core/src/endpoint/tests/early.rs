@@ -107,6 +107,21 @@ fn one_of_several_callees_that_gives_up_does_not_end_the_call() {
 }
 
 #[test]
+fn a_200_that_crosses_an_early_bye_is_ended_under_a_new_number() {
+    let mut bench = Bench::new();
+    bench.call();
+    let invite = bench.last().clone();
+    let reliable = "Require: 100rel\r\nRSeq: 1\r\n";
+    bench.answer(&invite, "180 Ringing", "one", reliable);
+    assert_eq!(bench.last().cseq().unwrap().number, 2, "the PRACK");
+    bench.inside(&invite, "BYE", 1, "one");
+    bench.answer(&invite, "200 OK", "one", "");
+    let bye = bench.last().clone();
+    assert_eq!(bye.method(), Some(Method::Bye));
+    assert_eq!(bye.cseq().unwrap().number, 3);
+}
+
+#[test]
 fn callees_beyond_the_limit_are_heard_and_not_kept() {
     let mut bench = Bench::new();
     let id = bench.call();
