@@ -268,6 +268,8 @@ pub struct Inspection {
     pub header: Header,
     /// Whole chunks, the final one included.
     pub chunks: u32,
+    /// Numbers that chunks have used, those included that no disk took: none is used twice.
+    pub numbers: u32,
     /// Length in samples, from sample 0 to the end of the last whole chunk.
     pub samples: u64,
     /// All gaps, in the order of the file.
@@ -311,6 +313,7 @@ pub fn inspect(file: &[u8]) -> Result<Inspection, SegmentFault> {
     }
     Ok(Inspection {
         chunks,
+        numbers: walk.next_index,
         samples: walk.samples,
         gaps,
         is_complete: walk.cut.is_none(),

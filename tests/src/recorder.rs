@@ -51,6 +51,12 @@ pub struct Recording {
     pub gaps: Vec<Gap>,
     /// When the gate opened.
     pub opened: Option<Instant>,
+    /// When the call ended.
+    pub ended: Instant,
+    /// What was never received, and what no disk took, of both channels together.
+    pub missing_samples: u64,
+    /// Chunks that were to be written, whether or not they were.
+    pub attempts: u32,
     /// What became of its last segment.
     pub segment: Segment,
     /// The segments before it.
@@ -124,6 +130,7 @@ impl Recorder {
                     .remove(&call)
                     .expect("a recording ends that has begun");
                 recording.record = *record;
+                recording.ended = now.at;
                 recording.finish();
                 self.archive.put_row(
                     &recording.record,
@@ -181,6 +188,9 @@ impl Recorder {
             city,
             gaps,
             opened: None,
+            ended: now.at,
+            missing_samples: 0,
+            attempts: 0,
             segment,
             earlier: Vec::new(),
             caller,
@@ -322,9 +332,12 @@ impl Recording {
                 city: &chunk.city,
                 gaps: &gaps,
             };
+            self.attempts += 1;
             let taken = if writer.append(&sealed).is_ok() {
+                self.missing_samples += gaps.iter().map(|gap| u64::from(gap.samples)).sum::<u64>();
                 Disk::Takes
             } else {
+                self.missing_samples += 2 * u64::from(samples);
                 Disk::Refuses
             };
             has_begun_to_refuse = (*disk, taken) == (Disk::Takes, Disk::Refuses);

@@ -18,6 +18,9 @@ use crate::{net::Packet, text::Text};
 /// 64*T1.
 const LAST: Duration = Duration::from_secs(32);
 
+/// The longest pause between two repetitions, and a little.
+const T2: Duration = Duration::from_millis(4_100);
+
 /// What crosses to another party is answered within its 64*T1, less the time that it was on the way.
 const CROSSING: Duration = Duration::from_secs(31);
 
@@ -131,11 +134,18 @@ impl Reference {
             most,
         };
         let is_opening = method == "INVITE" && !message.header("To").contains(";tag=");
+        // What was refused for want of room was refused without a trace: if it comes again, it is judged again.
+        let is_judged_again = |leg: &Leg| is_opening && leg.was_turned_away(message);
+        let is_again = self.legs.get(id).is_some_and(is_judged_again);
+        if is_again {
+            self.legs.remove(id);
+        }
         let Some(leg) = self.legs.get_mut(id) else {
             match method {
                 "ACK" => {}
                 "INVITE" if is_opening => {
-                    let leg = Leg::new(now, Began::Theirs, from, message);
+                    let mut leg = Leg::new(now, Began::Theirs, from, message);
+                    leg.has_caller_gone = is_again;
                     self.legs.insert(id.to_owned(), leg);
                     self.owe(id, answer(100, 699));
                 }
@@ -144,6 +154,11 @@ impl Reference {
             return;
         };
         leg.note(now, format!("in {method} {sequence}"));
+        if leg.has_outlived_its_session(now) {
+            leg.stage = Stage::Ended;
+            self.fault(id, "a session that nobody refreshed");
+            return;
+        }
         if method == "ACK" {
             let is_first = leg.acknowledged(sequence);
             if is_first && leg.must_end && leg.stage == Stage::Answered {
@@ -159,6 +174,9 @@ impl Reference {
             ("BYE", Stage::Answered) => {
                 leg.stage = Stage::Ended;
                 leg.ended_at.get_or_insert(now);
+                if let Some(flaw) = leg.unrepeated(now) {
+                    self.fault(id, flaw);
+                }
                 self.owe(id, answer(200, 200));
                 self.end_others(id);
             }
@@ -242,6 +260,13 @@ impl Reference {
             leg.stage = Stage::Ended;
             leg.answered_at = Some(leg.since);
         }
+        leg.time_session(now, message);
+        if status >= 300 && ["INVITE", "UPDATE"].contains(&method.as_str()) {
+            self.outcome_came(id, message);
+        }
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
         if method != "INVITE" {
             leg.answered(message);
             return;
@@ -285,6 +310,42 @@ impl Reference {
             self.owe(id, What::End);
         } else if is_first && was == Stage::Inviting {
             self.pass_to_origin(id, 200);
+        }
+    }
+
+    /// A changed session was refused: whoever asked for the change hears it at once.
+    fn outcome_came(&mut self, id: &str, message: &Text) {
+        let Some(leg) = self.legs.get(id) else { return };
+        let Some(at) = leg
+            .was_sent_at(message)
+            .filter(|_| message.sequence() != leg.first_sequence)
+        else {
+            return;
+        };
+        let is_answered = leg.is_answered(message);
+        let pairs = self.legs.iter().filter(|(other, pair)| {
+            leg.pair.as_ref() == Some(*other) || pair.pair.as_deref() == Some(id)
+        });
+        let waiting: Vec<(String, (String, u32))> = pairs
+            .filter(|(_, pair)| pair.stage == Stage::Answered)
+            .filter_map(|(other, pair)| Some((other.clone(), pair.waits_since(at)?)))
+            .collect();
+        if is_answered
+            || message.body.len() > 1
+            || [408, 422, 481].contains(&message.status().unwrap_or(0))
+        {
+            return;
+        }
+        for (other, (method, sequence)) in waiting {
+            self.owe(
+                &other,
+                What::Answer {
+                    method,
+                    sequence,
+                    least: 300,
+                    most: 699,
+                },
+            );
         }
     }
 
@@ -376,6 +437,9 @@ impl Reference {
                 if leg.stage == Stage::Inviting {
                     flaws.push("BYE before an answer".to_owned());
                 }
+                if is_new {
+                    flaws.extend(leg.unrepeated(now));
+                }
                 leg.stage = Stage::Ended;
                 leg.ended_at.get_or_insert(now);
                 let origin = leg.pair.clone().unwrap_or_default();
@@ -455,6 +519,13 @@ impl Reference {
         };
         leg.note(now, format!("out {status} {method} {sequence}"));
         let flaws = leg.answer(now, message);
+        let wish = (status == 200).then(|| leg.take_wish(message)).flatten();
+        if let Some(wish) = wish {
+            self.others_know(id, &wish);
+        }
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
         let is_opening =
             method == "INVITE" && sequence == leg.first_sequence && leg.began == Began::Theirs;
         if is_opening && status >= 200 && leg.stage == Stage::Inviting {
@@ -478,6 +549,22 @@ impl Reference {
         }
         if method == "REFER" && status == 202 {
             self.transferred(id);
+        }
+    }
+
+    /// Whoever is held or heard again has been told so before it was agreed.
+    fn others_know(&mut self, id: &str, wish: &str) {
+        let own = self.legs.get(id).and_then(|leg| leg.pair.clone());
+        let unaware = self.legs.iter().find(|(other, leg)| {
+            (own.as_deref() == Some(other.as_str()) || leg.pair.as_deref() == Some(id))
+                && leg.is_settled()
+                && leg.told == "sendrecv"
+        });
+        let unaware = unaware.map(|(other, _)| other.clone());
+        if self.legs.get(id).is_some_and(Leg::is_settled)
+            && let Some(other) = unaware
+        {
+            self.fault(&other, format!("was not told of {wish}"));
         }
     }
 

@@ -13,6 +13,8 @@ use crate::{
 pub enum Transition {
     /// A citizen calls a number of the city's.
     CitizenCalls(&'static str),
+    /// A citizen calls a number that is none of the city's.
+    CitizenCallsOut,
     /// Somebody of the city calls out.
     CityCallsOut,
     /// Somebody of the city calls one of its own numbers.
@@ -41,6 +43,12 @@ pub enum Transition {
     ClockJumps(i64),
     /// The disk takes no more, or takes again.
     DiskFills(bool),
+    /// A write is refused, so many from now.
+    DiskStumbles(u64),
+    /// Messages wait so many milliseconds before they are read.
+    Lags(u64),
+    /// A prompt is cut where it is.
+    PromptIsCut,
     /// The media shard dies, and another takes its place.
     ShardDies,
     /// The service is stopped and started.
@@ -53,10 +61,11 @@ pub enum Transition {
 type Draw = fn(&mut Dice) -> Transition;
 
 /// How often each thing happens, against the others.
-const WEIGHTS: [(u32, Draw); 18] = [
+const WEIGHTS: [(u32, Draw); 22] = [
     (30, |dice| {
         Transition::CitizenCalls(one_of(dice, &[NUMBER, OTHER_NUMBER]))
     }),
+    (1, |_| Transition::CitizenCallsOut),
     (10, |_| Transition::CityCallsOut),
     (6, |_| Transition::CityCallsItself),
     (4, |dice| {
@@ -86,6 +95,9 @@ const WEIGHTS: [(u32, Draw); 18] = [
     }),
     (1, |_| Transition::DiskFills(true)),
     (2, |_| Transition::DiskFills(false)),
+    (2, |dice| Transition::DiskStumbles(1 + dice.roll() % 12)),
+    (2, |dice| Transition::Lags(one_of(dice, &[0, 0, 1_500]))),
+    (2, |_| Transition::PromptIsCut),
     (1, |_| Transition::ShardDies),
     (1, |_| Transition::Restarts),
     (1, |_| Transition::Crashes),

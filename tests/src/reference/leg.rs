@@ -1,8 +1,12 @@
 //! One leg as the reference sees it.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Instant};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use super::{CROSSING, LAST};
+use super::{CROSSING, LAST, T2};
 use crate::text::Text;
 
 /// Whose INVITE began it.
@@ -36,6 +40,8 @@ pub(super) struct Leg {
     pub(super) first_sequence: u32,
     /// A provisional answer came.
     pub(super) is_proceeding: bool,
+    /// Its caller has read a refusal, and what it acknowledges is that.
+    pub(super) has_caller_gone: bool,
     /// The ACK of our 2xx came.
     is_acknowledged: bool,
     /// A reliable answer of ours whose PRACK has not come.
@@ -65,6 +71,13 @@ pub(super) struct Leg {
     /// Directions that their open offers ask for, by method and sequence.
     offers: BTreeMap<(String, u32), String>,
     notes: Vec<String>,
+    /// A final answer of ours that waits for its ACK: its sequence, when it was sent first and last.
+    unacknowledged: Option<(u32, Instant, Instant)>,
+    /// When its session is over unless it is refreshed (RFC 4028).
+    expires: Option<Instant>,
+    /// The direction that they asked for last, and the one that we told them last.
+    pub(super) wish: String,
+    pub(super) told: String,
 }
 
 #[derive(Debug)]
@@ -88,6 +101,7 @@ impl Leg {
             called: invite.called_user().to_owned(),
             first_sequence: invite.sequence(),
             is_proceeding: false,
+            has_caller_gone: false,
             is_acknowledged: false,
             unpracked: None,
             ended_at: None,
@@ -104,6 +118,10 @@ impl Leg {
             descriptions: BTreeMap::new(),
             offers: BTreeMap::new(),
             notes: Vec::new(),
+            unacknowledged: None,
+            expires: None,
+            wish: "sendrecv".to_owned(),
+            told: "sendrecv".to_owned(),
         };
         leg.note(now, format!("{began:?} INVITE {}", invite.sequence()));
         if began == Began::Theirs {
@@ -139,6 +157,12 @@ impl Leg {
         self.asked.contains_key(&key(request))
     }
 
+    /// Whether this INVITE of theirs got 503.
+    pub(super) fn was_turned_away(&self, invite: &Text) -> bool {
+        let said = self.asked.get(&key(invite)).map(|(_, _, status)| *status);
+        self.stage == Stage::Refused && said == Some(503)
+    }
+
     pub(super) fn asked(&mut self, now: Instant, request: &Text) {
         self.asked
             .insert(key(request), (now, request.sequence(), 0));
@@ -155,7 +179,10 @@ impl Leg {
 
     /// An ACK came; says whether it was the first of the call's own 2xx.
     pub(super) fn acknowledged(&mut self, sequence: u32) -> bool {
-        sequence == self.first_sequence && !std::mem::replace(&mut self.is_acknowledged, true)
+        self.unacknowledged
+            .take_if(|(waits, _, _)| *waits == sequence);
+        let is_its_own = sequence == self.first_sequence && !self.has_caller_gone;
+        is_its_own && !std::mem::replace(&mut self.is_acknowledged, true)
     }
 
     /// Whether it may not be ended yet: a CANCEL waits for a provisional answer, a BYE for the ACK (RFC 3261 sections 9.1 and 15).
@@ -191,6 +218,8 @@ impl Leg {
             }
             Some((_, _, said)) => *said = (*said).max(status),
         }
+        flaws.extend(self.repeats(now, answer, status));
+        self.time_session(now, answer);
         let reliable = answer.header("RSeq");
         if !reliable.is_empty() && status < 200 {
             self.unpracked = Some(reliable.to_owned());
@@ -212,8 +241,104 @@ impl Leg {
             }
             flaws.extend(self.describe(&answer.body));
         }
-        let _ = now;
         flaws
+    }
+
+    /// A final answer to an INVITE is repeated until its ACK comes, after T2 at most (RFC 3261 sections 13.3.1.4 and 17.2.1).
+    fn repeats(&mut self, now: Instant, answer: &Text, status: u16) -> Option<String> {
+        // What is refused without a memory is not repeated.
+        let is_remembered = status < 300
+            || (answer.sequence() == self.first_sequence
+                && self.began == Began::Theirs
+                && status != 503);
+        if answer.method() != "INVITE" || status < 200 || !is_remembered {
+            return None;
+        }
+        let sequence = answer.sequence();
+        match &mut self.unacknowledged {
+            Some((waits, _, last)) if *waits == sequence => {
+                let pause = now.saturating_duration_since(*last);
+                *last = now;
+                (pause > T2).then(|| format!("{status} INVITE was not repeated for {pause:?}"))
+            }
+            _ => {
+                self.unacknowledged = Some((sequence, now, now));
+                None
+            }
+        }
+    }
+
+    /// What is wrong with an answer that waits for its ACK when the leg goes on without.
+    pub(super) fn unrepeated(&mut self, now: Instant) -> Option<String> {
+        let (sequence, first, last) = self.unacknowledged.take()?;
+        let until = now.min(first + LAST);
+        let pause = until.saturating_duration_since(last);
+        (pause > T2)
+            .then(|| format!("the answer to INVITE {sequence} was not repeated for {pause:?}"))
+    }
+
+    /// A 2xx says how long the session lasts (RFC 4028 section 7.2).
+    pub(super) fn time_session(&mut self, now: Instant, answer: &Text) {
+        let is_success = answer
+            .status()
+            .is_some_and(|status| (200..300).contains(&status));
+        if !is_success || !["INVITE", "UPDATE"].contains(&answer.method()) {
+            return;
+        }
+        let interval = answer.header("Session-Expires").split(';').next();
+        let interval_s = interval.and_then(|interval| interval.trim().parse().ok());
+        self.expires = interval_s.map(|seconds| now + Duration::from_secs(seconds));
+    }
+
+    /// Whether it goes on although nobody has refreshed it. An emergency call does (S-17).
+    pub(super) fn has_outlived_its_session(&self, now: Instant) -> bool {
+        let mut users = self.callers.iter().chain([&self.called]);
+        let is_emergency = users.any(|user| {
+            ["110", "118", "119"]
+                .iter()
+                .any(|number| user.ends_with(number) && user.len() <= 6)
+        });
+        self.stage == Stage::Answered
+            && !is_emergency
+            && self
+                .expires
+                .is_some_and(|expires| now > expires + Duration::from_secs(2))
+    }
+
+    /// Whether this request of ours was sent because of that one of another leg: at once.
+    pub(super) fn was_sent_at(&self, answer: &Text) -> Option<Instant> {
+        self.sent.get(&key(answer)).map(|sent| sent.at)
+    }
+
+    /// The offer of theirs that came at this instant and waits for its outcome.
+    pub(super) fn waits_since(&self, at: Instant) -> Option<(String, u32)> {
+        let mut asked = self.asked.iter();
+        asked.find_map(|((_, method), (since, sequence, status))| {
+            let is_open = *since == at && *status < 200 && *sequence != self.first_sequence;
+            let has_offer = self.offers.contains_key(&(method.clone(), *sequence));
+            (is_open && has_offer).then(|| (method.clone(), *sequence))
+        })
+    }
+
+    /// The direction that an offer inside the dialog has changed to, if it holds or listens only.
+    pub(super) fn take_wish(&mut self, answer: &Text) -> Option<String> {
+        let name = (answer.method().to_owned(), answer.sequence());
+        let is_inside = answer.sequence() != self.first_sequence && !answer.body.is_empty();
+        let wish = self.offers.get(&name).filter(|_| is_inside)?.clone();
+        let before = std::mem::replace(&mut self.wish, wish.clone());
+        (before == "sendrecv" && wish != "sendrecv").then_some(wish)
+    }
+
+    /// Whether both sides know of the talk.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_known = self.began == Began::Ours || self.is_acknowledged;
+        self.stage == Stage::Answered && is_known && !self.must_end
+    }
+
+    /// Whether this request of ours had its answer before.
+    pub(super) fn is_answered(&self, answer: &Text) -> bool {
+        let sent = self.sent.get(&key(answer));
+        sent.is_some_and(|sent| sent.status.is_some_and(|status| status >= 200))
     }
 
     // Ours.
@@ -226,6 +351,10 @@ impl Leg {
         if let Some(before) = self.sent.get(&key) {
             if before.start != request.start || before.sequence != sequence {
                 flaws.push(format!("{method} repeated with another text"));
+            }
+            let lasted = now.saturating_duration_since(before.at);
+            if lasted > LAST + Duration::from_millis(100) && !matches!(method, "ACK") {
+                flaws.push(format!("{method} repeated after {lasted:?}"));
             }
             if before.status.is_some_and(|status| status >= 200) && method != "ACK" {
                 flaws.push(format!("{method} repeated after its answer"));
@@ -297,6 +426,7 @@ impl Leg {
         if self.session.get_or_insert(id.clone()) != &id {
             flaws.push("a description with another session id".to_owned());
         }
+        crate::phone::direction_of(body).clone_into(&mut self.told);
         let latest = self.descriptions.keys().next_back().copied().unwrap_or(0);
         match self.descriptions.get(&version) {
             Some(before) if before != body => {
@@ -315,6 +445,17 @@ impl Leg {
     /// What is left once all is over.
     pub(super) fn left(&self, now: Instant) -> Vec<String> {
         let mut flaws = Vec::new();
+        let waits = self.unacknowledged.filter(|(_, first, _)| {
+            now.saturating_duration_since(*first) > LAST && self.stage == Stage::Refused
+        });
+        if let Some((sequence, first, last)) = waits
+            && last.saturating_duration_since(first) + T2 < LAST
+        {
+            flaws.push(format!("the refusal of INVITE {sequence} was not repeated"));
+        }
+        if self.has_outlived_its_session(now) {
+            flaws.push("a session that nobody refreshed".to_owned());
+        }
         if self.is_live() && !self.is_given_up(now) {
             flaws.push(format!("left in {:?}", self.stage));
         }

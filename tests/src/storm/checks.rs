@@ -1,13 +1,17 @@
 //! What must hold when a storm is over: the laws, and that nothing is left.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use rules::{CallId, NoticeKind, NoticeRecord, Reason};
+use rules::{CallId, EndCause, NoticeKind, NoticeRecord, Reason};
 
-use super::world::{World, is_open};
+use super::{
+    watch,
+    world::{World, is_open},
+};
 use crate::{
+    phone::Phone,
     recorder::Recording,
-    voice::{frames_in, speaker},
+    voice::{Heard, frames_in, speaker},
 };
 
 /// Checks everything; the message says which storm.
@@ -33,6 +37,210 @@ pub(super) fn check(world: &World) {
         a_recording_holds_its_own_caller(world, recording);
     }
     nobody_hears_a_stranger(world);
+    let seed = world.seed;
+    let faults = &world.watch.faults;
+    assert!(
+        faults.is_empty(),
+        "seed {seed}: seen: {}",
+        faults.join("; ")
+    );
+    every_record_says_why(world);
+    every_row_lies_on_the_disk(world);
+    for recording in &world.recorder.closed {
+        the_channels_are_not_exchanged(world, recording);
+        a_recording_is_as_long_as_its_segments_say(world, recording);
+    }
+    if !world.watch.is_rough {
+        for phone in &world.phones {
+            who_is_on_hold_hears_nobody(world, phone);
+            what_is_heard_is_one_stream(world, phone);
+            nobody_rings_for_ever(world, phone);
+        }
+    }
+    let is_down =
+        |trunk: &exchange::TrunkReport| trunk.places.iter().any(|place| place.down.is_some());
+    let trunks = world.wiring.exchange().trunks(world.clock.now());
+    let down = trunks.into_iter().find(is_down);
+    assert!(
+        down.is_none(),
+        "seed {seed}: a peer that answers is thought down: {down:?}"
+    );
+}
+
+/// A call comes under an emergency or not, and where nothing is kept the record says why.
+fn every_record_says_why(world: &World) {
+    let seed = world.seed;
+    let closed = world.recorder.closed.iter().map(|closed| &closed.record);
+    for record in closed.chain(&world.recorder.unrecorded) {
+        let is_under = world
+            .watch
+            .is_under_emergency(record.call_id, &record.called);
+        if let Some(is_under) = is_under {
+            assert_eq!(
+                record.emergency.is_some(),
+                is_under,
+                "seed {seed}: a call and an emergency: {record:?}"
+            );
+        }
+        let has_left = matches!(
+            record.end_cause,
+            Some(EndCause::CallerHungUp | EndCause::Cancelled)
+        );
+        if has_left && record.answered_at.is_none() {
+            assert_eq!(
+                record.unrecorded,
+                Some(Reason::CallerHungUp),
+                "seed {seed}: a caller left: {record:?}"
+            );
+        }
+    }
+}
+
+fn every_row_lies_on_the_disk(world: &World) {
+    let rows = watch::rows(&world.recorder.archive.disk.everything());
+    let closed = world.recorder.closed.iter().map(|closed| &closed.record);
+    for record in closed.chain(&world.recorder.unrecorded) {
+        assert!(
+            rows.contains(&record.call_id.to_string()),
+            "seed {}: a row is on no disk: {record:?}",
+            world.seed
+        );
+    }
+}
+
+/// The citizen's channel holds the citizen, and the city's never.
+fn the_channels_are_not_exchanged(world: &World, recording: &Recording) {
+    let phones_in = |channel: &[u8]| -> Vec<&Phone> {
+        let frames = frames_in(channel, 1).into_iter();
+        let ports: BTreeSet<u16> = frames
+            .filter_map(|(at, _)| speaker(&channel[at..]))
+            .collect();
+        let has = |phone: &&Phone| ports.contains(&phone.voice.local.port());
+        world.phones.iter().filter(has).collect()
+    };
+    let is_citizen = |phone: &&Phone| phone.address == world.carrier;
+    assert!(
+        phones_in(&recording.carrier).iter().all(is_citizen)
+            && !phones_in(&recording.city).iter().any(is_citizen),
+        "seed {}: a recording has its channels exchanged",
+        world.seed
+    );
+}
+
+/// What was sealed and what was marked as missing are together what the recorder was given.
+fn a_recording_is_as_long_as_its_segments_say(world: &World, recording: &Recording) {
+    let Some(sealed) = recording.sealed().filter(|_| recording.earlier.is_empty()) else {
+        return;
+    };
+    let heard = u64::try_from(recording.carrier.len()).expect("an hour");
+    let lost = recording.missing_samples;
+    assert!(
+        sealed.samples == heard && sealed.gaps.samples == lost,
+        "seed {}: sealed are {} samples and {} missing, of {heard} and {lost}",
+        world.seed,
+        sealed.samples,
+        sealed.gaps.samples
+    );
+    let inspection = world
+        .recorder
+        .archive
+        .inspect(recording.record.day(), recording.id);
+    assert_eq!(
+        inspection.numbers,
+        recording.attempts + 1,
+        "seed {}: a chunk's number was used twice, or none",
+        world.seed
+    );
+    if let (Some(opened), false) = (recording.opened, world.watch.is_rough) {
+        let lasted = recording.ended.saturating_duration_since(opened);
+        let kept = Duration::from_micros(125 * heard);
+        assert!(
+            kept + Duration::from_millis(60) >= lasted,
+            "seed {}: {kept:?} are kept of {lasted:?}",
+            world.seed
+        );
+    }
+}
+
+/// After a second no speech reaches whoever does not want any.
+fn who_is_on_hold_hears_nobody(world: &World, phone: &Phone) {
+    let second = Duration::from_secs(1);
+    let agreed: Vec<_> = phone
+        .log
+        .iter()
+        .filter(|(_, words)| words.starts_with("agreed "))
+        .collect();
+    for (place, (since, words)) in agreed.iter().enumerate() {
+        if !words.ends_with("sendonly") && !words.ends_with("inactive") {
+            continue;
+        }
+        // Until it asks for anything else.
+        let asks = phone.log.iter().find(|(at, words)| {
+            at > since
+                && (words.starts_with("> INVITE")
+                    || words.starts_with("> UPDATE")
+                    || words.starts_with("< INVITE")
+                    || words.starts_with("< UPDATE"))
+        });
+        let until = agreed.get(place + 1).map(|(at, _)| *at);
+        let until = until.into_iter().chain(asks.map(|(at, _)| *at)).min();
+        let is_heard = |heard: &&Heard| {
+            heard.at > *since + second
+                && until.is_none_or(|until| heard.at < until)
+                && speaker(&heard.payload).is_some()
+        };
+        let heard = phone.voice.heard.iter().find(is_heard);
+        assert!(
+            heard.is_none(),
+            "seed {}: {} hears in spite of {words}",
+            world.seed,
+            phone.name
+        );
+    }
+}
+
+/// One source, and numbers that go on.
+fn what_is_heard_is_one_stream(world: &World, phone: &Phone) {
+    const LEAP: u16 = 3_000; // A minute on hold.
+    for pair in phone.voice.heard.windows(2) {
+        let step = pair[1]
+            .sequence
+            .wrapping_sub(pair[0].sequence)
+            .cast_signed();
+        assert!(
+            pair[0].ssrc == pair[1].ssrc && step.unsigned_abs() < LEAP,
+            "seed {}: {} hears a stream that leaps by {step}",
+            world.seed,
+            phone.name
+        );
+    }
+}
+
+/// Attempts ring at most for 120 s, those at a department for 20.
+fn nobody_rings_for_ever(world: &World, phone: &Phone) {
+    let Some((began, _)) = phone
+        .log
+        .first()
+        .filter(|(_, words)| words.starts_with('<'))
+    else {
+        return;
+    };
+    let done = phone
+        .log
+        .iter()
+        .find(|(_, words)| words.starts_with("> 200 INVITE") || words.starts_with("over"));
+    let most_s = if phone.address == world.carrier {
+        125
+    } else {
+        22
+    };
+    let rang = done.map(|(at, _)| at.saturating_duration_since(*began));
+    assert!(
+        rang.is_some_and(|rang| rang < Duration::from_secs(most_s)),
+        "seed {}: {} rang for {rang:?}",
+        world.seed,
+        phone.name
+    );
 }
 
 fn everybody_has_come_to_an_end(world: &World) {

@@ -7,20 +7,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use exchange::{FaultMoment, Input, Milestone, Output, Settings, Wiring};
+use exchange::{FaultMoment, Input, Limits, Milestone, Output, Settings, Wiring};
 use jiff::SignedDuration;
-use media::Event;
+use media::{Command, Event};
 use rules::{CallId, Declaration, Digest, EmergencyId, EmergencyState, Scope};
 use sip_core::Hop;
 use storage::Faults;
 
-use super::Tally;
+use super::{Tally, watch::Watch};
 use crate::{
     archive::Archive,
     city::{self, Playback},
     clock::Clock,
     net::{Dice, Net, Packet, Weather},
-    phone::{Phone, Stage},
+    phone::{Act, Early, Habits, Phone, Stage},
     plan::{self, Plan},
     recorder::Recorder,
     reference::Reference,
@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) lost: BTreeSet<CallId>,
     /// Whether the recorder had a reason to keep nothing.
     pub(super) is_recorder_hurt: bool,
+    pub(super) watch: Watch,
+    pub(super) carrier: SocketAddr,
     settings: Settings,
     saved: EmergencyState,
     shard: Shard,
@@ -62,8 +64,12 @@ pub(super) struct World {
     inputs: VecDeque<Input>,
     /// Peers that are dead, and whether their hosts say so.
     dead: BTreeMap<SocketAddr, bool>,
+    /// How long a message waits before it is read.
+    lag: Duration,
+    is_closing: bool,
+    /// Whether those who are called from here on do as they should.
+    is_plain: bool,
     exchange: SocketAddr,
-    carrier: SocketAddr,
     pbx: SocketAddr,
     began: Instant,
     tally: Tally,
@@ -98,6 +104,10 @@ impl World {
                 broken.number = rules::Number::parse(BROKEN).expect("a number");
                 settings.numbers.push(broken);
             },
+            limits: Limits {
+                calls: one_of(dice, &[1_300, 1_300, 1_300, 5]),
+                ..Limits::default()
+            },
             legs: LEGS,
             seed,
             ..if is_announced {
@@ -121,6 +131,10 @@ impl World {
             out_of_scope: BTreeSet::new(),
             lost: BTreeSet::new(),
             is_recorder_hurt: false,
+            watch: Watch::default(),
+            lag: Duration::ZERO,
+            is_closing: false,
+            is_plain: false,
             settings,
             saved: EmergencyState::default(),
             shard: Shard::new(0, address("127.0.0.1:20000"), LEGS, seed),
@@ -140,7 +154,9 @@ impl World {
 
     /// What a start of the service brings: ports and prompts.
     fn wake(&mut self) {
+        self.watch.shard_lost();
         let legs = self.shard.offer_all();
+        self.watch.lent(&legs);
         self.tell(Input::LegsOffered(legs));
         self.tell(Input::PromptsLoaded(city::shipped()));
     }
@@ -178,9 +194,36 @@ impl World {
     // What happens.
 
     pub(super) fn happen(&mut self, dice: &mut Dice, what: Transition) {
+        self.watch.disk(&self.recorder.archive.disk.everything());
         match what {
             Transition::CitizenCalls(number) => {
                 self.call(dice, self.carrier, number, "a citizen called");
+            }
+            Transition::CitizenCallsOut => {
+                let called = format!("07970{:05}", self.phones.len());
+                self.call(dice, self.carrier, &called, "a citizen called elsewhere");
+            }
+            Transition::Lags(ms) => {
+                self.lag = Duration::from_millis(ms);
+                self.tally.count("messages waited", u64::from(ms > 0));
+            }
+            Transition::PromptIsCut => {
+                if let Some(leg) = self.watch.prompted() {
+                    self.tally.count("a prompt was cut", 1);
+                    let now = self.clock.now().at;
+                    self.shard.handle_command(now, Command::Quiet { leg });
+                    self.drain_shard();
+                    self.work_off();
+                }
+            }
+            Transition::DiskStumbles(after) => {
+                self.is_recorder_hurt = true;
+                let disk = &self.recorder.archive.disk;
+                disk.set_faults(Faults {
+                    refused_write: Some(disk.write_count() + after),
+                    ..Faults::default()
+                });
+                self.tally.count("the disk stumbled", 1);
             }
             Transition::CityCallsOut => {
                 let called = format!("07980{:05}", self.phones.len());
@@ -198,16 +241,20 @@ impl World {
                 loss_permille,
                 repeat_permille,
                 overtake_permille,
-            } => self.net.set_weather(Weather {
-                loss_permille,
-                repeat_permille,
-                overtake_permille,
-                ..Weather::default()
-            }),
+            } => {
+                self.watch.is_rough |= loss_permille > 0;
+                self.net.set_weather(Weather {
+                    loss_permille,
+                    repeat_permille,
+                    overtake_permille,
+                    ..Weather::default()
+                });
+            }
             Transition::PeerDies {
                 is_carrier,
                 is_refusing,
             } => {
+                self.watch.is_rough = true;
                 let peer = if is_carrier { self.carrier } else { self.pbx };
                 self.dead.insert(peer, is_refusing);
             }
@@ -216,6 +263,7 @@ impl World {
             Transition::Lift => {
                 let now = self.clock.now();
                 if self.wiring.lift(now, None, "duty", None).is_ok() {
+                    self.watch.lifted(now.at);
                     self.tally.count("an emergency was lifted", 1);
                 }
                 self.drain();
@@ -223,6 +271,8 @@ impl World {
             Transition::ClockJumps(seconds) => {
                 self.is_recorder_hurt = true;
                 self.clock.step_wall(SignedDuration::from_secs(seconds));
+                // A step just before a crash is one that nobody has seen.
+                self.tell(Input::Timeout);
                 let what = if seconds > 0 {
                     "the clock jumped ahead"
                 } else {
@@ -269,11 +319,17 @@ impl World {
 
     fn declare(&mut self) {
         let now = self.clock.now();
+        let scope = match self.dice.roll() % 3 {
+            0 => Scope::Number(rules::Number::parse(plan::OTHER_NUMBER).expect("a number")),
+            _ => Scope::All,
+        };
+        let most_s = one_of(&mut self.dice, &[60, 7_200]);
+        let duration = Duration::from_secs(10 + self.dice.roll() % most_s);
         let declaration = Declaration {
             id: EmergencyId::new(now.wall, u128::from(self.dice.roll())),
-            scope: Scope::All,
+            scope: scope.clone(),
             reason: "大雨".to_owned(),
-            duration: Some(Duration::from_secs(60 + self.dice.roll() % 7_200)),
+            duration: Some(duration),
             declared_by: None,
             unix_user: "duty".to_owned(),
         };
@@ -282,6 +338,7 @@ impl World {
             .declare(now, declaration, Digest([7; 32]))
             .is_ok()
         {
+            self.watch.declared(now.at, scope, duration);
             self.tally.count("an emergency was declared", 1);
         }
         self.drain();
@@ -291,14 +348,18 @@ impl World {
         let index = self.shard.index();
         self.tally.count("a shard died", 1);
         self.shard = Shard::new(index + 1, address("127.0.0.1:20000"), LEGS, self.seed);
+        self.watch.shard_lost();
+        self.watch.is_rough = true;
         self.tell(Input::ShardLost(index));
         let legs = self.shard.offer_all();
+        self.watch.lent(&legs);
         self.tell(Input::LegsOffered(legs));
     }
 
     /// Stopped as an operator stops it: goodbyes first, then a new process.
     fn restart(&mut self) {
         self.tally.count("a restart", 1);
+        self.is_closing = true;
         self.tell(Input::Shutdown);
         let end = self.clock.now().at + Duration::from_secs(40);
         while !self.wiring.is_idle() && self.next().is_some_and(|due| due <= end) {
@@ -309,6 +370,7 @@ impl World {
 
     fn crash(&mut self) {
         self.tally.count("a crash", 1);
+        self.watch.disk(&self.recorder.archive.disk.everything());
         self.lost
             .extend(self.wiring.exchange().calls().iter().map(|call| call.id));
         let shard = self.shard.index() + 1;
@@ -321,6 +383,8 @@ impl World {
         let mut emergency = self.saved.clone();
         emergency.handle_restart(self.clock.now().wall);
         self.inputs.clear();
+        self.is_closing = false;
+        self.watch.is_rough = true;
         let seed = seed_of(self.dice.roll());
         self.wiring = Wiring::new(self.settings.clone(), emergency, seed);
         let shard = self.shard.index() + 1;
@@ -343,6 +407,7 @@ impl World {
     pub(super) fn calm(&mut self) {
         self.net.set_weather(Weather::default());
         self.dead.clear();
+        self.lag = Duration::ZERO;
         self.recorder.archive.disk.set_faults(Faults::default());
         let end = self.clock.now().at + CALM;
         let is_over = |world: &World| {
@@ -357,7 +422,30 @@ impl World {
         }
         // What is over is forgotten when nothing late can come any more.
         self.run_for(Duration::from_secs(70));
+        self.prove_itself();
         self.reference.finish(self.clock.now().at);
+        let wall = self.clock.now().wall;
+        self.recorder.archive.flush_rows(wall);
+    }
+
+    /// Two plain calls each way: what has been down must be up after them.
+    fn prove_itself(&mut self) {
+        for count in 0..4 {
+            let (from, called) = match count % 2 {
+                0 => (self.carrier, plan::NUMBER),
+                _ => (self.pbx, "0797912345"),
+            };
+            let (now, index) = (self.clock.now().at, self.phones.len());
+            let user = format!("{}{index:05}", if count % 2 == 0 { "07900" } else { "2" });
+            let habits = Habits::default();
+            let (mut phone, invite) =
+                Phone::dial(now, index, from, self.exchange, &user, called, habits);
+            phone.plan(now + Duration::from_secs(30), Act::HangUp);
+            self.phones.push(phone);
+            self.is_plain = true;
+            self.send_from_peer(invite);
+            self.run_for(Duration::from_secs(75));
+        }
     }
 
     fn is_dead(&self, address: SocketAddr) -> bool {
@@ -435,7 +523,7 @@ impl World {
             return self.tell(Input::Message {
                 hop,
                 payload,
-                received_at: now,
+                received_at: now.checked_sub(self.lag).unwrap_or(now),
             });
         }
         if self.shard.is_mine(packet.to) {
@@ -478,9 +566,16 @@ impl World {
             Some(index) => index,
             None if message.method() == "INVITE" && message.status().is_none() => {
                 let index = self.phones.len();
-                let habits = transition::habits(&mut self.dice);
+                let (habits, agenda) = if self.is_plain {
+                    let ring = (Duration::from_millis(300), Act::Ring(Early::Silent));
+                    let answer = (Duration::from_secs(1), Act::Answer);
+                    (Habits::default(), vec![ring, answer])
+                } else {
+                    let habits = transition::habits(&mut self.dice);
+                    (habits, transition::agenda_of_called(&mut self.dice))
+                };
                 let mut phone = Phone::ring(now, index, packet.to, self.exchange, &message, habits);
-                for (after, act) in transition::agenda_of_called(&mut self.dice) {
+                for (after, act) in agenda {
                     phone.plan(now + after, act);
                 }
                 let trying = phone.trying(now);
@@ -524,11 +619,14 @@ impl World {
                     let payload = transmit.payload.to_vec();
                     let packet = Packet { from, to, payload };
                     self.reference.went(now, &packet);
+                    self.no_emergency_call_is_turned_away(&packet);
                     self.net.send(now, packet);
                 }
                 Output::Media { shard, command } => {
                     assert_eq!(shard, self.shard.index(), "commands go to living shards");
+                    self.watch.commanded(&command);
                     let lent = self.shard.handle_command(now, command);
+                    self.watch.lent(&lent);
                     if !lent.is_empty() {
                         self.inputs.push_back(Input::LegsOffered(lent));
                     }
@@ -541,6 +639,7 @@ impl World {
                 Output::Trace(event) => match event.what {
                     Milestone::House(what) if what == "ExpectAck" || what == "Passing" => {
                         self.taken_in.insert(event.call);
+                        self.watch.taken_in(now, event.call);
                     }
                     Milestone::House(what) if what == "outbound" || what == "internal" => {
                         self.out_of_scope.insert(event.call);
@@ -557,9 +656,40 @@ impl World {
         self.drain_shard();
     }
 
+    /// S-17: while there are ports, a call to 110, 118 or 119 finds room.
+    fn no_emergency_call_is_turned_away(&mut self, packet: &Packet) {
+        if self.is_closing || !packet.payload.starts_with(b"SIP/2.0 503") {
+            return;
+        }
+        let message = Text::read(&packet.payload);
+        let is_emergency = ["110", "118", "119"]
+            .iter()
+            .any(|number| message.header("To").contains(&format!("<sip:{number}@")));
+        let is_opening = message.method() == "INVITE" && message.sequence() == 1;
+        let is_within = packet.to == self.pbx;
+        // What the carrier has refused is no doing of the exchange's.
+        let is_refused_by_carrier = self
+            .phones
+            .iter()
+            .any(|phone| phone.address == self.carrier && phone.has("> 503 INVITE"));
+        let free = self.wiring.exchange().free_leg_count();
+        if is_within
+            && is_emergency
+            && is_opening
+            && free >= 4
+            && !is_refused_by_carrier
+            && !self.watch.is_rough
+        {
+            self.watch
+                .faults
+                .push("an emergency call was turned away".to_owned());
+        }
+    }
+
     fn drain_shard(&mut self) {
         let now = self.clock.now().at;
         while let Some(packet) = self.shard.poll_packet() {
+            self.watch.left(packet.from, packet.payload.len());
             self.net.send(now, packet);
         }
         while let Some(event) = self.shard.poll_event() {
@@ -572,6 +702,7 @@ impl World {
                 ended,
             } = event
             {
+                self.watch.prompt_ended(leg, sent);
                 self.playbacks.push(Playback {
                     leg,
                     playback,
