@@ -20,6 +20,10 @@ bench:
 prompts:
     announcements/prompts/ja/generate.sh
 
+# Plants forty bugs, one at a time, and lets storms look for each (`just hunt 17-name`; ten CPU-minutes for what is not found).
+hunt *options:
+    tests/planted/hunt {{options}}
+
 # Storms from fresh seeds (`just storm 10000`, `just storm 1 --from SEED`).
 storm seeds="1000" *options:
     cargo run --quiet --profile storm -p denwaban-tests --bin storm -- --seeds {{seeds}} {{options}}
