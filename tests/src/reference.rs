@@ -561,6 +561,15 @@ impl Reference {
                 && leg.told == "sendrecv"
         });
         let unaware = unaware.map(|(other, _)| other.clone());
+        // A transfer tells them apart: who is whose pair is another's from then on.
+        let root = own.as_deref().unwrap_or(id);
+        let is_transferred = self.legs.iter().any(|(other, leg)| {
+            let is_kin = other == root || leg.pair.as_deref() == Some(root);
+            is_kin && leg.has_referred()
+        });
+        if is_transferred {
+            return;
+        }
         if self.legs.get(id).is_some_and(Leg::is_settled)
             && let Some(other) = unaware
         {

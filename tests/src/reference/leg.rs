@@ -329,6 +329,11 @@ impl Leg {
         (before == "sendrecv" && wish != "sendrecv").then_some(wish)
     }
 
+    /// Whether it has asked for a transfer.
+    pub(super) fn has_referred(&self) -> bool {
+        self.asked.keys().any(|(_, method)| method == "REFER")
+    }
+
     /// Whether both sides know of the talk.
     pub(super) fn is_settled(&self) -> bool {
         let is_known = self.began == Began::Ours || self.is_acknowledged;
