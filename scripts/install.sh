@@ -29,7 +29,7 @@ need_nextest() {
     cargo install --locked cargo-nextest
 }
 
-# need_python MODULE:PACKAGE ... installs Python packages for the independent readers into ./target/python.
+# need_python MODULE:PACKAGE ... installs Python packages of the independent readers and telephones into ./target/python.
 need_python() {
     local place pair
     place=$PWD/${CARGO_TARGET_DIR:-target}/python
@@ -37,7 +37,7 @@ need_python() {
     export PYTHONPATH=$place${PYTHONPATH:+:$PYTHONPATH}
     for pair in "$@"; do
         python3 -c "import ${pair%%:*}" 2>/dev/null && continue
-        echo "installing ${pair##*:} for the independent reader" >&2
+        echo "installing ${pair##*:} for the tests" >&2
         python3 -m pip install --quiet --disable-pip-version-check --target "$place" "${pair##*:}"
     done
 }

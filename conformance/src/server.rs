@@ -42,6 +42,30 @@ impl Network {
     }
 }
 
+/// What `init` is told.
+pub struct Plan {
+    pub network: Network,
+    /// What it takes after `--profile`.
+    pub profile: Vec<String>,
+    /// What it takes after `--carrier`: an address alone is one that only calls.
+    pub carrier: String,
+    /// What it takes after `--pbx`.
+    pub pbx: String,
+}
+
+impl Plan {
+    /// A carrier that only calls, and a PBX that is called over UDP.
+    #[must_use]
+    pub fn new(network: Network, profile: &[&str]) -> Self {
+        Self {
+            network,
+            profile: profile.iter().map(|word| (*word).to_owned()).collect(),
+            carrier: network.carrier.ip().to_string(),
+            pbx: network.department.to_string(),
+        }
+    }
+}
+
 /// A running server; dropping it kills the process and removes its folder.
 pub struct Server {
     pub network: Network,
@@ -55,18 +79,22 @@ impl Server {
     /// # Errors
     /// When `init` or the start is refused; the message holds what the program said.
     pub fn start(network: Network, profile: &[&str]) -> io::Result<Self> {
+        Self::start_as(&Plan::new(network, profile), |text| text)
+    }
+
+    /// Prepares a server as planned, lets `edit` change the configuration that `init` wrote, and starts it.
+    ///
+    /// # Errors
+    /// When `init` or the start is refused; the message holds what the program said.
+    pub fn start_as(plan: &Plan, edit: impl FnOnce(String) -> String) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
+        let network = plan.network;
         let server = network.server;
         let mut init = Command::new(binary());
         init.args(["init", "--dir"])
             .arg(folder.path())
             .args(["--listen", &server.to_string()]);
-        init.args([
-            "--carrier",
-            &network.carrier.ip().to_string(),
-            "--pbx",
-            &network.department.to_string(),
-        ]);
+        init.args(["--carrier", &plan.carrier, "--pbx", &plan.pbx]);
         init.args([
             "--number",
             "0783331000",
@@ -74,14 +102,15 @@ impl Server {
             &format!("{}:20000-20399", server.ip()),
             "--profile",
         ])
-        .args(profile);
+        .args(&plan.profile);
         succeeded("init", &init.output()?)?;
         fs::write(folder.path().join("staff.toml"), staff())?;
+        let config = folder.path().join("denwaban.toml");
+        fs::write(&config, edit(fs::read_to_string(&config)?))?;
 
         let log = File::create(folder.path().join("log"))?;
         let mut run = Command::new(binary());
-        run.args(["run", "--config"])
-            .arg(folder.path().join("denwaban.toml"));
+        run.args(["run", "--config"]).arg(config);
         let child = run
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -1,0 +1,299 @@
+//! Telephones that others wrote as carrier and PBX of the real binary: each says a tone, and must hear the other's.
+//!
+//! Nothing is slept: each step waits for the event that must follow, and "hears" is told from decoded samples.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::net::SocketAddr;
+
+use conformance::{
+    client::{
+        self, Client,
+        Make::{Baresip, Pjsua},
+        Papers,
+        Transport::{self, Tcp, Tls, Udp},
+    },
+    server::{Network, Plan, Server},
+};
+
+const CARRIER_HZ: u32 = 700;
+const PBX_HZ: u32 = 1100;
+const TRANSPARENT: &[&str] = &["transparent", "--waiver", "decision 7"];
+const CITY: &str = "0783331000";
+const CITIZEN: &str = "0790000001";
+
+#[test]
+fn a_call_from_baresip_to_pjsua_is_held_and_resumed_from_both_sides() {
+    let mut city = City::new(50, (Baresip, Udp), (Pjsua, Udp), TRANSPARENT);
+    city.carrier_calls();
+    city.both_hear();
+    city.pbx_holds();
+    city.carrier_holds();
+    city.carrier_hangs_up();
+    city.was_recorded("decision");
+}
+
+#[test]
+fn a_call_from_pjsua_to_baresip_is_held_and_resumed_from_both_sides() {
+    let mut city = City::new(51, (Pjsua, Udp), (Baresip, Udp), TRANSPARENT);
+    city.carrier_calls();
+    city.both_hear();
+    city.carrier_holds();
+    city.pbx_holds();
+    city.pbx_hangs_up();
+    city.was_recorded("decision");
+}
+
+#[test]
+fn a_call_out_from_baresip_to_pjsua_is_held_and_resumed_from_both_sides() {
+    let mut city = City::new(52, (Pjsua, Udp), (Baresip, Udp), TRANSPARENT);
+    city.pbx_calls();
+    city.both_hear();
+    city.carrier_holds();
+    city.pbx_holds();
+    city.carrier_hangs_up();
+    city.was_not_recorded();
+}
+
+#[test]
+fn a_call_out_from_pjsua_to_baresip_is_held_and_resumed_from_both_sides() {
+    let mut city = City::new(53, (Baresip, Udp), (Pjsua, Udp), TRANSPARENT);
+    city.pbx_calls();
+    city.both_hear();
+    city.pbx_holds();
+    city.carrier_holds();
+    city.pbx_hangs_up();
+    city.was_not_recorded();
+}
+
+#[test]
+fn an_announced_call_from_baresip_to_pjsua_is_heard_after_the_notice() {
+    let mut city = City::new(54, (Baresip, Udp), (Pjsua, Udp), &["announce"]);
+    let target = city.target(CITY, city.carrier_transport);
+    city.carrier.tell(&format!("call {target}")).unwrap();
+    city.carrier.wait_for("established").unwrap();
+    city.pbx.wait_for("incoming").unwrap();
+    city.pbx.tell("answer").unwrap();
+    city.both_hear();
+    city.pbx_holds();
+    city.carrier_hangs_up();
+    city.was_recorded("announced");
+}
+
+#[test]
+fn over_tcp_calls_go_in_and_out_between_both_clients() {
+    let mut city = City::new(55, (Baresip, Tcp), (Pjsua, Tcp), TRANSPARENT);
+    city.carrier_calls();
+    city.both_hear();
+    city.pbx_holds();
+    city.pbx_hangs_up();
+    city.pbx_calls();
+    city.both_hear();
+    city.carrier_hangs_up();
+    city.was_recorded("decision");
+}
+
+#[test]
+fn over_tls_the_pbx_speaks_srtp_while_the_carrier_speaks_rtp() {
+    let mut city = City::new(56, (Baresip, Udp), (Pjsua, Tls), TRANSPARENT);
+    city.carrier_calls();
+    city.both_hear();
+    city.pbx_holds();
+    city.carrier_hangs_up();
+    city.pbx_calls();
+    city.both_hear();
+    city.pbx_hangs_up();
+    city.was_recorded("decision");
+}
+
+#[test]
+fn a_call_that_pjsua_transfers_blind_goes_on_with_the_number_it_named() {
+    let mut city = City::new(57, (Baresip, Udp), (Pjsua, Udp), TRANSPARENT);
+    city.carrier_calls();
+    city.both_hear();
+    let target = city.target(CITY, Udp);
+    city.pbx.tell(&format!("transfer {target}")).unwrap();
+    city.pbx.wait_for("incoming").unwrap();
+    city.pbx.tell("answer").unwrap();
+    city.is_transferred();
+    city.carrier_hangs_up();
+    city.was_recorded("decision");
+}
+
+#[test]
+fn a_call_that_pjsua_transfers_after_asking_goes_on_with_whom_it_asked() {
+    let mut city = City::new(58, (Baresip, Udp), (Pjsua, Udp), TRANSPARENT);
+    city.carrier_calls();
+    city.both_hear();
+    let target = city.target(CITY, Udp);
+    city.pbx.tell(&format!("call {target}")).unwrap();
+    city.pbx.wait_for("incoming").unwrap();
+    city.pbx.tell("answer").unwrap();
+    city.pbx.wait_for("established").unwrap();
+    city.pbx.wait_for("established").unwrap();
+    city.pbx.tell("replace").unwrap();
+    city.is_transferred();
+    city.carrier_hangs_up();
+    city.was_recorded("decision");
+}
+
+/// A server with a telephone on either side.
+struct City {
+    carrier: Client,
+    pbx: Client,
+    carrier_transport: Transport,
+    pbx_transport: Transport,
+    server: Server,
+}
+
+impl City {
+    fn new(
+        third: u8,
+        (carrier, carrier_transport): (client::Make, Transport),
+        (pbx, pbx_transport): (client::Make, Transport),
+        profile: &[&str],
+    ) -> Self {
+        let network = client::network(third, carrier, pbx);
+        let papers = Papers::new(&[network.server.ip(), network.department.ip()]).unwrap();
+        let is_secure = pbx_transport == Tls;
+        let mut plan = Plan::new(network, profile);
+        plan.carrier = format!("{};transport={carrier_transport}", network.carrier);
+        // `init` knows no certificates, so a PBX over TLS is written into what it has made.
+        if !is_secure {
+            plan.pbx = format!("{};transport={pbx_transport}", network.department);
+        }
+        let server = Server::start_as(&plan, |text| match is_secure {
+            true => with_tls(&text, network, &papers),
+            false => text,
+        });
+        let papers = is_secure.then_some(&papers);
+        let carrier_at = (CITIZEN, network.carrier);
+        let pbx_at = (CITY, network.department);
+        Self {
+            carrier: Client::start(carrier, carrier_at, carrier_transport, CARRIER_HZ, None)
+                .unwrap(),
+            pbx: Client::start(pbx, pbx_at, pbx_transport, PBX_HZ, papers).unwrap(),
+            carrier_transport,
+            pbx_transport,
+            server: server.unwrap(),
+        }
+    }
+
+    fn target(&self, number: &str, transport: Transport) -> String {
+        let server = match transport {
+            Tls => tls_address(self.server.network),
+            Udp | Tcp => self.server.network.server,
+        };
+        format!("sip:{number}@{server};transport={transport}")
+    }
+
+    fn carrier_calls(&mut self) {
+        let target = self.target(CITY, self.carrier_transport);
+        connect(&mut self.carrier, &mut self.pbx, &target);
+    }
+
+    fn pbx_calls(&mut self) {
+        let target = self.target(CITIZEN, self.pbx_transport);
+        connect(&mut self.pbx, &mut self.carrier, &target);
+    }
+
+    fn both_hear(&mut self) {
+        self.carrier.wait_to_hear(PBX_HZ).unwrap();
+        self.pbx.wait_to_hear(CARRIER_HZ).unwrap();
+    }
+
+    fn pbx_holds(&mut self) {
+        hold((&mut self.pbx, PBX_HZ), (&mut self.carrier, CARRIER_HZ));
+    }
+
+    fn carrier_holds(&mut self) {
+        hold((&mut self.carrier, CARRIER_HZ), (&mut self.pbx, PBX_HZ));
+    }
+
+    fn carrier_hangs_up(&mut self) {
+        hang_up(&mut self.carrier, &mut self.pbx);
+    }
+
+    fn pbx_hangs_up(&mut self) {
+        hang_up(&mut self.pbx, &mut self.carrier);
+    }
+
+    /// The PBX is told that the transfer went well, and its first call ends, while the carrier's goes on.
+    fn is_transferred(&mut self) {
+        while self.pbx.wait_for("transfer").unwrap() != "200" {}
+        self.pbx.wait_for("closed").unwrap();
+        self.both_hear();
+    }
+
+    fn was_recorded(self, notice: &str) {
+        let call = self.server.call_in_state("sealed").unwrap();
+        assert_eq!(call["notice"], notice);
+        self.server.stop().unwrap();
+    }
+
+    fn was_not_recorded(self) {
+        let calls = self.server.calls().unwrap();
+        assert!(
+            calls.iter().all(|call| call["state"] != "sealed"),
+            "{calls:?}"
+        );
+        self.server.stop().unwrap();
+    }
+}
+
+fn connect(caller: &mut Client, callee: &mut Client, target: &str) {
+    caller.tell(&format!("call {target}")).unwrap();
+    callee.wait_for("incoming").unwrap();
+    caller.wait_for("ringing").unwrap();
+    callee.tell("answer").unwrap();
+    caller.wait_for("established").unwrap();
+    callee.wait_for("established").unwrap();
+}
+
+/// PJSIP, on whichever side, hears silence while one holds, and the other's tone again afterwards. baresip 1.0 writes down
+/// nothing more of what it hears once a call of its was held.
+fn hold((holder, holder_hz): (&mut Client, u32), (held, held_hz): (&mut Client, u32)) {
+    holder.tell("hold").unwrap();
+    let pjsua_holds = holder.make() == Pjsua;
+    match pjsua_holds {
+        true => holder.wait_to_hear(0).unwrap(),
+        false => held.wait_to_hear(0).unwrap(),
+    }
+    holder.tell("resume").unwrap();
+    match pjsua_holds {
+        true => holder.wait_to_hear(held_hz).unwrap(),
+        false => held.wait_to_hear(holder_hz).unwrap(),
+    }
+}
+
+fn hang_up(first: &mut Client, other: &mut Client) {
+    first.tell("hangup").unwrap();
+    first.wait_for("closed").unwrap();
+    other.wait_for("closed").unwrap();
+    first.wait_to_hear(0).unwrap();
+    other.wait_to_hear(0).unwrap();
+}
+
+fn tls_address(network: Network) -> SocketAddr {
+    SocketAddr::new(network.server.ip(), 5061)
+}
+
+/// The server listens over TLS too, and reaches its PBX by it; peers show certificates of one authority.
+fn with_tls(text: &str, network: Network, papers: &Papers) -> String {
+    let Network {
+        server, department, ..
+    } = network;
+    let listen = format!("listen = \"{server}\"");
+    assert!(text.contains(&listen), "{text}");
+    let both = format!(
+        "listen = [\"{server}\", \"{};transport=tls\"]\n{}",
+        tls_address(network),
+        papers.keys(server.ip())
+    );
+    let text = text.replace(&listen, &both);
+    let target = format!("send_to = \"{department}\"");
+    assert!(text.contains(&target), "{text}");
+    text.replace(
+        &target,
+        &format!("send_to = \"{department};transport=tls\""),
+    )
+}
