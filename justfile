@@ -27,3 +27,7 @@ hunt *options:
 # Storms from fresh seeds (`just storm 10000`, `just storm 1 --from SEED`).
 storm seeds="1000" *options:
     cargo run --quiet --profile storm -p denwaban-tests --bin storm -- --seeds {{seeds}} {{options}}
+
+# Write conformance/matrix.md anew: RFC section, code, test.
+matrix:
+    cargo run --quiet --package denwaban-conformance --bin matrix
