@@ -49,8 +49,8 @@ pub struct Plan {
     pub profile: Vec<String>,
     /// What it takes after `--carrier`: an address alone is one that only calls.
     pub carrier: String,
-    /// What it takes after `--pbx`.
-    pub pbx: String,
+    /// What it takes after each `--pbx`, the preferred one first.
+    pub pbx: Vec<String>,
 }
 
 impl Plan {
@@ -61,7 +61,7 @@ impl Plan {
             network,
             profile: profile.iter().map(|word| (*word).to_owned()).collect(),
             carrier: network.carrier.ip().to_string(),
-            pbx: network.department.to_string(),
+            pbx: vec![network.department.to_string()],
         }
     }
 }
@@ -94,7 +94,10 @@ impl Server {
         init.args(["init", "--dir"])
             .arg(folder.path())
             .args(["--listen", &server.to_string()]);
-        init.args(["--carrier", &plan.carrier, "--pbx", &plan.pbx]);
+        init.args(["--carrier", &plan.carrier]);
+        for pbx in &plan.pbx {
+            init.args(["--pbx", pbx]);
+        }
         init.args([
             "--number",
             "0783331000",

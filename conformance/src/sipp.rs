@@ -1,6 +1,7 @@
 //! SIPp as a party: one scenario of `sipp/`, one call, with speech that only this party says.
 
 use std::{
+    fmt,
     fs::{self, File},
     io,
     net::SocketAddr,
@@ -30,6 +31,25 @@ pub struct Part<'speech> {
     pub speech: &'speech [u8],
     /// How long a pause of the scenario lasts.
     pub pause: Duration,
+    pub transport: Transport,
+    /// Words of the scenario, `[number]`, and what stands for them.
+    pub words: &'speech [(&'speech str, &'speech str)],
+}
+
+/// How its SIP goes: one connection, where there are any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Udp,
+    Tcp,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        })
+    }
 }
 
 impl Sipp {
@@ -48,6 +68,13 @@ impl Sipp {
                 .join(part.scenario)
                 .with_extension("xml"),
         );
+        sipp.args(match part.transport {
+            Transport::Udp => ["-t", "u1"],
+            Transport::Tcp => ["-t", "t1"],
+        });
+        for (word, text) in part.words {
+            sipp.args(["-key", word, text]);
+        }
         let ip = part.local.ip().to_string();
         sipp.args(["-i", &ip, "-p", &part.local.port().to_string(), "-mi", &ip]);
         sipp.args([
@@ -84,7 +111,7 @@ impl Sipp {
             scenario: part.scenario,
         };
         if part.remote.is_none() {
-            sipp.wait_until_bound(part.local)?;
+            sipp.wait_until_bound(part.local, part.transport)?;
         }
         Ok(sipp)
     }
@@ -114,8 +141,8 @@ impl Sipp {
         )
     }
 
-    /// A UDP socket shows in /proc as soon as it is bound.
-    fn wait_until_bound(&mut self, local: SocketAddr) -> io::Result<()> {
+    /// A socket shows in /proc as soon as it is bound.
+    fn wait_until_bound(&mut self, local: SocketAddr, transport: Transport) -> io::Result<()> {
         let SocketAddr::V4(local) = local else {
             return Err(io::Error::other("the parties of these tests are IPv4"));
         };
@@ -125,7 +152,7 @@ impl Sipp {
             local.port()
         );
         let deadline = Instant::now() + PATIENCE;
-        while !fs::read_to_string("/proc/net/udp")?.contains(&row) {
+        while !fs::read_to_string(format!("/proc/net/{transport}"))?.contains(&row) {
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!(
                     "sipp {} ended with {status}\n{}",

@@ -159,7 +159,7 @@ impl City {
         plan.carrier = format!("{};transport={carrier_transport}", network.carrier);
         // `init` knows no certificates, so a PBX over TLS is written into what it has made.
         if !is_secure {
-            plan.pbx = format!("{};transport={pbx_transport}", network.department);
+            plan.pbx = vec![format!("{};transport={pbx_transport}", network.department)];
         }
         let server = Server::start_as(&plan, |text| match is_secure {
             true => with_tls(&text, network, &papers),

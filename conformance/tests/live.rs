@@ -14,7 +14,7 @@ use std::{
 
 use conformance::{
     server::{Network, PATIENCE, Server},
-    sipp::{Part, Sipp},
+    sipp::{Part, Sipp, Transport},
     speech,
     vectors::{self, Level, Vector},
 };
@@ -101,6 +101,8 @@ fn play<'vectors>(
         remote: None,
         speech: &city,
         pause: CALL,
+        transport: Transport::Udp,
+        words: &[],
     };
     let department = Sipp::start(&department).unwrap();
     let call_from = SocketAddr::new(network.carrier.ip(), CALL_PORT);
@@ -110,6 +112,8 @@ fn play<'vectors>(
         remote: Some(network.server),
         speech: &caller,
         pause: CALL,
+        transport: Transport::Udp,
+        words: &[],
     };
     let call = Sipp::start(&call).unwrap();
     server.call_in_state("open").unwrap();

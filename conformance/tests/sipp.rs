@@ -7,7 +7,7 @@ use std::{path::Path, process::Command, time::Duration};
 
 use conformance::{
     server::{Network, Server},
-    sipp::{Part, Sipp},
+    sipp::{Part, Sipp, Transport},
     speech::{self, Overlap},
 };
 use serde_json::Value;
@@ -109,6 +109,8 @@ fn an_options_is_answered_with_what_we_can() {
         remote: Some(remote),
         speech: &[],
         pause: TALK,
+        transport: Transport::Udp,
+        words: &[],
     };
     Sipp::start(&part).unwrap().finish().unwrap();
     assert_eq!(server.calls().unwrap(), Vec::<Value>::new());
@@ -129,6 +131,8 @@ fn talk(server: &Server, talk: Duration) -> Value {
         remote: None,
         speech: &city,
         pause: talk,
+        transport: Transport::Udp,
+        words: &[],
     };
     let carrier = Part {
         scenario: "carrier-talks",
@@ -136,6 +140,8 @@ fn talk(server: &Server, talk: Duration) -> Value {
         remote: Some(remote),
         speech: &caller,
         pause: talk,
+        transport: Transport::Udp,
+        words: &[],
     };
     run(server, &carrier, &department);
     server.call_in_state("sealed").unwrap()
@@ -153,6 +159,8 @@ fn play(server: &Server, carrier_scenario: &'static str, department_scenario: &'
         remote: None,
         speech: &[],
         pause: TALK,
+        transport: Transport::Udp,
+        words: &[],
     };
     let carrier = Part {
         scenario: carrier_scenario,
@@ -160,6 +168,8 @@ fn play(server: &Server, carrier_scenario: &'static str, department_scenario: &'
         remote: Some(remote),
         speech: &[],
         pause: TALK,
+        transport: Transport::Udp,
+        words: &[],
     };
     run(server, &carrier, &department);
 }

@@ -1,0 +1,289 @@
+//! SIPp on either side of the real binary, over UDP and over TCP: what calls need beyond talking.
+//!
+//! Each scenario checks what it receives; a test is over when both parties have seen their scenario to its end.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use conformance::{
+    server::{Network, Plan, Server},
+    sipp::{
+        Part, Sipp,
+        Transport::{self, Tcp, Udp},
+    },
+};
+
+const CITY: &str = "0783331000";
+const CITIZEN: &str = "0790000001";
+const ANNOUNCE: &[&str] = &["announce"];
+const TRANSPARENT: &[&str] = &["transparent"];
+
+/// Who calls.
+#[derive(Clone, Copy, Debug)]
+enum Caller {
+    Carrier,
+    Pbx,
+}
+use Caller::{Carrier, Pbx};
+
+#[test]
+fn a_reliable_answer_and_an_early_update_cross_from_the_carrier() {
+    over_both(100, |house| {
+        house.play(Carrier, "caller-demands-reliable", "callee-rings-reliably");
+    });
+}
+
+#[test]
+fn a_reliable_answer_and_an_early_update_cross_from_the_pbx() {
+    over_both(102, |house| {
+        house.play(Pbx, "caller-demands-reliable", "callee-rings-reliably");
+    });
+}
+
+#[test]
+fn a_call_without_an_offer_is_answered_with_one_from_either_side() {
+    over_both(104, |house| {
+        house.play(Carrier, "caller-offers-late", "callee-answers");
+        house.play(Pbx, "caller-offers-late", "callee-answers");
+    });
+}
+
+#[test]
+fn an_announced_call_without_an_offer_is_answered_with_one() {
+    announced(106, |house| {
+        house.ask(Carrier, "caller-offers-late");
+    });
+}
+
+#[test]
+fn a_talk_is_held_resumed_refreshed_and_never_becomes_a_fax_from_the_carrier() {
+    over_both(108, |house| {
+        house.play(Carrier, "caller-changes", "callee-follows");
+    });
+}
+
+#[test]
+fn a_talk_is_held_resumed_refreshed_and_never_becomes_a_fax_from_the_pbx() {
+    over_both(110, |house| {
+        house.play(Pbx, "caller-changes", "callee-follows");
+    });
+}
+
+#[test]
+fn a_session_that_is_too_short_is_refused_with_our_minimum_and_then_refreshed() {
+    over_both(112, |house| {
+        house.play(Carrier, "caller-is-short", "callee-answers");
+        house.play(Pbx, "caller-is-short", "callee-answers");
+    });
+}
+
+#[test]
+fn a_session_of_an_announced_call_is_refreshed_too() {
+    announced(114, |house| {
+        house.ask(Carrier, "caller-is-short");
+    });
+}
+
+#[test]
+fn what_is_asked_outside_a_call_is_answered_as_it_must_be() {
+    over_both(116, |house| {
+        house.ask(Carrier, "caller-asks");
+        house.ask(Pbx, "caller-asks");
+    });
+}
+
+#[test]
+fn a_trusted_pbx_is_told_what_a_trusted_carrier_says_of_its_caller() {
+    over_both(118, |house| {
+        house.play(Carrier, "caller-is-known", "callee-knows-caller");
+    });
+}
+
+#[test]
+fn a_call_out_after_184_shows_no_number() {
+    over_both(120, |house| {
+        let dialled = format!("184{CITIZEN}");
+        house.play_as(Pbx, &dialled, "caller-talks-briefly", "callee-hears-nobody");
+    });
+}
+
+#[test]
+fn an_emergency_call_goes_out_at_once() {
+    over_both(122, |house| {
+        house.play_as(Pbx, "110", "caller-talks-briefly", "callee-answers");
+    });
+}
+
+#[test]
+fn offers_that_cross_are_told_491_and_the_first_is_answered() {
+    over_both(124, |house| {
+        house.play(Carrier, "caller-holds", "callee-crosses");
+        house.play(Pbx, "caller-holds", "callee-crosses");
+    });
+}
+
+#[test]
+fn a_pbx_that_answers_503_is_passed_over_for_the_next() {
+    over_both(126, |house| {
+        let at = callee(house.server.network, Carrier);
+        let first = house.start("callee-is-full", at, None, &[]);
+        house.second_answers();
+        house.finish(first);
+    });
+}
+
+#[test]
+fn a_pbx_where_nobody_listens_is_passed_over_for_the_next() {
+    over_both(128, House::second_answers);
+}
+
+#[test]
+fn a_pbx_that_says_nothing_is_passed_over_for_the_next() {
+    let network = Network::new(130);
+    let _says_nothing = UdpSocket::bind(callee(network, Carrier)).unwrap();
+    House::open(130, Udp, TRANSPARENT, House::second_answers);
+}
+
+#[test]
+fn a_redirection_to_a_foreign_place_is_told_as_480_without_the_place() {
+    over_both(132, |house| {
+        let at = callee(house.server.network, Carrier);
+        let redirects = house.start("callee-redirects", at, None, &[]);
+        house.ask(Carrier, "caller-is-told-480");
+        house.finish(redirects);
+    });
+}
+
+struct House {
+    server: Server,
+    transport: Transport,
+}
+
+/// One server that calls both its peers over UDP, then one that calls them over TCP.
+fn over_both(third: u8, play: impl Fn(&House)) {
+    for (third, transport) in [(third, Udp), (third + 1, Tcp)] {
+        House::open(third, transport, TRANSPARENT, &play);
+    }
+}
+
+fn announced(third: u8, play: impl Fn(&House)) {
+    for (third, transport) in [(third, Udp), (third + 1, Tcp)] {
+        House::open(third, transport, ANNOUNCE, &play);
+    }
+}
+
+impl House {
+    fn open(third: u8, transport: Transport, profile: &[&str], play: impl Fn(&Self)) {
+        let network = Network::new(third);
+        let mut plan = Plan::new(network, profile);
+        // A carrier is called at another port than it calls from, as a PBX is.
+        plan.carrier = format!("{};transport={transport}", callee(network, Pbx));
+        let pbx = [callee(network, Carrier), second_pbx(network)];
+        plan.pbx = pbx.map(|at| format!("{at};transport={transport}")).to_vec();
+        let server = Server::start_as(&plan, |text| text).unwrap();
+        let house = Self { server, transport };
+        play(&house);
+        house.server.stop().unwrap();
+    }
+
+    /// One call from one side to the other.
+    fn play(&self, caller: Caller, calls: &'static str, is_called: &'static str) {
+        let dialled = match caller {
+            Carrier => CITY,
+            Pbx => CITIZEN,
+        };
+        self.play_as(caller, dialled, calls, is_called);
+    }
+
+    fn play_as(&self, caller: Caller, dialled: &str, calls: &'static str, is_called: &'static str) {
+        let callee = self.start(is_called, callee(self.server.network, caller), None, &[]);
+        let caller = self.start_caller(caller, calls, dialled);
+        self.finish(caller);
+        self.finish(callee);
+    }
+
+    fn finish(&self, party: Sipp) {
+        party.finish().unwrap_or_else(|fault| {
+            let log = self.server.log();
+            panic!("{:?}: {fault}\nthe log:\n{log}", self.transport)
+        });
+    }
+
+    /// The carrier calls and is connected with the second PBX.
+    fn second_answers(&self) {
+        let at = second_pbx(self.server.network);
+        let answers = self.start("callee-answers", at, None, &[]);
+        self.ask(Carrier, "caller-talks-briefly");
+        self.finish(answers);
+    }
+
+    /// A party alone with the server.
+    fn ask(&self, caller: Caller, asks: &'static str) {
+        let ended = self.start_caller(caller, asks, CITY).finish();
+        ended.unwrap_or_else(|fault| {
+            panic!(
+                "{:?}: {fault}\nthe log:\n{}",
+                self.transport,
+                self.server.log()
+            )
+        });
+    }
+
+    fn start_caller(&self, caller: Caller, scenario: &'static str, dialled: &str) -> Sipp {
+        let Network {
+            server,
+            carrier,
+            department,
+        } = self.server.network;
+        let (at, number) = match caller {
+            Carrier => (carrier, CITIZEN),
+            Pbx => (department, CITY),
+        };
+        let words = [("number", dialled), ("caller", number)];
+        self.start(
+            scenario,
+            SocketAddr::new(at.ip(), 5070),
+            Some(server),
+            &words,
+        )
+    }
+
+    fn start(
+        &self,
+        scenario: &'static str,
+        local: SocketAddr,
+        remote: Option<SocketAddr>,
+        words: &[(&str, &str)],
+    ) -> Sipp {
+        Sipp::start(&Part {
+            scenario,
+            local,
+            remote,
+            speech: &[],
+            pause: Duration::ZERO,
+            transport: self.transport,
+            words,
+        })
+        .unwrap()
+    }
+}
+
+/// The PBX that is called where the first cannot be.
+fn second_pbx(network: Network) -> SocketAddr {
+    let IpAddr::V4(first) = network.department.ip() else {
+        panic!("the parties of these tests are IPv4")
+    };
+    let [one, two, third, _] = first.octets();
+    SocketAddr::new(IpAddr::from([one, two, third, 4]), 5062)
+}
+
+/// Where whoever is called by that side listens.
+fn callee(network: Network, caller: Caller) -> SocketAddr {
+    match caller {
+        Carrier => network.department,
+        Pbx => SocketAddr::new(network.carrier.ip(), 5064),
+    }
+}
