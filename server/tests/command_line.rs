@@ -270,7 +270,7 @@ fn a_secret_that_others_can_read_and_a_certificate_that_is_missing_are_faults_of
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
     let registered = sound.replacen(
         "role = \"carrier\"\n",
-        "role = \"carrier\"\nsend_to = \"127.0.0.9:5060\"\nregistration = { registrar = \"sip.example.jp\", user = \"city\", password_file = \"carrier.password\" }\n",
+        "role = \"carrier\"\nregistration = { registrar = \"sip.example.jp\", user = \"city\", password_file = \"carrier.password\" }\n",
         1,
     );
     fs::write(house.config(), &registered).unwrap();

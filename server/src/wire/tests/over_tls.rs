@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -85,9 +86,22 @@ fn server(folder: &Path, address: &str, more: &[&str]) -> (OpenSsl, SocketAddr) 
     (server, free)
 }
 
-/// Whether somebody listens there, without being a client.
+/// Whether somebody listens there, by the kernel's table: a look must neither be a client nor take the port.
 fn listens(address: SocketAddr) -> bool {
-    TcpListener::bind(address).is_err_and(|fault| fault.kind() == io::ErrorKind::AddrInUse)
+    let IpAddr::V4(host) = address.ip() else {
+        panic!("the servers of these tests are at IPv4 addresses");
+    };
+    let local = format!(
+        "{:08X}:{:04X}",
+        u32::from_ne_bytes(host.octets()),
+        address.port()
+    );
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // 0A is LISTEN.
+        fields.get(1) == Some(&local.as_str()) && fields.get(3) == Some(&"0A")
+    })
 }
 
 #[test]
