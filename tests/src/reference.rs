@@ -573,7 +573,8 @@ impl Reference {
         if self.legs.get(id).is_some_and(Leg::is_settled)
             && let Some(other) = unaware
         {
-            self.fault(&other, format!("was not told of {wish}"));
+            let asker = self.legs.get(id).map(Leg::story).unwrap_or_default();
+            self.fault(&other, format!("was not told of {wish} asked by [{asker}]"));
         }
     }
 

@@ -431,8 +431,11 @@ impl Leg {
         if self.session.get_or_insert(id.clone()) != &id {
             flaws.push("a description with another session id".to_owned());
         }
-        crate::phone::direction_of(body).clone_into(&mut self.told);
         let latest = self.descriptions.keys().next_back().copied().unwrap_or(0);
+        // A 200 that is repeated after a later offer says nothing new.
+        if version >= latest {
+            crate::phone::direction_of(body).clone_into(&mut self.told);
+        }
         match self.descriptions.get(&version) {
             Some(before) if before != body => {
                 flaws.push(format!("two descriptions of version {version}"));
