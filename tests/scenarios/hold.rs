@@ -189,3 +189,35 @@ fn a_resume_by_an_invite_without_a_description_reaches_the_other_side() {
     city.line_says(citizen, "BYE", &Extra::default());
     city.finish();
 }
+
+#[test]
+fn a_hold_before_the_callers_ack_is_told_to_the_caller_afterwards() {
+    // The citizen's INVITE offers nothing: its ACK brings the answer, and is late.
+    let mut city = City::new(Plan {
+        is_waived: true,
+        ..Plan::transparent()
+    });
+    let citizen = city.line(city.carrier.address, "0790000001");
+    let department = city.line(city.pbx.address, "100");
+    city.lines[citizen].acknowledges = false;
+    city.line_calls(citizen, "0783331001", &Extra::default());
+    city.run_until_line(department, "INVITE (sdp)", 1);
+    let body = city.lines[department].describe("sendrecv");
+    city.line_answers(department, "INVITE", 200, &Extra::body(body));
+    city.run_until_line(citizen, "200 INVITE (sdp)", 1);
+    let body = city.lines[department].describe("sendonly");
+    city.line_says(department, "INVITE", &Extra::body(body));
+    city.run_until_line(department, "200 INVITE (sdp)", 1);
+    let answer = city.lines[citizen].describe("sendrecv");
+    let ack = city.lines[citizen].acknowledge(1, answer);
+    city.send(ack);
+    city.run_until_line(citizen, "INVITE (sdp)", 1);
+    let offered = city.lines[citizen].last("INVITE").unwrap().body.clone();
+    assert!(offered.contains("a=sendonly"), "{offered}");
+    city.lines[citizen].acknowledges = true;
+    let body = city.lines[citizen].describe("recvonly");
+    city.line_answers(citizen, "INVITE", 200, &Extra::body(body));
+    city.run_ms(50);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}

@@ -14,6 +14,7 @@ use crate::{
         Call, Stage,
         announcing::CODECS,
         attempts::{Attempt, Attempts, Reliability, Tone},
+        negotiating::End,
     },
     direction::Direction,
     house::House,
@@ -268,7 +269,10 @@ impl Call {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Joining(Joining { far, keeping }) => {
                 self.join(house, far.id());
+                let told = self.origin.local.direction;
                 self.connect(house, now, far, keeping);
+                // The far side may have held while the caller's ACK was on its way.
+                self.tell_other(house, now, End::Far, Some(told));
             }
             stage @ (Stage::Calling { .. }
             | Stage::Passing { .. }

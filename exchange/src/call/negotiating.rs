@@ -524,7 +524,13 @@ impl Call {
     }
 
     /// Lets the other leg know that this one holds, or holds no more.
-    fn tell_other(&mut self, house: &mut House, now: Now, end: End, before: Option<Direction>) {
+    pub(super) fn tell_other(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        end: End,
+        before: Option<Direction>,
+    ) {
         let Some(agreed) = self.leg(end).and_then(Leg::agreed).cloned() else {
             return;
         };

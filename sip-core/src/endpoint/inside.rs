@@ -106,7 +106,7 @@ impl Endpoint {
             Err(Misfit::Unknown) => return Some(Refusal::Stranger(gone())),
             Err(Misfit::OutOfOrder) => {
                 let answer = Answer::plain(500, "CSeq Out of Order");
-                return Some(Refusal::Stranger(answer));
+                return Some(Refusal::Now(answer));
             }
         }
         let refusal = match arrival.method {

@@ -86,6 +86,8 @@ struct Sent {
     sequence: u32,
     status: Option<u16>,
     start: String,
+    /// What they had been told before it, if it told them anything: a refused offer leaves that standing.
+    told_before: Option<String>,
 }
 
 impl Leg {
@@ -157,10 +159,14 @@ impl Leg {
         self.asked.contains_key(&key(request))
     }
 
-    /// Whether this INVITE of theirs got 503.
+    /// Whether this INVITE of theirs got 503 at the door: before a 100, and so without a transaction that would know it again.
     pub(super) fn was_turned_away(&self, invite: &Text) -> bool {
         let said = self.asked.get(&key(invite)).map(|(_, _, status)| *status);
-        self.stage == Stage::Refused && said == Some(503)
+        let was_taken = self
+            .notes
+            .iter()
+            .any(|note| note.contains(" out 100 INVITE"));
+        self.stage == Stage::Refused && said == Some(503) && !was_taken
     }
 
     pub(super) fn asked(&mut self, now: Instant, request: &Text) {
@@ -323,8 +329,13 @@ impl Leg {
     /// The direction that an offer inside the dialog has changed to, if it holds or listens only.
     pub(super) fn take_wish(&mut self, answer: &Text) -> Option<String> {
         let name = (answer.method().to_owned(), answer.sequence());
-        let is_inside = answer.sequence() != self.first_sequence && !answer.body.is_empty();
-        let wish = self.offers.get(&name).filter(|_| is_inside)?.clone();
+        // Their numbers are their own: only of a call that they began the first is the INVITE that began it.
+        let is_first = self.began == Began::Theirs && answer.sequence() == self.first_sequence;
+        if is_first || answer.body.is_empty() {
+            return None;
+        }
+        // A repeated answer agrees to nothing new.
+        let wish = self.offers.remove(&name)?;
         let before = std::mem::replace(&mut self.wish, wish.clone());
         (before == "sendrecv" && wish != "sendrecv").then_some(wish)
     }
@@ -375,6 +386,7 @@ impl Leg {
             }
             _ => self.last_sequence = sequence,
         }
+        let told_before = (!request.body.is_empty()).then(|| self.told.clone());
         if !request.body.is_empty() {
             flaws.extend(self.describe(&request.body));
         }
@@ -385,6 +397,7 @@ impl Leg {
                 sequence,
                 status: None,
                 start: request.start.clone(),
+                told_before,
             },
         );
         flaws
@@ -416,7 +429,14 @@ impl Leg {
 
     pub(super) fn answered(&mut self, answer: &Text) {
         if let Some(sent) = self.sent.get_mut(&key(answer)) {
+            let is_first = sent.status.is_none_or(|status| status < 200);
             sent.status = sent.status.max(answer.status());
+            if let Some(before) = sent.told_before.take()
+                && is_first
+                && answer.status().is_some_and(|status| status >= 300)
+            {
+                self.told = before;
+            }
         }
     }
 
