@@ -59,8 +59,10 @@ pub struct Recording {
     pub attempts: u32,
     /// What became of its last segment.
     pub segment: Segment,
-    /// The segments before it.
+    /// The segments before it that are whole.
     pub earlier: Vec<SealedSegment>,
+    /// Its number, from 0; those before it that were cut count too.
+    pub number: u32,
     caller: Caller,
     tap: Tap,
     track: Track,
@@ -193,6 +195,7 @@ impl Recorder {
             attempts: 0,
             segment,
             earlier: Vec::new(),
+            number: 0,
             caller,
             tap,
             track,
@@ -286,12 +289,12 @@ impl Recording {
         while let Some(chunk) = self.track.finish(end.unwrap_or(0)) {
             self.take(chunk);
         }
-        let segment = u32::try_from(self.earlier.len()).expect("few segments") + 1;
+        self.number += 1;
         let opening = Opening {
             recording: self.id,
             call: self.call,
             call_started: self.record.started_at,
-            segment,
+            segment: self.number,
             start: now.wall,
             carrier: coded(next.codecs.carrier),
             city: coded(next.codecs.department),

@@ -171,6 +171,8 @@ impl Reference {
         }
         leg.asked(now, message);
         match (method, leg.stage) {
+            // The dialog that an exchange had with it that is no more: a copy of its INVITE began ours.
+            ("BYE", _) if leg.is_of_another_dialog(message) => self.owe(id, answer(481, 481)),
             ("BYE", Stage::Answered) => {
                 leg.stage = Stage::Ended;
                 leg.ended_at.get_or_insert(now);

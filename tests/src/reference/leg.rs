@@ -65,6 +65,8 @@ pub(super) struct Leg {
     /// Requests of ours by branch and method.
     sent: BTreeMap<(String, String), Sent>,
     last_sequence: u32,
+    /// Our To tag in a call that they began.
+    tag: Option<String>,
     session: Option<String>,
     /// Our descriptions by their version.
     descriptions: BTreeMap<u64, String>,
@@ -116,6 +118,7 @@ impl Leg {
             asked: BTreeMap::new(),
             sent: BTreeMap::new(),
             last_sequence: 0,
+            tag: None,
             session: None,
             descriptions: BTreeMap::new(),
             offers: BTreeMap::new(),
@@ -210,6 +213,9 @@ impl Leg {
         let mut flaws = Vec::new();
         let status = answer.status().unwrap_or(0);
         let key = key(answer);
+        if key.1 == "INVITE" && status > 100 {
+            self.tag = tag_of(answer.header("To"));
+        }
         match self.asked.get_mut(&key) {
             None => flaws.push(format!("{status} {} to nothing", key.1)),
             // A CANCEL is answered by what its INVITE has come to since, and whoever overtakes the answer that makes its dialog comes
@@ -340,6 +346,12 @@ impl Leg {
         (before == "sendrecv" && wish != "sendrecv").then_some(wish)
     }
 
+    /// Whether a request of theirs names another To tag than our answers to them do.
+    pub(super) fn is_of_another_dialog(&self, request: &Text) -> bool {
+        let named = tag_of(request.header("To"));
+        self.began == Began::Theirs && self.tag.is_some() && named.is_some() && named != self.tag
+    }
+
     /// Whether it has asked for a transfer.
     pub(super) fn has_referred(&self) -> bool {
         self.asked.keys().any(|(_, method)| method == "REFER")
@@ -386,7 +398,7 @@ impl Leg {
             }
             _ => self.last_sequence = sequence,
         }
-        let told_before = (!request.body.is_empty()).then(|| self.told.clone());
+        let told_before = request.body.starts_with("v=0").then(|| self.told.clone());
         if !request.body.is_empty() {
             flaws.extend(self.describe(&request.body));
         }
@@ -563,4 +575,9 @@ pub(super) fn flaws(message: &Text) -> Vec<String> {
         flaws.push("no Max-Forwards".to_owned());
     }
     flaws
+}
+
+fn tag_of(party: &str) -> Option<String> {
+    let (_, tag) = party.split_once(";tag=")?;
+    Some(tag.split(';').next().unwrap_or(tag).to_owned())
 }

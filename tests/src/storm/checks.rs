@@ -129,7 +129,7 @@ fn the_channels_are_not_exchanged(world: &World, recording: &Recording) {
 
 /// What was sealed and what was marked as missing are together what the recorder was given.
 fn a_recording_is_as_long_as_its_segments_say(world: &World, recording: &Recording) {
-    let Some(sealed) = recording.sealed().filter(|_| recording.earlier.is_empty()) else {
+    let Some(sealed) = recording.sealed().filter(|_| recording.number == 0) else {
         return;
     };
     let heard = u64::try_from(recording.carrier.len()).expect("an hour");
