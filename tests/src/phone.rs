@@ -424,7 +424,9 @@ impl Phone {
         match client.method.as_str() {
             "BYE" => self.end(now, "hung up, nobody answered"),
             "INVITE" if client.sequence == 1 => self.end(now, "nobody answered"),
-            "CANCEL" => {}
+            "CANCEL" if self.stage == Stage::Cancelling => {
+                self.end(now, "cancelled, nobody answered");
+            }
             // Whoever does not answer inside a dialog is gone (RFC 3261 section 12.2.1.2).
             _ if self.stage == Stage::Talking => return self.act(now, Act::HangUp),
             _ => {}
@@ -636,6 +638,12 @@ impl Phone {
             "INVITE" => self.handle_final(now, status, message),
             "BYE" => {
                 self.end(now, "hung up");
+                Vec::new()
+            }
+            // The exchange has begun anew: no final answer will ever come (RFC 3261 section 9.1).
+            "CANCEL" if status == 481 && self.stage == Stage::Cancelling => {
+                self.clients.retain(|client| client.method != "INVITE");
+                self.end(now, "was forgotten");
                 Vec::new()
             }
             "CANCEL" => Vec::new(),

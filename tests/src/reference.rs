@@ -106,7 +106,8 @@ impl Reference {
     /// A host says that nobody is there: what it has not heard of is given up.
     pub fn unreachable(&mut self, remote: SocketAddr) {
         for leg in self.legs.values_mut() {
-            if leg.peer == remote && leg.began == Began::Ours && !leg.is_proceeding {
+            // A re-INVITE of ours that nobody has heard is given up like the INVITE that began the call.
+            if leg.peer == remote && !leg.is_proceeding {
                 leg.is_unreachable = true;
             }
         }
@@ -160,7 +161,7 @@ impl Reference {
             return;
         }
         if method == "ACK" {
-            let is_first = leg.acknowledged(sequence);
+            let is_first = leg.acknowledged(message);
             if is_first && leg.must_end && leg.stage == Stage::Answered {
                 self.owe(id, What::End);
             }

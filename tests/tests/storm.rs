@@ -34,7 +34,18 @@ fn fresh_storms_break_no_law() {
 
 #[test]
 fn storms_that_found_something_are_weathered() {
-    for seed in [2, 12, 28, 39, 1_006, 1_036, 1_322, 1_795_579_466_000_018] {
+    for seed in [
+        2,
+        12,
+        28,
+        39,
+        1_006,
+        1_036,
+        1_322,
+        1_795_579_466_000_018,
+        803_122,
+        809_012,
+    ] {
         storm::run(seed);
     }
 }

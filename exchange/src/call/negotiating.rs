@@ -175,6 +175,10 @@ impl Call {
         request: RequestId,
         theirs: &RemoteMedia,
     ) -> Result<(), u16> {
+        // An offer of ours to this leg, which may wait for its turn, has its version already.
+        if self.asked_end() == Some(end) {
+            return Err(491);
+        }
         let wish = self.other_wish(end);
         let leg = self.leg_mut(end).ok_or(488_u16)?;
         let agreed = leg.agreed().ok_or(491_u16)?;
@@ -194,6 +198,15 @@ impl Call {
         leg.local = proposed.local;
         leg.session = Session::Agreed(Box::new(agreed));
         Ok(())
+    }
+
+    /// The end that an offer of ours goes to.
+    fn asked_end(&self) -> Option<End> {
+        match &self.negotiation {
+            Negotiation::Idle => None,
+            Negotiation::PassedOn(passed_on) => Some(passed_on.from.other()),
+            Negotiation::Reoffered { end, .. } | Negotiation::Own { end, .. } => Some(*end),
+        }
     }
 
     /// Who the other leg's peer lets send, as our description on this leg says it.

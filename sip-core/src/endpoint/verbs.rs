@@ -173,9 +173,13 @@ impl Endpoint {
                 self.reject(now, dialog, 480, "Temporarily Unavailable", headers);
                 self.events.push_back(Event::ByeDone { dialog });
             }
-            Stage::ExpectAck { then, .. } => {
+            Stage::ExpectAck { session, then, .. } => {
                 *then = Then::HangUp {
                     reason: reason.map(str::to_owned),
+                };
+                // The goodbye waits for the ACK; whoever asked something meanwhile need not.
+                if let Some(asked) = session.asked.take() {
+                    self.fail_server(now, asked, 487, "Request Terminated");
                 }
             }
             Stage::Talking { .. } => self.hang_up(now, dialog, reason),

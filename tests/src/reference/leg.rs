@@ -187,10 +187,16 @@ impl Leg {
     }
 
     /// An ACK came; says whether it was the first of the call's own 2xx.
-    pub(super) fn acknowledged(&mut self, sequence: u32) -> bool {
+    pub(super) fn acknowledged(&mut self, ack: &Text) -> bool {
+        let sequence = ack.sequence();
+        let is_answered = self.stage == Stage::Answered || self.stage == Stage::Ended;
+        // That of a refusal is known by its branch, that of a 2xx by its dialog.
+        if is_answered && self.is_of_another_dialog(ack) {
+            return false;
+        }
         self.unacknowledged
             .take_if(|(waits, _, _)| *waits == sequence);
-        let is_its_own = sequence == self.first_sequence && !self.has_caller_gone;
+        let is_its_own = is_answered && sequence == self.first_sequence && !self.has_caller_gone;
         is_its_own && !std::mem::replace(&mut self.is_acknowledged, true)
     }
 
@@ -213,7 +219,7 @@ impl Leg {
         let mut flaws = Vec::new();
         let status = answer.status().unwrap_or(0);
         let key = key(answer);
-        if key.1 == "INVITE" && status > 100 {
+        if key.1 == "INVITE" && status > 100 && answer.sequence() == self.first_sequence {
             self.tag = tag_of(answer.header("To"));
         }
         match self.asked.get_mut(&key) {
