@@ -1,46 +1,38 @@
 //! The exchange: peers, numbers and departments; the calls; and who is told what.
 //!
 //! A call is taken out of its table while it is handled, so that a panic in it harms nothing else; see [`Exchange::abandon`].
-//! Start at [`Exchange::handle_message`]; what becomes of a new call is in `take_in`.
+//! Start at [`Exchange::handle_message`]; what becomes of a new call is in `arriving`.
 
 mod arriving;
-mod transfers;
-
 mod door;
+mod emergencies;
+mod transfers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
 use announcements::{Library, PromptId};
-use jiff::SignedDuration;
-use media::{LegId, OfferedLeg, PlaybackId, Side, sdp};
+use media::{LegId, OfferedLeg, PlaybackId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use rules::{
-    Actor, AuditDraft, AuditEvent, CallId, CutShort, Declaration, Digest, Emergency,
-    EmergencyFault, EmergencyState, EndCause, Number, Played, Scope, StaffId,
-};
-use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId, Transport};
+use rules::{CallId, CutShort, EmergencyState, EndCause, Number, Played};
+use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId};
 
 use crate::{
-    admission::Refusal,
-    call::{Arrival, Call, CallInput, Errand, Hearing, Reliability},
-    direction::Direction,
+    call::{Call, CallInput, Hearing},
     health::Sign,
     house::{House, Place, Usage},
-    identity::Identity,
     names::{Question, Resolved},
     now::Now,
-    number_policy::Plan,
     output::{Alarm, Output, RecorderEvent},
     peers::TrunkReport,
-    report::{CallReport, EndedBy, Ending, Recorded},
+    report::CallReport,
     route::phrase,
-    settings::{FaultMoment, Settings},
-    trunk::{PeerRole, Trust},
+    settings::Settings,
+    trunk::PeerRole,
 };
 
 /// The exchange; see the module.
@@ -75,12 +67,6 @@ pub(crate) struct NoticeStamp {
     pub(crate) sha256: [u8; 32],
     pub(crate) version: u32,
 }
-
-/// While an emergency is declared we look this often whether it has ended; each call asks again anyway.
-const EMERGENCY_CHECK: Duration = Duration::from_secs(1);
-
-/// A smaller step is the ordinary correction of a disciplined clock, and changes nothing that is worth saving.
-const SMALLEST_STEP: Duration = Duration::from_secs(2);
 
 impl Exchange {
     pub(crate) fn new(settings: Settings, emergency: EmergencyState, seed: [u8; 32]) -> Exchange {
@@ -121,6 +107,12 @@ impl Exchange {
     /// Calls in progress.
     pub fn call_count(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Calls in progress to and from 110, 118 and 119.
+    pub fn emergency_call_count(&self) -> usize {
+        let calls = self.calls.values();
+        calls.filter(|call| call.is_emergency()).count()
     }
 
     /// Port pairs that are free.
@@ -238,20 +230,6 @@ impl Exchange {
         self.settle(now);
     }
 
-    /// Compares both clocks with what they were at the input before. A wall clock that jumped moves the emergency along, before
-    /// anything else looks at it: neither a step forward ends it early nor a step back prolongs it.
-    pub(crate) fn watch_clock(&mut self, now: Now) {
-        let Some(before) = self.last_seen.replace(now) else {
-            return;
-        };
-        let passed = SignedDuration::try_from(now.at.saturating_duration_since(before.at));
-        let step = before.wall.duration_until(now.wall) - passed.unwrap_or(SignedDuration::MAX);
-        if step.unsigned_abs() >= SMALLEST_STEP && !self.house.emergency.declared().is_empty() {
-            self.house.emergency.handle_clock_step(step);
-            self.save_emergency();
-        }
-    }
-
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         self.house.endpoint.handle_timeout(now.at);
         self.settle(now);
@@ -280,55 +258,23 @@ impl Exchange {
         self.house.library = library;
     }
 
-    pub(crate) fn declare(
-        &mut self,
-        now: Now,
-        declaration: Declaration,
-        reason: Digest,
-    ) -> Result<Emergency, EmergencyFault> {
-        let emergency = self.house.emergency.declare(declaration, now.wall)?.clone();
-        let actor = Actor::Person {
-            unix_user: emergency.unix_user().to_owned(),
-            person: emergency.declared_by().cloned(),
-        };
-        let event = AuditEvent::emergency_declared(&emergency, reason);
-        self.house.put(Output::Audit(AuditDraft { actor, event }));
-        self.save_emergency();
-        self.emergency_check = Some(now.at + EMERGENCY_CHECK);
-        Ok(emergency)
-    }
-
-    pub(crate) fn lift(
-        &mut self,
-        now: Now,
-        scope: Option<&Scope>,
-        unix_user: &str,
-        person: Option<&StaffId>,
-    ) -> Result<Vec<Emergency>, EmergencyFault> {
-        self.check_emergency(now);
-        let lifted = self.house.emergency.lift(scope)?;
-        for emergency in &lifted {
-            let actor = Actor::Person {
-                unix_user: unix_user.to_owned(),
-                person: person.cloned(),
-            };
-            let event = AuditEvent::EmergencyLifted {
-                emergency: emergency.id(),
-            };
-            self.house.put(Output::Audit(AuditDraft { actor, event }));
-        }
-        self.save_emergency();
-        Ok(lifted)
-    }
-
-    /// Ends all calls and takes no new ones.
+    /// Takes no new calls and ends all but those to and from 110, 118 and 119, which nothing of ours ends (S-17). Asked again, it ends
+    /// these too. Registrations are given up with the last call.
     pub(crate) fn shut_down(&mut self, now: Now) {
+        let is_asked_again = self.service == Service::Closing;
         self.service = Service::Closing;
-        let calls: Vec<CallId> = self.calls.keys().copied().collect();
-        for call in calls {
+        let ending: Vec<CallId> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| is_asked_again || !call.is_emergency())
+            .map(|(id, _)| *id)
+            .collect();
+        for call in ending {
             self.with_call(now, call, CallInput::End(EndCause::Shutdown));
         }
-        self.house.leave_peers(now);
+        if self.emergency_call_count() == 0 {
+            self.house.leave_peers(now);
+        }
         self.settle(now);
     }
 
@@ -395,32 +341,6 @@ impl Exchange {
         }
         self.house.tend_peers(now);
         self.house.trace_and_transmit(now);
-    }
-
-    fn check_emergency(&mut self, now: Now) {
-        let mut expired = false;
-        while let Some(emergency) = self.house.emergency.expire(now.wall) {
-            let event = AuditEvent::EmergencyExpired {
-                emergency: emergency.id(),
-            };
-            self.house.put(Output::Audit(AuditDraft::system(event)));
-            expired = true;
-        }
-        if expired {
-            self.save_emergency();
-        }
-        let is_declared = !self.house.emergency.declared().is_empty();
-        if is_declared && self.emergency_check.is_none_or(|due| due <= now.at) {
-            self.emergency_check = Some(now.at + EMERGENCY_CHECK);
-        }
-        if !is_declared {
-            self.emergency_check = None;
-        }
-    }
-
-    fn save_emergency(&mut self) {
-        let state = self.house.emergency.clone();
-        self.house.put(Output::SaveEmergency(state));
     }
 
     fn handle_event(&mut self, now: Now, event: Event) {
@@ -533,195 +453,6 @@ impl Exchange {
         };
         let endpoint = &mut self.house.endpoint;
         endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);
-    }
-
-    /// Takes a new call in, or says why not: 403, 404, 488, 503 in this order.
-    fn take_in(&mut self, now: Now, dialog: DialogId, hop: Hop, request: &Message) {
-        let remote = hop.remote;
-        let id = self.house.new_call_id(now);
-        let side = self
-            .peer_of(remote.ip())
-            .map_or(Side::Carrier, |(_, role)| role.side());
-        self.house.enter(
-            dialog,
-            Place {
-                call: id,
-                side,
-                usage: Usage::Incoming,
-            },
-        );
-        self.house.trace_beginning(now, id);
-        self.house.trace_messages(now);
-        if let Some((peer, _)) = self.peer_of(remote.ip()) {
-            self.house.call_came(now, dialog, peer, hop);
-        }
-        // Whatever goes wrong from here on ends this call alone.
-        self.in_hand = Some(InHand { id, call: None });
-        let admitted = self.admit(now, id, dialog, hop, request);
-        self.in_hand = None;
-        match admitted {
-            Ok(()) => {}
-            Err(status) => {
-                self.house.reject(now, dialog, status);
-                self.house.trace_refusal(now, id, phrase(status));
-                let report = self.refused(now, id, remote, request, status);
-                self.house.trace_end(now, report);
-            }
-        }
-    }
-
-    fn admit(
-        &mut self,
-        now: Now,
-        id: CallId,
-        dialog: DialogId,
-        hop: Hop,
-        request: &Message,
-    ) -> Result<(), u16> {
-        let (peer, role) = self.peer_of(hop.remote.ip()).ok_or(403_u16)?;
-        let identity = self.identity(peer, request)?;
-        let called = self.called(peer, request).ok_or(404_u16)?;
-        let settings = &self.house.settings;
-        settings.inject_fault(&called.number, FaultMoment::Admitting);
-        let (errand, parties) = self.errand(peer, role, request, called, identity)?;
-        let theirs = match request.sdp() {
-            Some(body) => Some(sdp::parse(&body).map_err(|_| 488_u16)?),
-            // The first offer is to be ours.
-            None => None,
-        };
-        if let Some(theirs) = &theirs {
-            self.admit_media(&errand, peer, hop.transport, theirs)?;
-        }
-        if self.service == Service::Closing {
-            return Err(503);
-        }
-        let origin = theirs
-            .as_ref()
-            .map_or(hop.remote.ip(), |media| media.rtp.ip());
-        let Some(legs) = self.house.ports.take_two(origin) else {
-            self.count_refusal(now, Refusal::Full);
-            return Err(503);
-        };
-        let dialled = match &errand {
-            Errand::City(_, policy) => Some(&policy.number),
-            Errand::Outside(_) => None,
-        };
-        self.house.admission.begun(id, dialled);
-        for leg in legs {
-            self.house.belongs(leg, id);
-        }
-        let arrival = Arrival {
-            id,
-            dialog,
-            legs,
-            theirs,
-            peer,
-            transport: hop.transport,
-            parties,
-            reliability: Reliability::of(request),
-            errand,
-        };
-        self.begin(now, arrival);
-        Ok(())
-    }
-
-    /// A call that was not taken in, as people are shown it.
-    fn refused(
-        &self,
-        now: Now,
-        id: CallId,
-        remote: SocketAddr,
-        request: &Message,
-        status: u16,
-    ) -> CallReport {
-        let peer = self.peer_of(remote.ip());
-        let trust = peer.map_or(Trust::Outside, |(peer, _)| self.house.trust(peer));
-        let caller = Identity::read(request, trust).caller();
-        let called = peer
-            .and_then(|(peer, _)| self.called(peer, request))
-            .map(|called| called.number);
-        let direction = match peer {
-            Some((_, PeerRole::Pbx))
-                if called.as_ref().is_some_and(|called| self.is_ours(called)) =>
-            {
-                Direction::Internal
-            }
-            Some((_, PeerRole::Pbx)) => Direction::Outbound,
-            Some((_, PeerRole::Carrier)) | None => Direction::Inbound,
-        };
-        CallReport {
-            id,
-            direction,
-            stage: "Refused",
-            since: now.wall,
-            started_at: now.wall,
-            answered_at: None,
-            caller: CallReport::masked_caller(&caller),
-            called: CallReport::masked(called.as_ref()),
-            peers: peer
-                .and_then(|(peer, _)| self.house.peer_name(peer))
-                .into_iter()
-                .collect(),
-            recorded: Recorded::Never,
-            emergency: None,
-            ending: Some(Ending {
-                at: now.wall,
-                by: EndedBy::Refusal(status),
-            }),
-        }
-    }
-
-    /// Whoever does not listen cannot be told (RFC 3264 section 8.4: hold begins no call), and media goes where it may.
-    fn admit_media(
-        &self,
-        errand: &Errand,
-        peer: PeerId,
-        transport: Transport,
-        theirs: &sdp::RemoteMedia,
-    ) -> Result<(), u16> {
-        let is_to_listen = match errand {
-            Errand::City(Direction::Inbound, _) => true,
-            Errand::City(_, _) | Errand::Outside(_) => false,
-        };
-        let is_heard = !is_to_listen || theirs.direction.receives();
-        let is_fit = self.house.admits_media(peer, theirs)
-            && self.house.admits_security(peer, transport, theirs);
-        if !(is_heard && is_fit) {
-            return Err(488);
-        }
-        Ok(())
-    }
-
-    /// Begins the stage that number policy and emergency ask for.
-    fn begin(&mut self, now: Now, arrival: Arrival) {
-        let id = arrival.id;
-        let plan = match &arrival.errand {
-            Errand::City(Direction::Inbound, policy) => {
-                let (emergency, library) = (&self.house.emergency, &self.house.library);
-                let plan = Plan::of(policy, emergency, library, now.wall);
-                if arrival.parties.is_emergency() {
-                    plan.without_notice()
-                } else {
-                    plan
-                }
-            }
-            Errand::City(_, _) | Errand::Outside(_) => Plan::out_of_scope(),
-        };
-        let emergency = plan.emergency();
-        let (call, far) = Call::new(&mut self.house, now, arrival, emergency);
-        let in_hand = InHand {
-            id,
-            call: Some(call),
-        };
-        if let Some(call) = &mut self.in_hand.insert(in_hand).call {
-            let settings = &self.house.settings;
-            settings.inject_fault(call.called(), FaultMoment::Beginning);
-            match plan {
-                Plan::Announce(prompt) => call.answer(&mut self.house, now, far, prompt),
-                Plan::Pass { keeping, .. } => call.pass(&mut self.house, now, far, keeping),
-            }
-        }
-        self.put_back(now);
     }
 
     /// The input has been handled: the call goes back into the table unless it is over.

@@ -66,7 +66,7 @@ pub enum Input {
     PromptsLoaded(Library),
     /// A time that `poll_timeout` named has come.
     Timeout,
-    /// The service is to stop: calls end with BYE, new ones get 503.
+    /// The service is to stop: calls end with BYE, new ones get 503. Calls to and from 110, 118 and 119 go on until it comes again (S-17).
     Shutdown,
 }
 

@@ -1,9 +1,10 @@
-//! How busy the signalling thread and the host are: what admission asks once a second.
+//! How busy the signalling thread and the whole service are: what admission asks once a second.
 //!
-//! Two reads, of the thread's own clock and of `/proc/stat`, which the kernel answers from memory: no disk is waited for.
+//! Only our own work counts. What else the host does, a backup at night for example, refuses nobody: where it keeps us from the
+//! processors, messages wait, and admission sees that.
 
 use std::{
-    fs,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -18,72 +19,45 @@ pub(crate) struct LoadMeter {
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     at: Instant,
+    /// What the calling thread ran since it began.
     thread: Duration,
-    host: Option<Ticks>,
-}
-
-/// What all processors did since the host began, in ticks of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ticks {
-    busy: u64,
-    all: u64,
+    /// What all our threads together ran.
+    process: Duration,
 }
 
 impl LoadMeter {
-    /// The share of its time that the calling thread ran since the last look, or the share of all processors where that is larger:
-    /// 0 to 100. None at the first look.
+    /// The share of its time that the calling thread ran since the last look, or the service's share of all processors where that is
+    /// larger: 0 to 100. None at the first look.
     pub(crate) fn percent(&mut self) -> Option<u8> {
         let reading = Reading::take();
         let before = self.before.replace(reading)?;
-        let passed = reading.at.saturating_duration_since(before.at);
-        let ran = reading.thread.saturating_sub(before.thread);
-        let thread = share(ran.as_micros(), passed.as_micros());
-        let host = before.host.zip(reading.host).map_or(0, |(before, now)| {
-            let busy = now.busy.saturating_sub(before.busy);
-            share(busy.into(), now.all.saturating_sub(before.all).into())
-        });
-        Some(thread.max(host))
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Some(reading.percent_since(before, processors))
     }
 }
 
 impl Reading {
     fn take() -> Reading {
-        let thread = clock_gettime(ClockId::ThreadCPUTime);
+        let ran = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
         Reading {
             at: Instant::now(),
-            thread: Duration::try_from(thread).unwrap_or_default(),
-            host: fs::read_to_string("/proc/stat")
-                .ok()
-                .and_then(|text| ticks(&text)),
+            thread: ran(ClockId::ThreadCPUTime),
+            process: ran(ClockId::ProcessCPUTime),
         }
     }
-}
 
-/// Reads the first line of `/proc/stat`: user, nice, system, idle, waiting for disks, interrupts twice, stolen by the host below.
-fn ticks(text: &str) -> Option<Ticks> {
-    let mut fields = text.lines().next()?.split_whitespace();
-    if fields.next()? != "cpu" {
-        return None;
+    fn percent_since(self, before: Reading, processors: usize) -> u8 {
+        let passed = self.at.saturating_duration_since(before.at);
+        let thread = self.thread.saturating_sub(before.thread);
+        let process = self.process.saturating_sub(before.process);
+        let all = passed.saturating_mul(u32::try_from(processors).unwrap_or(u32::MAX));
+        share(thread, passed).max(share(process, all))
     }
-    // Guests stand in `user` too, so what comes after the eighth is counted already.
-    let counts: Vec<u64> = fields
-        .take(8)
-        .map_while(|field| field.parse().ok())
-        .collect();
-    let all = counts
-        .iter()
-        .fold(0, |sum: u64, count| sum.saturating_add(*count));
-    let idle = counts
-        .get(3)?
-        .saturating_add(counts.get(4).copied().unwrap_or_default());
-    let busy = all.saturating_sub(idle);
-    Some(Ticks { busy, all })
 }
 
-fn share(part: u128, whole: u128) -> u8 {
-    let percent = part
-        .saturating_mul(100)
-        .checked_div(whole)
+fn share(part: Duration, whole: Duration) -> u8 {
+    let percent = (part.as_micros() * 100)
+        .checked_div(whole.as_micros())
         .unwrap_or_default();
     u8::try_from(percent.min(100)).unwrap_or(100)
 }
@@ -93,30 +67,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hosts_ticks_are_busy_but_for_idleness_and_waiting_for_disks() {
-        let text = "cpu  100 20 30 800 50 5 5 10 7 0\ncpu0 1 1 1 1\n";
-        let ticks = ticks(text).unwrap();
-        assert_eq!(
-            ticks,
-            Ticks {
-                busy: 170,
-                all: 1_020
-            }
-        );
-        assert_eq!(super::ticks("intr 1 2"), None);
+    fn the_busier_of_thread_and_service_counts_and_nothing_else_of_the_host() {
+        let before = Reading::take();
+        let after = |thread_ms, process_ms| Reading {
+            at: before.at + Duration::from_secs(1),
+            thread: before.thread + Duration::from_millis(thread_ms),
+            process: before.process + Duration::from_millis(process_ms),
+        };
+        for (thread_ms, process_ms, percent) in [
+            (0, 0, 0),
+            (950, 950, 95),
+            (100, 3_600, 90),
+            // Clocks that were read one after the other.
+            (1_001, 1_001, 100),
+        ] {
+            let reading = after(thread_ms, process_ms);
+            assert_eq!(reading.percent_since(before, 4), percent);
+        }
+        assert_eq!(before.percent_since(before, 4), 0, "no time has passed");
     }
 
     #[test]
-    fn a_thread_that_never_rests_is_busy_and_the_first_look_says_nothing() {
+    fn the_first_look_says_nothing_and_work_is_seen_afterwards() {
         let mut meter = LoadMeter::default();
         assert_eq!(meter.percent(), None);
-        let begun = Instant::now();
+        let before = Reading::take();
         let mut sum = 0_u64;
-        while begun.elapsed() < Duration::from_millis(200) {
+        while Reading::take().thread < before.thread + Duration::from_millis(20) {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
-        assert!(meter.percent().unwrap() >= 30, "{sum}");
-        let resting = share(0, 200_000);
-        assert_eq!((resting, share(300, 200), share(1, 0)), (0, 100, 0));
+        let after = Reading::take();
+        assert!(
+            after.process - before.process >= Duration::from_millis(20),
+            "{sum}"
+        );
+        assert!(meter.percent().is_some());
     }
 }

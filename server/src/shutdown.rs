@@ -1,10 +1,14 @@
-//! How the service ends: SIGTERM or Ctrl-C once means hang up, seal and go; everything has five seconds.
+//! How the service ends: SIGTERM or Ctrl-C means hang up, seal and go; everything has six seconds.
+//!
+//! Calls to and from 110, 118 and 119 are waited for, until the signal comes again (S-17).
 
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// From the signal to the exit; a service manager waits longer than that.
+/// How long the signalling thread has to say that it has heard.
+pub(crate) const ANSWER: Duration = Duration::from_secs(1);
+/// From then to the exit; a service manager waits longer than that.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long parties have to answer our BYE before the sockets close.
 pub(crate) const HANG_UP: Duration = Duration::from_secs(2);

@@ -68,8 +68,21 @@ pub(crate) enum Order {
     Recorder(RecorderEvent),
     /// Show what goes on.
     Look(Look),
-    /// End all calls and the thread.
-    Shutdown,
+    /// End all calls and the thread. Calls to and from 110, 118 and 119 are waited for until the order comes again (S-17).
+    Shutdown {
+        /// Told how many calls are waited for.
+        answer: oneshot::Sender<usize>,
+    },
+}
+
+/// Whether the thread is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    NotAsked,
+    /// As soon as the last call to or from 110, 118 and 119 is over.
+    WithTheLastEmergencyCall,
+    /// When all is said, and then at the latest.
+    By(Instant),
 }
 
 /// What the signalling thread is begun with.
@@ -111,7 +124,7 @@ pub(crate) struct Signalling {
     told: [u64; 6],
     ready: Option<std::sync::mpsc::Sender<()>>,
     /// When the thread ends, calls over or not; `None` while it carries calls.
-    ending: Option<Instant>,
+    ending: Ending,
     calls_ended: u64,
 }
 
@@ -162,7 +175,7 @@ impl Signalling {
             load: LoadMeter::default(),
             told: [0; 6],
             ready: Some(ready),
-            ending: None,
+            ending: Ending::NotAsked,
             calls_ended: 0,
         };
         let limit = (most_pairs / usize::from(shards)).max(1);
@@ -207,17 +220,16 @@ impl Signalling {
                     tokio::task::yield_now().await;
                 }
                 Woken::Report(report) => self.handle_report(report),
-                Woken::Order(order) => self.handle_order(order.unwrap_or(Order::Shutdown)),
+                Woken::Order(Some(order)) => self.handle_order(order),
+                // Nobody is left who could ask for anything.
+                Woken::Order(None) => self.shut_down(),
                 Woken::Time => {
                     self.replace_retired();
                     self.take(Input::Timeout);
                 }
                 Woken::Housekeeping => self.keep_house(),
             }
-            if self
-                .ending
-                .is_some_and(|until| self.wiring.is_idle() || Instant::now() >= until)
-            {
+            if self.is_over() {
                 break;
             }
         }
@@ -288,7 +300,7 @@ impl Signalling {
             .extract_if(.., |(thread, _)| thread.is_finished())
             .collect();
         for (_, shares) in ended {
-            if self.ending.is_none()
+            if self.ending == Ending::NotAsked
                 && let Err(fault) = self.begin_shard(shares)
             {
                 tracing::error!(%fault, "no media shard could take the place of the lost one; calls are refused until restart");
@@ -324,13 +336,44 @@ impl Signalling {
             }
             Order::Recorder(event) => self.take(Input::Recorder(event)),
             Order::Look(look) => self.show(look),
-            Order::Shutdown if self.ending.is_none() => {
-                self.ending = Some(Instant::now() + shutdown::HANG_UP);
-                self.calls_ended =
-                    u64::try_from(self.wiring.exchange().call_count()).unwrap_or(u64::MAX);
-                self.take(Input::Shutdown);
+            Order::Shutdown { answer } => {
+                self.shut_down();
+                let remaining = self.wiring.exchange().emergency_call_count();
+                // Whoever asked waits no longer than a second.
+                let _ = answer.send(remaining);
             }
-            Order::Shutdown => {}
+        }
+    }
+
+    fn shut_down(&mut self) {
+        let exchange = self.wiring.exchange();
+        let (calls, urgent) = (exchange.call_count(), exchange.emergency_call_count());
+        let ended = match (self.ending, urgent) {
+            (Ending::By(_), _) => return,
+            (Ending::NotAsked, 1..) => {
+                self.ending = Ending::WithTheLastEmergencyCall;
+                calls - urgent
+            }
+            _ => {
+                self.ending = Ending::By(Instant::now() + shutdown::HANG_UP);
+                calls
+            }
+        };
+        self.calls_ended += u64::try_from(ended).unwrap_or_default();
+        self.take(Input::Shutdown);
+    }
+
+    /// Whether the thread may end.
+    fn is_over(&mut self) -> bool {
+        match self.ending {
+            Ending::NotAsked => false,
+            Ending::WithTheLastEmergencyCall => {
+                if self.wiring.exchange().emergency_call_count() == 0 {
+                    self.shut_down();
+                }
+                false
+            }
+            Ending::By(until) => self.wiring.is_idle() || Instant::now() >= until,
         }
     }
 

@@ -15,6 +15,7 @@ mod outside;
 mod proof;
 mod provisional;
 mod refresh;
+mod refusals;
 mod replies;
 mod requests;
 mod screen;
@@ -43,6 +44,7 @@ use self::{
     label::{Again, Label},
     outside::Series,
     proof::Nonce,
+    refusals::Refusals,
     table::{
         ClientEntry, ClientKey, ClientMachine, Owner, ServerEntry, ServerId, ServerMachine, Stage,
         Task, Usage,
@@ -87,6 +89,7 @@ pub struct Endpoint {
     servers: BTreeMap<ServerId, ServerEntry>,
     server_keys: BTreeMap<Box<[u8]>, ServerId>,
     merged: BTreeMap<Box<[u8]>, ServerId>,
+    refusals: Refusals,
     agenda: Agenda<Owner>,
     /// What the server transactions keep of their peers' octets, and how much they may.
     held_bytes: usize,
@@ -124,6 +127,7 @@ impl Endpoint {
             servers: BTreeMap::new(),
             server_keys: BTreeMap::new(),
             merged: BTreeMap::new(),
+            refusals: Refusals::default(),
             agenda: Agenda::new(),
             held_bytes: 0,
             max_held_bytes: MAX_HELD_BYTES,

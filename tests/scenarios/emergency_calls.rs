@@ -184,6 +184,29 @@ fn a_call_back_rings_the_department_without_a_word() {
 }
 
 #[test]
+fn the_end_of_service_waits_for_a_call_back_until_it_is_asked_again() {
+    let mut city = City::new(Plan::announce().with("100", answers_after(500)));
+    let urgent = city.dial(Dial {
+        caller: "119".to_owned(),
+        display: String::new(),
+        ..Dial::to(NUMBER)
+    });
+    let other = city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    city.shut_down();
+    city.run_ms(5_000);
+    assert_eq!(city.caller(other).end_of_call(), "was hung up on");
+    assert!(city.is_talking(urgent), "{}", city.ladder(urgent));
+    let late = city.dial(Dial::to(NUMBER));
+    city.run_ms(100);
+    assert_eq!(city.caller(late).end_of_call(), "503");
+    assert_eq!(city.wiring.exchange().emergency_call_count(), 1);
+    city.shut_down();
+    city.finish();
+    assert_eq!(city.caller(urgent).end_of_call(), "was hung up on");
+}
+
+#[test]
 fn who_says_119_from_outside_the_trust_domain_is_told_like_everybody() {
     let mut city = City::new(Plan {
         adapt: |settings| settings.peers[0].trust = Trust::Outside,

@@ -1,4 +1,4 @@
-//! Whether more comes than can be served: what was read had waited, or the server says that its processors are busy.
+//! Whether more comes than can be served: what was read had waited, or the server says that it is busy.
 //!
 //! No figure of the machine is configured. A queue that stands shows that there is too much; while it does, a new call is let in by how
 //! long its own INVITE has waited, so that there is always work and never much of a queue. One late message alone means nothing.
@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How busy the signalling thread was, or the whole host where that is busier.
+/// How busy the signalling thread was, or the whole service where that is busier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
     /// 0 to 100.

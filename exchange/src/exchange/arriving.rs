@@ -1,19 +1,218 @@
-//! Who calls, whom, and whether they may: what is asked before a call is made of an INVITE.
+//! A new call is taken in, or refused with a status: who calls, whom, whether they may, and with what media.
 
-use rules::Number;
-use sip_core::{Message, PeerId};
+use std::net::SocketAddr;
 
+use media::{Side, sdp};
+use rules::{CallId, Number};
+use sip_core::{DialogId, Hop, Message, PeerId, Transport};
+
+use super::{Exchange, InHand, Service};
 use crate::{
-    call::{Call, Errand, Parties},
+    admission::Refusal,
+    call::{Arrival, Call, Errand, Parties, Reliability},
     direction::Direction,
-    exchange::Exchange,
+    house::{Place, Usage},
     identity::Identity,
+    now::Now,
     number_form::{self, Called},
+    number_policy::Plan,
     outbound,
-    trunk::PeerRole,
+    report::{CallReport, EndedBy, Ending, Recorded},
+    route::phrase,
+    settings::FaultMoment,
+    trunk::{PeerRole, Trust},
 };
 
 impl Exchange {
+    /// Takes a new call in, or says why not: 403, 404, 488, 503 in this order.
+    pub(super) fn take_in(&mut self, now: Now, dialog: DialogId, hop: Hop, request: &Message) {
+        let remote = hop.remote;
+        let id = self.house.new_call_id(now);
+        let side = self
+            .peer_of(remote.ip())
+            .map_or(Side::Carrier, |(_, role)| role.side());
+        self.house.enter(
+            dialog,
+            Place {
+                call: id,
+                side,
+                usage: Usage::Incoming,
+            },
+        );
+        self.house.trace_beginning(now, id);
+        self.house.trace_messages(now);
+        if let Some((peer, _)) = self.peer_of(remote.ip()) {
+            self.house.call_came(now, dialog, peer, hop);
+        }
+        // Whatever goes wrong from here on ends this call alone.
+        self.in_hand = Some(InHand { id, call: None });
+        let admitted = self.admit(now, id, dialog, hop, request);
+        self.in_hand = None;
+        match admitted {
+            Ok(()) => {}
+            Err(status) => {
+                self.house.reject(now, dialog, status);
+                self.house.trace_refusal(now, id, phrase(status));
+                let report = self.refused(now, id, remote, request, status);
+                self.house.trace_end(now, report);
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Now,
+        id: CallId,
+        dialog: DialogId,
+        hop: Hop,
+        request: &Message,
+    ) -> Result<(), u16> {
+        let (peer, role) = self.peer_of(hop.remote.ip()).ok_or(403_u16)?;
+        let identity = self.identity(peer, request)?;
+        let called = self.called(peer, request).ok_or(404_u16)?;
+        let settings = &self.house.settings;
+        settings.inject_fault(&called.number, FaultMoment::Admitting);
+        let (errand, parties) = self.errand(peer, role, request, called, identity)?;
+        let theirs = match request.sdp() {
+            Some(body) => Some(sdp::parse(&body).map_err(|_| 488_u16)?),
+            // The first offer is to be ours.
+            None => None,
+        };
+        if let Some(theirs) = &theirs {
+            self.admit_media(&errand, peer, hop.transport, theirs)?;
+        }
+        if self.service == Service::Closing {
+            return Err(503);
+        }
+        let origin = theirs
+            .as_ref()
+            .map_or(hop.remote.ip(), |media| media.rtp.ip());
+        let Some(legs) = self.house.ports.take_two(origin) else {
+            self.count_refusal(now, Refusal::Full);
+            return Err(503);
+        };
+        let dialled = match &errand {
+            Errand::City(_, policy) => Some(&policy.number),
+            Errand::Outside(_) => None,
+        };
+        self.house.admission.begun(id, dialled);
+        for leg in legs {
+            self.house.belongs(leg, id);
+        }
+        let arrival = Arrival {
+            id,
+            dialog,
+            legs,
+            theirs,
+            peer,
+            transport: hop.transport,
+            parties,
+            reliability: Reliability::of(request),
+            errand,
+        };
+        self.begin(now, arrival);
+        Ok(())
+    }
+
+    /// A call that was not taken in, as people are shown it.
+    fn refused(
+        &self,
+        now: Now,
+        id: CallId,
+        remote: SocketAddr,
+        request: &Message,
+        status: u16,
+    ) -> CallReport {
+        let peer = self.peer_of(remote.ip());
+        let trust = peer.map_or(Trust::Outside, |(peer, _)| self.house.trust(peer));
+        let caller = Identity::read(request, trust).caller();
+        let called = peer
+            .and_then(|(peer, _)| self.called(peer, request))
+            .map(|called| called.number);
+        let direction = match peer {
+            Some((_, PeerRole::Pbx))
+                if called.as_ref().is_some_and(|called| self.is_ours(called)) =>
+            {
+                Direction::Internal
+            }
+            Some((_, PeerRole::Pbx)) => Direction::Outbound,
+            Some((_, PeerRole::Carrier)) | None => Direction::Inbound,
+        };
+        CallReport {
+            id,
+            direction,
+            stage: "Refused",
+            since: now.wall,
+            started_at: now.wall,
+            answered_at: None,
+            caller: CallReport::masked_caller(&caller),
+            called: CallReport::masked(called.as_ref()),
+            peers: peer
+                .and_then(|(peer, _)| self.house.peer_name(peer))
+                .into_iter()
+                .collect(),
+            recorded: Recorded::Never,
+            emergency: None,
+            ending: Some(Ending {
+                at: now.wall,
+                by: EndedBy::Refusal(status),
+            }),
+        }
+    }
+
+    /// Whoever does not listen cannot be told (RFC 3264 section 8.4: hold begins no call), and media goes where it may.
+    fn admit_media(
+        &self,
+        errand: &Errand,
+        peer: PeerId,
+        transport: Transport,
+        theirs: &sdp::RemoteMedia,
+    ) -> Result<(), u16> {
+        let is_to_listen = match errand {
+            Errand::City(Direction::Inbound, _) => true,
+            Errand::City(_, _) | Errand::Outside(_) => false,
+        };
+        let is_heard = !is_to_listen || theirs.direction.receives();
+        let is_fit = self.house.admits_media(peer, theirs)
+            && self.house.admits_security(peer, transport, theirs);
+        if !(is_heard && is_fit) {
+            return Err(488);
+        }
+        Ok(())
+    }
+
+    /// Begins the stage that number policy and emergency ask for.
+    fn begin(&mut self, now: Now, arrival: Arrival) {
+        let id = arrival.id;
+        let plan = match &arrival.errand {
+            Errand::City(Direction::Inbound, policy) => {
+                let (emergency, library) = (&self.house.emergency, &self.house.library);
+                let plan = Plan::of(policy, emergency, library, now.wall);
+                if arrival.parties.is_emergency() {
+                    plan.without_notice()
+                } else {
+                    plan
+                }
+            }
+            Errand::City(_, _) | Errand::Outside(_) => Plan::out_of_scope(),
+        };
+        let emergency = plan.emergency();
+        let (call, far) = Call::new(&mut self.house, now, arrival, emergency);
+        let in_hand = InHand {
+            id,
+            call: Some(call),
+        };
+        if let Some(call) = &mut self.in_hand.insert(in_hand).call {
+            let settings = &self.house.settings;
+            settings.inject_fault(call.called(), FaultMoment::Beginning);
+            match plan {
+                Plan::Announce(prompt) => call.answer(&mut self.house, now, far, prompt),
+                Plan::Pass { keeping, .. } => call.pass(&mut self.house, now, far, keeping),
+            }
+        }
+        self.put_back(now);
+    }
+
     /// Who calls; or the status that refuses a caller who asks for more privacy than every way of the call can give.
     ///
     /// Whoever calls 110, 118 or 119 is refused nothing for a privacy that is not given there anyway.

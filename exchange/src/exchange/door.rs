@@ -67,7 +67,7 @@ impl Exchange {
             Err(refusal) => {
                 let retry_after_s = self.house.admission.retry_after_s();
                 let endpoint = &mut self.house.endpoint;
-                endpoint.turn_away(hop, &invite, retry_after_s);
+                endpoint.turn_away(now.at, peer, hop, &invite, retry_after_s);
                 self.count_refusal(now, refusal);
             }
         }

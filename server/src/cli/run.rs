@@ -10,7 +10,10 @@ use std::{
 
 use rules::{AlarmCode, AuditDraft, AuditEvent};
 use storage::{Disk, Duty, Layout, Lock, LockFault, OsDisk, Sealer, Spool, Vault};
-use tokio::{runtime, sync::mpsc};
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot},
+};
 
 use super::{Exit, Place, Terminal};
 use crate::{
@@ -198,27 +201,31 @@ impl Running {
         })
     }
 
-    /// Waits for the signal; then calls end with BYE, recordings are sealed, rows and entries are written, in this order.
+    /// Waits for the signal; then calls end with BYE, recordings are sealed, rows and entries are written, in this order. Calls to and
+    /// from 110, 118 and 119 go on until their parties end them, or the signal comes again (S-17).
     ///
     /// # Errors
     /// [`Exit::Failed`] where the signalling thread has ended unasked, so that a service manager starts us again.
     fn until_the_end(mut self, log: &Log) -> Result<(), Exit> {
-        let signalling_ended = || self.signalling.is_finished();
-        self.main.block_on(async {
-            let mut look = tokio::time::interval(Duration::from_secs(1));
-            loop {
-                tokio::select! {
-                    () = self.signals.arrived() => break,
-                    _ = look.tick() => if signalling_ended() { break },
-                }
-            }
-        });
+        self.wait();
         tracing::info!("ending: calls are hung up, recordings are sealed");
+        let asked = match self.ask_to_end() {
+            Ok(0) => Ok(()),
+            Ok(urgent) => {
+                tracing::warn!(
+                    calls = urgent,
+                    "calls to or from 110, 118, 119 go on; the end waits for them, or for the signal to come again"
+                );
+                self.wait();
+                // The thread has ended with the last of them, or is told again.
+                let _ = self.ask_to_end();
+                Ok(())
+            }
+            Err(ended) => Err(ended),
+        };
         if let Err(fault) = begin_watchdog(log.clone()) {
             tracing::warn!(%fault, "nothing will force the end");
         }
-        // The thread may have ended by itself; then there is nobody to tell. Orders that stand before this one are few.
-        let asked = self.orders.blocking_send(Order::Shutdown);
         let ended = self.signalling.join();
         let calls_ended = ended.as_ref().copied().unwrap_or_default();
         self.recorder.stop();
@@ -233,10 +240,48 @@ impl Running {
         tracing::info!("ended");
         match (asked, ended) {
             (Ok(()), Ok(_)) => Ok(()),
-            (Err(_), _) | (_, Err(_)) => Err(Exit::Failed),
+            (Err(SignallingEnded), _) | (_, Err(_)) => Err(Exit::Failed),
         }
     }
+
+    /// Waits for the signal, or for the signalling thread to end.
+    fn wait(&mut self) {
+        let has_ended = || self.signalling.is_finished();
+        self.main.block_on(async {
+            let mut look = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                tokio::select! {
+                    () = self.signals.arrived() => break,
+                    _ = look.tick() => if has_ended() { break },
+                }
+            }
+        });
+    }
+
+    /// Tells the signalling thread to end all calls.
+    ///
+    /// # Returns
+    /// How many calls to and from 110, 118 and 119 it waits for; none where it does not say.
+    ///
+    /// # Errors
+    /// The thread has ended by itself; there is nobody to tell.
+    fn ask_to_end(&self) -> Result<usize, SignallingEnded> {
+        let (answer, remaining) = oneshot::channel();
+        let told = async {
+            // Orders that stand before this one are few.
+            let order = Order::Shutdown { answer };
+            let sent = self.orders.send(order).await;
+            sent.map_err(|_| SignallingEnded)?;
+            Ok(remaining.await.unwrap_or_default())
+        };
+        let asked = async { tokio::time::timeout(shutdown::ANSWER, told).await };
+        self.main.block_on(asked).unwrap_or(Ok(0))
+    }
 }
+
+/// The signalling thread had ended by itself.
+#[derive(Debug)]
+struct SignallingEnded;
 
 /// Whatever hangs, a disk for example, must not keep the process beyond its time; what is not sealed is recovered at the next start.
 fn begin_watchdog(log: Log) -> std::io::Result<()> {

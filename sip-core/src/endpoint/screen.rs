@@ -1,6 +1,9 @@
 //! New INVITEs, handed out before anything is kept of them, so that the application may turn them away at the price of one answer.
 
-use std::time::Instant;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Instant,
+};
 
 use bytes::Bytes;
 
@@ -9,7 +12,8 @@ use crate::{draft, draft::Draft, header::Method, hop::Hop, message::Message, pee
 
 impl Endpoint {
     /// Takes a message like [`Endpoint::handle_message`], except for an INVITE outside of any dialog that is not a repetition: that one
-    /// comes back untouched. [`Endpoint::take_in`] or [`Endpoint::turn_away`] follows.
+    /// comes back untouched. [`Endpoint::take_in`] or [`Endpoint::turn_away`] follows. A repetition of what was turned away is turned
+    /// away again.
     pub fn screen(
         &mut self,
         now: Instant,
@@ -25,11 +29,17 @@ impl Endpoint {
             self.handle_message(now, peer, hop, octets);
             return None;
         };
-        if self.is_new_invite(peer, &message) {
-            return Some(message);
+        let Some(mark) = self.mark_of_new(peer, &message) else {
+            self.handle_request(now, peer, hop, message);
+            return None;
+        };
+        match self.refusals.find(now, mark, self.intervals.t1 * 64) {
+            Some(retry_after_s) => {
+                self.answer_turned_away(hop, &message, retry_after_s);
+                None
+            }
+            None => Some(message),
         }
-        self.handle_request(now, peer, hop, message);
-        None
     }
 
     /// Takes an INVITE that was handed out.
@@ -40,7 +50,21 @@ impl Endpoint {
     /// Answers an INVITE that was handed out with 503 and keeps nothing of it (RFC 3261 section 8.2.7); its ACK finds nobody.
     ///
     /// There is no milestone: whoever is flooded must not write a line for each drop.
-    pub fn turn_away(&mut self, hop: Hop, invite: &Message, retry_after_s: u64) {
+    pub fn turn_away(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        hop: Hop,
+        invite: &Message,
+        retry_after_s: u64,
+    ) {
+        if let Some(mark) = self.mark_of_new(peer, invite) {
+            self.refusals.insert(now, mark, retry_after_s);
+        }
+        self.answer_turned_away(hop, invite, retry_after_s);
+    }
+
+    fn answer_turned_away(&mut self, hop: Hop, invite: &Message, retry_after_s: u64) {
         let Ok(via) = invite.via() else { return };
         let to = via.answer_to(hop);
         let tag = self.stateless_tag(invite);
@@ -50,12 +74,18 @@ impl Endpoint {
         self.transmits.push_back(Transmit { hop: to, payload });
     }
 
-    fn is_new_invite(&self, peer: PeerId, message: &Message) -> bool {
-        if message.method() != Some(Method::Invite) {
-            return false;
+    /// The mark of an INVITE outside of any dialog that belongs to no transaction that stands.
+    fn mark_of_new(&self, peer: PeerId, message: &Message) -> Option<u64> {
+        let is_invite = message.method() == Some(Method::Invite);
+        if !is_invite || message.to().is_ok_and(|to| to.tag().is_some()) {
+            return None;
         }
-        let is_outside = message.to().is_ok_and(|to| to.tag().is_none());
-        let key = || table::transaction_key(peer, message, &Method::Invite);
-        is_outside && !self.server_keys.contains_key(key().as_slice())
+        let key = table::transaction_key(peer, message, &Method::Invite);
+        if self.server_keys.contains_key(key.as_slice()) {
+            return None;
+        }
+        let mut hasher = DefaultHasher::new();
+        (self.secret, key, message.call_id()).hash(&mut hasher);
+        Some(hasher.finish())
     }
 }

@@ -360,6 +360,8 @@ impl World {
     fn restart(&mut self) {
         self.tally.count("a restart", 1);
         self.is_closing = true;
+        // Once for most calls, once more for those to 110, 118 and 119.
+        self.tell(Input::Shutdown);
         self.tell(Input::Shutdown);
         let end = self.clock.now().at + Duration::from_secs(40);
         while !self.wiring.is_idle() && self.next().is_some_and(|due| due <= end) {

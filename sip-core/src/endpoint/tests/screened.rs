@@ -25,7 +25,7 @@ fn what_is_turned_away_gets_one_answer_and_leaves_nothing() {
         let screened = endpoint
             .screen(now, NEIGHBOUR, hop(), invite(number, ""))
             .unwrap();
-        endpoint.turn_away(hop(), &screened, 7);
+        endpoint.turn_away(now, NEIGHBOUR, hop(), &screened, 7);
     }
     let answers = drained(endpoint);
     assert_eq!(answers.len(), 1_000);
@@ -36,18 +36,48 @@ fn what_is_turned_away_gets_one_answer_and_leaves_nothing() {
         );
         assert!(answer.contains("\r\nRetry-After: 7\r\n"), "{answer}");
     }
-    // A repetition is judged anew, and its answer has the same tag.
-    let again = endpoint
-        .screen(now, NEIGHBOUR, hop(), invite(0, ""))
-        .unwrap();
-    endpoint.turn_away(hop(), &again, 7);
-    assert_eq!(drained(endpoint), answers[..1]);
     assert_eq!(
         (endpoint.transaction_count(), endpoint.dialog_count()),
         (0, 0)
     );
     assert!(endpoint.poll_event().is_none() && endpoint.poll_milestone().is_none());
     assert_eq!(endpoint.poll_timeout(), None);
+}
+
+#[test]
+fn a_repetition_of_what_was_turned_away_gets_the_same_answer_and_is_not_judged_anew() {
+    let mut bench = Bench::new();
+    let now = bench.now;
+    let endpoint = &mut bench.endpoint;
+    let first = endpoint
+        .screen(now, NEIGHBOUR, hop(), invite(0, ""))
+        .unwrap();
+    endpoint.turn_away(now, NEIGHBOUR, hop(), &first, 7);
+    let answer = drained(endpoint);
+    for elapsed_ms in [0, 500, 31_500] {
+        let at = now + Duration::from_millis(elapsed_ms);
+        assert!(
+            endpoint
+                .screen(at, NEIGHBOUR, hop(), invite(0, ""))
+                .is_none()
+        );
+        assert_eq!(drained(endpoint), answer, "after {elapsed_ms} ms");
+    }
+    // Another call, another peer's call of the same branch, and what comes after every timer of the caller are new.
+    let later = now + Duration::from_secs(33);
+    for (at, peer, number) in [
+        (now, NEIGHBOUR, 1),
+        (now, PeerId(77), 0),
+        (later, NEIGHBOUR, 0),
+    ] {
+        assert!(
+            endpoint
+                .screen(at, peer, hop(), invite(number, ""))
+                .is_some(),
+            "{peer:?} {number}"
+        );
+    }
+    assert_eq!(endpoint.transaction_count(), 0);
 }
 
 #[test]
