@@ -6,6 +6,7 @@
 pub mod denwaban;
 pub mod floor;
 pub mod load;
+pub mod overload;
 pub mod poll;
 pub mod process;
 pub mod signalling;

@@ -21,12 +21,12 @@ use crate::{
     voices::{Heard, Voices},
 };
 
-/// Speech runs this long before it is measured: sockets, caches and jitter settle.
-const SETTLE: Duration = Duration::from_secs(1);
+/// Speech runs this long before it is measured, and a server before it is called: ports, caches and jitter settle.
+pub(crate) const SETTLE: Duration = Duration::from_secs(1);
 /// What is under way when everybody falls silent arrives within this.
 const DRAIN: Duration = Duration::from_millis(500);
 /// A call that is not answered or ended by then counts as failed; the notice alone lasts 8 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Calls dialled per second before a hold; set-up is not what a hold measures.
 const DIAL_PER_SECOND: u32 = 100;
 /// Room for a hundred packets at a party that is kept from the processor for two seconds.
@@ -91,7 +91,7 @@ impl Setup {
     }
 
     /// Two socket pairs a call, and as many again to rest; never under 64.
-    fn rtp_ports(&self) -> (u16, u16) {
+    pub(crate) fn rtp_ports(&self) -> (u16, u16) {
         let first = self.first_port + 1000;
         (
             first,
@@ -349,7 +349,7 @@ fn settle_events(
     Ok(())
 }
 
-fn hang_up_answered(ends: &mut Ends, until: Instant) -> io::Result<()> {
+pub(crate) fn hang_up_answered(ends: &mut Ends, until: Instant) -> io::Result<()> {
     loop {
         ends.listen(until)?;
         while let Some(event) = ends.poll_event() {
@@ -392,7 +392,7 @@ fn measured(voices: &Voices, window: Duration, pid: Option<u32>) -> io::Result<O
 }
 
 /// Waits for what a call leaves behind: its recording sealed, its row written.
-fn wait_until_idle(pid: u32) -> io::Result<()> {
+pub(crate) fn wait_until_idle(pid: u32) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut last = process::cpu(pid)?;
     while Instant::now() < deadline {

@@ -57,6 +57,8 @@ pub struct Figures {
     pub repeated: u32,
     /// INVITE to 200 in microseconds.
     pub set_up_us: Vec<u32>,
+    /// INVITE to another final answer in microseconds.
+    pub refused_us: Vec<u32>,
 }
 
 /// The carrier's and the department's sockets and all their calls.
@@ -197,8 +199,8 @@ impl Ends {
         let is_invite = sip_text::header(text, "CSeq").is_some_and(|cseq| cseq.ends_with("INVITE"));
         match self.calls.get(index) {
             Some(Call::Calling { since }) if is_invite && status >= 200 => {
-                let set_up_us = u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX);
-                self.invite_is_answered(call, index, status, text, set_up_us)
+                let took_us = u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX);
+                self.invite_is_answered(call, index, status, text, took_us)
             }
             Some(Call::Talking { .. } | Call::Closing | Call::Over)
                 if is_invite && status >= 200 =>
@@ -223,19 +225,20 @@ impl Ends {
         index: usize,
         status: u16,
         text: &str,
-        set_up_us: u32,
+        took_us: u32,
     ) -> io::Result<()> {
         self.acknowledge(call, text)?;
         if status != 200 {
             self.calls[index] = Call::Over;
             *self.figures.refused.entry(status).or_default() += 1;
+            self.figures.refused_us.push(took_us);
             self.events.push_back(Event::Over { call });
             return Ok(());
         }
         let (to, contact) = to_and_contact(text)?;
         self.calls[index] = Call::Talking { to, contact };
         self.figures.answered += 1;
-        self.figures.set_up_us.push(set_up_us);
+        self.figures.set_up_us.push(took_us);
         let remote = sip_text::media(text)
             .ok_or_else(|| io::Error::other("a 200 to INVITE has no SDP, expected an answer"))?;
         self.events.push_back(Event::CarrierTalks { call, remote });
@@ -344,11 +347,17 @@ impl Figures {
     /// The set-up time that a share of all calls did not exceed.
     #[must_use]
     pub fn set_up(&self, percent: usize) -> Duration {
-        let mut sorted = self.set_up_us.clone();
-        sorted.sort_unstable();
-        let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-        Duration::from_micros(sorted.get(index).copied().unwrap_or(0).into())
+        percentile(&self.set_up_us, percent)
     }
+}
+
+/// The time that a share of all did not exceed; zero of none.
+#[must_use]
+pub fn percentile(times_us: &[u32], percent: usize) -> Duration {
+    let mut sorted = times_us.to_vec();
+    sorted.sort_unstable();
+    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    Duration::from_micros(sorted.get(index).copied().unwrap_or(0).into())
 }
 
 fn to_and_contact(text: &str) -> io::Result<(String, String)> {

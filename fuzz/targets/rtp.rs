@@ -66,6 +66,31 @@ struct SecurePeer {
     opening: Context,
 }
 
+impl SecurePeer {
+    /// Seals what has a whole header (RFC 3550 section 5.1). The library would read an extension as one of RFC 8285 and
+    /// index by its own idea of the header's length, so it is told of contributing sources of that length.
+    fn seal_rtp(&mut self, packet: &[u8]) -> Option<bytes::BytesMut> {
+        let sources = usize::from(packet.first()? & 0x0F);
+        let mut header_bytes = 12 + 4 * sources;
+        if packet[0] & 0x10 != 0 {
+            let words = packet.get(header_bytes + 2..header_bytes + 4)?;
+            header_bytes += 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]]));
+        }
+        if packet[0] >> 6 != 2 || packet.len() < header_bytes {
+            return None;
+        }
+        let header = rtc_rtp::Header {
+            sequence_number: u16::from_be_bytes([packet[2], packet[3]]),
+            ssrc: u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]),
+            csrc: vec![0; (header_bytes - 12) / 4],
+            ..rtc_rtp::Header::default()
+        };
+        self.sealing
+            .encrypt_rtp_with_header(packet, &header)
+            .ok()
+    }
+}
+
 impl Call {
     fn new(now: Instant, suite: Option<CryptoSuite>) -> Self {
         let (crypto, carrier) = suite.map(secure).unzip();
@@ -138,7 +163,7 @@ impl Call {
             sealed = if is_rtcp {
                 carrier.sealing.encrypt_rtcp(octets).ok()
             } else {
-                carrier.sealing.encrypt_rtp(octets).ok()
+                carrier.seal_rtp(octets)
             };
         }
         let is_authentic = leg != CARRIER || self.carrier.is_none() || sealed.is_some();

@@ -31,6 +31,8 @@ use crate::{
 
 /// How often the office looks at what it could not use, at the spool and at the date.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long rows gather before they are taken into the catalogue together; one commit serves them all.
+const GATHER: Duration = Duration::from_millis(100);
 /// Jobs that may wait.
 const JOBS: usize = 32;
 

@@ -28,6 +28,8 @@ use crate::calls::Desk;
 const WAITING: usize = 8_192;
 /// Rows made durable with one flush.
 const TOGETHER: usize = 256;
+/// How long the first row waits for others, so that one flush serves them all; a crash loses a second of a call at most.
+const GATHER: Duration = Duration::from_millis(25);
 /// How often a flush that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -141,6 +143,9 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            if matches!(first, Some(Work::Row(_))) {
+                thread::sleep(GATHER);
+            }
             let more: Vec<Work> = self.inbox.try_iter().take(TOGETHER).collect();
             let works: Vec<Work> = first.into_iter().chain(more).collect();
             // A row says "sealed" only of what is on disk; one flush serves all of them.

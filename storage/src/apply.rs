@@ -32,20 +32,17 @@ pub(crate) async fn apply(
     }
 }
 
+/// A spool file that came back brings no row back that was disposed of.
 async fn apply_row(connection: &mut SqliteConnection, row: &Row) -> Result<(), sqlx::Error> {
     let call = &row.call;
-    if let Some(recording) = call.recording
-        && is_buried(connection, recording).await?
-    {
-        return Ok(());
-    }
     let millisecond = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
     let audio = row.audio.as_ref();
     sqlx::query(
         "INSERT INTO calls (call_id, recording, day, expires_at, state, rank, called, department, started_at,
          answered_at, ended_at, end_cause, emergency, notice_kind, notice, reason, caller_kind, caller,
          chunks, duration_ms, gaps_ms, sha256, bytes)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+         WHERE NOT EXISTS (SELECT 1 FROM calls WHERE recording = ? AND state = 'disposed')
          ON CONFLICT (call_id) DO UPDATE SET recording = excluded.recording, state = excluded.state,
          rank = excluded.rank, called = excluded.called, department = excluded.department,
          started_at = excluded.started_at, answered_at = excluded.answered_at, ended_at = excluded.ended_at,
@@ -79,6 +76,7 @@ async fn apply_row(connection: &mut SqliteConnection, row: &Row) -> Result<(), s
     .bind(audio.map(|audio| count(audio.gaps_ms)))
     .bind(audio.map(|audio| audio.sha256.to_string()))
     .bind(audio.map(|audio| count(audio.bytes)))
+    .bind(call.recording.map(|id| id.to_string()))
     .execute(connection)
     .await?;
     Ok(())
@@ -132,7 +130,7 @@ async fn apply_recovered(
     Ok(())
 }
 
-/// A spool file that came back must not bring a row back.
+/// Whether a row was disposed of and must not come back.
 async fn is_buried(
     connection: &mut SqliteConnection,
     recording: RecordingId,

@@ -383,7 +383,7 @@ impl Catalogue {
             .await?;
         let taken: i64 = taken.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
         let mut taken_in = TakenIn::default();
-        for entry in spool::entries(bytes).skip(usize::try_from(taken).unwrap_or(usize::MAX)) {
+        for entry in spool::entries(bytes, usize::try_from(taken).unwrap_or(usize::MAX)) {
             match entry {
                 Some(entry) => {
                     apply(&mut transaction, &entry).await?;

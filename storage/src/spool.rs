@@ -198,14 +198,16 @@ fn number(name: &str) -> Option<u64> {
     name.split_once('-')?.0.parse().ok()
 }
 
-/// The entries of a file's whole lines; `None` stands for a line that is not as it was written.
-pub(crate) fn entries(bytes: &[u8]) -> impl Iterator<Item = Option<SpoolEntry>> {
+/// The entries of a file's whole lines behind the first `taken`, which are not read again; `None` stands for a line that is not as it
+/// was written.
+pub(crate) fn entries(bytes: &[u8], taken: usize) -> impl Iterator<Item = Option<SpoolEntry>> {
     let whole = bytes
         .iter()
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |end| end + 1);
     bytes[..whole]
         .split_inclusive(|byte| *byte == b'\n')
+        .skip(taken)
         .map(|line| entry(line.trim_ascii_end()))
 }
 

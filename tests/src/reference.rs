@@ -135,18 +135,11 @@ impl Reference {
             most,
         };
         let is_opening = method == "INVITE" && !message.header("To").contains(";tag=");
-        // What was refused for want of room was refused without a trace: if it comes again, it is judged again.
-        let is_judged_again = |leg: &Leg| is_opening && leg.was_turned_away(message);
-        let is_again = self.legs.get(id).is_some_and(is_judged_again);
-        if is_again {
-            self.legs.remove(id);
-        }
         let Some(leg) = self.legs.get_mut(id) else {
             match method {
                 "ACK" => {}
                 "INVITE" if is_opening => {
-                    let mut leg = Leg::new(now, Began::Theirs, from, message);
-                    leg.has_caller_gone = is_again;
+                    let leg = Leg::new(now, Began::Theirs, from, message);
                     self.legs.insert(id.to_owned(), leg);
                     self.owe(id, answer(100, 699));
                 }
@@ -427,6 +420,15 @@ impl Reference {
                     .and_then(|number| number.parse().ok())
                     .unwrap_or(0);
                 self.done(id, |what| *what == What::Prack(number));
+            }
+            // Whoever transferred is done: the target has answered.
+            "NOTIFY" if is_new && leg::is_transfer_done(message) => {
+                if leg.stage == Stage::Answered
+                    && !std::mem::replace(&mut leg.must_end, true)
+                    && !leg.must_wait()
+                {
+                    self.owe(id, What::End);
+                }
             }
             "CANCEL" => {
                 if leg.began == Began::Theirs || !leg.is_proceeding {

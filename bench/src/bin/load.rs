@@ -5,8 +5,12 @@ use std::{error::Error, io::Write, path::PathBuf};
 use bench::{
     denwaban::Profile,
     load::{self, Setup},
+    overload,
 };
 use clap::{Parser, Subcommand};
+
+/// Ports for so many calls at once; as many again rest after their calls.
+const CALLS: u16 = 1200;
 
 #[derive(Parser)]
 struct Arguments {
@@ -42,6 +46,26 @@ enum Measurement {
         #[arg(long, default_value_t = 10)]
         seconds: u32,
     },
+    /// The highest rate at which every call is completed, then twice, five and ten times as many.
+    Overload {
+        /// How long each rate is offered.
+        #[arg(long, default_value_t = 4)]
+        seconds: u32,
+    },
+    /// One rate, whatever comes of it.
+    Offer {
+        #[arg(long)]
+        per_second: u32,
+        #[arg(long, default_value_t = 4)]
+        seconds: u32,
+    },
+    /// Very many calls, and the memory after each tenth of them.
+    Many {
+        #[arg(long, default_value_t = 100_000)]
+        calls: u32,
+        #[arg(long, default_value_t = 500)]
+        per_second: u32,
+    },
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -69,7 +93,24 @@ fn main() -> Result<(), Box<dyn Error>> {
                 seconds,
             },
             false,
-        ) => load::rate(&setup(1200), per_second, seconds)?.to_string(),
+        ) => load::rate(&setup(CALLS), per_second, seconds)?.to_string(),
+        (Measurement::Overload { seconds }, false) => {
+            overload::overload(&setup(CALLS), seconds, &[2, 5, 10])?.to_string()
+        }
+        (Measurement::Overload { .. }, true) => {
+            overload::overload(&setup(CALLS), 1, &[5])?.to_string()
+        }
+        (
+            Measurement::Offer {
+                per_second,
+                seconds,
+            },
+            _,
+        ) => overload::offer(&setup(CALLS), per_second, seconds)?.to_string(),
+        (Measurement::Many { calls, per_second }, false) => {
+            overload::many(&setup(CALLS), per_second, calls)?.to_string()
+        }
+        (Measurement::Many { .. }, true) => overload::many(&setup(CALLS), 100, 200)?.to_string(),
         (Measurement::Rate { .. }, true) => load::rate(&setup(100), 20, 2)?.to_string(),
     };
     writeln!(std::io::stdout(), "{report}")?;

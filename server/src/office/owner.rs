@@ -15,7 +15,7 @@ use storage::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::{Job, LOOK, Opened, Wish, export_cause, keys_made};
+use super::{GATHER, Job, LOOK, Opened, Wish, export_cause, keys_made};
 use crate::{
     config::Config,
     duty::{Answer, Message},
@@ -61,9 +61,14 @@ impl Owner {
         let mut look = tokio::time::interval(LOOK);
         let nudge = Arc::clone(&self.nudge);
         loop {
+            // Whoever asks for something has all rows taken in first; then, or at the next look, the gathering is given up.
+            let gathered = async {
+                nudge.notified().await;
+                tokio::time::sleep(GATHER).await;
+            };
             let job = tokio::select! {
                 job = jobs.recv() => Some(job.unwrap_or(Job::Stop)),
-                () = nudge.notified() => None,
+                () = gathered => None,
                 _ = look.tick() => {
                     self.look_after_keys(Timestamp::now());
                     None

@@ -19,8 +19,9 @@ use crate::config::PortRange;
 const REST: Duration = Duration::from_secs(5);
 /// How long a pair rests at least.
 const SHORTEST_REST: Duration = Duration::from_millis(500);
-/// Pairs of a range that are lent ahead, beside one for each pair in use: a burst of calls between two ticks finds them.
-const AHEAD: usize = 256;
+/// Pairs of a range that are lent ahead, beside one for each pair in use: a burst of calls finds them, until the first are rested and
+/// others are bound.
+const AHEAD: usize = 1_024;
 /// Pairs bound in one tick at most, so that binding never delays packets noticeably.
 const BINDS_PER_TICK: usize = 32;
 

@@ -40,8 +40,6 @@ pub(super) struct Leg {
     pub(super) first_sequence: u32,
     /// A provisional answer came.
     pub(super) is_proceeding: bool,
-    /// Its caller has read a refusal, and what it acknowledges is that.
-    pub(super) has_caller_gone: bool,
     /// The ACK of our 2xx came.
     is_acknowledged: bool,
     /// A reliable answer of ours whose PRACK has not come.
@@ -105,7 +103,6 @@ impl Leg {
             called: invite.called_user().to_owned(),
             first_sequence: invite.sequence(),
             is_proceeding: false,
-            has_caller_gone: false,
             is_acknowledged: false,
             unpracked: None,
             ended_at: None,
@@ -162,16 +159,6 @@ impl Leg {
         self.asked.contains_key(&key(request))
     }
 
-    /// Whether this INVITE of theirs got 503 at the door: before a 100, and so without a transaction that would know it again.
-    pub(super) fn was_turned_away(&self, invite: &Text) -> bool {
-        let said = self.asked.get(&key(invite)).map(|(_, _, status)| *status);
-        let was_taken = self
-            .notes
-            .iter()
-            .any(|note| note.contains(" out 100 INVITE"));
-        self.stage == Stage::Refused && said == Some(503) && !was_taken
-    }
-
     pub(super) fn asked(&mut self, now: Instant, request: &Text) {
         self.asked
             .insert(key(request), (now, request.sequence(), 0));
@@ -196,7 +183,7 @@ impl Leg {
         }
         self.unacknowledged
             .take_if(|(waits, _, _)| *waits == sequence);
-        let is_its_own = is_answered && sequence == self.first_sequence && !self.has_caller_gone;
+        let is_its_own = is_answered && sequence == self.first_sequence;
         is_its_own && !std::mem::replace(&mut self.is_acknowledged, true)
     }
 
@@ -560,6 +547,14 @@ pub(super) fn callers(invite: &Text) -> Vec<String> {
     users
         .filter(|user| user != "anonymous" && user != "119")
         .collect()
+}
+
+/// Whether a NOTIFY says that whom a REFER named has answered (RFC 3515 section 2.4.5).
+pub(super) fn is_transfer_done(notify: &Text) -> bool {
+    notify
+        .header("Subscription-State")
+        .starts_with("terminated")
+        && notify.body.starts_with("SIP/2.0 200")
 }
 
 /// What no message of ours may be.
