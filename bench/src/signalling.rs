@@ -71,6 +71,8 @@ pub struct Ends {
     calls: Vec<Call>,
     dialogs: BTreeMap<String, Dialog>,
     events: VecDeque<Event>,
+    /// Room for one packet; empty while it is in use.
+    packet: Vec<u8>,
     pub figures: Figures,
 }
 
@@ -107,6 +109,7 @@ impl Ends {
             calls: Vec::new(),
             dialogs: BTreeMap::new(),
             events: VecDeque::new(),
+            packet: vec![0; 65_536],
             figures: Figures::default(),
         })
     }
@@ -148,7 +151,13 @@ impl Ends {
     /// # Errors
     /// When a socket fails.
     pub fn listen(&mut self, until: Instant) -> io::Result<()> {
-        let mut packet = vec![0; 65_536];
+        let mut packet = std::mem::take(&mut self.packet);
+        let listened = self.listen_into(&mut packet, until);
+        self.packet = packet;
+        listened
+    }
+
+    fn listen_into(&mut self, packet: &mut [u8], until: Instant) -> io::Result<()> {
         loop {
             let patience = until.saturating_duration_since(Instant::now());
             let mut readable = [false; 2];
@@ -158,12 +167,12 @@ impl Ends {
                     Ok(())
                 })?;
             if readable[0] {
-                while let Some(text) = receive(&self.carrier, &mut packet)? {
+                while let Some(text) = receive(&self.carrier, packet)? {
                     self.carrier_hears(text)?;
                 }
             }
             if readable[1] {
-                while let Some(text) = receive(&self.department, &mut packet)? {
+                while let Some(text) = receive(&self.department, packet)? {
                     self.department_hears(text)?;
                 }
             }

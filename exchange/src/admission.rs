@@ -73,7 +73,8 @@ pub(crate) struct Newcomer<'a> {
     pub(crate) class: Class,
     /// The number that was dialled, where it is one of the city's. All others share one place.
     pub(crate) dialled: Option<&'a Number>,
-    pub(crate) caller: &'a Caller,
+    /// Who calls; asked only where a cap wants to know.
+    pub(crate) caller: &'a dyn Fn() -> Caller,
     /// How long it waited before it was read.
     pub(crate) waited: Duration,
 }

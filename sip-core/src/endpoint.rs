@@ -40,6 +40,7 @@ pub use self::event::{
     DialogId, DialogName, Event, Glare, Headers, InDialog, Invite, Malformed, Milestone,
     NameAddrText, Outside, RequestId, Ring, SentId, Settings, Transmit,
 };
+pub use self::screen::Screened;
 use self::{
     label::{Again, Label},
     outside::Series,

@@ -33,7 +33,7 @@ mod via;
 
 pub use endpoint::{
     DialogId, DialogName, Endpoint, Event, Glare, Headers, InDialog, Invite, Malformed, Milestone,
-    NameAddrText, Outside, RequestId, Ring, SentId, Settings, Transmit,
+    NameAddrText, Outside, RequestId, Ring, Screened, SentId, Settings, Transmit,
 };
 pub use fault::{Fault, ParseFault, Rule};
 pub use header::{CSeq, HeaderName, Method, NameAddr};

@@ -85,7 +85,9 @@ impl CapKeeper {
         self.clock.0.store(passed, Ordering::Relaxed);
         self.tidy(now);
         // The narrowest first: whoever its own cap holds back uses up nothing of the others'.
-        self.admit_caller(newcomer.caller)
+        let asks_caller =
+            self.caller.is_some() || self.prefix.is_some() || self.anonymous.is_some();
+        (!asks_caller || self.admit_caller(&(newcomer.caller)()))
             && match (&self.number, newcomer.dialled) {
                 (Some(cap), Some(dialled)) => has_cell(cap, dialled.e164()),
                 (Some(_), None) | (None, _) => true,

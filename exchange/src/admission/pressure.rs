@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How busy the signalling thread was, or the whole service where that is busier.
+/// How much of all processors the service took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
     /// 0 to 100.

@@ -60,7 +60,7 @@ impl Door {
         let newcomer = Newcomer {
             class,
             dialled: Some(dialled),
-            caller,
+            caller: &|| caller.clone(),
             waited,
         };
         let room = self.room();
@@ -98,7 +98,7 @@ fn the_last_places_are_for_priority_and_emergency() {
     let emergency = Newcomer {
         class: Class::Emergency,
         dialled: Some(&city(1)),
-        caller: &Caller::Anonymous,
+        caller: &|| Caller::Anonymous,
         waited: Duration::from_secs(5),
     };
     assert_eq!(
@@ -156,7 +156,7 @@ fn callers_who_never_acknowledge_hold_a_bounded_number_of_places() {
         let newcomer = Newcomer {
             class: Class::Rest,
             dialled: Some(&city(1)),
-            caller: &Caller::Anonymous,
+            caller: &|| Caller::Anonymous,
             waited: Duration::ZERO,
         };
         door.admission.judge(door.now, &newcomer, room)?;

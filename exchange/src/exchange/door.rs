@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rules::{Caller, Number};
-use sip_core::{HeaderName, Hop, Message, PeerId};
+use sip_core::{HeaderName, Hop, Message, PeerId, Screened};
 
 use super::Exchange;
 use crate::{
@@ -30,10 +30,17 @@ impl Exchange {
         };
         let waited = now.at.saturating_duration_since(received_at);
         self.house.admission.heard(now.at, waited);
-        if let Some(invite) = self.house.endpoint.screen(now.at, peer, hop, payload) {
-            self.judge(now, peer, hop, invite, waited);
+        let has_news = match self.house.endpoint.screen(now.at, peer, hop, payload) {
+            Screened::Taken => true,
+            Screened::Shed => false,
+            Screened::Invite(invite) => self.judge(now, peer, hop, invite, waited).is_ok(),
+        };
+        if has_news {
+            self.settle(now);
+        } else {
+            // What is shed costs its answer and nothing more.
+            self.house.trace_and_transmit(now);
         }
-        self.settle(now);
     }
 
     /// The server says how busy it was.
@@ -41,9 +48,16 @@ impl Exchange {
         self.house.admission.take_load(now.at, load);
     }
 
-    fn judge(&mut self, now: Now, peer: PeerId, hop: Hop, invite: Message, waited: Duration) {
+    /// Takes a new call in, or turns it away.
+    fn judge(
+        &mut self,
+        now: Now,
+        peer: PeerId,
+        hop: Hop,
+        invite: Message,
+        waited: Duration,
+    ) -> Result<(), Refusal> {
         let called = self.called(peer, &invite).map(|called| called.number);
-        let caller = caller(&invite);
         let settings = &self.house.settings;
         let class = called.as_ref().map_or(Class::Rest, |called| {
             if self.is_call_back(peer, &invite) {
@@ -55,22 +69,24 @@ impl Exchange {
         let newcomer = Newcomer {
             class,
             dialled: called.as_ref().filter(|called| self.is_ours(called)),
-            caller: &caller,
+            caller: &|| caller(&invite),
             waited,
         };
         let room = Room {
             free_legs: self.house.ports.free_count(),
             limits: settings.limits,
         };
-        match self.house.admission.judge(now.at, &newcomer, room) {
-            Ok(()) => self.house.endpoint.take_in(now.at, peer, hop, invite),
+        let judgement = self.house.admission.judge(now.at, &newcomer, room);
+        let endpoint = &mut self.house.endpoint;
+        match judgement {
+            Ok(()) => endpoint.take_in(now.at, peer, hop, invite),
             Err(refusal) => {
                 let retry_after_s = self.house.admission.retry_after_s();
-                let endpoint = &mut self.house.endpoint;
                 endpoint.turn_away(now.at, peer, hop, &invite, retry_after_s);
                 self.count_refusal(now, refusal);
             }
         }
+        judgement
     }
 
     /// Whether 110, 118 or 119 call back, in the words of a carrier that is believed; a telephone of the PBX is none of them.

@@ -24,6 +24,10 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     pub(super) fn insert(&mut self, now: Instant, mark: u64, retry_after_s: u64) {
         if self.places.is_empty() {
             self.places = vec![None; PLACES];

@@ -10,35 +10,44 @@ use bytes::Bytes;
 use super::{Endpoint, event::Transmit, table};
 use crate::{draft, draft::Draft, header::Method, hop::Hop, message::Message, peer::PeerId};
 
+/// What became of a message that was screened.
+#[derive(Debug)]
+pub enum Screened {
+    /// It went the way of every message; events may have come of it.
+    Taken,
+    /// It belonged to what was turned away, and at most an answer came of it.
+    Shed,
+    /// A new call asks to be let in: [`Endpoint::take_in`] or [`Endpoint::turn_away`] follows.
+    Invite(Message),
+}
+
 impl Endpoint {
     /// Takes a message like [`Endpoint::handle_message`], except for an INVITE outside of any dialog that is not a repetition: that one
-    /// comes back untouched. [`Endpoint::take_in`] or [`Endpoint::turn_away`] follows. A repetition of what was turned away is turned
-    /// away again.
-    pub fn screen(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        hop: Hop,
-        octets: Bytes,
-    ) -> Option<Message> {
-        if !octets.starts_with(b"INVITE") {
+    /// comes back untouched. A repetition of what was turned away is turned away again, and the ACK of that is dropped.
+    pub fn screen(&mut self, now: Instant, peer: PeerId, hop: Hop, octets: Bytes) -> Screened {
+        let is_screened = octets.starts_with(b"INVITE")
+            || (octets.starts_with(b"ACK") && !self.refusals.is_empty());
+        let message = is_screened.then(|| Message::parse(octets.clone()));
+        let Some(Ok(message)) = message else {
             self.handle_message(now, peer, hop, octets);
-            return None;
-        }
-        let Ok(message) = Message::parse(octets.clone()) else {
-            self.handle_message(now, peer, hop, octets);
-            return None;
+            return Screened::Taken;
         };
         let Some(mark) = self.mark_of_new(peer, &message) else {
             self.handle_request(now, peer, hop, message);
-            return None;
+            return Screened::Taken;
         };
-        match self.refusals.find(now, mark, self.intervals.t1 * 64) {
-            Some(retry_after_s) => {
+        let refused = self.refusals.find(now, mark, self.intervals.t1 * 64);
+        match (message.method(), refused) {
+            (Some(Method::Invite), None) => Screened::Invite(message),
+            (Some(Method::Invite), Some(retry_after_s)) => {
                 self.answer_turned_away(hop, &message, retry_after_s);
-                None
+                Screened::Shed
             }
-            None => Some(message),
+            (_, Some(_)) => Screened::Shed,
+            (_, None) => {
+                self.handle_request(now, peer, hop, message);
+                Screened::Taken
+            }
         }
     }
 
@@ -74,10 +83,14 @@ impl Endpoint {
         self.transmits.push_back(Transmit { hop: to, payload });
     }
 
-    /// The mark of an INVITE outside of any dialog that belongs to no transaction that stands.
+    /// The mark of an INVITE outside of any dialog, or of an ACK, that belongs to no transaction that stands.
     fn mark_of_new(&self, peer: PeerId, message: &Message) -> Option<u64> {
-        let is_invite = message.method() == Some(Method::Invite);
-        if !is_invite || message.to().is_ok_and(|to| to.tag().is_some()) {
+        let is_new = match message.method()? {
+            Method::Invite => message.to().is_ok_and(|to| to.tag().is_none()),
+            Method::Ack => true,
+            _ => false,
+        };
+        if !is_new {
             return None;
         }
         let key = table::transaction_key(peer, message, &Method::Invite);

@@ -10,6 +10,13 @@ fn invite(number: u32, to_tag: &str) -> Bytes {
     ))
 }
 
+fn handed_out(endpoint: &mut Endpoint, now: Instant, invite: Bytes) -> Message {
+    match endpoint.screen(now, NEIGHBOUR, hop(), invite) {
+        Screened::Invite(invite) => invite,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn drained(endpoint: &mut Endpoint) -> Vec<String> {
     std::iter::from_fn(|| endpoint.poll_transmit())
         .map(|transmit| String::from_utf8_lossy(&transmit.payload).into_owned())
@@ -22,9 +29,7 @@ fn what_is_turned_away_gets_one_answer_and_leaves_nothing() {
     let now = bench.now;
     let endpoint = &mut bench.endpoint;
     for number in 0..1_000 {
-        let screened = endpoint
-            .screen(now, NEIGHBOUR, hop(), invite(number, ""))
-            .unwrap();
+        let screened = handed_out(endpoint, now, invite(number, ""));
         endpoint.turn_away(now, NEIGHBOUR, hop(), &screened, 7);
     }
     let answers = drained(endpoint);
@@ -49,19 +54,19 @@ fn a_repetition_of_what_was_turned_away_gets_the_same_answer_and_is_not_judged_a
     let mut bench = Bench::new();
     let now = bench.now;
     let endpoint = &mut bench.endpoint;
-    let first = endpoint
-        .screen(now, NEIGHBOUR, hop(), invite(0, ""))
-        .unwrap();
+    let first = handed_out(endpoint, now, invite(0, ""));
     endpoint.turn_away(now, NEIGHBOUR, hop(), &first, 7);
     let answer = drained(endpoint);
     for elapsed_ms in [0, 500, 31_500] {
         let at = now + Duration::from_millis(elapsed_ms);
-        assert!(
-            endpoint
-                .screen(at, NEIGHBOUR, hop(), invite(0, ""))
-                .is_none()
-        );
+        let screened = endpoint.screen(at, NEIGHBOUR, hop(), invite(0, ""));
+        assert!(matches!(screened, Screened::Shed), "{screened:?}");
         assert_eq!(drained(endpoint), answer, "after {elapsed_ms} ms");
+        // The ACK of the refusal has its branch (RFC 3261 section 17.1.1.3).
+        let ack = String::from_utf8_lossy(&invite(0, ";tag=x")).replace("INVITE", "ACK");
+        let screened = endpoint.screen(at, NEIGHBOUR, hop(), Bytes::from(ack));
+        assert!(matches!(screened, Screened::Shed), "{screened:?}");
+        assert!(drained(endpoint).is_empty());
     }
     // Another call, another peer's call of the same branch, and what comes after every timer of the caller are new.
     let later = now + Duration::from_secs(33);
@@ -70,12 +75,8 @@ fn a_repetition_of_what_was_turned_away_gets_the_same_answer_and_is_not_judged_a
         (now, PeerId(77), 0),
         (later, NEIGHBOUR, 0),
     ] {
-        assert!(
-            endpoint
-                .screen(at, peer, hop(), invite(number, ""))
-                .is_some(),
-            "{peer:?} {number}"
-        );
+        let screened = endpoint.screen(at, peer, hop(), invite(number, ""));
+        assert!(matches!(screened, Screened::Invite(_)), "{peer:?} {number}");
     }
     assert_eq!(endpoint.transaction_count(), 0);
 }
@@ -85,17 +86,12 @@ fn what_is_taken_in_is_a_call_and_its_repetition_is_no_new_one() {
     let mut bench = Bench::new();
     let now = bench.now;
     let endpoint = &mut bench.endpoint;
-    let screened = endpoint
-        .screen(now, NEIGHBOUR, hop(), invite(1, ""))
-        .unwrap();
+    let screened = handed_out(endpoint, now, invite(1, ""));
     endpoint.take_in(now, NEIGHBOUR, hop(), screened);
     assert!(matches!(endpoint.poll_event(), Some(Event::Invited { .. })));
     assert!(drained(endpoint)[0].starts_with("SIP/2.0 100"));
-    assert!(
-        endpoint
-            .screen(now, NEIGHBOUR, hop(), invite(1, ""))
-            .is_none()
-    );
+    let again = endpoint.screen(now, NEIGHBOUR, hop(), invite(1, ""));
+    assert!(matches!(again, Screened::Taken), "{again:?}");
     assert!(
         drained(endpoint)[0].starts_with("SIP/2.0 100"),
         "answered as before"
@@ -108,11 +104,8 @@ fn what_belongs_to_a_dialog_is_never_handed_out() {
     let mut bench = Bench::new();
     let now = bench.now;
     let endpoint = &mut bench.endpoint;
-    assert!(
-        endpoint
-            .screen(now, NEIGHBOUR, hop(), invite(1, ";tag=x"))
-            .is_none()
-    );
+    let inside = endpoint.screen(now, NEIGHBOUR, hop(), invite(1, ";tag=x"));
+    assert!(matches!(inside, Screened::Taken), "{inside:?}");
     assert!(drained(endpoint)[0].starts_with("SIP/2.0 481"));
     for text in [
         "INVITE nonsense\r\n\r\n",
@@ -120,6 +113,7 @@ fn what_belongs_to_a_dialog_is_never_handed_out() {
         "\r\n\r\n",
     ] {
         let octets = Bytes::copy_from_slice(text.as_bytes());
-        assert!(endpoint.screen(now, NEIGHBOUR, hop(), octets).is_none());
+        let screened = endpoint.screen(now, NEIGHBOUR, hop(), octets);
+        assert!(matches!(screened, Screened::Taken), "{screened:?}");
     }
 }
