@@ -10,5 +10,6 @@ pub mod overload;
 pub mod poll;
 pub mod process;
 pub mod signalling;
+pub mod simulator;
 pub mod sip_text;
 pub mod voices;

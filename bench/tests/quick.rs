@@ -6,6 +6,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use bench::{
     denwaban::Profile,
     load::{self, Setup, hold_directly, hold_floor},
+    simulator::{self, Caller},
 };
 
 const WINDOW: Duration = Duration::from_secs(1);
@@ -66,6 +67,22 @@ fn calls_at_a_rate_are_answered_ended_and_recorded() {
         report.figures.completed,
         "{report}"
     );
+}
+
+#[test]
+fn many_calls_through_the_exchange_leave_nothing() {
+    let pause = Duration::from_millis(20);
+    let report = simulator::simulate(2_000, pause, Caller::Polite).unwrap();
+    assert_eq!((report.answered, report.refused), (2_000, 0), "{report}");
+    assert!(report.is_clean, "{report}");
+}
+
+#[test]
+fn callers_who_never_acknowledge_leave_nothing() {
+    let pause = Duration::from_millis(1);
+    let report = simulator::simulate(5_000, pause, Caller::Silent).unwrap();
+    assert!(report.refused > 3_000, "most found no place: {report}");
+    assert!(report.is_clean, "{report}");
 }
 
 fn setup(first_port: u16) -> Setup {

@@ -1,11 +1,12 @@
 //! The load generator's command line; `bench/RESULTS.md` shows how it was called for each figure.
 
-use std::{error::Error, io::Write, path::PathBuf};
+use std::{error::Error, io::Write, path::PathBuf, time::Duration};
 
 use bench::{
     denwaban::Profile,
     load::{self, Setup},
     overload,
+    simulator::{self, Caller},
 };
 use clap::{Parser, Subcommand};
 
@@ -59,6 +60,11 @@ enum Measurement {
         #[arg(long, default_value_t = 4)]
         seconds: u32,
     },
+    /// Calls through the exchange alone, without sockets or clocks, and callers who never say a word after their INVITE.
+    Simulate {
+        #[arg(long, default_value_t = 1_000_000)]
+        calls: u32,
+    },
     /// Very many calls, and the memory after each tenth of them.
     Many {
         #[arg(long, default_value_t = 100_000)]
@@ -107,6 +113,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             },
             _,
         ) => overload::offer(&setup(CALLS), per_second, seconds)?.to_string(),
+        (Measurement::Simulate { calls }, quick) => simulated(if quick { 2_000 } else { calls })?,
         (Measurement::Many { calls, per_second }, false) => {
             overload::many(&setup(CALLS), per_second, calls)?.to_string()
         }
@@ -115,4 +122,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     writeln!(std::io::stdout(), "{report}")?;
     Ok(())
+}
+
+/// Polite callers 20 ms apart, then silent ones 1 ms apart.
+fn simulated(calls: u32) -> std::io::Result<String> {
+    let polite = simulator::simulate(calls, Duration::from_millis(20), Caller::Polite)?;
+    let silent = simulator::simulate(calls, Duration::from_millis(1), Caller::Silent)?;
+    Ok(format!("polite: {polite}\nsilent: {silent}"))
 }
