@@ -73,6 +73,24 @@ fn a_talk_is_held_resumed_refreshed_and_never_becomes_a_fax_from_the_pbx() {
 }
 
 #[test]
+fn a_talk_is_held_and_resumed_by_whoever_was_called() {
+    over_both(134, |house| {
+        house.play(Carrier, "caller-is-held", "callee-holds");
+        house.play(Pbx, "caller-is-held", "callee-holds");
+    });
+}
+
+#[test]
+fn whom_the_pbx_called_is_transferred_to_a_department_and_the_pbx_is_let_go() {
+    over_both(136, |house| {
+        let network = house.server.network;
+        let department = house.start("callee-answers", callee(network, Carrier), None, &[]);
+        house.play(Pbx, "caller-transfers", "callee-hangs-up");
+        house.finish(department);
+    });
+}
+
+#[test]
 fn a_session_that_is_too_short_is_refused_with_our_minimum_and_then_refreshed() {
     over_both(112, |house| {
         house.play(Carrier, "caller-is-short", "callee-answers");
@@ -242,7 +260,7 @@ impl House {
             Carrier => (carrier, CITIZEN),
             Pbx => (department, CITY),
         };
-        let words = [("number", dialled), ("caller", number)];
+        let words = [("number", dialled), ("caller", number), ("city", CITY)];
         self.start(
             scenario,
             SocketAddr::new(at.ip(), 5070),

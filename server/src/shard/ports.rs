@@ -536,12 +536,13 @@ mod tests {
 
     #[test]
     fn a_fresh_pair_is_lent_before_one_that_rests_less_than_five_seconds() {
-        let (mut ports, poll) = ports(21_100, 600);
+        crate::descriptors::raise().unwrap();
+        let (mut ports, poll) = ports(21_100, 1_100);
         let begin = Instant::now();
-        let mut first = Vec::new();
-        while first.len() < AHEAD {
-            first.extend(lend(&mut ports, &poll, begin));
-        }
+        let ticks = AHEAD / BINDS_PER_TICK;
+        let first: Vec<OfferedLeg> = (0..ticks)
+            .flat_map(|_| lend(&mut ports, &poll, begin))
+            .collect();
         assert_eq!(first.len(), AHEAD);
         ports.take_back(first[0].leg, begin);
         let second = lend(&mut ports, &poll, begin + Duration::from_secs(1));
