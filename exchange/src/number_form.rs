@@ -292,6 +292,24 @@ mod tests {
                 Wish::Show,
             ),
             ("sip:184119@x", "119", "119", Wish::Withhold),
+            (
+                "sip:184119;phone-context=+81@x",
+                "119",
+                "119;phone-context=+81",
+                Wish::Withhold,
+            ),
+            (
+                "tel:1840783331000;phone-context=+81",
+                "+81783331000",
+                "0783331000;phone-context=+81",
+                Wish::Withhold,
+            ),
+            (
+                "tel:18401012125550100;phone-context=+81",
+                "+12125550100",
+                "01012125550100;phone-context=+81",
+                Wish::Withhold,
+            ),
             ("sip:184@x", "184", "184", Wish::Nothing),
             (
                 "sip:0783331000@x",

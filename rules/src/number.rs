@@ -57,8 +57,8 @@ impl Number {
 }
 
 fn international(digits: &str) -> Result<Number, NumberFault> {
-    // No number of ours begins with 0 after the country's code: whoever drops the code would read the prefix of calls abroad there.
-    if digits.starts_with('0') || digits.starts_with("810") {
+    let national = digits.strip_prefix("81");
+    if digits.starts_with('0') || national.is_some_and(begins_as_another_call) {
         return Err(NumberFault::Prefix);
     }
     if !(MIN_DIGITS..=MAX_DIGITS).contains(&digits.len()) {
@@ -67,6 +67,21 @@ fn international(digits: &str) -> Result<Number, NumberFault> {
         });
     }
     Ok(Number(format!("+{digits}")))
+}
+
+/// Whether the digits behind our country's code would dial another call once the code is dropped, or a 0 is put in its place.
+///
+/// No number of ours begins so: behind 0 they are 010 (abroad) or 00 (another carrier), and alone 184, 186 (how the caller is shown) or
+/// 122 (no registered carrier) with a whole number after them; the digits after an area code are never 0 or 1 (電気通信番号計画).
+fn begins_as_another_call(national: &str) -> bool {
+    let is_prefixed = |prefix| {
+        national
+            .strip_prefix(prefix)
+            .is_some_and(|rest: &str| rest.starts_with(['0', '1']))
+    };
+    national.starts_with('0')
+        || national.starts_with("10")
+        || ["122", "184", "186"].into_iter().any(is_prefixed)
 }
 
 /// What is left of a text once separators are gone.
@@ -402,6 +417,30 @@ mod tests {
             e164(&"0".repeat(65)),
             Err(NumberFault::TooLong { found_bytes: 65 })
         );
+    }
+
+    #[test]
+    fn no_digits_after_our_country_make_a_prefix_of_another_call() {
+        for text in [
+            // 0 before them is 010: a call abroad.
+            "+81101212555010",
+            "+81-10-1-212-555-010",
+            "+81(10)1212555010",
+            "010-81-10-1212555010",
+            // 0 before them is 00: another carrier's prefix.
+            "+810077783331000",
+            "00777833310",
+            // Without their 0 they are 184, 186 or 122, and then somebody else's number.
+            "+811840101212555",
+            "+811860783331000",
+            "+811220077783331",
+            "+81184119",
+        ] {
+            assert_eq!(e164(text), Err(NumberFault::Prefix), "{text}");
+        }
+        for area in ["0112223333", "0122345678", "0184222222", "0186222222"] {
+            assert!(e164(area).is_ok(), "{area}");
+        }
     }
 
     #[test]

@@ -129,6 +129,33 @@ fn the_pbx_calls_out_what_is_allowed_and_at_no_host_of_its_choice() {
         // Our country's code and then the prefix of calls abroad: a carrier that drops the former would call there.
         ("sip:+81-010-675-123-4567@127.0.0.1", None),
         ("tel:010-675-123-4567;phone-context=+81", None),
+        // Our country's code and then what becomes that prefix, or another carrier's, behind the national 0.
+        ("sip:+81101212555010@127.0.0.1", None),
+        ("sip:%2B81101212555010@127.0.0.1", None),
+        ("sip:%2B81-(10)1212555010@127.0.0.1", None),
+        ("tel:101212555010;phone-context=+81", None),
+        ("sip:101212555010;phone-context=+81@127.0.0.1", None),
+        ("tel:1101212555010;phone-context=+8", None),
+        (
+            "tel:01212555010;phone-context=+811",
+            Some("01212555010@127.0.0.2:5060"),
+        ),
+        (
+            "tel:077783331000;phone-context=+810",
+            Some("077783331000@127.0.0.2:5060"),
+        ),
+        ("sip:01081101212555010@127.0.0.1", None),
+        ("sip:18481101212555010@127.0.0.1", None),
+        ("sip:184%2B81101212555010@127.0.0.1", None),
+        ("sip:+810077783331000@127.0.0.1", None),
+        ("sip:0077783331000@127.0.0.1", None),
+        ("tel:77783331000;phone-context=+8100", None),
+        ("sip:1220077783331000@127.0.0.1", None),
+        // The same behind 184, 186 and 122, which a carrier that only drops the code would read.
+        ("sip:+811840101212555@127.0.0.1", None),
+        ("sip:+811860101212555@127.0.0.1", None),
+        ("tel:1220101212555;phone-context=+81", None),
+        ("tel:18401012125550100;phone-context=+81", None),
         (
             "tel:0790000009;rn=+12125550100",
             Some("0790000009@127.0.0.2:5060"),
