@@ -174,6 +174,28 @@ impl Server {
         }
     }
 
+    /// Waits until a line is registered, as `trunks --json` shows it.
+    ///
+    /// # Errors
+    /// When there is none within [`PATIENCE`]; the message holds what is shown.
+    pub fn wait_until_registered(&self) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = self.command(&["trunks", "--json"])?;
+            let mut trunks = text.lines().map(serde_json::from_str::<Value>);
+            if trunks.any(|trunk| trunk.is_ok_and(|trunk| trunk["registration"] == "registered")) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let log = self.log();
+                return Err(io::Error::other(format!(
+                    "no line is registered:\n{text}\n{log}"
+                )));
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Writes a recording out as WAV, as the person of the staff file who may.
     ///
     /// # Errors

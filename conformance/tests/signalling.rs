@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::{
+    fs,
     net::{IpAddr, SocketAddr, UdpSocket},
+    os::unix::fs::PermissionsExt,
     time::Duration,
 };
 
@@ -175,6 +177,69 @@ fn a_redirection_to_a_foreign_place_is_told_as_480_without_the_place() {
     });
 }
 
+#[test]
+fn a_trusted_carrier_is_told_what_a_trusted_pbx_says_of_its_caller() {
+    over_both(138, |house| {
+        house.play(Pbx, "caller-is-known", "callee-knows-caller");
+    });
+}
+
+#[test]
+fn a_call_out_after_186_shows_the_number() {
+    over_both(140, |house| {
+        let dialled = format!("186{CITIZEN}");
+        house.play_as(Pbx, &dialled, "caller-talks-briefly", "callee-sees-number");
+    });
+}
+
+#[test]
+fn over_a_cap_calls_are_told_when_to_come_back_and_emergency_calls_go_out() {
+    let one_a_minute =
+        |text| format!("{text}\n[overload.caps]\nnumber = {{ calls = 1, per_s = 60 }}\n");
+    for (third, transport) in [(142, Udp), (143, Tcp)] {
+        House::open_as(third, transport, TRANSPARENT, one_a_minute, |house| {
+            house.play(Carrier, "caller-talks-briefly", "callee-answers");
+            house.ask(Carrier, "caller-is-told-later");
+            house.play_as(Pbx, "119", "caller-talks-briefly", "callee-answers");
+        });
+    }
+}
+
+#[test]
+fn a_citizen_who_hangs_up_during_the_notice_calls_no_department_and_leaves_nothing() {
+    announced(144, |house| {
+        house.ask(Carrier, "caller-talks-briefly");
+        let call = house.server.call_in_state("unrecorded").unwrap();
+        assert_eq!(call["reason"], "CALLER_HUNG_UP", "{call}");
+    });
+}
+
+#[test]
+fn a_line_is_registered_with_its_password_called_by_its_contact_and_taken_away_at_the_end() {
+    let network = Network::new(146);
+    let registrar = callee(network, Pbx);
+    let secret = tempfile::tempdir().unwrap();
+    let file = secret.path().join("line.password");
+    fs::write(&file, "carp streamer\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let registers = |text: String| {
+        let carrier = format!("send_to = \"{registrar}\"");
+        assert!(text.contains(&carrier), "{text}");
+        let line = format!(
+            "{carrier}\nregistration = {{ registrar = \"carrier.example\", user = \"{CITY}\", auth_user = \"city\", \
+             realm = \"carrier.example\", password_file = \"{}\", contact_user = \"line-1\" }}",
+            file.display()
+        );
+        text.replace(&carrier, &line)
+    };
+    let takes = listen("registrar-challenges", registrar, Udp);
+    House::open_as(146, Udp, TRANSPARENT, registers, |house| {
+        house.server.wait_until_registered().unwrap();
+        house.play(Carrier, "caller-calls-contact", "callee-answers");
+    });
+    takes.finish().unwrap();
+}
+
 struct House {
     server: Server,
     transport: Transport,
@@ -195,13 +260,24 @@ fn announced(third: u8, play: impl Fn(&House)) {
 
 impl House {
     fn open(third: u8, transport: Transport, profile: &[&str], play: impl Fn(&Self)) {
+        Self::open_as(third, transport, profile, |text| text, play);
+    }
+
+    /// `edit` changes the configuration that `init` wrote.
+    fn open_as(
+        third: u8,
+        transport: Transport,
+        profile: &[&str],
+        edit: impl FnOnce(String) -> String,
+        play: impl Fn(&Self),
+    ) {
         let network = Network::new(third);
         let mut plan = Plan::new(network, profile);
         // A carrier is called at another port than it calls from, as a PBX is.
         plan.carrier = format!("{};transport={transport}", callee(network, Pbx));
         let pbx = [callee(network, Carrier), second_pbx(network)];
         plan.pbx = pbx.map(|at| format!("{at};transport={transport}")).to_vec();
-        let server = Server::start_as(&plan, |text| text).unwrap();
+        let server = Server::start_as(&plan, edit).unwrap();
         let house = Self { server, transport };
         play(&house);
         house.server.stop().unwrap();
@@ -304,4 +380,18 @@ fn callee(network: Network, caller: Caller) -> SocketAddr {
         Carrier => network.department,
         Pbx => SocketAddr::new(network.carrier.ip(), 5064),
     }
+}
+
+/// A party that waits for whoever comes.
+fn listen(scenario: &'static str, local: SocketAddr, transport: Transport) -> Sipp {
+    Sipp::start(&Part {
+        scenario,
+        local,
+        remote: None,
+        speech: &[],
+        pause: Duration::ZERO,
+        transport,
+        words: &[],
+    })
+    .unwrap()
 }
