@@ -263,6 +263,7 @@ impl Exchange {
     pub(crate) fn shut_down(&mut self, now: Now) {
         let is_asked_again = self.service == Service::Closing;
         self.service = Service::Closing;
+        self.house.say_goodbyes(now);
         let ending: Vec<CallId> = self
             .calls
             .iter()
@@ -381,6 +382,11 @@ impl Exchange {
                 let peers = &mut self.house.peers;
                 peers.handle_answer(now, sent, status, message.as_ref());
             }
+            Event::Answered {
+                dialog: Some(dialog),
+                sent,
+                ..
+            } if self.house.last_word_answered(now, dialog, sent) => {}
             event => {
                 let Some(dialog) = event.dialog() else { return };
                 let Some(place) = self.house.place(dialog) else {

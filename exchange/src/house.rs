@@ -25,6 +25,7 @@ use sip_core::{
 
 use crate::{
     admission::Admission,
+    house::referrals::LastWord,
     now::Now,
     number_form, outbound,
     output::{Alarm, Output},
@@ -61,6 +62,7 @@ pub(crate) struct House {
     next_playback: u64,
     places: BTreeMap<DialogId, Place>,
     late: VecDeque<(Instant, DialogId)>,
+    last_words: BTreeMap<DialogId, LastWord>,
     legs: BTreeMap<LegId, CallId>,
     legs_by_call: BTreeSet<(CallId, LegId)>,
     outputs: VecDeque<Output>,
@@ -130,6 +132,7 @@ impl House {
             next_playback: 0,
             places: BTreeMap::new(),
             late: VecDeque::new(),
+            last_words: BTreeMap::new(),
             legs: BTreeMap::new(),
             legs_by_call: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -354,6 +357,7 @@ impl House {
         if usage == Usage::Over {
             self.late.push_back((now.at + LATE, dialog));
             self.peers.call_over(dialog);
+            self.last_words.remove(&dialog);
         }
         if let Some(place) = self.places.get_mut(&dialog) {
             place.usage = usage;
@@ -449,7 +453,8 @@ impl House {
         self.note(now, dialog, Usage::Over);
     }
 
-    /// Ends a dialog however far it has come: `status` refuses it, `reason` goes into CANCEL or BYE.
+    /// Ends a dialog however far it has come: `status` refuses it, `reason` goes into CANCEL or BYE. A BYE waits for the answer to the
+    /// last NOTIFY of a transfer.
     pub(crate) fn end(&mut self, now: Now, dialog: DialogId, status: u16, reason: Option<&str>) {
         let Some(place) = self.place(dialog) else {
             return;
@@ -460,6 +465,7 @@ impl House {
                 self.endpoint.cancel(now.at, dialog, reason);
                 self.note(now, dialog, Usage::Leaving);
             }
+            Usage::Answered if self.puts_off_goodbye(dialog, reason) => {}
             Usage::Answered => {
                 self.endpoint.bye(now.at, dialog, reason);
                 self.note(now, dialog, Usage::Leaving);

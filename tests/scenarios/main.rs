@@ -12,6 +12,7 @@ mod faults;
 mod frames_of_the_notice;
 mod hold;
 mod identity;
+mod leaving;
 mod leftovers;
 mod network;
 mod office;

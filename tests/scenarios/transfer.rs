@@ -10,7 +10,7 @@ use tests::{
 };
 
 /// A citizen talks with a department, announced and recorded.
-fn talking() -> (City, usize, usize) {
+pub(crate) fn talking() -> (City, usize, usize) {
     let mut city = City::new(Plan::announce());
     let (citizen, department) = talk(&mut city);
     (city, citizen, department)
@@ -31,12 +31,12 @@ fn talk(city: &mut City) -> (usize, usize) {
     (citizen, department)
 }
 
-fn answer(city: &mut City, line: usize) {
+pub(crate) fn answer(city: &mut City, line: usize) {
     let body = city.lines[line].describe("sendrecv");
     city.line_answers(line, "INVITE", 200, &Extra::body(body));
 }
 
-fn refer(city: &mut City, line: usize, target: &str) {
+pub(crate) fn refer(city: &mut City, line: usize, target: &str) {
     let refer =
         Extra::header(format!("Refer-To: <{target}>")).and("Referred-By: <sip:100@127.0.0.3>");
     city.line_says(line, "REFER", &refer);
@@ -107,17 +107,17 @@ fn a_blind_transfer_brings_the_next_party_and_the_recording_goes_on() {
         0009.113 |                                |<------ 200 INVITE (sdp) -------|
         0009.113 |                                |------------- ACK ------------->|
         0009.113 |                                |----------- NOTIFY ------------>|
-        0009.113 |                                |------------- BYE ------------->|
         0009.113 |                          [transferred]                          |
         0009.113 |                            [Talking]                            |
         0009.113 |                    [recording: next segment]                    |
         0009.123 |                                |<--------- 200 NOTIFY ----------|
-        0009.123 |                                |<----------- 200 BYE -----------|
-        0010.143 |------------- BYE ------------->|                                |
-        0010.143 |<----------- 200 BYE -----------|                                |
-        0010.143 |                                |------------- BYE ------------->|
-        0010.143 |                     [Over: CALLER_HUNG_UP]                      |
-        0010.153 |                                |<----------- 200 BYE -----------|
+        0009.123 |                                |------------- BYE ------------->|
+        0009.133 |                                |<----------- 200 BYE -----------|
+        0010.153 |------------- BYE ------------->|                                |
+        0010.153 |<----------- 200 BYE -----------|                                |
+        0010.153 |                                |------------- BYE ------------->|
+        0010.153 |                     [Over: CALLER_HUNG_UP]                      |
+        0010.163 |                                |<----------- 200 BYE -----------|
     "#]]
     .assert_eq(&city.ladder(0));
     assert_eq!(
@@ -324,16 +324,16 @@ fn an_attended_transfer_joins_the_citizen_with_whoever_was_consulted() {
                 0008.473 |                                |<------------ REFER ------------|
                 0008.473 |                                |---------- 202 REFER ---------->|
                 0008.473 |                                |----------- NOTIFY ------------>|
-                0008.473 |                                |------------- BYE ------------->|
                 0008.473 |                            [Talking]                            |
                 0008.473 |                    [recording: next segment]                    |
                 0008.483 |                                |<--------- 200 NOTIFY ----------|
-                0008.483 |                                |<----------- 200 BYE -----------|
-                0008.983 |                                |<------------- BYE -------------|
-                0008.983 |                                |----------- 200 BYE ----------->|
-                0008.983 |<------------- BYE -------------|                                |
-                0008.983 |                   [Over: DEPARTMENT_HUNG_UP]                    |
-                0008.993 |----------- 200 BYE ----------->|                                |
+                0008.483 |                                |------------- BYE ------------->|
+                0008.493 |                                |<----------- 200 BYE -----------|
+                0008.993 |                                |<------------- BYE -------------|
+                0008.993 |                                |----------- 200 BYE ----------->|
+                0008.993 |<------------- BYE -------------|                                |
+                0008.993 |                   [Over: DEPARTMENT_HUNG_UP]                    |
+                0009.003 |----------- 200 BYE ----------->|                                |
             "#]]
             .assert_eq(&city.ladder(0));
         }

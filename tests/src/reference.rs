@@ -155,7 +155,7 @@ impl Reference {
         }
         if method == "ACK" {
             let is_first = leg.acknowledged(message);
-            if is_first && leg.must_end && leg.stage == Stage::Answered {
+            if is_first && leg.must_end && leg.stage == Stage::Answered && !leg.must_wait(now) {
                 self.owe(id, What::End);
             }
             return;
@@ -174,7 +174,7 @@ impl Reference {
                     self.fault(id, flaw);
                 }
                 self.owe(id, answer(200, 200));
-                self.end_others(id);
+                self.end_others(now, id);
             }
             ("BYE", _) => {
                 leg.has_left_early = true;
@@ -193,7 +193,7 @@ impl Reference {
                         most: 487,
                     },
                 );
-                self.end_others(id);
+                self.end_others(now, id);
             }
             ("CANCEL", _) => self.owe(id, answer(200, 499)),
             ("OPTIONS", _) => self.owe(id, answer(200, 699)),
@@ -216,7 +216,7 @@ impl Reference {
     }
 
     /// A party has left: all others of its call are told at once.
-    fn end_others(&mut self, id: &str) {
+    fn end_others(&mut self, now: Instant, id: &str) {
         let others: Vec<String> = self
             .legs
             .iter()
@@ -240,7 +240,7 @@ impl Reference {
             if std::mem::replace(&mut leg.must_end, true) {
                 continue;
             }
-            if !leg.must_wait() {
+            if !leg.must_wait(now) {
                 self.owe(&other, What::End);
             }
         }
@@ -264,7 +264,12 @@ impl Reference {
             return;
         };
         if method != "INVITE" {
+            let had_to_wait = leg.must_wait(now);
             leg.answered(message);
+            // The last NOTIFY of a transfer has its answer: what waited for it is due.
+            if had_to_wait && !leg.must_wait(now) && leg.must_end {
+                self.owe(id, What::End);
+            }
             return;
         }
         if status >= 300 {
@@ -423,12 +428,7 @@ impl Reference {
             }
             // Whoever transferred is done: the target has answered.
             "NOTIFY" if is_new && leg::is_transfer_done(message) => {
-                if leg.stage == Stage::Answered
-                    && !std::mem::replace(&mut leg.must_end, true)
-                    && !leg.must_wait()
-                {
-                    self.owe(id, What::End);
-                }
+                leg.must_end |= leg.stage == Stage::Answered;
             }
             "CANCEL" => {
                 if leg.began == Began::Theirs || !leg.is_proceeding {
@@ -546,7 +546,7 @@ impl Reference {
         if is_opening && status >= 200 {
             self.done(id, |what| matches!(what, What::Pass(_) | What::End));
             if status >= 300 {
-                self.end_others(id);
+                self.end_others(now, id);
             }
         }
         for flaw in flaws {

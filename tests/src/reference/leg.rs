@@ -88,6 +88,8 @@ struct Sent {
     start: String,
     /// What they had been told before it, if it told them anything: a refused offer leaves that standing.
     told_before: Option<String>,
+    /// The last NOTIFY of a transfer.
+    is_last_word: bool,
 }
 
 impl Leg {
@@ -187,13 +189,22 @@ impl Leg {
         is_its_own && !std::mem::replace(&mut self.is_acknowledged, true)
     }
 
-    /// Whether it may not be ended yet: a CANCEL waits for a provisional answer, a BYE for the ACK (RFC 3261 sections 9.1 and 15).
-    pub(super) fn must_wait(&self) -> bool {
+    /// Whether it may not be ended yet: a CANCEL waits for a provisional answer, a BYE for the ACK (RFC 3261 sections 9.1 and 15), and
+    /// for the answer to the last NOTIFY.
+    pub(super) fn must_wait(&self, now: Instant) -> bool {
         match (self.began, self.stage) {
             (Began::Ours, Stage::Inviting) => !self.is_proceeding,
-            (Began::Theirs, Stage::Answered) => !self.is_acknowledged,
+            (Began::Theirs, Stage::Answered) if !self.is_acknowledged => true,
+            (Began::Ours | Began::Theirs, Stage::Answered) => self.has_last_word(now),
             _ => false,
         }
+    }
+
+    fn has_last_word(&self, now: Instant) -> bool {
+        self.sent.values().any(|sent| {
+            let is_open = sent.status.is_none_or(|status| status < 200);
+            sent.is_last_word && is_open && now.saturating_duration_since(sent.at) < LAST
+        })
     }
 
     /// Whether a request of ours is none that was sent before.
@@ -403,6 +414,7 @@ impl Leg {
                 status: None,
                 start: request.start.clone(),
                 told_before,
+                is_last_word: is_last_word(request),
             },
         );
         flaws
@@ -549,12 +561,15 @@ pub(super) fn callers(invite: &Text) -> Vec<String> {
         .collect()
 }
 
+/// Whether no NOTIFY follows it (RFC 3515 section 2.4.7).
+fn is_last_word(request: &Text) -> bool {
+    let state = request.header("Subscription-State");
+    request.method() == "NOTIFY" && state.starts_with("terminated")
+}
+
 /// Whether a NOTIFY says that whom a REFER named has answered (RFC 3515 section 2.4.5).
 pub(super) fn is_transfer_done(notify: &Text) -> bool {
-    notify
-        .header("Subscription-State")
-        .starts_with("terminated")
-        && notify.body.starts_with("SIP/2.0 200")
+    is_last_word(notify) && notify.body.starts_with("SIP/2.0 200")
 }
 
 /// What no message of ours may be.
