@@ -57,14 +57,9 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Finds the lines of a message of at most [`MAX_MESSAGE_BYTES`].
-    ///
-    /// Empty lines before the start line are skipped (RFC 3261 section 7.5).
+    /// Finds the lines of a message of at most [`MAX_MESSAGE_BYTES`]; [`empty_lines`] before the start line are skipped.
     pub(crate) fn read(octets: &[u8]) -> Frame {
-        let leading = octets
-            .iter()
-            .take_while(|octet| matches!(octet, b'\r' | b'\n'))
-            .count();
+        let leading = empty_lines(octets);
         let mut frame = Frame {
             start: leading..leading,
             fields: Vec::new(),
@@ -170,6 +165,14 @@ impl Frame {
     pub(crate) fn fail(&mut self, rule: Rule, place: Range<usize>) {
         self.fault.get_or_insert((rule, place));
     }
+}
+
+/// How many octets stand before the start line: a sender may begin with empty lines (RFC 3261 section 7.5).
+pub(crate) fn empty_lines(octets: &[u8]) -> usize {
+    octets
+        .iter()
+        .take_while(|octet| matches!(octet, b'\r' | b'\n'))
+        .count()
 }
 
 /// The range without white space at its ends.

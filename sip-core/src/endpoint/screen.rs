@@ -8,7 +8,9 @@ use std::{
 use bytes::Bytes;
 
 use super::{Endpoint, event::Transmit, table};
-use crate::{draft, draft::Draft, header::Method, hop::Hop, message::Message, peer::PeerId};
+use crate::{
+    draft, draft::Draft, framing, header::Method, hop::Hop, message::Message, peer::PeerId,
+};
 
 /// What became of a message that was screened.
 #[derive(Debug)]
@@ -25,8 +27,10 @@ impl Endpoint {
     /// Takes a message like [`Endpoint::handle_message`], except for an INVITE outside of any dialog that is not a repetition: that one
     /// comes back untouched. A repetition of what was turned away is turned away again, and the ACK of that is dropped.
     pub fn screen(&mut self, now: Instant, peer: PeerId, hop: Hop, octets: Bytes) -> Screened {
-        let is_screened = octets.starts_with(b"INVITE")
-            || (octets.starts_with(b"ACK") && !self.refusals.is_empty());
+        // The same octets that the parser takes for the start line.
+        let start = &octets[framing::empty_lines(&octets)..];
+        let is_screened = start.starts_with(b"INVITE")
+            || (start.starts_with(b"ACK") && !self.refusals.is_empty());
         let message = is_screened.then(|| Message::parse(octets.clone()));
         let Some(Ok(message)) = message else {
             self.handle_message(now, peer, hop, octets);

@@ -100,6 +100,30 @@ fn what_is_taken_in_is_a_call_and_its_repetition_is_no_new_one() {
 }
 
 #[test]
+fn empty_lines_before_it_lead_no_invite_past_the_door() {
+    // A sender may begin a datagram with empty lines (RFC 3261 section 7.5); bare line feeds are read too, as far as they can be.
+    let mut bench = Bench::new();
+    let now = bench.now;
+    let endpoint = &mut bench.endpoint;
+    let led = |led_by: &str, number, method: &str| {
+        let text = String::from_utf8_lossy(&invite(number, "")).replace("INVITE", method);
+        Bytes::from(format!("{led_by}{text}"))
+    };
+    for (number, led_by) in (0..).zip(["\r\n", "\r\n\r\n", "\n", "\r", "\r\r\n\n"]) {
+        let first = handed_out(endpoint, now, led(led_by, number, "INVITE"));
+        endpoint.turn_away(now, NEIGHBOUR, hop(), &first, 7);
+        for method in ["INVITE", "ACK"] {
+            let again = endpoint.screen(now, NEIGHBOUR, hop(), led(led_by, number, method));
+            assert!(matches!(again, Screened::Shed), "{led_by:?} {method}");
+        }
+    }
+    assert_eq!(
+        (endpoint.transaction_count(), endpoint.dialog_count()),
+        (0, 0)
+    );
+}
+
+#[test]
 fn what_belongs_to_a_dialog_is_never_handed_out() {
     let mut bench = Bench::new();
     let now = bench.now;
