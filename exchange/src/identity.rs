@@ -14,7 +14,7 @@ mod uri_text;
 use std::net::SocketAddr;
 
 use rules::{Caller, Number};
-use sip_core::{HeaderName, Headers, Message, NameAddrText, Scheme};
+use sip_core::{HeaderName, Headers, Message, NameAddr, NameAddrText, Scheme};
 
 pub(crate) use self::uri_text::UriText;
 pub use self::{absence::Absence, display::display_safe};
@@ -147,7 +147,7 @@ impl Identity {
         self.privacy.hides_caller()
     }
 
-    /// Whether 110, 118 or 119 call back: by their own number, or by the word of a trusted network (RFC 7090 section 3).
+    /// Whether 110, 118 or 119 call back, by the word of a trusted network.
     pub(crate) fn is_callback(&self) -> bool {
         self.claims.is_callback
     }
@@ -333,21 +333,22 @@ pub(crate) fn in_answer(message: &Message, of: Trust, towards: Trust) -> Headers
     }
 }
 
-/// Whether a message says that 110, 118 or 119 call back; only a trusted peer is believed.
+/// Whether 110, 118 or 119 call back: by every number that the network asserts, or by From where it asserts nothing.
+///
+/// Only a trusted peer is asked. `Priority: psap-callback` is not believed: a network passes it on from whoever calls (RFC 7090 section 5).
 pub(crate) fn is_callback(message: &Message) -> bool {
-    let is_said = message
-        .named("Priority")
-        .any(|value| value.eq_ignore_ascii_case("psap-callback"));
-    let asserted = message
+    let is_emergency = |address: &NameAddr<'_>| {
+        let number = UriText::read(&address.uri()).and_then(|uri| number_form::number(&uri));
+        number.is_some_and(|number| number_form::is_emergency(&number))
+    };
+    let mut asserted = message
         .addresses(HeaderName::PAssertedIdentity)
         .take(MAX_ASSERTED)
-        .filter_map(Result::ok);
-    let mut callers = message.from().ok().into_iter().chain(asserted);
-    is_said
-        || callers.any(|address| {
-            let number = UriText::read(&address.uri()).and_then(|uri| number_form::number(&uri));
-            number.is_some_and(|number| number_form::is_emergency(&number))
-        })
+        .peekable();
+    match asserted.peek() {
+        Some(_) => asserted.all(|address| address.is_ok_and(|address| is_emergency(&address))),
+        None => message.from().is_ok_and(|from| is_emergency(&from)),
+    }
 }
 
 /// The reasons of a BYE, CANCEL or refusal of one leg, for the other leg; none where there are none or they may not cross.

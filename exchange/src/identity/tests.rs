@@ -376,13 +376,26 @@ fn a_number_of_the_trunk_replaces_what_the_pbx_says_of_itself() {
 #[test]
 fn a_call_back_is_known_from_trusted_networks_only() {
     let (police, other) = ("<sip:110@x>", "<sip:0790000001@x>");
-    let psap = "Priority: psap-callback\r\n";
     let asserted = "P-Asserted-Identity: <tel:119;phone-context=+81>\r\n";
     for (from, headers, inside) in [
         (police, "", true),
-        (other, psap, true),
         (other, asserted, true),
         (other, "", false),
+        // The network names somebody else, or nobody: what the caller wrote into From is not the network's word.
+        (police, "P-Asserted-Identity: <sip:0790000001@x>\r\n", false),
+        (
+            police,
+            "P-Asserted-Identity: <sip:anonymous@anonymous.invalid>\r\n",
+            false,
+        ),
+        (police, "P-Asserted-Identity: nonsense <\r\n", false),
+        (
+            police,
+            "P-Asserted-Identity: <sip:0790000001@x>, <tel:119>\r\n",
+            false,
+        ),
+        // Any caller can write it.
+        (other, "Priority: psap-callback\r\n", false),
     ] {
         assert_eq!(
             Identity::read(&message(from, headers), Trust::Inside).is_callback(),
