@@ -112,6 +112,8 @@ impl House {
         }
         let mut peers_seed = [0; 32];
         generator.fill_bytes(&mut peers_seed);
+        let peers = Peers::new(&settings, ChaCha20Rng::from_seed(peers_seed));
+        endpoint.set_neighbours(peers.neighbours());
         let mut admission_seed = [0; 32];
         generator.fill_bytes(&mut admission_seed);
         House {
@@ -121,7 +123,7 @@ impl House {
                 .filter(|(_, peer)| peer.contracted.is_empty())
                 .map(|(id, _)| id)
                 .collect(),
-            peers: Peers::new(&settings, ChaCha20Rng::from_seed(peers_seed)),
+            peers,
             admission: Admission::new(&settings.overload, ChaCha20Rng::from_seed(admission_seed)),
             settings,
             ports: Ports::default(),

@@ -162,6 +162,13 @@ impl Peers {
             .copied()
     }
 
+    /// Who is at which address, former ones included.
+    pub(crate) fn neighbours(&self) -> BTreeMap<IpAddr, PeerId> {
+        let former = self.by_former_address.iter();
+        let known = former.chain(&self.by_address);
+        known.map(|(address, peer)| (*address, *peer)).collect()
+    }
+
     /// Contacts of ours that a Request-URI from this peer may name.
     pub(crate) fn registered_contact(&self, peer: PeerId) -> Option<&str> {
         let registrar = self.peer(peer)?.registrar.as_ref()?;

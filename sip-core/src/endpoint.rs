@@ -29,6 +29,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -165,6 +166,13 @@ impl Endpoint {
             self.nonces.remove(&(peer, asker));
         }
         self.peers.insert(peer, settings);
+    }
+
+    /// Tells at which addresses the peers are. Inside a dialog a request goes to an address that a Contact or Record-Route names only where it is
+    /// one of the same peer's, else the way the dialog came; so our credentials are shown to nobody else (RFC 3261 section 12.2.1.1 would
+    /// have us follow them anywhere). Until it is told, any address is followed. Dialogs keep what they began with.
+    pub fn set_neighbours(&mut self, neighbours: BTreeMap<IpAddr, PeerId>) {
+        self.listeners.set_neighbours(neighbours);
     }
 
     /// Takes what `peer` sent by `hop`: one datagram, or one message of a stream.

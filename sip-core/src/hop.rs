@@ -1,10 +1,13 @@
 //! One way to a peer: the transport and both its ends.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
+
+use crate::peer::PeerId;
 
 /// What carries messages between two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,16 +119,40 @@ pub(crate) fn written(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Where we listen, known to every dialog: a peer's Contact may ask for another transport or another family of addresses.
+/// Where we listen, and who is at which address, known to every dialog: a peer's Contact may ask for another transport, another family of
+/// addresses, or another address of its own.
 #[derive(Debug, Clone)]
-pub(crate) struct Listeners(Arc<[(Transport, SocketAddr)]>);
+pub(crate) struct Listeners {
+    ours: Arc<[(Transport, SocketAddr)]>,
+    /// None: nobody has said who is where.
+    neighbours: Option<Arc<BTreeMap<IpAddr, PeerId>>>,
+}
 
 impl Listeners {
     pub(crate) fn new(listeners: &[(Transport, SocketAddr)]) -> Listeners {
-        Listeners(listeners.into())
+        Listeners {
+            ours: listeners.into(),
+            neighbours: None,
+        }
     }
 
-    /// The way to an address, written with the listener that fits; none where we have none.
+    /// Takes who is where, for the dialogs that begin from here on.
+    pub(crate) fn set_neighbours(&mut self, neighbours: BTreeMap<IpAddr, PeerId>) {
+        self.neighbours = Some(Arc::new(neighbours));
+    }
+
+    /// Whether an address is one of the same peer's as the other end of `came_by`; of anybody's where nobody has said who is where.
+    fn is_of_one_peer(&self, address: IpAddr, came_by: Hop) -> bool {
+        let Some(neighbours) = &self.neighbours else {
+            return true;
+        };
+        let at = |address: IpAddr| neighbours.get(&address.to_canonical());
+        let peer = at(came_by.remote.ip());
+        address == came_by.remote.ip() || (peer.is_some() && at(address) == peer)
+    }
+
+    /// The way to an address, written with the listener that fits; none where we have none, and none to a stranger: whatever a Contact or a
+    /// Record-Route names, nobody hears from us but the peer it came from.
     ///
     /// The listener of `came_by` is preferred, and without any listener known it is taken for all transports.
     pub(crate) fn hop_to(
@@ -134,10 +161,13 @@ impl Listeners {
         remote: SocketAddr,
         came_by: Hop,
     ) -> Option<Hop> {
+        if !self.is_of_one_peer(remote.ip(), came_by) {
+            return None;
+        }
         let is_of_family = |local: &SocketAddr| local.is_ipv4() == remote.is_ipv4();
         let is_known =
-            |local: &SocketAddr| self.0.is_empty() || self.0.contains(&(transport, *local));
-        let mut fitting = self.0.iter().filter(|(known, _)| *known == transport);
+            |local: &SocketAddr| self.ours.is_empty() || self.ours.contains(&(transport, *local));
+        let mut fitting = self.ours.iter().filter(|(known, _)| *known == transport);
         let local = Some(came_by.local)
             .filter(|local| is_of_family(local) && is_known(local))
             .or_else(|| fitting.find_map(|(_, local)| Some(*local).filter(is_of_family)))?;

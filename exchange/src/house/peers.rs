@@ -67,8 +67,18 @@ impl House {
             self.put(Output::Resolve(question));
         }
         while let Some((peer, news)) = self.peers.poll_news() {
-            if let PeerNews::Numbers(numbers) = &news {
-                self.learn(peer, numbers);
+            match &news {
+                PeerNews::Numbers(numbers) => self.learn(peer, numbers),
+                PeerNews::NameChanged => self.endpoint.set_neighbours(self.peers.neighbours()),
+                PeerNews::Place(..)
+                | PeerNews::Down(_)
+                | PeerNews::Up
+                | PeerNews::Registered
+                | PeerNews::NotRegistered(_)
+                | PeerNews::NameUnknown
+                | PeerNews::NameKept
+                | PeerNews::AddressTaken(_)
+                | PeerNews::OverContract { .. } => {}
             }
             self.tell(now, peer, &news);
         }

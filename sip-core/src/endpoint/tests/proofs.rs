@@ -385,3 +385,33 @@ fn a_request_nobody_answers_is_told_once() {
     assert_eq!(status(&mut bench), 400);
     assert!(bench.events.is_empty() && bench.is_empty());
 }
+
+#[test]
+fn credentials_follow_no_contact_to_a_stranger() {
+    // A peer that was shown who we are answers with somebody else's address, in each place that may name one.
+    for named in [
+        "Contact: <sip:x@203.0.113.66:5060>\r\n",
+        "Contact: <sip:x@192.0.2.10:5060>\r\n",
+        "Contact: <sip:x@192.0.2.9>\r\nRecord-Route: <sip:203.0.113.66;lr>\r\n",
+    ] {
+        let mut bench = bench();
+        bench.endpoint.set_neighbours(BTreeMap::from([
+            (hop().remote.ip(), NEIGHBOUR),
+            ("192.0.2.10".parse().unwrap(), PeerId(1)),
+        ]));
+        let dialog = bench.call();
+        let invite = bench.last().clone();
+        let header = ask("Proxy-Authenticate", "n1", "");
+        bench.answer(&invite, "407 Proxy Authentication Required", "x", &header);
+        let invite = bench.last().clone();
+        bench.answer(&invite, "200 OK", "x", named);
+        bench.endpoint.bye(bench.now, dialog, None);
+        bench.drain();
+        let methods: Vec<_> = bench.sent.iter().filter_map(Message::method).collect();
+        assert!(
+            methods.ends_with(&[Method::Ack, Method::Bye]),
+            "{methods:?}"
+        );
+        assert!(bench.ways.iter().all(|way| *way == hop()), "{named}");
+    }
+}
