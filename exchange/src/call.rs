@@ -461,8 +461,11 @@ impl Call {
                 }
                 self.far_hung_up(house, now, dialog);
             }
-            // Our answer to a re-INVITE of theirs.
-            Event::AckMissing { .. } => self.fail(house, now, EndCause::NotAcknowledged),
+            // Our answer to a re-INVITE of theirs. Of whoever is leaving by a transfer nobody waits for it.
+            Event::AckMissing { .. } if self.end_of(dialog).is_some() => {
+                self.fail(house, now, EndCause::NotAcknowledged);
+            }
+            Event::AckMissing { .. } => {}
             // An attempt that was given up ends without the call.
             Event::AcceptedLate { .. } | Event::ByeDone { .. } => {}
             // Events of an INVITE of theirs, which the far side's never is, those that were handled above, and those that the
@@ -480,6 +483,17 @@ impl Call {
             | Event::Answered { .. }
             | Event::Invited { .. }
             | Event::Requested { .. } => {}
+        }
+    }
+
+    /// A party knows nothing of its dialog any more. Where it is leaving by a transfer, the transfer goes on.
+    fn dialog_gone(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+        match self.end_of(dialog) {
+            Some(end) => self.end_of_party(house, now, end),
+            None => {
+                self.leaving_hung_up(house, dialog);
+                house.end(now, dialog, 480, None);
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use sip_core::{
 
 use crate::{
     admission::Admission,
-    house::referrals::LastWord,
+    house::referrals::Referral,
     now::Now,
     number_form, outbound,
     output::{Alarm, Output},
@@ -62,7 +62,7 @@ pub(crate) struct House {
     next_playback: u64,
     places: BTreeMap<DialogId, Place>,
     late: VecDeque<(Instant, DialogId)>,
-    last_words: BTreeMap<DialogId, LastWord>,
+    referrals: BTreeMap<DialogId, Referral>,
     legs: BTreeMap<LegId, CallId>,
     legs_by_call: BTreeSet<(CallId, LegId)>,
     outputs: VecDeque<Output>,
@@ -134,7 +134,7 @@ impl House {
             next_playback: 0,
             places: BTreeMap::new(),
             late: VecDeque::new(),
-            last_words: BTreeMap::new(),
+            referrals: BTreeMap::new(),
             legs: BTreeMap::new(),
             legs_by_call: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -359,7 +359,7 @@ impl House {
         if usage == Usage::Over {
             self.late.push_back((now.at + LATE, dialog));
             self.peers.call_over(dialog);
-            self.last_words.remove(&dialog);
+            self.referrals.remove(&dialog);
         }
         if let Some(place) = self.places.get_mut(&dialog) {
             place.usage = usage;

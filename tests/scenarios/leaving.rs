@@ -1,8 +1,8 @@
 //! Whoever asked for a transfer, from its REFER to its BYE. The world is whole unless a test says otherwise.
 
-use tests::{City, line::Extra, plan::OTHER_NUMBER};
+use tests::{City, Plan, line::Extra, plan::OTHER_NUMBER};
 
-use crate::transfer::{answer, refer, talking};
+use crate::transfer::{answer, refer, refer_to_dialog, talk, talking};
 
 /// The department has asked for a transfer to the other number, and that telephone rings.
 fn transferring() -> (City, [usize; 3]) {
@@ -97,5 +97,181 @@ fn the_end_of_the_service_waits_for_no_answer_to_a_notify() {
     city.shut_down();
     city.run_ms(15);
     assert_eq!(city.lines[department].end_of_call(), "was hung up on");
+    city.finish();
+}
+
+#[test]
+fn a_request_that_whoever_leaves_knows_nothing_of_ends_no_transfer() {
+    for hangs_up in [true, false] {
+        let (mut city, citizen, department) = talking();
+        let info = Extra {
+            body: "Signal=5\r\n".to_owned(),
+            kind: "application/dtmf-relay",
+            ..Extra::default()
+        };
+        city.line_says(citizen, "INFO", &info);
+        city.run_until_line(department, "INFO", 1);
+        let next = ask(&mut city, department);
+        if hangs_up {
+            city.line_says(department, "BYE", &Extra::default());
+            city.run_until_line(department, "200 BYE", 1);
+        }
+        city.line_answers(department, "INFO", 481, &Extra::default());
+        city.run_until_line(citizen, "481 INFO", 1);
+        city.run_ms(1_000);
+        assert_eq!(city.lines[citizen].end_of_call(), "", "{hangs_up}");
+        assert_ne!(city.lines[department].end_of_call(), "", "{hangs_up}");
+        answer(&mut city, next);
+        city.run_ms(500);
+        assert!(city.lines[next].voice.heard_speech().len() > 20);
+        city.line_says(citizen, "BYE", &Extra::default());
+        city.finish();
+    }
+}
+
+#[test]
+fn an_ack_that_is_lost_of_whoever_leaves_ends_no_transfer() {
+    // The ACK of the department's hold is lost for good; 32 s later its transfer still rings.
+    let mut city = City::new(Plan {
+        targets: vec![("100", 100)],
+        ..Plan::announce()
+    });
+    let (citizen, department) = talk(&mut city);
+    city.lines[department].acknowledges = false;
+    let body = city.lines[department].describe("sendonly");
+    city.line_says(department, "INVITE", &Extra::body(body));
+    city.run_until_line(citizen, "INVITE (sdp)", 1);
+    let body = city.lines[citizen].describe("recvonly");
+    city.line_answers(citizen, "INVITE", 200, &Extra::body(body));
+    city.run_until_line(department, "200 INVITE (sdp)", 1);
+    let next = ask(&mut city, department);
+    let body = city.lines[citizen].describe("sendrecv");
+    city.run_until_line(citizen, "INVITE (sdp)", 2);
+    city.line_answers(citizen, "INVITE", 200, &Extra::body(body));
+    city.line_answers(next, "INVITE", 180, &Extra::default());
+    city.run_ms(40_000);
+    assert_eq!(city.lines[citizen].end_of_call(), "");
+    answer(&mut city, next);
+    city.run_until_line(department, "BYE", 1);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+/// Event and Subscription-State of the NOTIFYs it got.
+fn events(city: &City, line: usize) -> Vec<String> {
+    let got = city.lines[line].got.iter().map(|(_, message)| message);
+    let notifies = got.filter(|message| message.method() == "NOTIFY" && message.status().is_none());
+    let words = notifies.map(|message| {
+        let state = message.header("Subscription-State");
+        format!("{} {state}", message.header("Event"))
+    });
+    words.collect()
+}
+
+#[test]
+fn each_refer_of_a_dialog_has_its_own_id() {
+    let (mut city, citizen, department) = talking();
+    for _ in 0..2 {
+        let next = ask(&mut city, department);
+        city.line_answers(next, "INVITE", 486, &Extra::default());
+        city.run_ms(100);
+    }
+    let told = [
+        "refer;id=1 active;expires=180",
+        "refer;id=1 terminated;reason=noresource",
+        "refer;id=2 active;expires=180",
+        "refer;id=2 terminated;reason=noresource",
+    ];
+    assert_eq!(events(&city, department), told);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn a_second_transfer_waits_for_the_end_of_the_first() {
+    // Neither 403, 481 nor 603, which say that it is in vain or that the dialog is over.
+    let (mut city, [citizen, department, next]) = transferring();
+    refer(&mut city, department, &inside());
+    city.run_until_line(department, "491 REFER", 1);
+    city.line_answers(next, "INVITE", 486, &Extra::default());
+    city.run_ms(100);
+    let other = ask(&mut city, department);
+    answer(&mut city, other);
+    city.run_until_line(department, "BYE", 1);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn a_subscription_to_a_transfer_is_renewed_and_given_up_on_its_own_leg() {
+    let (mut city, [citizen, department, next]) = transferring();
+    city.line_answers(next, "INVITE", 180, &Extra::default());
+    city.run_ms(100);
+    let event = |event: &str| Extra::header(format!("Event: {event}"));
+    city.line_says(department, "SUBSCRIBE", &event("refer").and("Expires: 60"));
+    city.run_until_line(department, "200 SUBSCRIBE", 1);
+    let renewed = city.lines[department].answered(200, "SUBSCRIBE").unwrap();
+    assert_eq!(renewed.header("Expires"), "180");
+    city.line_says(department, "SUBSCRIBE", &event("refer;id=7"));
+    city.run_until_line(department, "481 SUBSCRIBE", 1);
+    let given_up = event("refer;id=1").and("Expires: 0");
+    city.line_says(department, "SUBSCRIBE", &given_up);
+    city.run_until_line(department, "200 SUBSCRIBE", 2);
+    city.run_ms(100);
+    answer(&mut city, next);
+    city.run_until_line(department, "BYE", 1);
+    let told = [
+        "refer;id=1 active;expires=180",
+        "refer;id=1 active;expires=180",
+        "refer;id=1 active;expires=180",
+        "refer;id=1 terminated;reason=timeout",
+    ];
+    assert_eq!(events(&city, department), told);
+    assert_eq!(city.lines[citizen].count("SUBSCRIBE"), 0);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn a_subscription_that_there_is_not_crosses_to_nobody_and_ends_nothing() {
+    let (mut city, citizen, department) = talking();
+    for (event, status) in [("refer", 481), ("refer;id=1", 481), ("dialog", 489)] {
+        let subscribe = Extra::header(format!("Event: {event}")).and("Expires: 0");
+        let refused = format!("{status} SUBSCRIBE");
+        let count = city.lines[department].count(&refused);
+        city.line_says(department, "SUBSCRIBE", &subscribe);
+        city.run_until_line(department, &refused, count + 1);
+    }
+    assert_eq!(city.lines[citizen].count("SUBSCRIBE"), 0);
+    let before = city.lines[citizen].voice.heard_speech().len();
+    city.run_ms(500);
+    assert!(city.lines[citizen].voice.heard_speech().len() > before + 20);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn what_is_asked_in_a_call_that_is_given_away_is_answered() {
+    let (mut city, citizen, department) = talking();
+    let consulting = city.line(city.pbx.address, "300");
+    let expert = city.line(city.pbx.address, "100");
+    let offer = Extra::body(city.lines[consulting].describe("sendrecv"));
+    city.line_calls(consulting, OTHER_NUMBER, &offer);
+    city.run_until_line(expert, "INVITE (sdp)", 1);
+    answer(&mut city, expert);
+    city.run_until_line(consulting, "200 INVITE (sdp)", 1);
+    city.run_ms(50);
+    let info = Extra {
+        body: "Signal=5\r\n".to_owned(),
+        kind: "application/dtmf-relay",
+        ..Extra::default()
+    };
+    city.line_says(expert, "INFO", &info);
+    city.run_until_line(consulting, "INFO", 1);
+    let replaces = city.lines[consulting].replaces();
+    refer_to_dialog(&mut city, department, &replaces);
+    city.run_until_line(expert, "487 INFO", 1);
+    city.run_until_line(consulting, "BYE", 1);
+    city.line_says(citizen, "BYE", &Extra::default());
     city.finish();
 }

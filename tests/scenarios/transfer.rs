@@ -16,7 +16,7 @@ pub(crate) fn talking() -> (City, usize, usize) {
     (city, citizen, department)
 }
 
-fn talk(city: &mut City) -> (usize, usize) {
+pub(crate) fn talk(city: &mut City) -> (usize, usize) {
     let citizen = city.line(city.carrier.address, "0790000001");
     let department = city.line(city.pbx.address, "100");
     let offer = Extra::body(city.lines[citizen].describe("sendrecv"));
@@ -40,6 +40,16 @@ pub(crate) fn refer(city: &mut City, line: usize, target: &str) {
     let refer =
         Extra::header(format!("Refer-To: <{target}>")).and("Referred-By: <sip:100@127.0.0.3>");
     city.line_says(line, "REFER", &refer);
+}
+
+/// Asks for the transfer to the party of the call that is so named.
+pub(crate) fn refer_to_dialog(city: &mut City, line: usize, replaces: &str) {
+    let replaces = replaces
+        .replace('@', "%40")
+        .replace(';', "%3B")
+        .replace('=', "%3D");
+    let target = format!("sip:{OTHER_NUMBER}@127.0.0.1?Replaces={replaces}");
+    refer(city, line, &target);
 }
 
 /// What the NOTIFYs said, without the empty line.

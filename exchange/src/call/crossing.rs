@@ -4,20 +4,15 @@ use sip_core::{
     DialogId, Event, HeaderName, Headers, InDialog, Message, Method, RequestId, SentId,
 };
 
-use crate::{
-    call::{Call, negotiating::End},
-    house::House,
-    now::Now,
-    route::phrase,
-};
+use crate::{call::Call, house::House, now::Now, route::phrase};
 
 /// A request that was passed on and waits for its answer.
 #[derive(Debug)]
 pub(super) struct Crossing {
     sent: SentId,
     request: RequestId,
-    /// Who is to answer it.
-    by: End,
+    /// Whose answer it waits for; that one may be leaving by the time it comes.
+    to: DialogId,
 }
 
 /// Requests that may be on their way through a call at once.
@@ -42,6 +37,7 @@ impl Call {
             // Whoever may send it does not come here.
             Some(Method::Refer) => Err(403),
             Some(Method::Notify) => Err(481),
+            Some(Method::Subscribe) => return house.subscribed(now, dialog, request, message),
             Some(_) | None => self.pass_request(house, now, dialog, request, message),
         };
         if let Err(status) = status {
@@ -60,8 +56,7 @@ impl Call {
     ) -> Result<(), u16> {
         // Whoever is leaving by a transfer has nobody to talk to.
         let from = self.end_of(dialog).ok_or(480_u16)?;
-        let by = from.other();
-        let Some(other) = self.joined_leg(by) else {
+        let Some(to) = self.joined_leg(from.other()) else {
             // Nobody is there to take it. A key that is pressed during the notice means nothing.
             return Err(match message.method() {
                 Some(Method::Info) => 200,
@@ -75,14 +70,14 @@ impl Call {
         let name = String::from_utf8(method.as_bytes().to_vec()).map_err(|_| 400_u16)?;
         let sent = house.endpoint.request(
             now.at,
-            other,
+            to,
             InDialog {
                 method: name,
                 headers: crossing_headers(message),
                 body: content(message),
             },
         );
-        self.crossings.push(Crossing { sent, request, by });
+        self.crossings.push(Crossing { sent, request, to });
         Ok(())
     }
 
@@ -99,7 +94,7 @@ impl Call {
         let Some(index) = crossings.position(|crossing| crossing.sent == sent) else {
             return;
         };
-        let Crossing { request, by, .. } = self.crossings.swap_remove(index);
+        let Crossing { request, to, .. } = self.crossings.swap_remove(index);
         // Nobody answered in time: by then nobody waits for 408 (RFC 4320 section 4.2).
         let passed = if status == 408 { 504 } else { status };
         let body = message.and_then(content);
@@ -109,7 +104,7 @@ impl Call {
         let endpoint = &mut house.endpoint;
         endpoint.respond(now.at, request, passed, phrase(passed), headers, body);
         if status == 481 {
-            self.end_of_party(house, now, by);
+            self.dialog_gone(house, now, to);
         }
     }
 

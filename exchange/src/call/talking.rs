@@ -198,8 +198,9 @@ impl Call {
     /// An emergency call goes on: only a party's BYE, or silence on both legs, ends it (S-17).
     pub(super) fn session_expired(&mut self, house: &mut House, now: Now, dialog: DialogId) {
         house.trace(now, self.id, "session expired");
-        if self.leaving_hung_up(house, dialog) {
+        if self.end_of(dialog).is_none() {
             // Whoever asked for a transfer is gone; the transfer goes on.
+            self.leaving_hung_up(house, dialog);
             return house.end(
                 now,
                 dialog,

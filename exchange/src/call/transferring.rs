@@ -22,7 +22,7 @@ use crate::{
     leg::{Events, Leg, Session},
     now::Now,
     outbound::OutboundPlan,
-    route::{Destination, Failure, phrase},
+    route::{Destination, Failure},
 };
 
 /// A transfer under way: the one that stays is the origin, whoever called first.
@@ -44,6 +44,8 @@ pub(super) struct Talk {
 pub(crate) struct Referral {
     pub(crate) dialog: DialogId,
     pub(crate) request: RequestId,
+    /// `CSeq` of the REFER.
+    pub(crate) id: u32,
     pub(crate) plan: OutboundPlan,
     pub(crate) destinations: VecDeque<Destination>,
     /// Who refers, for whoever is called.
@@ -83,6 +85,11 @@ impl Call {
             }
         };
         is_idle && matches!(self.stage, Stage::Talking(_))
+    }
+
+    /// Whether somebody is called on for.
+    pub(crate) fn is_transferring(&self) -> bool {
+        matches!(self.stage, Stage::Transferring(_))
     }
 
     /// Whose dialog it is.
@@ -126,8 +133,7 @@ impl Call {
         self.parties
             .call_instead(referral.plan, referral.referred_by);
         self.follow_direction();
-        let endpoint = &mut house.endpoint;
-        endpoint.respond(now.at, referral.request, 202, phrase(202), Vec::new(), None);
+        house.accept_referral(now, leaving.dialog, referral.request, referral.id);
         house.notify(now, leaving.dialog, 100, Subscription::Active);
         house.command(leaving.id(), Command::Quiet { leg: leaving.id() });
         self.wait_with_ringback(house);
@@ -311,6 +317,7 @@ impl Call {
         let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return None;
         };
+        self.answer_what_waits(house, now);
         let kept = talking.kept;
         let (leaving, _) = self.part(talking, end);
         let leg = self.origin.clone();

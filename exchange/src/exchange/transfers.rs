@@ -16,7 +16,7 @@ use crate::{
     leg::{Leg, Session},
     now::Now,
     outbound::{self, Class},
-    route::{Destination, phrase},
+    route::Destination,
     trunk::{PeerRole, Trust},
 };
 
@@ -43,7 +43,11 @@ impl Exchange {
     ) -> Result<(), u16> {
         let place = self.house.place(dialog).ok_or(481_u16)?;
         let call = self.calls.get(&place.call).ok_or(481_u16)?;
-        let peer = call.peer_at(dialog).ok_or(481_u16)?;
+        // One transfer after the other, and nothing from whoever is leaving; 481 would end a dialog that lives.
+        let peer = call.peer_at(dialog).ok_or(491_u16)?;
+        if call.is_transferring() {
+            return Err(491);
+        }
         if self.role(peer) != Some(PeerRole::Pbx) {
             return Err(403);
         }
@@ -52,7 +56,8 @@ impl Exchange {
         let uri = refer_to.uri();
         if let Some(replaces) = uri.header("Replaces") {
             let replaces = Replaces::parse(&replaces).ok_or(400_u16)?;
-            return self.attend(now, dialog, request, peer, remaining, &replaces);
+            let id = cseq(message);
+            return self.attend(now, dialog, request, id, peer, &replaces);
         }
         let referral = self.referral(dialog, request, peer, remaining, &uri, message)?;
         self.with_call(now, place.call, CallInput::Refer(Box::new(referral)));
@@ -88,6 +93,7 @@ impl Exchange {
         Ok(Referral {
             dialog,
             request,
+            id: cseq(message),
             plan,
             destinations,
             referred_by: self.referred_by(peer, message),
@@ -110,8 +116,8 @@ impl Exchange {
         now: Now,
         dialog: DialogId,
         request: RequestId,
+        id: u32,
         peer: PeerId,
-        remaining: PeerId,
         replaces: &Replaces,
     ) -> Result<(), u16> {
         let other = self.named(peer, replaces).ok_or(481_u16)?;
@@ -120,7 +126,9 @@ impl Exchange {
         if one == two {
             return Err(603);
         }
+        let first = self.calls.get(&one).ok_or(481_u16)?;
         let second = self.calls.get(&two).ok_or(481_u16)?;
+        let remaining = first.remaining(dialog).ok_or(603_u16)?.peer;
         let joined = second.remaining(other).ok_or(603_u16)?.peer;
         if self.role(remaining) == Some(PeerRole::Carrier)
             && self.role(joined) == Some(PeerRole::Carrier)
@@ -137,8 +145,7 @@ impl Exchange {
         } else {
             (one, dialog, two, other)
         };
-        let endpoint = &mut self.house.endpoint;
-        endpoint.respond(now.at, request, 202, phrase(202), Vec::new(), None);
+        self.house.accept_referral(now, dialog, request, id);
         let done = Subscription::Terminated;
         self.house.notify(now, dialog, 200, done);
         let handover = self.give_away(now, given, at_given);
@@ -245,4 +252,9 @@ impl Exchange {
         self.with_call(now, id, input);
         Ok(())
     }
+}
+
+/// The number of a request, which tells a REFER from others of its dialog.
+fn cseq(message: &Message) -> u32 {
+    message.cseq().map_or(0, |cseq| cseq.number)
 }
