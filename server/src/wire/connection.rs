@@ -8,7 +8,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -27,8 +27,8 @@ use super::Word;
 const PORTION_BYTES: usize = 8 * 1024;
 /// How long a message may take to come whole, and a peer to take what it was sent: 64*T1, after which nobody waits for either.
 const MESSAGE_PATIENCE: Duration = Duration::from_secs(32);
-/// How long answers are still sent to a peer that has closed its own direction.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long answers are still sent to a peer that has closed its own direction of a connection that it opened.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A sign of life, and the answer to one (RFC 5626 section 4.4.1).
 const PING: Bytes = Bytes::from_static(b"\r\n\r\n");
 const PONG: Bytes = Bytes::from_static(b"\r\n");
@@ -61,6 +61,10 @@ pub(super) struct Line {
     pub(super) outbox: mpsc::Receiver<Bytes>,
     /// Octets that wait in the outbox or are being written.
     pub(super) waiting: Arc<AtomicUsize>,
+    /// Set once the peer has closed its direction: what is asked there is answered by nobody.
+    pub(super) closed: Arc<AtomicBool>,
+    /// How long answers are still sent from then on.
+    pub(super) last_words: Duration,
     pub(super) words: mpsc::Sender<Word>,
 }
 
@@ -85,7 +89,7 @@ pub(super) enum End {
 pub(super) async fn carry<S: AsyncRead + AsyncWrite>(stream: S, line: &mut Line) -> End {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut portion = vec![0; PORTION_BYTES];
-    let mut ear = Ear::new(Instant::now());
+    let mut ear = Ear::new(Instant::now(), line.last_words);
     let mut mouth = Mouth::new(Instant::now());
     loop {
         let now = Instant::now();
@@ -102,6 +106,10 @@ pub(super) async fn carry<S: AsyncRead + AsyncWrite>(stream: S, line: &mut Line)
                 place.send(Word::Message { hop: line.hop, payload, received_at });
             }
             read = reader.read(&mut portion), if ear.is_open() => match read {
+                Ok(0) => {
+                    line.closed.store(true, Ordering::Relaxed);
+                    ear.close(Instant::now());
+                }
                 Ok(length) => mouth.pongs += ear.take(Instant::now(), &portion[..length]),
                 Err(fault) => return End::Broken(fault),
             },
@@ -131,6 +139,7 @@ struct Ear {
     stage: Stage,
     last_heard: Instant,
     inside_message_since: Option<Instant>,
+    last_words: Duration,
 }
 
 enum Stage {
@@ -143,13 +152,14 @@ enum Stage {
 }
 
 impl Ear {
-    fn new(now: Instant) -> Ear {
+    fn new(now: Instant, last_words: Duration) -> Ear {
         Ear {
             frames: StreamFrames::new(),
             heard: VecDeque::new(),
             stage: Stage::Open,
             last_heard: now,
             inside_message_since: None,
+            last_words,
         }
     }
 
@@ -157,12 +167,13 @@ impl Ear {
         self.heard.is_empty() && matches!(self.stage, Stage::Open)
     }
 
-    /// Takes what was read, which is nothing where the peer has closed its direction; returns how many signs of life it asked for.
+    /// The peer has closed its direction.
+    fn close(&mut self, now: Instant) {
+        self.stage = Stage::Closed { since: now };
+    }
+
+    /// Takes what was read; returns how many signs of life the peer asked for.
     fn take(&mut self, now: Instant, portion: &[u8]) -> usize {
-        if portion.is_empty() {
-            self.stage = Stage::Closed { since: now };
-            return 0;
-        }
         self.last_heard = now;
         self.frames.push(portion);
         while let Some(frame) = self.frames.poll() {
@@ -186,7 +197,7 @@ impl Ear {
         }
         match self.stage {
             Stage::Faulty(fault) => Some(End::Unparted(fault)),
-            Stage::Closed { since } if now >= since + LAST_WORDS => Some(End::Closed),
+            Stage::Closed { since } if now >= since + self.last_words => Some(End::Closed),
             Stage::Open
                 if self
                     .inside_message_since
@@ -201,7 +212,7 @@ impl Ear {
 
     fn next(&self, keeping: Keeping) -> Instant {
         match self.stage {
-            Stage::Closed { since } => since + LAST_WORDS,
+            Stage::Closed { since } => since + self.last_words,
             Stage::Open | Stage::Faulty(_) => {
                 let idle = self.last_heard + keeping.idle;
                 self.inside_message_since

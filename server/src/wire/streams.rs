@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -24,7 +24,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::{
     Word,
-    connection::{self, End, Keeping, Line},
+    connection::{self, End, Keeping, LAST_WORDS, Line},
     dscp::{self, CodePoint},
     tls::{self, Tls, TlsInForce},
 };
@@ -68,6 +68,8 @@ struct Connection {
     opener: Opener,
     outbox: mpsc::Sender<Bytes>,
     waiting: Arc<AtomicUsize>,
+    /// The peer has closed its direction.
+    closed: Arc<AtomicBool>,
     task: AbortHandle,
 }
 
@@ -75,6 +77,17 @@ struct Connection {
 enum Opener {
     Peer,
     Us,
+}
+
+impl Opener {
+    /// How long a connection outlives the peer's end of its direction: who opened it may wait for an answer; whom we opened it to
+    /// answers no more, and is reached by a new one (RFC 3261 section 18.2.2).
+    fn last_words(self) -> Duration {
+        match self {
+            Opener::Peer => LAST_WORDS,
+            Opener::Us => Duration::ZERO,
+        }
+    }
 }
 
 /// What a new connection of ours is made with.
@@ -162,7 +175,8 @@ impl Streams {
         });
     }
 
-    /// Sends a message on the connection of this hop, or makes one.
+    /// Sends a message on the connection of this hop, or makes one. Where the peer has closed its direction only answers go: it would
+    /// answer no request.
     pub(super) fn send(&mut self, hop: Hop, payload: Bytes, making: &Making) {
         if !self.open.contains_key(&hop) && !self.make(hop, making.clone()) {
             Counters::count(&self.counters.unsent);
@@ -172,6 +186,9 @@ impl Streams {
         let Some(connection) = self.open.get(&hop) else {
             return;
         };
+        if connection.closed.load(Ordering::Relaxed) && !is_answer(&payload) {
+            return self.let_go(hop);
+        }
         let length = payload.len();
         let waiting = connection.waiting.fetch_add(length, Ordering::Relaxed) + length;
         if waiting > WAITING_OCTETS || connection.outbox.try_send(payload).is_err() {
@@ -204,6 +221,7 @@ impl Streams {
     {
         let (outbox, inbox) = mpsc::channel(WAITING_MESSAGES);
         let waiting = Arc::new(AtomicUsize::new(0));
+        let closed = Arc::new(AtomicBool::new(false));
         let number = self.next;
         self.next += 1;
         let line = Line {
@@ -211,6 +229,8 @@ impl Streams {
             keeping: self.keeping,
             outbox: inbox,
             waiting: Arc::clone(&waiting),
+            closed: Arc::clone(&closed),
+            last_words: opener.last_words(),
             words: self.words.clone(),
         };
         let words = self.words.clone();
@@ -226,6 +246,7 @@ impl Streams {
             opener,
             outbox,
             waiting,
+            closed,
             task: task.abort_handle(),
         };
         if let Some(earlier) = self.open.insert(hop, connection) {
@@ -259,6 +280,10 @@ impl Streams {
     pub(super) fn has_gone(&self) -> bool {
         !self.gone.is_empty()
     }
+}
+
+fn is_answer(message: &[u8]) -> bool {
+    message.starts_with(b"SIP/2.0 ")
 }
 
 /// Waits for connections; whether they are taken is decided where peers are known.

@@ -367,6 +367,43 @@ fn a_peer_that_has_said_its_last_word_still_hears_the_answer() {
 }
 
 #[test]
+fn nothing_is_asked_where_the_peer_has_closed_its_direction() {
+    let mut house = House::new(Transport::Tcp, "127.0.78.13");
+    let mut peer = house.connect();
+    peer.write_all(OPTIONS.as_bytes()).unwrap();
+    let (hop, _) = house.hear_message();
+    peer.shutdown(Shutdown::Write).unwrap();
+    house.run(Duration::from_millis(50));
+    house.send(hop, "BYE sip:peer@127.0.78.13 SIP/2.0\r\n\r\n");
+    let heard = house.hear_within(Duration::from_millis(50));
+    assert!(
+        matches!(heard, Some(Heard::Unreachable { hop: told }) if told == hop),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_connection_of_ours_that_the_peer_closes_is_told_at_once_and_made_anew() {
+    let mut house = House::new(Transport::Tcp, "127.0.78.14");
+    let far = TcpListener::bind("127.0.78.14:0").unwrap();
+    let hop = house.hop(far.local_addr().unwrap());
+    house.send(hop, "one");
+    house.run(Duration::from_millis(50));
+    // It still reads, as a peer does whose process closes slowly.
+    let (stream, _) = far.accept().unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let heard = house.hear_within(Duration::from_millis(50));
+    assert!(
+        matches!(heard, Some(Heard::Unreachable { hop: told }) if told == hop),
+        "{heard:?}"
+    );
+    house.send(hop, "two");
+    house.run(Duration::from_millis(50));
+    let mut again = patient(far.accept().unwrap().0);
+    assert_eq!(read(&mut again, 3), "two");
+}
+
+#[test]
 fn a_peer_that_does_not_read_is_let_go_and_memory_stays_bounded() {
     let mut house = House::new(Transport::Tcp, "127.0.78.12");
     let mut peer = house.connect();
