@@ -102,8 +102,8 @@ pub(crate) struct Wire {
     word: Option<Word>,
     /// Which source is looked at first, so that none starves another.
     turn: usize,
-    /// Names that lead to addresses: what the certificates there must carry.
-    names: BTreeMap<SocketAddr, String>,
+    /// Where each name leads that was asked for: what the certificates there must carry.
+    names: BTreeMap<Question, Vec<SocketAddr>>,
     counters: Arc<Counters>,
 }
 
@@ -234,18 +234,29 @@ impl Wire {
                 }
                 Word::Ended { .. } => {}
                 Word::Resolved(answer) => {
-                    let host = &answer.question.host;
-                    self.names.retain(|_, name| name != host);
-                    let named = answer
-                        .places
-                        .iter()
-                        .map(|place| (place.address, host.clone()));
-                    self.names.extend(named);
+                    self.learn(&answer);
                     return Some(Heard::Resolved(answer));
                 }
             }
         }
         None
+    }
+
+    /// Keeps where a name leads. An answer without places takes nothing away: calls still go where it led before.
+    fn learn(&mut self, answer: &Answer) {
+        if answer.places.is_empty() {
+            return;
+        }
+        let addresses = answer.places.iter().map(|place| place.address).collect();
+        self.names.insert(answer.question.clone(), addresses);
+    }
+
+    /// What the certificate at the other end must name; none: its address.
+    fn name_at(&self, hop: Hop) -> Option<String> {
+        let mut named = self.names.iter().filter(|(question, addresses)| {
+            question.transport == hop.transport && addresses.contains(&hop.remote)
+        });
+        named.next().map(|(question, _)| question.host.clone())
     }
 
     /// Sends a message; never waits. What cannot be sent is told by [`Heard::Unreachable`], or repeated by its transaction.
@@ -259,7 +270,7 @@ impl Wire {
                 }
             }
             Transport::Tcp | Transport::Tls => {
-                let name = self.names.get(&hop.remote).cloned();
+                let name = self.name_at(hop);
                 self.streams.send(hop, payload, &Making { mark, name });
             }
         }

@@ -149,6 +149,7 @@ async fn find(
         transport,
         found: Vec::new(),
         until: None,
+        fault: None,
     };
     if let Some(port) = question.port {
         places
@@ -161,8 +162,8 @@ async fn find(
                     port,
                 },
             )
-            .await?;
-        return Ok(places.all());
+            .await;
+        return places.all();
     }
     let services = places.services(resolver, &host).await?;
     if services.is_empty() {
@@ -171,15 +172,15 @@ async fn find(
             weight: 0,
             port: default,
         };
-        places.addresses(resolver, &host, service).await?;
+        places.addresses(resolver, &host, service).await;
     }
     for (target, service) in services {
         // A target of "." says that the service is not to be had here (RFC 2782).
         if !target.is_root() {
-            places.addresses(resolver, &target, service).await?;
+            places.addresses(resolver, &target, service).await;
         }
     }
-    Ok(places.all())
+    places.all()
 }
 
 #[derive(Clone, Copy)]
@@ -189,19 +190,27 @@ struct Service {
     port: u16,
 }
 
-/// What has been found so far, and until when all of it counts.
+/// What has been found so far, and until when all of it counts. A question that fails takes nothing from what others find: many
+/// home gateways and name servers answer for A and fail for AAAA or NAPTR.
 struct Places {
     transport: Transport,
     found: Vec<Resolved>,
     until: Option<Instant>,
+    /// The first question that failed.
+    fault: Option<NetError>,
 }
 
 impl Places {
-    fn all(self) -> (Vec<Resolved>, Duration) {
+    /// # Errors
+    /// The first question that failed, where nothing at all was found.
+    fn all(self) -> Result<(Vec<Resolved>, Duration), NetError> {
+        if let Some(fault) = self.fault.filter(|_| self.found.is_empty()) {
+            return Err(fault);
+        }
         let ttl = self
             .until
             .map(|until| until.saturating_duration_since(Instant::now()));
-        (self.found, ttl.unwrap_or_default())
+        Ok((self.found, ttl.unwrap_or_default()))
     }
 
     /// The SRV records that NAPTR records name for the transport, or those under the usual name.
@@ -217,7 +226,7 @@ impl Places {
         };
         let mut named: Vec<NAPTR> = self
             .records(resolver, host, RecordType::NAPTR)
-            .await?
+            .await
             .into_iter()
             .filter_map(|record| match record {
                 RData::NAPTR(naptr) => Some(naptr),
@@ -234,7 +243,7 @@ impl Places {
             .into_iter()
             .next()
             .map_or(usual, |naptr| naptr.replacement);
-        let records = self.records(resolver, &name, RecordType::SRV).await?;
+        let records = self.records(resolver, &name, RecordType::SRV).await;
         Ok(records
             .into_iter()
             .filter_map(|record| match record {
@@ -253,14 +262,9 @@ impl Places {
     }
 
     /// Adds the addresses of a host, of both families.
-    async fn addresses(
-        &mut self,
-        resolver: &TokioResolver,
-        host: &Name,
-        service: Service,
-    ) -> Result<(), NetError> {
+    async fn addresses(&mut self, resolver: &TokioResolver, host: &Name, service: Service) {
         for kind in [RecordType::A, RecordType::AAAA] {
-            for record in self.records(resolver, host, kind).await? {
+            for record in self.records(resolver, host, kind).await {
                 let address = match record {
                     RData::A(address) => IpAddr::V4(address.0),
                     RData::AAAA(address) => IpAddr::V6(address.0),
@@ -274,27 +278,29 @@ impl Places {
                 });
             }
         }
-        Ok(())
     }
 
-    /// The records of a name; none where the name system says so, which is no fault.
+    /// The records of a name; none where the name system says so, which is no fault, or fails, which is kept.
     async fn records(
         &mut self,
         resolver: &TokioResolver,
         name: &Name,
         kind: RecordType,
-    ) -> Result<Vec<RData>, NetError> {
+    ) -> Vec<RData> {
         let looked_up = match resolver.lookup(name.clone(), kind).await {
             Ok(looked_up) => looked_up,
             Err(fault) if fault.is_no_records_found() || fault.is_nx_domain() => {
-                return Ok(Vec::new());
+                return Vec::new();
             }
-            Err(fault) => return Err(fault),
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+                return Vec::new();
+            }
         };
         let until = looked_up.valid_until();
         self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
         let records = looked_up.answers().iter().take(MOST_RECORDS);
-        Ok(records.map(|record| record.data.clone()).collect())
+        records.map(|record| record.data.clone()).collect()
     }
 }
 

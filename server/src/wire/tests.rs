@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use exchange::Listener;
+use exchange::{Listener, Resolved};
 
 use self::certificates::Authority;
 use super::*;
@@ -401,6 +401,50 @@ fn a_connection_of_ours_that_the_peer_closes_is_told_at_once_and_made_anew() {
     house.run(Duration::from_millis(50));
     let mut again = patient(far.accept().unwrap().0);
     assert_eq!(read(&mut again, 3), "two");
+}
+
+#[test]
+fn where_a_name_leads_is_known_until_it_leads_elsewhere() {
+    let mut house = House::new(Transport::Tcp, "127.0.78.15");
+    let answer = |transport, port, places: &[u16]| Answer {
+        question: Question {
+            peer: "carrier".to_owned(),
+            host: "sbc.example".to_owned(),
+            port,
+            transport,
+        },
+        places: places
+            .iter()
+            .map(|port| Resolved {
+                address: SocketAddr::from(([192, 0, 2, 1], *port)),
+                transport,
+                priority: 0,
+                weight: 0,
+            })
+            .collect(),
+        ttl: Duration::ZERO,
+    };
+    let over = |transport, port| Hop {
+        transport,
+        local: house.address(),
+        remote: SocketAddr::from(([192, 0, 2, 1], port)),
+    };
+    let (old, new, plain) = (
+        over(Transport::Tls, 5061),
+        over(Transport::Tls, 5071),
+        over(Transport::Udp, 5061),
+    );
+    let wire = &mut house.wire;
+    wire.learn(&answer(Transport::Tls, None, &[5061]));
+    assert_eq!(wire.name_at(old).as_deref(), Some("sbc.example"));
+    assert_eq!(wire.name_at(plain), None, "no certificate is shown there");
+    wire.learn(&answer(Transport::Tls, None, &[]));
+    assert!(wire.name_at(old).is_some(), "the name system failed");
+    wire.learn(&answer(Transport::Udp, Some(5060), &[5060]));
+    assert!(wire.name_at(old).is_some(), "another question");
+    wire.learn(&answer(Transport::Tls, None, &[5071]));
+    assert_eq!(wire.name_at(old), None);
+    assert!(wire.name_at(new).is_some());
 }
 
 #[test]

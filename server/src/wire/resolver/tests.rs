@@ -59,7 +59,11 @@ fn answer_from(zone: &Zone, question: &Message) -> Message {
     answer.metadata.recursion_available = true;
     answer.add_query(query.clone());
     answer.add_answers(records.collect::<Vec<_>>());
-    if !zone.iter().any(|(name, ..)| at_name(name)) {
+    // As many home gateways do, it knows how to be asked for A, and fails at everything else.
+    if query.name().to_ascii().ends_with("gateway.example.") && query.query_type() != RecordType::A
+    {
+        answer.metadata.response_code = ResponseCode::ServFail;
+    } else if !zone.iter().any(|(name, ..)| at_name(name)) {
         answer.metadata.response_code = ResponseCode::NXDomain;
     }
     answer
@@ -128,6 +132,7 @@ fn zone() -> Zone {
             RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
         ),
         ("two.example.", 300, a(2)),
+        ("gateway.example.", 300, a(3)),
         (
             "nothing.example.",
             300,
@@ -158,7 +163,7 @@ fn ask(server: SocketAddr, questions: &[Question]) -> Vec<(Vec<String>, u64)> {
         let mut answers = Vec::new();
         for question in questions {
             resolver.ask(question.clone());
-            let heard = tokio::time::timeout(Duration::from_secs(20), heard.recv());
+            let heard = tokio::time::timeout(Duration::from_secs(40), heard.recv());
             let Some(Word::Resolved(answer)) = heard.await.unwrap() else {
                 panic!("no answer");
             };
@@ -264,4 +269,14 @@ fn a_name_is_asked_for_once_in_its_time_to_live() {
         2,
         "A and AAAA, once each"
     );
+}
+
+#[test]
+fn what_fails_takes_nothing_from_what_is_found() {
+    let server = Server::new(zone());
+    let found = ask(
+        server.address,
+        &[question("gateway.example", None, Transport::Udp)],
+    );
+    assert_eq!(found[0].0, ["192.0.2.3:5060 0/0"]);
 }
