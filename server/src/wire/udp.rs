@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 use nix::{
     cmsg_space,
+    libc::{SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, sock_extended_err},
     sys::{
         socket::{
             ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt,
@@ -175,13 +176,10 @@ impl Datagrams {
             );
             let Ok(told) = told else { return };
             let remote = told.address.as_ref().and_then(address);
-            // A datagram longer than the path takes is told here too, and may still arrive in pieces.
             let is_lost = told.cmsgs().is_ok_and(|mut messages| {
                 messages.any(|message| match message {
                     ControlMessageOwned::Ipv4RecvErr(error, _)
-                    | ControlMessageOwned::Ipv6RecvErr(error, _) => {
-                        error.ee_errno != nix::errno::Errno::EMSGSIZE as u32
-                    }
+                    | ControlMessageOwned::Ipv6RecvErr(error, _) => is_lost(&error),
                     _ => false,
                 })
             });
@@ -215,6 +213,20 @@ impl Datagrams {
     }
 }
 
+/// Whether an error says that a datagram reached nobody. One longer than the path takes may still arrive in pieces, and a router that
+/// is busy or saw it too often says nothing of where it was going (RFC 3261 section 18.4).
+fn is_lost(error: &sock_extended_err) -> bool {
+    const ICMP_SOURCE_QUENCH: u8 = 4; // RFC 792, like the next.
+    const ICMP_TIME_EXCEEDED: u8 = 11;
+    const ICMPV6_TIME_EXCEEDED: u8 = 3; // RFC 4443 section 3.3.
+    let is_passing = match error.ee_origin {
+        SO_EE_ORIGIN_ICMP => matches!(error.ee_type, ICMP_SOURCE_QUENCH | ICMP_TIME_EXCEEDED),
+        SO_EE_ORIGIN_ICMP6 => error.ee_type == ICMPV6_TIME_EXCEEDED,
+        _ => false,
+    };
+    !is_passing && error.ee_errno != nix::errno::Errno::EMSGSIZE as u32
+}
+
 fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     let version_4 = storage
         .as_sockaddr_in()
@@ -246,6 +258,32 @@ fn received_at(waited: Duration) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_a_router_on_the_way_loses_nothing() {
+        let about = |ee_origin, ee_type, errno| sock_extended_err {
+            ee_errno: errno as u32,
+            ee_origin,
+            ee_type,
+            ee_code: 0,
+            ee_pad: 0,
+            ee_info: 0,
+            ee_data: 0,
+        };
+        use nix::errno::Errno::{ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, EPROTO};
+        for (error, expected) in [
+            (about(SO_EE_ORIGIN_ICMP, 3, ECONNREFUSED), true), // port unreachable
+            (about(SO_EE_ORIGIN_ICMP, 3, EHOSTUNREACH), true),
+            (about(SO_EE_ORIGIN_ICMP, 12, EPROTO), true), // parameter problem
+            (about(SO_EE_ORIGIN_ICMP6, 1, ECONNREFUSED), true), // destination unreachable
+            (about(SO_EE_ORIGIN_ICMP, 3, EMSGSIZE), false),
+            (about(SO_EE_ORIGIN_ICMP, 4, EHOSTUNREACH), false), // source quench
+            (about(SO_EE_ORIGIN_ICMP, 11, EHOSTUNREACH), false), // time exceeded
+            (about(SO_EE_ORIGIN_ICMP6, 3, EHOSTUNREACH), false), // time exceeded
+        ] {
+            assert_eq!(is_lost(&error), expected, "{error:?}");
+        }
+    }
 
     fn everybody(_: IpAddr) -> bool {
         true
