@@ -50,6 +50,8 @@ pub(crate) struct Agreed {
     pub(crate) ours: Bytes,
     /// The one codec in use.
     pub(crate) codec: Codec,
+    /// Every codec that the peer has named, the newest description's first: a hold names but the one in use.
+    pub(crate) speaks: Vec<Codec>,
     /// Whether keypad events cross.
     pub(crate) events: Events,
     /// Who is to send as the peer itself would have it: `SendOnly` where it holds.
@@ -75,6 +77,7 @@ impl Leg {
             ours: Bytes::from(ours),
             codec,
             events,
+            speaks: self.speaks(theirs),
             wish: theirs.direction,
             theirs: theirs.clone(),
         }
@@ -92,10 +95,27 @@ impl Leg {
         Agreed {
             ours,
             codec,
+            speaks: self.speaks(&theirs),
             events: Events::of(&theirs),
             wish,
             theirs,
         }
+    }
+
+    fn speaks(&self, theirs: &RemoteMedia) -> Vec<Codec> {
+        let mut speaks: Vec<Codec> = theirs.codecs.iter().map(|(codec, _)| *codec).collect();
+        let before = self.agreed().map_or(&[][..], |agreed| &agreed.speaks);
+        let rest = before.iter().filter(|codec| !speaks.contains(codec));
+        speaks.extend(rest.copied().collect::<Vec<_>>());
+        speaks
+    }
+
+    /// The codec in which this leg's party and another's can talk: this one's where the other speaks it. None before both have agreed,
+    /// and where they have none in common.
+    pub(crate) fn codec_with(&self, other: &Leg) -> Option<Codec> {
+        let (own, other) = (self.agreed()?, other.agreed()?);
+        let is_common = |codec: &Codec| own.speaks.contains(codec) && other.speaks.contains(codec);
+        [own.codec, other.codec].into_iter().find(is_common)
     }
 
     /// The stream that was agreed. None when the peer does not have the codec, or the keys do not belong together.

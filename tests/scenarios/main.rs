@@ -2,6 +2,7 @@
 
 mod announced;
 mod archive;
+mod attended;
 mod early;
 mod emergency;
 mod emergency_calls;

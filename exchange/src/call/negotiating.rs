@@ -74,6 +74,8 @@ pub(super) enum Then {
     Nothing,
     /// The two legs are joined.
     Join,
+    /// The far leg is told what the origin wants.
+    AlignFar,
 }
 
 /// By which method an offer came or goes.
@@ -301,8 +303,10 @@ impl Call {
                 if !self.take_answer(house, end, proposal, body.as_ref()) {
                     return self.fail(house, now, EndCause::NotAcceptable);
                 }
-                if then == Then::Join {
-                    self.join_at_last(house, now);
+                match then {
+                    Then::Nothing => {}
+                    Then::Join => self.join_at_last(house, now),
+                    Then::AlignFar => self.align_far(house, now),
                 }
             }
             // The outcome of something that was given up meanwhile.
@@ -463,7 +467,13 @@ impl Call {
                 then: Then::Join,
                 ..
             } if asked == end => return self.fail(house, now, EndCause::NotAcceptable),
-            Negotiation::Own { end: asked, .. } if asked == end => {}
+            Negotiation::Own {
+                end: asked, then, ..
+            } if asked == end => {
+                if then == Then::AlignFar {
+                    self.align_far(house, now);
+                }
+            }
             other @ (Negotiation::Idle
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }

@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, net::IpAddr, time::Instant};
 
-use media::{Command, OfferedLeg, sdp::RemoteMedia};
+use media::{Codec, Command, OfferedLeg, sdp::RemoteMedia};
 use rules::{EndCause, Reason};
 use sip_core::{DialogId, Message, PeerId, RequestId};
 
@@ -146,7 +146,7 @@ impl Call {
                 };
                 self.enter(house, now, Stage::Transferring(Box::new(transferring)));
                 // Whoever is on hold would not hear the ringback.
-                self.align(house, now, End::Origin);
+                self.align(house, now, End::Origin, Then::Nothing);
             }
             Err(failure) => self.transfer_failed(house, now, Some(leaving), talk, failure),
         }
@@ -251,7 +251,7 @@ impl Call {
         let Talk { kept, until } = talk;
         self.enter(house, now, Stage::Talking(Talking { far, kept, until }));
         self.next_segment(house, now);
-        self.align(house, now, End::Origin);
+        self.align(house, now, End::Origin, Then::Nothing);
     }
 
     /// Goes on to the next place where the target may be; or gives up.
@@ -294,14 +294,14 @@ impl Call {
     }
 
     /// Lets a leg's direction follow what the other one's peer wishes.
-    fn align(&mut self, house: &mut House, now: Now, end: End) {
+    fn align(&mut self, house: &mut House, now: Now, end: End, then: Then) {
         let wish = self.other_wish(end);
         let Some(leg) = self.leg(end) else { return };
         let Some(own) = leg.agreed().filter(|_| leg.local.direction != wish) else {
             return;
         };
         let says = own.theirs.clone();
-        self.ask(house, now, end, &says, wish, Then::Nothing);
+        self.ask(house, now, end, &says, wish, then);
     }
 
     // Attended: two calls become one.
@@ -374,37 +374,60 @@ impl Call {
         self.follow_codec(house, now, leg, talk, is_moved);
     }
 
-    /// Joins a leg whose stream already stands; where codec or place differ, it is asked first.
+    /// Joins a leg whose stream already stands; where codec or place differ, the two are asked first, one after the other.
     fn follow_codec(&mut self, house: &mut House, now: Now, far: Leg, talk: Talk, is_moved: bool) {
-        let same_codec = self.origin.agreed().map(|agreed| agreed.codec)
-            == far.agreed().map(|agreed| agreed.codec);
+        let common = self.origin.codec_with(&far);
+        let is_fit = far.agreed().map(|agreed| agreed.codec) == common && !is_moved;
         let Talk { kept, until } = talk;
-        let id = far.id();
         self.enter(house, now, Stage::Talking(Talking { far, kept, until }));
-        if same_codec && !is_moved {
-            self.join(house, id);
-            self.next_segment(house, now);
-            return self.align(house, now, End::Origin);
-        }
         let leg = self.origin_leg();
         house.command(leg, Command::Unfork { carrier: leg });
         house.command(leg, Command::Quiet { leg });
-        let Some(origin) = self.origin.agreed() else {
-            return;
-        };
-        let mut says = origin.theirs.clone();
-        says.codecs.retain(|(codec, _)| *codec == origin.codec);
-        let wish = origin.wish;
-        self.ask(house, now, End::Far, &says, wish, Then::Join);
+        match common.filter(|_| !is_fit) {
+            Some(codec) => self.ask_for_codec(house, now, End::Far, codec),
+            None => self.join_at_last(house, now),
+        }
     }
 
-    /// A leg that was asked because of a transfer has agreed: both hear each other.
+    /// Offers a leg the one codec in which it can be joined to the other.
+    fn ask_for_codec(&mut self, house: &mut House, now: Now, end: End, codec: Codec) {
+        let other = self.leg(end.other()).and_then(Leg::agreed);
+        let Some(other) = other else { return };
+        let says = RemoteMedia {
+            codecs: vec![(codec, codec.static_payload_type())],
+            ..other.theirs.clone()
+        };
+        let wish = other.wish;
+        self.ask(house, now, end, &says, wish, Then::Join);
+    }
+
+    /// A leg that stands, or has agreed to what it was asked because of a transfer, is joined once the other speaks as it does.
     pub(super) fn join_at_last(&mut self, house: &mut House, now: Now) {
-        if let Some(far) = self.far_leg().map(Leg::id) {
-            self.join(house, far);
-            self.next_segment(house, now);
-            self.align(house, now, End::Origin);
+        let Some(far) = self.far_leg() else { return };
+        let id = far.id();
+        let codec = far.agreed().map(|agreed| agreed.codec);
+        let own = self.origin.agreed().map(|agreed| agreed.codec);
+        match codec.filter(|codec| own != Some(*codec)) {
+            Some(codec) => self.ask_for_codec(house, now, End::Origin, codec),
+            None => {
+                self.join(house, id);
+                self.next_segment(house, now);
+                self.align_both(house, now);
+            }
         }
+    }
+
+    /// Lets both legs' directions follow each other's wishes, the origin's first: either may have been on hold.
+    fn align_both(&mut self, house: &mut House, now: Now) {
+        self.align(house, now, End::Origin, Then::AlignFar);
+        if self.is_settled() {
+            self.align_far(house, now);
+        }
+    }
+
+    /// The origin has been told whatever it had to be: the far one is next.
+    pub(super) fn align_far(&mut self, house: &mut House, now: Now) {
+        self.align(house, now, End::Far, Then::Nothing);
     }
 
     /// An INVITE with Replaces takes the place of a party of its own peer (RFC 3891); refused, it leaves the call as it was.

@@ -128,10 +128,10 @@ impl Exchange {
         }
         let first = self.calls.get(&one).ok_or(481_u16)?;
         let second = self.calls.get(&two).ok_or(481_u16)?;
-        let remaining = first.remaining(dialog).ok_or(603_u16)?.peer;
-        let joined = second.remaining(other).ok_or(603_u16)?.peer;
-        if self.role(remaining) == Some(PeerRole::Carrier)
-            && self.role(joined) == Some(PeerRole::Carrier)
+        let remaining = first.remaining(dialog).ok_or(603_u16)?;
+        let joined = second.remaining(other).ok_or(603_u16)?;
+        if self.role(remaining.peer) == Some(PeerRole::Carrier)
+            && self.role(joined.peer) == Some(PeerRole::Carrier)
         {
             return Err(403);
         }
@@ -139,6 +139,8 @@ impl Exchange {
         if !is_settled(&one) || !is_settled(&two) {
             return Err(491);
         }
+        // Nobody is let go before it is known that those who stay can talk.
+        remaining.codec_with(joined).ok_or(488_u16)?;
         // The call that a citizen made is the one that goes on: what is kept of it is. So is an emergency call: it is held up.
         let (kept, at_kept, given, at_given) = if second.is_inbound() || second.is_emergency() {
             (two, other, one, dialog)
