@@ -4,9 +4,14 @@
 
 mod common;
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs,
+    net::{IpAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
+    process::{Command, Output},
+};
 
-use common::{House, text};
+use common::{Addresses, House, text};
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -287,4 +292,111 @@ fn a_secret_that_others_can_read_and_a_certificate_that_is_missing_are_faults_of
     let missing = house.denwaban(&["check"]);
     assert_eq!(missing.status.code(), Some(2), "{}", text(&missing));
     assert!(text(&missing).contains("nowhere.key"), "{}", text(&missing));
+}
+
+/// What `init` says to these peers and options, at a house of its own.
+fn init_with(folder: &std::path::Path, own: IpAddr, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_denwaban"))
+        .args(["init", "--dir", folder.to_str().unwrap()])
+        .args(["--number", "0783331000", "--pbx", "127.0.0.3:5062"])
+        .args(["--listen", &format!("{own}:5060")])
+        .args(["--rtp", &format!("{own}:20000-20199")])
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+const OVER_TLS: [&str; 2] = ["--carrier", "127.0.0.2;transport=tls"];
+
+#[test]
+fn init_asks_for_our_certificate_where_a_peer_is_spoken_to_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Addresses::new().house;
+    let certified = rcgen::generate_simple_self_signed([own.to_string()]).unwrap();
+    let (certificate, key) = (folder.path().join("own.pem"), folder.path().join("own.key"));
+    fs::write(&certificate, certified.cert.pem()).unwrap();
+    fs::write(&key, "no key\n").unwrap();
+    let [certificate, key] = [&certificate, &key].map(|path| path.to_str().unwrap());
+    let listens = format!("{own}:5071");
+    for (options, named) in [
+        (
+            &[][..],
+            &["--tls-certificate FILE", "--tls-key FILE", "--tls-listen"][..],
+        ),
+        (&["--tls-certificate", certificate], &["--tls-key FILE"]),
+        (
+            &["--tls-certificate", certificate, "--tls-key", key],
+            &["own.key"],
+        ),
+        (&["--tls-listen", "0.0.0.0:5061"], &["--tls-listen"]),
+    ] {
+        let refused = init_with(
+            &folder.path().join("city"),
+            own,
+            &[&OVER_TLS[..], options].concat(),
+        );
+        assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+        for option in named {
+            assert!(text(&refused).contains(option), "{}", text(&refused));
+        }
+        assert!(!folder.path().join("city").exists(), "nothing is written");
+    }
+    let over_udp = ["--carrier", "127.0.0.2", "--tls-listen", &listens];
+    let refused = init_with(&folder.path().join("city"), own, &over_udp);
+    assert_eq!(
+        refused.status.code(),
+        Some(2),
+        "a listener needs one too: {}",
+        text(&refused)
+    );
+}
+
+#[test]
+fn what_init_writes_with_a_certificate_takes_calls_over_tls() {
+    for (listens, port) in [(None, 5061), (Some(5071), 5071)] {
+        let mut house = House::unwritten();
+        let own = house.addresses.house;
+        let certified = rcgen::generate_simple_self_signed([own.to_string()]).unwrap();
+        let folder = house.dir().join("tls");
+        fs::create_dir(&folder).unwrap();
+        let files = ["certificate.pem", "key.pem", "ca.pem"].map(|name| folder.join(name));
+        let texts = [
+            certified.cert.pem(),
+            certified.signing_key.serialize_pem(),
+            certified.cert.pem(),
+        ];
+        for (file, text) in files.iter().zip(texts) {
+            fs::write(file, text).unwrap();
+            fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let [certificate, key, ca] = files.each_ref().map(|file| file.to_str().unwrap());
+        let listens = listens.map(|port| format!("{own}:{port}"));
+        let listens: Vec<&str> = listens
+            .iter()
+            .flat_map(|at| ["--tls-listen", at.as_str()])
+            .collect();
+        let files = [
+            "--tls-certificate",
+            certificate,
+            "--tls-key",
+            key,
+            "--tls-ca",
+            ca,
+        ];
+        let written = init_with(
+            house.dir(),
+            own,
+            &[&OVER_TLS[..], &files, &listens].concat(),
+        );
+        assert!(written.status.success(), "{}", text(&written));
+        let configuration = fs::read_to_string(house.config()).unwrap();
+        assert!(
+            configuration.contains("certificate = \"tls/certificate.pem\""),
+            "a file of the folder moves with it:\n{configuration}"
+        );
+        let checked = house.denwaban(&["check"]);
+        assert!(checked.status.success(), "{}", text(&checked));
+        house.run();
+        TcpStream::connect((own, port)).unwrap();
+    }
 }

@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
     net::{IpAddr, SocketAddr},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
 };
 
 use clap::{Args, ValueEnum};
@@ -19,10 +19,11 @@ use crate::{
     clock::Clock,
     config::{
         Config, PortRange,
-        target::Destination,
-        template::{self, Waiver, Wishes},
+        target::{Destination, SIPS_PORT},
+        template::{self, TlsWishes, Waiver, Wishes},
     },
     descriptors, office, unix,
+    wire::TlsFiles,
 };
 
 /// DIR に denwaban.toml, data, root, prompts, staff.toml を書きます。既存の denwaban.toml は上書きしません。
@@ -53,6 +54,32 @@ pub(super) struct Arguments {
     /// 音声のアドレスとポート範囲（繰り返し可。省略時は listen の各アドレスの 20000-29999）/ address and ports of the voice; may be repeated
     #[arg(long, value_name = "ADDRESS:FIRST-LAST", value_parser = parse_ports)]
     rtp: Vec<PortRange>,
+    #[command(flatten)]
+    tls: TlsArguments,
+}
+
+/// What TLS needs; a peer with `;transport=tls` makes certificate and key necessary.
+#[derive(Debug, Args)]
+struct TlsArguments {
+    /// TLS を待ち受けるアドレス（繰り返し可。TLS の相手がいて省略時は listen の各アドレスの 5061）/ where SIP over TLS is taken; with a peer over TLS, port 5061 of each --listen unless given
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    tls_listen: Vec<SocketAddr>,
+    /// 自分の証明書と中間証明書（PEM）/ our certificate and its chain, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// その鍵（PEM）/ its key, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// 相手の証明書を信じる認証局（PEM。省略時はシステムのもの）/ whose certificates we believe, PEM; the system's unless given
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+}
+
+impl TlsArguments {
+    fn is_given(&self) -> bool {
+        let files = [&self.tls_certificate, &self.tls_key, &self.tls_ca];
+        !self.tls_listen.is_empty() || files.iter().any(|file| file.is_some())
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -89,9 +116,18 @@ pub(super) fn init(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit
     }
     let text = template::configuration(&wishes(arguments, out)?);
     let config = Config::parse(&file, &text).map_err(|report| {
-        out.complain(&report.render(false));
+        out.complain(&format!(
+            "指定から作る設定に誤りがあるため、何も書きませんでした。\nnothing was written: what these options would write has faults\n{}",
+            report.render(false)
+        ));
         Exit::Usage
     })?;
+    if let Some(Err(fault)) = config.sip.tls.as_ref().map(TlsFiles::check) {
+        out.complain(&format!(
+            "証明書を使えないため、何も書きませんでした。\nnothing was written: {fault}"
+        ));
+        return Err(Exit::Usage);
+    }
     let made = make(&config, &file, &text);
     made.map_err(|fault| {
         out.complain(&format!(
@@ -118,11 +154,16 @@ fn wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Wishes, Exit> {
             return Err(Exit::Usage);
         }
     }
-    let is_nowhere = |address: &SocketAddr| address.ip().is_unspecified();
-    if arguments.listen.iter().any(is_nowhere) {
-        out.complain("--listen には実際のアドレスを指定してください。\n--listen needs the host's own address: it stands in every message we send");
-        return Err(Exit::Usage);
+    for (option, listen) in [
+        ("--listen", &arguments.listen),
+        ("--tls-listen", &arguments.tls.tls_listen),
+    ] {
+        if listen.iter().any(|address| address.ip().is_unspecified()) {
+            out.complain(&format!("{option} には実際のアドレスを指定してください。\n{option} needs the host's own address: it stands in every message we send"));
+            return Err(Exit::Usage);
+        }
     }
+    let tls = tls_wishes(arguments, out)?;
     let mut ports = arguments.rtp.clone();
     if ports.is_empty() {
         let hosts: BTreeSet<IpAddr> = arguments.listen.iter().map(SocketAddr::ip).collect();
@@ -148,6 +189,64 @@ fn wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Wishes, Exit> {
         },
         waiver,
         ports,
+        tls,
+    })
+}
+
+/// TLS, where a peer or an option asks for it.
+fn tls_wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Option<TlsWishes>, Exit> {
+    let tls = &arguments.tls;
+    let mut peers = arguments.carriers.iter().chain(&arguments.pbxs);
+    let secure = peers.find(|peer| peer.transport == Transport::Tls);
+    if secure.is_none() && !tls.is_given() {
+        return Ok(None);
+    }
+    let (Some(certificate), Some(key)) = (&tls.tls_certificate, &tls.tls_key) else {
+        let (ja, en) = match secure {
+            Some(peer) => (
+                format!("{peer} とは TLS で話すため"),
+                format!("{peer} is spoken to over TLS, which needs"),
+            ),
+            None => ("TLS には".to_owned(), "TLS needs".to_owned()),
+        };
+        out.complain(&format!(
+            "{ja}、証明書と鍵が要ります。--tls-certificate FILE と --tls-key FILE を指定してください（待ち受けは --tls-listen、相手の認証局は --tls-ca）。\n\
+             {en} our certificate and its key: add --tls-certificate FILE and --tls-key FILE \
+             (and --tls-listen where it is not port {SIPS_PORT} of each --listen, --tls-ca where the system does not know the peers' authority)"
+        ));
+        return Err(Exit::Usage);
+    };
+    let mut listen = tls.tls_listen.clone();
+    if listen.is_empty() {
+        let hosts: BTreeSet<IpAddr> = arguments.listen.iter().map(SocketAddr::ip).collect();
+        listen.extend(
+            hosts
+                .into_iter()
+                .map(|host| SocketAddr::new(host, SIPS_PORT)),
+        );
+    }
+    let mut written = |file: &PathBuf| in_configuration(&arguments.dir, file, out);
+    Ok(Some(TlsWishes {
+        listen,
+        certificate: written(certificate)?,
+        key: written(key)?,
+        ca: tls.tls_ca.as_ref().map(written).transpose()?,
+    }))
+}
+
+/// A file as the configuration names it: from the configuration's folder where it lies there, so that both move together.
+fn in_configuration(dir: &Path, file: &Path, out: &mut Terminal) -> Result<String, Exit> {
+    let found = absolute(dir).and_then(|dir| Ok((dir, absolute(file)?)));
+    let named = found.ok().and_then(|(dir, file)| {
+        let named = file.strip_prefix(&dir).unwrap_or(&file);
+        named.to_str().map(str::to_owned)
+    });
+    named.ok_or_else(|| {
+        out.complain(&format!(
+            "{path}: 設定ファイルに書けない名前です。\n{path} cannot be written into a configuration; name a file whose path is UTF-8",
+            path = file.display()
+        ));
+        Exit::Usage
     })
 }
 

@@ -10,7 +10,7 @@ use sip_core::Transport;
 
 /// RFC 3261 section 19.1.2: the ports that are meant where none is written.
 const SIP_PORT: u16 = 5060;
-const SIPS_PORT: u16 = 5061;
+pub(crate) const SIPS_PORT: u16 = 5061;
 /// A name in the name system (RFC 1035 section 2.3.4).
 const MAX_NAME_BYTES: usize = 253;
 

@@ -23,6 +23,19 @@ pub(crate) struct Wishes {
     pub waiver: Option<Waiver>,
     /// Where RTP is taken.
     pub ports: Vec<PortRange>,
+    /// Where SIP is taken over TLS, and who we are there.
+    pub(crate) tls: Option<TlsWishes>,
+}
+
+/// TLS as `[sip]` and `[sip.tls]` name it.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsWishes {
+    /// Where it is taken.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// The file of our certificate and its chain, of its key, and of the authorities that we believe; none: the system's.
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) ca: Option<String>,
 }
 
 /// A decision of law 2, as typed at `init`.
@@ -46,7 +59,7 @@ pub(crate) fn configuration(wishes: &Wishes) -> String {
 [sip]
 # SIP (UDP・TCP) を待ち受けるアドレス / where SIP over UDP and TCP is taken
 listen = {listen}
-
+{tls}
 [media]
 # 音声 (RTP/RTCP) のアドレスとポート範囲。通話ごとに4ポート / address and ports of the voice; a call uses four
 rtp = {ports}
@@ -71,7 +84,8 @@ socket_mode = "0600"
 # 書き出し・廃棄のソケットの権限 / who may ask for export and disposal through the office's socket
 socket_mode = "0600"
 "#,
-        listen = one_or_list(&wishes.listen),
+        listen = one_or_list(&listeners(wishes)),
+        tls = wishes.tls.as_ref().map(tls_section).unwrap_or_default(),
         ports = one_or_list(&wishes.ports),
     );
     text.push_str(OUTBOUND);
@@ -100,6 +114,29 @@ targets = [{{ {whom}, ring_s = 30 }}]
     );
     for number in &wishes.numbers {
         number_section(&mut text, number, wishes);
+    }
+    text
+}
+
+/// The listeners as the file names them: UDP and TCP at each address, and TLS where it is wished for.
+fn listeners(wishes: &Wishes) -> Vec<String> {
+    let plain = wishes.listen.iter().map(SocketAddr::to_string);
+    let over_tls = wishes.tls.iter().flat_map(|tls| &tls.listen);
+    plain
+        .chain(over_tls.map(|address| format!("{address};transport=tls")))
+        .collect()
+}
+
+fn tls_section(tls: &TlsWishes) -> String {
+    let mut text = "
+# TLS の証明書（PEM）。書き換えると数秒で読み直します / certificates of TLS; changed files are read anew within seconds
+[sip.tls]
+"
+    .to_owned();
+    line(&mut text, "certificate", &tls.certificate);
+    line(&mut text, "key", &tls.key);
+    if let Some(ca) = &tls.ca {
+        line(&mut text, "ca", ca);
     }
     text
 }

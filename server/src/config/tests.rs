@@ -22,6 +22,7 @@ fn wishes(profile: Profile, waiver: Option<Waiver>) -> Wishes {
         profile,
         waiver,
         ports: vec![PortRange::parse("127.0.0.1:20000-29999").unwrap()],
+        tls: None,
     }
 }
 

@@ -70,14 +70,19 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// `denwaban init` with one number, 0783331000, and whatever else is given.
-    pub(crate) fn init(more: &[&str]) -> House {
-        let house = House {
+    /// A folder without anything in it, for a test that calls `init` itself.
+    pub(crate) fn unwritten() -> House {
+        House {
             folder: tempfile::tempdir().unwrap(),
             addresses: Addresses::new(),
             server: None,
             log: Arc::default(),
-        };
+        }
+    }
+
+    /// `denwaban init` with one number, 0783331000, and whatever else is given.
+    pub(crate) fn init(more: &[&str]) -> House {
+        let house = House::unwritten();
         let Addresses {
             house: own,
             carrier,
