@@ -275,3 +275,28 @@ fn what_is_asked_in_a_call_that_is_given_away_is_answered() {
     city.line_says(citizen, "BYE", &Extra::default());
     city.finish();
 }
+
+#[test]
+fn whoever_transfers_refreshes_its_session_and_holds_on_its_own_leg() {
+    let (mut city, [citizen, department, next]) = transferring();
+    let same = city.lines[department].describe_again("sendrecv", &[0, 8, 101]);
+    let held = city.lines[department].describe("sendonly");
+    for (count, body) in [same, held].into_iter().enumerate() {
+        city.line_says(department, "INVITE", &Extra::body(body));
+        city.run_until_line(department, "200 INVITE (sdp)", count + 1);
+        city.run_ms(50);
+    }
+    let answer = city.lines[department].answered(200, "INVITE").unwrap();
+    assert!(answer.body.contains("a=recvonly"), "{}", answer.body);
+    assert_eq!(city.lines[citizen].count("INVITE (sdp)"), 0);
+    // It has the call back, and still holds it.
+    city.line_answers(next, "INVITE", 486, &Extra::default());
+    city.run_until_line(citizen, "INVITE (sdp)", 1);
+    let offer = city.lines[citizen].last("INVITE").unwrap().body.clone();
+    assert!(offer.contains("a=sendonly"), "{offer}");
+    let body = city.lines[citizen].describe("recvonly");
+    city.line_answers(citizen, "INVITE", 200, &Extra::body(body));
+    city.run_ms(100);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}

@@ -109,7 +109,9 @@ impl Call {
         request: RequestId,
         message: &Message,
     ) -> Result<(), u16> {
-        let end = self.end_of(dialog).ok_or(488_u16)?;
+        let Some(end) = self.end_of(dialog) else {
+            return self.answer_leaving(house, now, dialog, request, message);
+        };
         let leg = self.leg(end).ok_or(488_u16)?;
         let agreed = leg.agreed().ok_or(491_u16)?;
         let Some(body) = message.sdp() else {

@@ -5,7 +5,10 @@
 
 use std::{collections::VecDeque, net::IpAddr, time::Instant};
 
-use media::{Codec, Command, OfferedLeg, sdp::RemoteMedia};
+use media::{
+    Codec, Command, OfferedLeg,
+    sdp::{self, RemoteMedia},
+};
 use rules::{EndCause, Reason};
 use sip_core::{DialogId, Message, PeerId, RequestId};
 
@@ -19,7 +22,7 @@ use crate::{
     call_record::Kept,
     direction::Direction,
     house::{House, Subscription},
-    leg::{Events, Leg, Session},
+    leg::{Agreed, Events, Leg, Session},
     now::Now,
     outbound::OutboundPlan,
     route::{Destination, Failure},
@@ -291,6 +294,49 @@ impl Call {
             }
             None => false,
         }
+    }
+
+    /// Whoever asked for the transfer wants its session refreshed or changed: it is answered on its own leg, for nobody hears it.
+    ///
+    /// What it wishes counts again where the transfer fails.
+    pub(super) fn answer_leaving(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        dialog: DialogId,
+        request: RequestId,
+        message: &Message,
+    ) -> Result<(), u16> {
+        let Stage::Transferring(transferring) = &mut self.stage else {
+            return Err(488);
+        };
+        let leaving = transferring.leaving.as_mut();
+        let leg = leaving.filter(|leg| leg.dialog == dialog).ok_or(488_u16)?;
+        let agreed = leg.agreed().ok_or(491_u16)?;
+        let body = message.sdp().ok_or(488_u16)?;
+        let theirs = sdp::parse(&body).map_err(|_| 488_u16)?;
+        if !house.admits_media(leg.peer, &theirs) || theirs.secure != agreed.theirs.secure {
+            return Err(488);
+        }
+        let (codec, events) = (agreed.codec, agreed.events);
+        let mut changed = leg.clone();
+        let agreed = if agreed.theirs.changes_nothing(&theirs) {
+            Agreed {
+                theirs,
+                ..agreed.clone()
+            }
+        } else {
+            changed.local.version += 1;
+            house.answer_keys(&mut changed.local, &theirs);
+            let agreed = changed.answer_to(&theirs, codec, events);
+            let stream = changed.stream(&agreed).ok_or(488_u16)?;
+            house.open(leg.id(), leg.peer, stream);
+            agreed
+        };
+        house.answer_offer(now, request, agreed.ours.clone());
+        changed.session = Session::Agreed(Box::new(agreed));
+        *leg = changed;
+        Ok(())
     }
 
     /// Lets a leg's direction follow what the other one's peer wishes.
