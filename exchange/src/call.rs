@@ -345,8 +345,12 @@ impl Call {
     /// When the call wants to be looked at, and why.
     pub(crate) fn deadline(&self) -> Option<(Instant, &'static str)> {
         match &self.stage {
-            // The endpoint repeats our 200 and reports a missing ACK or PRACK.
-            Stage::ExpectPrack(_) | Stage::ExpectAck(_) | Stage::Joining(_) | Stage::Over => None,
+            // The endpoint repeats our 200 and reports a missing ACK.
+            Stage::Joining(_) | Stage::Over => None,
+            Stage::ExpectPrack(notice) | Stage::ExpectAck(notice) => Some((
+                notice.until,
+                "call: the caller should have acknowledged our answer",
+            )),
             Stage::Announcing(announcing) => {
                 Some((announcing.until, "call: the notice should have ended"))
             }
@@ -517,8 +521,11 @@ impl Call {
             Stage::Talking(_) if self.parties.is_emergency() => self.end_if_silent(house, now),
             Stage::Talking(_) => self.end(house, now, EndCause::LongestCall),
             Stage::Closing(_) => self.closing_prompt_unreported(house, now),
-            // None of them has a deadline.
-            Stage::ExpectPrack(_) | Stage::ExpectAck(_) | Stage::Joining(_) | Stage::Over => {}
+            Stage::ExpectPrack(_) | Stage::ExpectAck(_) => {
+                self.end(house, now, EndCause::NotAcknowledged);
+            }
+            // Neither has a deadline.
+            Stage::Joining(_) | Stage::Over => {}
         }
     }
 

@@ -20,7 +20,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use rules::{CallId, EmergencyState, RecordingId};
 use sip_core::{
-    DialogId, Endpoint, HeaderName, Headers, Invite, Message, PeerId, RequestId, Transport,
+    DialogId, Endpoint, HeaderName, Headers, Invite, Message, PeerId, Reliable, RequestId,
+    Transport,
 };
 
 use crate::{
@@ -144,6 +145,12 @@ impl House {
     // Peers' settings.
 
     /// Whether a peer's callers hear the notice before they are answered.
+    /// How far provisional answers to a peer are made reliable.
+    pub(crate) fn reliable(&self, peer: PeerId) -> Reliable {
+        let trunk = self.settings.peer(peer);
+        trunk.map_or(Reliable::Off, |trunk| trunk.sip.reliable)
+    }
+
     pub(crate) fn announces_early(&self, peer: PeerId) -> bool {
         let trunk = self.settings.peer(peer);
         trunk.is_some_and(|trunk| trunk.announcement == AnnouncementMedia::Early)

@@ -18,6 +18,7 @@ mod leftovers;
 mod network;
 mod office;
 mod outbound;
+mod pracks;
 mod refusals;
 mod renegotiation;
 mod reports;

@@ -32,6 +32,8 @@ pub(super) struct Notice {
     prompt: Prompt,
     far: media::OfferedLeg,
     medium: AnnouncementMedia,
+    /// When its PRACK or ACK is waited for no longer.
+    pub(super) until: Instant,
 }
 
 /// The notice while it is played.
@@ -51,6 +53,9 @@ impl Announcing {
         }
     }
 }
+
+/// The endpoint gives a PRACK or an ACK up after 64*T1 = 32 s (RFC 3262 section 3, RFC 3261 section 13.3.1.4).
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(40);
 
 /// How much longer than itself a prompt may take before we stop waiting for the shard's report.
 pub(super) const REPORT_GRACE: Duration = Duration::from_secs(2);
@@ -76,6 +81,7 @@ impl Call {
         let Some(ours) = ours else {
             return self.refuse_media(house, now);
         };
+        let until = now.at + ACKNOWLEDGED_WITHIN;
         // Without its PRACK a 183 that was lost would send the notice to nobody, and still count it as told.
         let can_be_early = self.reliability != Reliability::Unknown;
         if can_be_early && house.announces_early(self.origin.peer) {
@@ -90,6 +96,7 @@ impl Call {
                 prompt,
                 far,
                 medium,
+                until,
             };
             return self.enter(house, now, Stage::ExpectPrack(notice));
         }
@@ -99,6 +106,7 @@ impl Call {
             prompt,
             far,
             medium,
+            until,
         };
         self.enter(house, now, Stage::ExpectAck(notice));
     }

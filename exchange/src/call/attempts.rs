@@ -4,7 +4,7 @@ use std::{collections::VecDeque, net::IpAddr, time::Instant};
 
 use bytes::Bytes;
 use media::{OfferedLeg, sdp};
-use sip_core::{DialogId, Message};
+use sip_core::{DialogId, Message, Reliable};
 
 use crate::{
     call::Call,
@@ -347,19 +347,23 @@ impl Call {
     }
 }
 
-/// What a caller says about reliable provisional answers (RFC 3262).
+/// How reliable provisional answers to a caller may be (RFC 3262), by its INVITE and by what is set for its peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reliability {
     /// It demands them.
     Required,
     /// It takes them.
     Possible,
-    /// It does not know them.
+    /// It does not know them, or its peer is to get none.
     Unknown,
 }
 
 impl Reliability {
-    pub(crate) fn of(request: &Message) -> Reliability {
+    pub(crate) fn of(request: &Message, set: Reliable) -> Reliability {
+        match set {
+            Reliable::Off => return Reliability::Unknown,
+            Reliable::Supported | Reliable::Required => {}
+        }
         let has = |name| {
             let mut tags = request.elements(name);
             tags.any(|tag| tag.eq_ignore_ascii_case(b"100rel"))

@@ -248,6 +248,11 @@ impl Call {
     /// A PRACK came; where it brings the answer to our offer, the caller can hear what is played early.
     pub(super) fn origin_pracked(&mut self, house: &mut House, now: Now, body: Option<&Bytes>) {
         let was_asked = matches!(self.origin.session, Session::Asked(_));
+        let is_of_notice = matches!(self.stage, Stage::ExpectPrack(_));
+        if was_asked && body.is_none() && !is_of_notice {
+            // It acknowledges an answer sent before our offer (RFC 3262 section 3). The ACK shows an answer that never comes.
+            return;
+        }
         if !self.origin_answers(house, body) {
             return self.refuse_media(house, now);
         }
@@ -403,7 +408,7 @@ impl Call {
             return self.answer_unusable(house, now, dialog);
         };
         let body = match told {
-            Told::Nothing => Bytes::new(),
+            Told::Nothing => self.untold_offer(house),
             Told::Answer(ours) | Told::Offer(ours) => ours,
         };
         let headers = self.told_of(house, attempts.current.leg.peer, message);
@@ -414,6 +419,18 @@ impl Call {
             Session::Agreed(_) => self.connect(house, now, far, keeping),
             Session::Unbegun | Session::Offered | Session::Asked(_) => {
                 self.enter(house, now, Stage::Joining(Joining { far, keeping }));
+            }
+        }
+    }
+
+    /// Our offer, where it still waited for the PRACK of an earlier answer: no provisional answer follows the 200 that would tell it.
+    fn untold_offer(&self, house: &House) -> Bytes {
+        match &self.origin.session {
+            Session::Asked(asked) if !house.endpoint.has_described(self.origin.dialog) => {
+                asked.ours.clone()
+            }
+            Session::Asked(_) | Session::Unbegun | Session::Offered | Session::Agreed(_) => {
+                Bytes::new()
             }
         }
     }

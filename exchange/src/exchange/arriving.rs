@@ -107,7 +107,7 @@ impl Exchange {
             peer,
             transport: hop.transport,
             parties,
-            reliability: Reliability::of(request),
+            reliability: Reliability::of(request, self.house.reliable(peer)),
             errand,
         };
         self.begin(now, arrival);

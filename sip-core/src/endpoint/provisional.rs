@@ -99,6 +99,20 @@ impl Endpoint {
         self.arm_usage(dialog);
     }
 
+    /// Whether a description has been told in the peer's INVITE or in an answer to it; one in an answer that waits for a PRACK has not.
+    pub fn has_described(&self, dialog: DialogId) -> bool {
+        match self.usages.get(&dialog).map(|usage| &usage.stage) {
+            Some(Stage::Ringing { session, .. }) => session.turn != Turn::Unbegun,
+            Some(
+                Stage::Calling { .. }
+                | Stage::ExpectAck { .. }
+                | Stage::Talking { .. }
+                | Stage::Closing { .. },
+            )
+            | None => true,
+        }
+    }
+
     /// Answers an `Invited` with 200 and repeats it until the ACK comes.
     ///
     /// It waits while a reliable answer with a description is unacknowledged; the answers that wait for that are not sent any more.
