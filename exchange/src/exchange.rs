@@ -57,7 +57,10 @@ struct InHand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     Open,
+    /// Only those to and from 110, 118 and 119 (S-17).
     Closing,
+    /// None.
+    Closed,
 }
 
 /// The notice that is going out on a leg, as `Played::reported` wants it.
@@ -258,10 +261,13 @@ impl Exchange {
         self.house.library = library;
     }
 
-    /// Takes no new calls and ends all but those to and from 110, 118 and 119, which nothing of ours ends (S-17). Asked again, it ends
-    /// these too. Registrations are given up with the last call.
+    /// Takes and keeps no calls but those to and from 110, 118 and 119, which nothing of ours ends (S-17). Where there is none of them,
+    /// and when it is asked again, it takes and keeps none at all, and registrations are given up.
     pub(crate) fn shut_down(&mut self, now: Now) {
-        let is_asked_again = self.service == Service::Closing;
+        let is_asked_again = match self.service {
+            Service::Open => false,
+            Service::Closing | Service::Closed => true,
+        };
         self.service = Service::Closing;
         self.house.say_goodbyes(now);
         let ending: Vec<CallId> = self
@@ -274,6 +280,7 @@ impl Exchange {
             self.with_call(now, call, CallInput::End(EndCause::Shutdown));
         }
         if self.emergency_call_count() == 0 {
+            self.service = Service::Closed;
             self.house.leave_peers(now);
         }
         self.settle(now);
@@ -452,10 +459,13 @@ impl Exchange {
     }
 
     /// Answers what comes outside of any call: OPTIONS, so that a dispatcher sees that we live. The endpoint says what we can do.
+    ///
+    /// While the service ends it is answered as an INVITE would be (RFC 3261 section 11.2).
     fn answer_request(&mut self, now: Now, request: RequestId, message: &Message) {
-        let status = match message.method() {
-            Some(Method::Options) => 200,
-            Some(_) | None => 501,
+        let status = match (message.method(), self.service) {
+            (Some(Method::Options), Service::Open) => 200,
+            (Some(Method::Options), Service::Closing | Service::Closed) => 503,
+            (Some(_) | None, _) => 501,
         };
         let endpoint = &mut self.house.endpoint;
         endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);

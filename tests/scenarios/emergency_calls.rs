@@ -207,6 +207,68 @@ fn the_end_of_service_waits_for_a_call_back_until_it_is_asked_again() {
 }
 
 #[test]
+fn the_end_of_service_lets_119_be_called_while_it_waits_for_another_such_call() {
+    let mut city = city();
+    let (caller, office) = talking(&mut city);
+    city.shut_down();
+    city.run_ms(60_000);
+    let late = city.dial(Dial::to(NUMBER));
+    city.run_ms(100);
+    assert_eq!(city.caller(late).end_of_call(), "503");
+    let second = city.line(city.pbx.address, "201");
+    let other_office = city.line(city.carrier.address, "119");
+    call(&mut city, second, "119", other_office);
+    city.line_says(caller, "BYE", &Extra::default());
+    city.run_ms(500);
+    assert_eq!(city.lines[office].end_of_call(), "was hung up on");
+    assert_eq!(city.lines[second].end_of_call(), "");
+    assert_eq!(city.wiring.exchange().emergency_call_count(), 1);
+    city.shut_down();
+    let third = city.line(city.pbx.address, "202");
+    let offer = city.lines[third].describe("sendrecv");
+    city.line_calls(third, "119", &Extra::body(offer));
+    city.finish();
+    assert_eq!(city.lines[second].end_of_call(), "was hung up on");
+    assert_eq!(city.lines[third].end_of_call(), "503");
+}
+
+#[test]
+fn who_asks_whether_a_service_that_ends_lives_is_told_to_go_elsewhere() {
+    let mut city = city();
+    talking(&mut city);
+    for expected in ["200 OPTIONS", "503 OPTIONS"] {
+        // A refused call gives it a Call-ID, and nothing else.
+        let asker = city.line(city.pbx.address, "300");
+        city.line_calls(asker, "0312345678", &Extra::default());
+        city.run_until_line(asker, "403 INVITE", 1);
+        city.line_says(asker, "OPTIONS", &Extra::default());
+        city.run_until_line(asker, expected, 1);
+        city.shut_down();
+    }
+    city.finish();
+}
+
+#[test]
+fn an_ack_that_never_brings_its_answer_leaves_an_emergency_call_open_to_the_next_hold() {
+    let mut city = city();
+    let (caller, office) = talking(&mut city);
+    city.lines[office].acknowledges = false;
+    city.line_says(office, "INVITE", &Extra::default());
+    city.run_until_line(office, "200 INVITE (sdp)", 1);
+    city.run_ms(40_000);
+    city.lines[office].acknowledges = true;
+    let body = city.lines[caller].describe("sendonly");
+    city.line_says(caller, "INVITE", &Extra::body(body));
+    city.run_until_line(office, "INVITE (sdp)", 2);
+    let body = city.lines[office].describe("recvonly");
+    city.line_answers(office, "INVITE", 200, &Extra::body(body));
+    city.run_until_line(caller, "200 INVITE (sdp)", 2);
+    city.run_ms(100);
+    city.line_says(caller, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
 fn who_says_119_from_outside_the_trust_domain_is_told_like_everybody() {
     let mut city = City::new(Plan {
         adapt: |settings| settings.peers[0].trust = Trust::Outside,

@@ -81,7 +81,12 @@ impl Exchange {
         if let Some(theirs) = &theirs {
             self.admit_media(&errand, peer, hop.transport, theirs)?;
         }
-        if self.service == Service::Closing {
+        let is_taken = match self.service {
+            Service::Open => true,
+            Service::Closing => parties.is_emergency(),
+            Service::Closed => false,
+        };
+        if !is_taken {
             return Err(503);
         }
         let origin = theirs
