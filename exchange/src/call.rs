@@ -411,9 +411,8 @@ impl Call {
         match event {
             Event::Acked { body, .. } => self.acknowledged(house, now, body.as_ref()),
             Event::Pracked { body, .. } => self.origin_pracked(house, now, body.as_ref()),
-            Event::AckMissing { .. } | Event::PrackMissing { .. } => {
-                self.fail(house, now, EndCause::NotAcknowledged);
-            }
+            Event::AckMissing { .. } => self.unacknowledged(house, now, self.origin.dialog),
+            Event::PrackMissing { .. } => self.fail(house, now, EndCause::NotAcknowledged),
             Event::Cancelled { .. } => self.end(house, now, EndCause::Cancelled),
             Event::Ended { message, .. } => {
                 self.parties.hear_goodbye(house, self.origin.peer, &message);
@@ -467,7 +466,7 @@ impl Call {
             }
             // Our answer to a re-INVITE of theirs. Of whoever is leaving by a transfer nobody waits for it.
             Event::AckMissing { .. } if self.end_of(dialog).is_some() => {
-                self.fail(house, now, EndCause::NotAcknowledged);
+                self.unacknowledged(house, now, dialog);
             }
             Event::AckMissing { .. } => {}
             // An attempt that was given up ends without the call.

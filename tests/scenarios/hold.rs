@@ -221,3 +221,59 @@ fn a_hold_before_the_callers_ack_is_told_to_the_caller_afterwards() {
     city.line_says(citizen, "BYE", &Extra::default());
     city.finish();
 }
+
+/// The department answers; it is to hear at once that the citizen holds, and later that it holds no more.
+fn answer_and_resume(city: &mut City, citizen: usize, department: usize) {
+    let body = city.lines[department].describe_again("sendrecv", &[0, 101]);
+    city.line_answers(department, "INVITE", 200, &Extra::body(body));
+    city.run_until_line(department, "INVITE (sdp)", 2);
+    let offer = city.lines[department].last("INVITE").expect("an offer");
+    assert!(offer.body.contains("a=sendonly"), "{}", offer.body);
+    let body = city.lines[department].describe("recvonly");
+    city.line_answers(department, "INVITE", 200, &Extra::body(body));
+    city.run_ms(50);
+    change(city, citizen, department, "sendrecv", "sendrecv");
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn a_hold_of_a_caller_who_hears_our_ringback_is_told_to_the_department_when_it_answers() {
+    let mut city = City::new(Plan::announce());
+    let citizen = city.line(city.carrier.address, "0790000001");
+    let department = city.line(city.pbx.address, "100");
+    let offer = Extra::body(city.lines[citizen].describe("sendrecv"));
+    city.line_calls(citizen, "0783331001", &offer);
+    city.run_until_line(department, "INVITE (sdp)", 1);
+    city.line_answers(department, "INVITE", 180, &Extra::default());
+    city.run_ms(100);
+    let body = city.lines[citizen].describe("sendonly");
+    city.line_says(citizen, "INVITE", &Extra::body(body));
+    city.run_until_line(citizen, "200 INVITE (sdp)", 2);
+    city.run_ms(100);
+    answer_and_resume(&mut city, citizen, department);
+}
+
+#[test]
+fn a_hold_by_update_before_the_answer_is_told_to_a_department_without_update_when_it_answers() {
+    let mut city = City::new(Plan::transparent());
+    let citizen = city.line(city.carrier.address, "0790000001");
+    let department = city.line(city.pbx.address, "100");
+    let offer = Extra::body(city.lines[citizen].describe("sendrecv")).and("Supported: 100rel");
+    city.line_calls(citizen, "0783331001", &offer);
+    city.run_until_line(department, "INVITE (sdp)", 1);
+    let early = Extra {
+        body: city.lines[department].describe_again("sendrecv", &[0, 101]),
+        ..Extra::header("Require: 100rel").and("RSeq: 1")
+    };
+    city.line_answers(department, "INVITE", 183, &early);
+    city.run_until_line(citizen, "183 INVITE (sdp)", 1);
+    let answer = city.lines[citizen].answered(183, "INVITE").unwrap().clone();
+    let prack = city.lines[citizen].prack(&answer, "");
+    city.send(prack);
+    city.run_until_line(citizen, "200 PRACK", 1);
+    let body = city.lines[citizen].describe("sendonly");
+    city.line_says(citizen, "UPDATE", &Extra::body(body));
+    city.run_until_line(citizen, "200 UPDATE (sdp)", 1);
+    answer_and_resume(&mut city, citizen, department);
+}

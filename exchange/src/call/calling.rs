@@ -278,6 +278,7 @@ impl Call {
                 self.connect(house, now, far, keeping);
                 // The far side may have held while the caller's ACK was on its way.
                 self.tell_other(house, now, End::Far, Some(told));
+                self.tell_far(house, now);
             }
             stage @ (Stage::Calling { .. }
             | Stage::Passing { .. }
@@ -359,6 +360,7 @@ impl Call {
                     Some(agreed) => {
                         self.bridge(house, &mut attempts.current.leg, agreed);
                         self.connect(house, now, attempts.current.leg, keeping);
+                        self.tell_far(house, now);
                     }
                     None => {
                         self.stage = Stage::Calling { attempts, keeping };
@@ -416,7 +418,10 @@ impl Call {
         self.bridge(house, &mut attempts.current.leg, agreed);
         let far = attempts.current.leg;
         match &self.origin.session {
-            Session::Agreed(_) => self.connect(house, now, far, keeping),
+            Session::Agreed(_) => {
+                self.connect(house, now, far, keeping);
+                self.tell_far(house, now);
+            }
             Session::Unbegun | Session::Offered | Session::Asked(_) => {
                 self.enter(house, now, Stage::Joining(Joining { far, keeping }));
             }

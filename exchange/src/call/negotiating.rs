@@ -548,6 +548,33 @@ impl Call {
         }
     }
 
+    /// The ACK of an answer of ours never came. Where the call goes on, the leg's session stays as it was before that answer.
+    pub(super) fn unacknowledged(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+        match &self.negotiation {
+            Negotiation::Reoffered { end, .. } if self.end_of(dialog) == Some(*end) => {
+                self.negotiation = Negotiation::Idle;
+            }
+            Negotiation::Idle
+            | Negotiation::PassedOn(_)
+            | Negotiation::Reoffered { .. }
+            | Negotiation::Own { .. } => {}
+        }
+        self.fail(house, now, EndCause::NotAcknowledged);
+    }
+
+    /// Lets the far side know that the caller has held, or holds no more, since the offer that it has answered.
+    pub(super) fn tell_far(&mut self, house: &mut House, now: Now) {
+        match &self.negotiation {
+            Negotiation::Idle => {}
+            // What is under way brings it.
+            Negotiation::PassedOn(_) | Negotiation::Reoffered { .. } | Negotiation::Own { .. } => {
+                return;
+            }
+        }
+        let told = self.far_leg().map(|far| far.local.direction);
+        self.tell_other(house, now, End::Origin, told);
+    }
+
     /// Lets the other leg know that this one holds, or holds no more.
     pub(super) fn tell_other(
         &mut self,
