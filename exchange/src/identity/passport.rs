@@ -2,12 +2,14 @@
 //!
 //! Follows RFC 8224 section 4 and RFC 8225 section 7.
 
+use std::fmt;
+
 use sip_core::Message;
 
 use crate::identity::uri_text::is_token;
 
-/// A signed token with the place of its certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A signed token with the place of its certificate. `Debug` shows its shape only: the token holds both numbers, encoded and not encrypted.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Passport {
     digest: String,
     info: Option<String>,
@@ -64,14 +66,17 @@ impl Passport {
                 continue;
             }
             let (param, after) = after.split_once(';').unwrap_or((after, ""));
-            let bare = param.trim().trim_matches('"');
-            if is_token(bare) {
-                // Both are tokens in the standard; the second is quoted in its examples.
-                if name.eq_ignore_ascii_case("alg") {
-                    passport.params.push(("alg", bare.to_owned()));
-                } else if name.eq_ignore_ascii_case("ppt") {
-                    passport.params.push(("ppt", format!("\"{bare}\"")));
-                }
+            let param = param.trim();
+            let known = ["alg", "ppt"]
+                .into_iter()
+                .find(|known| name.eq_ignore_ascii_case(known));
+            // A token in the grammar, quoted in some examples (RFC 8224 sections 4 and 4.1.1): it crosses as it came.
+            let bare = param
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'))
+                .unwrap_or(param);
+            if let Some(known) = known.filter(|_| is_token(bare)) {
+                passport.params.push((known, param.to_owned()));
             }
             rest = after;
         }
@@ -88,6 +93,15 @@ impl Passport {
             value.push_str(&format!(";{name}={param}"));
         }
         value
+    }
+}
+
+impl fmt::Debug for Passport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passport")
+            .field("digest_bytes", &self.digest.len())
+            .field("params", &self.params.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,6 +126,11 @@ mod tests {
                     "eyJhbGciOi.eyJ0_-.sig==;info=<https://cert.example/a.pem>;alg=ES256;ppt=\"shaken\"",
                 ),
             ),
+            (
+                "sig;info=<https://a/b>;alg=ES256;ppt=shaken",
+                Some("sig;info=<https://a/b>;alg=ES256;ppt=shaken"),
+            ),
+            ("sig;alg=\"ES256;ppt=div\"", Some("sig")),
             (
                 "..sig; info=<https://a/b;c> ; alg=ES256; x=y",
                 Some("..sig;info=<https://a/b;c>;alg=ES256"),

@@ -2,12 +2,14 @@
 //!
 //! Follows RFC 3326 section 2 and RFC 6432 (in answers).
 
+use std::fmt;
+
 use sip_core::{HeaderName, Message};
 
 use crate::identity::uri_text::{is_token, quoted, unquoted};
 
-/// One Reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One Reason. `Debug` shows its shape only: a peer writes what it likes into its text.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Reason {
     protocol: String,
     cause: Option<u16>,
@@ -73,6 +75,15 @@ impl Reason {
             value.push_str(&quoted(text));
         }
         value
+    }
+}
+
+impl fmt::Debug for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reason")
+            .field("cause", &self.cause)
+            .field("text_bytes", &self.text.as_ref().map(String::len))
+            .finish_non_exhaustive()
     }
 }
 
