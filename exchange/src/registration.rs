@@ -2,7 +2,7 @@
 //!
 //! Pure conversation: it says what to ask and reads the answers; `peers.rs` sends. The digest is the endpoint's.
 //! What is held and what is being said are two things: a registration stands while its refresh is still on the way.
-//! Follows RFC 3261 section 10 with RFCs 3327, 3608 and 7315 section 4.1; the waits are RFC 5626's.
+//! Follows RFC 3261 section 10 with RFCs 3327, 3608 and 7315 section 4.1; the waits are Retry-After's (RFC 3261 section 20.33), else RFC 5626's.
 
 mod grant;
 
@@ -27,7 +27,7 @@ const LONGEST_EXPIRES: Duration = Duration::from_secs(7 * 86_400);
 /// (3GPP TS 24.229 section 5.1.1.4.1).
 const MARGIN: Duration = Duration::from_secs(600);
 
-/// But no sooner after the last one, however little was granted.
+/// But no sooner after the last one, however little was granted, or asked for by Retry-After.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Letters of a random Contact: enough that nobody finds it by guessing (26^16 is 75 bits).
@@ -298,21 +298,22 @@ impl Registrar {
         let tried = usize::try_from(self.failures).unwrap_or(usize::MAX);
         let rounds = tried / places.max(1);
         let is_round_over = tried.is_multiple_of(places.max(1));
-        let wait = if is_round_over {
-            let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-            // Not all who were told the same come back together.
-            let asked = asked + part(asked / 10, generator);
-            back_off(u32::try_from(rounds).unwrap_or(u32::MAX), generator).max(asked)
-        } else {
-            Duration::ZERO
-        };
-        let wait = match (&self.held, retry_after) {
-            // What is still held is asked for again while it holds, unless the registrar wants peace.
-            (Some(held), None) => {
-                let left = held.until.saturating_duration_since(now);
-                wait.min((left / 2).max(SHORTEST_PAUSE))
+        let wait = match (retry_after, &self.held) {
+            _ if !is_round_over => Duration::ZERO,
+            // The registrar knows better than we when it is ready, sooner or later than we would ask; not all who were told the same come
+            // back together.
+            (Some(asked), _) => {
+                let asked = asked.clamp(SHORTEST_PAUSE, LONGEST_RETRY_AFTER);
+                asked + part(asked / 10, generator)
             }
-            (Some(_), Some(_)) | (None, _) => wait,
+            (None, held) => {
+                let wait = back_off(u32::try_from(rounds).unwrap_or(u32::MAX), generator);
+                // What is still held is asked for again while it holds.
+                held.as_ref().map_or(wait, |held| {
+                    let left = held.until.saturating_duration_since(now);
+                    wait.min((left / 2).max(SHORTEST_PAUSE))
+                })
+            }
         };
         self.talk = Talk::Silent { ask_at: now + wait };
         (self.failures == 1).then_some(News::Refused(refused))

@@ -168,6 +168,32 @@ fn retry_after_is_obeyed_within_reason() {
 }
 
 #[test]
+fn a_short_retry_after_comes_before_our_own_patience() {
+    // The line is held for 40 s: whoever waits half a minute and longer loses it, though the registrar asked for 5 s.
+    let mut line = Line::new();
+    line.asks();
+    line.hears(200, "Expires: 40\r\n");
+    let until = line.registrar.held_until().unwrap();
+    line.asks();
+    let mut tries = 0;
+    while line.now + Duration::from_secs(6) < until {
+        line.hears(503, "Retry-After: 5\r\n");
+        assert_eq!(line.asks().0, 5, "try {tries}");
+        tries += 1;
+    }
+    assert!(tries >= 3, "{tries}");
+    // Not held any more it is obeyed too, but nobody makes us ask without a pause.
+    line.registrar.lapse(until);
+    line.hears(503, "Retry-After: 5\r\n");
+    assert_eq!(line.asks().0, 5);
+    line.hears(503, "Retry-After: 0\r\n");
+    assert_eq!(line.asks().0, 5);
+    // Where the header is missing our own patience counts again.
+    line.hears(503, "");
+    assert!(line.asks().0 >= 30);
+}
+
+#[test]
 fn failures_wait_ever_longer_and_never_in_step() {
     let mut line = Line::new();
     line.asks();
