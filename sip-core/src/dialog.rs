@@ -185,10 +185,14 @@ impl Dialog {
         self.scheme
     }
 
-    /// The other way there is: the one the dialog came by where its Contact named another, else where its caller listens.
+    /// The other way there is: the one the dialog came by where its Contact named another, else where its caller listens, else a new
+    /// connection to the same place where it was we who connected.
     pub(crate) fn alternate(&self) -> Option<Hop> {
         if self.next_hop == self.came_by {
-            return self.last_resort.filter(|hop| *hop != self.next_hop);
+            let anew = Some(self.next_hop)
+                .filter(|hop| self.caller == Caller::Us && hop.transport.is_reliable());
+            let listens = self.last_resort.filter(|hop| *hop != self.next_hop);
+            return listens.or(anew);
         }
         (Some(self.next_hop) != self.last_resort).then_some(self.came_by)
     }

@@ -242,15 +242,15 @@ impl Endpoint {
                 self.transmit(usage, hop, request, label, Again::Repeated);
                 self.arm_client(key);
             }
-            Due::GiveUp => self.give_up(now, key),
+            Due::GiveUp => self.give_up(now, key, 408),
             Due::Over => {
                 self.close_client(key);
             }
         }
     }
 
-    /// A request of ours will not be answered.
-    fn give_up(&mut self, now: Instant, key: ClientKey) {
+    /// A request of ours will not be answered: 408 where nothing came in time, 503 where it could not be sent (RFC 3261 section 8.1.3.1).
+    fn give_up(&mut self, now: Instant, key: ClientKey, status: u16) {
         let Some(entry) = self.close_client(key) else {
             return;
         };
@@ -267,8 +267,8 @@ impl Endpoint {
                 self.close_usage(now, id);
                 self.events.push_back(Event::ByeDone { dialog: id });
             }
-            Task::Change => self.change_answered(now, id, key, 408, None),
-            Task::Inside(sent) => self.finish_inside(id, sent, 408, None),
+            Task::Change => self.change_answered(now, id, key, status, None),
+            Task::Inside(sent) => self.finish_inside(id, sent, status, None),
             // A CANCEL without answer: the INVITE's own timer follows (RFC 3261 section 9.1). A PRACK without: the peer ends its INVITE.
             Task::Call | Task::Cancel | Task::Acknowledge | Task::Outside { .. } => {}
         }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use exchange::Input;
 use expect_test::expect;
 use rules::{EndCause, Reason};
-use tests::{City, Plan, carrier::Dial, net::Weather, plan::NUMBER};
+use sip_core::Hop;
+use tests::{City, Plan, carrier::Dial, line::Extra, net::Weather, plan::NUMBER};
+
+use crate::renegotiation::talking_in;
 
 #[test]
 fn a_repeated_invite_is_one_call() {
@@ -195,4 +199,26 @@ fn with_5_percent_lost_both_ways_and_some_repeated_every_call_comes_to_its_end()
         lost += city.lost();
     }
     assert!(lost > 1_000, "the network did lose packets: {lost}");
+}
+
+#[test]
+fn an_error_of_the_network_while_a_hold_is_passed_on_ends_no_call() {
+    // The host of the held side reports once that nobody listens at its port.
+    let (mut city, citizen, department) = talking_in(Plan {
+        is_waived: true,
+        ..Plan::transparent()
+    });
+    let body = city.lines[department].describe("sendonly");
+    city.line_says(department, "INVITE", &Extra::body(body));
+    city.run_ms(6);
+    let ours = "127.0.0.1:5060".parse().unwrap();
+    let theirs = city.lines[citizen].address;
+    city.tell(Input::Unreachable {
+        hop: Hop::udp(ours, theirs),
+    });
+    city.run_until_line(department, "488 INVITE", 1);
+    city.run_ms(2_000);
+    for line in [citizen, department] {
+        assert_eq!(city.lines[line].end_of_call(), "");
+    }
 }

@@ -412,7 +412,8 @@ pub enum Event {
     NotModified {
         /// The usage.
         dialog: DialogId,
-        /// 300..=699; 491 without message if an exchange of offers was under way here or another callee has answered, 408 without one if nobody answered.
+        /// 300..=699; 491 without message if an exchange of offers was under way here or another callee has answered, 408 without one if nobody answered, 503
+        /// without one if it could not be sent.
         status: u16,
         /// The answer.
         message: Option<Message>,
@@ -428,7 +429,7 @@ pub enum Event {
         dialog: Option<DialogId>,
         /// Which one.
         sent: SentId,
-        /// 200..=699; 408 without message if nobody answered.
+        /// 200..=699; 408 without message if nobody answered, 503 without one if it could not be sent in its dialog.
         status: u16,
         /// The answer.
         message: Option<Message>,

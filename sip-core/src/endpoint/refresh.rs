@@ -77,7 +77,8 @@ impl Endpoint {
         self.events.push_back(Event::SessionExpired { dialog: id });
     }
 
-    /// A refresh of ours was refused. One without dialog or answer ends the session, any other is tried again until it expires.
+    /// A refresh of ours was refused. One without dialog or answer ends the session, any other is tried again until it expires: one that
+    /// could not be sent too.
     ///
     /// A side that times no session itself has shown that it is there: a call must not end because it takes no re-INVITE (RFC 4028 section 7.2).
     pub(super) fn not_refreshed(

@@ -31,7 +31,8 @@ impl Endpoint {
     /// Takes the report that messages by `hop` find nobody: an ICMP error, a refused connection, a failed handshake, a lost connection.
     ///
     /// A request that nothing at all has come back to goes its other way at once, if it has one: by UDP if it went over TCP for its length, by the way its
-    /// dialog came if the Contact named another. Else it is given up (RFC 3261 section 17.1.4). Answers go to where their caller listens.
+    /// dialog came if the Contact named another, once more by a new connection if its own may have died unnoticed. Else it is given up
+    /// (RFC 3261 section 17.1.4), as if it had been answered 503. Answers go to where their caller listens.
     pub fn handle_unreachable(&mut self, now: Instant, hop: Hop) {
         for usage in self.usages.values_mut() {
             for session in usage.sessions() {
@@ -49,7 +50,7 @@ impl Endpoint {
             .collect();
         for key in lost {
             if !self.ask_by_another_way(now, key) {
-                self.give_up(now, key);
+                self.give_up(now, key, 503);
             }
         }
         if hop.transport.is_reliable() {

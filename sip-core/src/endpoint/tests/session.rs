@@ -380,3 +380,35 @@ fn an_offer_that_took_the_place_of_a_refresh_and_failed_is_followed_by_one() {
     bench.wait(Duration::from_millis(10_400));
     assert_eq!(bench.ladder(), ["> UPDATE"]);
 }
+
+#[test]
+fn a_refresh_whose_way_is_lost_is_tried_again_while_the_session_lasts() {
+    // One ICMP error, or one reset connection, says nothing about the other end (RFC 3261 section 8.1.3.1).
+    let mut bench = bench(200);
+    bench.called_with(ABLE);
+    bench.wait(Duration::from_millis(100_400));
+    // The address of its Contact, then the way the call came.
+    for _ in 0..2 {
+        let way = *bench.ways.last().unwrap();
+        bench.lose(way);
+    }
+    bench.ladder();
+    assert_eq!(bench.names(), [""; 0]);
+    bench.wait(Duration::from_millis(10_200));
+    assert_eq!(bench.ladder(), ["> UPDATE"]);
+    let update = bench.last().clone();
+    let more = "Session-Expires: 200;refresher=uac\r\n";
+    bench.answer(&update, "200 OK", "", more);
+    bench.ladder();
+    // Where it stays lost the session ends when it expires, and not before.
+    bench.wait(Duration::from_millis(100_400));
+    let mut tries = 0;
+    while bench.names() != ["SessionExpired"] {
+        let way = *bench.ways.last().unwrap();
+        bench.lose(way);
+        bench.wait(Duration::from_secs(10));
+        tries += 1;
+        assert!(tries < 20, "it ends");
+    }
+    assert!(tries >= 6, "{tries}");
+}

@@ -412,3 +412,29 @@ fn a_reinvite_that_began_anew_by_another_way_and_never_ends_is_given_up() {
     bench.wait(Duration::from_secs(100));
     assert_eq!(bench.names(), ["NotModified"]);
 }
+
+#[test]
+fn a_request_by_a_connection_that_has_died_is_sent_once_by_a_new_one() {
+    // We began the call; the connection was idle, and whatever stands between has forgotten it.
+    let mut bench = Bench::with(settings());
+    let way = by(Transport::Tcp, PEER);
+    let id = bench.call_by(way, "sip:200@pbx.example");
+    let invite = bench.last().clone();
+    bench.answer(&invite, "200 OK", "x", "Contact: <sip:x@pbx.example>\r\n");
+    let info = InDialog {
+        method: "INFO".to_owned(),
+        headers: Vec::new(),
+        body: None,
+    };
+    bench.endpoint.request(bench.now, id, info);
+    bench.drain();
+    assert_eq!(bench.ways.last(), Some(&way));
+    bench.ladder();
+    bench.names();
+    bench.lose(way);
+    assert_eq!(bench.ladder(), ["> INFO again"]);
+    assert_eq!(bench.ways.last(), Some(&way));
+    bench.lose(way);
+    assert_eq!(bench.ladder(), [""; 0], "once");
+    assert_eq!(bench.names(), ["Answered"]);
+}
