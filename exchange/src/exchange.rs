@@ -23,7 +23,7 @@ use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId};
 
 use crate::{
     call::{Call, CallInput, Hearing},
-    health::Sign,
+    health::{Sign, Unreachable},
     house::{House, Place, Usage},
     names::{Question, Resolved},
     now::Now,
@@ -149,8 +149,8 @@ impl Exchange {
 
     // What the world did.
 
-    pub(crate) fn handle_unreachable(&mut self, now: Now, hop: Hop) {
-        self.house.peer_unreachable(now, hop);
+    pub(crate) fn handle_unreachable(&mut self, now: Now, hop: Hop, why: Unreachable) {
+        self.house.peer_unreachable(now, hop, why);
         self.house.endpoint.handle_unreachable(now.at, hop);
         self.settle(now);
     }

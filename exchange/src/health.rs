@@ -24,8 +24,8 @@ const LATEST_TRIAL: Duration = Duration::from_secs(300);
 pub enum Ailment {
     /// Nothing came back in time.
     Silent,
-    /// The network or the host says that nobody is there.
-    Unreachable,
+    /// What was sent there cannot reach it.
+    Unreachable(Unreachable),
     /// It answered 503.
     Unavailable,
     /// It answered 408: what lies behind it is silent.
@@ -34,12 +34,42 @@ pub enum Ailment {
     Unregistered,
 }
 
+/// Why what is sent some way reaches nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unreachable {
+    /// The network, the host or the end of a connection says that nobody is there.
+    Nobody,
+    /// Somebody is there, and the TLS handshake comes to no end: it speaks no TLS, or does not accept us.
+    Handshake,
+    /// Its certificate is past its days, or before them.
+    CertificateDate,
+    /// Its certificate names neither its host name nor its address, whichever it is configured by.
+    CertificateName,
+    /// Nobody whom we believe vouches for its certificate, or it cannot be read.
+    Certificate,
+    /// It is to be spoken to over TLS, and our own certificate files cannot be used.
+    OwnCertificate,
+}
+
+impl Unreachable {
+    fn describe(self) -> &'static str {
+        match self {
+            Unreachable::Nobody => "nobody is at its address",
+            Unreachable::Handshake => "no TLS handshake succeeds with it",
+            Unreachable::CertificateDate => "its certificate is not valid at this date",
+            Unreachable::CertificateName => "its certificate is made out to another name",
+            Unreachable::Certificate => "its certificate is signed by nobody whom we believe",
+            Unreachable::OwnCertificate => "our own certificate cannot be used",
+        }
+    }
+}
+
 impl Ailment {
     /// As lists and logs show it.
     pub fn describe(self) -> &'static str {
         match self {
             Ailment::Silent => "nothing came back",
-            Ailment::Unreachable => "nobody is at its address",
+            Ailment::Unreachable(why) => why.describe(),
             Ailment::Unavailable => "it answered 503",
             Ailment::TimedOut => "it answered 408",
             Ailment::Unregistered => "we are not registered with it",

@@ -37,7 +37,7 @@ mod wiring;
 pub use admission::Load;
 pub use direction::Direction;
 pub use exchange::Exchange;
-pub use health::Ailment;
+pub use health::{Ailment, Unreachable};
 pub use identity::{Absence, display_safe};
 pub use names::{Question, Resolved};
 pub use now::Now;

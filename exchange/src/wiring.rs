@@ -20,6 +20,7 @@ use crate::{
     admission::Load,
     call::Hearing,
     exchange::Exchange,
+    health::Unreachable,
     names::{Question, Resolved},
     now::Now,
     output::{Output, RecorderEvent},
@@ -44,6 +45,8 @@ pub enum Input {
     Unreachable {
         /// The way.
         hop: Hop,
+        /// What is in it.
+        why: Unreachable,
     },
     /// Where a name leads that `Output::Resolve` asked for.
     Resolved {
@@ -108,7 +111,7 @@ impl Wiring {
                 received_at,
             } => self.exchange.handle_message(now, hop, payload, received_at),
             Input::Load(load) => self.exchange.handle_load(now, load),
-            Input::Unreachable { hop } => self.exchange.handle_unreachable(now, hop),
+            Input::Unreachable { hop, why } => self.exchange.handle_unreachable(now, hop, why),
             Input::Resolved {
                 question,
                 places,

@@ -255,7 +255,7 @@ impl Signalling {
                     payload,
                     received_at,
                 }),
-                Heard::Unreachable { hop } => self.take(Input::Unreachable { hop }),
+                Heard::Unreachable { hop, why } => self.take(Input::Unreachable { hop, why }),
                 Heard::Resolved(answer) => self.take(Input::Resolved {
                     question: answer.question,
                     places: answer.places,

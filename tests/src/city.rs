@@ -9,7 +9,9 @@ use std::{
 };
 
 use announcements::{Library, Prompt, PromptId};
-use exchange::{Alarm, Exchange, Input, Output, PeerEvent, Question, TraceEvent, Wiring, ladder};
+use exchange::{
+    Alarm, Exchange, Input, Output, PeerEvent, Question, TraceEvent, Unreachable, Wiring, ladder,
+};
 use jiff::SignedDuration;
 use media::{Event, LegId, PlaybackId};
 use rules::{
@@ -550,7 +552,10 @@ impl City {
             self.carrier.handle(now, packet)
         } else if packet.to == self.pbx.address && self.plan.is_pbx_away {
             let hop = Hop::udp(packet.from, packet.to);
-            return self.tell(Input::Unreachable { hop });
+            return self.tell(Input::Unreachable {
+                hop,
+                why: Unreachable::Nobody,
+            });
         } else if packet.to == self.pbx.address {
             self.pbx.handle(now, packet)
         } else {

@@ -8,7 +8,7 @@ use sip_core::{DialogId, Hop, Invite, NameAddrText, Outside, PeerId};
 use super::House;
 use crate::{
     admission::Class,
-    health::{Ailment, Change, Sign},
+    health::{Ailment, Change, Sign, Unreachable},
     now::Now,
     output::{Alarm, Output},
     peers::{PeerNews, PeerRequest, Purpose},
@@ -38,9 +38,9 @@ impl House {
         self.peers.call_came(now, &self.settings, dialog, peer, hop);
     }
 
-    /// Nobody is at the end of this hop: what was sent there and not heard of says so.
-    pub(crate) fn peer_unreachable(&mut self, now: Now, hop: Hop) {
-        let sign = Sign::Ailing(Ailment::Unreachable);
+    /// Nobody is reached at the end of this hop: what was sent there and not heard of says so.
+    pub(crate) fn peer_unreachable(&mut self, now: Now, hop: Hop, why: Unreachable) {
+        let sign = Sign::Ailing(Ailment::Unreachable(why));
         self.peers.hop_failed(now, hop, sign);
     }
 

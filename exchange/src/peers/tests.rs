@@ -8,6 +8,7 @@ use sip_core::{Malformed, Transport};
 use super::*;
 use crate::{
     admission::Class,
+    health::Unreachable,
     names::Resolved,
     outbound::Outbound,
     overload::Overload,
@@ -186,9 +187,12 @@ fn an_unreachable_hop_speaks_for_every_call_that_went_there() {
             .peers
             .call_sent(house.now.at, DialogId(dialog), PeerId(0), hop);
     }
-    let sign = Sign::Ailing(Ailment::Unreachable);
+    let sign = Sign::Ailing(Ailment::Unreachable(Unreachable::Nobody));
     house.peers.hop_failed(house.now, hop, sign);
-    assert_eq!(house.report("only").down.unwrap().1, Ailment::Unreachable);
+    assert_eq!(
+        house.report("only").down.unwrap().1,
+        Ailment::Unreachable(Unreachable::Nobody)
+    );
 }
 
 #[test]

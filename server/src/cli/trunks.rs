@@ -128,6 +128,13 @@ fn because(why: Option<&str>) -> String {
     let ja = match why {
         "nothing came back" => "応答なし",
         "nobody is at its address" => "到達不能",
+        "no TLS handshake succeeds with it" => "TLS の接続不成立",
+        "its certificate is not valid at this date" => "相手の証明書が有効期間外",
+        "its certificate is made out to another name" => "相手の証明書が別の名前のもの",
+        "its certificate is signed by nobody whom we believe" => {
+            "相手の証明書の認証局を信頼していない"
+        }
+        "our own certificate cannot be used" => "自分の証明書が使えない",
         "it answered 503" => "503 応答",
         "it answered 408" => "408 応答",
         "we are not registered with it" => "未登録",
@@ -142,7 +149,7 @@ fn because(why: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use exchange::{Ailment, PassedOver};
+    use exchange::{Ailment, PassedOver, Unreachable};
 
     use super::*;
 
@@ -150,7 +157,12 @@ mod tests {
     fn every_reason_has_its_japanese() {
         let ailments = [
             Ailment::Silent,
-            Ailment::Unreachable,
+            Ailment::Unreachable(Unreachable::Nobody),
+            Ailment::Unreachable(Unreachable::Handshake),
+            Ailment::Unreachable(Unreachable::CertificateDate),
+            Ailment::Unreachable(Unreachable::CertificateName),
+            Ailment::Unreachable(Unreachable::Certificate),
+            Ailment::Unreachable(Unreachable::OwnCertificate),
             Ailment::Unavailable,
             Ailment::TimedOut,
             Ailment::Unregistered,

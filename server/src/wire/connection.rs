@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use exchange::Unreachable;
 use sip_core::{FrameFault, Hop, StreamFrames};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -21,7 +22,7 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::Word;
+use super::{Word, tls};
 
 /// Octets read at once.
 const PORTION_BYTES: usize = 8 * 1024;
@@ -74,7 +75,9 @@ pub(super) enum End {
     #[error("the peer closed it")]
     Closed,
     #[error("{0}")]
-    Broken(io::Error),
+    Broken(#[from] io::Error),
+    #[error("no TLS handshake: {0}")]
+    Unsecured(io::Error),
     #[error("{0}")]
     Unparted(FrameFault),
     #[error("the peer kept silent for {0:?}")]
@@ -83,6 +86,20 @@ pub(super) enum End {
     Stalled,
     #[error("the wire let it go")]
     LetGo,
+}
+
+impl End {
+    /// What whoever was to be reached by it is told.
+    pub(super) fn why(&self) -> Unreachable {
+        match self {
+            End::Unsecured(fault) => tls::flaw(fault).unwrap_or(Unreachable::Handshake),
+            // Under TLS 1.3 a peer refuses our certificate after the handshake.
+            End::Broken(fault) => tls::flaw(fault).unwrap_or(Unreachable::Nobody),
+            End::Closed | End::Unparted(_) | End::Idle(_) | End::Stalled | End::LetGo => {
+                Unreachable::Nobody
+            }
+        }
+    }
 }
 
 /// Carries the connection until it ends.

@@ -20,7 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use exchange::{Listener, Question};
+use exchange::{Listener, Question, Unreachable};
 use sip_core::{Hop, Transport};
 use tokio::{net::TcpStream, sync::mpsc};
 
@@ -68,7 +68,7 @@ pub(crate) enum Heard {
         received_at: Instant,
     },
     /// What was sent this way reaches nobody.
-    Unreachable { hop: Hop },
+    Unreachable { hop: Hop, why: Unreachable },
     /// Where a name leads.
     Resolved(Answer),
 }
@@ -88,6 +88,7 @@ enum Word {
     Ended {
         hop: Hop,
         number: u64,
+        why: Unreachable,
     },
     Resolved(Answer),
 }
@@ -187,8 +188,8 @@ impl Wire {
 
     /// Takes the next thing that came in. `mark_of`: how packets to a peer's address are marked; none for strangers.
     pub(crate) fn hear(&mut self, mark_of: impl Fn(IpAddr) -> Option<CodePoint>) -> Option<Heard> {
-        if let Some(hop) = self.streams.poll_gone() {
-            return Some(Heard::Unreachable { hop });
+        if let Some((hop, why)) = self.streams.poll_gone() {
+            return Some(Heard::Unreachable { hop, why });
         }
         let sources = self.datagrams.len() + 1;
         for _ in 0..sources {
@@ -229,8 +230,8 @@ impl Wire {
                         received_at,
                     });
                 }
-                Word::Ended { hop, number } if self.streams.ended(hop, number) => {
-                    return Some(Heard::Unreachable { hop });
+                Word::Ended { hop, number, why } if self.streams.ended(hop, number) => {
+                    return Some(Heard::Unreachable { hop, why });
                 }
                 Word::Ended { .. } => {}
                 Word::Resolved(answer) => {

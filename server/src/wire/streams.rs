@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use exchange::Unreachable;
 use sip_core::{Hop, Transport};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
@@ -58,7 +59,7 @@ pub(super) struct Streams {
     tls: Option<TlsInForce>,
     words: mpsc::Sender<Word>,
     /// Hops of connections that were let go here.
-    gone: VecDeque<Hop>,
+    gone: VecDeque<(Hop, Unreachable)>,
     counters: Arc<Counters>,
 }
 
@@ -178,9 +179,11 @@ impl Streams {
     /// Sends a message on the connection of this hop, or makes one. Where the peer has closed its direction only answers go: it would
     /// answer no request.
     pub(super) fn send(&mut self, hop: Hop, payload: Bytes, making: &Making) {
-        if !self.open.contains_key(&hop) && !self.make(hop, making.clone()) {
+        if !self.open.contains_key(&hop)
+            && let Err(why) = self.make(hop, making.clone())
+        {
             Counters::count(&self.counters.unsent);
-            self.gone.push_back(hop);
+            self.gone.push_back((hop, why));
             return;
         }
         let Some(connection) = self.open.get(&hop) else {
@@ -197,10 +200,13 @@ impl Streams {
         }
     }
 
-    fn make(&mut self, hop: Hop, making: Making) -> bool {
+    fn make(&mut self, hop: Hop, making: Making) -> Result<(), Unreachable> {
         let tls = self.tls.as_ref().and_then(TlsInForce::get);
-        if self.open.len() >= MOST || (hop.transport == Transport::Tls && tls.is_none()) {
-            return false;
+        if hop.transport == Transport::Tls && tls.is_none() {
+            return Err(Unreachable::OwnCertificate);
+        }
+        if self.open.len() >= MOST {
+            return Err(Unreachable::Nobody);
         }
         let counters = Arc::clone(&self.counters);
         self.begin(hop, Opener::Us, move |mut line| async move {
@@ -208,10 +214,10 @@ impl Streams {
             carried.unwrap_or_else(|fault| {
                 Counters::count(&counters.connects_failed);
                 tracing::debug!(remote = %hop.remote, transport = ?hop.transport, %fault, "a connection could not be made");
-                End::Broken(fault)
+                fault
             })
         });
-        true
+        Ok(())
     }
 
     /// Begins the task of a connection and enters it into the table.
@@ -239,7 +245,8 @@ impl Streams {
             let end = carried.await;
             tracing::debug!(remote = %hop.remote, transport = ?hop.transport, %end, "a connection ended");
             // Without anybody who listens the service is ending.
-            let _ = words.send(Word::Ended { hop, number }).await;
+            let why = end.why();
+            let _ = words.send(Word::Ended { hop, number, why }).await;
         });
         let connection = Connection {
             number,
@@ -268,12 +275,12 @@ impl Streams {
     fn let_go(&mut self, hop: Hop) {
         if let Some(connection) = self.open.remove(&hop) {
             connection.task.abort();
-            self.gone.push_back(hop);
+            self.gone.push_back((hop, Unreachable::Nobody));
         }
     }
 
     /// A hop whose connection was let go, or could not be made.
-    pub(super) fn poll_gone(&mut self) -> Option<Hop> {
+    pub(super) fn poll_gone(&mut self) -> Option<(Hop, Unreachable)> {
         self.gone.pop_front()
     }
 
@@ -317,7 +324,7 @@ async fn carry_theirs(stream: TcpStream, tls: &Tls, line: &mut Line) -> End {
         Ok(Ok(stream)) => connection::carry(stream, line).await,
         Ok(Err(fault)) => {
             tracing::warn!(remote = %line.hop.remote.ip(), %fault, "a peer's TLS handshake was refused");
-            End::Broken(fault)
+            End::Unsecured(fault)
         }
         Err(_) => End::Stalled,
     }
@@ -329,7 +336,7 @@ async fn carry_ours(
     making: Making,
     tls: Option<Arc<Tls>>,
     line: &mut Line,
-) -> io::Result<End> {
+) -> Result<End, End> {
     let socket = match hop.local {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -337,7 +344,9 @@ async fn carry_ours(
     // The address that Via names, from any port: the peer may know us by it.
     socket.bind(SocketAddr::new(hop.local.ip(), 0))?;
     dscp::mark(&SockRef::from(&socket), hop.local, making.mark);
-    let stream = timeout(CONNECT, socket.connect(hop.remote)).await??;
+    let stream = timeout(CONNECT, socket.connect(hop.remote))
+        .await
+        .map_err(io::Error::from)??;
     prepare(&stream, hop, making.mark);
     match tls {
         Some(tls) if hop.transport == Transport::Tls => {
@@ -345,9 +354,10 @@ async fn carry_ours(
                 io::Error::other("the peer's name cannot stand in a certificate; correct it")
             })?;
             let connector = TlsConnector::from(Arc::clone(&tls.client));
-            let stream = timeout(HANDSHAKE, connector.connect(name, stream)).await?;
-            let stream = stream.inspect_err(|fault| {
+            let secured = timeout(HANDSHAKE, connector.connect(name, stream)).await;
+            let stream = secured.map_err(io::Error::from).flatten().map_err(|fault| {
                 tracing::warn!(remote = %hop.remote, %fault, "a TLS handshake with a peer failed");
+                End::Unsecured(fault)
             })?;
             Ok(connection::carry(stream, line).await)
         }

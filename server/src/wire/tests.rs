@@ -110,7 +110,7 @@ impl House {
 
     fn hear_unreachable(&mut self) -> Hop {
         match self.hear() {
-            Heard::Unreachable { hop } => hop,
+            Heard::Unreachable { hop, .. } => hop,
             heard => panic!("{heard:?}"),
         }
     }
@@ -377,7 +377,7 @@ fn nothing_is_asked_where_the_peer_has_closed_its_direction() {
     house.send(hop, "BYE sip:peer@127.0.78.13 SIP/2.0\r\n\r\n");
     let heard = house.hear_within(Duration::from_millis(50));
     assert!(
-        matches!(heard, Some(Heard::Unreachable { hop: told }) if told == hop),
+        matches!(heard, Some(Heard::Unreachable { hop: told, .. }) if told == hop),
         "{heard:?}"
     );
 }
@@ -394,7 +394,7 @@ fn a_connection_of_ours_that_the_peer_closes_is_told_at_once_and_made_anew() {
     stream.shutdown(Shutdown::Write).unwrap();
     let heard = house.hear_within(Duration::from_millis(50));
     assert!(
-        matches!(heard, Some(Heard::Unreachable { hop: told }) if told == hop),
+        matches!(heard, Some(Heard::Unreachable { hop: told, .. }) if told == hop),
         "{heard:?}"
     );
     house.send(hop, "two");
@@ -464,7 +464,7 @@ fn a_peer_that_does_not_read_is_let_go_and_memory_stays_bounded() {
             break heard;
         }
     };
-    assert!(matches!(lost, Heard::Unreachable { hop: lost } if lost == hop));
+    assert!(matches!(lost, Heard::Unreachable { hop: lost, .. } if lost == hop));
     assert_eq!(
         house
             .counters

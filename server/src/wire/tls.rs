@@ -11,8 +11,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use exchange::Unreachable;
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    CertificateError, ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{
         CertificateDer, PrivateKeyDer, ServerName,
@@ -262,6 +263,24 @@ fn renew(files: &TlsFiles, current: &Mutex<Option<Arc<Tls>>>) {
             "the certificate files have changed and cannot be used; the earlier ones stay in force: {fault}"
         ),
     }
+}
+
+/// What a fault of a connection says of a certificate or a handshake; nothing where it is not TLS's.
+pub(super) fn flaw(fault: &io::Error) -> Option<Unreachable> {
+    let fault = fault.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::InvalidCertificate(why) = fault else {
+        return Some(Unreachable::Handshake);
+    };
+    Some(match why {
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => Unreachable::CertificateDate,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Unreachable::CertificateName
+        }
+        _ => Unreachable::Certificate,
+    })
 }
 
 /// The name a server's certificate must carry: the configured one, else the address itself.

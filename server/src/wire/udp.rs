@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use exchange::Unreachable;
 use nix::{
     cmsg_space,
     libc::{SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, sock_extended_err},
@@ -112,7 +113,10 @@ impl Datagrams {
         for _ in 0..MOST {
             if let Some(remote) = self.unreachable.pop_front() {
                 let hop = self.hop(remote);
-                return Some(Heard::Unreachable { hop });
+                return Some(Heard::Unreachable {
+                    hop,
+                    why: Unreachable::Nobody,
+                });
             }
             match self.receive() {
                 Ok((length, Some(remote), waited)) if is_peer(remote.ip()) => {
@@ -360,7 +364,7 @@ mod tests {
                 let mut buffer = [0; 16];
                 let length = far.recv(&mut buffer).unwrap();
                 assert_eq!(&buffer[..length], b"found");
-                let Heard::Unreachable { hop } = heard(&mut datagrams).await else {
+                let Heard::Unreachable { hop, .. } = heard(&mut datagrams).await else {
                     panic!("no error");
                 };
                 assert_eq!(hop.remote, closed);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use exchange::{FaultMoment, Input, Limits, Milestone, Output, Settings, Wiring};
+use exchange::{FaultMoment, Input, Limits, Milestone, Output, Settings, Unreachable, Wiring};
 use jiff::SignedDuration;
 use media::{Command, Event};
 use rules::{CallId, Declaration, Digest, EmergencyId, EmergencyState, Scope};
@@ -541,6 +541,7 @@ impl World {
                 self.reference.unreachable(packet.to);
                 return self.tell(Input::Unreachable {
                     hop: Hop::udp(packet.from, packet.to),
+                    why: Unreachable::Nobody,
                 });
             }
             Some(false) => {

@@ -228,9 +228,9 @@ fn a_server_of_another_name_or_of_an_unknown_authority_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     let files = authority.issue(folder.path(), "127.0.79.5");
-    for (other, signer) in [
-        ("127.0.79.99", &authority),
-        ("127.0.79.5", &Authority::new()),
+    for (other, signer, expected) in [
+        ("127.0.79.99", &authority, Unreachable::CertificateName),
+        ("127.0.79.5", &Authority::new(), Unreachable::Certificate),
     ] {
         let theirs = tempfile::tempdir().unwrap();
         signer.issue(theirs.path(), other);
@@ -243,7 +243,56 @@ fn a_server_of_another_name_or_of_an_unknown_authority_is_refused() {
         );
         let hop = house.hop(address);
         house.send(hop, OPTIONS);
-        assert_eq!(house.hear_unreachable(), hop, "{other}");
+        assert!(
+            matches!(house.hear(), Heard::Unreachable { hop: told, why } if (told, why) == (hop, expected)),
+            "{other}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_or_refuses_our_certificate_is_told_from_one_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Authority::new().issue(folder.path(), "127.0.79.7");
+    let stranger = folder.path().join("stranger.pem");
+    fs::write(&stranger, Authority::new().pem()).unwrap();
+    let picky = [
+        "-Verify",
+        "1",
+        "-verify_return_error",
+        "-CAfile",
+        stranger.to_str().unwrap(),
+    ];
+    let (_server, refuses) = server(folder.path(), "127.0.79.7", &picky);
+    let plain = TcpListener::bind("127.0.79.7:0").unwrap();
+    let speaks_plain = plain.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = plain.accept().unwrap();
+        stream.write_all(OPTIONS.as_bytes()).unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+    });
+    let closed = {
+        let gone = TcpListener::bind("127.0.79.7:0").unwrap();
+        gone.local_addr().unwrap()
+    };
+    let mut house = House::with(
+        Transport::Tls,
+        "127.0.79.7",
+        Keeping::default(),
+        Some(files),
+    );
+    for (address, expected) in [
+        (refuses, Unreachable::Handshake),
+        (speaks_plain, Unreachable::Handshake),
+        (closed, Unreachable::Nobody),
+    ] {
+        let hop = house.hop(address);
+        house.send(hop, OPTIONS);
+        let heard = house.hear();
+        assert!(
+            matches!(heard, Heard::Unreachable { hop: told, why } if (told, why) == (hop, expected)),
+            "{heard:?}"
+        );
     }
 }
 
