@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exchange::Input;
+use exchange::{Input, Unreachable};
 use expect_test::expect;
 use rules::{EndCause, Reason};
 use sip_core::Hop;
@@ -215,6 +215,7 @@ fn an_error_of_the_network_while_a_hold_is_passed_on_ends_no_call() {
     let theirs = city.lines[citizen].address;
     city.tell(Input::Unreachable {
         hop: Hop::udp(ours, theirs),
+        why: Unreachable::Nobody,
     });
     city.run_until_line(department, "488 INVITE", 1);
     city.run_ms(2_000);
