@@ -429,6 +429,7 @@ impl Call {
             | Event::Rejected { .. }
             | Event::NoResponse { .. }
             | Event::Reinvited { .. }
+            | Event::Withdrawn { .. }
             | Event::Reacked { .. }
             | Event::Updated { .. }
             | Event::Modified { .. }
@@ -478,6 +479,7 @@ impl Call {
             | Event::PrackMissing { .. }
             | Event::Cancelled { .. }
             | Event::Reinvited { .. }
+            | Event::Withdrawn { .. }
             | Event::Reacked { .. }
             | Event::Updated { .. }
             | Event::Modified { .. }

@@ -435,6 +435,7 @@ impl Exchange {
             | Event::Pracked { .. }
             | Event::PrackMissing { .. }
             | Event::Reinvited { .. }
+            | Event::Withdrawn { .. }
             | Event::Reacked { .. }
             | Event::Updated { .. }
             | Event::Modified { .. }

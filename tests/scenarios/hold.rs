@@ -277,3 +277,48 @@ fn a_hold_by_update_before_the_answer_is_told_to_a_department_without_update_whe
     city.run_until_line(citizen, "200 UPDATE (sdp)", 1);
     answer_and_resume(&mut city, citizen, department);
 }
+
+/// The citizen asks to hold and gives it up while the department, which has said 100, thinks about it.
+fn hold_and_cancel(city: &mut City, citizen: usize, department: usize) {
+    let body = city.lines[citizen].describe("sendonly");
+    city.line_says(citizen, "INVITE", &Extra::body(body));
+    city.run_until_line(department, "INVITE (sdp)", 2);
+    city.line_answers(department, "INVITE", 100, &Extra::default());
+    city.run_ms(50);
+    let cancel = city.lines[citizen].cancel();
+    city.send(cancel);
+    city.run_until_line(citizen, "487 INVITE", 1);
+    city.run_until_line(department, "CANCEL", 1);
+}
+
+#[test]
+fn a_hold_that_is_cancelled_is_cancelled_at_the_other_leg_too() {
+    let (mut city, citizen, department) = talking();
+    hold_and_cancel(&mut city, citizen, department);
+    city.run_ms(500);
+    assert_eq!(city.lines[department].count("INVITE (sdp)"), 2);
+    change(&mut city, citizen, department, "sendonly", "recvonly");
+    change(&mut city, citizen, department, "sendrecv", "sendrecv");
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn a_hold_that_the_other_leg_takes_after_its_cancel_is_taken_back() {
+    let (mut city, citizen, department) = talking();
+    city.lines[department].is_polite = false;
+    hold_and_cancel(&mut city, citizen, department);
+    let body = city.lines[department].describe("recvonly");
+    city.line_answers(department, "INVITE", 200, &Extra::body(body));
+    city.run_until_line(department, "INVITE (sdp)", 3);
+    let offer = city.lines[department].last("INVITE").expect("an offer");
+    assert!(offer.body.contains("a=sendrecv"), "{}", offer.body);
+    let body = city.lines[department].describe("sendrecv");
+    city.line_answers(department, "INVITE", 200, &Extra::body(body));
+    city.run_ms(50);
+    let before = city.lines[citizen].voice.heard_speech().len();
+    city.run_ms(500);
+    assert!(city.lines[citizen].voice.heard_speech().len() > before + 20);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}

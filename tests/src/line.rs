@@ -28,6 +28,8 @@ pub struct Line {
     remote: String,
     target: String,
     sequence: u32,
+    /// The sequence number of its last INVITE.
+    invited: u32,
     /// The INVITE that began the call, its own or ours.
     pub invite: Option<Text>,
     /// Its speech and what it hears.
@@ -38,7 +40,7 @@ pub struct Line {
     pub ack_body: String,
     /// Whether it acknowledges a 2xx by itself.
     pub acknowledges: bool,
-    /// Whether it answers PRACK and UPDATE without a description by itself.
+    /// Whether it answers PRACK and UPDATE without a description, and an INVITE inside the call that is cancelled, by itself.
     pub is_polite: bool,
     /// To of its INVITE, where it is not the called number.
     pub writes_to: Option<String>,
@@ -115,6 +117,7 @@ impl Line {
             remote: String::new(),
             target: String::new(),
             sequence: 0,
+            invited: 0,
             invite: None,
             voice: Voice::new(SocketAddr::new(address.ip(), port), side),
             got: Vec::new(),
@@ -153,8 +156,10 @@ impl Line {
     /// A request inside the call, or the one that begins it.
     pub fn request(&mut self, method: &str, extra: &Extra) -> Packet {
         self.sequence += 1;
-        if method == "BYE" {
-            self.voice.hush();
+        match method {
+            "BYE" => self.voice.hush(),
+            "INVITE" => self.invited = self.sequence,
+            _ => {}
         }
         self.write(
             method,
@@ -164,9 +169,11 @@ impl Line {
         )
     }
 
-    /// Gives up the call that it makes.
+    /// Gives up the INVITE that it sent last.
     pub fn cancel(&mut self) -> Packet {
-        self.write("CANCEL", 1, "INVITE1", &Extra::default())
+        let sequence = self.invited;
+        let branch = format!("INVITE{sequence}");
+        self.write("CANCEL", sequence, &branch, &Extra::default())
     }
 
     /// The ACK of the last 200 to an INVITE of its own.
@@ -311,6 +318,12 @@ impl Line {
                 self.end("was hung up on");
                 self.voice.hush();
                 vec![self.answer_to(message, 200, &nothing)]
+            }
+            "CANCEL" if !self.is_first_invite(message) => {
+                let asked = self.last("INVITE").filter(|_| self.is_polite);
+                let refusal = asked.map(|asked| self.answer_to(asked, 487, &nothing));
+                let done = self.answer_to(message, 200, &nothing);
+                [done].into_iter().chain(refusal).collect()
             }
             "CANCEL" => {
                 let mut packets = vec![self.answer_to(message, 200, &nothing)];

@@ -333,11 +333,15 @@ impl Call {
             theirs,
             proposal,
         } = passed_on;
+        // Cancelled meanwhile, nobody waits for it (RFC 3261 section 14.1): what the other leg has agreed to is taken back.
+        let is_wanted = house.endpoint.is_waiting(request);
         let before = self.leg(from.other()).and_then(Leg::agreed).cloned();
         let is_taken = self.take_answer(house, from.other(), proposal, body);
         let answered = self.leg(from.other()).and_then(Leg::agreed).cloned();
         let done = match &answered {
-            Some(answered) if is_taken => self.agree(house, now, from, request, &theirs, answered),
+            Some(answered) if is_taken && is_wanted => {
+                self.agree(house, now, from, request, &theirs, answered)
+            }
             Some(_) | None => None,
         };
         let codec = |agreed: &Option<Agreed>| agreed.as_ref().map(|agreed| agreed.codec);
@@ -412,6 +416,23 @@ impl Call {
         leg.local = proposed.local;
         leg.session = Session::Agreed(Box::new(agreed));
         true
+    }
+
+    /// A leg has cancelled what it asked for: so do we, where the other was asked for it.
+    fn withdrawn(&mut self, house: &mut House, now: Now, request: RequestId) {
+        let other = match &self.negotiation {
+            Negotiation::PassedOn(passed_on) if passed_on.request == request => {
+                self.leg(passed_on.from.other())
+            }
+            // It was answered at once, on its own leg.
+            Negotiation::Idle
+            | Negotiation::PassedOn(_)
+            | Negotiation::Reoffered { .. }
+            | Negotiation::Own { .. } => None,
+        };
+        if let Some(other) = other {
+            house.endpoint.withdraw(now.at, other.dialog);
+        }
     }
 
     /// Offers a leg again what it had, after it agreed to something that came to nothing.
@@ -619,6 +640,7 @@ impl Call {
             | Event::Updated {
                 request, message, ..
             } => self.offered(house, now, dialog, request, &message),
+            Event::Withdrawn { request, .. } => self.withdrawn(house, now, request),
             Event::Modified { message, .. } => self.modified(house, now, dialog, &message),
             Event::NotModified { status, .. } => self.not_modified(house, now, dialog, status),
             Event::Reacked { body, .. } => self.reacked(house, now, dialog, body.as_ref()),

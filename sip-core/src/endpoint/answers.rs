@@ -165,7 +165,7 @@ impl Endpoint {
         };
         let Some(Stage::Calling { wish, .. }) = self.usages.get(&id).map(|usage| &usage.stage)
         else {
-            return;
+            return self.cancel_withdrawn(now, id);
         };
         match (wish, message.status()) {
             (Wish::Cancel { .. }, _) => self.cancel_if_possible(now, id),

@@ -41,6 +41,42 @@ impl Endpoint {
         self.change(now, dialog, By::Update, Aim::Offer(Glare::Report), body);
     }
 
+    /// Gives up the re-INVITE that the application has sent: CANCEL, as soon as a provisional answer lets it out.
+    ///
+    /// `Modified` or `NotModified` follows as ever. An UPDATE is answered too soon to be cancelled.
+    ///
+    /// Source: RFC 3261 section 9.1.
+    pub fn withdraw(&mut self, now: Instant, dialog: DialogId) {
+        let Some(session) = self.usages.get_mut(&dialog).and_then(Usage::current) else {
+            return;
+        };
+        if let Change::Sent { attempt, .. } = &mut session.change
+            && attempt.by == By::Invite
+            && let Aim::Offer(_) = attempt.aim
+        {
+            attempt.aim = Aim::Withdrawn;
+            self.cancel_withdrawn(now, dialog);
+        }
+    }
+
+    /// Sends the CANCEL of what was withdrawn, if a provisional answer has come.
+    pub(super) fn cancel_withdrawn(&mut self, now: Instant, id: DialogId) {
+        let Some(session) = self.usages.get_mut(&id).and_then(Usage::current) else {
+            return;
+        };
+        let Change::Sent { client, attempt } = &session.change else {
+            return;
+        };
+        let client = *client;
+        if attempt.aim == Aim::Withdrawn
+            && let Some(entry) = self.clients.get(&client)
+            && let ClientMachine::Invite { machine, .. } = &entry.machine
+            && machine.may_cancel()
+        {
+            self.send_cancel(now, client, None);
+        }
+    }
+
     fn change(&mut self, now: Instant, id: DialogId, by: By, aim: Aim, description: Bytes) {
         let attempt = Attempt {
             by,
@@ -225,11 +261,12 @@ impl Endpoint {
                     usage.time_session(now);
                 }
                 self.arm_usage(id);
-                if let Aim::Offer(_) = attempt.aim {
-                    self.events.push_back(Event::Modified {
+                match attempt.aim {
+                    Aim::Offer(_) | Aim::Withdrawn => self.events.push_back(Event::Modified {
                         dialog: id,
                         message,
-                    });
+                    }),
+                    Aim::Refresh => {}
                 }
             }
             message => {
@@ -253,6 +290,10 @@ impl Endpoint {
             return;
         };
         usage.timers.stop(Timer::ChangeWait);
+        if attempt.aim == Aim::Withdrawn {
+            self.arm_usage(id);
+            return self.not_changed(now, id, attempt.aim, status, message);
+        }
         let is_unknown = matches!(status, 405 | 501) && attempt.by == By::Update;
         if is_unknown && attempt.aim == Aim::Refresh {
             attempt.by = By::Invite;
@@ -281,7 +322,7 @@ impl Endpoint {
         message: Option<Message>,
     ) {
         match aim {
-            Aim::Offer(_) => {
+            Aim::Offer(_) | Aim::Withdrawn => {
                 self.events.push_back(Event::NotModified {
                     dialog: id,
                     status,

@@ -383,6 +383,13 @@ pub enum Event {
         /// The INVITE.
         message: Message,
     },
+    /// A `Reinvited` was cancelled before it was answered (RFC 3261 section 9.2): 200 to the CANCEL and 487 to it are sent.
+    Withdrawn {
+        /// The usage.
+        dialog: DialogId,
+        /// What needs no answer any more.
+        request: RequestId,
+    },
     /// The ACK for our 2xx to an INVITE inside a dialog arrived.
     Reacked {
         /// The usage.
@@ -472,6 +479,7 @@ impl Event {
             | Event::NoResponse { dialog }
             | Event::Ended { dialog, .. }
             | Event::ByeDone { dialog }
+            | Event::Withdrawn { dialog, .. }
             | Event::Reinvited { dialog, .. } => Some(*dialog),
             Event::Requested { dialog, .. } | Event::Answered { dialog, .. } => *dialog,
         }
@@ -501,6 +509,7 @@ impl Event {
             Event::Ended { .. } => "Ended",
             Event::ByeDone { .. } => "ByeDone",
             Event::Reinvited { .. } => "Reinvited",
+            Event::Withdrawn { .. } => "Withdrawn",
             Event::Requested { .. } => "Requested",
         }
     }

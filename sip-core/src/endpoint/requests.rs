@@ -295,8 +295,15 @@ impl Endpoint {
             .map(|usage| &usage.stage);
         let is_first = matches!(stage, Some(Stage::Ringing { server, .. }) if *server == id);
         self.fail_server(now, id, 487, "Request Terminated");
-        if let Some(dialog) = usage.filter(|_| is_first) {
-            self.events.push_back(Event::Cancelled { dialog });
+        if let Some(dialog) = usage {
+            self.events.push_back(if is_first {
+                Event::Cancelled { dialog }
+            } else {
+                Event::Withdrawn {
+                    dialog,
+                    request: RequestId(id.0),
+                }
+            });
         }
     }
 

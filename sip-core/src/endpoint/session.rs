@@ -175,6 +175,8 @@ impl By {
 pub(super) enum Aim {
     /// The application.
     Offer(Glare),
+    /// The application did, and has given it up: CANCEL, as soon as a provisional answer lets it out (RFC 3261 section 9.1).
+    Withdrawn,
     /// The session timer.
     Refresh,
 }

@@ -221,7 +221,7 @@ impl Talk {
             | Event::NoResponse { .. }
             | Event::Ended { .. }
             | Event::ByeDone { .. } => self.sides[side].is_over = true,
-            Event::Pracked { .. } | Event::Silent { .. } => {}
+            Event::Pracked { .. } | Event::Silent { .. } | Event::Withdrawn { .. } => {}
         }
     }
 

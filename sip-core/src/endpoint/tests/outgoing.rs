@@ -373,7 +373,7 @@ fn a_cancelled_reinvite_leaves_the_call() {
     bench.hear(&cancel);
     assert!(!bench.endpoint.is_waiting(request));
     assert_eq!(bench.ladder(), ["< CANCEL", "> 200 CANCEL", "> 487 INVITE"]);
-    assert_eq!(bench.names(), ["Accepted", "Reinvited"]);
+    assert_eq!(bench.names(), ["Accepted", "Reinvited", "Withdrawn"]);
     bench.inside(&invite, "INVITE", 2, "near");
     assert_eq!(bench.names(), ["Reinvited"]);
 }

@@ -83,6 +83,26 @@ fn a_refused_reinvite_leaves_the_call() {
 }
 
 #[test]
+fn a_reinvite_that_is_withdrawn_is_cancelled_after_a_provisional_answer() {
+    let mut bench = Bench::new();
+    let (id, _) = bench.called_with("");
+    bench.endpoint.reinvite(bench.now, id, sdp(), Glare::Report);
+    bench.drain();
+    let reinvite = sent_invite(&bench);
+    bench.ladder();
+    bench.endpoint.withdraw(bench.now, id);
+    bench.drain();
+    assert_eq!(bench.ladder(), [""; 0]);
+    bench.answer(&reinvite, "100 Trying", "", "");
+    bench.answer(&reinvite, "180 Ringing", "", "");
+    assert_eq!(bench.ladder(), ["< 100 INVITE", "> CANCEL", "< 180 INVITE"]);
+    bench.answer(&reinvite, "487 Request Terminated", "", "");
+    assert_eq!(bench.ladder(), ["< 487 INVITE", "> ACK"]);
+    assert_eq!(bench.names().last(), Some(&"NotModified"));
+    assert_eq!(bench.endpoint.dialog_count(), 1);
+}
+
+#[test]
 fn a_reinvite_that_nobody_answers_is_told_and_over() {
     let mut bench = Bench::new();
     let (id, _) = bench.called_with("");
