@@ -33,6 +33,11 @@ impl Occupancy {
         }
     }
 
+    /// Who is at the other end of a dialog.
+    pub(crate) fn holder(&self, dialog: DialogId) -> Option<PeerId> {
+        self.holders.get(&dialog).copied()
+    }
+
     /// How many calls a peer has.
     pub(crate) fn of(&self, peer: PeerId) -> u32 {
         self.held.get(&peer).copied().unwrap_or(0)

@@ -418,9 +418,12 @@ impl Exchange {
             Event::Acked { .. } => self.house.admission.acknowledged(place.call),
             Event::Accepted { .. } => self.house.note(now, dialog, Usage::Answered),
             Event::AcceptedLate { .. } => {
+                let holder = self.house.peers.holder(dialog);
+                let name = holder.and_then(|peer| self.house.peer_name(peer));
                 self.house.note(now, dialog, Usage::Over);
                 // The endpoint's BYE belongs to no usage any more, so the ladder would not show it.
-                let what = "late answer of the department ended by BYE";
+                let name = name.unwrap_or_default();
+                let what = format!("late answer of {name} ended by BYE");
                 self.house.trace(now, place.call, what);
             }
             Event::Cancelled { .. }

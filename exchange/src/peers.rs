@@ -259,6 +259,11 @@ impl Peers {
         }
     }
 
+    /// The peer at the other end of a dialog.
+    pub(crate) fn holder(&self, dialog: DialogId) -> Option<PeerId> {
+        self.occupancy.holder(dialog)
+    }
+
     /// Nothing is left of a dialog.
     pub(crate) fn call_over(&mut self, dialog: DialogId) {
         self.occupancy.release(dialog);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use exchange::{CallReport, EndedBy, PeerRole, PlaceReport, Recorded, TrunkReport};
 use jiff::Timestamp;
 use rules::jst_rfc3339;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sip_core::Transport;
 use tokio::sync::{mpsc, oneshot};
 
@@ -229,6 +229,7 @@ pub(crate) struct Story {
 /// One rung: a message on the carrier's or the department's side, or what happened in the house.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RungView {
+    #[serde(serialize_with = "write_jst")]
     pub(crate) at: Timestamp,
     pub(crate) way: WayView,
     pub(crate) line: String,
@@ -243,6 +244,11 @@ pub(crate) enum WayView {
     FromDepartment,
     ToDepartment,
     House,
+}
+
+/// Writes the time of a rung as every other time of its call is written.
+fn write_jst<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&jst_rfc3339(*at))
 }
 
 impl RungView {

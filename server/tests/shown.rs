@@ -61,6 +61,8 @@ fn a_call_is_shown_while_it_goes_on_and_after_it_has_ended() {
         is_whole.then_some(story)
     });
     assert_eq!(story["ladder"][0]["line"], "INVITE (sdp)");
+    // RFC 3339 with milliseconds and +09:00, as the call's own times.
+    assert_eq!(story["ladder"][0]["at"], story["started_at"]);
     let drawn = text(&house.denwaban(&["call", id]));
     for rung in [
         "carrier                       denwaban                       department",

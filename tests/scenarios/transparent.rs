@@ -198,7 +198,7 @@ fn a_cancel_that_crosses_the_departments_200_ends_both_sides() {
         0001.008 |                        [Over: CANCELLED]                        |
         0001.010 |                                |<------ 200 INVITE (sdp) -------|
         0001.010 |                                |------------- ACK ------------->|
-        0001.010 |          [late answer of the department ended by BYE]           |
+        0001.010 |                [late answer of pbx ended by BYE]                |
         0001.018 |------------- ACK ------------->|                                |
         0001.018 |                                |<--------- 200 CANCEL ----------|
     "#]]
