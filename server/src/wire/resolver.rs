@@ -24,6 +24,8 @@ use super::Word;
 
 /// How long an address counts that was written as one.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+/// How long an answer counts at most that was found in part: what failed may be the better part.
+const IN_PART: Duration = Duration::from_secs(60);
 /// How long one server is waited for, and how often each is asked.
 const PATIENCE: Duration = Duration::from_secs(2);
 const TRIES: usize = 2;
@@ -204,13 +206,15 @@ impl Places {
     /// # Errors
     /// The first question that failed, where nothing at all was found.
     fn all(self) -> Result<(Vec<Resolved>, Duration), NetError> {
-        if let Some(fault) = self.fault.filter(|_| self.found.is_empty()) {
-            return Err(fault);
-        }
         let ttl = self
             .until
-            .map(|until| until.saturating_duration_since(Instant::now()));
-        Ok((self.found, ttl.unwrap_or_default()))
+            .map(|until| until.saturating_duration_since(Instant::now()))
+            .unwrap_or_default();
+        match self.fault {
+            None => Ok((self.found, ttl)),
+            Some(fault) if self.found.is_empty() => Err(fault),
+            Some(_) => Ok((self.found, ttl.min(IN_PART))),
+        }
     }
 
     /// The SRV records that NAPTR records name for the transport, or those under the usual name.

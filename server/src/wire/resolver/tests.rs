@@ -279,4 +279,9 @@ fn what_fails_takes_nothing_from_what_is_found() {
         &[question("gateway.example", None, Transport::Udp)],
     );
     assert_eq!(found[0].0, ["192.0.2.3:5060 0/0"]);
+    assert!(
+        (1..=60).contains(&found[0].1),
+        "what failed is asked for again soon: {}",
+        found[0].1
+    );
 }
