@@ -323,3 +323,55 @@ impl Mouth {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! In this world a peer keeps its connection by one octet at a time.
+
+    use super::*;
+
+    const HEADERS: &str = "OPTIONS sip:house@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKa\r\nSubject: ";
+    const BODY: &str = "OPTIONS sip:house@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKa\r\nContent-Length: 9000\r\n\r\n";
+    const WHOLE: &str = "OPTIONS sip:house@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKa\r\nContent-Length: 0\r\n\r\n";
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_message_that_trickles_without_end_is_waited_for_32_s_and_no_longer() {
+        for beginning in [HEADERS, BODY] {
+            let keeping = Keeping::default();
+            let begun = Instant::now();
+            let mut ear = Ear::new(begun, LAST_WORDS);
+            ear.take(begun, beginning.as_bytes());
+            for waited_s in 1..32 {
+                let now = begun + waited_s * SECOND;
+                ear.take(now, b"x");
+                assert!(ear.end(now, keeping).is_none(), "after {waited_s} s");
+            }
+            let last = begun + MESSAGE_PATIENCE;
+            assert_eq!(ear.next(keeping), last, "it is looked at then");
+            assert!(matches!(ear.end(last, keeping), Some(End::Stalled)));
+        }
+    }
+
+    #[test]
+    fn a_peer_whose_messages_come_slowly_and_whole_is_heard_for_as_long_as_it_speaks() {
+        let keeping = Keeping::default();
+        let mut now = Instant::now();
+        let mut ear = Ear::new(now, LAST_WORDS);
+        let mut heard_count = 0;
+        // Each portion ends one message and begins the next, so that the ear is never outside of one.
+        let (start, rest) = WHOLE.split_at(20);
+        ear.take(now, start.as_bytes());
+        for _ in 0..20 {
+            now += 20 * SECOND;
+            ear.take(now, format!("{rest}{start}").as_bytes());
+            heard_count += std::iter::from_fn(|| ear.heard.pop_front()).count();
+            assert!(ear.end(now, keeping).is_none());
+        }
+        assert_eq!(heard_count, 20);
+        assert!(matches!(
+            ear.end(now + MESSAGE_PATIENCE, keeping),
+            Some(End::Stalled)
+        ));
+    }
+}

@@ -326,7 +326,7 @@ fn a_ping_is_answered_and_ours_is_sent_where_we_keep_silent() {
 }
 
 #[test]
-fn a_silent_peer_and_one_that_does_not_finish_its_sentence_are_let_go() {
+fn a_silent_peer_is_let_go() {
     let keeping = Keeping {
         ping: None,
         idle: Duration::from_millis(200),
