@@ -5,6 +5,7 @@
 //! Each stage owns what only it needs.
 //! This file holds the stages and who hears what; `call/` holds what each stage does.
 
+mod alone;
 mod announcing;
 mod attempts;
 mod calling;

@@ -144,13 +144,13 @@ impl House {
 
     // Peers' settings.
 
-    /// Whether a peer's callers hear the notice before they are answered.
     /// How far provisional answers to a peer are made reliable.
     pub(crate) fn reliable(&self, peer: PeerId) -> Reliable {
         let trunk = self.settings.peer(peer);
         trunk.map_or(Reliable::Off, |trunk| trunk.sip.reliable)
     }
 
+    /// Whether a peer's callers hear the notice before they are answered.
     pub(crate) fn announces_early(&self, peer: PeerId) -> bool {
         let trunk = self.settings.peer(peer);
         trunk.is_some_and(|trunk| trunk.announcement == AnnouncementMedia::Early)

@@ -110,6 +110,13 @@ impl Leg {
         speaks
     }
 
+    /// A description that changed nothing is the one that later ones are compared with.
+    pub(crate) fn keep_origin(&mut self, theirs: RemoteMedia) {
+        if let Session::Agreed(agreed) = &mut self.session {
+            agreed.theirs = theirs;
+        }
+    }
+
     /// The codec in which this leg's party and another's can talk: this one's where the other speaks it. None before both have agreed,
     /// and where they have none in common.
     pub(crate) fn codec_with(&self, other: &Leg) -> Option<Codec> {

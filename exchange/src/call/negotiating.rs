@@ -12,7 +12,10 @@ use rules::EndCause;
 use sip_core::{DialogId, Event, Glare, Message, Method, RequestId};
 
 use crate::{
-    call::{Call, Stage},
+    call::{
+        Call, Stage,
+        alone::{admit_offer, change_alone},
+    },
     house::House,
     leg::{Agreed, Events, Leg, Session},
     now::Now,
@@ -117,15 +120,12 @@ impl Call {
         let Some(body) = message.sdp() else {
             return self.reoffer(house, now, end, request);
         };
-        // A fax line alone is no speech (T.38): the call goes on as it is.
-        let theirs = sdp::parse(&body).map_err(|_| 488_u16)?;
-        // Neither plain after secure, nor secure where it was not agreed at the beginning.
-        if !house.admits_media(leg.peer, &theirs) || theirs.secure != agreed.theirs.secure {
-            return Err(488);
-        }
+        let theirs = admit_offer(house, leg.peer, agreed, &body)?;
         if agreed.theirs.changes_nothing(&theirs) {
             let ours = agreed.ours.clone();
-            self.keep_origin_of(end, theirs);
+            if let Some(leg) = self.leg_mut(end) {
+                leg.keep_origin(theirs);
+            }
             house.answer_offer(now, request, ours);
             return Ok(());
         }
@@ -163,13 +163,6 @@ impl Call {
         }
     }
 
-    /// The description that changed nothing is the one that later ones are compared with.
-    fn keep_origin_of(&mut self, end: End, theirs: RemoteMedia) {
-        if let Some(Session::Agreed(agreed)) = self.leg_mut(end).map(|leg| &mut leg.session) {
-            agreed.theirs = theirs;
-        }
-    }
-
     /// Answers on the leg where it was asked; the other does not notice.
     fn answer_alone(
         &mut self,
@@ -185,23 +178,7 @@ impl Call {
         }
         let wish = self.other_wish(end);
         let leg = self.leg_mut(end).ok_or(488_u16)?;
-        let agreed = leg.agreed().ok_or(491_u16)?;
-        let (codec, events) = (agreed.codec, agreed.events);
-        let mut local = leg.local.clone();
-        local.version += 1;
-        local.direction = wish;
-        house.answer_keys(&mut local, theirs);
-        let proposed = Leg {
-            local,
-            ..leg.clone()
-        };
-        let agreed = proposed.answer_to(theirs, codec, events);
-        let stream = proposed.stream(&agreed).ok_or(488_u16)?;
-        house.answer_offer(now, request, agreed.ours.clone());
-        house.open(leg.id(), leg.peer, stream);
-        leg.local = proposed.local;
-        leg.session = Session::Agreed(Box::new(agreed));
-        Ok(())
+        change_alone(house, now, leg, request, theirs, wish)
     }
 
     /// The end that an offer of ours goes to.

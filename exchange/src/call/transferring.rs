@@ -5,16 +5,14 @@
 
 use std::{collections::VecDeque, net::IpAddr, time::Instant};
 
-use media::{
-    Codec, Command, OfferedLeg,
-    sdp::{self, RemoteMedia},
-};
+use media::{Codec, Command, OfferedLeg, sdp::RemoteMedia};
 use rules::{EndCause, Reason};
 use sip_core::{DialogId, Message, PeerId, RequestId};
 
 use crate::{
     call::{
         Call, Stage,
+        alone::{admit_offer, change_alone},
         attempts::{Attempts, Tone},
         negotiating::{End, Negotiation, Then},
         talking::Talking,
@@ -22,7 +20,7 @@ use crate::{
     call_record::Kept,
     direction::Direction,
     house::{House, Subscription},
-    leg::{Agreed, Events, Leg, Session},
+    leg::{Events, Leg, Session},
     now::Now,
     outbound::OutboundPlan,
     route::{Destination, Failure},
@@ -314,28 +312,13 @@ impl Call {
         let leg = leaving.filter(|leg| leg.dialog == dialog).ok_or(488_u16)?;
         let agreed = leg.agreed().ok_or(491_u16)?;
         let body = message.sdp().ok_or(488_u16)?;
-        let theirs = sdp::parse(&body).map_err(|_| 488_u16)?;
-        if !house.admits_media(leg.peer, &theirs) || theirs.secure != agreed.theirs.secure {
-            return Err(488);
+        let theirs = admit_offer(house, leg.peer, agreed, &body)?;
+        if !agreed.theirs.changes_nothing(&theirs) {
+            let wish = leg.local.direction;
+            return change_alone(house, now, leg, request, &theirs, wish);
         }
-        let (codec, events) = (agreed.codec, agreed.events);
-        let mut changed = leg.clone();
-        let agreed = if agreed.theirs.changes_nothing(&theirs) {
-            Agreed {
-                theirs,
-                ..agreed.clone()
-            }
-        } else {
-            changed.local.version += 1;
-            house.answer_keys(&mut changed.local, &theirs);
-            let agreed = changed.answer_to(&theirs, codec, events);
-            let stream = changed.stream(&agreed).ok_or(488_u16)?;
-            house.open(leg.id(), leg.peer, stream);
-            agreed
-        };
         house.answer_offer(now, request, agreed.ours.clone());
-        changed.session = Session::Agreed(Box::new(agreed));
-        *leg = changed;
+        leg.keep_origin(theirs);
         Ok(())
     }
 

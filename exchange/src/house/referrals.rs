@@ -48,7 +48,8 @@ impl House {
         request: RequestId,
         id: u32,
     ) {
-        self.refuse(now, request, 202);
+        let endpoint = &mut self.endpoint;
+        endpoint.respond(now.at, request, 202, phrase(202), Vec::new(), None);
         let (status, stands) = (100, Stands::Open);
         let referral = Referral { id, status, stands };
         self.referrals.insert(dialog, referral);
@@ -105,7 +106,7 @@ impl House {
         message: &Message,
     ) {
         let referral = self.referrals.get(&dialog).filter(|referral| {
-            let is_meant = names(message).is_none_or(|id| id == referral.id.to_string());
+            let is_meant = event_id(message).is_none_or(|id| id == referral.id.to_string());
             is_meant && matches!(referral.stands, Stands::Open)
         });
         let Some(status) = referral.map(|referral| referral.status) else {
@@ -169,7 +170,7 @@ impl House {
 }
 
 /// The id in the Event of a SUBSCRIBE.
-fn names(message: &Message) -> Option<String> {
+fn event_id(message: &Message) -> Option<String> {
     let event = message.text(HeaderName::Event)?;
     let mut params = event.split(';').skip(1);
     params.find_map(|param| Some(param.trim().strip_prefix("id=")?.trim().to_owned()))

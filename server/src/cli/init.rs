@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config::{
         Config, PortRange,
-        target::{Destination, SIPS_PORT},
+        target::Destination,
         template::{self, TlsWishes, Waiver, Wishes},
     },
     descriptors, office, unix,
@@ -201,6 +201,7 @@ fn tls_wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Option<TlsWis
     if secure.is_none() && !tls.is_given() {
         return Ok(None);
     }
+    let usual = Transport::Tls.default_port();
     let (Some(certificate), Some(key)) = (&tls.tls_certificate, &tls.tls_key) else {
         let (ja, en) = match secure {
             Some(peer) => (
@@ -212,18 +213,14 @@ fn tls_wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Option<TlsWis
         out.complain(&format!(
             "{ja}、証明書と鍵が要ります。--tls-certificate FILE と --tls-key FILE を指定してください（待ち受けは --tls-listen、相手の認証局は --tls-ca）。\n\
              {en} our certificate and its key: add --tls-certificate FILE and --tls-key FILE \
-             (and --tls-listen where it is not port {SIPS_PORT} of each --listen, --tls-ca where the system does not know the peers' authority)"
+             (and --tls-listen where it is not port {usual} of each --listen, --tls-ca where the system does not know the peers' authority)"
         ));
         return Err(Exit::Usage);
     };
     let mut listen = tls.tls_listen.clone();
     if listen.is_empty() {
         let hosts: BTreeSet<IpAddr> = arguments.listen.iter().map(SocketAddr::ip).collect();
-        listen.extend(
-            hosts
-                .into_iter()
-                .map(|host| SocketAddr::new(host, SIPS_PORT)),
-        );
+        listen.extend(hosts.into_iter().map(|host| SocketAddr::new(host, usual)));
     }
     let mut written = |file: &PathBuf| in_configuration(&arguments.dir, file, out);
     Ok(Some(TlsWishes {

@@ -8,9 +8,6 @@ use std::{
 use exchange::{Place, TrunkTarget};
 use sip_core::Transport;
 
-/// RFC 3261 section 19.1.2: the ports that are meant where none is written.
-const SIP_PORT: u16 = 5060;
-pub(crate) const SIPS_PORT: u16 = 5061;
 /// A name in the name system (RFC 1035 section 2.3.4).
 const MAX_NAME_BYTES: usize = 253;
 
@@ -49,11 +46,8 @@ impl Destination {
         }
         let bare = place.strip_prefix('[').and_then(|v6| v6.strip_suffix(']'));
         if let Ok(address) = bare.unwrap_or(place).parse::<IpAddr>() {
-            let port = match transport {
-                Transport::Udp | Transport::Tcp => SIP_PORT,
-                Transport::Tls => SIPS_PORT,
-            };
-            return Destination::at(SocketAddr::new(address, port), transport);
+            let address = SocketAddr::new(address, transport.default_port());
+            return Destination::at(address, transport);
         }
         let (host, port) = match place.rsplit_once(':') {
             None => (place, None),

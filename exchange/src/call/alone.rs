@@ -1,0 +1,55 @@
+//! Offers inside a call that are answered on their own leg; the other party does not notice.
+
+use media::sdp::{self, Direction, RemoteMedia};
+use sip_core::{PeerId, RequestId};
+
+use crate::{
+    house::House,
+    leg::{Agreed, Leg, Session},
+    now::Now,
+};
+
+/// What a party offers inside a call, if it may be.
+///
+/// # Errors
+/// 488: it is no speech (a fax line alone, T.38), its media would go to a stranger, or it is plain after secure or secure where that was not
+/// agreed at the beginning. The call goes on as it is.
+pub(super) fn admit_offer(
+    house: &House,
+    peer: PeerId,
+    agreed: &Agreed,
+    body: &[u8],
+) -> Result<RemoteMedia, u16> {
+    let theirs = sdp::parse(body).map_err(|_| 488_u16)?;
+    if !house.admits_media(peer, &theirs) || theirs.secure != agreed.theirs.secure {
+        return Err(488);
+    }
+    Ok(theirs)
+}
+
+/// Answers an offer on its own leg, in the codec in use; `wish` is what our side may do.
+///
+/// # Errors
+/// The status that refuses it; the leg is as it was.
+pub(super) fn change_alone(
+    house: &mut House,
+    now: Now,
+    leg: &mut Leg,
+    request: RequestId,
+    theirs: &RemoteMedia,
+    wish: Direction,
+) -> Result<(), u16> {
+    let agreed = leg.agreed().ok_or(491_u16)?;
+    let (codec, events) = (agreed.codec, agreed.events);
+    let mut proposed = leg.clone();
+    proposed.local.version += 1;
+    proposed.local.direction = wish;
+    house.answer_keys(&mut proposed.local, theirs);
+    let agreed = proposed.answer_to(theirs, codec, events);
+    let stream = proposed.stream(&agreed).ok_or(488_u16)?;
+    house.answer_offer(now, request, agreed.ours.clone());
+    house.open(leg.id(), leg.peer, stream);
+    proposed.session = Session::Agreed(Box::new(agreed));
+    *leg = proposed;
+    Ok(())
+}
