@@ -60,7 +60,7 @@ enum Command {
     Calls(calls::List),
     /// 一つの通話の流れ / one call as a ladder with its times
     Call(calls::One),
-    /// 回線の状態：正常か、なぜ選ばれたか・見送られたか / each peer: how it stands, and why it was chosen or passed over
+    /// 回線の状態：正常か、いつ選ばれ、なぜ見送られたか / each peer: how it stands, when it was chosen and why it was passed over
     Trunks(trunks::Arguments),
     /// 録音の一覧と書き出し / list recordings, write one out
     #[command(subcommand)]

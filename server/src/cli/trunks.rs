@@ -1,4 +1,4 @@
-//! `denwaban trunks`: each peer, how it stands, what it carries, and why it was chosen or passed over.
+//! `denwaban trunks`: each peer, how it stands, what it carries, when it was chosen and why it was passed over.
 
 use clap::Args;
 
