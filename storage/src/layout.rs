@@ -1,7 +1,8 @@
-//! Where everything lies: one folder of data, one folder of roots, which belongs on another volume.
+//! Where everything lies: one folder of data, one of roots, which belongs on another volume, and one
+//! of the key that signs.
 //!
 //! Each file has one writer. What stands under `calls` and `vault` is written by the calls duty,
-//! what stands under `office` and `keys`, and the root, by the office duty.
+//! what stands under `office` and `keys`, the root and the key that signs, by the office duty.
 
 use std::{
     io,
@@ -17,15 +18,28 @@ use crate::files::Disk;
 pub struct Layout {
     data: PathBuf,
     root: PathBuf,
+    signing: PathBuf,
 }
 
 impl Layout {
-    /// `data`: the folder of data, `root`: the folder of root generations.
+    /// `data`: the folder of data, `root`: the folder of root generations. The key that signs lies
+    /// in `signing` beside the data.
     #[must_use]
     pub fn new(data: impl Into<PathBuf>, root: impl Into<PathBuf>) -> Layout {
+        let data = data.into();
         Layout {
-            data: data.into(),
+            signing: data.with_file_name("signing"),
+            data,
             root: root.into(),
+        }
+    }
+
+    /// The same with another folder for the key that signs.
+    #[must_use]
+    pub fn with_signing(self, signing: impl Into<PathBuf>) -> Layout {
+        Layout {
+            signing: signing.into(),
+            ..self
         }
     }
 
@@ -44,6 +58,7 @@ impl Layout {
             self.keys(),
             self.public_halves(),
             self.vault(),
+            self.signing_history(),
         ] {
             disk.make_folder(&folder, 0o750)?;
         }
@@ -120,6 +135,24 @@ impl Layout {
     #[must_use]
     pub fn public_halves(&self) -> PathBuf {
         self.data.join("keys/public")
+    }
+
+    /// The key that signs and its history.
+    #[must_use]
+    pub fn signing(&self) -> PathBuf {
+        self.signing.clone()
+    }
+
+    /// The private key that signs.
+    #[must_use]
+    pub fn signing_key(&self) -> PathBuf {
+        self.signing.join("key")
+    }
+
+    /// The public keys that have signed, each named by the one before it.
+    #[must_use]
+    pub fn signing_history(&self) -> PathBuf {
+        self.signing.join("history")
     }
 
     /// The sealed recordings.
