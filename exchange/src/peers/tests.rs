@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rand_core::SeedableRng;
-use sip_core::{Malformed, Transport};
+use sip_core::{Malformed, Message, Transport};
 
 use super::*;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     overload::Overload,
     route::{Places, Route},
     settings::Limits,
-    trunk::{Channels, Listener, PeerRole, Probe, Registration, TrunkTarget},
+    trunk::{Channels, Listener, PeerRole, Probe, Registration, Trunk, TrunkTarget},
 };
 
 fn address(text: &str) -> SocketAddr {
