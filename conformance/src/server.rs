@@ -183,7 +183,9 @@ impl Server {
         loop {
             let text = self.command(&["trunks", "--json"])?;
             let mut trunks = text.lines().map(serde_json::from_str::<Value>);
-            if trunks.any(|trunk| trunk.is_ok_and(|trunk| trunk["registration"] == "registered")) {
+            if trunks.any(|trunk| {
+                trunk.is_ok_and(|trunk| trunk["registration"]["held_until"].is_string())
+            }) {
                 return Ok(());
             }
             if Instant::now() > deadline {

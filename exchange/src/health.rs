@@ -1,11 +1,15 @@
 //! Whether a place of a peer lives, judged by what calls, registrations and our questions bring back (S-11).
 //!
 //! It only orders the choice: the last place left is tried even if it is down, and calls from it are taken whatever this says.
-//! Two signs in a row change its mind, so that one lost answer moves no traffic.
+//! Two signs in a row change its mind, so that one lost answer moves no traffic. A place that says by 503 when it can be called again
+//! (RFC 3261 section 21.5.4) rests until then, whatever else is known of it.
 
 use std::time::{Duration, Instant};
 
-use sip_core::Event;
+use serde::{Deserialize, Serialize};
+use sip_core::{Event, Message};
+
+use crate::retry_after::RetryAfter;
 
 /// So many bad signs in a row, and the place is down.
 const DOWN_AFTER: u8 = 2;
@@ -19,23 +23,26 @@ const FIRST_TRIAL: Duration = Duration::from_secs(10);
 /// But after this at the latest: a peer that came back should not stay idle for longer than an operator drinks tea.
 const LATEST_TRIAL: Duration = Duration::from_secs(300);
 
-/// What is wrong with a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What is wrong with a peer. Sockets and JSON carry it as a code, `SILENT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Ailment {
     /// Nothing came back in time.
     Silent,
-    /// What was sent there cannot reach it.
-    Unreachable(Unreachable),
     /// It answered 503.
     Unavailable,
     /// It answered 408: what lies behind it is silent.
     TimedOut,
     /// We are not registered with it.
     Unregistered,
+    /// What was sent there cannot reach it.
+    #[serde(untagged)]
+    Unreachable(Unreachable),
 }
 
 /// Why what is sent some way reaches nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Unreachable {
     /// The network, the host or the end of a connection says that nobody is there.
     Nobody,
@@ -80,20 +87,25 @@ impl Ailment {
 /// What a call, a registration or a question brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sign {
-    /// It answered.
+    /// It answered a call of ours.
+    TookCall,
+    /// It answered a registration or a question, which says nothing of calls.
     Alive,
-    /// It did not, or said that it cannot.
+    /// It did not answer, or said that it cannot.
     Ailing(Ailment),
+    /// It answered 503, and said when it is to be asked again.
+    Resting(RetryAfter),
     /// It called us: whatever was wrong may be over.
     CalledUs,
 }
 
 impl Sign {
-    /// What a final or provisional answer says: any but 408 and 503 shows that somebody is there.
-    pub(crate) fn of_status(status: u16) -> Sign {
-        match status {
-            408 => Sign::Ailing(Ailment::TimedOut),
-            503 => Sign::Ailing(Ailment::Unavailable),
+    /// What an answer to a registration or a question says: any but 408 and 503 shows that somebody is there.
+    pub(crate) fn of_answer(status: u16, message: &Message) -> Sign {
+        match (status, RetryAfter::read(message)) {
+            (408, _) => Sign::Ailing(Ailment::TimedOut),
+            (503, Some(retry_after)) => Sign::Resting(retry_after),
+            (503, None) => Sign::Ailing(Ailment::Unavailable),
             _ => Sign::Alive,
         }
     }
@@ -102,12 +114,26 @@ impl Sign {
     pub(crate) fn of_event(event: &Event) -> Option<Sign> {
         match event {
             Event::Rang { .. } | Event::Accepted { .. } | Event::AcceptedLate { .. } => {
-                Some(Sign::Alive)
+                Some(Sign::TookCall)
             }
-            Event::Rejected { status, .. } => Some(Sign::of_status(*status)),
+            Event::Rejected {
+                status, message, ..
+            } => Some(match Sign::of_answer(*status, message) {
+                Sign::Alive => Sign::TookCall,
+                sign => sign,
+            }),
             Event::NoResponse { .. } | Event::Silent { .. } => Some(Sign::Ailing(Ailment::Silent)),
             // Of calls to us, or of calls that have been answered.
             _ => None,
+        }
+    }
+
+    /// What is wrong, where it says that something is.
+    pub(crate) fn ailment(self) -> Option<Ailment> {
+        match self {
+            Sign::Ailing(ailment) => Some(ailment),
+            Sign::Resting(_) => Some(Ailment::Unavailable),
+            Sign::TookCall | Sign::Alive | Sign::CalledUs => None,
         }
     }
 }
@@ -117,6 +143,8 @@ impl Sign {
 pub(crate) enum Standing {
     /// It lives, or is due for a trial.
     Fit,
+    /// It does, but has asked for no calls until then.
+    Resting { until: Instant },
     /// It is tried only when nothing else is left.
     Down(Ailment),
 }
@@ -126,6 +154,8 @@ pub(crate) enum Standing {
 pub(crate) enum Change {
     Fell(Ailment),
     Rose,
+    /// It is called after others for so long.
+    Rests(RetryAfter),
 }
 
 /// By what a place that is down is found alive again.
@@ -142,6 +172,8 @@ pub(crate) enum Watch {
 pub(crate) struct Health {
     watch: Watch,
     state: State,
+    /// When it wants to be asked again, as its last 503 with a time said; what was taken by it since has overtaken that word.
+    ailing_until: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -173,6 +205,7 @@ impl Health {
         Health {
             watch,
             state: State::Up { bad_in_a_row: 0 },
+            ailing_until: None,
         }
     }
 
@@ -184,8 +217,21 @@ impl Health {
         }
     }
 
+    /// Until when it has asked for nothing to be sent there; none where it takes what is.
+    pub(crate) fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.ailing_until.filter(|until| now < *until)
+    }
+
     /// How it stands for a call that is to be placed at this moment.
     pub(crate) fn standing(&self, now: Instant) -> Standing {
+        match (self.judgement(now), self.rests_until(now)) {
+            (Standing::Fit, Some(until)) => Standing::Resting { until },
+            (standing, _) => standing,
+        }
+    }
+
+    /// How it stands by what it showed, whatever it asked for.
+    fn judgement(&self, now: Instant) -> Standing {
         match self.state {
             State::Up { .. } => Standing::Fit,
             State::Down {
@@ -216,27 +262,33 @@ impl Health {
 
     /// Takes a sign; returns the change of mind where it makes one.
     pub(crate) fn take(&mut self, now: Instant, sign: Sign) -> Option<Change> {
-        match (&mut self.state, sign) {
-            (State::Up { bad_in_a_row }, Sign::Alive) => {
+        match sign {
+            Sign::TookCall => {
+                self.ailing_until = None;
+                self.take_good()
+            }
+            Sign::Alive => self.take_good(),
+            Sign::Ailing(ailment) => self.take_bad(now, ailment),
+            Sign::Resting(retry_after) => {
+                let did_rest = self.rests_until(now).is_some();
+                self.ailing_until = Some(now + retry_after.wait());
+                let begins = (!did_rest).then_some(Change::Rests(retry_after));
+                self.take_bad(now, Ailment::Unavailable).or(begins)
+            }
+            Sign::CalledUs => {
+                self.bring_trial_near(now);
+                None
+            }
+        }
+    }
+
+    fn take_good(&mut self) -> Option<Change> {
+        match &mut self.state {
+            State::Up { bad_in_a_row } => {
                 *bad_in_a_row = 0;
                 None
             }
-            // It can send; whether it hears us is another question.
-            (State::Up { .. }, Sign::CalledUs) => None,
-            (State::Up { bad_in_a_row }, Sign::Ailing(ailment)) => {
-                *bad_in_a_row += 1;
-                if *bad_in_a_row < DOWN_AFTER {
-                    return None;
-                }
-                let trial = self.first_trial(now);
-                self.state = State::Down {
-                    ailment,
-                    good_in_a_row: 0,
-                    trial,
-                };
-                Some(Change::Fell(ailment))
-            }
-            (State::Down { good_in_a_row, .. }, Sign::Alive) => {
+            State::Down { good_in_a_row, .. } => {
                 *good_in_a_row += 1;
                 if *good_in_a_row < UP_AFTER {
                     return None;
@@ -244,14 +296,28 @@ impl Health {
                 self.state = State::Up { bad_in_a_row: 0 };
                 Some(Change::Rose)
             }
-            (
-                State::Down {
-                    ailment,
-                    good_in_a_row,
-                    trial,
-                },
-                Sign::Ailing(latest),
-            ) => {
+        }
+    }
+
+    fn take_bad(&mut self, now: Instant, latest: Ailment) -> Option<Change> {
+        match &mut self.state {
+            State::Up { bad_in_a_row } => {
+                *bad_in_a_row += 1;
+                if *bad_in_a_row < DOWN_AFTER {
+                    return None;
+                }
+                self.state = State::Down {
+                    ailment: latest,
+                    good_in_a_row: 0,
+                    trial: self.first_trial(now),
+                };
+                Some(Change::Fell(latest))
+            }
+            State::Down {
+                ailment,
+                good_in_a_row,
+                trial,
+            } => {
                 *ailment = latest;
                 *good_in_a_row = 0;
                 // Calls that were on their way when it fell say nothing new; only a trial that failed makes the next one wait longer.
@@ -264,13 +330,20 @@ impl Health {
                 }
                 None
             }
-            (State::Down { trial, .. }, Sign::CalledUs) => {
-                if let Trial::Due { at, pause } = trial {
-                    *at = (*at).min(now + FIRST_TRIAL);
-                    *pause = FIRST_TRIAL;
-                }
-                None
+        }
+    }
+
+    /// It can send; whether it hears us is another question, which is soon put to one that is down.
+    fn bring_trial_near(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Down {
+                trial: Trial::Due { at, pause },
+                ..
+            } => {
+                *at = (*at).min(now + FIRST_TRIAL);
+                *pause = FIRST_TRIAL;
             }
+            State::Up { .. } | State::Down { .. } => {}
         }
     }
 
@@ -314,7 +387,7 @@ mod tests {
     fn two_bad_signs_in_a_row_bring_it_down_and_two_good_ones_up() {
         let now = start();
         let mut health = Health::new(Watch::Calls);
-        for sign in [SILENT, Sign::Alive, SILENT, Sign::of_status(486)] {
+        for sign in [SILENT, Sign::Alive, SILENT, Sign::TookCall] {
             assert_eq!(health.take(now, sign), None);
         }
         assert_eq!(health.standing(now), Standing::Fit);
@@ -332,13 +405,55 @@ mod tests {
 
     #[test]
     fn only_408_and_503_are_bad_answers() {
-        let bad = [
-            100, 180, 200, 302, 401, 404, 408, 480, 486, 500, 502, 503, 504, 603,
-        ]
-        .into_iter()
-        .filter(|status| Sign::of_status(*status) != Sign::Alive)
-        .collect::<Vec<_>>();
+        let statuses = [200, 302, 401, 404, 408, 480, 486, 500, 502, 503, 504, 603];
+        let is_bad = |status: &u16| Sign::of_answer(*status, &answer(*status)) != Sign::Alive;
+        let bad: Vec<u16> = statuses.into_iter().filter(is_bad).collect();
         assert_eq!(bad, [408, 503]);
+    }
+
+    fn answer(status: u16) -> Message {
+        let text = format!(
+            "SIP/2.0 {status} X\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKa\r\nFrom: <sip:a@x>;tag=1\r\n\
+             To: <sip:a@x>;tag=2\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n"
+        );
+        Message::parse(bytes::Bytes::from(text)).unwrap()
+    }
+
+    #[test]
+    fn who_asks_for_patience_rests_until_then_or_until_it_takes_a_call() {
+        let now = start();
+        let second = Duration::from_secs(1);
+        let minute = RetryAfter::new(second * 60);
+        let mut health = Health::new(Watch::Calls);
+        assert_eq!(
+            health.take(now, Sign::Resting(minute)),
+            Some(Change::Rests(minute))
+        );
+        let until = now + second * 60;
+        assert_eq!(health.standing(now), Standing::Resting { until });
+        assert_eq!(health.standing(until), Standing::Fit);
+        assert_eq!(health.take(now, Sign::Alive), None);
+        let rests = Standing::Resting { until };
+        assert_eq!(health.standing(now), rests, "an OPTIONS is no call");
+        assert_eq!(health.take(now, Sign::TookCall), None);
+        assert_eq!(health.standing(now), Standing::Fit);
+        // The latest word counts, and a second 503 in a row brings it down as any two bad signs do.
+        health.take(now, Sign::Resting(minute));
+        let shorter = RetryAfter::new(second * 20);
+        assert_eq!(
+            health.take(now, Sign::Resting(shorter)),
+            Some(Change::Fell(Ailment::Unavailable))
+        );
+        let down = Standing::Down(Ailment::Unavailable);
+        assert_eq!(health.standing(now), down);
+        let until = now + second * 20;
+        let trial_is_due = now + FIRST_TRIAL;
+        assert_eq!(
+            health.standing(trial_is_due),
+            Standing::Resting { until },
+            "no trial before it wants one"
+        );
+        assert_eq!(health.standing(until), Standing::Fit);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod peers;
 mod ports;
 mod registration;
 mod report;
+mod retry_after;
 mod route;
 mod selection;
 mod settings;
@@ -44,11 +45,13 @@ pub use now::Now;
 pub use outbound::{Allowed, Outbound, Prefix, PrefixFault, Site};
 pub use output::{Alarm, Begin, Codecs, Next, Output, RecordOrder, RecorderEvent, RecorderFault};
 pub use overload::{Cap, Caps, Overload, PrefixCap};
-pub use peers::{PlaceReport, RegistrationReport, TrunkReport};
+pub use peers::{
+    Chosen, Passed, PlaceName, PlaceReport, PlaceState, RegistrationReport, TrunkReport,
+};
 pub use registration::Refused;
 pub use report::{CallReport, EndedBy, Ending, Recorded};
-pub use route::{Department, Places, Target};
-pub use selection::PassedOver;
+pub use route::{Department, Places, Setback, Target};
+pub use selection::{Choice, PassedOver};
 pub use settings::{FaultInjection, FaultMoment, Limits, Settings, SettingsFault};
 pub use trace::{Milestone, PeerEvent, TraceEvent};
 pub use trunk::{

@@ -22,4 +22,13 @@ impl Now {
             .and_then(|ago| self.wall.checked_sub(ago).ok())
             .unwrap_or(self.wall)
     }
+
+    /// The wall time of a moment to come, as the clock stands.
+    pub(crate) fn wall_to_be(&self, later: Instant) -> Timestamp {
+        let left = later.saturating_duration_since(self.at);
+        jiff::SignedDuration::try_from(left)
+            .ok()
+            .and_then(|left| self.wall.checked_add(left).ok())
+            .unwrap_or(self.wall)
+    }
 }

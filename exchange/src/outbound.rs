@@ -11,6 +11,7 @@ use sip_core::{Host, PeerId, Scheme, Uri};
 use crate::{
     identity::{Identity, Shown, UriText},
     number_form::{self, Called, Wish},
+    selection::{Precedence, Tier},
     settings::Settings,
     trunk::{PeerRole, Place, Trunk},
 };
@@ -124,6 +125,24 @@ impl OutboundPlan {
     pub(crate) fn exit(&self, peer: PeerId) -> Option<&Exit> {
         let mut exits = self.first.iter().chain(&self.then);
         exits.find(|exit| exit.peer == peer)
+    }
+
+    /// Whether a trunk is tried before others; none for one that the call may not leave through.
+    pub(crate) fn tier(&self, peer: PeerId) -> Option<Tier> {
+        let has = |exits: &[Exit]| exits.iter().any(|exit| exit.peer == peer);
+        if has(&self.first) {
+            Some(Tier::First)
+        } else {
+            has(&self.then).then_some(Tier::Then)
+        }
+    }
+
+    /// For what some trunks are tried before others.
+    pub(crate) fn precedence(&self) -> Precedence {
+        match self.class {
+            Class::Emergency => Precedence::Site,
+            Class::Internal | Class::Ordinary => Precedence::Number,
+        }
     }
 }
 

@@ -20,15 +20,18 @@ use rand_chacha::ChaCha20Rng;
 use rules::Number;
 use sip_core::{DialogId, Hop, PeerId, SentId};
 
+pub(crate) use self::choosing::Wanted;
 use self::place::KnownPlace;
-pub use self::report::{PlaceReport, RegistrationReport, TrunkReport};
+pub use self::{
+    place::PlaceName,
+    report::{Chosen, Passed, PlaceReport, PlaceState, RegistrationReport, TrunkReport},
+};
 use crate::{
     channels::Occupancy,
     health::{Ailment, Change, Sign},
     names::{Name, Question},
     now::Now,
     registration::{Refused, Registrar},
-    selection::PassedOver,
     settings::Settings,
     trunk::Place,
 };
@@ -75,8 +78,8 @@ struct Peer {
     names: Vec<Name>,
     registrar: Option<Registrar>,
     standing: PeerStanding,
-    last_chosen: Option<Timestamp>,
-    last_passed_over: Option<(Timestamp, PassedOver)>,
+    last_chosen: Option<Chosen>,
+    last_passed_over: Option<Passed>,
     contract_pause_ends: Option<Instant>,
     /// The numbers that its registrar named last.
     numbers: Vec<Number>,
@@ -283,9 +286,10 @@ impl Peers {
     }
 
     fn take_sign(&mut self, now: Now, id: PeerId, hop: Hop, sign: Sign) {
-        let change = self
-            .place_mut(id, hop)
-            .and_then(|place| place.health.take(now.at, sign));
+        let Some(place) = self.place_mut(id, hop) else {
+            return;
+        };
+        let change = place.take(now.at, sign);
         if let Some(change) = change {
             self.news
                 .push_back((id, PeerNews::Place(hop.remote, change)));

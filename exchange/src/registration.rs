@@ -13,14 +13,16 @@ use rules::Number;
 use sip_core::{HeaderName, Message, SentId};
 
 use self::grant::Grant;
-use crate::trunk::Registration;
+use crate::{
+    retry_after::{RetryAfter, delta_seconds},
+    trunk::Registration,
+};
 
 /// After n failures in a row we wait half to all of the base times 2^n, at most this (RFC 5626 section 4.5).
 const LONGEST_WAIT: Duration = Duration::from_secs(1_800);
 const BASE_WAIT: Duration = Duration::from_secs(30);
 
-/// A registrar may ask for more patience or a longer registration than this; it does not get it.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+/// A registrar may ask for a longer registration than this; it does not get it.
 const LONGEST_EXPIRES: Duration = Duration::from_secs(7 * 86_400);
 
 /// A registration that holds for longer than twice this is refreshed so long before its end, a shorter one at its half
@@ -236,7 +238,7 @@ impl Registrar {
                 }
             }
             (423, Some(message)) => {
-                let least = seconds(message, HeaderName::MinExpires).unwrap_or_default();
+                let least = delta_seconds(message, HeaderName::MinExpires).unwrap_or_default();
                 if least > self.wanted && least <= LONGEST_EXPIRES {
                     let is_first = self.wanted == self.settings.expires;
                     self.wanted = least;
@@ -249,7 +251,7 @@ impl Registrar {
                 self.fail(now, Refused::Status(status), None, places, generator)
             }
             (_, message) => {
-                let asked = message.and_then(|message| seconds(message, HeaderName::RetryAfter));
+                let asked = message.and_then(RetryAfter::read);
                 self.fail(now, Refused::Status(status), asked, places, generator)
             }
         }
@@ -290,7 +292,7 @@ impl Registrar {
         &mut self,
         now: Instant,
         refused: Refused,
-        retry_after: Option<Duration>,
+        retry_after: Option<RetryAfter>,
         places: usize,
         generator: &mut impl Rng,
     ) -> Option<News> {
@@ -303,7 +305,7 @@ impl Registrar {
             // The registrar knows better than we when it is ready, sooner or later than we would ask; not all who were told the same come
             // back together.
             (Some(asked), _) => {
-                let asked = asked.clamp(SHORTEST_PAUSE, LONGEST_RETRY_AFTER);
+                let asked = asked.wait().max(SHORTEST_PAUSE);
                 asked + part(asked / 10, generator)
             }
             (None, held) => {
@@ -340,16 +342,6 @@ fn random_user(generator: &mut impl Rng) -> String {
         letters.push(char::from(b'a' + letter));
     }
     letters
-}
-
-/// The seconds that a header begins with; a comment or a parameter after them says nothing to us.
-fn seconds(message: &Message, name: HeaderName) -> Option<Duration> {
-    let text = message.text(name)?;
-    let digits = text.trim_start();
-    let end = digits
-        .find(|letter: char| !letter.is_ascii_digit())
-        .unwrap_or(digits.len());
-    digits[..end].parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]

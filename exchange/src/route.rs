@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use sip_core::{Hop, PeerId};
 
-use crate::trunk::{PeerRole, Trunk};
+use crate::{
+    health::Ailment,
+    trunk::{PeerRole, Trunk},
+};
 
 /// A department: its telephones, tried in turn.
 #[derive(Debug, Clone)]
@@ -136,6 +139,15 @@ pub(crate) enum Reach {
     Destination,
     /// For the one way to it.
     Route,
+}
+
+/// Why a call went on from one way to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setback {
+    /// Something is wrong with where the way leads.
+    Ailing(Ailment),
+    /// It failed with this status.
+    Failed(u16),
 }
 
 impl Failure {

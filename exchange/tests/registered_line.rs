@@ -266,7 +266,7 @@ fn a_call_out_leaves_along_the_service_route_to_the_registrars_domain() {
     );
     assert_eq!(value(onward, "Contact"), value(&register, "Contact"));
     let report = &line.wiring.exchange().trunks(line.now)[0];
-    assert_eq!(report.last_chosen, Some(line.now.wall));
+    assert_eq!(report.last_chosen.as_ref().unwrap().at, line.now.wall);
 }
 
 #[test]

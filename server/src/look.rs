@@ -2,15 +2,20 @@
 //!
 //! Neither content nor a whole number is in it, so it needs no right beyond the socket's own and leaves no audit entry (K-15).
 
+mod trunks;
+
 use std::time::Duration;
 
-use exchange::{CallReport, EndedBy, PeerRole, PlaceReport, Recorded, TrunkReport};
+use exchange::{CallReport, EndedBy, Recorded, TrunkReport};
 use jiff::Timestamp;
 use rules::jst_rfc3339;
 use serde::{Deserialize, Serialize, Serializer};
-use sip_core::Transport;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::trunks::{
+    ChoiceView, ChosenView, PassedOverView, PassedView, PlaceNameView, PlaceStateView, PlaceView,
+    RegistrationView, RoleView, SetbackView, TrunkStateView, TrunkView,
+};
 use crate::{
     duty::{Answer, Client, Message},
     signalling::{self, Order},
@@ -110,112 +115,6 @@ impl CallView {
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
     pub(crate) is_last: bool,
-}
-
-/// A peer as it is told over the socket and by `--json`. Times are Japan's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TrunkView {
-    pub(crate) name: String,
-    /// `carrier` or `pbx`.
-    pub(crate) role: String,
-    /// `up` or `down`.
-    pub(crate) state: String,
-    /// What is wrong with it.
-    pub(crate) why: Option<String>,
-    pub(crate) since: Option<String>,
-    /// Calls it has now, both ways.
-    pub(crate) calls: u32,
-    /// What its contract allows; null: nothing is counted against it.
-    pub(crate) channels: Option<u32>,
-    /// Of these, what only emergency calls may take.
-    pub(crate) emergency_reserve: Option<u32>,
-    pub(crate) places: Vec<PlaceView>,
-    /// `registered` or `unregistered`; null where we do not register.
-    pub(crate) registration: Option<String>,
-    pub(crate) registered_until: Option<String>,
-    /// REGISTERs in a row that brought nothing.
-    pub(crate) registration_failures: Option<u32>,
-    /// Numbers that the registrar says are ours.
-    pub(crate) registered_numbers: Option<usize>,
-    pub(crate) last_chosen: Option<String>,
-    pub(crate) last_passed_over: Option<String>,
-    pub(crate) passed_over_because: Option<String>,
-    /// What it sent that was no message of SIP: answered 400, and dropped.
-    pub(crate) malformed_answered: u64,
-    pub(crate) malformed_dropped: u64,
-}
-
-/// One place of a peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PlaceView {
-    pub(crate) address: String,
-    pub(crate) transport: String,
-    /// The name it was found by.
-    pub(crate) name: Option<String>,
-    /// `up`, `down`, or `trial`: down, and the next call may try it.
-    pub(crate) state: String,
-    pub(crate) why: Option<String>,
-}
-
-impl TrunkView {
-    fn of(report: &TrunkReport) -> TrunkView {
-        let registration = report.registration.as_ref();
-        TrunkView {
-            name: report.name.clone(),
-            role: match report.role {
-                PeerRole::Carrier => "carrier",
-                PeerRole::Pbx => "pbx",
-            }
-            .to_owned(),
-            state: if report.down.is_none() { "up" } else { "down" }.to_owned(),
-            why: report.down.map(|(_, why)| why.describe().to_owned()),
-            since: report.down.map(|(since, _)| jst_rfc3339(since)),
-            calls: report.calls,
-            channels: report.channels.map(|channels| channels.total),
-            emergency_reserve: report.channels.map(|channels| channels.emergency_reserve),
-            places: report.places.iter().map(PlaceView::of).collect(),
-            registration: registration.map(|registration| {
-                match registration.held_until {
-                    Some(_) => "registered",
-                    None => "unregistered",
-                }
-                .to_owned()
-            }),
-            registered_until: registration
-                .and_then(|registration| registration.held_until.map(jst_rfc3339)),
-            registration_failures: registration.map(|registration| registration.failures),
-            registered_numbers: registration.map(|registration| registration.numbers),
-            last_chosen: report.last_chosen.map(jst_rfc3339),
-            last_passed_over: report.last_passed_over.map(|(at, _)| jst_rfc3339(at)),
-            passed_over_because: report
-                .last_passed_over
-                .map(|(_, why)| why.describe().to_owned()),
-            malformed_answered: report.malformed.answered,
-            malformed_dropped: report.malformed.dropped,
-        }
-    }
-}
-
-impl PlaceView {
-    fn of(report: &PlaceReport) -> PlaceView {
-        PlaceView {
-            address: report.address.to_string(),
-            transport: match report.transport {
-                Transport::Udp => "udp",
-                Transport::Tcp => "tcp",
-                Transport::Tls => "tls",
-            }
-            .to_owned(),
-            name: report.name.clone(),
-            state: match (report.down, report.is_on_trial) {
-                (None, _) => "up",
-                (Some(_), true) => "trial",
-                (Some(_), false) => "down",
-            }
-            .to_owned(),
-            why: report.down.map(|why| why.describe().to_owned()),
-        }
-    }
 }
 
 /// A call with its ladder.

@@ -108,12 +108,18 @@ fn a_pbx_that_was_chosen_and_one_that_was_passed_over_are_shown_with_the_reason(
     assert_eq!(trunks[0]["calls"], 1);
     assert_eq!(trunks[1]["state"], "up");
     assert_eq!(trunks[1]["places"][0]["transport"], "udp");
-    assert!(trunks[1]["last_chosen"].is_string(), "{}", trunks[1]);
+    let chosen = &trunks[1]["last_chosen"];
+    assert_eq!(chosen["because"], "PRIORITY");
+    assert_eq!(chosen["address"], trunks[1]["places"][0]["address"]);
     assert_eq!(trunks[2]["last_chosen"], Value::Null);
-    let why = &trunks[2]["passed_over_because"];
-    assert_eq!(why, "another of better priority lives");
+    assert_eq!(trunks[2]["last_passed_over"]["because"], "PRIORITY");
     let shown = text(&house.denwaban(&["trunks"]));
-    assert!(shown.contains("優先順の高い相手が正常"), "{shown}");
+    for words in [
+        "優先順の高い相手が正常 / another",
+        "優先順が最上位 / its priority",
+    ] {
+        assert!(shown.contains(words), "{shown}");
+    }
     house.terminate();
 }
 

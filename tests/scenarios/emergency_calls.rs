@@ -55,6 +55,29 @@ fn city() -> City {
 }
 
 #[test]
+fn the_trunk_of_the_site_is_tried_first_though_its_503_asks_for_patience() {
+    // The other trunk leads to the police of another town: better late than there.
+    let mut city = city();
+    for _ in 0..2 {
+        let caller = city.line(city.pbx.address, "700");
+        let own = city.line(WEST.parse().unwrap(), "110");
+        let other = city.line(city.carrier.address, "110");
+        let offer = city.lines[caller].describe("sendrecv");
+        city.line_calls(caller, "110", &Extra::body(offer));
+        city.run_until_line(own, "INVITE (sdp)", 1);
+        city.line_answers(own, "INVITE", 503, &Extra::header("Retry-After: 600"));
+        city.run_until_line(other, "INVITE (sdp)", 1);
+        let answer = city.lines[other].describe("sendrecv");
+        city.line_answers(other, "INVITE", 200, &Extra::body(answer));
+        city.run_until_line(caller, "200 INVITE (sdp)", 1);
+        city.run_ms(100);
+        city.line_says(caller, "BYE", &Extra::default());
+        city.run_ms(100);
+    }
+    city.finish();
+}
+
+#[test]
 fn each_emergency_number_is_called_at_once_by_the_trunk_of_its_site_with_its_number() {
     for (extension, called, trunk, shown) in [
         ("200", "110", "127.0.0.2:5060", NUMBER),

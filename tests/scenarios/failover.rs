@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use exchange::{Settings, TrunkTarget};
+use exchange::{Ailment, Choice, MediaRange, PlaceName, Setback, Settings, TrunkTarget};
 use expect_test::expect;
 use sip_core::Transport;
 use tests::{City, Plan, line::Extra, plan::NUMBER};
@@ -16,6 +16,7 @@ fn first() -> SocketAddr {
 fn two_nodes(settings: &mut Settings) {
     let pbx = &mut settings.peers[1];
     pbx.addresses.push(first().ip());
+    pbx.media.push(MediaRange::host(first().ip()));
     for target in &mut pbx.targets {
         target.priority = 2;
     }
@@ -124,6 +125,65 @@ fn a_503_starts_the_next_way_and_a_busy_telephone_does_not() {
             answer_and_end(&mut city, citizen, other);
         }
         city.run_until_line(citizen, passed, 1);
+        city.finish();
+    }
+}
+
+#[test]
+fn a_503_that_says_when_to_come_back_sends_later_calls_elsewhere_first_until_then() {
+    // RFC 3261 section 21.5.4. The node takes calls again after half a minute, as it said.
+    let (mut city, citizen, one, other) = nodes();
+    city.run_until_line(one, "INVITE (sdp)", 1);
+    city.line_answers(one, "INVITE", 503, &Extra::header("Retry-After: 30"));
+    city.run_until_line(other, "INVITE (sdp)", 1);
+    answer_and_end(&mut city, citizen, other);
+    let second = city.pbx.address;
+    for node in [second, second, first()] {
+        let citizen = city.line(city.carrier.address, "0790000001");
+        let department = city.line(node, "100");
+        let offer = Extra::body(city.lines[citizen].describe("sendrecv"));
+        city.line_calls(citizen, NUMBER, &offer);
+        city.run_until_line(department, "INVITE (sdp)", 1);
+        answer_and_end(&mut city, citizen, department);
+        city.run_ms(16_000);
+    }
+    city.finish();
+    let pbx = city.exchange_at_work().trunks(city.clock.now()).remove(1);
+    assert_eq!(pbx.last_chosen.unwrap().place.address, first());
+}
+
+#[test]
+fn after_a_failover_trunks_say_where_the_call_went_and_what_failed_before() {
+    for (status, setback) in [
+        (None, Setback::Ailing(Ailment::Silent)),
+        (Some(503), Setback::Ailing(Ailment::Unavailable)),
+    ] {
+        let (mut city, citizen, one, other) = nodes();
+        city.lines[one].is_mute = true;
+        city.run_until_line(one, "INVITE (sdp)", 1);
+        if let Some(status) = status {
+            city.line_answers(one, "INVITE", status, &Extra::default());
+        }
+        city.run_until_line(other, "INVITE (sdp)", 1);
+        let trunks = city.exchange_at_work().trunks(city.clock.now());
+        let chosen = trunks[1].last_chosen.as_ref().unwrap();
+        assert_eq!(chosen.place.address, city.pbx.address);
+        let failed = PlaceName {
+            address: first(),
+            transport: Transport::Udp,
+        };
+        assert_eq!(
+            chosen.why,
+            Choice::After {
+                peer: "pbx".to_owned(),
+                place: failed,
+                setback
+            }
+        );
+        answer_and_end(&mut city, citizen, other);
+        if status.is_none() {
+            city.line_answers(one, "INVITE", 180, &Extra::default());
+        }
         city.finish();
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     house::House,
     leg::{Events, Leg, Session},
     now::Now,
+    peers::Wanted,
     ports::can_send,
     route::{Destination, Failure, Reach, Route},
 };
@@ -148,6 +149,7 @@ impl Attempts {
         let Some(mut lent) = lent else {
             return Err(telling.min(Failure::NOTHING_LEFT));
         };
+        let is_another_way = !routes.is_empty();
         let destination = Some(current.destination);
         let made = Attempt::next(
             call,
@@ -159,14 +161,19 @@ impl Attempts {
             &mut waiting,
         );
         match made {
-            Some(current) => Ok(Attempts {
-                current,
-                routes,
-                waiting,
-                failure: Some(telling),
-                redirections,
-                tone,
-            }),
+            Some(next) => {
+                if is_another_way {
+                    house.failed_over(now, current.route, failure, next.route);
+                }
+                Ok(Attempts {
+                    current: next,
+                    routes,
+                    waiting,
+                    failure: Some(telling),
+                    redirections,
+                    tone,
+                })
+            }
             None => Attempts::give_up(house, Some(lent), telling),
         }
     }
@@ -246,9 +253,14 @@ impl Attempt {
                 }
             }
             let next = waiting.pop_front()?;
-            let class = call.class(house);
-            let found = house.routes(now, &next.places, class);
-            *routes = call.parties.order(found).into();
+            *routes = house.routes(
+                now,
+                &Wanted {
+                    places: &next.places,
+                    class: call.class(house),
+                    plan: call.parties.plan(),
+                },
+            );
             current = Some(next);
         }
     }

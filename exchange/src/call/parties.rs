@@ -10,7 +10,7 @@ use crate::{
     house::House,
     identity::{self, Identity, Shown, Towards},
     number_form::{self, Called},
-    outbound::{Class, Exit, OutboundPlan},
+    outbound::{Class, OutboundPlan},
     route::{Destination, Failure, Route},
     trunk::Trust,
 };
@@ -178,20 +178,11 @@ impl Parties {
         }
     }
 
-    /// The ways to a destination, those first that the plan wants first; none that it does not name.
-    pub(super) fn order(&self, routes: impl IntoIterator<Item = Route>) -> Vec<Route> {
-        let routes = routes.into_iter();
+    /// How the call leaves; none of one to a number of the city's.
+    pub(super) fn plan(&self) -> Option<&OutboundPlan> {
         match &self.way {
-            Way::In => routes.collect(),
-            Way::Out(plan) => {
-                let is_in = |exits: &[Exit], route: &Route| {
-                    exits.iter().any(|exit| exit.peer == route.peer)
-                };
-                let (mut first, rest): (Vec<Route>, Vec<Route>) =
-                    routes.partition(|route| is_in(&plan.first, route));
-                first.extend(rest.into_iter().filter(|route| is_in(&plan.then, route)));
-                first
-            }
+            Way::In => None,
+            Way::Out(plan) => Some(plan),
         }
     }
 

@@ -7,19 +7,24 @@ use sip_core::{DialogId, Hop, Invite, NameAddrText, Outside, PeerId};
 
 use super::House;
 use crate::{
-    admission::Class,
     health::{Ailment, Change, Sign, Unreachable},
     now::Now,
     output::{Alarm, Output},
-    peers::{PeerNews, PeerRequest, Purpose},
-    route::{Places, Route},
+    peers::{PeerNews, PeerRequest, Purpose, Wanted},
+    route::{Failure, Route},
     trace::PeerEvent,
 };
 
 impl House {
     /// The ways to these peers, in the order in which they are to be tried.
-    pub(crate) fn routes(&mut self, now: Now, places: &Places, class: Class) -> VecDeque<Route> {
-        self.peers.routes(now, &self.settings, places, class)
+    pub(crate) fn routes(&mut self, now: Now, wanted: &Wanted<'_>) -> VecDeque<Route> {
+        self.peers.routes(now, &self.settings, wanted)
+    }
+
+    /// A call went on from one way to the next.
+    pub(crate) fn failed_over(&mut self, now: Now, former: Route, failure: Failure, next: Route) {
+        self.peers
+            .failed_over(now, &self.settings, former, failure, next);
     }
 
     /// Lets an INVITE leave as the peer's registrar wants it: along its Service-Route, with the Contact it knows.
@@ -179,6 +184,12 @@ impl House {
                 Some(format!("{address} is down: {}", ailment.describe()))
             }
             PeerNews::Place(address, Change::Rose) => Some(format!("{address} is up again")),
+            PeerNews::Place(address, Change::Rests(retry_after)) => {
+                let wait_s = retry_after.wait().as_secs();
+                Some(format!(
+                    "{address} is called after others for {wait_s} s, as its 503 asks"
+                ))
+            }
             PeerNews::Down(ailment) => Some(format!("down: {}", ailment.describe())),
             PeerNews::Up => Some("up again".to_owned()),
             PeerNews::Registered => Some("registered".to_owned()),

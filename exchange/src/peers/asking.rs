@@ -9,6 +9,7 @@ use crate::{
     health::{Ailment, Sign},
     now::Now,
     registration::{News, Registrar},
+    selection::Tier,
     settings::Settings,
     trunk::Trunk,
 };
@@ -43,7 +44,7 @@ impl Peers {
             return;
         };
         let sign = match message {
-            Some(_) => Sign::of_status(status),
+            Some(message) => Sign::of_answer(status, message),
             None => Sign::Ailing(Ailment::Silent),
         };
         self.take_sign(now, id, hop, sign);
@@ -143,7 +144,7 @@ impl Peers {
         trunk: &Trunk,
     ) -> Option<Hop> {
         let failures = self.peer(id)?.registrar.as_ref()?.failures();
-        let mut candidates = self.candidates(now, settings, id, trunk);
+        let mut candidates = self.candidates(now, settings, id, trunk, Tier::First);
         candidates.sort_by_key(|place| place.place_rank.priority);
         let count = u32::try_from(candidates.len())
             .ok()

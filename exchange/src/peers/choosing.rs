@@ -2,60 +2,74 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use sip_core::PeerId;
+use sip_core::{Hop, PeerId};
 
-use super::Peers;
+use super::{Chosen, Passed, Peers, PlaceName};
 use crate::{
     admission::Class,
     health::{Ailment, Standing},
     now::Now,
-    route::{Places, Route},
-    selection::{self, Candidate, PassedOver, Rank},
+    outbound::OutboundPlan,
+    route::{Failure, Places, Reach, Route, Setback},
+    selection::{self, Candidate, Choice, PassedOver, Precedence, Rank, Tier},
     settings::Settings,
     trunk::{PeerRole, Trunk},
 };
 
+/// What a call asks of the ways it may take.
+pub(crate) struct Wanted<'a> {
+    /// Who is called.
+    pub(crate) places: &'a Places,
+    /// How urgent it is.
+    pub(crate) class: Class,
+    /// How it leaves; none of one to a number of the city's.
+    pub(crate) plan: Option<&'a OutboundPlan>,
+}
+
+impl Wanted<'_> {
+    fn tier(&self, peer: PeerId) -> Option<Tier> {
+        self.plan.map_or(Some(Tier::First), |plan| plan.tier(peer))
+    }
+
+    fn precedence(&self) -> Precedence {
+        self.plan
+            .map_or(Precedence::Number, OutboundPlan::precedence)
+    }
+}
+
 impl Peers {
-    /// The ways to these peers, in the order in which they are to be tried.
+    /// The ways to these peers, in the order in which they are to be tried. The first is noted as the one that is.
     pub(crate) fn routes(
         &mut self,
         now: Now,
         settings: &Settings,
-        places: &Places,
-        class: Class,
+        wanted: &Wanted<'_>,
     ) -> VecDeque<Route> {
         self.begin(now.at, settings);
         let mut candidates = Vec::new();
-        let mut passed_over = Vec::new();
+        let mut looked_at = Vec::new();
         for (id, trunk) in settings.peers_by_id() {
-            if !places.include(trunk) || !trunk.takes_calls() {
+            if !wanted.places.include(trunk) {
                 continue;
             }
-            if !self.occupancy.has_room(id, trunk.channels, class) {
-                passed_over.push((id, PassedOver::Full));
-                continue;
+            match self.candidates_for(now.at, settings, id, trunk, wanted) {
+                Ok(found) => {
+                    looked_at.push(id);
+                    candidates.extend(found);
+                }
+                Err(why) => self.note_passed_over(now, id, why),
             }
-            let found = self.candidates(now.at, settings, id, trunk);
-            if found.is_empty() {
-                passed_over.push((id, PassedOver::NoAddress));
-            }
-            candidates.extend(found);
         }
-        let ordered = selection::order(&candidates, &mut self.generator);
-        let looked_at: Vec<PeerId> = candidates
-            .chunk_by(|one, next| one.peer == next.peer)
-            .filter_map(|places| places.first().map(|place| place.peer))
-            .collect();
+        let precedence = wanted.precedence();
+        let ordered = selection::order(&candidates, precedence, &mut self.generator);
         for id in looked_at {
-            match selection::passed_over(&ordered, id) {
-                Some(why) => passed_over.push((id, why)),
-                None => self.note_chosen(now, id),
+            if let Some(why) = selection::passed_over(&ordered, precedence, id, now) {
+                self.note_passed_over(now, id, why);
             }
         }
-        for (id, why) in passed_over {
-            if let Some(peer) = self.each.get_mut(usize::from(id.0)) {
-                peer.last_passed_over = Some((now.wall, why));
-            }
+        if let (Some(first), Some(why)) = (ordered.first(), selection::chosen(&ordered, precedence))
+        {
+            self.note_chosen(now, first.peer, first.hop, why);
         }
         let roles = |id: PeerId| settings.peer(id).map_or(PeerRole::Pbx, |peer| peer.role);
         ordered
@@ -68,10 +82,84 @@ impl Peers {
             .collect()
     }
 
-    fn note_chosen(&mut self, now: Now, id: PeerId) {
-        if let Some(peer) = self.each.get_mut(usize::from(id.0)) {
-            peer.last_chosen = Some(now.wall);
+    /// A call went on from one way to the next, as this failure of the former had it.
+    pub(crate) fn failed_over(
+        &mut self,
+        now: Now,
+        settings: &Settings,
+        former: Route,
+        failure: Failure,
+        next: Route,
+    ) {
+        let setback = self.setback(former, failure);
+        let name = settings.peer(former.peer).map(|peer| peer.name.clone());
+        let why = Choice::After {
+            peer: name.unwrap_or_default(),
+            place: PlaceName::of(former.hop),
+            setback,
+        };
+        self.note_chosen(now, next.peer, next.hop, why);
+        if former.peer != next.peer {
+            self.note_passed_over(now, former.peer, PassedOver::Failed(setback));
         }
+    }
+
+    /// What a failure says of the way: a status, or what its place showed when it failed.
+    fn setback(&self, way: Route, failure: Failure) -> Setback {
+        let place = self
+            .peer(way.peer)
+            .and_then(|peer| peer.places.iter().find(|place| place.is(way.hop)));
+        match (failure.reach, place.and_then(|place| place.last_ailment)) {
+            (Reach::Route, Some(ailment)) => Setback::Ailing(ailment),
+            (Reach::Route | Reach::Destination | Reach::Everywhere, _) => {
+                Setback::Failed(failure.status)
+            }
+        }
+    }
+
+    fn note_chosen(&mut self, now: Now, id: PeerId, hop: Hop, why: Choice) {
+        if let Some(peer) = self.each.get_mut(usize::from(id.0)) {
+            peer.last_chosen = Some(Chosen {
+                at: now.wall,
+                place: PlaceName::of(hop),
+                why,
+            });
+        }
+    }
+
+    fn note_passed_over(&mut self, now: Now, id: PeerId, why: PassedOver) {
+        if let Some(peer) = self.each.get_mut(usize::from(id.0)) {
+            peer.last_passed_over = Some(Passed { at: now.wall, why });
+        }
+    }
+
+    /// The places of a peer for a call.
+    ///
+    /// # Errors
+    /// Why the call cannot go there at all.
+    fn candidates_for(
+        &self,
+        now: Instant,
+        settings: &Settings,
+        id: PeerId,
+        trunk: &Trunk,
+        wanted: &Wanted<'_>,
+    ) -> Result<Vec<Candidate>, PassedOver> {
+        if !trunk.takes_calls() {
+            return Err(PassedOver::NotForCalls);
+        }
+        let tier = wanted.tier(id).ok_or(PassedOver::NoNumber)?;
+        if !self.occupancy.has_room(id, trunk.channels, wanted.class) {
+            return Err(PassedOver::Full);
+        }
+        if self.peer(id).is_none_or(|peer| peer.places.is_empty()) {
+            return Err(PassedOver::NoAddress);
+        }
+        let found = self.candidates(now, settings, id, trunk, tier);
+        if found.is_empty() {
+            return Err(PassedOver::NoListener);
+        }
+        Ok(found)
     }
 
     pub(super) fn candidates(
@@ -80,6 +168,7 @@ impl Peers {
         settings: &Settings,
         id: PeerId,
         trunk: &Trunk,
+        tier: Tier,
     ) -> Vec<Candidate> {
         let Some(peer) = self.peer(id) else {
             return Vec::new();
@@ -90,12 +179,17 @@ impl Peers {
             .is_some_and(|registrar| !registrar.is_held());
         let places = peer.places.iter().filter_map(|place| {
             let standing = match place.health.standing(now) {
-                Standing::Fit if is_unregistered => Standing::Down(Ailment::Unregistered),
-                standing => standing,
+                Standing::Fit | Standing::Resting { .. } if is_unregistered => {
+                    Standing::Down(Ailment::Unregistered)
+                }
+                standing @ (Standing::Fit | Standing::Resting { .. } | Standing::Down(_)) => {
+                    standing
+                }
             };
             Some(Candidate {
                 peer: id,
                 hop: settings.hop_to(trunk, place.address, place.transport)?,
+                tier,
                 peer_rank: Rank {
                     priority: u32::from(trunk.priority),
                     weight: trunk.weight,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Instant};
 use sip_core::{Hop, Transport};
 
 use crate::{
-    health::{Health, Watch},
+    health::{Ailment, Change, Health, Sign, Watch},
     names::Name,
     selection::Rank,
     trunk::{Place, Trunk},
@@ -21,6 +21,24 @@ pub(super) struct Origin {
     pub(super) name: Option<String>,
 }
 
+/// A place as people are shown it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaceName {
+    /// Where.
+    pub address: SocketAddr,
+    /// How.
+    pub transport: Transport,
+}
+
+impl PlaceName {
+    pub(super) fn of(hop: Hop) -> PlaceName {
+        PlaceName {
+            address: hop.remote,
+            transport: hop.transport,
+        }
+    }
+}
+
 /// A place in service.
 #[derive(Debug)]
 pub(super) struct KnownPlace {
@@ -29,6 +47,8 @@ pub(super) struct KnownPlace {
     pub(super) rank: Rank,
     pub(super) name: Option<String>,
     pub(super) health: Health,
+    /// What was wrong when something went wrong last.
+    pub(super) last_ailment: Option<Ailment>,
     /// When it is asked next whether it lives.
     pub(super) probe_at: Option<Instant>,
 }
@@ -53,8 +73,21 @@ impl KnownPlace {
             rank,
             name,
             health: known.map_or_else(|| Health::new(watch), |known| known.health.clone()),
+            last_ailment: known.and_then(|known| known.last_ailment),
             probe_at: known.map_or(probe_at, |known| known.probe_at),
         }
+    }
+
+    /// Takes a sign; returns the change of mind where it makes one. What wants to be asked nothing is asked nothing (RFC 3261 section
+    /// 21.5.4): not even whether it lives.
+    pub(super) fn take(&mut self, now: Instant, sign: Sign) -> Option<Change> {
+        self.last_ailment = sign.ailment().or(self.last_ailment);
+        let change = self.health.take(now, sign);
+        let rests_until = self.health.rests_until(now);
+        self.probe_at = self
+            .probe_at
+            .map(|at| rests_until.map_or(at, |until| at.max(until)));
+        change
     }
 
     /// Whether this is where the hop leads. A long request may have gone there by another transport.

@@ -1,15 +1,13 @@
 //! What an operator is shown of the peers. It holds addresses and counts, no number.
 
-use std::{net::SocketAddr, time::Instant};
-
 use jiff::Timestamp;
-use sip_core::{Malformed, PeerId, Transport};
+use sip_core::{Malformed, PeerId};
 
-use super::{Peer, PeerStanding, Peers};
+use super::{Peer, PeerStanding, Peers, PlaceName};
 use crate::{
     health::{Ailment, Standing},
     now::Now,
-    selection::PassedOver,
+    selection::{Choice, PassedOver},
     settings::Settings,
     trunk::{Channels, PeerRole, Trunk},
 };
@@ -31,27 +29,56 @@ pub struct TrunkReport {
     pub places: Vec<PlaceReport>,
     /// How we stand with its registrar; none where we do not register.
     pub registration: Option<RegistrationReport>,
-    /// When it was chosen first for a call of ours.
-    pub last_chosen: Option<Timestamp>,
+    /// When a call of ours was sent there last, where to, and why.
+    pub last_chosen: Option<Chosen>,
     /// When another was chosen in its stead, and why.
-    pub last_passed_over: Option<(Timestamp, PassedOver)>,
+    pub last_passed_over: Option<Passed>,
     /// How much of what it sent was no message of SIP; counted, and never held against it.
     pub malformed: Malformed,
+}
+
+/// That a call was sent to a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// When.
+    pub at: Timestamp,
+    /// To which of its places.
+    pub place: PlaceName,
+    /// Why there.
+    pub why: Choice,
+}
+
+/// That a call was not sent to a peer, or no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub why: PassedOver,
 }
 
 /// One place of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceReport {
-    /// Where.
-    pub address: SocketAddr,
-    /// How.
-    pub transport: Transport,
+    /// Where and how.
+    pub place: PlaceName,
     /// The name it was found by.
     pub name: Option<String>,
-    /// What is wrong with it; none where nothing is.
-    pub down: Option<Ailment>,
-    /// Whether a call may go there although it is down, to see whether it lives again.
-    pub is_on_trial: bool,
+    /// How it stands.
+    pub state: PlaceState,
+}
+
+/// How a place stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceState {
+    /// Nothing is wrong with it.
+    Up,
+    /// It has asked by 503 for no calls until then; it gets one where no other takes it.
+    Resting(Timestamp),
+    /// It gets a call only where nobody else takes it.
+    Down(Ailment),
+    /// It is down, and a call may go there to see whether it lives again.
+    OnTrial(Ailment),
 }
 
 /// How we stand with a registrar.
@@ -92,38 +119,32 @@ impl Peers {
             down,
             calls: self.occupancy.of(id),
             channels: trunk.channels,
-            places: known.map(|peer| places(peer, now.at)).unwrap_or_default(),
+            places: known.map(|peer| places(peer, now)).unwrap_or_default(),
             registration: registrar.map(|registrar| RegistrationReport {
-                held_until: registrar.held_until().map(|until| later(now, until)),
+                held_until: registrar.held_until().map(|until| now.wall_to_be(until)),
                 failures: registrar.failures(),
                 numbers: registrar.numbers().len(),
             }),
-            last_chosen: known.and_then(|peer| peer.last_chosen),
-            last_passed_over: known.and_then(|peer| peer.last_passed_over),
+            last_chosen: known.and_then(|peer| peer.last_chosen.clone()),
+            last_passed_over: known.and_then(|peer| peer.last_passed_over.clone()),
             malformed,
         }
     }
 }
 
-fn places(peer: &Peer, now: Instant) -> Vec<PlaceReport> {
-    let places = peer.places.iter().map(|place| {
-        let down = place.health.ailment();
-        PlaceReport {
+fn places(peer: &Peer, now: Now) -> Vec<PlaceReport> {
+    let places = peer.places.iter().map(|place| PlaceReport {
+        place: PlaceName {
             address: place.address,
             transport: place.transport,
-            name: place.name.clone(),
-            down,
-            is_on_trial: down.is_some() && place.health.standing(now) == Standing::Fit,
-        }
+        },
+        name: place.name.clone(),
+        state: match (place.health.ailment(), place.health.standing(now.at)) {
+            (_, Standing::Resting { until }) => PlaceState::Resting(now.wall_to_be(until)),
+            (_, Standing::Down(ailment)) => PlaceState::Down(ailment),
+            (Some(ailment), Standing::Fit) => PlaceState::OnTrial(ailment),
+            (None, Standing::Fit) => PlaceState::Up,
+        },
     });
     places.collect()
-}
-
-/// The wall time of a moment to come, as the clock stands.
-fn later(now: Now, at: Instant) -> Timestamp {
-    let left = at.saturating_duration_since(now.at);
-    jiff::SignedDuration::try_from(left)
-        .ok()
-        .and_then(|left| now.wall.checked_add(left).ok())
-        .unwrap_or(now.wall)
 }

@@ -12,7 +12,9 @@ use crate::{
     names::Resolved,
     outbound::Outbound,
     overload::Overload,
-    route::{Places, Route},
+    retry_after::RetryAfter,
+    route::{Failure, Places, Route, Setback},
+    selection::{Choice, PassedOver},
     settings::Limits,
     trunk::{Channels, Listener, PeerRole, Probe, Registration, Trunk, TrunkTarget},
 };
@@ -84,9 +86,17 @@ impl House {
         self.tend();
     }
 
+    fn routes(&mut self, class: Class) -> VecDeque<Route> {
+        let wanted = Wanted {
+            places: &Places::Role(PeerRole::Pbx),
+            class,
+            plan: None,
+        };
+        self.peers.routes(self.now, &self.settings, &wanted)
+    }
+
     fn ways_of(&mut self, class: Class) -> Vec<String> {
-        let places = Places::Role(PeerRole::Pbx);
-        let routes = self.peers.routes(self.now, &self.settings, &places, class);
+        let routes = self.routes(class);
         let ways = routes.iter().map(|route| {
             let name = &self.settings.peer(route.peer).unwrap().name;
             format!("{name} {:?} {}", route.hop.transport, route.hop.remote)
@@ -100,11 +110,7 @@ impl House {
 
     /// Calls the first way and says what came of it.
     fn call(&mut self, sign: Sign) -> String {
-        let places = Places::Role(PeerRole::Pbx);
-        let routes = self
-            .peers
-            .routes(self.now, &self.settings, &places, Class::Rest);
-        let Route { peer, hop, .. } = routes[0];
+        let Route { peer, hop, .. } = self.routes(Class::Rest)[0];
         self.dialogs += 1;
         let dialog = DialogId(self.dialogs);
         self.peers.call_sent(self.now.at, dialog, peer, hop);
@@ -117,6 +123,14 @@ impl House {
         std::iter::from_fn(|| self.peers.poll_news())
             .map(|(_, news)| news)
             .collect()
+    }
+
+    fn why_chosen(&self, name: &str) -> Option<Choice> {
+        self.report(name).last_chosen.map(|chosen| chosen.why)
+    }
+
+    fn why_passed_over(&self, name: &str) -> Option<PassedOver> {
+        self.report(name).last_passed_over.map(|passed| passed.why)
     }
 
     fn report(&self, name: &str) -> TrunkReport {
@@ -143,7 +157,7 @@ fn a_node_that_falls_silent_is_passed_over_until_it_proves_itself() {
     ]);
     assert_eq!(house.call(SILENT), "first");
     assert_eq!(house.call(SILENT), "first");
-    assert_eq!(house.call(Sign::Alive), "second");
+    assert_eq!(house.call(Sign::TookCall), "second");
     assert_eq!(
         house.news(),
         [
@@ -155,18 +169,185 @@ fn a_node_that_falls_silent_is_passed_over_until_it_proves_itself() {
     assert_eq!(report.down, Some((house.now.wall, Ailment::Silent)));
     assert_eq!(
         report.last_passed_over,
-        Some((house.now.wall, PassedOver::Down(Ailment::Silent)))
+        Some(Passed {
+            at: house.now.wall,
+            why: PassedOver::Down(Ailment::Silent)
+        })
     );
+    assert_eq!(report.places[0].state, PlaceState::Down(Ailment::Silent));
     house.pass(10);
-    assert!(house.report("first").places[0].is_on_trial);
-    assert_eq!(house.call(Sign::Alive), "first");
-    assert_eq!(house.call(Sign::of_status(486)), "first");
+    assert_eq!(
+        house.report("first").places[0].state,
+        PlaceState::OnTrial(Ailment::Silent)
+    );
+    assert_eq!(house.call(Sign::TookCall), "first");
+    assert_eq!(house.call(Sign::TookCall), "first");
     assert_eq!(house.news().last(), Some(&PeerNews::Up));
     assert_eq!(house.report("first").down, None);
+    assert_eq!(house.why_passed_over("second"), Some(PassedOver::Priority));
+}
+
+fn retry_after(seconds: u64) -> Sign {
+    Sign::Resting(RetryAfter::new(Duration::from_secs(seconds)))
+}
+
+fn two_nodes() -> House {
+    House::new(vec![
+        pbx("first", "192.0.2.20:5060"),
+        Trunk {
+            priority: 1,
+            ..pbx("second", "192.0.2.21:5060")
+        },
+    ])
+}
+
+#[test]
+fn who_says_by_503_when_to_come_back_is_called_after_others_until_then() {
+    let mut house = two_nodes();
+    assert_eq!(house.call(retry_after(30)), "first");
     assert_eq!(
-        house.report("second").last_passed_over,
-        Some((house.now.wall, PassedOver::Priority))
+        house.ways(),
+        ["second Udp 192.0.2.21:5060", "first Udp 192.0.2.20:5060"]
     );
+    let until = house.now.wall + jiff::SignedDuration::from_secs(30);
+    assert_eq!(
+        house.why_passed_over("first"),
+        Some(PassedOver::Resting(until))
+    );
+    assert_eq!(house.why_chosen("second"), Some(Choice::Lives));
+    let report = house.report("first");
+    assert_eq!(report.places[0].state, PlaceState::Resting(until));
+    assert_eq!(report.down, None, "it answers");
+    house.pass(29);
+    assert_eq!(house.call(Sign::TookCall), "second");
+    house.pass(1);
+    assert_eq!(house.call(Sign::TookCall), "first");
+    assert_eq!(house.why_chosen("first"), Some(Choice::Priority));
+    let told = PeerNews::Place(
+        address("192.0.2.20:5060"),
+        Change::Rests(RetryAfter::new(Duration::from_secs(30))),
+    );
+    assert_eq!(house.news(), [told]);
+}
+
+#[test]
+fn the_last_one_left_is_called_though_it_rests_and_a_call_it_takes_ends_that() {
+    let mut house = two_nodes();
+    for name in ["first", "second", "first", "second"] {
+        assert_eq!(house.call(retry_after(600)), name);
+        house.pass(1);
+    }
+    assert_eq!(house.ways().len(), 2, "both are down by their second 503");
+    assert_eq!(house.why_chosen("first"), Some(Choice::LastLeft));
+    let mut house = House::new(vec![pbx("only", "192.0.2.20:5060")]);
+    assert_eq!(house.call(retry_after(600)), "only");
+    assert_eq!(house.call(Sign::TookCall), "only");
+    assert_eq!(house.report("only").places[0].state, PlaceState::Up);
+}
+
+#[test]
+fn who_rests_is_not_asked_whether_it_lives_either() {
+    let interval = Duration::from_secs(30);
+    let mut house = House::new(vec![Trunk {
+        probe: Some(Probe { interval }),
+        ..pbx("node", "192.0.2.20:5060")
+    }]);
+    assert_eq!(house.call(retry_after(100)), "node");
+    house.pass(99);
+    assert!(house.peers.poll_request().is_none());
+    house.pass(1);
+    let request = house.peers.poll_request().expect("it is asked again");
+    house.peers.request_sent(&request, SentId(1));
+    let busy = answer(503, "Retry-After: 50\r\n");
+    house
+        .peers
+        .handle_answer(house.now, SentId(1), 503, Some(&busy));
+    house.pass(49);
+    assert!(
+        house.peers.poll_request().is_none(),
+        "a 503 to OPTIONS counts as well"
+    );
+    house.pass(1);
+    assert!(house.peers.poll_request().is_some());
+}
+
+#[test]
+fn after_a_failover_each_peer_says_what_became_of_the_call() {
+    let mut house = two_nodes();
+    let routes = house.routes(Class::Rest);
+    let dialog = DialogId(1);
+    let (former, next) = (routes[0], routes[1]);
+    house
+        .peers
+        .call_sent(house.now.at, dialog, former.peer, former.hop);
+    house.pass(4);
+    house.peers.call_heard(house.now, dialog, SILENT);
+    let House {
+        peers,
+        settings,
+        now,
+        ..
+    } = &mut house;
+    peers.failed_over(*now, settings, former, Failure::NO_RESPONSE, next);
+    let setback = Setback::Ailing(Ailment::Silent);
+    assert_eq!(
+        house.why_passed_over("first"),
+        Some(PassedOver::Failed(setback))
+    );
+    let chosen = house.report("second").last_chosen.unwrap();
+    assert_eq!(
+        chosen,
+        Chosen {
+            at: house.now.wall,
+            place: PlaceName {
+                address: address("192.0.2.21:5060"),
+                transport: Transport::Udp
+            },
+            why: Choice::After {
+                peer: "first".to_owned(),
+                place: PlaceName {
+                    address: address("192.0.2.20:5060"),
+                    transport: Transport::Udp
+                },
+                setback
+            },
+        }
+    );
+    // An emergency call goes on whatever a trunk answers.
+    let House {
+        peers,
+        settings,
+        now,
+        ..
+    } = &mut house;
+    peers.failed_over(*now, settings, former, Failure::answered(486), next);
+    assert_eq!(
+        house.why_passed_over("first"),
+        Some(PassedOver::Failed(Setback::Failed(486)))
+    );
+}
+
+#[test]
+fn a_name_that_stands_for_what_no_listener_leads_to_is_said_so() {
+    let mut house = House::new(vec![
+        named("secure", "pbx.example"),
+        pbx("plain", "192.0.2.20:5060"),
+    ]);
+    let question = house.peers.poll_question().unwrap();
+    let found = Resolved {
+        transport: Transport::Tcp,
+        ..resolved("[2001:db8::20]:5060", 0)
+    };
+    let hour = Duration::from_secs(3_600);
+    house
+        .peers
+        .handle_resolved(house.now, &house.settings, &question, &[found], hour);
+    assert_eq!(house.ways(), ["plain Udp 192.0.2.20:5060"]);
+    assert_eq!(
+        house.why_passed_over("secure"),
+        Some(PassedOver::NoListener)
+    );
+    assert_eq!(house.why_chosen("plain"), Some(Choice::Only));
 }
 
 #[test]
@@ -209,10 +390,7 @@ fn each_place_is_called_from_a_listener_of_its_transport_and_family() {
         });
     }
     let mut house = House::new(vec![node]);
-    let places = Places::Role(PeerRole::Pbx);
-    let routes = house
-        .peers
-        .routes(house.now, &house.settings, &places, Class::Rest);
+    let routes = house.routes(Class::Rest);
     let hops: Vec<_> = routes
         .iter()
         .map(|route| {
@@ -262,11 +440,8 @@ fn a_full_peer_is_passed_over_but_not_for_an_emergency_and_what_it_sends_is_take
         .peers
         .call_came(house.now, &house.settings, DialogId(1), PeerId(0), hop);
     assert_eq!(house.ways(), ["large Udp 192.0.2.21:5060"]);
-    let report = house.report("small");
-    assert_eq!(
-        (report.calls, report.last_passed_over.map(|(_, why)| why)),
-        (1, Some(PassedOver::Full))
-    );
+    assert_eq!(house.report("small").calls, 1);
+    assert_eq!(house.why_passed_over("small"), Some(PassedOver::Full));
     assert_eq!(
         house.ways_of(Class::Emergency)[0],
         "small Udp 192.0.2.20:5060"
@@ -320,10 +495,7 @@ fn what_a_name_stands_for_counts_as_the_peers_and_keeps_its_health() {
         ("node", "pbx.example")
     );
     assert_eq!(house.ways(), ["other Udp 192.0.2.30:5060"]);
-    assert_eq!(
-        house.report("node").last_passed_over.unwrap().1,
-        PassedOver::NoAddress
-    );
+    assert_eq!(house.why_passed_over("node"), Some(PassedOver::NoAddress));
     let first = vec![
         resolved("192.0.2.20:5060", 0),
         resolved("192.0.2.21:5060", 1),
@@ -429,7 +601,10 @@ fn the_place_is_asked_by_options_where_that_is_set_and_no_call_is_spent_on_it() 
     }
     assert_eq!(house.report("node").down.unwrap().1, Ailment::Silent);
     house.pass(3);
-    assert!(!house.report("node").places[0].is_on_trial);
+    assert_eq!(
+        house.report("node").places[0].state,
+        PlaceState::Down(Ailment::Silent)
+    );
     for _ in 0..2 {
         house.pass(30);
         let request = house.peers.poll_request().unwrap();
@@ -476,8 +651,8 @@ fn a_peer_that_does_not_know_us_comes_last_and_is_left_at_the_end() {
         },
     ]);
     assert_eq!(house.ways()[0], "other Udp 192.0.2.21:5060");
-    let why = house.report("line").last_passed_over.unwrap().1;
-    assert_eq!(why, PassedOver::Down(Ailment::Unregistered));
+    let why = house.why_passed_over("line");
+    assert_eq!(why, Some(PassedOver::Down(Ailment::Unregistered)));
     let request = house.peers.poll_request().unwrap();
     assert_eq!(request.expires, Some(Duration::from_secs(3_600)));
     house.peers.request_sent(&request, SentId(1));
@@ -566,7 +741,7 @@ fn peers_of_one_priority_share_by_weight_and_the_same_seed_chooses_again() {
             },
             pbx("small", "192.0.2.21:5060"),
         ]);
-        let calls = (0..400).map(|_| house.call(Sign::Alive));
+        let calls = (0..400).map(|_| house.call(Sign::TookCall));
         calls.collect::<Vec<_>>()
     };
     let (first, again) = (chosen(), chosen());

@@ -5,7 +5,8 @@ use std::time::Duration;
 use rules::Number;
 use sip_core::{HeaderName, Message, Scheme};
 
-use super::{LONGEST_EXPIRES, seconds};
+use super::LONGEST_EXPIRES;
+use crate::retry_after::delta_seconds;
 
 /// A route of more hops than this is none that a request of ours could carry (T-01).
 const MAX_HOPS: usize = 20;
@@ -60,7 +61,7 @@ impl Grant {
 
 /// For how long: our Contact's own figure, else that of Expires, else what was asked (RFC 3261 section 10.2.4).
 fn granted(message: &Message, contact_user: &str, wanted: Duration) -> Option<Duration> {
-    let general = || seconds(message, HeaderName::Expires).unwrap_or(wanted);
+    let general = || delta_seconds(message, HeaderName::Expires).unwrap_or(wanted);
     let contacts: Vec<_> = message
         .addresses(HeaderName::Contact)
         .filter_map(Result::ok)

@@ -57,8 +57,10 @@ pub(super) fn check(world: &World) {
             nobody_rings_for_ever(world, phone);
         }
     }
-    let is_down =
-        |trunk: &exchange::TrunkReport| trunk.places.iter().any(|place| place.down.is_some());
+    let is_down = |trunk: &exchange::TrunkReport| {
+        let mut places = trunk.places.iter();
+        places.any(|place| place.state != exchange::PlaceState::Up)
+    };
     let trunks = world.wiring.exchange().trunks(world.clock.now());
     let down = trunks.into_iter().find(is_down);
     assert!(
