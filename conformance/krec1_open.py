@@ -68,6 +68,9 @@ def hpke_open(encapsulated, info, sealed, private):
     return AESGCM(key).decrypt(nonce, sealed, b"")
 
 
+STORE_FORMATS = ("denwaban key store 1", "denwaban key store 2")
+
+
 def private_half(root_file, store_file, group, generation):
     with open(root_file, "rb") as file:
         root = file.read()
@@ -75,7 +78,7 @@ def private_half(root_file, store_file, group, generation):
         sys.exit("the root is damaged")
     with open(store_file, encoding="utf-8") as file:
         store = json.load(file)
-    if store["format"] != "denwaban key store 1" or store["root"] != number(root, 8, 4):
+    if store["format"] not in STORE_FORMATS or store["root"] != number(root, 8, 4):
         sys.exit("root and key store are not of one time")
     pairs = [pair for pair in store["groups"].get(group, []) if pair["generation"] == generation]
     if not pairs:

@@ -66,7 +66,7 @@ impl House {
         layout
             .make_folders(&OsDisk)
             .expect("the folders can be made");
-        let mut keys = Keys::create(Arc::clone(&disk), &layout).expect("keys can be made");
+        let mut keys = Keys::create(Arc::clone(&disk), &layout, now).expect("keys can be made");
         keys.make_ahead(now).expect("public halves can be made");
         let vault = Arc::new(Vault::new(
             Arc::clone(&disk),

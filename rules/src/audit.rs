@@ -141,6 +141,20 @@ pub enum AuditEvent {
         /// Private halves wrapped anew.
         wrapped: u64,
     },
+    /// Mirrors of the keys were brought to what the key store holds, because somebody said so.
+    KeysMirrored {
+        /// The generation of the root.
+        generation: u64,
+        /// Mirrors that hold it.
+        current: u64,
+        /// Mirrors that do not.
+        behind: u64,
+    },
+    /// Root and key store were made anew from a mirror.
+    KeysRecovered {
+        /// The new generation of the root.
+        generation: u64,
+    },
     /// An emergency was declared or renewed.
     EmergencyDeclared {
         /// Which.
@@ -450,6 +464,8 @@ pub enum AlarmCode {
     DiskFull,
     /// A key that is needed is not there.
     KeyUnavailable,
+    /// A mirror of the keys has not followed.
+    MirrorBehind,
     /// Rows wait in the spool.
     DatabaseUnavailable,
     /// Entries wait in memory or spool.
@@ -489,6 +505,7 @@ impl AlarmCode {
             AlarmCode::RecorderBehind => "RECORDER_BEHIND",
             AlarmCode::DiskFull => "DISK_FULL",
             AlarmCode::KeyUnavailable => "KEY_UNAVAILABLE",
+            AlarmCode::MirrorBehind => "MIRROR_BEHIND",
             AlarmCode::DatabaseUnavailable => "DATABASE_UNAVAILABLE",
             AlarmCode::AuditUnavailable => "AUDIT_UNAVAILABLE",
             AlarmCode::EmergencyNotSaved => "EMERGENCY_NOT_SAVED",

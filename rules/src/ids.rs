@@ -110,6 +110,10 @@ id! {
     RecordingId, "recording id"
 }
 id! {
+    /// One case for which recordings are held beyond their day (要領 5-4).
+    CaseId, "case id"
+}
+id! {
     /// One declaration of an emergency; every call under it carries this id (K-05).
     EmergencyId, "emergency id"
 }

@@ -29,7 +29,7 @@ pub use crate::{
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},
     fault::Fault,
-    ids::{CallId, EmergencyId, IdFault, JstDay, RecordingId, StaffId, jst_rfc3339},
+    ids::{CallId, CaseId, EmergencyId, IdFault, JstDay, RecordingId, StaffId, jst_rfc3339},
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
     number::{Caller, DecisionFault, Number, NumberDecision, NumberFault, NumberPolicy, Profile},
     permit::{DisposalPermit, ListenPermit},

@@ -48,6 +48,7 @@ fn drafts() -> Vec<AuditDraft> {
     };
     let mut drafts: Vec<_> = by_itself().into_iter().map(AuditDraft::system).collect();
     drafts.extend(by_people().into_iter().map(by));
+    drafts.extend(of_keys().into_iter().map(by));
     let refused = AuditEvent::ListenRefused {
         recording: RecordingId::new(now(), 2),
         action: Action::ListenToFile,
@@ -110,6 +111,17 @@ fn by_itself() -> Vec<AuditEvent> {
             unrecorded: 2,
         },
         AuditEvent::ServerStopped { calls_ended: 3 },
+    ]
+}
+
+fn of_keys() -> Vec<AuditEvent> {
+    vec![
+        AuditEvent::KeysMirrored {
+            generation: 7,
+            current: 1,
+            behind: 1,
+        },
+        AuditEvent::KeysRecovered { generation: 8 },
     ]
 }
 

@@ -3,6 +3,7 @@
 //! One thread owns all three; socket clients send it jobs. Nothing here is awaited by a call (law 1): what cannot be used is
 //! told once, tried again, and refuses only the commands that need it. Go on at [`Owner::run`].
 
+mod keys;
 mod owner;
 
 use std::{
@@ -23,6 +24,7 @@ use tokio::{
     sync::{Notify, mpsc, oneshot},
 };
 
+pub(crate) use self::keys::{KeysDone, KeysRequest};
 use self::owner::Owner;
 use crate::{
     config::Config,
@@ -68,6 +70,11 @@ enum Job {
         person: Option<StaffId>,
         unix_user: String,
         answer: oneshot::Sender<Answer<Vec<DisposedDay>>>,
+    },
+    Keys {
+        request: KeysRequest,
+        unix_user: String,
+        answer: oneshot::Sender<Answer<KeysDone>>,
     },
     Stop,
 }
@@ -161,6 +168,17 @@ impl Desk {
         .unwrap_or_else(ended)
     }
 
+    /// Rotates, mirrors or recovers the keys.
+    pub(crate) fn keys(&self, request: KeysRequest, unix_user: &str) -> Answer<KeysDone> {
+        let unix_user = unix_user.to_owned();
+        self.ask(|answer| Job::Keys {
+            request,
+            unix_user,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
     fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Option<T> {
         let (answer, answered) = oneshot::channel();
         self.jobs.blocking_send(job(answer)).ok()?;
@@ -192,12 +210,12 @@ pub(crate) fn found(config: &Config, now: Timestamp) -> Result<(), String> {
     let keys = if is_founded {
         Keys::open(Arc::clone(&disk), &layout)
     } else {
-        Keys::create(Arc::clone(&disk), &layout)
+        Keys::create(Arc::clone(&disk), &layout, now)
     };
     let mut keys = keys.map_err(|fault| fault.to_string())?;
     let before: BTreeSet<Group> = keys.groups().collect();
     keys.make_ahead(now).map_err(|fault| fault.to_string())?;
-    let drafts = keys_made(&before, &keys, config);
+    let drafts = keys::keys_made(&before, &keys, config);
     let mut trail =
         AuditTrail::open(disk, &layout, Duty::Office).map_err(|fault| fault.to_string())?;
     // Nothing is done by these receipts: the entries tell of keys that are there.
@@ -211,19 +229,6 @@ pub(crate) fn found(config: &Config, now: Timestamp) -> Result<(), String> {
     runtime
         .block_on(async { Catalogue::open(&layout).await?.close().await })
         .map_err(|fault| fault.to_string())
-}
-
-fn keys_made(before: &BTreeSet<Group>, keys: &Keys, config: &Config) -> Vec<AuditDraft> {
-    keys.groups()
-        .filter(|group| !before.contains(group))
-        .filter_map(|group| match group {
-            Group::Day(day) => Some(AuditDraft::system(AuditEvent::KeysMade {
-                day,
-                expires_at: config.retention.expiry(day),
-            })),
-            Group::Register(_) => None,
-        })
-        .collect()
 }
 
 /// Why an export did not come to its end, for the audit entry.

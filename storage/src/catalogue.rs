@@ -4,6 +4,7 @@
 //! for all of it. Nothing here waits for a call, and no call waits for it.
 
 use std::{
+    collections::BTreeMap,
     fs::OpenOptions,
     io,
     os::unix::fs::OpenOptionsExt,
@@ -251,6 +252,27 @@ impl Catalogue {
             .and_then(|row| row.map(|row| row.try_get::<String, _>(0)).transpose());
         let found = found.map_err(|source| self.fault(source))?;
         Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// How many recordings each day still has.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn recordings_by_day(&mut self) -> Result<BTreeMap<JstDay, u64>, CatalogueFault> {
+        let rows = sqlx::query(
+            "SELECT day, COUNT(DISTINCT recording) FROM calls WHERE recording IS NOT NULL AND state <> 'disposed' GROUP BY day",
+        )
+        .fetch_all(&mut self.connection)
+        .await;
+        let rows = rows.map_err(|source| self.fault(source))?;
+        let read = |row: &SqliteRow| -> Result<_, sqlx::Error> {
+            let count: i64 = row.try_get(1)?;
+            Ok((parse(row.try_get(0)?, "day")?, count.unsigned_abs()))
+        };
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(|source| self.fault(source))
     }
 
     /// Days with rows that are due, and when they expired.

@@ -74,7 +74,7 @@ pub async fn dispose_due(
     let groups = due.iter().map(|due| Group::Day(due.permit.day()));
     let groups: BTreeSet<Group> = groups.filter(|group| with_keys.contains(group)).collect();
     if !groups.is_empty() {
-        office.keys.destroy(&groups)?;
+        office.keys.destroy(&groups, now)?;
     }
 
     let mut disposed = Vec::new();
@@ -93,7 +93,7 @@ async fn due_days(
         office.catalogue.due_days(now).await?.into_iter().collect();
     let keys = office.keys.groups().filter_map(|group| match group {
         Group::Day(day) => Some(day),
-        Group::Register(_) => None,
+        Group::Case(_) | Group::Register(_) => None,
     });
     let mut days: BTreeSet<JstDay> = keys.collect();
     days.extend(office.vault.days()?);

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
-use rules::JstDay;
+use rules::{CaseId, JstDay};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A set of objects whose keys are sealed to one pair and destroyed with it.
@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub enum Group {
     /// Everything of the calls that began on one day.
     Day(JstDay),
+    /// Everything that a case holds, beyond its days.
+    Case(CaseId),
     /// One calendar month of the register: reasons, requesters; kept as long as the audit trail.
     Register(RegisterMonth),
 }
@@ -41,12 +43,25 @@ impl fmt::Display for RegisterMonth {
     }
 }
 
-/// `day-yyyy-mm-dd` or `register-yyyy-mm`: the name in files and headers.
+/// `day-yyyy-mm-dd`, `case-ID` or `register-yyyy-mm`: the name in files and headers.
 impl fmt::Display for Group {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Group::Day(day) => write!(out, "day-{day}"),
+            Group::Case(case) => write!(out, "case-{case}"),
             Group::Register(month) => write!(out, "register-{month}"),
+        }
+    }
+}
+
+impl Group {
+    /// The word in lists.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Group::Day(_) => "day",
+            Group::Case(_) => "case",
+            Group::Register(_) => "register",
         }
     }
 }
@@ -58,6 +73,9 @@ impl FromStr for Group {
         if let Some(day) = text.strip_prefix("day-") {
             return day.parse().map(Group::Day).map_err(|_| GroupFault);
         }
+        if let Some(case) = text.strip_prefix("case-") {
+            return case.parse().map(Group::Case).map_err(|_| GroupFault);
+        }
         let month = text.strip_prefix("register-").ok_or(GroupFault)?;
         let first: JstDay = format!("{month}-01").parse().map_err(|_| GroupFault)?;
         Ok(Group::Register(RegisterMonth(first)))
@@ -66,7 +84,7 @@ impl FromStr for Group {
 
 /// A text that names no group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no group of keys has this name, expected day-yyyy-mm-dd or register-yyyy-mm")]
+#[error("no group of keys has this name, expected day-yyyy-mm-dd, case-ID or register-yyyy-mm")]
 pub struct GroupFault;
 
 impl Serialize for Group {
@@ -91,7 +109,9 @@ mod tests {
     fn a_group_reads_back_what_it_prints() {
         let at: Timestamp = "2026-12-31T15:00:00Z".parse().unwrap();
         let month = RegisterMonth::of(at);
+        let case = CaseId::new(at, 1);
         for (group, text) in [
+            (Group::Case(case), &*format!("case-{case}")),
             (Group::Day(JstDay::of(at)), "day-2027-01-01"),
             (Group::Register(month), "register-2027-01"),
             (Group::Register(month.next()), "register-2027-02"),

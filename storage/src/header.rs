@@ -5,6 +5,7 @@ use rules::{CallId, NoticeRecord, RecordingId};
 
 use crate::{
     group::Group,
+    object::{Object, SealedTo},
     secret::SealedKey,
     segment::{Chain, Codec, LINK_BYTES, Reader, SAMPLE_RATE_HZ, SegmentFault, to_u32, to_usize},
 };
@@ -14,7 +15,7 @@ const MAGIC: [u8; 8] = *b"\x89KREC1\r\n";
 pub(crate) const VERSION: u16 = 1;
 const FIXED_HEADER_BYTES: usize = 84;
 /// Notice records are a few hundred bytes; more than this is damage.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 /// What a segment says of itself before its first sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,19 @@ pub struct Header {
 }
 
 impl Header {
+    /// What the segment is in the key store.
+    pub(crate) fn object(&self) -> Object {
+        Object::Segment {
+            recording: self.recording,
+            segment: self.segment,
+        }
+    }
+
+    /// The first sealed key, which stands here for good.
+    pub(crate) fn sealed_to(&self) -> SealedTo {
+        SealedTo::new(self.group, self.generation, &self.sealed_key)
+    }
+
     /// The header's bytes without their link.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, SegmentFault> {
         let group = self.group.to_string();

@@ -1,30 +1,42 @@
 //! Keys: a root that wraps the private half of each group's pair, and the rotation that forgets.
 //!
-//! The key store is one small file, rewritten whole. The root is one file a generation, elsewhere.
-//! Destroying a group is done by what is *not* carried over: a new root, the surviving halves
-//! wrapped under it, then the old root overwritten. Old copies of the store open under no root.
+//! The key store is one small file, rewritten whole. The root is one generation a rotation, elsewhere.
+//! Destroying is done by what is *not* carried over: a new root, the surviving halves wrapped under
+//! it, then the old root destroyed. Old copies of the store open under no root.
 //! Only the office duty uses [`Keys`]; calls have the public halves, see [`Sealer`](crate::Sealer).
+//! Why it is so: `docs/decisions/0010-keys-and-disposal.md`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+mod fault;
+mod mirror;
+mod ring;
+mod root;
+mod status;
+mod store;
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use rules::{Fault, JstDay};
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-use zeroize::Zeroizing;
+use rules::JstDay;
 
+pub use self::{
+    fault::KeyFault,
+    mirror::Standing,
+    root::{FolderRoots, RootProvider, Wrapped},
+    status::{GroupStatus, KeyStatus},
+};
+use self::{
+    fault::at,
+    mirror::{Empty, Mirror},
+    ring::KeyRing,
+    store::{Store, WrappedPair},
+};
 use crate::{
-    files::{Disk, MODE_SECRET, MODE_SHARED, fresh_name, list_if_there, remove_if_there},
+    files::{Disk, MODE_SHARED, list_if_there, remove_if_there},
     group::{Group, RegisterMonth},
-    hex,
     layout::Layout,
+    object::{Object, SealedTo},
     seal::PublicHalf,
-    secret::{self, PrivateHalf, SecretFault, SecretKey},
+    secret::SecretKey,
 };
 
 /// Public halves are made this far ahead, so that no call waits for an office that is down.
@@ -34,6 +46,8 @@ pub const DAYS_AHEAD: usize = 7;
 pub struct Keys {
     disk: Arc<dyn Disk>,
     layout: Layout,
+    ring: KeyRing,
+    mirrors: Vec<Mirror>,
     store: Store,
 }
 
@@ -42,7 +56,21 @@ impl Keys {
     ///
     /// # Errors
     /// [`KeyFault::AlreadyThere`] if there is a key store, or public halves of one that is missing.
-    pub fn create(disk: Arc<dyn Disk>, layout: &Layout) -> Result<Keys, KeyFault> {
+    pub fn create(disk: Arc<dyn Disk>, layout: &Layout, now: Timestamp) -> Result<Keys, KeyFault> {
+        let roots = folder_roots(&disk, layout);
+        Keys::create_with(disk, layout, roots, now)
+    }
+
+    /// The same with roots that are kept elsewhere than in the layout's folder.
+    ///
+    /// # Errors
+    /// As [`create`](Keys::create).
+    pub fn create_with(
+        disk: Arc<dyn Disk>,
+        layout: &Layout,
+        roots: Arc<dyn RootProvider>,
+        now: Timestamp,
+    ) -> Result<Keys, KeyFault> {
         let path = layout.key_store();
         let is_there = disk.exists(&path).map_err(at(&path))?;
         let public = layout.public_halves();
@@ -51,21 +79,10 @@ impl Keys {
             return Err(KeyFault::AlreadyThere { path });
         }
         // A root may be left of a first attempt that was cut off before its key store.
-        let generation = roots(&*disk, layout)?.last().map_or(1, |last| last + 1);
-        Root::make(&*disk, layout, generation)?;
-        let store = Store {
-            format: FORMAT.into(),
-            root: generation,
-            groups: BTreeMap::new(),
-        };
-        disk.replace(&path, &store.to_bytes(), MODE_SECRET)
-            .map_err(at(&path))?;
-        let keys = Keys {
-            disk,
-            layout: layout.clone(),
-            store,
-        };
-        keys.forget_other_roots()?;
+        roots.generate(1)?;
+        let mut keys = Keys::around(disk, layout, roots, Store::empty(1, now));
+        keys.ring.write(&keys.store)?;
+        keys.settle()?;
         Ok(keys)
     }
 
@@ -74,14 +91,73 @@ impl Keys {
     /// # Errors
     /// [`KeyFault`] if store or root are missing, damaged, or not of the same generation.
     pub fn open(disk: Arc<dyn Disk>, layout: &Layout) -> Result<Keys, KeyFault> {
+        let roots = folder_roots(&disk, layout);
+        Keys::open_with(disk, layout, roots)
+    }
+
+    /// The same with roots that are kept elsewhere than in the layout's folder.
+    ///
+    /// # Errors
+    /// As [`open`](Keys::open).
+    pub fn open_with(
+        disk: Arc<dyn Disk>,
+        layout: &Layout,
+        roots: Arc<dyn RootProvider>,
+    ) -> Result<Keys, KeyFault> {
         let store = Store::read(&*disk, &layout.key_store())?;
-        let mut keys = Keys {
-            disk,
-            layout: layout.clone(),
-            store,
-        };
+        let mut keys = Keys::around(disk, layout, roots, store);
         keys.settle()?;
         Ok(keys)
+    }
+
+    /// Makes root and key store anew from a mirror, when either is lost.
+    ///
+    /// What was destroyed while the mirror was away comes back with it, until the next disposal destroys it again.
+    ///
+    /// # Errors
+    /// [`KeyFault::NothingLost`] while the installation's own keys can be used; [`KeyFault`] if the mirror cannot.
+    pub fn recover(
+        disk: Arc<dyn Disk>,
+        layout: &Layout,
+        folder: &Path,
+        now: Timestamp,
+    ) -> Result<Keys, KeyFault> {
+        let roots = folder_roots(&disk, layout);
+        let mirror = Mirror::new(&disk, folder);
+        let mut keys = Keys::around(disk, layout, roots, mirror.read_checked()?);
+        if keys.ring.read_checked().is_ok() {
+            let path = layout.key_store();
+            return Err(KeyFault::NothingLost { path });
+        }
+        // A number that was used here does not come again.
+        let lost = keys.ring.read().map_or(0, |lost| lost.root);
+        let generation = keys.store.root.max(lost) + 1;
+        keys.ring.roots.generate(generation)?;
+        let mut own = keys
+            .store
+            .rewrapped(mirror.roots(), &*keys.ring.roots, generation)?;
+        own.rooted_at = Some(now);
+        keys.ring.write(&own)?;
+        keys.settle()?;
+        let groups: Vec<Group> = keys.groups().collect();
+        groups.iter().try_for_each(|group| keys.publish(*group))?;
+        Ok(keys)
+    }
+
+    fn around(
+        disk: Arc<dyn Disk>,
+        layout: &Layout,
+        roots: Arc<dyn RootProvider>,
+        store: Store,
+    ) -> Keys {
+        let mirrors = layout.mirrors().iter();
+        Keys {
+            mirrors: mirrors.map(|folder| Mirror::new(&disk, folder)).collect(),
+            ring: KeyRing::new(Arc::clone(&disk), roots, layout.key_store()),
+            layout: layout.clone(),
+            disk,
+            store,
+        }
     }
 
     /// Takes up the store as the disk has it, and finishes a rotation that was cut off.
@@ -89,11 +165,11 @@ impl Keys {
     /// # Errors
     /// [`KeyFault`] as for [`open`](Keys::open).
     pub(crate) fn settle(&mut self) -> Result<(), KeyFault> {
-        self.store = Store::read(&*self.disk, &self.layout.key_store())?;
         // Only when the store has been shown to open may other roots go.
-        self.check()?;
-        self.forget_other_roots()?;
-        self.forget_other_halves()
+        self.store = self.ring.read_checked()?;
+        self.ring.roots.destroy(self.store.root)?;
+        self.forget_other_halves()?;
+        self.follow(Empty::Away)
     }
 
     /// Makes the pairs that today and the coming week need, and writes public halves that are
@@ -108,21 +184,21 @@ impl Keys {
         let months = [month, month.next()].map(Group::Register);
         let wanted: Vec<Group> = days.map(Group::Day).chain(months).collect();
 
-        let missing: Vec<Group> = wanted
+        let missing = wanted
             .iter()
             .copied()
-            .filter(|group| !self.store.groups.contains_key(group))
-            .collect();
+            .filter(|group| !self.store.groups.contains_key(group));
+        let missing: Vec<Group> = missing.collect();
         if !missing.is_empty() {
-            let root = self.root()?;
             let mut store = self.store.clone();
             for group in missing {
-                let (private, public) = PrivateHalf::generate()?;
-                let pair = WrappedPair::wrap(&root, group, 1, &private, public)?;
+                let roots = &*self.ring.roots;
+                let pair = WrappedPair::generate(roots, store.root, group, 1)?;
                 store.groups.insert(group, vec![pair]);
             }
-            self.write_store(&store)?;
+            self.ring.write(&store)?;
             self.store = store;
+            self.follow(Empty::Away)?;
         }
         wanted.iter().try_for_each(|group| self.publish(*group))
     }
@@ -138,82 +214,99 @@ impl Keys {
         self.store.root
     }
 
+    /// When that generation was made; the first version did not write it down.
+    #[must_use]
+    pub fn rooted_at(&self) -> Option<Timestamp> {
+        self.store.rooted_at
+    }
+
+    /// The mirrors of the configuration, and whether each has followed.
+    pub fn mirrors(&self) -> impl Iterator<Item = (&Path, &Standing)> {
+        let mirrors = self.mirrors.iter();
+        mirrors.map(|mirror| (mirror.folder.as_path(), &mirror.standing))
+    }
+
+    /// The mirrors that have not followed.
+    pub fn mirrors_behind(&self) -> impl Iterator<Item = (&Path, &KeyFault)> {
+        self.mirrors()
+            .filter_map(|(folder, standing)| match standing {
+                Standing::Current => None,
+                Standing::Behind(fault) => Some((folder, fault)),
+            })
+    }
+
+    /// Tries the mirrors again that have not followed.
+    ///
+    /// # Errors
+    /// [`KeyFault`] if the store itself cannot be used; a mirror's own fault is its [`Standing`].
+    pub fn follow_again(&mut self) -> Result<(), KeyFault> {
+        self.follow(Empty::Away)
+    }
+
+    /// Brings every mirror to what the store holds, one whose folder is empty too.
+    ///
+    /// # Errors
+    /// [`KeyFault`] if the store itself cannot be used; a mirror's own fault is its [`Standing`].
+    pub fn mirror(&mut self) -> Result<(), KeyFault> {
+        self.store = self.ring.read_checked()?;
+        self.follow(Empty::New)
+    }
+
+    /// Replaces the root, after which old key stores open nothing.
+    ///
+    /// # Errors
+    /// As [`destroy`](Keys::destroy).
+    pub fn rotate(&mut self, now: Timestamp) -> Result<(), KeyFault> {
+        self.destroy(&BTreeSet::new(), now)
+    }
+
     /// Destroys the keys of groups for good: no file, old or new, opens them afterwards.
     ///
-    /// With no group it is the daily rotation, after which old key stores open nothing. Cut off
-    /// at any point, the next [`open`](Keys::open) goes on forward, and calling it again is safe.
+    /// Cut off at any point, the next [`open`](Keys::open) goes on forward, and calling it again is
+    /// safe. A mirror that could not follow still has them: see [`mirrors_behind`](Keys::mirrors_behind).
     ///
     /// # Errors
     /// [`KeyFault`]; unless the old root was already replaced, nothing is destroyed.
-    pub fn destroy(&mut self, groups: &BTreeSet<Group>) -> Result<(), KeyFault> {
+    pub fn destroy(&mut self, groups: &BTreeSet<Group>, now: Timestamp) -> Result<(), KeyFault> {
         // The disk is right: an earlier attempt may have got further than it could tell.
         self.settle()?;
-        let (disk, layout) = (&*self.disk, &self.layout);
-        let old = self.root()?;
-        let fresh = Root::make(disk, layout, self.store.root + 1)?;
+        let mut store = self.store.clone();
+        store.remove(groups);
+        self.replace_root(&store, now)
+    }
 
-        let mut store = Store {
-            root: fresh.generation,
-            ..self.store.clone()
-        };
-        store.groups.retain(|group, _| !groups.contains(group));
-        for (group, pairs) in &mut store.groups {
-            for pair in pairs {
-                let private = pair.unwrap(&old, *group)?;
-                *pair = WrappedPair::wrap(&fresh, *group, pair.generation, &private, pair.public)?;
-            }
-        }
-        self.write_store(&store)?;
+    /// Carries a store over into the next root, and nothing else.
+    fn replace_root(&mut self, store: &Store, now: Timestamp) -> Result<(), KeyFault> {
+        let roots = &*self.ring.roots;
+        let generation = self.store.root + 1;
+        roots.generate(generation)?;
+        let mut next = store.rewrapped(roots, roots, generation)?;
+        next.rooted_at = Some(now);
+        self.ring.write(&next)?;
         // Opened once from the disk, with the new root from the disk, before the old root goes.
         self.settle()
     }
 
-    /// Writes the store under another name, reads it back, and only then renames it.
-    fn write_store(&self, store: &Store) -> Result<(), KeyFault> {
-        let path = self.layout.key_store();
-        let fresh = fresh_name(&path);
-        remove_if_there(&*self.disk, &fresh).map_err(at(&fresh))?;
-        let mut file = self.disk.create(&fresh, MODE_SECRET).map_err(at(&fresh))?;
-        file.write(&store.to_bytes()).map_err(at(&fresh))?;
-        file.sync().map_err(at(&fresh))?;
-        Store::read(&*self.disk, &fresh)?.check(&*self.disk, &self.layout)?;
-        self.disk.rename(&fresh, &path).map_err(at(&path))?;
-        let folder = self.layout.keys();
-        self.disk.sync_folder(&folder).map_err(at(&folder))
-    }
-
-    /// Reads store and root from the disk and opens every half.
-    fn check(&self) -> Result<(), KeyFault> {
-        Store::read(&*self.disk, &self.layout.key_store())?.check(&*self.disk, &self.layout)
-    }
-
-    fn root(&self) -> Result<Root, KeyFault> {
-        Root::read(&*self.disk, &self.layout, self.store.root)
-    }
-
-    /// Overwrites and removes every root but the one that the store names.
-    fn forget_other_roots(&self) -> Result<(), KeyFault> {
-        let (disk, folder) = (&*self.disk, self.layout.root());
-        let others = roots(disk, &self.layout)?
-            .into_iter()
-            .filter(|root| *root != self.store.root);
-        let mut forgotten: Vec<PathBuf> =
-            others.map(|root| root_path(&self.layout, root)).collect();
-        let names = list_if_there(disk, folder).map_err(at(folder))?;
-        forgotten.extend(
-            names
-                .iter()
-                .filter(|name| name.ends_with(".new"))
-                .map(|name| folder.join(name)),
-        );
-        if forgotten.is_empty() {
-            return Ok(());
+    /// Brings the mirrors to what the store holds, and writes down those that were set up.
+    fn follow(&mut self, empty: Empty) -> Result<(), KeyFault> {
+        for mirror in &mut self.mirrors {
+            let is_known = self.store.mirrors.contains(&mirror.folder);
+            let empty = match is_known {
+                true => empty,
+                false => Empty::New,
+            };
+            mirror.follow(&self.store, &*self.ring.roots, empty);
         }
-        for path in &forgotten {
-            disk.overwrite(path).map_err(at(path))?;
-            disk.unlink(path).map_err(at(path))?;
+        let current = self.mirrors.iter().filter_map(|mirror| {
+            matches!(mirror.standing, Standing::Current).then(|| mirror.folder.clone())
+        });
+        let mut known = self.store.mirrors.clone();
+        known.extend(current);
+        if known != self.store.mirrors {
+            self.store.mirrors = known;
+            self.ring.write(&self.store)?;
         }
-        disk.sync_folder(folder).map_err(at(folder))
+        Ok(())
     }
 
     /// Removes public halves of groups that have no keys any more.
@@ -235,10 +328,9 @@ impl Keys {
         self.disk.sync_folder(&folder).map_err(at(&folder))
     }
 
+    /// Writes the public half of a group's newest pair, where calls look for it.
     fn publish(&self, group: Group) -> Result<(), KeyFault> {
-        let Some(pair) = self.store.groups.get(&group).and_then(|pairs| pairs.last()) else {
-            return Ok(());
-        };
+        let pair = self.store.newest(group)?;
         let half = PublicHalf {
             group,
             generation: pair.generation,
@@ -256,269 +348,17 @@ impl Keys {
     }
 }
 
-/// Reads one private half for the opener; nothing is kept.
-pub(crate) fn private_half(
+/// Opens the key of one object for the opener; nothing is kept.
+pub(crate) fn open_key(
     disk: &dyn Disk,
     layout: &Layout,
-    group: Group,
-    generation: u32,
-) -> Result<PrivateHalf, KeyFault> {
-    let store = Store::read(disk, &layout.key_store())?;
-    let pairs = store
-        .groups
-        .get(&group)
-        .ok_or(KeyFault::Destroyed { group })?;
-    let pair = pairs.iter().find(|pair| pair.generation == generation);
-    let root = Root::read(disk, layout, store.root)?;
-    pair.ok_or(KeyFault::Destroyed { group })?
-        .unwrap(&root, group)
+    roots: &dyn RootProvider,
+    object: Object,
+    first: &SealedTo,
+) -> Result<SecretKey, KeyFault> {
+    Store::read(disk, &layout.key_store())?.open_key(roots, object, first)
 }
 
-/// The key store as a file: JSON, so that its shape can be looked at; every half in it is wrapped.
-#[derive(Clone, Serialize, Deserialize)]
-struct Store {
-    format: String,
-    /// The generation of the root that everything here is wrapped under.
-    root: u32,
-    /// The generations of each group's pair, the newest last.
-    groups: BTreeMap<Group, Vec<WrappedPair>>,
-}
-
-const FORMAT: &str = "denwaban key store 1";
-
-#[derive(Clone, Serialize, Deserialize)]
-struct WrappedPair {
-    generation: u32,
-    #[serde(with = "hex::serde")]
-    public: [u8; 32],
-    #[serde(with = "hex::serde")]
-    nonce: [u8; 12],
-    #[serde(with = "hex::serde")]
-    wrapped: Vec<u8>,
-}
-
-impl Store {
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("texts and numbers are JSON");
-        bytes.push(b'\n');
-        bytes
-    }
-
-    fn read(disk: &dyn Disk, path: &Path) -> Result<Store, KeyFault> {
-        let bytes = disk.read(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => KeyFault::StoreMissing {
-                path: path.to_owned(),
-            },
-            _ => KeyFault::Disk {
-                path: path.to_owned(),
-                source,
-            },
-        })?;
-        let store: Option<Store> = serde_json::from_slice(&bytes).ok();
-        let store = store.filter(|store| store.format == FORMAT);
-        store.ok_or_else(|| KeyFault::StoreDamaged {
-            path: path.to_owned(),
-        })
-    }
-
-    fn check(&self, disk: &dyn Disk, layout: &Layout) -> Result<(), KeyFault> {
-        let root = Root::read(disk, layout, self.root)?;
-        for (group, pairs) in &self.groups {
-            for pair in pairs {
-                pair.unwrap(&root, *group)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl WrappedPair {
-    fn wrap(
-        root: &Root,
-        group: Group,
-        generation: u32,
-        private: &PrivateHalf,
-        public: [u8; 32],
-    ) -> Result<WrappedPair, KeyFault> {
-        let nonce = secret::random()?;
-        // Wrapping happens in place; room for the tag, so that no copy is left behind.
-        let mut wrapped = Vec::with_capacity(private.bytes().len() + secret::TAG_BYTES);
-        wrapped.extend_from_slice(private.bytes());
-        let aad = wrap_aad(root.generation, group, generation, &public);
-        root.key.encrypt(nonce, &aad, &mut wrapped)?;
-        Ok(WrappedPair {
-            generation,
-            public,
-            nonce,
-            wrapped,
-        })
-    }
-
-    fn unwrap(&self, root: &Root, group: Group) -> Result<PrivateHalf, KeyFault> {
-        let aad = wrap_aad(root.generation, group, self.generation, &self.public);
-        let opened = root.key.decrypt(self.nonce, &aad, &self.wrapped);
-        let private = opened.map_err(|_| KeyFault::DoesNotUnwrap {
-            group,
-            root: root.generation,
-        })?;
-        Ok(PrivateHalf::from_bytes(private))
-    }
-}
-
-fn wrap_aad(root: u32, group: Group, generation: u32, public: &[u8; 32]) -> Vec<u8> {
-    let group = group.to_string();
-    let words: [&[u8]; 5] = [
-        b"denwaban wrapped half",
-        &root.to_be_bytes(),
-        &generation.to_be_bytes(),
-        public,
-        group.as_bytes(),
-    ];
-    words.concat()
-}
-
-/// One generation of the root.
-struct Root {
-    generation: u32,
-    key: SecretKey,
-}
-
-const ROOT_MAGIC: &[u8; 8] = b"DENWROOT";
-
-impl Root {
-    /// Makes a generation durable.
-    fn make(disk: &dyn Disk, layout: &Layout, generation: u32) -> Result<Root, KeyFault> {
-        let key = SecretKey::random()?;
-        let path = root_path(layout, generation);
-        let bytes = Zeroizing::new(root_bytes(generation, &key));
-        disk.replace(&path, &bytes, MODE_SECRET)
-            .map_err(at(&path))?;
-        Ok(Root { generation, key })
-    }
-
-    fn read(disk: &dyn Disk, layout: &Layout, generation: u32) -> Result<Root, KeyFault> {
-        let path = root_path(layout, generation);
-        let bytes = disk.read(&path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => KeyFault::RootMissing { path: path.clone() },
-            _ => KeyFault::Disk {
-                path: path.clone(),
-                source,
-            },
-        })?;
-        let bytes = Zeroizing::new(bytes);
-        let key = bytes
-            .get(12..44)
-            .ok_or_else(|| KeyFault::RootDamaged { path: path.clone() })?;
-        let key = SecretKey::from_slice(key)?;
-        match *bytes == root_bytes(generation, &key) {
-            true => Ok(Root { generation, key }),
-            false => Err(KeyFault::RootDamaged { path }),
-        }
-    }
-}
-
-/// Magic, generation, key, and 8 bytes of their SHA-256, so that damage is told from another key.
-fn root_bytes(generation: u32, key: &SecretKey) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(52);
-    bytes.extend_from_slice(ROOT_MAGIC);
-    bytes.extend_from_slice(&generation.to_be_bytes());
-    bytes.extend_from_slice(key.bytes());
-    let check = secret::sha256(&[&bytes]);
-    bytes.extend_from_slice(&check[..8]);
-    bytes
-}
-
-fn root_path(layout: &Layout, generation: u32) -> PathBuf {
-    layout.root().join(format!("{generation:04}.root"))
-}
-
-/// The generations that lie in the root's folder, in order.
-fn roots(disk: &dyn Disk, layout: &Layout) -> Result<BTreeSet<u32>, KeyFault> {
-    let names = list_if_there(disk, layout.root()).map_err(at(layout.root()))?;
-    let generation = |name: &String| name.strip_suffix(".root")?.parse().ok();
-    Ok(names.iter().filter_map(generation).collect())
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyFault {
-    let path = path.to_owned();
-    move |source| KeyFault::Disk { path, source }
-}
-
-/// Why keys cannot be used.
-#[derive(Debug, Error)]
-pub enum KeyFault {
-    /// A new installation was to be made over another.
-    #[error("there are keys already beside {}; nothing is made anew over them", path.display())]
-    AlreadyThere {
-        /// The key store.
-        path: PathBuf,
-    },
-    /// There is no key store.
-    #[error("key store {} is missing; put back the current mirror, or run init in an empty folder", path.display())]
-    StoreMissing {
-        /// Where it was expected.
-        path: PathBuf,
-    },
-    /// The key store is not what was written.
-    #[error("key store {} is damaged; put back the current mirror", path.display())]
-    StoreDamaged {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The root that the store names is not there.
-    #[error("root {} is missing, which the key store is wrapped under; mount the root's volume, or put back root and store of one time", path.display())]
-    RootMissing {
-        /// Where it was expected.
-        path: PathBuf,
-    },
-    /// The root is not what was written.
-    #[error("root {} is damaged; put back root and key store of one time from the mirror", path.display())]
-    RootDamaged {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The store's halves are wrapped under something else.
-    #[error(
-        "the private half of {group} does not open under root {root}; root and key store are not of one time"
-    )]
-    DoesNotUnwrap {
-        /// Whose half it is.
-        group: Group,
-        /// The root's generation.
-        root: u32,
-    },
-    /// The group has no key any more: what was sealed to it is gone.
-    #[error("the keys of {group} were destroyed; what was sealed to them cannot be opened again")]
-    Destroyed {
-        /// The group.
-        group: Group,
-    },
-    /// The disk refused.
-    #[error("key file {} cannot be used ({source}); check the disk and the file's owner", path.display())]
-    Disk {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The cipher refused.
-    #[error(transparent)]
-    Secret(#[from] SecretFault),
-}
-
-impl KeyFault {
-    /// Whose fault it is.
-    #[must_use]
-    pub fn fault(&self) -> Fault {
-        match self {
-            KeyFault::AlreadyThere { .. } | KeyFault::Destroyed { .. } => Fault::Operator,
-            KeyFault::StoreMissing { .. }
-            | KeyFault::StoreDamaged { .. }
-            | KeyFault::RootMissing { .. }
-            | KeyFault::RootDamaged { .. }
-            | KeyFault::DoesNotUnwrap { .. }
-            | KeyFault::Disk { .. } => Fault::Resource,
-            KeyFault::Secret(fault) => fault.fault(),
-        }
-    }
+pub(crate) fn folder_roots(disk: &Arc<dyn Disk>, layout: &Layout) -> Arc<dyn RootProvider> {
+    Arc::new(FolderRoots::new(Arc::clone(disk), layout.root()))
 }

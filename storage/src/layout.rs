@@ -19,6 +19,7 @@ pub struct Layout {
     data: PathBuf,
     root: PathBuf,
     signing: PathBuf,
+    mirrors: Vec<PathBuf>,
 }
 
 impl Layout {
@@ -31,6 +32,7 @@ impl Layout {
             signing: data.with_file_name("signing"),
             data,
             root: root.into(),
+            mirrors: Vec::new(),
         }
     }
 
@@ -41,6 +43,12 @@ impl Layout {
             signing: signing.into(),
             ..self
         }
+    }
+
+    /// The same with folders on other volumes that follow the keys.
+    #[must_use]
+    pub fn with_mirrors(self, mirrors: Vec<PathBuf>) -> Layout {
+        Layout { mirrors, ..self }
     }
 
     /// Makes all folders that are missing.
@@ -55,6 +63,7 @@ impl Layout {
             self.calls_audit(),
             self.office(),
             self.office_audit(),
+            self.disposals(),
             self.keys(),
             self.public_halves(),
             self.vault(),
@@ -75,6 +84,12 @@ impl Layout {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The folders that follow the keys; each is made by whoever writes it first.
+    #[must_use]
+    pub fn mirrors(&self) -> &[PathBuf] {
+        &self.mirrors
     }
 
     /// What the calls duty writes.
@@ -117,6 +132,12 @@ impl Layout {
     #[must_use]
     pub fn office_audit(&self) -> PathBuf {
         self.data.join("office/audit")
+    }
+
+    /// A record of each disposal, with its certificate.
+    #[must_use]
+    pub fn disposals(&self) -> PathBuf {
+        self.data.join("office/disposals")
     }
 
     /// Key store and public halves.

@@ -20,6 +20,7 @@ mod listing;
 mod lock;
 mod memory_disk;
 mod note;
+mod object;
 mod open;
 mod recover;
 mod rows;
@@ -38,7 +39,10 @@ pub use emergency_file::{EmergencyFileFault, load_emergency, save_emergency};
 pub use files::{Disk, DiskFile, MODE_SECRET, MODE_SHARED, OsDisk};
 pub use group::{Group, RegisterMonth};
 pub use header::Header;
-pub use keys::{DAYS_AHEAD, KeyFault, Keys};
+pub use keys::{
+    DAYS_AHEAD, FolderRoots, GroupStatus, KeyFault, KeyStatus, Keys, RootProvider, Standing,
+    Wrapped,
+};
 pub use layout::Layout;
 pub use listing::{ListedCall, Listing};
 pub use lock::{Duty, Lock, LockFault};

@@ -15,13 +15,14 @@ use crate::{
     files::Disk,
     group::Group,
     header::Header,
-    keys::{self, KeyFault},
+    keys::{self, KeyFault, RootProvider},
     layout::Layout,
-    seal::{Purpose, SealedCaller},
+    object::{Object, SealedTo},
+    seal::SealedCaller,
     secret::{SecretFault, SecretKey},
     segment::{
         ChunkPlace, CutReason, Gap, SegmentFault, Walk, chunk_aad, chunk_key, chunk_nonce,
-        key_info, next_secret, split_channels,
+        next_secret, split_channels,
     },
     vault::{SegmentFile, Vault, VaultFault},
 };
@@ -31,15 +32,28 @@ use crate::{
 pub struct Opener {
     disk: Arc<dyn Disk>,
     layout: Layout,
+    roots: Arc<dyn RootProvider>,
 }
 
 impl Opener {
     /// Opens with the root and key store of the layout. Nothing is read yet.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, layout: &Layout) -> Opener {
+        let roots = keys::folder_roots(&disk, layout);
+        Opener::with_roots(disk, layout, roots)
+    }
+
+    /// The same with roots that are kept elsewhere than in the layout's folder.
+    #[must_use]
+    pub fn with_roots(
+        disk: Arc<dyn Disk>,
+        layout: &Layout,
+        roots: Arc<dyn RootProvider>,
+    ) -> Opener {
         Opener {
             disk,
             layout: layout.clone(),
+            roots,
         }
     }
 
@@ -58,13 +72,9 @@ impl Opener {
         let SealedCaller::Number(fields) = caller else {
             return Ok(Caller::Anonymous);
         };
-        let private = keys::private_half(
-            &*self.disk,
-            &self.layout,
-            fields.group(),
-            fields.generation(),
-        )?;
-        let digits = fields.open(Purpose::Row, call.to_bytes(), &private)?;
+        let object = Object::Caller { call };
+        let key = self.key(object, fields.sealed_to())?;
+        let digits = fields.open(object, &key)?;
         let number = std::str::from_utf8(&digits)
             .ok()
             .and_then(|text| Number::parse(text).ok());
@@ -73,11 +83,8 @@ impl Opener {
             .ok_or(OpenFault::Secret(SecretFault::DoesNotOpen))
     }
 
-    fn segment_key(&self, header: &Header) -> Result<SecretKey, OpenFault> {
-        let (group, generation) = (header.group, header.generation);
-        let private = keys::private_half(&*self.disk, &self.layout, group, generation)?;
-        let info = key_info(header.recording, header.segment);
-        Ok(header.sealed_key.open(&info, &private)?)
+    fn key(&self, object: Object, first: &SealedTo) -> Result<SecretKey, KeyFault> {
+        keys::open_key(&*self.disk, &self.layout, &*self.roots, object, first)
     }
 }
 
@@ -230,7 +237,7 @@ impl PlayedSegment {
         if found != (name.recording, name.segment, Group::Day(name.day)) {
             return Err(OpenFault::OtherRecording);
         }
-        let key = opener.segment_key(&header)?;
+        let key = opener.key(header.object(), &header.sealed_to())?;
         let gaps = places
             .iter()
             .flat_map(|place| place.clear.gaps.iter().copied())
@@ -342,10 +349,20 @@ pub enum OpenFault {
     Vault(#[from] VaultFault),
     /// The key is gone or cannot be read.
     #[error(transparent)]
-    Key(#[from] KeyFault),
+    Key(KeyFault),
     /// The bytes are not what was sealed.
     #[error(transparent)]
     Secret(#[from] SecretFault),
+}
+
+impl From<KeyFault> for OpenFault {
+    /// A key that was sealed for something else says that the bytes were exchanged, not that keys are missing.
+    fn from(fault: KeyFault) -> OpenFault {
+        match fault {
+            KeyFault::Secret(fault) => OpenFault::Secret(fault),
+            other => OpenFault::Key(other),
+        }
+    }
 }
 
 impl From<Refusal> for OpenFault {

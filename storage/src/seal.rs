@@ -14,6 +14,7 @@ use crate::{
     group::{Group, RegisterMonth},
     hex,
     layout::Layout,
+    object::{Object, SealedTo},
     secret::{self, SealedKey, SecretFault, SecretKey},
 };
 
@@ -64,12 +65,8 @@ impl Sealer {
             return Ok(SealedCaller::Anonymous);
         };
         let half = self.day(day)?;
-        let fields = seal_fields(
-            &half,
-            Purpose::Row,
-            call.to_bytes(),
-            number.e164().as_bytes(),
-        )?;
+        let object = Object::Caller { call };
+        let fields = seal_fields(&half, object, number.e164().as_bytes())?;
         Ok(SealedCaller::Number(fields))
     }
 
@@ -85,7 +82,7 @@ impl Sealer {
     ) -> Result<(SealedFields, Digest), SealFault> {
         let half = self.half(Group::Register(RegisterMonth::of(at)))?;
         let (salted, digest) = salt_reason(reason)?;
-        let fields = seal_fields(&half, Purpose::Reason, emergency.to_bytes(), &salted)?;
+        let fields = seal_fields(&half, Object::Reason { emergency }, &salted)?;
         Ok((fields, digest))
     }
 
@@ -167,81 +164,49 @@ impl PublicHalf {
     }
 }
 
-/// What sealed fields belong to; part of what their key is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// The caller's number in the row of a call.
-    Row,
-    /// The reason of an emergency.
-    Reason,
-}
-
-impl Purpose {
-    fn info(self, object: [u8; 16]) -> Vec<u8> {
-        let label: &[u8] = match self {
-            Purpose::Row => b"denwaban row key",
-            Purpose::Reason => b"denwaban reason key",
-        };
-        [label, &object].concat()
-    }
-}
-
 /// A few bytes under a fresh key of their own, which is sealed to a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedFields {
-    group: Group,
-    generation: u32,
-    #[serde(with = "hex::serde")]
-    encapsulated: [u8; SealedKey::ENCAPSULATED_BYTES],
-    #[serde(with = "hex::serde")]
-    key: [u8; SealedKey::SEALED_BYTES],
+    #[serde(flatten)]
+    sealed_to: SealedTo,
     #[serde(with = "hex::serde")]
     bytes: Vec<u8>,
 }
 
 impl SealedFields {
-    /// The group whose private half opens them.
+    /// The group whose private half opens them, unless the key store has a further key.
     #[must_use]
     pub fn group(&self) -> Group {
-        self.group
+        self.sealed_to.group
     }
 
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation
+    /// The first sealed key, which stands here for good.
+    pub(crate) fn sealed_to(&self) -> &SealedTo {
+        &self.sealed_to
     }
 
     pub(crate) fn open(
         &self,
-        purpose: Purpose,
-        object: [u8; 16],
-        private: &secret::PrivateHalf,
+        object: Object,
+        key: &SecretKey,
     ) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
-        let sealed = SealedKey {
-            encapsulated: self.encapsulated,
-            sealed: self.key,
-        };
-        let key = sealed.open(&purpose.info(object), private)?;
-        key.decrypt(FIELDS_NONCE, &object, &self.bytes)
+        key.decrypt(FIELDS_NONCE, &object.id(), &self.bytes)
             .map(Zeroizing::new)
     }
 }
 
 fn seal_fields(
     half: &PublicHalf,
-    purpose: Purpose,
-    object: [u8; 16],
+    object: Object,
     clear: &[u8],
 ) -> Result<SealedFields, SecretFault> {
     let key = SecretKey::random()?;
-    let sealed = SealedKey::seal(&key, &purpose.info(object), &half.bytes)?;
+    let sealed = SealedKey::seal(&key, &object.info(), &half.bytes)?;
     // Encryption happens in place, so these bytes are never left in the clear.
     let mut bytes = clear.to_vec();
-    key.encrypt(FIELDS_NONCE, &object, &mut bytes)?;
+    key.encrypt(FIELDS_NONCE, &object.id(), &mut bytes)?;
     Ok(SealedFields {
-        group: half.group,
-        generation: half.generation,
-        encapsulated: sealed.encapsulated,
-        key: sealed.sealed,
+        sealed_to: SealedTo::new(half.group, half.generation, &sealed),
         bytes,
     })
 }

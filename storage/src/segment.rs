@@ -8,7 +8,7 @@
 use std::{io::Write, ops::Range};
 
 use aws_lc_rs::digest;
-use rules::{Digest, Fault, RecordingId};
+use rules::{Digest, Fault};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -87,16 +87,6 @@ pub struct Gap {
     pub start: u64,
     /// How many are missing.
     pub samples: u32,
-}
-
-/// What the segment's key is sealed for.
-pub(crate) fn key_info(recording: RecordingId, segment: u32) -> Vec<u8> {
-    [
-        &b"denwaban KREC1 segment key"[..],
-        &recording.to_bytes(),
-        &segment.to_be_bytes(),
-    ]
-    .concat()
 }
 
 /// The key of the chunk at hand, from the secret that the ratchet stands at.

@@ -11,12 +11,13 @@ use thiserror::Error;
 use crate::{
     files::DiskFile,
     header::Header,
+    object::Object,
     seal::{SealFault, Sealer},
     secret::{SealedKey, SecretFault, SecretKey},
     segment::{
         Chain, Channel, ClearPart, Codec, Gap, MAX_CHUNK_SAMPLES, MAX_CHUNKS, MAX_GAPS,
         MAX_SAMPLES, SAMPLE_RATE_HZ, SegmentFault, chunk_aad, chunk_key, chunk_nonce, file_hash,
-        join_channels, key_info, next_secret,
+        join_channels, next_secret,
     },
     vault::{SegmentFile, Vault, VaultFault},
 };
@@ -173,7 +174,10 @@ impl RecordingWriter {
         vault.begin_day(day)?;
         let half = sealer.day(day)?;
         let secret = SecretKey::random()?;
-        let info = key_info(opening.recording, opening.segment);
+        let object = Object::Segment {
+            recording: opening.recording,
+            segment: opening.segment,
+        };
         let header = Header {
             recording: opening.recording,
             call: opening.call,
@@ -184,7 +188,7 @@ impl RecordingWriter {
             carrier: opening.carrier,
             city: opening.city,
             notice: notice.record(),
-            sealed_key: SealedKey::seal(&secret, &info, &half.bytes)?,
+            sealed_key: SealedKey::seal(&secret, &object.info(), &half.bytes)?,
         };
         let mut chain = Chain::new();
         let mut bytes = header.to_bytes()?;

@@ -76,7 +76,7 @@ fn what_is_destroyed_opens_no_more_whatever_old_files_come_back() {
     assert!(opens(&disk, &gone));
 
     let mut keys = Keys::open(Arc::new(disk.clone()), &city.layout).unwrap();
-    keys.destroy(&BTreeSet::from([Group::Day(today())]))
+    keys.destroy(&BTreeSet::from([Group::Day(today())]), now())
         .unwrap();
 
     assert!(!opens(&disk, &gone));
@@ -115,14 +115,14 @@ fn a_power_cut_at_any_sync_loses_no_surviving_key_and_resumes_forward() {
             freeze_at_sync,
             ..Faults::default()
         });
-        let outcome = keys.destroy(&BTreeSet::from([Group::Day(today())]));
+        let outcome = keys.destroy(&BTreeSet::from([Group::Day(today())]), now());
 
         for after in [disk.after_power_cut(), disk.after_kill()] {
             assert!(opens(&after, &kept), "n = {n}");
             let mut keys = Keys::open(Arc::new(after.clone()), &city.layout).unwrap();
             assert_eq!(after.list(city.layout.root()).unwrap().len(), 1, "n = {n}");
             assert!(opens(&after, &kept), "n = {n}");
-            keys.destroy(&BTreeSet::from([Group::Day(today())]))
+            keys.destroy(&BTreeSet::from([Group::Day(today())]), now())
                 .unwrap();
             keys.make_ahead(now() + 48.hours()).unwrap();
             assert!(opens(&after, &kept) && !opens(&after, &gone), "n = {n}");
@@ -154,9 +154,9 @@ fn a_refused_write_or_sync_loses_no_key() {
                 refused_sync: is_sync.then_some(disk.sync_count() + k),
                 ..Faults::default()
             });
-            let _ = keys.destroy(&BTreeSet::from([Group::Day(today())]));
+            let _ = keys.destroy(&BTreeSet::from([Group::Day(today())]), now());
             disk.set_faults(Faults::default());
-            keys.destroy(&BTreeSet::from([Group::Day(today())]))
+            keys.destroy(&BTreeSet::from([Group::Day(today())]), now())
                 .unwrap();
             assert!(opens(&disk, &kept) && !opens(&disk, &gone), "k = {k}");
             assert_eq!(disk.list(city.layout.root()).unwrap().len(), 1);
@@ -173,9 +173,9 @@ fn a_first_start_that_is_cut_off_at_any_sync_can_be_begun_again() {
             freeze_at_sync: Some(n),
             ..Faults::default()
         });
-        let _ = Keys::create(Arc::new(disk.clone()), &memory_layout());
+        let _ = Keys::create(Arc::new(disk.clone()), &memory_layout(), now());
         let after: Arc<dyn Disk> = Arc::new(disk.after_power_cut());
-        let keys = match Keys::create(Arc::clone(&after), &memory_layout()) {
+        let keys = match Keys::create(Arc::clone(&after), &memory_layout(), now()) {
             Err(KeyFault::AlreadyThere { .. }) => Keys::open(after, &memory_layout()),
             other => other,
         };

@@ -130,7 +130,7 @@ fn disk_with_keys(now: Timestamp) -> MemoryDisk {
     let made = MADE.get_or_init(|| {
         let disk = disk_with_folders();
         let mut keys =
-            Keys::create(Arc::new(disk.clone()), &layout()).expect("an empty disk takes keys");
+            Keys::create(Arc::new(disk.clone()), &layout(), now).expect("an empty disk takes keys");
         keys.make_ahead(now)
             .expect("an empty disk takes a week's keys");
         disk

@@ -4,7 +4,7 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
 use rules::JstDay;
-use storage::{Catalogue, Duty, Layout, OsDisk, Sealer};
+use storage::{Catalogue, Disk, Duty, KeyStatus, Layout, OsDisk, Sealer, Standing};
 use tokio::runtime;
 
 use super::{Exit, Place, Terminal, audit};
@@ -33,6 +33,7 @@ pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     let layout = config.layout();
     found.keys(&layout)?;
     found.root(&layout)?;
+    found.mirrors(&layout)?;
     found.catalogue(&layout)?;
     found.audit(&layout)?;
     match found.worst {
@@ -191,6 +192,27 @@ impl Found<'_> {
             std::fs::metadata(layout.root()).map_or(0, |found| found.permissions().mode() & 0o777);
         if mode & 0o077 != 0 {
             self.note(&format!("鍵の根のフォルダを他の人が読めます。chmod 700 {path} / others can read the root's folder"))?;
+        }
+        Ok(())
+    }
+
+    /// Whoever loses the root and all mirrors loses every recording.
+    fn mirrors(&mut self, layout: &Layout) -> Result<(), Exit> {
+        if layout.mirrors().is_empty() {
+            return self.note("鍵の写しがありません。根を失うと録音はすべて失われます。[keys] mirrors に別ボリュームのフォルダを書いてください / no mirror of the keys: whoever loses the root loses every recording; write [keys] mirrors");
+        }
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        let Ok(status) = KeyStatus::read(&disk, layout) else {
+            return Ok(()); // The key store was told of above.
+        };
+        for (folder, standing) in &status.mirrors {
+            let shown = folder.display();
+            match standing {
+                Standing::Current => self.good(&format!("鍵の写し / mirror: {shown}"))?,
+                Standing::Behind(fault) => self.note(&format!(
+                    "鍵の写しが最新ではありません。廃棄は完了になりません / a mirror has not followed, no disposal is complete: {fault}"
+                ))?,
+            }
         }
         Ok(())
     }

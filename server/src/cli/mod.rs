@@ -7,6 +7,7 @@ mod demo;
 mod dispose;
 mod emergency;
 mod init;
+mod keys;
 mod recordings;
 mod run;
 mod trunks;
@@ -67,6 +68,9 @@ enum Command {
     Recordings(recordings::Command),
     /// 期限の来た録音を廃棄します（要領第5条第6項）/ destroy what is due
     Dispose(dispose::Arguments),
+    /// 鍵の状態・更新・写し・復旧 / the keys: how they stand, rotation, mirrors, recovery
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// 証跡 / the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -201,6 +205,7 @@ where
         Command::Trunks(arguments) => trunks::trunks(&arguments, &mut out),
         Command::Recordings(command) => recordings::recordings(&command, &mut out),
         Command::Dispose(arguments) => dispose::dispose(&arguments, &mut out),
+        Command::Keys(command) => keys::keys(&command, &mut out),
         Command::Audit(command) => audit::audit(&command, &mut out),
     };
     match ended {

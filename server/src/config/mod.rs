@@ -86,6 +86,8 @@ pub(crate) struct Folders {
     pub prompts: PathBuf,
     /// The file that names the staff.
     pub staff: PathBuf,
+    /// Folders on other volumes that follow the keys.
+    pub mirrors: Vec<PathBuf>,
 }
 
 /// Mode and group of a duty's socket.
@@ -154,6 +156,7 @@ impl Config {
     /// Where storage finds its files.
     pub(crate) fn layout(&self) -> Layout {
         Layout::new(&self.folders.data, &self.folders.root)
+            .with_mirrors(self.folders.mirrors.clone())
     }
 
     /// What the SIP sockets are made with.
@@ -274,7 +277,9 @@ struct Host {
 
 fn read_host(root: &mut Section<'_>, base: &Path, faults: &mut Faults) -> Host {
     let folders = root.section(faults, "folders");
-    let folders = read_folders(base, folders, faults);
+    let mut folders = read_folders(base, folders, faults);
+    let keys = root.section(faults, "keys");
+    folders.mirrors = read_mirrors(base, keys, &folders, faults);
     let retention = root.section(faults, "retention");
     let retention = read_retention(retention, faults);
     let calls = root.section(faults, "calls");
@@ -366,6 +371,7 @@ fn read_folders(base: &Path, section: Option<Section<'_>>, faults: &mut Faults) 
         root: base.join("root"),
         prompts: base.join("prompts"),
         staff: base.join("staff.toml"),
+        mirrors: Vec::new(),
     };
     let Some(mut section) = section else {
         return folders;
@@ -392,6 +398,35 @@ fn read_folders(base: &Path, section: Option<Section<'_>>, faults: &mut Faults) 
     }
     section.finish(faults);
     folders
+}
+
+/// A mirror beside what it mirrors would be lost, or restored, together with it.
+fn read_mirrors(
+    base: &Path,
+    section: Option<Section<'_>>,
+    folders: &Folders,
+    faults: &mut Faults,
+) -> Vec<PathBuf> {
+    let Some(mut section) = section else {
+        return Vec::new();
+    };
+    let texts = section.texts(faults, "mirrors").unwrap_or_default();
+    section.finish(faults);
+    let mut mirrors: Vec<PathBuf> = Vec::new();
+    for text in &texts {
+        let mirror = base.join(text.value);
+        let is_inside = [&folders.data, &folders.root]
+            .iter()
+            .any(|folder| mirror.starts_with(folder) || folder.starts_with(&mirror));
+        if is_inside || mirrors.contains(&mirror) {
+            let expected = "a folder of its own, outside data and root";
+            let remedy = "give each mirror a folder on another volume";
+            faults.at(text, quoted(text), expected, remedy);
+        } else {
+            mirrors.push(mirror);
+        }
+    }
+    mirrors
 }
 
 fn read_retention(section: Option<Section<'_>>, faults: &mut Faults) -> Option<RetentionPolicy> {

@@ -2,7 +2,7 @@
 //!
 //! What cannot be used is told once, tried again, and refuses only the commands that need it. Start at [`Owner::run`].
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use rules::{
@@ -10,12 +10,12 @@ use rules::{
     RecordingId, Refusal, StaffId, StaffMember, may, request_listen,
 };
 use storage::{
-    AuditTrail, Catalogue, Disk, DisposeFault, DisposedDay, Duty, Group, Keys, Layout, ListedCall,
+    AuditTrail, Catalogue, Disk, DisposeFault, DisposedDay, Duty, Keys, Layout, ListedCall,
     OpenFault, Opener, OsDisk, Vault,
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::{GATHER, Job, LOOK, Opened, Wish, export_cause, keys_made};
+use super::{GATHER, Job, LOOK, Opened, Wish, export_cause};
 use crate::{
     config::Config,
     duty::{Answer, Message},
@@ -24,17 +24,19 @@ use crate::{
 
 /// What the office's thread owns. What could not be opened is `None` and tried again.
 pub(super) struct Owner {
-    config: Arc<Config>,
-    layout: Layout,
-    disk: Arc<dyn Disk>,
+    pub(super) config: Arc<Config>,
+    pub(super) layout: Layout,
+    pub(super) disk: Arc<dyn Disk>,
     vault: Arc<Vault>,
     opener: Opener,
     nudge: Arc<Notify>,
     trail: Option<AuditTrail>,
-    keys: Option<Keys>,
+    pub(super) keys: Option<Keys>,
     catalogue: Option<Catalogue>,
     /// The day for which keys were last looked after.
-    day: Option<JstDay>,
+    pub(super) day: Option<JstDay>,
+    /// When mirrors that have not followed are tried again.
+    pub(super) mirrors_again: Instant,
     told: BTreeSet<&'static str>,
 }
 
@@ -53,6 +55,7 @@ impl Owner {
             keys: None,
             catalogue: None,
             day: None,
+            mirrors_again: Instant::now(),
             told: BTreeSet::new(),
         }
     }
@@ -90,6 +93,11 @@ impl Owner {
                     unix_user,
                     answer,
                 }) => drop(answer.send(self.dispose(person.as_ref(), &unix_user).await)),
+                Some(Job::Keys {
+                    request,
+                    unix_user,
+                    answer,
+                }) => drop(answer.send(self.keys_asked(&request, &unix_user))),
                 Some(Job::Stop) => break,
             }
         }
@@ -102,7 +110,7 @@ impl Owner {
     }
 
     /// Tells once that something cannot be used, and once that it can be again.
-    fn note<T, E: std::fmt::Display>(
+    pub(super) fn note<T, E: std::fmt::Display>(
         &mut self,
         code: AlarmCode,
         outcome: Result<T, E>,
@@ -121,58 +129,6 @@ impl Owner {
                 None
             }
         }
-    }
-
-    /// Makes pairs ahead, and rotates the root once a day, so that old copies of the store open nothing.
-    pub(super) fn look_after_keys(&mut self, now: Timestamp) {
-        let today = JstDay::of(now);
-        if self.day == Some(today) && self.keys.is_some() {
-            return;
-        }
-        let Some(mut keys) = self.open_keys() else {
-            return;
-        };
-        let before: BTreeSet<Group> = keys.groups().collect();
-        let is_due = self.rotated_on().is_some_and(|rotated| rotated < today);
-        let made = keys.make_ahead(now).and_then(|()| match is_due {
-            true => keys.destroy(&BTreeSet::new()),
-            false => Ok(()),
-        });
-        let mut drafts = keys_made(&before, &keys, &self.config);
-        if made.is_ok() && is_due {
-            let wrapped = u64::try_from(keys.groups().count()).unwrap_or(u64::MAX);
-            let generation = u64::from(keys.root_generation());
-            let day = today;
-            drafts.push(AuditDraft::system(AuditEvent::KeysRotated {
-                day,
-                generation,
-                wrapped,
-            }));
-        }
-        if self.note(AlarmCode::KeyUnavailable, made).is_some() {
-            self.keys = Some(keys);
-            self.day = Some(today);
-        }
-        for draft in drafts {
-            // The keys are there whether or not this can be written down.
-            self.audit(draft);
-        }
-    }
-
-    /// The day on which the newest root generation was written.
-    fn rotated_on(&self) -> Option<JstDay> {
-        let generations = std::fs::read_dir(self.layout.root()).ok()?;
-        let written = generations.filter_map(|entry| entry.ok()?.metadata().ok()?.modified().ok());
-        let newest = Timestamp::try_from(written.max()?).ok()?;
-        Some(JstDay::of(newest))
-    }
-
-    fn open_keys(&mut self) -> Option<Keys> {
-        if let Some(keys) = self.keys.take() {
-            return Some(keys);
-        }
-        let opened = Keys::open(Arc::clone(&self.disk), &self.layout);
-        self.note(AlarmCode::KeyUnavailable, opened)
     }
 
     async fn open_catalogue(&mut self) -> Option<Catalogue> {
@@ -201,7 +157,7 @@ impl Owner {
     }
 
     /// Writes an entry of the office's chain.
-    fn audit(&mut self, draft: AuditDraft) -> Option<rules::AuditReceipt> {
+    pub(super) fn audit(&mut self, draft: AuditDraft) -> Option<rules::AuditReceipt> {
         let trail = match self.trail.take() {
             Some(trail) => Ok(trail),
             None => AuditTrail::open(Arc::clone(&self.disk), &self.layout, Duty::Office),

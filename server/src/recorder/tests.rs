@@ -123,7 +123,7 @@ impl House {
         let panicking = PanickingDisk::default();
         let disk: Arc<dyn Disk> = Arc::new(panicking.clone());
         layout.make_folders(&*disk).unwrap();
-        let mut keys = Keys::create(Arc::clone(&disk), &layout).unwrap();
+        let mut keys = Keys::create(Arc::clone(&disk), &layout, Timestamp::now()).unwrap();
         keys.make_ahead(Timestamp::now()).unwrap();
         let retention = RetentionPolicy::default();
         let vault = Arc::new(Vault::new(Arc::clone(&disk), &layout, retention));

@@ -39,7 +39,7 @@ pub fn today() -> JstDay {
 /// A new installation on an empty disk, on the morning of `now`.
 pub fn city(disk: Arc<dyn Disk>, layout: &Layout) -> City {
     layout.make_folders(&*disk).unwrap();
-    let mut keys = Keys::create(Arc::clone(&disk), layout).unwrap();
+    let mut keys = Keys::create(Arc::clone(&disk), layout, now()).unwrap();
     keys.make_ahead(now()).unwrap();
     city_again(disk, layout)
 }

@@ -1,0 +1,195 @@
+//! `denwaban keys`: how the keys stand, a new root, mirrors, and the way back when a root is lost.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use rules::jst_rfc3339;
+use serde::Serialize;
+use storage::{
+    Catalogue, Disk, FolderRoots, Group, GroupStatus, KeyStatus, OsDisk, Standing, Vault,
+};
+use tokio::runtime;
+
+use super::{Exit, Place, Terminal, calls::json, recordings::with_office};
+use crate::{
+    config::Config,
+    export::Request,
+    office::{KeysDone, KeysRequest},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// 鍵の状態 / the root's generation, the mirrors, and the groups that have keys
+    Status(Status),
+    /// 鍵の根を新しくします。古い鍵束の写しでは何も開けなくなります / a new root, under which old key stores open nothing
+    Rotate(Place),
+    /// 鍵の写しをすべて書きます（新しいボリュームにも）/ write every mirror, on a volume that was replaced too
+    Mirror(Place),
+    /// 鍵の根か鍵束を失ったとき、写しから作り直します / make root and key store anew from a mirror, when either is lost
+    Recover(Recover),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    place: Place,
+    /// 1つの JSON / one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Recover {
+    #[command(flatten)]
+    place: Place,
+    /// 写しのフォルダ / the mirror's folder
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+}
+
+pub(super) fn keys(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
+    match command {
+        Command::Status(arguments) => status(arguments, out),
+        Command::Rotate(place) => ask(place, KeysRequest::Rotate, out),
+        Command::Mirror(place) => ask(place, KeysRequest::Mirror, out),
+        Command::Recover(arguments) => {
+            let from = std::path::absolute(&arguments.from).map_err(|_| Exit::Usage)?;
+            ask(&arguments.place, KeysRequest::Recover { from }, out)
+        }
+    }
+}
+
+fn ask(place: &Place, request: KeysRequest, out: &mut Terminal) -> Result<(), Exit> {
+    let config = Arc::new(place.load(out)?);
+    let request = Request::Keys(request);
+    let answer = with_office(&config, &request, |conversation| conversation.answer());
+    let done: KeysDone = out.settle(answer)?;
+    out.line(&format!(
+        "鍵の根の世代 / root generation: {}",
+        done.generation
+    ))?;
+    for (folder, why) in &done.behind {
+        out.complain(&format!(
+            "写しが最新ではありません / incomplete: {}\n{why}",
+            folder.display()
+        ));
+    }
+    match done.behind.is_empty() {
+        true => Ok(()),
+        false => Err(Exit::Unavailable),
+    }
+}
+
+/// The object of `--json`.
+#[derive(Serialize)]
+struct Shown {
+    provider: &'static str,
+    generation: u32,
+    created_at: Option<String>,
+    mirrors: Vec<ShownMirror>,
+    groups: Vec<ShownGroup>,
+}
+
+#[derive(Serialize)]
+struct ShownMirror {
+    folder: String,
+    /// `current` or `behind`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ShownGroup {
+    id: String,
+    kind: &'static str,
+    generation: u32,
+    recordings: u64,
+    /// When it is destroyed; a case and a register have no day for it.
+    expires_at: Option<String>,
+}
+
+fn status(arguments: &Status, out: &mut Terminal) -> Result<(), Exit> {
+    let config = arguments.place.load(out)?;
+    let shown = look(&config).map_err(|fault| {
+        out.complain(&format!("鍵の状態を読めません。\n{fault}"));
+        Exit::Unavailable
+    })?;
+    if arguments.json {
+        return out.line(&json(&shown)?);
+    }
+    let made = shown.created_at.as_deref().unwrap_or("-");
+    out.line(&format!(
+        "鍵の根 / root: {} 世代/generation={} 作成/made={made}",
+        shown.provider, shown.generation
+    ))?;
+    for mirror in &shown.mirrors {
+        let state = match mirror.state {
+            "current" => "最新 current",
+            _ => "未反映 behind",
+        };
+        out.line(&format!("写し / mirror: {} {state}", mirror.folder))?;
+    }
+    for group in &shown.groups {
+        out.line(&format!(
+            "{} 世代/generation={} 録音/recordings={} 期日/expires={}",
+            group.id,
+            group.generation,
+            group.recordings,
+            group.expires_at.as_deref().unwrap_or("-")
+        ))?;
+    }
+    Ok(())
+}
+
+fn look(config: &Config) -> Result<Shown, String> {
+    let layout = config.layout();
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    let status = KeyStatus::read(&disk, &layout).map_err(|fault| fault.to_string())?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|fault| fault.to_string())?;
+    let counts = runtime.block_on(async {
+        let mut catalogue = Catalogue::open_read_only(&layout).await?;
+        catalogue.recordings_by_day().await
+    });
+    let counts = counts.map_err(|fault| fault.to_string())?;
+    let vault = Vault::new(disk, &layout, config.retention);
+    let group = |status: &GroupStatus| {
+        let (recordings, expires_at) = match status.group {
+            Group::Day(day) => {
+                let fixed = vault.fixed_expiry(day).ok().flatten();
+                let expires_at = fixed.unwrap_or_else(|| config.retention.expiry(day));
+                (counts.get(&day).copied().unwrap_or(0), Some(expires_at))
+            }
+            Group::Case(_) | Group::Register(_) => (status.held, None),
+        };
+        ShownGroup {
+            id: status.group.to_string(),
+            kind: status.group.kind(),
+            generation: status.generation,
+            recordings,
+            expires_at: expires_at.map(jst_rfc3339),
+        }
+    };
+    let mirror = |(folder, standing): &(PathBuf, Standing)| ShownMirror {
+        folder: folder.display().to_string(),
+        state: match standing {
+            Standing::Current => "current",
+            Standing::Behind(_) => "behind",
+        },
+        why: match standing {
+            Standing::Current => None,
+            Standing::Behind(fault) => Some(fault.to_string()),
+        },
+    };
+    Ok(Shown {
+        provider: FolderRoots::NAME,
+        generation: status.generation,
+        created_at: status.rooted_at.map(jst_rfc3339 as fn(Timestamp) -> String),
+        mirrors: status.mirrors.iter().map(mirror).collect(),
+        groups: status.groups.iter().map(group).collect(),
+    })
+}

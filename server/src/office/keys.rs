@@ -1,0 +1,203 @@
+//! What the office does with the keys: makes them ahead, rotates the root daily, sees that mirrors follow.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use rules::{Actor, AlarmCode, AuditDraft, AuditEvent, JstDay};
+use serde::{Deserialize, Serialize};
+use storage::{Group, KeyFault, Keys};
+
+use super::owner::Owner;
+use crate::{
+    config::Config,
+    duty::{Answer, Message},
+};
+
+/// How often a mirror that has not followed is tried again: its volume is mounted by a person.
+const MIRRORS_AGAIN: Duration = Duration::from_secs(30);
+
+/// What is asked of the keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KeysRequest {
+    /// A new root, under which old key stores open nothing.
+    Rotate,
+    /// Every mirror written, new ones too.
+    Mirror,
+    /// Root and key store made anew from a mirror.
+    Recover { from: PathBuf },
+}
+
+/// How the keys stand afterwards.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct KeysDone {
+    pub(crate) generation: u32,
+    /// Mirrors that have not followed, each with the reason.
+    pub(crate) behind: Vec<(PathBuf, String)>,
+}
+
+impl Owner {
+    /// Makes pairs ahead, and rotates the root once a day, so that old copies of the store open nothing.
+    pub(super) fn look_after_keys(&mut self, now: Timestamp) {
+        let today = JstDay::of(now);
+        if self.day == Some(today) && self.keys.is_some() {
+            return self.look_after_mirrors();
+        }
+        let Some(mut keys) = self.open_keys() else {
+            return;
+        };
+        let before: BTreeSet<Group> = keys.groups().collect();
+        // The first version did not write down when it rotated.
+        let is_due = keys
+            .rooted_at()
+            .is_none_or(|rooted| JstDay::of(rooted) < today);
+        let made = keys.make_ahead(now).and_then(|()| match is_due {
+            true => keys.rotate(now),
+            false => Ok(()),
+        });
+        let mut drafts = keys_made(&before, &keys, &self.config);
+        if made.is_ok() && is_due {
+            drafts.push(AuditDraft::system(rotated(&keys, today)));
+        }
+        if self.note(AlarmCode::KeyUnavailable, made).is_some() {
+            self.tell_mirrors(&keys);
+            self.keys = Some(keys);
+            self.day = Some(today);
+        }
+        for draft in drafts {
+            // The keys are there whether or not this can be written down.
+            self.audit(draft);
+        }
+    }
+
+    /// Tries mirrors again that have not followed.
+    fn look_after_mirrors(&mut self) {
+        if Instant::now() < self.mirrors_again {
+            return;
+        }
+        self.mirrors_again = Instant::now() + MIRRORS_AGAIN;
+        let Some(mut keys) = self.keys.take() else {
+            return;
+        };
+        if keys.mirrors_behind().next().is_some() {
+            let followed = keys.follow_again();
+            self.tell_mirrors(&keys);
+            if self.note(AlarmCode::KeyUnavailable, followed).is_none() {
+                return;
+            }
+        }
+        self.keys = Some(keys);
+    }
+
+    fn tell_mirrors(&mut self, keys: &Keys) {
+        let behind = keys.mirrors_behind().map(|(_, fault)| fault.to_string());
+        let behind: Vec<String> = behind.collect();
+        let outcome = match behind.is_empty() {
+            true => Ok(()),
+            false => Err(behind.join("; ")),
+        };
+        self.note(AlarmCode::MirrorBehind, outcome);
+    }
+
+    pub(super) fn open_keys(&mut self) -> Option<Keys> {
+        if let Some(keys) = self.keys.take() {
+            return Some(keys);
+        }
+        let opened = Keys::open(Arc::clone(&self.disk), &self.layout);
+        self.note(AlarmCode::KeyUnavailable, opened)
+    }
+
+    /// Does what somebody asked of the keys.
+    pub(super) fn keys_asked(
+        &mut self,
+        request: &KeysRequest,
+        unix_user: &str,
+    ) -> Answer<KeysDone> {
+        let now = Timestamp::now();
+        let opened = match request {
+            KeysRequest::Recover { from } => {
+                self.keys = None;
+                Keys::recover(Arc::clone(&self.disk), &self.layout, from, now)
+            }
+            KeysRequest::Rotate | KeysRequest::Mirror => match self.keys.take() {
+                Some(keys) => Ok(keys),
+                None => Keys::open(Arc::clone(&self.disk), &self.layout),
+            },
+        };
+        let done = opened.and_then(|mut keys| {
+            match request {
+                KeysRequest::Rotate => keys.rotate(now)?,
+                KeysRequest::Mirror => keys.mirror()?,
+                KeysRequest::Recover { .. } => {}
+            }
+            Ok(keys)
+        });
+        let keys = match done {
+            Ok(keys) => keys,
+            Err(fault) => return not_done(&fault),
+        };
+        let generation = u64::from(keys.root_generation());
+        let (mirrors, behind) = (keys.mirrors().count(), keys.mirrors_behind().count());
+        let event = match request {
+            KeysRequest::Rotate => rotated(&keys, JstDay::of(now)),
+            KeysRequest::Mirror => AuditEvent::KeysMirrored {
+                generation,
+                current: (mirrors - behind) as u64,
+                behind: behind as u64,
+            },
+            KeysRequest::Recover { .. } => AuditEvent::KeysRecovered { generation },
+        };
+        let behind = keys.mirrors_behind();
+        let behind = behind.map(|(folder, fault)| (folder.to_owned(), fault.to_string()));
+        let done = KeysDone {
+            generation: keys.root_generation(),
+            behind: behind.collect(),
+        };
+        self.tell_mirrors(&keys);
+        self.keys = Some(keys);
+        let actor = Actor::Person {
+            unix_user: unix_user.to_owned(),
+            person: None,
+        };
+        // It is done whether or not it can be written down; the log tells of a trail that cannot.
+        self.audit(AuditDraft { actor, event });
+        Answer::Done(done)
+    }
+}
+
+fn rotated(keys: &Keys, day: JstDay) -> AuditEvent {
+    AuditEvent::KeysRotated {
+        day,
+        generation: u64::from(keys.root_generation()),
+        wrapped: keys.groups().count() as u64,
+    }
+}
+
+/// What the trail says of pairs that were made.
+pub(super) fn keys_made(before: &BTreeSet<Group>, keys: &Keys, config: &Config) -> Vec<AuditDraft> {
+    let fresh = keys.groups().filter(|group| !before.contains(group));
+    fresh
+        .filter_map(|group| match group {
+            Group::Day(day) => Some(AuditDraft::system(AuditEvent::KeysMade {
+                day,
+                expires_at: config.retention.expiry(day),
+            })),
+            Group::Case(_) | Group::Register(_) => None,
+        })
+        .collect()
+}
+
+fn not_done(fault: &KeyFault) -> Answer<KeysDone> {
+    match fault {
+        KeyFault::NothingLost { .. } => Answer::Failed(Message::new(
+            "鍵は失われていません。何も変更しませんでした。",
+            fault.to_string(),
+        )),
+        _ => Answer::Unavailable(Message::new("鍵を使えません。", fault.to_string())),
+    }
+}

@@ -1,0 +1,119 @@
+//! Why keys cannot be used.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use rules::Fault;
+use thiserror::Error;
+
+use crate::{group::Group, secret::SecretFault};
+
+/// Why keys cannot be used.
+#[derive(Debug, Error)]
+pub enum KeyFault {
+    /// A new installation was to be made over another.
+    #[error("there are keys already beside {}; nothing is made anew over them", path.display())]
+    AlreadyThere {
+        /// The key store.
+        path: PathBuf,
+    },
+    /// There is no key store.
+    #[error("key store {} is missing; recover it from a mirror by keys recover, or run init in an empty folder", path.display())]
+    StoreMissing {
+        /// Where it was expected.
+        path: PathBuf,
+    },
+    /// The key store is not what was written.
+    #[error("key store {} is damaged; recover it from a mirror by keys recover", path.display())]
+    StoreDamaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The root that the store names is not there.
+    #[error("root {} is missing, which the key store is wrapped under; mount the root's volume, or recover root and store from a mirror by keys recover", path.display())]
+    RootMissing {
+        /// Where it was expected.
+        path: PathBuf,
+    },
+    /// The root is not what was written.
+    #[error("root {} is damaged; recover root and store from a mirror by keys recover", path.display())]
+    RootDamaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What is wrapped was wrapped under something else.
+    #[error(
+        "the key store does not open under root {root}; root and key store are not of one time"
+    )]
+    DoesNotUnwrap {
+        /// The root's generation.
+        root: u32,
+    },
+    /// The group has no key any more: what was sealed to it is gone.
+    #[error("the keys of {group} were destroyed; what was sealed to them cannot be opened again")]
+    Destroyed {
+        /// The group.
+        group: Group,
+    },
+    /// A mirror's folder does not hold what was written there.
+    #[error("mirror {} holds no key store; mount its volume, or set it up anew by keys mirror", path.display())]
+    MirrorAway {
+        /// The mirror's folder.
+        path: PathBuf,
+    },
+    /// A mirror holds what the key store held earlier.
+    #[error("mirror {} has generation {found} of the root or earlier keys, expected generation {expected} and today's; run keys mirror", path.display())]
+    MirrorStale {
+        /// The mirror's folder.
+        path: PathBuf,
+        /// Its generation.
+        found: u32,
+        /// The key store's.
+        expected: u32,
+    },
+    /// Something was to be recovered over keys that can be used.
+    #[error("the key store {} opens under its root; nothing is recovered over it", path.display())]
+    NothingLost {
+        /// The key store.
+        path: PathBuf,
+    },
+    /// The disk refused.
+    #[error("key file {} cannot be used ({source}); check the disk and the file's owner", path.display())]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The cipher refused.
+    #[error(transparent)]
+    Secret(#[from] SecretFault),
+}
+
+impl KeyFault {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            KeyFault::AlreadyThere { .. }
+            | KeyFault::Destroyed { .. }
+            | KeyFault::NothingLost { .. } => Fault::Operator,
+            KeyFault::StoreMissing { .. }
+            | KeyFault::StoreDamaged { .. }
+            | KeyFault::RootMissing { .. }
+            | KeyFault::RootDamaged { .. }
+            | KeyFault::DoesNotUnwrap { .. }
+            | KeyFault::MirrorAway { .. }
+            | KeyFault::MirrorStale { .. }
+            | KeyFault::Disk { .. } => Fault::Resource,
+            KeyFault::Secret(fault) => fault.fault(),
+        }
+    }
+}
+
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyFault {
+    let path = path.to_owned();
+    move |source| KeyFault::Disk { path, source }
+}

@@ -1,0 +1,64 @@
+//! What keys there are, for whoever may look: it opens no half and changes nothing.
+
+use std::{path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{
+    fault::KeyFault,
+    mirror::{Mirror, Standing},
+    store::Store,
+};
+use crate::{files::Disk, group::Group, layout::Layout};
+
+/// The key store and its mirrors at one moment.
+#[derive(Debug)]
+pub struct KeyStatus {
+    /// The generation of the root.
+    pub generation: u32,
+    /// When it was made; the first version did not write that down.
+    pub rooted_at: Option<Timestamp>,
+    /// The groups that have keys.
+    pub groups: Vec<GroupStatus>,
+    /// The mirrors of the configuration.
+    pub mirrors: Vec<(PathBuf, Standing)>,
+}
+
+/// A group that has keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// Which.
+    pub group: Group,
+    /// The generation of its newest pair.
+    pub generation: u32,
+    /// Recordings that a case holds; the rows count those of a day.
+    pub held: u64,
+}
+
+impl KeyStatus {
+    /// Looks.
+    ///
+    /// # Errors
+    /// [`KeyFault`] if there is no key store, or it is damaged.
+    pub fn read(disk: &Arc<dyn Disk>, layout: &Layout) -> Result<KeyStatus, KeyFault> {
+        let store = Store::read(&**disk, &layout.key_store())?;
+        let held = store.held();
+        let groups = store.groups.iter().map(|(group, pairs)| GroupStatus {
+            group: *group,
+            generation: pairs.last().map_or(0, |pair| pair.generation),
+            held: match group {
+                Group::Case(case) => held.get(case).map_or(0, |held| held.len() as u64),
+                Group::Day(_) | Group::Register(_) => 0,
+            },
+        });
+        let mirrors = layout.mirrors().iter();
+        Ok(KeyStatus {
+            generation: store.root,
+            rooted_at: store.rooted_at,
+            groups: groups.collect(),
+            mirrors: mirrors
+                .map(|folder| Mirror::new(disk, folder).look(&store))
+                .collect(),
+        })
+    }
+}

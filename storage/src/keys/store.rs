@@ -1,0 +1,271 @@
+//! The key store as a file: JSON, so that its shape can be looked at; every half in it is wrapped.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use rules::{CaseId, JstDay, RecordingId};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    fault::KeyFault,
+    root::{RootProvider, Wrapped},
+};
+use crate::{
+    files::Disk,
+    group::Group,
+    hex,
+    object::{Object, SealedTo},
+    secret::{PrivateHalf, SecretKey},
+};
+
+const FORMAT: &str = "denwaban key store 2";
+/// Without further keys, mirrors and the time of the root; otherwise the same.
+const FORMAT_1: &str = "denwaban key store 1";
+
+/// Everything that a root wraps.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Store {
+    format: String,
+    /// The generation of the root that everything here is wrapped under.
+    pub(super) root: u32,
+    /// When that generation was made.
+    #[serde(default)]
+    pub(super) rooted_at: Option<Timestamp>,
+    /// The generations of each group's pair, the newest last.
+    pub(super) groups: BTreeMap<Group, Vec<WrappedPair>>,
+    /// Keys of objects that were sealed anew; they go before the object's own.
+    #[serde(default)]
+    pub(super) further: BTreeMap<Object, Vec<SealedTo>>,
+    /// Recordings whose keys were destroyed before their day, and whose bytes and rows are still to go.
+    #[serde(default)]
+    pub(super) unburied: BTreeMap<RecordingId, JstDay>,
+    /// Mirrors that were set up once: an empty folder of one of these is a volume that is away.
+    #[serde(default)]
+    pub(super) mirrors: BTreeSet<PathBuf>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct WrappedPair {
+    pub(super) generation: u32,
+    #[serde(with = "hex::serde")]
+    pub(super) public: [u8; 32],
+    #[serde(with = "hex::serde")]
+    nonce: [u8; 12],
+    #[serde(with = "hex::serde")]
+    wrapped: Vec<u8>,
+}
+
+impl Store {
+    /// A store without groups.
+    pub(super) fn empty(root: u32, now: Timestamp) -> Store {
+        Store {
+            format: FORMAT.into(),
+            root,
+            rooted_at: Some(now),
+            groups: BTreeMap::new(),
+            further: BTreeMap::new(),
+            unburied: BTreeMap::new(),
+            mirrors: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("texts and numbers are JSON");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Store, KeyFault> {
+        let bytes = disk.read(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => KeyFault::StoreMissing {
+                path: path.to_owned(),
+            },
+            _ => KeyFault::Disk {
+                path: path.to_owned(),
+                source,
+            },
+        })?;
+        let store: Option<Store> = serde_json::from_slice(&bytes).ok();
+        let store = store.filter(|store| [FORMAT, FORMAT_1].contains(&&*store.format));
+        let store = store.ok_or_else(|| KeyFault::StoreDamaged {
+            path: path.to_owned(),
+        })?;
+        Ok(Store {
+            format: FORMAT.into(),
+            ..store
+        })
+    }
+
+    /// Opens every half once.
+    pub(super) fn check(&self, roots: &dyn RootProvider) -> Result<(), KeyFault> {
+        let pairs = self
+            .groups
+            .iter()
+            .flat_map(|(group, pairs)| pairs.iter().map(move |pair| (*group, pair)));
+        pairs
+            .map(|(group, pair)| pair.unwrap(roots, self.root, group).map(drop))
+            .collect()
+    }
+
+    /// The same halves under a generation of another root, or of the same.
+    pub(super) fn rewrapped(
+        &self,
+        from: &dyn RootProvider,
+        to: &dyn RootProvider,
+        root: u32,
+    ) -> Result<Store, KeyFault> {
+        let mut store = Store {
+            root,
+            ..self.clone()
+        };
+        for (group, pairs) in &mut store.groups {
+            for pair in pairs {
+                let private = pair.unwrap(from, self.root, *group)?;
+                *pair =
+                    WrappedPair::wrap(to, root, *group, (pair.generation, &private, pair.public))?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// Whether both hold the same halves and further keys; what wraps them may differ.
+    pub(super) fn holds_the_same_as(&self, other: &Store) -> bool {
+        let halves = |store: &Store| -> Vec<(Group, Vec<[u8; 32]>)> {
+            let publics = |pairs: &Vec<WrappedPair>| pairs.iter().map(|pair| pair.public).collect();
+            let groups = store.groups.iter();
+            groups
+                .map(|(group, pairs)| (*group, publics(pairs)))
+                .collect()
+        };
+        self.root == other.root
+            && halves(self) == halves(other)
+            && self.further == other.further
+            && self.unburied == other.unburied
+    }
+
+    /// The newest pair of a group.
+    pub(super) fn newest(&self, group: Group) -> Result<&WrappedPair, KeyFault> {
+        let newest = self.groups.get(&group).and_then(|pairs| pairs.last());
+        newest.ok_or(KeyFault::Destroyed { group })
+    }
+
+    /// The private half of one generation of a group.
+    pub(super) fn private(
+        &self,
+        roots: &dyn RootProvider,
+        group: Group,
+        generation: u32,
+    ) -> Result<PrivateHalf, KeyFault> {
+        let pairs = self.groups.get(&group).into_iter().flatten();
+        let pair = pairs
+            .clone()
+            .find(|pair| pair.generation == generation)
+            .ok_or(KeyFault::Destroyed { group })?;
+        pair.unwrap(roots, self.root, group)
+    }
+
+    /// Opens the key of an object: by a further key if there is one, else by its first.
+    pub(super) fn open_key(
+        &self,
+        roots: &dyn RootProvider,
+        object: Object,
+        first: &SealedTo,
+    ) -> Result<SecretKey, KeyFault> {
+        let further = self.further.get(&object).into_iter().flatten();
+        let mut outcome = Err(KeyFault::Destroyed { group: first.group });
+        for sealed in further.chain([first]) {
+            outcome = self
+                .private(roots, sealed.group, sealed.generation)
+                .and_then(|private| Ok(sealed.open(object, &private)?));
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// The recordings that living cases hold, by case.
+    pub(super) fn held(&self) -> BTreeMap<CaseId, BTreeSet<RecordingId>> {
+        let mut held: BTreeMap<CaseId, BTreeSet<RecordingId>> = BTreeMap::new();
+        for (object, keys) in &self.further {
+            let Object::Segment { recording, .. } = *object else {
+                continue;
+            };
+            for key in keys {
+                if let Group::Case(case) = key.group {
+                    held.entry(case).or_default().insert(recording);
+                }
+            }
+        }
+        held
+    }
+
+    /// Takes groups away, and what was sealed to them.
+    pub(super) fn remove(&mut self, groups: &BTreeSet<Group>) {
+        self.groups.retain(|group, _| !groups.contains(group));
+        for keys in self.further.values_mut() {
+            keys.retain(|key| !groups.contains(&key.group));
+        }
+        self.further.retain(|_, keys| !keys.is_empty());
+    }
+}
+
+impl WrappedPair {
+    /// A fresh pair.
+    pub(super) fn generate(
+        roots: &dyn RootProvider,
+        root: u32,
+        group: Group,
+        generation: u32,
+    ) -> Result<WrappedPair, KeyFault> {
+        let (private, public) = PrivateHalf::generate()?;
+        WrappedPair::wrap(roots, root, group, (generation, &private, public))
+    }
+
+    fn wrap(
+        roots: &dyn RootProvider,
+        root: u32,
+        group: Group,
+        (generation, private, public): (u32, &PrivateHalf, [u8; 32]),
+    ) -> Result<WrappedPair, KeyFault> {
+        let words = wrap_words(root, group, generation, &public);
+        let Wrapped { nonce, bytes } = roots.wrap(root, &words, private.bytes())?;
+        Ok(WrappedPair {
+            generation,
+            public,
+            nonce,
+            wrapped: bytes,
+        })
+    }
+
+    fn unwrap(
+        &self,
+        roots: &dyn RootProvider,
+        root: u32,
+        group: Group,
+    ) -> Result<PrivateHalf, KeyFault> {
+        let words = wrap_words(root, group, self.generation, &self.public);
+        let wrapped = Wrapped {
+            nonce: self.nonce,
+            bytes: self.wrapped.clone(),
+        };
+        let mut private = roots.unwrap(root, &words, &wrapped)?;
+        Ok(PrivateHalf::from_bytes(std::mem::take(&mut *private)))
+    }
+}
+
+fn wrap_words(root: u32, group: Group, generation: u32, public: &[u8; 32]) -> Vec<u8> {
+    let group = group.to_string();
+    let words: [&[u8]; 5] = [
+        b"denwaban wrapped half",
+        &root.to_be_bytes(),
+        &generation.to_be_bytes(),
+        public,
+        group.as_bytes(),
+    ];
+    words.concat()
+}

@@ -1,0 +1,320 @@
+//! Mirrors and root providers: a volume is lost, away or late; roots may live where no file shows them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use common::*;
+use rules::Caller;
+use storage::{
+    Disk, Faults, Group, KeyFault, Keys, Layout, MemoryDisk, Opener, RootProvider, SealedCaller,
+    Wrapped,
+};
+
+const MIRROR: &str = "/volume/mirror";
+
+fn mirrored() -> Layout {
+    memory_layout().with_mirrors(vec![PathBuf::from(MIRROR)])
+}
+
+fn seal(city: &City) -> SealedCaller {
+    let caller = Caller::Known(rules::Number::parse("0790000001").unwrap());
+    city.sealer
+        .seal_caller(opening(1).call, today(), &caller)
+        .unwrap()
+}
+
+fn opens(opener: &Opener, sealed: &SealedCaller) -> bool {
+    let desk = city(Arc::new(MemoryDisk::new()), &memory_layout());
+    let permit = permit(&desk, opening(1).recording, now());
+    opener
+        .open_caller(&permit, opening(1).call, sealed, now())
+        .is_ok()
+}
+
+fn opens_on(disk: &MemoryDisk, sealed: &SealedCaller) -> bool {
+    opens(&Opener::new(Arc::new(disk.clone()), &mirrored()), sealed)
+}
+
+fn destroy_today(keys: &mut Keys) {
+    keys.destroy(&BTreeSet::from([Group::Day(today())]), now())
+        .unwrap();
+}
+
+fn files_under(disk: &MemoryDisk, folder: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    let everything = disk.everything().into_iter();
+    everything
+        .filter(|(path, _)| path.starts_with(folder))
+        .collect()
+}
+
+fn remove_files_under(disk: &MemoryDisk, folder: &str) {
+    for path in files_under(disk, folder).keys() {
+        disk.unlink(path).unwrap();
+    }
+}
+
+fn plant_all(disk: &MemoryDisk, files: &BTreeMap<PathBuf, Vec<u8>>) {
+    for (path, bytes) in files {
+        disk.plant(path, bytes);
+    }
+}
+
+#[test]
+fn a_mirror_follows_every_change_and_keeps_no_history() {
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &mirrored());
+    let mut keys = Keys::open(Arc::new(disk.clone()), &city.layout).unwrap();
+    assert_eq!(
+        disk.list(Path::new(MIRROR)).unwrap(),
+        ["0001.root", "store"]
+    );
+    let old = files_under(&disk, MIRROR);
+
+    destroy_today(&mut keys);
+
+    assert_eq!(keys.mirrors_behind().count(), 0);
+    assert_eq!(
+        disk.list(Path::new(MIRROR)).unwrap(),
+        ["0002.root", "store"]
+    );
+    let own = disk.read(&city.layout.root().join("0002.root")).unwrap();
+    assert_ne!(
+        own,
+        disk.read(&Path::new(MIRROR).join("0002.root")).unwrap()
+    );
+    for (path, bytes) in &old {
+        let kept = disk.everything().values().any(|there| there == bytes);
+        assert!(!kept, "{} has history", path.display());
+    }
+}
+
+#[test]
+fn whatever_is_lost_comes_back_from_a_mirror_and_nothing_without_one() {
+    let root = memory_layout().root().to_str().unwrap().to_owned();
+    let data = "/city/data/keys".to_owned();
+    for lost in [vec![&root], vec![&data], vec![&root, &data]] {
+        let disk = MemoryDisk::new();
+        let city = city(Arc::new(disk.clone()), &mirrored());
+        let sealed = seal(&city);
+        let not_lost = Keys::recover(
+            Arc::new(disk.clone()),
+            &city.layout,
+            Path::new(MIRROR),
+            now(),
+        );
+        assert!(matches!(not_lost, Err(KeyFault::NothingLost { .. })));
+        lost.iter()
+            .for_each(|folder| remove_files_under(&disk, folder));
+        assert!(!opens_on(&disk, &sealed));
+
+        let keys = Keys::recover(
+            Arc::new(disk.clone()),
+            &city.layout,
+            Path::new(MIRROR),
+            now(),
+        )
+        .unwrap();
+
+        assert_eq!(
+            (keys.root_generation(), keys.mirrors_behind().count()),
+            (2, 0)
+        );
+        assert!(opens_on(&disk, &sealed));
+        assert!(city.sealer.day(today()).is_ok());
+    }
+    // Root and mirror lost: the recordings are lost.
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &mirrored());
+    let sealed = seal(&city);
+    remove_files_under(&disk, &root);
+    remove_files_under(&disk, MIRROR);
+    let lost = Keys::recover(
+        Arc::new(disk.clone()),
+        &city.layout,
+        Path::new(MIRROR),
+        now(),
+    );
+    assert!(matches!(lost, Err(KeyFault::StoreMissing { .. })));
+    assert!(!opens_on(&disk, &sealed));
+}
+
+/// The volume is not mounted while a day is destroyed, and comes back with what it held.
+#[test]
+fn a_mirror_that_was_away_is_named_and_follows_when_it_is_back() {
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &mirrored());
+    let mut keys = Keys::open(Arc::new(disk.clone()), &city.layout).unwrap();
+    let old = files_under(&disk, MIRROR);
+    remove_files_under(&disk, MIRROR);
+
+    destroy_today(&mut keys);
+
+    let behind: Vec<&Path> = keys.mirrors_behind().map(|(folder, _)| folder).collect();
+    assert_eq!(behind, [Path::new(MIRROR)]);
+    assert!(
+        files_under(&disk, MIRROR).is_empty(),
+        "it may be a mount point"
+    );
+
+    plant_all(&disk, &old);
+    let keys = Keys::open(Arc::new(disk.clone()), &city.layout).unwrap();
+    assert_eq!(keys.mirrors_behind().count(), 0);
+    assert_eq!(
+        disk.list(Path::new(MIRROR)).unwrap(),
+        ["0002.root", "store"]
+    );
+}
+
+#[test]
+fn a_volume_that_was_replaced_is_set_up_when_somebody_says_so() {
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &mirrored());
+    remove_files_under(&disk, MIRROR);
+    let mut keys = Keys::open(Arc::new(disk.clone()), &city.layout).unwrap();
+    assert_eq!(keys.mirrors_behind().count(), 1);
+    keys.mirror().unwrap();
+    assert_eq!(keys.mirrors_behind().count(), 0);
+    assert_eq!(
+        disk.list(Path::new(MIRROR)).unwrap(),
+        ["0001.root", "store"]
+    );
+}
+
+/// The power goes in the n-th sync of a rotation, for every n: own keys and mirror open, each by itself.
+#[test]
+fn a_power_cut_at_any_sync_leaves_own_keys_and_mirror_whole() {
+    let mut n = 0;
+    let mut is_over = false;
+    while !is_over {
+        n += 1;
+        let disk = MemoryDisk::new();
+        let city = city(Arc::new(disk.clone()), &mirrored());
+        let sealed = seal(&city);
+        let mut keys = Keys::open(Arc::new(disk.clone()), &city.layout).unwrap();
+        disk.set_faults(Faults {
+            freeze_at_sync: Some(disk.sync_count() + n),
+            ..Faults::default()
+        });
+        is_over = keys.rotate(now()).is_ok() && keys.mirrors_behind().count() == 0;
+        for after in [disk.after_power_cut(), disk.after_kill()] {
+            let lost = after.after_kill();
+            remove_files_under(&lost, memory_layout().root().to_str().unwrap());
+            Keys::recover(
+                Arc::new(lost.clone()),
+                &city.layout,
+                Path::new(MIRROR),
+                now(),
+            )
+            .unwrap();
+            assert!(opens_on(&lost, &sealed), "the mirror, n = {n}");
+            let keys = Keys::open(Arc::new(after.clone()), &city.layout).unwrap();
+            assert_eq!(keys.mirrors_behind().count(), 0, "n = {n}");
+            assert!(opens_on(&after, &sealed), "n = {n}");
+        }
+    }
+    assert!(
+        n > 9,
+        "a rotation with a mirror has at least nine syncs, found {n}"
+    );
+}
+
+/// A module that keeps its roots inside: nothing of them is ever in a file.
+#[test]
+fn roots_may_be_kept_where_no_file_shows_them() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let layout = memory_layout();
+    layout.make_folders(&*disk).unwrap();
+    let module = Arc::new(Module::default());
+    let roots = || Arc::clone(&module) as Arc<dyn RootProvider>;
+    let mut keys = Keys::create_with(Arc::clone(&disk), &layout, roots(), now()).unwrap();
+    keys.make_ahead(now()).unwrap();
+    let city = city_again(Arc::clone(&disk), &layout);
+    let sealed = seal(&city);
+    let opener = Opener::with_roots(Arc::clone(&disk), &layout, roots());
+    assert!(opens(&opener, &sealed));
+    assert!(disk.list(layout.root()).unwrap().is_empty());
+
+    let mut keys = Keys::open_with(Arc::clone(&disk), &layout, roots()).unwrap();
+    destroy_today(&mut keys);
+
+    assert!(!opens(&opener, &sealed));
+    assert_eq!(module.0.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_key_store_of_the_first_version_opens_and_is_written_as_the_second() {
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &memory_layout());
+    let sealed = seal(&city);
+    let path = city.layout.key_store();
+    let mut store: serde_json::Value = serde_json::from_slice(&disk.read(&path).unwrap()).unwrap();
+    let fields = store.as_object_mut().unwrap();
+    fields.retain(|name, _| ["format", "root", "groups"].contains(&&**name));
+    fields.insert("format".to_owned(), "denwaban key store 1".into());
+    disk.plant(&path, &serde_json::to_vec(&store).unwrap());
+
+    let mut keys = Keys::open(Arc::new(disk.clone()), &city.layout).unwrap();
+    keys.rotate(now()).unwrap();
+
+    assert!(opens_on(&disk, &sealed));
+    assert!(contains(
+        &disk.read(&path).unwrap(),
+        b"denwaban key store 2"
+    ));
+}
+
+/// One 64-bit word stands for a root: wrapping is adding it. What matters here is who keeps it.
+#[derive(Default)]
+struct Module(Mutex<BTreeMap<u32, u64>>);
+
+impl Module {
+    fn pad(&self, generation: u32, words: &[u8]) -> Result<u8, KeyFault> {
+        let roots = self.0.lock().unwrap();
+        let root = roots.get(&generation);
+        let root = root.ok_or(KeyFault::DoesNotUnwrap { root: generation })?;
+        let words = words.iter().fold(*root, |sum, byte| {
+            sum.rotate_left(5).wrapping_add(u64::from(*byte))
+        });
+        Ok(u8::try_from(words % 251).unwrap())
+    }
+}
+
+impl RootProvider for Module {
+    fn generate(&self, generation: u32) -> Result<(), KeyFault> {
+        let root = u64::from(generation) * 7_919;
+        self.0.lock().unwrap().insert(generation, root);
+        Ok(())
+    }
+
+    fn wrap(&self, generation: u32, words: &[u8], clear: &[u8]) -> Result<Wrapped, KeyFault> {
+        let pad = self.pad(generation, words)?;
+        let bytes = clear.iter().map(|byte| byte.wrapping_add(pad)).collect();
+        let nonce = [0; 12];
+        Ok(Wrapped { nonce, bytes })
+    }
+
+    fn unwrap(
+        &self,
+        generation: u32,
+        words: &[u8],
+        wrapped: &Wrapped,
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>, KeyFault> {
+        let pad = self.pad(generation, words)?;
+        let bytes = wrapped.bytes.iter().map(|byte| byte.wrapping_sub(pad));
+        Ok(zeroize::Zeroizing::new(bytes.collect()))
+    }
+
+    fn destroy(&self, kept: u32) -> Result<(), KeyFault> {
+        self.0
+            .lock()
+            .unwrap()
+            .retain(|generation, _| *generation == kept);
+        Ok(())
+    }
+}
