@@ -15,7 +15,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{Actor, AuditDraft, AuditEvent, RecordingId, StaffId};
+use rules::{Actor, AuditDraft, RecordingId, StaffId};
 use storage::{
     AuditTrail, Catalogue, Disk, DisposedDay, Duty, Group, Keys, OpenFault, OsDisk, Playback, Vault,
 };

@@ -297,11 +297,10 @@ impl Keys {
             };
             mirror.follow(&self.store, &*self.ring.roots, empty);
         }
-        let current = self.mirrors.iter().filter_map(|mirror| {
-            matches!(mirror.standing, Standing::Current).then(|| mirror.folder.clone())
-        });
+        let is_current = |mirror: &&Mirror| matches!(mirror.standing, Standing::Current);
+        let current = self.mirrors.iter().filter(is_current);
         let mut known = self.store.mirrors.clone();
-        known.extend(current);
+        known.extend(current.map(|mirror| mirror.folder.clone()));
         if known != self.store.mirrors {
             self.store.mirrors = known;
             self.ring.write(&self.store)?;

@@ -102,13 +102,11 @@ impl Store {
 
     /// Opens every half once.
     pub(super) fn check(&self, roots: &dyn RootProvider) -> Result<(), KeyFault> {
-        let pairs = self
+        let mut pairs = self
             .groups
             .iter()
             .flat_map(|(group, pairs)| pairs.iter().map(move |pair| (*group, pair)));
-        pairs
-            .map(|(group, pair)| pair.unwrap(roots, self.root, group).map(drop))
-            .collect()
+        pairs.try_for_each(|(group, pair)| pair.unwrap(roots, self.root, group).map(drop))
     }
 
     /// The same halves under a generation of another root, or of the same.

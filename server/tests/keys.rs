@@ -1,0 +1,129 @@
+//! The keys by command line: a root is lost, a mirror's volume is away, and everybody is told what to do.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::fs;
+
+use common::{House, text};
+use serde_json::Value;
+
+fn mirrored() -> House {
+    let house = House::init(&["--profile", "announce"]);
+    let config = fs::read_to_string(house.config()).unwrap();
+    let mirror = house.dir().join("mirror");
+    let config = format!("{config}\n[keys]\nmirrors = [\"{}\"]\n", mirror.display());
+    fs::write(house.config(), config).unwrap();
+    house
+}
+
+fn status(house: &House) -> Value {
+    let output = house.denwaban(&["keys", "status", "--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn check_warns_where_no_mirror_is_and_names_one_that_is() {
+    let house = House::init(&["--profile", "announce"]);
+    let checked = house.denwaban(&["check"]);
+    assert!(
+        text(&checked).contains("no mirror of the keys"),
+        "{}",
+        text(&checked)
+    );
+    let house = mirrored();
+    assert!(house.denwaban(&["keys", "mirror"]).status.success());
+    let checked = house.denwaban(&["check"]);
+    assert!(
+        text(&checked).contains("鍵の写し / mirror"),
+        "{}",
+        text(&checked)
+    );
+    assert!(checked.status.success());
+}
+
+#[test]
+fn the_status_shows_generation_mirrors_and_groups_and_a_rotation_counts_on() {
+    let house = mirrored();
+    assert_eq!(status(&house)["mirrors"][0]["state"], "behind");
+    let rotated = house.denwaban(&["keys", "rotate"]);
+    assert!(rotated.status.success(), "{}", text(&rotated));
+    let shown = status(&house);
+    assert_eq!(
+        (&shown["provider"], &shown["generation"]),
+        (&"folder".into(), &2.into())
+    );
+    assert_eq!(shown["mirrors"][0]["state"], "current");
+    assert!(shown["created_at"].as_str().unwrap().ends_with("+09:00"));
+    let groups = shown["groups"].as_array().unwrap();
+    let days = groups.iter().filter(|group| group["kind"] == "day");
+    assert_eq!(days.count(), 8);
+    assert!(
+        groups
+            .iter()
+            .all(|group| group["generation"] == 1 && group["recordings"] == 0)
+    );
+    let trail = fs::read_dir(house.dir().join("data/office/audit")).unwrap();
+    let trail: String = trail
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    assert!(trail.contains("keys_rotated"), "{trail}");
+}
+
+#[test]
+fn a_lost_root_is_recovered_from_the_mirror_and_not_while_it_is_there() {
+    let house = mirrored();
+    assert!(house.denwaban(&["keys", "mirror"]).status.success());
+    let mirror = house.dir().join("mirror");
+    let recover = ["keys", "recover", "--from", mirror.to_str().unwrap()];
+    let refused = house.denwaban(&recover);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    for file in fs::read_dir(house.dir().join("root")).unwrap() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let lost = house.denwaban(&["keys", "rotate"]);
+    assert_eq!(lost.status.code(), Some(4), "{}", text(&lost));
+    assert!(text(&lost).contains("keys recover"), "{}", text(&lost));
+
+    let recovered = house.denwaban(&recover);
+    assert!(recovered.status.success(), "{}", text(&recovered));
+    assert_eq!(status(&house)["generation"], 2);
+    assert!(house.denwaban(&["check"]).status.success());
+}
+
+#[test]
+fn a_mirror_that_is_away_is_named() {
+    let house = mirrored();
+    assert!(house.denwaban(&["keys", "mirror"]).status.success());
+    fs::remove_dir_all(house.dir().join("mirror")).unwrap();
+    let rotated = house.denwaban(&["keys", "rotate"]);
+    assert_eq!(rotated.status.code(), Some(4), "{}", text(&rotated));
+    let mirror = house.dir().join("mirror");
+    let named = format!("incomplete: {}", mirror.display());
+    assert!(text(&rotated).contains(&named), "{}", text(&rotated));
+    assert!(!mirror.exists());
+    assert!(house.denwaban(&["keys", "mirror"]).status.success());
+    assert_eq!(status(&house)["mirrors"][0]["state"], "current");
+}
+
+#[test]
+fn a_mirror_beside_what_it_mirrors_is_refused() {
+    let house = House::init(&["--profile", "announce"]);
+    let config = fs::read_to_string(house.config()).unwrap();
+    for wrong in ["data/mirror", "root", "."] {
+        fs::write(
+            house.config(),
+            format!("{config}\n[keys]\nmirrors = [\"{wrong}\"]\n"),
+        )
+        .unwrap();
+        let refused = house.denwaban(&["check"]);
+        assert_eq!(
+            refused.status.code(),
+            Some(2),
+            "{wrong}: {}",
+            text(&refused)
+        );
+    }
+}
