@@ -2,18 +2,21 @@
 //!
 //! Announce: `ExpectAck -> Announcing -> Calling -> Talking -> Over`, or `-> Closing -> Over` where no department answers.
 //! Transparent, outbound and internal: `Passing -> Talking -> Over`; what the called side answers is passed on.
+//! By a transfer `Talking -> Transferring -> Talking`, or `Talking -> (Parted ->) Talking` where two calls are joined.
 //! Each stage owns what only it needs.
 //! This file holds the stages and who hears what; `call/` holds what each stage does.
 
 mod alone;
 mod announcing;
 mod attempts;
+mod attended;
 mod calling;
 mod closing;
 mod crossing;
 mod legs;
 mod negotiating;
 mod parties;
+mod proposal;
 mod talking;
 mod transferring;
 
@@ -40,7 +43,7 @@ use crate::{
         crossing::Crossing,
         negotiating::{End, Negotiation},
         talking::Talking,
-        transferring::Transferring,
+        transferring::{Talk, Transferring},
     },
     call_record,
     direction::Direction,
@@ -55,8 +58,9 @@ use crate::{
 
 pub(crate) use self::{
     attempts::Reliability,
+    attended::{Handover, Prospect, Terms},
     parties::Parties,
-    transferring::{Handover, Referral},
+    transferring::Referral,
 };
 
 /// A call.
@@ -107,6 +111,8 @@ enum Stage {
     Talking(Talking),
     /// One party is to be replaced by another, who is called while the first waits.
     Transferring(Box<Transferring>),
+    /// The party of another call is to be joined with the one that is left; whoever transfers has hung up.
+    Parted(Talk),
     /// The caller is told why nobody answers.
     Closing(Closing),
     /// Both legs have ended or are being ended; the record is written.
@@ -124,6 +130,7 @@ impl Stage {
             Stage::Joining(_) => "Joining",
             Stage::Talking(_) => "Talking",
             Stage::Transferring(_) => "Transferring",
+            Stage::Parted(_) => "Parted",
             Stage::Closing(_) => "Closing",
             Stage::Over => "Over",
         }
@@ -164,8 +171,14 @@ pub(crate) enum CallInput {
     Sip { dialog: DialogId, event: Event },
     /// A REFER that its sender may send.
     Refer(Box<Referral>),
-    /// A leg of another call takes the place of this dialog's party.
-    Receive(DialogId, Box<Handover>),
+    /// Its party that stays when the one of this dialog goes is to be joined with one of another call.
+    Attend(DialogId),
+    /// That party has to be asked for this.
+    AskToJoin(Box<Terms>),
+    /// The join has come to nothing, for which this status stands.
+    NotJoined(u16),
+    /// The leg of another call is joined with that party.
+    Receive(Box<Handover>),
     /// An INVITE wants the place of this dialog's party.
     Replace(DialogId, Box<Leg>, Box<sdp::RemoteMedia>),
     /// The notice is over, to its end or cut.
@@ -289,6 +302,7 @@ impl Call {
                 (Direction::Inbound, Stage::Transferring(transferring)) => {
                     transferring.kept().into()
                 }
+                (Direction::Inbound, Stage::Parted(talk)) => talk.kept().into(),
                 (
                     Direction::Inbound,
                     Stage::ExpectPrack(_)
@@ -320,6 +334,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Closing(_) => false,
         }
     }
@@ -338,6 +353,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over => None,
         }
@@ -346,8 +362,8 @@ impl Call {
     /// When the call wants to be looked at, and why.
     pub(crate) fn deadline(&self) -> Option<(Instant, &'static str)> {
         match &self.stage {
-            // The endpoint repeats our 200 and reports a missing ACK.
-            Stage::Joining(_) | Stage::Over => None,
+            // The endpoint repeats our 200 and reports a missing ACK; it ends each re-INVITE of ours.
+            Stage::Joining(_) | Stage::Parted(_) | Stage::Over => None,
             Stage::ExpectPrack(notice) | Stage::ExpectAck(notice) => Some((
                 notice.until,
                 "call: the caller should have acknowledged our answer",
@@ -383,7 +399,10 @@ impl Call {
                     house.refuse(now, request, status);
                 }
             }
-            CallInput::Receive(dialog, handover) => self.receive(house, now, dialog, *handover),
+            CallInput::Attend(leaving) => self.attend(leaving),
+            CallInput::AskToJoin(terms) => self.ask_to_join(house, now, &terms),
+            CallInput::NotJoined(status) => self.not_joined(house, now, status),
+            CallInput::Receive(handover) => self.receive(house, now, *handover),
             CallInput::Replace(replaced, leg, theirs) => {
                 self.replace(house, now, replaced, *leg, &theirs);
             }
@@ -402,6 +421,11 @@ impl Call {
             .and_then(|event| self.handle_requests(house, now, dialog, event));
         match rest {
             Some(Event::SessionExpired { .. }) => self.session_expired(house, now, dialog),
+            Some(Event::Ended { .. }) if self.is_leaving(dialog) => {
+                self.leaving_hung_up(house, now, dialog);
+            }
+            // Nobody waits for the ACK of whoever is leaving.
+            Some(Event::AckMissing { .. }) if self.is_leaving(dialog) => {}
             Some(event) if dialog == self.origin.dialog => self.handle_origin(house, now, event),
             Some(event) => self.handle_far(house, now, dialog, event),
             None => {}
@@ -466,7 +490,7 @@ impl Call {
                 }
                 self.far_hung_up(house, now, dialog);
             }
-            // Our answer to a re-INVITE of theirs. Of whoever is leaving by a transfer nobody waits for it.
+            // Our answer to a re-INVITE of theirs.
             Event::AckMissing { .. } if self.end_of(dialog).is_some() => {
                 self.unacknowledged(house, now, dialog);
             }
@@ -494,12 +518,12 @@ impl Call {
 
     /// A party knows nothing of its dialog any more. Where it is leaving by a transfer, the transfer goes on.
     fn dialog_gone(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+        if self.is_leaving(dialog) {
+            self.leaving_hung_up(house, now, dialog);
+        }
         match self.end_of(dialog) {
             Some(end) => self.end_of_party(house, now, end),
-            None => {
-                self.leaving_hung_up(house, dialog);
-                house.end(now, dialog, 480, None);
-            }
+            None => house.end(now, dialog, 480, None),
         }
     }
 
@@ -526,8 +550,8 @@ impl Call {
             Stage::ExpectPrack(_) | Stage::ExpectAck(_) => {
                 self.end(house, now, EndCause::NotAcknowledged);
             }
-            // Neither has a deadline.
-            Stage::Joining(_) | Stage::Over => {}
+            // None has a deadline.
+            Stage::Joining(_) | Stage::Parted(_) | Stage::Over => {}
         }
     }
 

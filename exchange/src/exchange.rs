@@ -4,6 +4,7 @@
 //! Start at [`Exchange::handle_message`]; what becomes of a new call is in `arriving`.
 
 mod arriving;
+mod attended;
 mod door;
 mod emergencies;
 mod transfers;
@@ -23,6 +24,7 @@ use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId};
 
 use crate::{
     call::{Call, CallInput, Hearing},
+    exchange::attended::AttendedTransfer,
     health::{Sign, Unreachable},
     house::{House, Place, Usage},
     names::{Question, Resolved},
@@ -39,6 +41,8 @@ use crate::{
 pub struct Exchange {
     house: House,
     calls: BTreeMap<CallId, Call>,
+    /// No more than there are calls.
+    attended: Vec<AttendedTransfer>,
     in_hand: Option<InHand>,
     deadlines: BTreeSet<(Instant, CallId)>,
     service: Service,
@@ -76,6 +80,7 @@ impl Exchange {
         Exchange {
             house: House::new(settings, emergency, ChaCha20Rng::from_seed(seed)),
             calls: BTreeMap::new(),
+            attended: Vec::new(),
             in_hand: None,
             deadlines: BTreeSet::new(),
             service: Service::Open,
@@ -310,6 +315,7 @@ impl Exchange {
         };
         self.house.trace_end(now, report);
         self.house.alarm(Alarm::Abandoned { call: id });
+        self.attend_on(now, id);
         self.settle(now);
     }
 
@@ -505,8 +511,14 @@ impl Exchange {
         Some(call)
     }
 
-    /// Takes a call out of the table, lets it handle an input, and puts it back unless it is over.
+    /// Lets a call handle an input, and whatever it is being joined with follow.
     fn with_call(&mut self, now: Now, id: CallId, input: CallInput) {
+        self.let_handle(now, id, input);
+        self.attend_on(now, id);
+    }
+
+    /// Takes a call out of the table, lets it handle an input, and puts it back unless it is over.
+    fn let_handle(&mut self, now: Now, id: CallId, input: CallInput) {
         let Some(call) = self.take_out(id) else {
             return;
         };

@@ -6,7 +6,7 @@ mod referrals;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -474,10 +474,13 @@ impl House {
                 self.endpoint.cancel(now.at, dialog, reason);
                 self.note(now, dialog, Usage::Leaving);
             }
-            Usage::Answered if self.puts_off_goodbye(dialog, reason) => {}
             Usage::Answered => {
-                self.endpoint.bye(now.at, dialog, reason);
-                self.note(now, dialog, Usage::Leaving);
+                // Whoever waits to hear of its transfer hears that nothing comes of it.
+                self.notify(now, dialog, 487, Subscription::Terminated);
+                if !self.puts_off_goodbye(dialog, reason) {
+                    self.endpoint.bye(now.at, dialog, reason);
+                    self.note(now, dialog, Usage::Leaving);
+                }
             }
             // Said already.
             Usage::Leaving | Usage::Over => {}
@@ -506,6 +509,21 @@ impl House {
             self.legs_by_call.remove(&(before, lent.leg));
         }
         self.legs_by_call.insert((call, lent.leg));
+    }
+
+    /// One more pair of a shard for a call, of the family of an address.
+    ///
+    /// # Errors
+    /// 503 where none is left.
+    pub(crate) fn take_pair(
+        &mut self,
+        call: CallId,
+        shard: u16,
+        family: IpAddr,
+    ) -> Result<OfferedLeg, u16> {
+        let lent = self.ports.take_of(shard, family).ok_or(503_u16)?;
+        self.belongs(lent, call);
+        Ok(lent)
     }
 
     pub(crate) fn call_of_leg(&self, leg: LegId) -> Option<CallId> {

@@ -4,31 +4,36 @@ use tests::{
     City, Plan,
     line::Extra,
     plan::{NUMBER, OTHER_NUMBER},
+    voice::speaker,
 };
 
 use crate::transfer::refer_to_dialog;
 
-const PCMU: u8 = 0;
-const PCMA: u8 = 8;
+pub(crate) const PCMU: u8 = 0;
+pub(crate) const PCMA: u8 = 8;
 
 /// A citizen talks with a department, which consults an expert.
-struct Consulted {
-    city: City,
-    citizen: usize,
-    department: usize,
-    consulting: usize,
-    expert: usize,
+pub(crate) struct Consulted {
+    pub(crate) city: City,
+    pub(crate) citizen: usize,
+    pub(crate) department: usize,
+    pub(crate) consulting: usize,
+    pub(crate) expert: usize,
 }
 
 /// What each of the four names in its description.
-struct Named<'a> {
-    citizen: &'a [u8],
-    department: &'a [u8],
-    consultation: &'a [u8],
+pub(crate) struct Named<'a> {
+    pub(crate) citizen: &'a [u8],
+    pub(crate) department: &'a [u8],
+    pub(crate) consultation: &'a [u8],
 }
 
-fn consult(named: &Named<'_>) -> Consulted {
-    let mut city = City::new(Plan::announce());
+pub(crate) fn consult(named: &Named<'_>) -> Consulted {
+    consult_in(Plan::announce(), named)
+}
+
+pub(crate) fn consult_in(plan: Plan, named: &Named<'_>) -> Consulted {
+    let mut city = City::new(plan);
     let citizen = city.line(city.carrier.address, "0790000001");
     let department = city.line(city.pbx.address, "100");
     call(
@@ -72,7 +77,7 @@ fn call(city: &mut City, [caller, called]: [usize; 2], number: &str, named: [&[u
 }
 
 /// It holds whom it talks with.
-fn hold(city: &mut City, holder: usize, held: usize, direction: &str, answered: &str) {
+pub(crate) fn hold(city: &mut City, holder: usize, held: usize, direction: &str, answered: &str) {
     let (asked, told) = (
         city.lines[held].count("INVITE (sdp)"),
         city.lines[holder].count("200 INVITE (sdp)"),
@@ -87,7 +92,7 @@ fn hold(city: &mut City, holder: usize, held: usize, direction: &str, answered: 
 }
 
 /// It is asked for these, and agrees.
-fn agrees(city: &mut City, line: usize, asked: usize, direction: &str, named: &[u8]) {
+pub(crate) fn agrees(city: &mut City, line: usize, asked: usize, direction: &str, named: &[u8]) {
     city.run_until_line(line, "INVITE (sdp)", asked);
     let offer = city.lines[line].last("INVITE").expect("an offer").clone();
     assert_eq!(offer.payload_types().first(), named.first());
@@ -101,13 +106,26 @@ fn agrees(city: &mut City, line: usize, asked: usize, direction: &str, named: &[
     city.line_answers(line, "INVITE", 200, &Extra::body(body));
 }
 
-fn hear_each_other(city: &mut City, one: usize, other: usize) {
+pub(crate) fn hear_each_other(city: &mut City, one: usize, other: usize) {
     city.run_ms(100);
     city.line_speaks(one);
     city.line_speaks(other);
-    let before = [one, other].map(|line| city.lines[line].voice.heard_speech().len());
+    hear_each_other_still(city, one, other);
+}
+
+/// They go on speaking as they did.
+pub(crate) fn hear_each_other_still(city: &mut City, one: usize, other: usize) {
+    let heard = |city: &City| {
+        [(one, other), (other, one)].map(|(hears, speaks)| {
+            let port = city.lines[speaks].voice.local.port();
+            let heard = city.lines[hears].voice.heard.iter();
+            let is_theirs = |sound: &[u8]| speaker(sound) == Some(port);
+            heard.filter(|heard| is_theirs(&heard.payload)).count()
+        })
+    };
+    let before = heard(city);
     city.run_ms(500);
-    let after = [one, other].map(|line| city.lines[line].voice.heard_speech().len());
+    let after = heard(city);
     let is_heard = |(before, after)| after > before + 20;
     assert!(
         before.into_iter().zip(after).all(is_heard),

@@ -13,6 +13,7 @@ mod faults;
 mod frames_of_the_notice;
 mod hold;
 mod identity;
+mod joins;
 mod leaving;
 mod leftovers;
 mod network;

@@ -53,7 +53,7 @@ pub(crate) fn refer_to_dialog(city: &mut City, line: usize, replaces: &str) {
 }
 
 /// What the NOTIFYs said, without the empty line.
-fn told(city: &City, line: usize) -> Vec<String> {
+pub(crate) fn told(city: &City, line: usize) -> Vec<String> {
     let got = city.lines[line].got.iter().map(|(_, message)| message);
     got.filter(|message| message.method() == "NOTIFY" && message.status().is_none())
         .map(|message| {
@@ -334,6 +334,7 @@ fn an_attended_transfer_joins_the_citizen_with_whoever_was_consulted() {
                 0008.473 |                                |<------------ REFER ------------|
                 0008.473 |                                |---------- 202 REFER ---------->|
                 0008.473 |                                |----------- NOTIFY ------------>|
+                0008.473 |                          [transferred]                          |
                 0008.473 |                            [Talking]                            |
                 0008.473 |                    [recording: next segment]                    |
                 0008.483 |                                |<--------- 200 NOTIFY ----------|

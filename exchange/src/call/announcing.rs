@@ -156,6 +156,7 @@ impl Call {
             // The ACK of the department's 200 that we passed on, or a repeated one.
             stage @ (Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::ExpectPrack(_)
             | Stage::Announcing(_)
             | Stage::Calling { .. }
@@ -207,6 +208,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
@@ -228,6 +230,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }

@@ -141,11 +141,7 @@ impl Attempts {
             return Attempts::give_up(house, lent, telling);
         }
         let next = routes.front().unwrap_or(&current.route).hop.remote.ip();
-        let lent = lent.or_else(|| {
-            let lent = house.ports.take_of(call.shard(), next)?;
-            house.belongs(lent, call.id);
-            Some(lent)
-        });
+        let lent = lent.or_else(|| house.take_pair(call.id, call.shard(), next).ok());
         let Some(mut lent) = lent else {
             return Err(telling.min(Failure::NOTHING_LEFT));
         };
@@ -314,8 +310,7 @@ impl Attempt {
         peer: IpAddr,
     ) -> Option<OfferedLeg> {
         if !can_send(lent, peer) {
-            let other = house.ports.take_of(call.shard(), peer)?;
-            house.belongs(other, call.id);
+            let other = house.take_pair(call.id, call.shard(), peer).ok()?;
             house.close(lent.leg);
             *lent = other;
         }

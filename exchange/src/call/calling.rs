@@ -148,6 +148,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
@@ -287,6 +288,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
@@ -383,6 +385,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
@@ -510,6 +513,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }
@@ -574,6 +578,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over) => self.stage = stage,
         }

@@ -68,6 +68,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Over => {}
         }
     }
@@ -88,6 +89,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Over => return,
         };
         self.end_with(house, now, failure.cause(), Some(failure.reason()));
@@ -105,6 +107,7 @@ impl Call {
             | Stage::Joining(_)
             | Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Over => EndCause::CallerHungUp,
         };
         self.end(house, now, cause);
@@ -159,6 +162,7 @@ impl Call {
         match (&self.stage, cause) {
             (Stage::Talking(talking), _) => talking.kept,
             (Stage::Transferring(transferring), _) => transferring.kept(),
+            (Stage::Parted(talk), _) => talk.kept(),
             (
                 Stage::ExpectPrack(_)
                 | Stage::ExpectAck(_)

@@ -17,6 +17,7 @@ impl Call {
             | Stage::Announcing(_)
             | Stage::Joining(_)
             | Stage::Talking(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over => None,
         }
@@ -34,6 +35,7 @@ impl Call {
             Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over => None,
         }
@@ -56,6 +58,7 @@ impl Call {
             Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
+            | Stage::Parted(_)
             | Stage::Closing(_)
             | Stage::Over => None,
         }
@@ -83,6 +86,7 @@ impl Call {
             }
             Stage::Calling { .. }
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)

@@ -4,10 +4,7 @@
 //! the two legs are not joined. What is refused leaves both legs as they were. Follows RFC 3264 section 8, RFC 3261 section 14, RFC 6337.
 
 use bytes::Bytes;
-use media::{
-    Codec,
-    sdp::{self, Direction, RemoteMedia},
-};
+use media::sdp::{Direction, RemoteMedia};
 use rules::EndCause;
 use sip_core::{DialogId, Event, Glare, Message, Method, RequestId};
 
@@ -15,6 +12,8 @@ use crate::{
     call::{
         Call, Stage,
         alone::{admit_offer, change_alone},
+        attended::Attended,
+        proposal::{Proposal, put_in_force},
     },
     house::House,
     leg::{Agreed, Events, Leg, Session},
@@ -47,11 +46,24 @@ pub(super) enum Negotiation {
     /// A re-INVITE without a description got our offer; its ACK brings the answer.
     Reoffered { end: End, proposal: Proposal },
     /// We asked a leg for something of our own accord.
-    Own {
-        end: End,
-        proposal: Proposal,
-        then: Then,
-    },
+    Own { end: End, proposal: Proposal },
+    /// A party is to be joined with one of another call, and nobody is asked for anything else meanwhile.
+    Attended(Attended),
+    /// What we asked the party of this dialog for is wanted no more; it has not answered yet.
+    GivenUp(DialogId),
+}
+
+impl Negotiation {
+    pub(super) fn is_idle(&self) -> bool {
+        match self {
+            Negotiation::Idle => true,
+            Negotiation::PassedOn(_)
+            | Negotiation::Reoffered { .. }
+            | Negotiation::Own { .. }
+            | Negotiation::Attended(_)
+            | Negotiation::GivenUp(_) => false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -60,25 +72,6 @@ pub(super) struct PassedOn {
     request: RequestId,
     theirs: RemoteMedia,
     proposal: Proposal,
-}
-
-/// An offer of ours to one leg.
-#[derive(Debug)]
-pub(super) struct Proposal {
-    local: sdp::Local,
-    ours: Bytes,
-    codecs: Vec<Codec>,
-}
-
-/// What follows when a leg has taken an offer of our own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Then {
-    /// Nothing: both legs are joined.
-    Nothing,
-    /// The two legs are joined.
-    Join,
-    /// The far leg is told what the origin wants.
-    AlignFar,
 }
 
 /// By which method an offer came or goes.
@@ -154,6 +147,7 @@ impl Call {
             Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Calling { .. }
             | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
@@ -187,6 +181,8 @@ impl Call {
             Negotiation::Idle => None,
             Negotiation::PassedOn(passed_on) => Some(passed_on.from.other()),
             Negotiation::Reoffered { end, .. } | Negotiation::Own { end, .. } => Some(*end),
+            Negotiation::Attended(attended) => self.end_of(attended.asked()?),
+            Negotiation::GivenUp(dialog) => self.end_of(*dialog),
         }
     }
 
@@ -206,18 +202,15 @@ impl Call {
         theirs: RemoteMedia,
         by: By,
     ) -> Result<(), u16> {
-        match self.negotiation {
-            Negotiation::Idle => {}
-            // Both legs want something at once (RFC 3261 section 14.2).
-            Negotiation::PassedOn(_) | Negotiation::Reoffered { .. } | Negotiation::Own { .. } => {
-                return Err(491);
-            }
+        // Both legs want something at once (RFC 3261 section 14.2).
+        if !self.negotiation.is_idle() {
+            return Err(491);
         }
         let proposal = self
             .proposal(from.other(), &theirs, theirs.direction)
             .ok_or(488_u16)?;
         let other = self.leg(from.other()).ok_or(488_u16)?;
-        let (dialog, ours) = (other.dialog, proposal.ours.clone());
+        let (dialog, ours) = (other.dialog, proposal.text());
         self.negotiation = Negotiation::PassedOn(Box::new(PassedOn {
             from,
             request,
@@ -232,30 +225,9 @@ impl Call {
     }
 
     /// Our offer to a leg, made of what the other one's peer says of itself.
-    ///
-    /// Its version is used up even where it is refused: the next text may not have the same (RFC 3264 section 8).
     fn proposal(&mut self, to: End, says: &RemoteMedia, direction: Direction) -> Option<Proposal> {
         let leg = self.leg_mut(to)?;
-        leg.agreed()?;
-        leg.local.version += 1;
-        let agreed = leg.agreed()?;
-        // The codec in use stays where it can: the recorder and the other leg go on undisturbed.
-        let codecs = if says.payload_type(agreed.codec).is_some() {
-            vec![agreed.codec]
-        } else {
-            says.codecs.iter().map(|(codec, _)| *codec).collect()
-        };
-        let mut local = leg.local.clone();
-        local.direction = direction;
-        local.noise = says.noise.is_some();
-        local.ptime_ms = says.ptime_ms;
-        let events = says.events.is_some();
-        let ours = Bytes::from(sdp::reoffer(&agreed.theirs, &local, &codecs, events));
-        Some(Proposal {
-            local,
-            ours,
-            codecs,
-        })
+        Proposal::to(leg, leg.lent, says, direction)
     }
 
     /// A leg has taken what we offered it.
@@ -277,22 +249,25 @@ impl Call {
             Negotiation::Own {
                 end: asked,
                 proposal,
-                then,
             } if asked == end => {
                 if !self.take_answer(house, end, proposal, body.as_ref()) {
-                    return self.fail(house, now, EndCause::NotAcceptable);
+                    self.fail(house, now, EndCause::NotAcceptable);
                 }
-                match then {
-                    Then::Nothing => {}
-                    Then::Join => self.join_at_last(house, now),
-                    Then::AlignFar => self.align_far(house, now),
-                }
+            }
+            Negotiation::Attended(attended) if attended.asked() == Some(dialog) => {
+                let attended = attended.answered(house, self.leg(end), body.as_ref());
+                self.negotiation = Negotiation::Attended(attended);
+            }
+            Negotiation::GivenUp(asked) if asked == dialog => {
+                self.restore(house, now, end);
             }
             // The outcome of something that was given up meanwhile.
             other @ (Negotiation::Idle
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
-            | Negotiation::Own { .. }) => self.negotiation = other,
+            | Negotiation::Own { .. }
+            | Negotiation::Attended(_)
+            | Negotiation::GivenUp(_)) => self.negotiation = other,
         }
     }
 
@@ -329,7 +304,7 @@ impl Call {
         if done.is_none() {
             house.refuse(now, request, 488);
             if let Some(before) = before {
-                self.restore(house, now, from.other(), &before);
+                self.restore_to(house, now, from.other(), &before);
             }
         }
     }
@@ -374,24 +349,10 @@ impl Call {
         let Some(leg) = self.leg_mut(end) else {
             return false;
         };
-        let theirs = body.and_then(|body| sdp::parse(body).ok());
-        let Some(theirs) = theirs.filter(|theirs| house.admits_media(leg.peer, theirs)) else {
+        let Some(answered) = proposal.answered(house, leg, body) else {
             return false;
         };
-        let Some(codec) = sdp::choose(&theirs, &proposal.codecs) else {
-            return false;
-        };
-        let proposed = Leg {
-            local: proposal.local,
-            ..leg.clone()
-        };
-        let agreed = proposed.answered_by(theirs, proposal.ours, codec);
-        let Some(stream) = proposed.stream(&agreed) else {
-            return false;
-        };
-        house.open(leg.id(), leg.peer, stream);
-        leg.local = proposed.local;
-        leg.session = Session::Agreed(Box::new(agreed));
+        put_in_force(house, leg, answered);
         true
     }
 
@@ -405,21 +366,30 @@ impl Call {
             Negotiation::Idle
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
-            | Negotiation::Own { .. } => None,
+            | Negotiation::Own { .. }
+            | Negotiation::Attended(_)
+            | Negotiation::GivenUp(_) => None,
         };
         if let Some(other) = other {
             house.endpoint.withdraw(now.at, other.dialog);
         }
     }
 
-    /// Offers a leg again what it had, after it agreed to something that came to nothing.
-    fn restore(&mut self, house: &mut House, now: Now, end: End, before: &Agreed) {
+    /// Offers a leg again what is in force, after it agreed to something that came to nothing.
+    pub(super) fn restore(&mut self, house: &mut House, now: Now, end: End) {
+        if let Some(before) = self.leg(end).and_then(Leg::agreed).cloned() {
+            self.restore_to(house, now, end, &before);
+        }
+    }
+
+    /// Offers a leg again what it had before.
+    fn restore_to(&mut self, house: &mut House, now: Now, end: End, before: &Agreed) {
         let direction = self.other_wish(end);
         let says = RemoteMedia {
             codecs: vec![(before.codec, before.codec.static_payload_type())],
             ..before.theirs.clone()
         };
-        self.ask(house, now, end, &says, direction, Then::Nothing);
+        self.ask(house, now, end, &says, direction);
     }
 
     /// Offers a leg something of our own accord; a 491 is repeated.
@@ -430,18 +400,13 @@ impl Call {
         end: End,
         says: &RemoteMedia,
         direction: Direction,
-        then: Then,
     ) {
         let Some(proposal) = self.proposal(end, says, direction) else {
             return;
         };
         let Some(leg) = self.leg(end) else { return };
-        let (dialog, ours) = (leg.dialog, proposal.ours.clone());
-        self.negotiation = Negotiation::Own {
-            end,
-            proposal,
-            then,
-        };
+        let (dialog, ours) = (leg.dialog, proposal.text());
+        self.negotiation = Negotiation::Own { end, proposal };
         house.endpoint.reinvite(now.at, dialog, ours, Glare::Repeat);
     }
 
@@ -456,34 +421,31 @@ impl Call {
         let Some(end) = self.end_of(dialog) else {
             return;
         };
+        let mut is_missed = true;
         match std::mem::replace(&mut self.negotiation, Negotiation::Idle) {
             Negotiation::PassedOn(passed_on) if passed_on.from.other() == end => {
                 let passed = if status == 491 { 491 } else { 488 };
                 house.refuse(now, passed_on.request, passed);
             }
-            // Without it the two could not hear each other.
-            Negotiation::Own {
-                end: asked,
-                then: Then::Join,
-                ..
-            } if asked == end => return self.fail(house, now, EndCause::NotAcceptable),
-            Negotiation::Own {
-                end: asked, then, ..
-            } if asked == end => {
-                if then == Then::AlignFar {
-                    self.align_far(house, now);
-                }
+            Negotiation::Own { end: asked, .. } if asked == end => {}
+            // Whoever transfers talks on with a party that merely does not answer, and hears whether it is there.
+            Negotiation::Attended(attended) if attended.asked() == Some(dialog) => {
+                self.negotiation = Negotiation::Attended(attended.refused(status));
+                is_missed = false;
             }
+            Negotiation::GivenUp(asked) if asked == dialog => is_missed = false,
             other @ (Negotiation::Idle
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
-            | Negotiation::Own { .. }) => self.negotiation = other,
+            | Negotiation::Own { .. }
+            | Negotiation::Attended(_)
+            | Negotiation::GivenUp(_)) => self.negotiation = other,
         }
         // It knows of no such dialog any more, or is not there (RFC 3261 section 12.2.1.2). What merely goes unanswered ends no
         // emergency call (S-17).
         let is_gone = match status {
             481 => true,
-            408 => !self.parties.is_emergency(),
+            408 => is_missed && !self.parties.is_emergency(),
             _ => false,
         };
         if is_gone {
@@ -499,11 +461,8 @@ impl Call {
         end: End,
         request: RequestId,
     ) -> Result<(), u16> {
-        match self.negotiation {
-            Negotiation::Idle => {}
-            Negotiation::PassedOn(_) | Negotiation::Reoffered { .. } | Negotiation::Own { .. } => {
-                return Err(491);
-            }
+        if !self.negotiation.is_idle() {
+            return Err(491);
         }
         let other = self.leg(end.other()).and_then(Leg::agreed);
         let own = self.leg(end).and_then(Leg::agreed);
@@ -515,7 +474,7 @@ impl Call {
         };
         let direction = self.other_wish(end);
         let proposal = self.proposal(end, &says, direction).ok_or(491_u16)?;
-        house.answer_offer(now, request, proposal.ours.clone());
+        house.answer_offer(now, request, proposal.text());
         self.negotiation = Negotiation::Reoffered { end, proposal };
         Ok(())
     }
@@ -542,7 +501,9 @@ impl Call {
             other @ (Negotiation::Idle
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
-            | Negotiation::Own { .. }) => self.negotiation = other,
+            | Negotiation::Own { .. }
+            | Negotiation::Attended(_)
+            | Negotiation::GivenUp(_)) => self.negotiation = other,
         }
     }
 
@@ -555,19 +516,18 @@ impl Call {
             Negotiation::Idle
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
-            | Negotiation::Own { .. } => {}
+            | Negotiation::Own { .. }
+            | Negotiation::Attended(_)
+            | Negotiation::GivenUp(_) => {}
         }
         self.fail(house, now, EndCause::NotAcknowledged);
     }
 
     /// Lets the far side know that the caller has held, or holds no more, since the offer that it has answered.
     pub(super) fn tell_far(&mut self, house: &mut House, now: Now) {
-        match &self.negotiation {
-            Negotiation::Idle => {}
-            // What is under way brings it.
-            Negotiation::PassedOn(_) | Negotiation::Reoffered { .. } | Negotiation::Own { .. } => {
-                return;
-            }
+        // What is under way brings it.
+        if !self.negotiation.is_idle() {
+            return;
         }
         let told = self.far_leg().map(|far| far.local.direction);
         self.tell_other(house, now, End::Origin, told);
@@ -589,6 +549,7 @@ impl Call {
             Stage::Passing { .. }
             | Stage::Joining(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::Calling { .. }
             | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
@@ -598,7 +559,7 @@ impl Call {
         };
         if is_joined && before != Some(agreed.wish) {
             let (other, wish) = (end.other(), agreed.wish);
-            self.ask(house, now, other, &agreed.theirs, wish, Then::Nothing);
+            self.ask(house, now, other, &agreed.theirs, wish);
         }
     }
 

@@ -125,7 +125,10 @@ impl Call {
     pub(super) fn recorder_failed(&mut self, house: &mut House, now: Now, fault: RecorderFault) {
         let carrier = self.origin_leg();
         match (&self.stage, fault) {
-            (Stage::Talking(_) | Stage::Transferring(_), RecorderFault::NotBegun) => {
+            (
+                Stage::Talking(_) | Stage::Transferring(_) | Stage::Parted(_),
+                RecorderFault::NotBegun,
+            ) => {
                 self.keep_nothing(Reason::RecorderFault);
                 // Whoever closes the record later, a fault included, must not end a recording that never began.
                 self.record.recording = None;
@@ -134,7 +137,10 @@ impl Call {
                 house.trace(now, self.id, "not recorded: RECORDER_FAULT");
                 house.alarm(Alarm::Recorder { call: self.id });
             }
-            (Stage::Talking(_) | Stage::Transferring(_), RecorderFault::Interrupted) => {
+            (
+                Stage::Talking(_) | Stage::Transferring(_) | Stage::Parted(_),
+                RecorderFault::Interrupted,
+            ) => {
                 house.trace(now, self.id, "recording has a gap");
                 house.alarm(Alarm::Recorder { call: self.id });
             }
@@ -158,9 +164,6 @@ impl Call {
         house
             .settings
             .inject_fault(&self.record.called, FaultMoment::HangingUp);
-        if self.leaving_hung_up(house, dialog) {
-            return;
-        }
         match &self.stage {
             Stage::Talking(talking) if talking.far.dialog == dialog => {
                 self.end(house, now, EndCause::DepartmentHungUp);
@@ -180,6 +183,7 @@ impl Call {
             // Of an attempt that was hung up on by us: both BYEs crossed.
             Stage::Talking(_)
             | Stage::Transferring(_)
+            | Stage::Parted(_)
             | Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)
@@ -198,9 +202,10 @@ impl Call {
     /// An emergency call goes on: only a party's BYE, or silence on both legs, ends it (S-17).
     pub(super) fn session_expired(&mut self, house: &mut House, now: Now, dialog: DialogId) {
         house.trace(now, self.id, "session expired");
+        if self.is_leaving(dialog) {
+            self.leaving_hung_up(house, now, dialog);
+        }
         if self.end_of(dialog).is_none() {
-            // Whoever asked for a transfer is gone; the transfer goes on.
-            self.leaving_hung_up(house, dialog);
             return house.end(
                 now,
                 dialog,
@@ -242,7 +247,10 @@ impl Call {
 
     /// Whether only a party's BYE, or silence, may end the call: an emergency call whose parties talk (S-17).
     pub(super) fn is_held_up(&self) -> bool {
-        let is_talking = matches!(self.stage, Stage::Talking(_) | Stage::Transferring(_));
+        let is_talking = matches!(
+            self.stage,
+            Stage::Talking(_) | Stage::Transferring(_) | Stage::Parted(_)
+        );
         self.parties.is_emergency() && is_talking
     }
 

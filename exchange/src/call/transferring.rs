@@ -5,8 +5,8 @@
 
 use std::{collections::VecDeque, net::IpAddr, time::Instant};
 
-use media::{Codec, Command, OfferedLeg, sdp::RemoteMedia};
-use rules::{EndCause, Reason};
+use media::{Command, OfferedLeg, sdp::RemoteMedia};
+use rules::Reason;
 use sip_core::{DialogId, Message, PeerId, RequestId};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         Call, Stage,
         alone::{admit_offer, change_alone},
         attempts::{Attempts, Tone},
-        negotiating::{End, Negotiation, Then},
+        negotiating::End,
         talking::Talking,
     },
     call_record::Kept,
@@ -53,15 +53,18 @@ pub(crate) struct Referral {
     pub(crate) referred_by: Option<String>,
 }
 
-/// A leg on its way from one call to another.
-pub(crate) struct Handover {
-    leg: Leg,
-    peer: Option<String>,
-}
+/// What BYE says to whoever has transferred a call.
+pub(super) const DONE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Transferring {
     pub(super) fn kept(&self) -> Kept {
         self.talk.kept
+    }
+}
+
+impl Talk {
+    pub(super) fn kept(self) -> Kept {
+        self.kept
     }
 }
 
@@ -79,18 +82,12 @@ impl Call {
 
     /// Whether they talk, and no exchange of offers is under way.
     pub(crate) fn is_settled(&self) -> bool {
-        let is_idle = match self.negotiation {
-            Negotiation::Idle => true,
-            Negotiation::PassedOn(_) | Negotiation::Reoffered { .. } | Negotiation::Own { .. } => {
-                false
-            }
-        };
-        is_idle && matches!(self.stage, Stage::Talking(_))
+        self.negotiation.is_idle() && matches!(self.stage, Stage::Talking(_))
     }
 
-    /// Whether somebody is called on for.
+    /// Whether whoever stays waits for somebody else.
     pub(crate) fn is_transferring(&self) -> bool {
-        matches!(self.stage, Stage::Transferring(_))
+        matches!(self.stage, Stage::Transferring(_) | Stage::Parted(_))
     }
 
     /// Whose dialog it is.
@@ -147,7 +144,7 @@ impl Call {
                 };
                 self.enter(house, now, Stage::Transferring(Box::new(transferring)));
                 // Whoever is on hold would not hear the ringback.
-                self.align(house, now, End::Origin, Then::Nothing);
+                self.align_origin(house, now);
             }
             Err(failure) => self.transfer_failed(house, now, Some(leaving), talk, failure),
         }
@@ -155,7 +152,7 @@ impl Call {
     }
 
     /// Takes the two legs apart: the one that stays becomes the origin.
-    fn part(&mut self, talking: Talking, leaves: End) -> (Leg, Talk) {
+    pub(super) fn part(&mut self, talking: Talking, leaves: End) -> (Leg, Talk) {
         let Talking { far, kept, until } = talking;
         let leaving = match leaves {
             End::Far => far,
@@ -166,12 +163,10 @@ impl Call {
 
     /// One more pair of this call's shard, of the family of an address.
     fn spare_pair(&self, house: &mut House, family: IpAddr) -> Result<OfferedLeg, u16> {
-        let lent = house.ports.take_of(self.shard(), family).ok_or(503_u16)?;
-        house.belongs(lent, self.id);
-        Ok(lent)
+        house.take_pair(self.id, self.shard(), family)
     }
 
-    fn wait_with_ringback(&self, house: &mut House) {
+    pub(super) fn wait_with_ringback(&self, house: &mut House) {
         let leg = self.origin_leg();
         // Nobody talks with whoever waits: there is nothing to record.
         house.command(leg, Command::Unfork { carrier: leg });
@@ -209,8 +204,7 @@ impl Call {
         } = transferring;
         if let Some(leaving) = leaving {
             house.notify(now, leaving.dialog, 200, Subscription::Terminated);
-            let done = Some("SIP;cause=200;text=\"Call completed elsewhere\"");
-            house.end(now, leaving.dialog, 480, done);
+            house.end(now, leaving.dialog, 480, Some(DONE));
             house.close(leaving.id());
         }
         house.trace(now, self.id, "transferred");
@@ -248,11 +242,11 @@ impl Call {
     }
 
     /// Both hear each other again; the recording goes on as its next segment.
-    fn talk_on(&mut self, house: &mut House, now: Now, far: Leg, talk: Talk) {
+    pub(super) fn talk_on(&mut self, house: &mut House, now: Now, far: Leg, talk: Talk) {
         let Talk { kept, until } = talk;
         self.enter(house, now, Stage::Talking(Talking { far, kept, until }));
         self.next_segment(house, now);
-        self.align(house, now, End::Origin, Then::Nothing);
+        self.align_origin(house, now);
     }
 
     /// Goes on to the next place where the target may be; or gives up.
@@ -280,17 +274,34 @@ impl Call {
         }
     }
 
-    /// Whoever asked for the transfer has hung up, as many do at once; the transfer goes on.
-    pub(super) fn leaving_hung_up(&mut self, house: &mut House, dialog: DialogId) -> bool {
-        let Stage::Transferring(transferring) = &mut self.stage else {
-            return false;
-        };
-        match transferring.leaving.take_if(|leg| leg.dialog == dialog) {
-            Some(leaving) => {
-                house.close(leaving.id());
-                true
+    /// Whether it is the dialog of whoever asked for a transfer that is under way.
+    pub(super) fn is_leaving(&self, dialog: DialogId) -> bool {
+        match &self.stage {
+            Stage::Transferring(transferring) => {
+                let mut leaving = transferring.leaving.iter();
+                leaving.any(|leaving| leaving.dialog == dialog)
             }
-            None => false,
+            Stage::Talking(_) => self.is_joined_away_by(dialog),
+            Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Joining(_)
+            | Stage::Parted(_)
+            | Stage::Closing(_)
+            | Stage::Over => false,
+        }
+    }
+
+    /// Whoever asked for the transfer has hung up, as many do at once; the transfer goes on.
+    pub(super) fn leaving_hung_up(&mut self, house: &mut House, now: Now, dialog: DialogId) {
+        let Stage::Transferring(transferring) = &mut self.stage else {
+            return self.left_to_join(house, now, dialog);
+        };
+        let leaving = &mut transferring.leaving;
+        if let Some(leaving) = leaving.take_if(|leg| leg.dialog == dialog) {
+            house.close(leaving.id());
         }
     }
 
@@ -322,141 +333,15 @@ impl Call {
         Ok(())
     }
 
-    /// Lets a leg's direction follow what the other one's peer wishes.
-    fn align(&mut self, house: &mut House, now: Now, end: End, then: Then) {
-        let wish = self.other_wish(end);
-        let Some(leg) = self.leg(end) else { return };
+    /// Lets the origin's direction follow what the far one's peer wishes.
+    fn align_origin(&mut self, house: &mut House, now: Now) {
+        let wish = self.other_wish(End::Origin);
+        let leg = &self.origin;
         let Some(own) = leg.agreed().filter(|_| leg.local.direction != wish) else {
             return;
         };
         let says = own.theirs.clone();
-        self.ask(house, now, end, &says, wish, then);
-    }
-
-    // Attended: two calls become one.
-
-    /// Gives the leg away that stays when the party of `dialog` goes, and ends what is left of this call.
-    pub(crate) fn give_away(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        dialog: DialogId,
-    ) -> Option<Handover> {
-        let end = self.end_of(dialog)?;
-        let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Over) else {
-            return None;
-        };
-        self.answer_what_waits(house, now);
-        let kept = talking.kept;
-        let (leaving, _) = self.part(talking, end);
-        let leg = self.origin.clone();
-        let peer = house.peer_name(leg.peer);
-        let done = Some("SIP;cause=200;text=\"Call completed elsewhere\"");
-        house.end(now, leaving.dialog, 480, done);
-        house.close(leaving.id());
-        self.write_record(house, now, kept, EndCause::DepartmentHungUp);
-        house.trace(now, self.id, "joined to another call by transfer");
-        Some(Handover { leg, peer })
-    }
-
-    /// Takes the leg of another call in the place of the party of `dialog`.
-    pub(super) fn receive(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        dialog: DialogId,
-        handover: Handover,
-    ) {
-        let (Some(end), Stage::Talking(_)) = (self.end_of(dialog), &self.stage) else {
-            return;
-        };
-        let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Over) else {
-            return;
-        };
-        let (leaving, talk) = self.part(talking, end);
-        let Handover { mut leg, peer } = handover;
-        house.adopt(leg.dialog, self.id);
-        let is_moved = leg.lent.leg.shard != self.shard();
-        if is_moved {
-            let Ok(lent) = self.spare_pair(house, leg.lent.rtp.ip()) else {
-                house.end(now, leg.dialog, 503, Some(Call::FAULT_REASON));
-                house.close(leg.id());
-                return self.transfer_failed(
-                    house,
-                    now,
-                    Some(leaving),
-                    talk,
-                    Failure::NOTHING_LEFT,
-                );
-            };
-            house.close(leg.id());
-            leg.lent = lent;
-            leg.local.rtp = lent.rtp;
-        } else {
-            house.belongs(leg.lent, self.id);
-        }
-        let done = Some("SIP;cause=200;text=\"Call completed elsewhere\"");
-        house.end(now, leaving.dialog, 480, done);
-        house.close(leaving.id());
-        self.peers.truncate(1);
-        self.peers.extend(peer);
-        self.follow_codec(house, now, leg, talk, is_moved);
-    }
-
-    /// Joins a leg whose stream already stands; where codec or place differ, the two are asked first, one after the other.
-    fn follow_codec(&mut self, house: &mut House, now: Now, far: Leg, talk: Talk, is_moved: bool) {
-        let common = self.origin.codec_with(&far);
-        let is_fit = far.agreed().map(|agreed| agreed.codec) == common && !is_moved;
-        let Talk { kept, until } = talk;
-        self.enter(house, now, Stage::Talking(Talking { far, kept, until }));
-        let leg = self.origin_leg();
-        house.command(leg, Command::Unfork { carrier: leg });
-        house.command(leg, Command::Quiet { leg });
-        match common.filter(|_| !is_fit) {
-            Some(codec) => self.ask_for_codec(house, now, End::Far, codec),
-            None => self.join_at_last(house, now),
-        }
-    }
-
-    /// Offers a leg the one codec in which it can be joined to the other.
-    fn ask_for_codec(&mut self, house: &mut House, now: Now, end: End, codec: Codec) {
-        let other = self.leg(end.other()).and_then(Leg::agreed);
-        let Some(other) = other else { return };
-        let says = RemoteMedia {
-            codecs: vec![(codec, codec.static_payload_type())],
-            ..other.theirs.clone()
-        };
-        let wish = other.wish;
-        self.ask(house, now, end, &says, wish, Then::Join);
-    }
-
-    /// A leg that stands, or has agreed to what it was asked because of a transfer, is joined once the other speaks as it does.
-    pub(super) fn join_at_last(&mut self, house: &mut House, now: Now) {
-        let Some(far) = self.far_leg() else { return };
-        let id = far.id();
-        let codec = far.agreed().map(|agreed| agreed.codec);
-        let own = self.origin.agreed().map(|agreed| agreed.codec);
-        match codec.filter(|codec| own != Some(*codec)) {
-            Some(codec) => self.ask_for_codec(house, now, End::Origin, codec),
-            None => {
-                self.join(house, id);
-                self.next_segment(house, now);
-                self.align_both(house, now);
-            }
-        }
-    }
-
-    /// Lets both legs' directions follow each other's wishes, the origin's first: either may have been on hold.
-    fn align_both(&mut self, house: &mut House, now: Now) {
-        self.align(house, now, End::Origin, Then::AlignFar);
-        if self.is_settled() {
-            self.align_far(house, now);
-        }
-    }
-
-    /// The origin has been told whatever it had to be: the far one is next.
-    pub(super) fn align_far(&mut self, house: &mut House, now: Now) {
-        self.align(house, now, End::Far, Then::Nothing);
+        self.ask(house, now, End::Origin, &says, wish);
     }
 
     /// An INVITE with Replaces takes the place of a party of its own peer (RFC 3891); refused, it leaves the call as it was.
@@ -527,6 +412,7 @@ impl Call {
             Stage::Transferring(transferring) => {
                 transferring.talk.kept = Kept::Unrecorded(reason);
             }
+            Stage::Parted(talk) => talk.kept = Kept::Unrecorded(reason),
             Stage::ExpectPrack(_)
             | Stage::ExpectAck(_)
             | Stage::Announcing(_)

@@ -1,4 +1,4 @@
-//! Who may move parties between calls: REFER, and INVITE with Replaces. What then happens is in `call/transferring.rs`.
+//! Who may move parties between calls: REFER, and INVITE with Replaces. What then happens is in `attended` and `call/transferring.rs`.
 //!
 //! Only a PBX peer may, only with dialogs of its own, and only to where it may call; two legs of carriers are never joined (T-11).
 //! Follows RFC 3515, RFC 3891, RFC 3892 and RFC 5589.
@@ -6,13 +6,12 @@
 use std::collections::VecDeque;
 
 use media::sdp;
-use rules::CallId;
 use sip_core::{DialogId, HeaderName, Hop, Message, PeerId, Replaces, RequestId, Uri};
 
 use crate::{
-    call::{Call, CallInput, Handover, Referral},
-    exchange::{Exchange, InHand},
-    house::{Place, Subscription, Usage},
+    call::{Call, CallInput, Referral},
+    exchange::Exchange,
+    house::{Place, Usage},
     leg::{Leg, Session},
     now::Now,
     outbound::{self, Class},
@@ -110,7 +109,7 @@ impl Exchange {
         is_fit.then(|| user.into_owned())
     }
 
-    /// Joins the two calls of whoever refers, and lets it go.
+    /// Judges whether the two calls of whoever refers may be joined, and begins it.
     fn attend(
         &mut self,
         now: Now,
@@ -142,34 +141,14 @@ impl Exchange {
         // Nobody is let go before it is known that those who stay can talk.
         remaining.codec_with(joined).ok_or(488_u16)?;
         // The call that a citizen made is the one that goes on: what is kept of it is. So is an emergency call: it is held up.
-        let (kept, at_kept, given, at_given) = if second.is_inbound() || second.is_emergency() {
-            (two, other, one, dialog)
+        let (kept, given) = if second.is_inbound() || second.is_emergency() {
+            ((two, other), (one, dialog))
         } else {
-            (one, dialog, two, other)
+            ((one, dialog), (two, other))
         };
         self.house.accept_referral(now, dialog, request, id);
-        let done = Subscription::Terminated;
-        self.house.notify(now, dialog, 200, done);
-        let handover = self.give_away(now, given, at_given);
-        if let Some(handover) = handover {
-            let input = CallInput::Receive(at_kept, handover);
-            self.with_call(now, kept, input);
-        }
+        self.begin_attended(now, dialog, kept, given);
         Ok(())
-    }
-
-    /// Takes from a call the leg that stays when the party of `dialog` goes, and ends the call.
-    fn give_away(&mut self, now: Now, id: CallId, dialog: DialogId) -> Option<Box<Handover>> {
-        let call = self.take_out(id)?;
-        let in_hand = InHand {
-            id,
-            call: Some(call),
-        };
-        let in_hand = self.in_hand.insert(in_hand);
-        let call = in_hand.call.as_mut()?;
-        let handover = call.give_away(&mut self.house, now, dialog);
-        self.put_back(now);
-        handover.map(Box::new)
     }
 
     /// The dialog of this peer that a Replaces names, from the view of whoever gets it: its `to-tag` is ours.
@@ -229,8 +208,7 @@ impl Exchange {
             return Err(488);
         }
         let (shard, family) = (call.shard(), hop.remote.ip());
-        let lent = self.house.ports.take_of(shard, family).ok_or(503_u16)?;
-        self.house.belongs(lent, id);
+        let lent = self.house.take_pair(id, shard, family)?;
         let side = PeerRole::Pbx.side();
         let usage = Usage::Incoming;
         self.house.enter(
