@@ -31,8 +31,12 @@ const DEPARTMENT: LegId = LegId {
     slot: 1,
     generation: 0,
 };
-/// Two seconds of both parties.
-const RING_FRAMES: usize = 200;
+/// More than one packet brings: the ring is emptied after each.
+const RING_FRAMES: usize = 16;
+/// The keys of both sides and the salt of either; a suite takes as much of them as it wants.
+const OURS: [u8; 32] = [7; 32];
+const THEIRS: [u8; 32] = [3; 32];
+const SALT: [u8; 14] = [9; 14];
 
 fuzz_target!(|events: &[u8]| {
     let [suite, rest @ ..] = events else { return };
@@ -60,10 +64,11 @@ struct Call {
     carrier: Option<SecurePeer>,
 }
 
-/// The carrier of a secure leg: what it seals, and what it can open.
+/// The carrier of a secure leg: what it seals, and what it can open. Keys are derived when the first packet needs them.
 struct SecurePeer {
-    sealing: Context,
-    opening: Context,
+    suite: CryptoSuite,
+    sealing: Option<Context>,
+    opening: Option<Context>,
 }
 
 impl SecurePeer {
@@ -85,9 +90,17 @@ impl SecurePeer {
             csrc: vec![0; (header_bytes - 12) / 4],
             ..rtc_rtp::Header::default()
         };
-        self.sealing
-            .encrypt_rtp_with_header(packet, &header)
-            .ok()
+        self.sealing().encrypt_rtp_with_header(packet, &header).ok()
+    }
+
+    fn sealing(&mut self) -> &mut Context {
+        let suite = self.suite;
+        self.sealing.get_or_insert_with(|| context(suite, &THEIRS))
+    }
+
+    fn opening(&mut self) -> &mut Context {
+        let suite = self.suite;
+        self.opening.get_or_insert_with(|| context(suite, &OURS))
     }
 }
 
@@ -161,7 +174,7 @@ impl Call {
             && kind & 0b1000 != 0
         {
             sealed = if is_rtcp {
-                carrier.sealing.encrypt_rtcp(octets).ok()
+                carrier.sealing().encrypt_rtcp(octets).ok()
             } else {
                 carrier.seal_rtp(octets)
             };
@@ -192,7 +205,7 @@ impl Call {
         match &mut self.carrier {
             Some(carrier) if forward.leg == CARRIER => {
                 carrier
-                    .opening
+                    .opening()
                     .decrypt_rtp(sent)
                     .expect("what leaves a secure leg is sealed under its key");
             }
@@ -211,7 +224,7 @@ impl Call {
                 if let Some(carrier) = &mut self.carrier
                     && transmit.leg == CARRIER
                 {
-                    let opened = carrier.opening.decrypt_rtcp(&report);
+                    let opened = carrier.opening().decrypt_rtcp(&report);
                     report = opened.expect("a secure leg's report is sealed").to_vec();
                 }
                 rtcp::read(&report, |_| {}).expect("our own report is one that we can read");
@@ -286,30 +299,33 @@ fn stream(host: u8) -> StreamSettings {
 
 /// Fixed keys of a suite, and the peer that has them.
 fn secure(suite: CryptoSuite) -> (Crypto, SecurePeer) {
-    let (key, salt) = ([7; 32], [9; 14]);
-    let (key, salt) = (&key[..suite.key_bytes()], &salt[..suite.salt_bytes()]);
-    let ours = CryptoKey::of(1, suite, key, salt).expect("as long as the suite wants");
-    let theirs = CryptoKey::of(1, suite, &[3; 32][..suite.key_bytes()], salt);
-    let theirs = theirs.expect("as long as the suite wants");
+    let key = |octets: &[u8]| {
+        let (key, salt) = (&octets[..suite.key_bytes()], &SALT[..suite.salt_bytes()]);
+        CryptoKey::of(1, suite, key, salt).expect("as long as the suite wants")
+    };
+    let theirs = CryptoLine {
+        key: key(&THEIRS),
+        mki: None,
+    };
+    let peer = SecurePeer {
+        suite,
+        sealing: None,
+        opening: None,
+    };
+    let ours = key(&OURS);
+    (Crypto { ours, theirs }, peer)
+}
+
+fn context(suite: CryptoSuite, key: &[u8]) -> Context {
     let profile = match suite {
         CryptoSuite::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
         CryptoSuite::AesCm128HmacSha1_32 => ProtectionProfile::Aes128CmHmacSha1_32,
         CryptoSuite::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
         CryptoSuite::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
     };
+    let (key, salt) = (&key[..suite.key_bytes()], &SALT[..suite.salt_bytes()]);
     let provider = AwsLcRsProvider::new();
-    let context = |key: &[u8]| {
-        Context::new(key, salt, profile, None, None, provider.crypto()).expect("keys of the suite")
-    };
-    let peer = SecurePeer {
-        sealing: context(&[3; 32][..suite.key_bytes()]),
-        opening: context(key),
-    };
-    let theirs = CryptoLine {
-        key: theirs,
-        mki: None,
-    };
-    (Crypto { ours, theirs }, peer)
+    Context::new(key, salt, profile, None, None, provider.crypto()).expect("keys of the suite")
 }
 
 fn address(host: u8, port: u16) -> SocketAddr {
