@@ -11,9 +11,10 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# need_debian COMMAND:PACKAGE ... installs each package whose command is missing.
+# need_debian COMMAND:PACKAGE ... installs each package whose command is missing. Debian keeps servers in /usr/sbin.
 need_debian() {
     local missing=() pair
+    export PATH=$PATH:/usr/sbin
     for pair in "$@"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done

@@ -3,9 +3,11 @@
 //! `README.md` beside this crate says what is compared with what. Nothing here is used by denwaban itself.
 
 pub mod client;
+pub mod kamailio;
 pub mod matrix;
 pub mod readers;
 pub mod server;
 pub mod sipp;
+mod socket;
 pub mod speech;
 pub mod vectors;

@@ -174,24 +174,37 @@ impl Server {
         }
     }
 
-    /// Waits until a line is registered, as `trunks --json` shows it.
+    /// Waits until a line is registered.
     ///
     /// # Errors
     /// When there is none within [`PATIENCE`]; the message holds what is shown.
     pub fn wait_until_registered(&self) -> io::Result<()> {
+        let is_held = |trunk: &Value| trunk["registration"]["held_until"].is_string();
+        self.wait_for_trunk("registered", is_held)
+    }
+
+    /// Waits until a registration was refused.
+    ///
+    /// # Errors
+    /// When there is none within [`PATIENCE`]; the message holds what is shown.
+    pub fn wait_until_refused(&self) -> io::Result<()> {
+        let failures = |trunk: &Value| trunk["registration"]["failures"].as_u64();
+        self.wait_for_trunk("refused", |trunk| failures(trunk) > Some(0))
+    }
+
+    /// Waits for a trunk as `trunks --json` shows it.
+    fn wait_for_trunk(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let text = self.command(&["trunks", "--json"])?;
-            let mut trunks = text.lines().map(serde_json::from_str::<Value>);
-            if trunks.any(|trunk| {
-                trunk.is_ok_and(|trunk| trunk["registration"]["held_until"].is_string())
-            }) {
+            let mut trunks = text.lines().map(serde_json::from_str);
+            if trunks.any(|trunk| trunk.is_ok_and(|trunk| is_so(&trunk))) {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 let log = self.log();
                 return Err(io::Error::other(format!(
-                    "no line is registered:\n{text}\n{log}"
+                    "no line is {what}:\n{text}\n{log}"
                 )));
             }
             thread::sleep(Duration::from_millis(100));

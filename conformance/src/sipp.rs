@@ -1,7 +1,6 @@
 //! SIPp as a party: one scenario of `sipp/`, one call, with speech that only this party says.
 
 use std::{
-    fmt,
     fs::{self, File},
     io,
     net::SocketAddr,
@@ -11,7 +10,8 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{server::PATIENCE, vectors::folder};
+pub use crate::socket::Transport;
+use crate::{server::PATIENCE, socket::wait_until_bound, vectors::folder};
 
 /// A running SIPp; dropping it kills the process.
 pub struct Sipp {
@@ -34,22 +34,6 @@ pub struct Part<'speech> {
     pub transport: Transport,
     /// Words of the scenario, `[number]`, and what stands for them.
     pub words: &'speech [(&'speech str, &'speech str)],
-}
-
-/// How its SIP goes: one connection, where there are any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    Udp,
-    Tcp,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        })
-    }
 }
 
 impl Sipp {
@@ -111,9 +95,33 @@ impl Sipp {
             scenario: part.scenario,
         };
         if part.remote.is_none() {
-            sipp.wait_until_bound(part.local, part.transport)?;
+            let bound = wait_until_bound(&mut sipp.child, part.local, part.transport);
+            bound.map_err(|fault| {
+                io::Error::other(format!("sipp {}: {fault}\n{}", sipp.scenario, sipp.said()))
+            })?;
         }
         Ok(sipp)
+    }
+
+    /// Waits until its call is answered and acknowledged, and returns the dialog.
+    ///
+    /// # Errors
+    /// When it is not within [`PATIENCE`].
+    pub fn dialog(&self) -> io::Result<Dialog> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(dialog) = Dialog::acknowledged(&self.messages()) {
+                return Ok(dialog);
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!(
+                    "sipp {} has no call that is acknowledged\n{}",
+                    self.scenario,
+                    self.said()
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits until the scenario is over.
@@ -133,42 +141,12 @@ impl Sipp {
     }
 
     fn said(&self) -> String {
-        let read = |name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
-        format!(
-            "errors:\n{}\nmessages:\n{}",
-            read("errors"),
-            read("messages")
-        )
+        let errors = fs::read_to_string(self.folder.path().join("errors")).unwrap_or_default();
+        format!("errors:\n{errors}\nmessages:\n{}", self.messages())
     }
 
-    /// A socket shows in /proc as soon as it is bound.
-    fn wait_until_bound(&mut self, local: SocketAddr, transport: Transport) -> io::Result<()> {
-        let SocketAddr::V4(local) = local else {
-            return Err(io::Error::other("the parties of these tests are IPv4"));
-        };
-        let row = format!(
-            "{:08X}:{:04X}",
-            u32::from_ne_bytes(local.ip().octets()),
-            local.port()
-        );
-        let deadline = Instant::now() + PATIENCE;
-        while !fs::read_to_string(format!("/proc/net/{transport}"))?.contains(&row) {
-            if let Some(status) = self.child.try_wait()? {
-                return Err(io::Error::other(format!(
-                    "sipp {} ended with {status}\n{}",
-                    self.scenario,
-                    self.said()
-                )));
-            }
-            if Instant::now() > deadline {
-                return Err(io::Error::other(format!(
-                    "sipp {} does not listen at {local}",
-                    self.scenario
-                )));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+    fn messages(&self) -> String {
+        fs::read_to_string(self.folder.path().join("messages")).unwrap_or_default()
     }
 }
 
@@ -177,5 +155,52 @@ impl Drop for Sipp {
         // Both fail only when it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A dialog as the ACK names it.
+pub struct Dialog {
+    call_id: String,
+    caller_tag: String,
+    callee_tag: String,
+}
+
+impl Dialog {
+    /// That of the first whole ACK in a trace.
+    fn acknowledged(trace: &str) -> Option<Dialog> {
+        let (_, ack) = trace.split_once("\nACK ")?;
+        let (ack, _) = ack.split_once("Content-Length:")?;
+        let value = |name| {
+            ack.lines()
+                .find_map(|line| line.trim_end().strip_prefix(name))
+        };
+        let tag = |line: &str| Some(line.split_once(";tag=")?.1.to_owned());
+        Some(Dialog {
+            call_id: value("Call-ID: ")?.to_owned(),
+            caller_tag: tag(value("From: ")?)?,
+            callee_tag: tag(value("To: ")?)?,
+        })
+    }
+
+    /// The Replaces that names it to a server that was called (RFC 3891 section 3: the `to-tag` is that of whoever reads it).
+    #[must_use]
+    pub fn of_called_server(&self) -> String {
+        let Dialog {
+            call_id,
+            caller_tag,
+            callee_tag,
+        } = self;
+        format!("{call_id};to-tag={callee_tag};from-tag={caller_tag}")
+    }
+
+    /// The Replaces that names it to a server that called.
+    #[must_use]
+    pub fn of_calling_server(&self) -> String {
+        let Dialog {
+            call_id,
+            caller_tag,
+            callee_tag,
+        } = self;
+        format!("{call_id};to-tag={caller_tag};from-tag={callee_tag}")
     }
 }

@@ -7,19 +7,24 @@ use std::{
     fs,
     net::{IpAddr, SocketAddr, UdpSocket},
     os::unix::fs::PermissionsExt,
+    path::PathBuf,
     time::Duration,
 };
 
 use conformance::{
+    kamailio::{Kamailio, Line},
     server::{Network, Plan, Server},
     sipp::{
         Part, Sipp,
         Transport::{self, Tcp, Udp},
     },
 };
+use tempfile::TempDir;
 
 const CITY: &str = "0783331000";
 const CITIZEN: &str = "0790000001";
+const SECOND_NUMBER: &str = "0783331001";
+const PASSWORD: &str = "carp streamer";
 const ANNOUNCE: &[&str] = &["announce"];
 const TRANSPARENT: &[&str] = &["transparent"];
 
@@ -171,9 +176,47 @@ fn a_pbx_that_says_nothing_is_passed_over_for_the_next() {
 fn a_redirection_to_a_foreign_place_is_told_as_480_without_the_place() {
     over_both(132, |house| {
         let at = callee(house.server.network, Carrier);
-        let redirects = house.start("callee-redirects", at, None, &[]);
+        let abroad = [("place", "sip:0790000009@192.0.2.1")];
+        let redirects = house.start("callee-redirects", at, None, &abroad);
         house.ask(Carrier, "caller-is-told-480");
         house.finish(redirects);
+    });
+}
+
+#[test]
+fn a_redirection_to_a_number_of_the_city_is_followed() {
+    for (third, transport) in [(148, Udp), (149, Tcp)] {
+        House::open_as(
+            third,
+            transport,
+            TRANSPARENT,
+            |text| with_second_number(&text),
+            |house| {
+                let at = callee(house.server.network, Carrier);
+                let place = format!("sip:{SECOND_NUMBER}@{}", house.server.network.server);
+                let redirects = house.start("callee-redirects", at, None, &[("place", &place)]);
+                house.second_answers();
+                house.finish(redirects);
+            },
+        );
+    }
+}
+
+#[test]
+fn an_invite_with_replaces_takes_the_place_of_a_party_of_its_own_peer_alone() {
+    over_both(150, |house| {
+        let called = callee(house.server.network, Carrier);
+        let colleague = house.start("callee-answers", called, None, &[]);
+        let citizen = house.start_caller(Carrier, "caller-is-hung-up-on", CITY);
+        let own = colleague.dialog().unwrap().of_calling_server();
+        let others = citizen.dialog().unwrap().of_called_server();
+        let words = [("own", own.as_str()), ("others", others.as_str())];
+        let stranger = house.start_beside(Carrier, "carrier-may-not-replace", &words);
+        house.finish(stranger);
+        let picks_up = house.start_beside(Pbx, "caller-picks-up", &words);
+        house.finish(picks_up);
+        house.finish(colleague);
+        house.finish(citizen);
     });
 }
 
@@ -218,26 +261,88 @@ fn a_citizen_who_hangs_up_during_the_notice_calls_no_department_and_leaves_nothi
 fn a_line_is_registered_with_its_password_called_by_its_contact_and_taken_away_at_the_end() {
     let network = Network::new(146);
     let registrar = callee(network, Pbx);
-    let secret = tempfile::tempdir().unwrap();
-    let file = secret.path().join("line.password");
-    fs::write(&file, "carp streamer\n").unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let registers = |text: String| {
-        let carrier = format!("send_to = \"{registrar}\"");
-        assert!(text.contains(&carrier), "{text}");
-        let line = format!(
-            "{carrier}\nregistration = {{ registrar = \"carrier.example\", user = \"{CITY}\", auth_user = \"city\", \
-             realm = \"carrier.example\", password_file = \"{}\", contact_user = \"line-1\" }}",
-            file.display()
-        );
-        text.replace(&carrier, &line)
-    };
+    let secret = Secret::new();
+    let registers = |text: String| registered(&text, &secret);
     let takes = listen("registrar-challenges", registrar, Udp);
     House::open_as(146, Udp, TRANSPARENT, registers, |house| {
         house.server.wait_until_registered().unwrap();
         house.play(Carrier, "caller-calls-contact", "callee-answers");
     });
     takes.finish().unwrap();
+}
+
+#[test]
+fn kamailio_takes_a_line_by_its_sha_256_digest_calls_it_and_lets_it_call_out() {
+    for (third, transport) in [(152, Udp), (153, Tcp)] {
+        let network = Network::new(third);
+        let registrar = callee(network, Pbx);
+        let line = Line {
+            at: network.server,
+            password: PASSWORD,
+            callee: SocketAddr::new(registrar.ip(), 5066),
+        };
+        let kamailio = Kamailio::start(registrar, &line, transport).unwrap();
+        let secret = Secret::new();
+        let registers = |text: String| registered(&text, &secret);
+        House::open_as(third, transport, TRANSPARENT, registers, |house| {
+            house.server.wait_until_registered().unwrap();
+            house.calls_through(Carrier, registrar, callee(network, Carrier));
+            house.calls_through(Pbx, network.server, line.callee);
+            kamailio.wait_for_proof("INVITE of city").unwrap();
+        });
+        kamailio
+            .wait_for_proof("REGISTER of city expires 0")
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_line_with_a_wrong_password_is_not_taken_by_kamailio() {
+    let network = Network::new(154);
+    let registrar = callee(network, Pbx);
+    let line = Line {
+        at: network.server,
+        password: "another",
+        callee: registrar,
+    };
+    let kamailio = Kamailio::start(registrar, &line, Udp).unwrap();
+    let secret = Secret::new();
+    let registers = |text: String| registered(&text, &secret);
+    House::open_as(154, Udp, TRANSPARENT, registers, |house| {
+        house.server.wait_until_refused().unwrap();
+    });
+    assert!(!kamailio.log().contains("proved"), "{}", kamailio.log());
+}
+
+/// The password of a line, in a file that its owner alone can read.
+struct Secret {
+    folder: TempDir,
+}
+
+impl Secret {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = Self { folder };
+        fs::write(secret.file(), format!("{PASSWORD}\n")).unwrap();
+        fs::set_permissions(secret.file(), fs::Permissions::from_mode(0o600)).unwrap();
+        secret
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("line.password")
+    }
+}
+
+/// The configuration whose carrier is a line that registers.
+fn registered(text: &str, secret: &Secret) -> String {
+    let (before, carrier) = text.split_once("send_to = ").unwrap();
+    let (send_to, after) = carrier.split_once('\n').unwrap();
+    format!(
+        "{before}send_to = {send_to}\n\
+         registration = {{ registrar = \"carrier.example\", user = \"{CITY}\", auth_user = \"city\", \
+         realm = \"carrier.example\", password_file = \"{}\", contact_user = \"line-1\" }}\n{after}",
+        secret.file().display()
+    )
 }
 
 struct House {
@@ -299,6 +404,20 @@ impl House {
         self.finish(callee);
     }
 
+    /// One call from one side by way of whoever is at `through`.
+    fn calls_through(&self, caller: Caller, through: SocketAddr, callee: SocketAddr) {
+        let answers = self.start("callee-answers", callee, None, &[]);
+        let (at, number, dialled) = match caller {
+            Carrier => (self.server.network.carrier, CITIZEN, CITY),
+            Pbx => (self.server.network.department, CITY, CITIZEN),
+        };
+        let words = [("number", dialled), ("caller", number)];
+        let at = SocketAddr::new(at.ip(), 5070);
+        let calls = self.start("caller-talks-briefly", at, Some(through), &words);
+        self.finish(calls);
+        self.finish(answers);
+    }
+
     fn finish(&self, party: Sipp) {
         party.finish().unwrap_or_else(|fault| {
             let log = self.server.log();
@@ -327,6 +446,21 @@ impl House {
     }
 
     fn start_caller(&self, caller: Caller, scenario: &'static str, dialled: &str) -> Sipp {
+        self.start_at(caller, 5070, scenario, &[("number", dialled)])
+    }
+
+    /// A party that calls while another call of its side is up.
+    fn start_beside(&self, caller: Caller, scenario: &'static str, words: &[(&str, &str)]) -> Sipp {
+        self.start_at(caller, 5072, scenario, words)
+    }
+
+    fn start_at(
+        &self,
+        caller: Caller,
+        port: u16,
+        scenario: &'static str,
+        words: &[(&str, &str)],
+    ) -> Sipp {
         let Network {
             server,
             carrier,
@@ -336,10 +470,10 @@ impl House {
             Carrier => (carrier, CITIZEN),
             Pbx => (department, CITY),
         };
-        let words = [("number", dialled), ("caller", number), ("city", CITY)];
+        let words = [words, &[("caller", number), ("city", CITY)]].concat();
         self.start(
             scenario,
-            SocketAddr::new(at.ip(), 5070),
+            SocketAddr::new(at.ip(), port),
             Some(server),
             &words,
         )
@@ -363,6 +497,14 @@ impl House {
         })
         .unwrap()
     }
+}
+
+/// Another number of the city, whose department is behind the second PBX.
+fn with_second_number(text: &str) -> String {
+    format!(
+        "{text}\n[[department]]\nname = \"second\"\ntargets = [{{ peer = \"pbx-2\", ring_s = 30 }}]\n\
+         [[number]]\nnumber = \"{SECOND_NUMBER}\"\nprofile = \"transparent\"\ndepartment = \"second\"\n"
+    )
 }
 
 /// The PBX that is called where the first cannot be.
