@@ -11,7 +11,11 @@ use std::{
 use tempfile::TempDir;
 
 pub use crate::socket::Transport;
-use crate::{server::PATIENCE, socket::wait_until_bound, vectors::folder};
+use crate::{
+    server::{PATIENCE, binary},
+    socket::wait_until_bound,
+    vectors::folder,
+};
 
 /// A running SIPp; dropping it kills the process.
 pub struct Sipp {
@@ -42,6 +46,8 @@ impl Sipp {
     /// # Errors
     /// When SIPp cannot be started, or its address is taken.
     pub fn start(part: &Part<'_>) -> io::Result<Self> {
+        // Its patience is not spent on building the server it waits for.
+        binary();
         let place = tempfile::tempdir()?;
         fs::write(place.path().join("speech.pcmu"), part.speech)?;
         let mut sipp = Command::new("sipp");
