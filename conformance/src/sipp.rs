@@ -47,7 +47,7 @@ impl Sipp {
     /// When SIPp cannot be started, or its address is taken.
     pub fn start(part: &Part<'_>) -> io::Result<Self> {
         // Its patience is not spent on building the server it waits for.
-        binary();
+        let _ = binary();
         let place = tempfile::tempdir()?;
         fs::write(place.path().join("speech.pcmu"), part.speech)?;
         let mut sipp = Command::new("sipp");
