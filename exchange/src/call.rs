@@ -57,7 +57,7 @@ use crate::{
 };
 
 pub(crate) use self::{
-    attempts::Reliability,
+    attempts::{EarlyEnd, Reliability},
     attended::{Handover, Prospect, Terms},
     parties::Parties,
     transferring::Referral,
@@ -81,6 +81,7 @@ pub(crate) struct Call {
     destinations: VecDeque<Destination>,
     parties: Parties,
     reliability: Reliability,
+    early_end: EarlyEnd,
     caller: Caller,
     record: CallRecord,
     stage: Stage,
@@ -147,6 +148,7 @@ pub(crate) struct Arrival {
     pub(crate) transport: Transport,
     pub(crate) parties: Parties,
     pub(crate) reliability: Reliability,
+    pub(crate) early_end: EarlyEnd,
     pub(crate) errand: Errand,
 }
 
@@ -215,6 +217,7 @@ impl Call {
             transport,
             parties,
             reliability,
+            early_end,
             errand,
         } = arrival;
         let caller = parties.caller();
@@ -252,6 +255,7 @@ impl Call {
             destinations,
             parties,
             reliability,
+            early_end,
             caller,
             record,
             stage: Stage::Over,
@@ -468,6 +472,12 @@ impl Call {
 
     fn handle_far(&mut self, house: &mut House, now: Now, dialog: DialogId, event: Event) {
         match event {
+            Event::Rang {
+                status: EarlyEnd::STATUS,
+                message,
+                reliable,
+                ..
+            } => self.far_ended_early(house, now, dialog, &message, reliable),
             Event::Rang {
                 status,
                 message,

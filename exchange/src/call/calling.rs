@@ -155,7 +155,7 @@ impl Call {
     }
 
     /// What whoever called is told of the far side that answers.
-    fn told_of(&self, house: &House, far: PeerId, message: &Message) -> Headers {
+    pub(super) fn told_of(&self, house: &House, far: PeerId, message: &Message) -> Headers {
         identity::in_answer(message, house.trust(far), house.trust(self.origin.peer))
     }
 
