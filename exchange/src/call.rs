@@ -296,7 +296,7 @@ impl Call {
             since: self.stage_since,
             started_at: record.started_at,
             answered_at: record.answered_at,
-            caller: CallReport::masked_caller(&self.caller),
+            caller: self.parties.shown_caller(self.direction),
             called: CallReport::masked(Some(&record.called)),
             peers: self.peers.clone(),
             recorded: match (self.direction, &self.stage) {

@@ -13,7 +13,7 @@ mod uri_text;
 
 use std::net::SocketAddr;
 
-use rules::{Caller, Number};
+use rules::{Caller, Extension, Number};
 use sip_core::{HeaderName, Headers, Message, NameAddr, NameAddrText, Scheme};
 
 pub(crate) use self::uri_text::UriText;
@@ -25,7 +25,9 @@ use self::{
     uri_text::{Address, Display, is_token},
 };
 use crate::{
+    direction::Direction,
     number_form,
+    report::ShownCaller,
     trunk::{NumberForm, Trust},
 };
 
@@ -140,6 +142,25 @@ impl Identity {
     /// The user part of From, for a peer whose telephones have no numbers of their own.
     pub(crate) fn extension(&self) -> &str {
         &self.from.number
+    }
+
+    /// Who calls, as people are shown it. Our own people call from extensions, of which some look like 119; what looks like an extension
+    /// at a carrier is a number that we cannot read.
+    pub(crate) fn shown_caller(&self, direction: Direction) -> ShownCaller {
+        let extension = match direction {
+            Direction::Inbound => None,
+            Direction::Outbound | Direction::Internal => Extension::read(self.extension()),
+        };
+        match (self.caller(), extension) {
+            (Caller::Known(number), Some(extension)) if number.is_special() => {
+                ShownCaller::Extension(extension.to_string())
+            }
+            (Caller::Known(number), _) => ShownCaller::Number(number.to_string()),
+            (Caller::Anonymous, Some(extension)) if !self.is_withheld() => {
+                ShownCaller::Extension(extension.to_string())
+            }
+            (Caller::Anonymous, _) => ShownCaller::Anonymous,
+        }
     }
 
     /// Whether the caller asks not to be shown.

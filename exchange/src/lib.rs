@@ -49,7 +49,7 @@ pub use peers::{
     Chosen, Passed, PlaceName, PlaceReport, PlaceState, RegistrationReport, TrunkReport,
 };
 pub use registration::Refused;
-pub use report::{CallReport, EndedBy, Ending, Recorded};
+pub use report::{CallReport, EndedBy, Ending, Recorded, ShownCaller};
 pub use route::{Department, Places, Setback, Target};
 pub use selection::{Choice, PassedOver};
 pub use settings::{FaultInjection, FaultMoment, Limits, Settings, SettingsFault};

@@ -1,7 +1,7 @@
 //! A call as people are shown it: where it stands and why, with numbers that call nobody back.
 
 use jiff::Timestamp;
-use rules::{CallId, CallRecord, Caller, EmergencyId, EndCause, Number, Reason, RecordingId};
+use rules::{CallId, CallRecord, EmergencyId, EndCause, Number, Reason, RecordingId};
 
 use crate::{call_record::Kept, direction::Direction};
 
@@ -20,8 +20,8 @@ pub struct CallReport {
     pub started_at: Timestamp,
     /// When the two parties were joined.
     pub answered_at: Option<Timestamp>,
-    /// Who calls, masked; `anonymous` where no number was given.
-    pub caller: String,
+    /// Who calls.
+    pub caller: ShownCaller,
     /// Who is called, masked; empty where what was called is no number.
     pub called: String,
     /// The peers that have a leg of it: who called first, then who is called.
@@ -32,6 +32,17 @@ pub struct CallReport {
     pub emergency: Option<EmergencyId>,
     /// How it ended; none while it goes on.
     pub ending: Option<Ending>,
+}
+
+/// Who calls, as far as people are shown it: masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShownCaller {
+    /// By this number.
+    Number(String),
+    /// A telephone of the PBX that has no number of its own (内線).
+    Extension(String),
+    /// No number was given, or it is withheld.
+    Anonymous,
 }
 
 /// Whether a call is recorded.
@@ -84,7 +95,7 @@ impl CallReport {
             since: now.wall,
             started_at: now.wall,
             answered_at: None,
-            caller: String::new(),
+            caller: ShownCaller::Anonymous,
             called: String::new(),
             peers: Vec::new(),
             recorded: Recorded::Never,
@@ -99,14 +110,6 @@ impl CallReport {
     /// The number, as far as people are shown it.
     pub fn masked(number: Option<&Number>) -> String {
         number.map(Number::to_string).unwrap_or_default()
-    }
-
-    /// The caller, as far as people are shown one.
-    pub fn masked_caller(caller: &Caller) -> String {
-        match caller {
-            Caller::Known(number) => number.to_string(),
-            Caller::Anonymous => "anonymous".to_owned(),
-        }
     }
 
     /// What a call's record says about its recording: it is written when the parties are joined, and closed at the end.

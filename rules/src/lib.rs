@@ -31,7 +31,10 @@ pub use crate::{
     fault::Fault,
     ids::{CallId, CaseId, EmergencyId, IdFault, JstDay, RecordingId, StaffId, jst_rfc3339},
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
-    number::{Caller, DecisionFault, Number, NumberDecision, NumberFault, NumberPolicy, Profile},
+    number::{
+        Caller, DecisionFault, Extension, Number, NumberDecision, NumberFault, NumberPolicy,
+        Profile,
+    },
     permit::{DisposalPermit, ListenPermit},
     recording::{CallRecord, EndCause, RecordingState},
     refusal::{Clause, Refusal, RefusalCode},

@@ -140,6 +140,37 @@ impl fmt::Debug for Number {
     }
 }
 
+/// 内線: a telephone of the PBX by the digits that only its own people dial, such as `7001`. It prints masked, as a number does.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Extension(String);
+
+/// Longer ones are none that a PBX gives; they are somebody's number, written in a way that we do not know.
+const MAX_EXTENSION_DIGITS: usize = 8;
+
+impl Extension {
+    /// Reads an extension; none where the text is anything but a few digits.
+    pub fn read(text: &str) -> Option<Extension> {
+        let is_one = (1..=MAX_EXTENSION_DIGITS).contains(&text.len())
+            && text.bytes().all(|octet| octet.is_ascii_digit());
+        is_one.then(|| Extension(text.to_owned()))
+    }
+}
+
+/// Shows at most two digits, and never more than half of them: `**01`.
+impl fmt::Display for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = (self.0.len() / 2).min(2);
+        let (hidden, last) = self.0.split_at(self.0.len() - shown);
+        write!(f, "{:*<1$}{last}", "", hidden.len())
+    }
+}
+
+impl fmt::Debug for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// A text that is no telephone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NumberFault {
@@ -457,6 +488,24 @@ mod tests {
             };
             assert!(!shown.contains("333100"), "{shown}");
             assert!(!shown.contains("333"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn extensions_print_masked() {
+        let cases = [
+            ("7", Some("*")),
+            ("200", Some("**0")),
+            ("7001", Some("**01")),
+            ("12345678", Some("******78")),
+            ("123456789", None),
+            ("", None),
+            ("reception", None),
+            ("+81783331000", None),
+        ];
+        for (text, masked) in cases {
+            let shown = Extension::read(text).map(|extension| format!("{extension:?}"));
+            assert_eq!(shown.as_deref(), masked, "{text}");
         }
     }
 

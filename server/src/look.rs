@@ -6,7 +6,7 @@ mod trunks;
 
 use std::time::Duration;
 
-use exchange::{CallReport, EndedBy, Recorded, TrunkReport};
+use exchange::{CallReport, EndedBy, Recorded, ShownCaller, TrunkReport};
 use jiff::Timestamp;
 use rules::jst_rfc3339;
 use serde::{Deserialize, Serialize, Serializer};
@@ -52,8 +52,8 @@ pub(crate) struct CallView {
     pub(crate) started_at: String,
     pub(crate) answered_at: Option<String>,
     pub(crate) ended_at: Option<String>,
-    /// Masked, or `anonymous`.
-    pub(crate) caller: String,
+    #[serde(flatten)]
+    pub(crate) caller: CallerView,
     /// Masked.
     pub(crate) called: String,
     pub(crate) peers: Vec<String>,
@@ -69,6 +69,15 @@ pub(crate) struct CallView {
     pub(crate) status: Option<u16>,
     /// How long it has been in its stage, or how long it lasted.
     pub(crate) seconds: i64,
+}
+
+/// Who calls, masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "caller_kind", content = "caller", rename_all = "snake_case")]
+pub(crate) enum CallerView {
+    Number(String),
+    Extension(String),
+    Anonymous,
 }
 
 impl CallView {
@@ -96,7 +105,11 @@ impl CallView {
             started_at: jst_rfc3339(report.started_at),
             answered_at: report.answered_at.map(jst_rfc3339),
             ended_at: report.ending.map(|ending| jst_rfc3339(ending.at)),
-            caller: report.caller.clone(),
+            caller: match &report.caller {
+                ShownCaller::Number(masked) => CallerView::Number(masked.clone()),
+                ShownCaller::Extension(masked) => CallerView::Extension(masked.clone()),
+                ShownCaller::Anonymous => CallerView::Anonymous,
+            },
             called: report.called.clone(),
             peers: report.peers.clone(),
             recorded: recorded.to_owned(),

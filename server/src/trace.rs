@@ -262,7 +262,7 @@ impl Ladder {
 
 #[cfg(test)]
 mod tests {
-    use exchange::{Direction, EndedBy, Ending, Recorded};
+    use exchange::{Direction, EndedBy, Ending, Recorded, ShownCaller};
     use rules::EndCause;
 
     use super::*;
@@ -287,7 +287,7 @@ mod tests {
             since: start(),
             started_at: start(),
             answered_at: None,
-            caller: "anonymous".to_owned(),
+            caller: ShownCaller::Anonymous,
             called: "+81-78-***-**00".to_owned(),
             peers: vec!["carrier".to_owned()],
             recorded: Recorded::Undecided,

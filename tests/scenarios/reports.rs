@@ -1,8 +1,14 @@
 //! What people are shown of calls: where each stands, and how it ended.
 
-use exchange::{CallReport, Direction, EndedBy, Milestone, Recorded};
+use exchange::{CallReport, Direction, EndedBy, Milestone, Recorded, ShownCaller};
 use rules::{EndCause, Reason};
-use tests::{City, Plan, carrier::Dial, plan::NUMBER};
+use tests::{
+    City, Plan,
+    carrier::Dial,
+    department::answers_after,
+    line::Extra,
+    plan::{NUMBER, OTHER_NUMBER},
+};
 
 /// The last milestone of each call that is over, in the order in which they ended.
 fn ended(city: &City) -> Vec<CallReport> {
@@ -47,6 +53,40 @@ fn a_call_is_shown_with_its_stage_its_parties_and_whether_it_is_recorded() {
     let ending = over.ending.expect("it is over");
     assert_eq!(ending.by, EndedBy::Cause(EndCause::CallerHungUp));
     assert!(city.wiring.exchange().calls().is_empty());
+}
+
+#[test]
+fn an_extension_is_shown_as_one_and_masked() {
+    for (user, header, shown) in [
+        (
+            "7001",
+            "Subject: -",
+            ShownCaller::Extension("**01".to_owned()),
+        ),
+        (
+            "119",
+            "Subject: -",
+            ShownCaller::Extension("**9".to_owned()),
+        ),
+        ("7001", "Privacy: id", ShownCaller::Anonymous),
+        (
+            NUMBER,
+            "Subject: -",
+            ShownCaller::Number("+81-78-***-**01".to_owned()),
+        ),
+    ] {
+        let mut city = City::new(Plan::announce().with("100", answers_after(500)));
+        let extension = city.line(city.pbx.address, user);
+        let offer = city.lines[extension].describe("sendrecv");
+        city.line_calls(extension, OTHER_NUMBER, &Extra::body(offer).and(header));
+        city.run_until_line(extension, "200 INVITE (sdp)", 1);
+        let call = city.wiring.exchange().calls().remove(0);
+        assert_eq!(call.direction, Direction::Internal);
+        assert_eq!(call.caller, shown);
+        city.run_ms(10);
+        city.line_says(extension, "BYE", &Extra::default());
+        city.finish();
+    }
 }
 
 #[test]

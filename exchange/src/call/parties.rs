@@ -11,6 +11,7 @@ use crate::{
     identity::{self, Identity, Shown, Towards},
     number_form::{self, Called},
     outbound::{Class, OutboundPlan},
+    report::ShownCaller,
     route::{Destination, Failure, Route},
     trunk::Trust,
 };
@@ -122,6 +123,11 @@ impl Parties {
     /// Who calls, for the record.
     pub(super) fn caller(&self) -> Caller {
         self.identity.caller()
+    }
+
+    /// Who calls, as people are shown it.
+    pub(super) fn shown_caller(&self, direction: Direction) -> ShownCaller {
+        self.identity.shown_caller(direction)
     }
 
     /// Whether 110, 118 or 119 are called, or call back.

@@ -131,7 +131,6 @@ impl Exchange {
     ) -> CallReport {
         let peer = self.peer_of(remote.ip());
         let trust = peer.map_or(Trust::Outside, |(peer, _)| self.house.trust(peer));
-        let caller = Identity::read(request, trust).caller();
         let called = peer
             .and_then(|(peer, _)| self.called(peer, request))
             .map(|called| called.number);
@@ -151,7 +150,7 @@ impl Exchange {
             since: now.wall,
             started_at: now.wall,
             answered_at: None,
-            caller: CallReport::masked_caller(&caller),
+            caller: Identity::read(request, trust).shown_caller(direction),
             called: CallReport::masked(called.as_ref()),
             peers: peer
                 .and_then(|(peer, _)| self.house.peer_name(peer))

@@ -11,7 +11,7 @@ use super::{Exit, Place, Terminal};
 use crate::{
     calls,
     duty::{Answer, Conversation, Message},
-    look::{CallView, Page, Request, RungView, Story, WayView},
+    look::{CallView, CallerView, Page, Request, RungView, Story, WayView},
 };
 
 #[derive(Debug, Args)]
@@ -170,7 +170,7 @@ fn line(call: &CallView) -> String {
         call.id,
         direction(&call.direction),
         length(call.seconds),
-        call.caller,
+        caller(&call.caller),
         call.called,
         call.peers.join("→"),
         recorded(call)
@@ -181,7 +181,7 @@ fn summary(call: &CallView) -> Vec<String> {
     let mut lines = vec![
         format!("通話 / call       {}", call.id),
         format!("方向 / direction  {}", direction(&call.direction)),
-        format!("発信 / caller     {}", call.caller),
+        format!("発信 / caller     {}", caller(&call.caller)),
         format!("着信 / called     {}", call.called),
         format!("相手 / peers      {}", call.peers.join(" → ")),
         format!("開始 / started    {}", call.started_at),
@@ -209,6 +209,14 @@ fn summary(call: &CallView) -> Vec<String> {
     lines.push(format!("録音 / recorded   {}", recorded(call)));
     lines.push(String::new());
     lines
+}
+
+fn caller(caller: &CallerView) -> String {
+    match caller {
+        CallerView::Number(masked) => masked.clone(),
+        CallerView::Extension(masked) => format!("内線 extension {masked}"),
+        CallerView::Anonymous => "非通知 anonymous".to_owned(),
+    }
 }
 
 fn direction(code: &str) -> String {
