@@ -152,7 +152,7 @@ impl Wire {
         Ok(Wire {
             datagrams,
             streams,
-            resolver: Resolver::begin(settings.resolver, say),
+            resolver: Resolver::begin(settings.resolver, resolver::PATIENCE, say),
             words,
             word: None,
             turn: 0,

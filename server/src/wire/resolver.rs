@@ -1,7 +1,7 @@
 //! Where a named peer takes SIP: NAPTR, then SRV, then addresses, with the transport that is configured for it.
 //!
-//! Each question is a task of its own beside the sockets; nobody waits for the answer. Follows RFC 3263 section 4. Start at
-//! [`Resolver::ask`].
+//! Each question is a task of its own beside the sockets; nobody waits for the answer. The name system is asked for everything that may
+//! be needed at once, and its answers are judged in the order of RFC 3263 section 4. Start at [`Resolver::ask`].
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ use hickory_resolver::{
     proto::rr::{Name, RData, RecordType, rdata::NAPTR},
 };
 use sip_core::Transport;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::Word;
 
@@ -26,9 +26,9 @@ use super::Word;
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 /// How long an answer counts at most that was found in part: what failed may be the better part.
 const IN_PART: Duration = Duration::from_secs(60);
-/// How long one server is waited for, and how often each is asked.
-const PATIENCE: Duration = Duration::from_secs(2);
-const TRIES: usize = 2;
+/// How long one server is waited for, and how often it is asked again.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+const RETRIES: usize = 2;
 /// Questions at once; each peer has one a target.
 const MOST: usize = 256;
 /// Records of one answer that are followed.
@@ -54,9 +54,13 @@ pub(crate) struct Resolver {
 
 impl Resolver {
     /// Begins with a server's address, or with what the system says. It must be done inside the runtime.
-    pub(super) fn begin(server: Option<SocketAddr>, words: mpsc::Sender<Word>) -> Resolver {
+    pub(super) fn begin(
+        server: Option<SocketAddr>,
+        patience: Duration,
+        words: mpsc::Sender<Word>,
+    ) -> Resolver {
         Resolver {
-            resolver: build(server).map_err(|fault| fault.to_string()),
+            resolver: build(server, patience).map_err(|fault| fault.to_string()),
             asked: Arc::default(),
             words,
         }
@@ -106,7 +110,7 @@ fn answer(question: Question, found: Result<(Vec<Resolved>, Duration), String>) 
     }
 }
 
-fn build(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
+fn build(server: Option<SocketAddr>, patience: Duration) -> Result<TokioResolver, NetError> {
     let mut builder = match server {
         Some(address) => {
             let at = |mut connection: ConnectionConfig| {
@@ -121,8 +125,8 @@ fn build(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
         None => TokioResolver::builder_tokio()?,
     };
     let options = builder.options_mut();
-    options.timeout = PATIENCE;
-    options.attempts = TRIES;
+    options.timeout = patience;
+    options.attempts = RETRIES;
     options.cache_size = 1_024;
     builder.build()
 }
@@ -153,34 +157,29 @@ async fn find(
         until: None,
         fault: None,
     };
-    if let Some(port) = question.port {
-        places
-            .addresses(
-                resolver,
-                &host,
-                Service {
-                    priority: 0,
-                    weight: 0,
-                    port,
-                },
-            )
-            .await;
-        return places.all();
-    }
-    let services = places.services(resolver, &host).await?;
+    // What is begun here and not needed in the end is dropped, whatever it would have found.
+    let own = HostAsked::begin(resolver, &host);
+    let services = match question.port {
+        Some(_) => Vec::new(),
+        None => places.services(resolver, &host).await?,
+    };
     if services.is_empty() {
         let service = Service {
             priority: 0,
             weight: 0,
-            port: default,
+            port: question.port.unwrap_or(default),
         };
-        places.addresses(resolver, &host, service).await;
+        places.addresses(own, service).await;
+        return places.all();
     }
-    for (target, service) in services {
-        // A target of "." says that the service is not to be had here (RFC 2782).
-        if !target.is_root() {
-            places.addresses(resolver, &target, service).await;
-        }
+    drop(own);
+    // A target of "." says that the service is not to be had here (RFC 2782).
+    let targets = services.into_iter().filter(|(target, _)| !target.is_root());
+    let asked: Vec<(HostAsked, Service)> = targets
+        .map(|(target, service)| (HostAsked::begin(resolver, &target), service))
+        .collect();
+    for (target, service) in asked {
+        places.addresses(target, service).await;
     }
     places.all()
 }
@@ -190,6 +189,60 @@ struct Service {
     priority: u16,
     weight: u16,
     port: u16,
+}
+
+/// One question to the name system that is on its way; without anybody who waits for its answer it is given up.
+struct Asked(JoinHandle<Result<Records, NetError>>);
+
+/// The records of a name, and until when they count; none where the name system says so, which is no fault.
+#[derive(Default)]
+struct Records {
+    records: Vec<RData>,
+    until: Option<Instant>,
+}
+
+impl Asked {
+    fn begin(resolver: &TokioResolver, name: &Name, kind: RecordType) -> Asked {
+        let (resolver, name) = (resolver.clone(), name.clone());
+        Asked(tokio::spawn(async move {
+            match resolver.lookup(name, kind).await {
+                Ok(found) => Ok(Records {
+                    until: Some(found.valid_until()),
+                    records: found
+                        .answers()
+                        .iter()
+                        .take(MOST_RECORDS)
+                        .map(|record| record.data.clone())
+                        .collect(),
+                }),
+                Err(fault) if fault.is_no_records_found() || fault.is_nx_domain() => {
+                    Ok(Records::default())
+                }
+                Err(fault) => Err(fault),
+            }
+        }))
+    }
+
+    async fn answer(mut self) -> Result<Records, NetError> {
+        let answer = (&mut self.0).await;
+        answer.unwrap_or(Err(NetError::Message("a question was given up")))
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The addresses of a host, of both families.
+struct HostAsked([Asked; 2]);
+
+impl HostAsked {
+    fn begin(resolver: &TokioResolver, host: &Name) -> HostAsked {
+        let kinds = [RecordType::A, RecordType::AAAA];
+        HostAsked(kinds.map(|kind| Asked::begin(resolver, host, kind)))
+    }
 }
 
 /// What has been found so far, and until when all of it counts. A question that fails takes nothing from what others find: many
@@ -228,8 +281,11 @@ impl Places {
             Transport::Tcp => (&b"SIP+D2T"[..], "_sip._tcp"),
             Transport::Tls => (&b"SIPS+D2T"[..], "_sips._tcp"),
         };
+        let usual = Name::from_ascii(label)?.append_domain(host)?;
+        let named = Asked::begin(resolver, host, RecordType::NAPTR);
+        let under_usual = Asked::begin(resolver, &usual, RecordType::SRV);
         let mut named: Vec<NAPTR> = self
-            .records(resolver, host, RecordType::NAPTR)
+            .take(named)
             .await
             .into_iter()
             .filter_map(|record| match record {
@@ -242,14 +298,14 @@ impl Places {
             })
             .collect();
         named.sort_by_key(|naptr| (naptr.order, naptr.preference));
-        let usual = Name::from_ascii(label)?.append_domain(host)?;
-        let name = named
-            .into_iter()
-            .next()
-            .map_or(usual, |naptr| naptr.replacement);
-        let records = self.records(resolver, &name, RecordType::SRV).await;
+        let asked = match named.into_iter().next() {
+            Some(naptr) if naptr.replacement != usual => {
+                Asked::begin(resolver, &naptr.replacement, RecordType::SRV)
+            }
+            Some(_) | None => under_usual,
+        };
+        let records = self.take(asked).await.into_iter();
         Ok(records
-            .into_iter()
             .filter_map(|record| match record {
                 RData::SRV(srv) => Some(srv),
                 _ => None,
@@ -265,10 +321,10 @@ impl Places {
             .collect())
     }
 
-    /// Adds the addresses of a host, of both families.
-    async fn addresses(&mut self, resolver: &TokioResolver, host: &Name, service: Service) {
-        for kind in [RecordType::A, RecordType::AAAA] {
-            for record in self.records(resolver, host, kind).await {
+    /// Adds the addresses of a host.
+    async fn addresses(&mut self, HostAsked(families): HostAsked, service: Service) {
+        for asked in families {
+            for record in self.take(asked).await {
                 let address = match record {
                     RData::A(address) => IpAddr::V4(address.0),
                     RData::AAAA(address) => IpAddr::V6(address.0),
@@ -284,27 +340,18 @@ impl Places {
         }
     }
 
-    /// The records of a name; none where the name system says so, which is no fault, or fails, which is kept.
-    async fn records(
-        &mut self,
-        resolver: &TokioResolver,
-        name: &Name,
-        kind: RecordType,
-    ) -> Vec<RData> {
-        let looked_up = match resolver.lookup(name.clone(), kind).await {
-            Ok(looked_up) => looked_up,
-            Err(fault) if fault.is_no_records_found() || fault.is_nx_domain() => {
-                return Vec::new();
+    /// The records that a question is answered with; none where it fails, which is kept.
+    async fn take(&mut self, asked: Asked) -> Vec<RData> {
+        match asked.answer().await {
+            Ok(Records { records, until }) => {
+                self.until = [self.until, until].into_iter().flatten().min();
+                records
             }
             Err(fault) => {
                 self.fault.get_or_insert(fault);
-                return Vec::new();
+                Vec::new()
             }
-        };
-        let until = looked_up.valid_until();
-        self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
-        let records = looked_up.answers().iter().take(MOST_RECORDS);
-        records.map(|record| record.data.clone()).collect()
+        }
     }
 }
 

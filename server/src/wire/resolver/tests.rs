@@ -1,4 +1,4 @@
-//! In this world the name system is one thread with a table, which may know nothing, or say nothing.
+//! In this world the name system is one thread with a table, which may know nothing, or say nothing of some things.
 
 use std::{
     net::UdpSocket,
@@ -34,11 +34,25 @@ impl Server {
         let asked = Arc::clone(&server.asked);
         thread::spawn(move || {
             let mut octets = [0; 4096];
+            let mut held = Vec::new();
             while let Ok((length, from)) = socket.recv_from(&mut octets) {
                 asked.fetch_add(1, Ordering::Relaxed);
                 let question = Message::from_vec(&octets[..length]).unwrap();
-                let answer = answer_from(&zone, &question).to_vec().unwrap();
-                socket.send_to(&answer, from).unwrap();
+                let query = &question.queries[0];
+                let is_silent_about = [RecordType::NAPTR, RecordType::AAAA];
+                let name = query.name().to_ascii();
+                if name == "half.example." && is_silent_about.contains(&query.query_type()) {
+                    continue;
+                }
+                let waits_for_all = name.ends_with("together.example.");
+                held.push((question, from));
+                if waits_for_all && held.len() < 4 {
+                    continue;
+                }
+                for (question, from) in held.drain(..) {
+                    let answer = answer_from(&zone, &question).to_vec().unwrap();
+                    socket.send_to(&answer, from).unwrap();
+                }
             }
         });
         server
@@ -133,6 +147,17 @@ fn zone() -> Zone {
         ),
         ("two.example.", 300, a(2)),
         ("gateway.example.", 300, a(3)),
+        ("half.example.", 300, a(4)),
+        (
+            "together.example.",
+            300,
+            naptr(1, "SIP+D2U", "_sip._udp.together.example."),
+        ),
+        (
+            "_sip._udp.together.example.",
+            300,
+            srv(1, 1, 5070, "two.example."),
+        ),
         (
             "nothing.example.",
             300,
@@ -141,6 +166,9 @@ fn zone() -> Zone {
         ("_sip._udp.nothing.example.", 300, srv(0, 0, 0, ".")),
     ]
 }
+
+/// Enough for a server on this host that answers at all.
+const SHORT_PATIENCE: Duration = Duration::from_millis(200);
 
 fn question(host: &str, port: Option<u16>, transport: Transport) -> Question {
     Question {
@@ -153,13 +181,21 @@ fn question(host: &str, port: Option<u16>, transport: Transport) -> Question {
 
 /// Asks, and returns each place as `ADDRESS priority/weight`, with how long it holds.
 fn ask(server: SocketAddr, questions: &[Question]) -> Vec<(Vec<String>, u64)> {
+    ask_with(PATIENCE, server, questions)
+}
+
+fn ask_with(
+    patience: Duration,
+    server: SocketAddr,
+    questions: &[Question],
+) -> Vec<(Vec<String>, u64)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
         let (words, mut heard) = mpsc::channel(16);
-        let resolver = Resolver::begin(Some(server), words);
+        let resolver = Resolver::begin(Some(server), patience, words);
         let mut answers = Vec::new();
         for question in questions {
             resolver.ask(question.clone());
@@ -251,11 +287,30 @@ fn a_name_that_is_not_there_or_takes_no_calls_leads_nowhere() {
 #[test]
 fn a_server_that_says_nothing_is_an_answer_of_nowhere() {
     let silent = UdpSocket::bind("127.0.80.2:0").unwrap();
-    let answers = ask(
+    let answers = ask_with(
+        SHORT_PATIENCE,
         silent.local_addr().unwrap(),
         &[question("sip.example", None, Transport::Udp)],
     );
     assert_eq!(answers, [(Vec::new(), 0)]);
+}
+
+#[test]
+fn everything_that_may_be_needed_is_asked_at_once_and_judged_in_order() {
+    // This server answers nothing before it has been asked for NAPTR, SRV, A and AAAA.
+    let server = Server::new(zone());
+    let together = question("together.example", None, Transport::Udp);
+    let answers = ask(server.address, &[together]);
+    assert_eq!(answers[0].0, ["192.0.2.2:5070 1/1"]);
+}
+
+#[test]
+fn a_server_that_is_silent_about_some_records_is_asked_again_soon_for_all() {
+    let server = Server::new(zone());
+    let half = question("half.example", None, Transport::Udp);
+    let answers = ask_with(SHORT_PATIENCE, server.address, &[half]);
+    assert_eq!(answers[0].0, ["192.0.2.4:5060 0/0"]);
+    assert!((1..=60).contains(&answers[0].1), "{}", answers[0].1);
 }
 
 #[test]
