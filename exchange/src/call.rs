@@ -13,6 +13,7 @@ mod attended;
 mod calling;
 mod closing;
 mod crossing;
+mod leaving;
 mod legs;
 mod negotiating;
 mod parties;
@@ -200,6 +201,9 @@ pub(crate) enum CallInput {
 impl Call {
     /// What BYE and CANCEL say when a fault of ours ends a call.
     pub(crate) const FAULT_REASON: &'static str = "Q.850;cause=41;text=\"Temporary failure\"";
+
+    /// What BYE says to whoever has media that cannot be used.
+    const MEDIA_REASON: &'static str = "Q.850;cause=65;text=\"Bearer capability not implemented\"";
 
     /// Makes the call of an INVITE; its second port pair is for the first attempt.
     pub(crate) fn new(
@@ -429,7 +433,9 @@ impl Call {
                 self.leaving_hung_up(house, now, dialog);
             }
             // Nobody waits for the ACK of whoever is leaving.
-            Some(Event::AckMissing { .. }) if self.is_leaving(dialog) => {}
+            Some(Event::AckMissing { .. }) if self.is_leaving(dialog) => {
+                self.leaving_unacknowledged(dialog);
+            }
             Some(event) if dialog == self.origin.dialog => self.handle_origin(house, now, event),
             Some(event) => self.handle_far(house, now, dialog, event),
             None => {}

@@ -300,3 +300,76 @@ fn whoever_transfers_refreshes_its_session_and_holds_on_its_own_leg() {
     city.line_says(citizen, "BYE", &Extra::default());
     city.finish();
 }
+
+/// What the citizen is offered for the `count`th time says this; it agrees.
+fn citizen_agrees(city: &mut City, citizen: usize, count: usize, asked: &str, answered: &str) {
+    city.run_until_line(citizen, "INVITE (sdp)", count);
+    let offer = city.lines[citizen].last("INVITE").expect("an offer");
+    let body = &offer.body;
+    assert!(body.contains(&format!("a={asked}")), "{body}");
+    let body = city.lines[citizen].describe(answered);
+    city.line_answers(citizen, "INVITE", 200, &Extra::body(body));
+    city.run_ms(100);
+}
+
+#[test]
+fn whoever_transfers_and_offers_nothing_is_offered_what_it_has() {
+    // Its answer is in the ACK; that comes while the target rings, and only after the target has refused.
+    for is_late in [false, true] {
+        let (mut city, [citizen, department, next]) = transferring();
+        city.run_ms(100);
+        city.lines[department].acknowledges = false;
+        city.line_says(department, "INVITE", &Extra::default());
+        city.run_until_line(department, "200 INVITE (sdp)", 1);
+        let ours = city.lines[department].answered(200, "INVITE").unwrap();
+        assert!(ours.body.contains("a=sendrecv"), "{}", ours.body);
+        let sequence = ours.sequence();
+        let held = city.lines[department].describe("sendonly");
+        let ack = city.lines[department].acknowledge(sequence, held);
+        if is_late {
+            city.line_answers(next, "INVITE", 486, &Extra::default());
+            city.run_ms(100);
+            city.send(ack);
+        } else {
+            city.send(ack);
+            city.run_ms(100);
+            assert_eq!(city.lines[citizen].count("INVITE (sdp)"), 0);
+            city.line_answers(next, "INVITE", 486, &Extra::default());
+        }
+        citizen_agrees(&mut city, citizen, 1, "sendonly", "recvonly");
+        city.line_says(citizen, "BYE", &Extra::default());
+        city.finish();
+        assert_eq!(city.lines[department].end_of_call(), "was hung up on");
+    }
+}
+
+#[test]
+fn whoever_transfers_and_answers_with_nothing_is_hung_up_on_alone() {
+    let (mut city, [citizen, department, next]) = transferring();
+    city.run_ms(100);
+    city.line_says(department, "INVITE", &Extra::default());
+    city.run_until_line(department, "BYE", 1);
+    answer(&mut city, next);
+    city.run_ms(100);
+    city.line_speaks(next);
+    city.run_ms(500);
+    assert!(city.lines[citizen].voice.heard_speech().len() > 20);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn a_citizen_who_was_fetched_from_hold_while_the_transfer_failed_is_on_hold_again() {
+    let (mut city, citizen, department) = talking();
+    let body = city.lines[department].describe("sendonly");
+    city.line_says(department, "INVITE", &Extra::body(body));
+    citizen_agrees(&mut city, citizen, 1, "sendonly", "recvonly");
+    let next = ask(&mut city, department);
+    city.run_until_line(citizen, "INVITE (sdp)", 2);
+    city.line_answers(next, "INVITE", 486, &Extra::default());
+    city.run_ms(100);
+    citizen_agrees(&mut city, citizen, 2, "sendrecv", "sendrecv");
+    citizen_agrees(&mut city, citizen, 3, "sendonly", "recvonly");
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}

@@ -4,6 +4,7 @@ use media::sdp::{self, Direction, RemoteMedia};
 use sip_core::{PeerId, RequestId};
 
 use crate::{
+    call::proposal::Proposal,
     house::House,
     leg::{Agreed, Leg, Session},
     now::Now,
@@ -52,4 +53,28 @@ pub(super) fn change_alone(
     proposed.session = Session::Agreed(Box::new(agreed));
     *leg = proposed;
     Ok(())
+}
+
+/// Answers a request without an offer by ours, on its own leg and in the codec in use; its ACK brings the answer.
+///
+/// `says`: what the other party says of itself, or the leg's own where there is none. `wish`: what our side may do.
+///
+/// # Errors
+/// 491: the leg has agreed to nothing yet.
+pub(super) fn offer_alone(
+    house: &mut House,
+    now: Now,
+    leg: &mut Leg,
+    request: RequestId,
+    says: &RemoteMedia,
+    wish: Direction,
+) -> Result<Proposal, u16> {
+    let codec = leg.agreed().ok_or(491_u16)?.codec;
+    let says = RemoteMedia {
+        codecs: vec![(codec, codec.static_payload_type())],
+        ..says.clone()
+    };
+    let proposal = Proposal::to(leg, leg.lent, &says, wish).ok_or(491_u16)?;
+    house.answer_offer(now, request, proposal.text());
+    Ok(proposal)
 }

@@ -275,10 +275,9 @@ impl Call {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Joining(Joining { far, keeping }) => {
                 self.join(house, far.id());
-                let told = self.origin.local.direction;
                 self.connect(house, now, far, keeping);
                 // The far side may have held while the caller's ACK was on its way.
-                self.tell_other(house, now, End::Far, Some(told));
+                self.tell_other(house, now, End::Far);
                 self.tell_far(house, now);
             }
             stage @ (Stage::Calling { .. }
@@ -445,12 +444,7 @@ impl Call {
 
     /// It answered with media that cannot be joined: that destination is hung up on, and the next one tried.
     pub(super) fn answer_unusable(&mut self, house: &mut House, now: Now, dialog: DialogId) {
-        house.end(
-            now,
-            dialog,
-            488,
-            Some("Q.850;cause=65;text=\"Bearer capability not implemented\""),
-        );
+        house.end(now, dialog, 488, Some(Call::MEDIA_REASON));
         self.attempt_failed(house, now, dialog, Failure::UNUSABLE_MEDIA);
     }
 

@@ -253,8 +253,6 @@ fn reason(cause: EndCause) -> Option<&'static str> {
         | EndCause::Unreachable
         | EndCause::Rejected
         | EndCause::Closed => None,
-        EndCause::NotAcceptable => {
-            Some("Q.850;cause=65;text=\"Bearer capability not implemented\"")
-        }
+        EndCause::NotAcceptable => Some(Call::MEDIA_REASON),
     }
 }

@@ -11,7 +11,7 @@ use sip_core::{DialogId, Event, Glare, Message, Method, RequestId};
 use crate::{
     call::{
         Call, Stage,
-        alone::{admit_offer, change_alone},
+        alone::{admit_offer, change_alone, offer_alone},
         attended::Attended,
         proposal::{Proposal, put_in_force},
     },
@@ -251,8 +251,10 @@ impl Call {
                 proposal,
             } if asked == end => {
                 if !self.take_answer(house, end, proposal, body.as_ref()) {
-                    self.fail(house, now, EndCause::NotAcceptable);
+                    return self.fail(house, now, EndCause::NotAcceptable);
                 }
+                // Who is at the other end, or what it wishes, may have changed meanwhile.
+                self.align_origin(house, now);
             }
             Negotiation::Attended(attended) if attended.asked() == Some(dialog) => {
                 let attended = attended.answered(house, self.leg(end), body.as_ref());
@@ -467,14 +469,9 @@ impl Call {
         let other = self.leg(end.other()).and_then(Leg::agreed);
         let own = self.leg(end).and_then(Leg::agreed);
         let says = other.or(own).ok_or(491_u16)?.theirs.clone();
-        let codec = own.ok_or(491_u16)?.codec;
-        let says = RemoteMedia {
-            codecs: vec![(codec, codec.static_payload_type())],
-            ..says
-        };
-        let direction = self.other_wish(end);
-        let proposal = self.proposal(end, &says, direction).ok_or(491_u16)?;
-        house.answer_offer(now, request, proposal.text());
+        let wish = self.other_wish(end);
+        let leg = self.leg_mut(end).ok_or(491_u16)?;
+        let proposal = offer_alone(house, now, leg, request, &says, wish)?;
         self.negotiation = Negotiation::Reoffered { end, proposal };
         Ok(())
     }
@@ -487,16 +484,15 @@ impl Call {
         dialog: DialogId,
         body: Option<&Bytes>,
     ) {
+        if self.end_of(dialog).is_none() {
+            return self.leaving_acknowledged(house, now, dialog, body);
+        }
         match std::mem::replace(&mut self.negotiation, Negotiation::Idle) {
             Negotiation::Reoffered { end, proposal } if self.end_of(dialog) == Some(end) => {
-                let before = self
-                    .leg(end)
-                    .and_then(Leg::agreed)
-                    .map(|agreed| agreed.wish);
                 if !self.take_answer(house, end, proposal, body) {
                     return self.fail(house, now, EndCause::NotAcceptable);
                 }
-                self.tell_other(house, now, end, before);
+                self.tell_other(house, now, end);
             }
             other @ (Negotiation::Idle
             | Negotiation::PassedOn(_)
@@ -529,18 +525,12 @@ impl Call {
         if !self.negotiation.is_idle() {
             return;
         }
-        let told = self.far_leg().map(|far| far.local.direction);
-        self.tell_other(house, now, End::Origin, told);
+        self.tell_other(house, now, End::Origin);
     }
 
     /// Lets the other leg know that this one holds, or holds no more.
-    pub(super) fn tell_other(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        end: End,
-        before: Option<Direction>,
-    ) {
+    pub(super) fn tell_other(&mut self, house: &mut House, now: Now, end: End) {
+        let told = self.leg(end.other()).map(|other| other.local.direction);
         let Some(agreed) = self.leg(end).and_then(Leg::agreed).cloned() else {
             return;
         };
@@ -557,7 +547,7 @@ impl Call {
             | Stage::Closing(_)
             | Stage::Over => false,
         };
-        if is_joined && before != Some(agreed.wish) {
+        if is_joined && told != Some(agreed.wish) {
             let (other, wish) = (end.other(), agreed.wish);
             self.ask(house, now, other, &agreed.theirs, wish);
         }

@@ -12,9 +12,9 @@ use sip_core::{DialogId, Message, PeerId, RequestId};
 use crate::{
     call::{
         Call, Stage,
-        alone::{admit_offer, change_alone},
         attempts::{Attempts, Tone},
-        negotiating::End,
+        leaving::Leaving,
+        negotiating::{End, Negotiation},
         talking::Talking,
     },
     call_record::Kept,
@@ -30,7 +30,7 @@ use crate::{
 pub(super) struct Transferring {
     pub(super) attempts: Attempts,
     /// Who asked for it; none once it has hung up.
-    leaving: Option<Leg>,
+    pub(super) leaving: Option<Leaving>,
     talk: Talk,
 }
 
@@ -139,14 +139,17 @@ impl Call {
             Ok(attempts) => {
                 let transferring = Transferring {
                     attempts,
-                    leaving: Some(leaving),
+                    leaving: Some(Leaving::new(leaving)),
                     talk,
                 };
                 self.enter(house, now, Stage::Transferring(Box::new(transferring)));
                 // Whoever is on hold would not hear the ringback.
                 self.align_origin(house, now);
             }
-            Err(failure) => self.transfer_failed(house, now, Some(leaving), talk, failure),
+            Err(failure) => {
+                let leaving = Some(Leaving::new(leaving));
+                self.transfer_failed(house, now, leaving, talk, failure);
+            }
         }
         Ok(())
     }
@@ -191,7 +194,8 @@ impl Call {
         if let Stage::Transferring(transferring) = &self.stage
             && let Some(leaving) = &transferring.leaving
         {
-            house.notify(now, leaving.dialog, status, Subscription::Active);
+            let dialog = leaving.leg.dialog;
+            house.notify(now, dialog, status, Subscription::Active);
         }
     }
 
@@ -202,7 +206,7 @@ impl Call {
             leaving,
             talk,
         } = transferring;
-        if let Some(leaving) = leaving {
+        if let Some(Leaving { leg: leaving, .. }) = leaving {
             house.notify(now, leaving.dialog, 200, Subscription::Terminated);
             house.end(now, leaving.dialog, 480, Some(DONE));
             house.close(leaving.id());
@@ -216,21 +220,21 @@ impl Call {
         &mut self,
         house: &mut House,
         now: Now,
-        leaving: Option<Leg>,
+        leaving: Option<Leaving>,
         talk: Talk,
         failure: Failure,
     ) {
         house.trace(now, self.id, "transfer failed");
         match leaving {
-            Some(leaving) => {
-                house.notify(
-                    now,
-                    leaving.dialog,
-                    failure.status,
-                    Subscription::Terminated,
-                );
-                self.join(house, leaving.id());
-                self.talk_on(house, now, leaving, talk);
+            Some(Leaving { leg, reoffered }) => {
+                let status = failure.status;
+                house.notify(now, leg.dialog, status, Subscription::Terminated);
+                self.join(house, leg.id());
+                if let Some(proposal) = reoffered {
+                    let end = End::Far;
+                    self.negotiation = Negotiation::Reoffered { end, proposal };
+                }
+                self.talk_on(house, now, leg, talk);
             }
             None => match self.direction {
                 Direction::Inbound => self.close(house, now, failure),
@@ -274,67 +278,11 @@ impl Call {
         }
     }
 
-    /// Whether it is the dialog of whoever asked for a transfer that is under way.
-    pub(super) fn is_leaving(&self, dialog: DialogId) -> bool {
-        match &self.stage {
-            Stage::Transferring(transferring) => {
-                let mut leaving = transferring.leaving.iter();
-                leaving.any(|leaving| leaving.dialog == dialog)
-            }
-            Stage::Talking(_) => self.is_joined_away_by(dialog),
-            Stage::ExpectPrack(_)
-            | Stage::ExpectAck(_)
-            | Stage::Announcing(_)
-            | Stage::Calling { .. }
-            | Stage::Passing { .. }
-            | Stage::Joining(_)
-            | Stage::Parted(_)
-            | Stage::Closing(_)
-            | Stage::Over => false,
+    /// Lets the origin's direction follow what the far one's peer wishes. Where an exchange of offers is under way, its end does that.
+    pub(super) fn align_origin(&mut self, house: &mut House, now: Now) {
+        if !self.negotiation.is_idle() {
+            return;
         }
-    }
-
-    /// Whoever asked for the transfer has hung up, as many do at once; the transfer goes on.
-    pub(super) fn leaving_hung_up(&mut self, house: &mut House, now: Now, dialog: DialogId) {
-        let Stage::Transferring(transferring) = &mut self.stage else {
-            return self.left_to_join(house, now, dialog);
-        };
-        let leaving = &mut transferring.leaving;
-        if let Some(leaving) = leaving.take_if(|leg| leg.dialog == dialog) {
-            house.close(leaving.id());
-        }
-    }
-
-    /// Whoever asked for the transfer wants its session refreshed or changed: it is answered on its own leg, for nobody hears it.
-    ///
-    /// What it wishes counts again where the transfer fails.
-    pub(super) fn answer_leaving(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        dialog: DialogId,
-        request: RequestId,
-        message: &Message,
-    ) -> Result<(), u16> {
-        let Stage::Transferring(transferring) = &mut self.stage else {
-            return Err(488);
-        };
-        let leaving = transferring.leaving.as_mut();
-        let leg = leaving.filter(|leg| leg.dialog == dialog).ok_or(488_u16)?;
-        let agreed = leg.agreed().ok_or(491_u16)?;
-        let body = message.sdp().ok_or(488_u16)?;
-        let theirs = admit_offer(house, leg.peer, agreed, &body)?;
-        if !agreed.theirs.changes_nothing(&theirs) {
-            let wish = leg.local.direction;
-            return change_alone(house, now, leg, request, &theirs, wish);
-        }
-        house.answer_offer(now, request, agreed.ours.clone());
-        leg.keep_origin(theirs);
-        Ok(())
-    }
-
-    /// Lets the origin's direction follow what the far one's peer wishes.
-    fn align_origin(&mut self, house: &mut House, now: Now) {
         let wish = self.other_wish(End::Origin);
         let leg = &self.origin;
         let Some(own) = leg.agreed().filter(|_| leg.local.direction != wish) else {
@@ -394,15 +342,6 @@ impl Call {
         house.trace(now, self.id, "a party was replaced");
         self.talk_on(house, now, leg, talk);
         Ok(())
-    }
-
-    /// The dialog of whoever is leaving, to be ended with the call.
-    pub(super) fn leaving_leg(&self) -> Option<(DialogId, PeerId)> {
-        let Stage::Transferring(transferring) = &self.stage else {
-            return None;
-        };
-        let leaving = transferring.leaving.as_ref()?;
-        Some((leaving.dialog, leaving.peer))
     }
 
     /// Nothing is kept of this call after all.
