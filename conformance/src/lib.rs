@@ -3,6 +3,7 @@
 //! `README.md` beside this crate says what is compared with what. Nothing here is used by denwaban itself.
 
 pub mod client;
+pub mod house;
 pub mod kamailio;
 pub mod matrix;
 pub mod readers;

@@ -5,36 +5,25 @@
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    time::Duration,
 };
 
 use conformance::{
-    kamailio::{Kamailio, Line},
-    server::{Network, Plan, Server},
-    sipp::{
-        Part, Sipp,
-        Transport::{self, Tcp, Udp},
+    house::{
+        CITIZEN, CITY,
+        Caller::{Carrier, Pbx},
+        House, SECOND_NUMBER, TRANSPARENT, announced, callee, listen, over_both,
+        with_second_number,
     },
+    kamailio::{Kamailio, Line},
+    server::Network,
+    sipp::Transport::{Tcp, Udp},
 };
 use tempfile::TempDir;
 
-const CITY: &str = "0783331000";
-const CITIZEN: &str = "0790000001";
-const SECOND_NUMBER: &str = "0783331001";
 const PASSWORD: &str = "carp streamer";
-const ANNOUNCE: &[&str] = &["announce"];
-const TRANSPARENT: &[&str] = &["transparent"];
-
-/// Who calls.
-#[derive(Clone, Copy, Debug)]
-enum Caller {
-    Carrier,
-    Pbx,
-}
-use Caller::{Carrier, Pbx};
 
 #[test]
 fn a_reliable_answer_and_an_early_update_cross_from_the_carrier() {
@@ -343,197 +332,4 @@ fn registered(text: &str, secret: &Secret) -> String {
          realm = \"carrier.example\", password_file = \"{}\", contact_user = \"line-1\" }}\n{after}",
         secret.file().display()
     )
-}
-
-struct House {
-    server: Server,
-    transport: Transport,
-}
-
-/// One server that calls both its peers over UDP, then one that calls them over TCP.
-fn over_both(third: u8, play: impl Fn(&House)) {
-    for (third, transport) in [(third, Udp), (third + 1, Tcp)] {
-        House::open(third, transport, TRANSPARENT, &play);
-    }
-}
-
-fn announced(third: u8, play: impl Fn(&House)) {
-    for (third, transport) in [(third, Udp), (third + 1, Tcp)] {
-        House::open(third, transport, ANNOUNCE, &play);
-    }
-}
-
-impl House {
-    fn open(third: u8, transport: Transport, profile: &[&str], play: impl Fn(&Self)) {
-        Self::open_as(third, transport, profile, |text| text, play);
-    }
-
-    /// `edit` changes the configuration that `init` wrote.
-    fn open_as(
-        third: u8,
-        transport: Transport,
-        profile: &[&str],
-        edit: impl FnOnce(String) -> String,
-        play: impl Fn(&Self),
-    ) {
-        let network = Network::new(third);
-        let mut plan = Plan::new(network, profile);
-        // A carrier is called at another port than it calls from, as a PBX is.
-        plan.carrier = format!("{};transport={transport}", callee(network, Pbx));
-        let pbx = [callee(network, Carrier), second_pbx(network)];
-        plan.pbx = pbx.map(|at| format!("{at};transport={transport}")).to_vec();
-        let server = Server::start_as(&plan, edit).unwrap();
-        let house = Self { server, transport };
-        play(&house);
-        house.server.stop().unwrap();
-    }
-
-    /// One call from one side to the other.
-    fn play(&self, caller: Caller, calls: &'static str, is_called: &'static str) {
-        let dialled = match caller {
-            Carrier => CITY,
-            Pbx => CITIZEN,
-        };
-        self.play_as(caller, dialled, calls, is_called);
-    }
-
-    fn play_as(&self, caller: Caller, dialled: &str, calls: &'static str, is_called: &'static str) {
-        let callee = self.start(is_called, callee(self.server.network, caller), None, &[]);
-        let caller = self.start_caller(caller, calls, dialled);
-        self.finish(caller);
-        self.finish(callee);
-    }
-
-    /// One call from one side by way of whoever is at `through`.
-    fn calls_through(&self, caller: Caller, through: SocketAddr, callee: SocketAddr) {
-        let answers = self.start("callee-answers", callee, None, &[]);
-        let (at, number, dialled) = match caller {
-            Carrier => (self.server.network.carrier, CITIZEN, CITY),
-            Pbx => (self.server.network.department, CITY, CITIZEN),
-        };
-        let words = [("number", dialled), ("caller", number)];
-        let at = SocketAddr::new(at.ip(), 5070);
-        let calls = self.start("caller-talks-briefly", at, Some(through), &words);
-        self.finish(calls);
-        self.finish(answers);
-    }
-
-    fn finish(&self, party: Sipp) {
-        party.finish().unwrap_or_else(|fault| {
-            let log = self.server.log();
-            panic!("{:?}: {fault}\nthe log:\n{log}", self.transport)
-        });
-    }
-
-    /// The carrier calls and is connected with the second PBX.
-    fn second_answers(&self) {
-        let at = second_pbx(self.server.network);
-        let answers = self.start("callee-answers", at, None, &[]);
-        self.ask(Carrier, "caller-talks-briefly");
-        self.finish(answers);
-    }
-
-    /// A party alone with the server.
-    fn ask(&self, caller: Caller, asks: &'static str) {
-        let ended = self.start_caller(caller, asks, CITY).finish();
-        ended.unwrap_or_else(|fault| {
-            panic!(
-                "{:?}: {fault}\nthe log:\n{}",
-                self.transport,
-                self.server.log()
-            )
-        });
-    }
-
-    fn start_caller(&self, caller: Caller, scenario: &'static str, dialled: &str) -> Sipp {
-        self.start_at(caller, 5070, scenario, &[("number", dialled)])
-    }
-
-    /// A party that calls while another call of its side is up.
-    fn start_beside(&self, caller: Caller, scenario: &'static str, words: &[(&str, &str)]) -> Sipp {
-        self.start_at(caller, 5072, scenario, words)
-    }
-
-    fn start_at(
-        &self,
-        caller: Caller,
-        port: u16,
-        scenario: &'static str,
-        words: &[(&str, &str)],
-    ) -> Sipp {
-        let Network {
-            server,
-            carrier,
-            department,
-        } = self.server.network;
-        let (at, number) = match caller {
-            Carrier => (carrier, CITIZEN),
-            Pbx => (department, CITY),
-        };
-        let words = [words, &[("caller", number), ("city", CITY)]].concat();
-        self.start(
-            scenario,
-            SocketAddr::new(at.ip(), port),
-            Some(server),
-            &words,
-        )
-    }
-
-    fn start(
-        &self,
-        scenario: &'static str,
-        local: SocketAddr,
-        remote: Option<SocketAddr>,
-        words: &[(&str, &str)],
-    ) -> Sipp {
-        Sipp::start(&Part {
-            scenario,
-            local,
-            remote,
-            speech: &[],
-            pause: Duration::ZERO,
-            transport: self.transport,
-            words,
-        })
-        .unwrap()
-    }
-}
-
-/// Another number of the city, whose department is behind the second PBX.
-fn with_second_number(text: &str) -> String {
-    format!(
-        "{text}\n[[department]]\nname = \"second\"\ntargets = [{{ peer = \"pbx-2\", ring_s = 30 }}]\n\
-         [[number]]\nnumber = \"{SECOND_NUMBER}\"\nprofile = \"transparent\"\ndepartment = \"second\"\n"
-    )
-}
-
-/// The PBX that is called where the first cannot be.
-fn second_pbx(network: Network) -> SocketAddr {
-    let IpAddr::V4(first) = network.department.ip() else {
-        panic!("the parties of these tests are IPv4")
-    };
-    let [one, two, third, _] = first.octets();
-    SocketAddr::new(IpAddr::from([one, two, third, 4]), 5062)
-}
-
-/// Where whoever is called by that side listens.
-fn callee(network: Network, caller: Caller) -> SocketAddr {
-    match caller {
-        Carrier => network.department,
-        Pbx => SocketAddr::new(network.carrier.ip(), 5064),
-    }
-}
-
-/// A party that waits for whoever comes.
-fn listen(scenario: &'static str, local: SocketAddr, transport: Transport) -> Sipp {
-    Sipp::start(&Part {
-        scenario,
-        local,
-        remote: None,
-        speech: &[],
-        pause: Duration::ZERO,
-        transport,
-        words: &[],
-    })
-    .unwrap()
 }

@@ -87,15 +87,6 @@ fn a_busy_department_is_told_by_486_in_the_transparent_profile() {
 }
 
 #[test]
-fn a_caller_who_cancels_stops_the_ringing() {
-    let server = Server::start(Network::new(46), &["transparent"]).unwrap();
-    play(&server, "carrier-cancels", "department-is-cancelled");
-    let call = server.call_in_state("unrecorded").unwrap();
-    assert_eq!(call["reason"], "CALLER_HUNG_UP");
-    server.stop().unwrap();
-}
-
-#[test]
 fn an_options_is_answered_with_what_we_can() {
     let server = Server::start(Network::new(47), &["announce"]).unwrap();
     let Network {
