@@ -1,5 +1,4 @@
 //! SIPp on either side of the real binary, over UDP and over TCP: calls that fork, go by a proxy, are given up or handed on.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use conformance::{
     house::{

@@ -1,4 +1,4 @@
-//! The torture messages against the real binary over UDP, from the address of the configured carrier, while a call beside
+//! The torture messages against the real binary over UDP, from the address of a peer, while a call beside
 //! them is up: each is answered as the table allows, and the call loses not one sample.
 //!
 //! Some messages carry the same branch, so that to a server the later one is a repetition of the earlier. Those go to
@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     io::ErrorKind,
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -20,35 +20,58 @@ use conformance::{
 };
 
 /// Where the messages' Via say that their senders listen; the first is also where they are sent from.
-const CARRIER_PORTS: [u16; 4] = [5060, 5050, 6050, 19823];
+const PORTS: [u16; 4] = [5060, 5050, 6050, 19823];
 /// The call beside them comes from another port of the carrier.
 const CALL_PORT: u16 = 5061;
 /// Far longer than a round takes; the call must outlive it.
 const CALL: Duration = Duration::from_secs(5);
+/// Messages that are generated (requirement T-01), how many are sent before the server must have answered, and the call beside them.
+const GENERATED: usize = 4_500;
+const BATCH: usize = 50;
+const GENERATED_CALL: Duration = Duration::from_secs(15);
+/// What UDP carries over IPv4.
+const MAX_DATAGRAM_BYTES: usize = 65_507;
 
 #[test]
-fn each_message_is_answered_as_the_table_allows_and_the_call_beside_loses_nothing() {
+fn each_message_of_a_carrier_is_answered_as_the_table_allows_and_the_call_beside_loses_nothing() {
+    torture(90, |network| network.carrier.ip());
+}
+
+#[test]
+fn each_message_of_a_pbx_is_answered_as_the_table_allows_and_the_call_beside_loses_nothing() {
+    torture(60, |network| network.department.ip());
+}
+
+#[test]
+fn of_generated_messages_none_breaks_the_server_and_the_call_beside_loses_nothing() {
     let vectors = vectors::all();
-    let mut outcomes = Vec::new();
-    for (round, members) in (90..).zip(rounds(&vectors)) {
-        outcomes.extend(play(Network::new(round), &members));
-    }
-    assert_eq!(outcomes.len(), vectors.len());
-    assert_eq!(
-        vectors::surprises(Level::Live, &outcomes),
-        Vec::<String>::new()
-    );
+    let network = Network::new(86);
+    beside_a_call(network, GENERATED_CALL, || {
+        let mut carrier = Peer::new(network.server, network.carrier.ip());
+        let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+        let mut answered = 0;
+        for batch in 0..GENERATED / BATCH {
+            for count in 0..BATCH {
+                let vector = &vectors[dice.below(vectors.len())];
+                let message = generate(&mut dice, &vector.octets, batch * BATCH + count);
+                carrier.send(&message);
+            }
+            let statuses = carrier.wait_for_the_fence();
+            assert!(!statuses.contains(&500), "{statuses:?}");
+            answered += statuses.len();
+        }
+        assert!(answered > GENERATED / 4, "only {answered} were answered");
+    });
 }
 
 #[test]
 fn a_stranger_gets_not_one_octet_back() {
-    let server = Server::start(Network::new(80), &["announce"]).unwrap();
+    let network = Network::new(80);
+    let server = Server::start(network, &["announce"]).unwrap();
     let stranger = UdpSocket::bind("127.0.80.9:5060").unwrap();
-    let mut carrier = Carrier::new(server.network);
+    let mut carrier = Peer::new(network.server, network.carrier.ip());
     for vector in vectors::all() {
-        stranger
-            .send_to(&vector.octets, server.network.server)
-            .unwrap();
+        stranger.send_to(&vector.octets, network.server).unwrap();
     }
     // The server handles its datagrams in order: once it has answered the carrier, it is done with the stranger's.
     carrier.wait_for_the_fence();
@@ -58,6 +81,73 @@ fn a_stranger_gets_not_one_octet_back() {
         ErrorKind::WouldBlock
     );
     server.stop().unwrap();
+}
+
+/// Sends every message from the address of a peer, in rounds from the network `third` on.
+fn torture(third: u8, peer: impl Fn(Network) -> IpAddr) {
+    let vectors = vectors::all();
+    let mut outcomes = Vec::new();
+    for (round, members) in (third..).zip(rounds(&vectors)) {
+        let network = Network::new(round);
+        beside_a_call(network, CALL, || {
+            let mut peer = Peer::new(network.server, peer(network));
+            outcomes.extend(members.iter().map(|vector| {
+                let answers = peer.ask(&vector.octets);
+                let ours = match answers.is_empty() {
+                    true => "silence".to_owned(),
+                    false => format!("{answers:?}"),
+                };
+                (*vector, ours, vector.allows(&answers))
+            }));
+        });
+    }
+    assert_eq!(outcomes.len(), vectors.len());
+    assert_eq!(
+        vectors::surprises(Level::Live, &outcomes),
+        Vec::<String>::new()
+    );
+}
+
+/// A message as it may arrive: of others' torture, with more of it broken. Its branch is its own, so that it repeats nothing.
+fn generate(dice: &mut Dice, octets: &[u8], count: usize) -> Vec<u8> {
+    let text = String::from_utf8_lossy(octets);
+    let own = format!("branch=z9hG4bKg{count}");
+    let mut message = text.replace("branch=z9hG4bK", &own).into_bytes();
+    for _ in 0..=dice.below(3) {
+        let (from, to) = {
+            let (one, other) = (dice.below(message.len()), dice.below(message.len()));
+            (one.min(other), one.max(other).min(one.min(other) + 200))
+        };
+        match dice.below(6) {
+            0 => message[from] ^= 1 << dice.below(8),
+            1 => drop(message.drain(from..to)),
+            2 => {
+                let again = message[from..to].repeat(1 + dice.below(100));
+                message.splice(from..from, again);
+            }
+            3 => message.truncate(to.max(1)),
+            4 => drop(message.splice(from..from, *b"\r\n")),
+            _ => {
+                let lines: Vec<&[u8]> = message.split_inclusive(|octet| *octet == b'\n').collect();
+                let moved = lines[dice.below(lines.len())].to_vec();
+                message.splice(from..from, moved);
+            }
+        }
+    }
+    message.truncate(MAX_DATAGRAM_BYTES);
+    message
+}
+
+/// Chance that is the same in each run (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % end.max(1) as u64).unwrap()
+    }
 }
 
 /// Messages in as few rounds as their branches allow.
@@ -89,10 +179,8 @@ fn branch(vector: &Vector) -> String {
     format!("{method} {sender}{value}")
 }
 
-fn play<'vectors>(
-    network: Network,
-    members: &[&'vectors Vector],
-) -> Vec<(&'vectors Vector, String, bool)> {
+/// Does something while a call is up, which must lose nothing by it.
+fn beside_a_call(network: Network, pause: Duration, act: impl FnOnce()) {
     let server = Server::start(network, &["transparent", "--waiver", "decision 7"]).unwrap();
     let (caller, city) = (speech::noise(1, 30), speech::noise(2, 30));
     let department = Part {
@@ -100,7 +188,7 @@ fn play<'vectors>(
         local: network.department,
         remote: None,
         speech: &city,
-        pause: CALL,
+        pause,
         transport: Transport::Udp,
         words: &[],
     };
@@ -111,30 +199,19 @@ fn play<'vectors>(
         local: call_from,
         remote: Some(network.server),
         speech: &caller,
-        pause: CALL,
+        pause,
         transport: Transport::Udp,
         words: &[],
     };
     let call = Sipp::start(&call).unwrap();
     server.call_in_state("open").unwrap();
 
-    let mut carrier = Carrier::new(network);
-    let outcomes = members.iter().map(|vector| {
-        let answers = carrier.ask(&vector.octets);
-        let ours = if answers.is_empty() {
-            "silence".to_owned()
-        } else {
-            format!("{answers:?}")
-        };
-        (*vector, ours, vector.allows(&answers))
-    });
-    let outcomes = outcomes.collect();
+    act();
 
     let ended = call.finish().and_then(|()| department.finish());
     ended.unwrap_or_else(|fault| panic!("{fault}\nthe server's log:\n{}", server.log()));
     nothing_is_lost(&server, &caller, &city);
     server.stop().unwrap();
-    outcomes
 }
 
 /// Of both parties one unbroken stretch is kept, and it is the length of the talk.
@@ -151,23 +228,23 @@ fn nothing_is_lost(server: &Server, caller: &[u8], city: &[u8]) {
     }
 }
 
-/// The carrier's sockets, on every port that a message names.
-struct Carrier {
+/// A peer's sockets, on every port that a message names.
+struct Peer {
     server: SocketAddr,
     sockets: Vec<UdpSocket>,
     fence_count: u32,
     seen: BTreeSet<Vec<u8>>,
 }
 
-impl Carrier {
-    fn new(network: Network) -> Self {
-        let bind = |port| UdpSocket::bind(SocketAddr::new(network.carrier.ip(), port)).unwrap();
-        let sockets: Vec<_> = CARRIER_PORTS.into_iter().map(bind).collect();
+impl Peer {
+    fn new(server: SocketAddr, at: IpAddr) -> Self {
+        let bind = |port| UdpSocket::bind(SocketAddr::new(at, port)).unwrap();
+        let sockets: Vec<_> = PORTS.into_iter().map(bind).collect();
         for socket in &sockets {
             socket.set_nonblocking(true).unwrap();
         }
         Self {
-            server: network.server,
+            server,
             sockets,
             fence_count: 0,
             seen: BTreeSet::new(),
@@ -176,8 +253,12 @@ impl Carrier {
 
     /// Sends a message and returns the final statuses that came back for it.
     fn ask(&mut self, octets: &[u8]) -> Vec<u16> {
-        self.sockets[0].send_to(octets, self.server).unwrap();
+        self.send(octets);
         self.wait_for_the_fence()
+    }
+
+    fn send(&self, octets: &[u8]) {
+        self.sockets[0].send_to(octets, self.server).unwrap();
     }
 
     /// Sends an OPTIONS of our own and takes in what arrives before its answer: the server handles datagrams in order.

@@ -1,10 +1,10 @@
-//! The torture messages against the real binary over TCP, each on a connection of its own from the address of the carrier. A stream
+//! The torture messages against the real binary over TCP, each on a connection of its own from the address of a peer. A stream
 //! that breaks ends alone: the server answers on the next one, and on the one that was there before.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -18,14 +18,49 @@ use socket2::{Domain, Socket, Type};
 const SILENCE: Duration = Duration::from_millis(400);
 
 #[test]
-fn each_message_over_tcp_is_answered_as_the_table_allows_or_ends_its_own_connection_alone() {
-    let network = Network::new(81);
+fn each_message_of_a_carrier_is_answered_as_the_table_allows_or_ends_its_own_connection_alone() {
+    for (third, profile) in [(81, "announce"), (83, "transparent")] {
+        let network = Network::new(third);
+        torture(network, profile, network.carrier.ip());
+    }
+}
+
+#[test]
+fn each_message_of_a_pbx_is_answered_as_the_table_allows_or_ends_its_own_connection_alone() {
+    for (third, profile) in [(84, "announce"), (85, "transparent")] {
+        let network = Network::new(third);
+        torture(network, profile, network.department.ip());
+    }
+}
+
+#[test]
+fn a_stranger_over_tcp_gets_not_one_octet_back() {
+    let network = Network::new(82);
     let server = Server::start(network, &["announce"]).unwrap();
-    let mut steady = connect(network);
+    let mut steady = connect(network, network.carrier.ip());
+    for vector in vectors::all().iter().take(8) {
+        let socket = socket("127.0.82.9:0".parse().unwrap());
+        // Whether it is refused at once or reset when it speaks: it reads nothing.
+        let _ = socket.connect(&network.server.into());
+        let mut stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = stream.write_all(&vector.octets);
+        let mut heard = Vec::new();
+        let _ = stream.read_to_end(&mut heard);
+        assert_eq!(heard, b"", "{}", vector.name);
+    }
+    assert!(is_answered(&mut steady, 0));
+    server.stop().unwrap();
+}
+
+/// Sends every message from a peer's address.
+fn torture(network: Network, profile: &str, peer: IpAddr) {
+    let server = Server::start(network, &[profile]).unwrap();
+    let mut steady = connect(network, peer);
     let (mut answered, mut surprises) = (0, Vec::new());
     let vectors = vectors::all();
     for (count, vector) in vectors.iter().enumerate() {
-        let answers = ask(network, vector, count);
+        let answers = ask(connect(network, peer), vector, count);
         answered += usize::from(!answers.is_empty());
         if !answers.is_empty() && !vector.allows(&answers) {
             surprises.push(format!("{}: {answers:?}", vector.name));
@@ -45,34 +80,14 @@ fn each_message_over_tcp_is_answered_as_the_table_allows_or_ends_its_own_connect
     server.stop().unwrap();
 }
 
-#[test]
-fn a_stranger_over_tcp_gets_not_one_octet_back() {
-    let network = Network::new(82);
-    let server = Server::start(network, &["announce"]).unwrap();
-    let mut steady = connect(network);
-    for vector in vectors::all().iter().take(8) {
-        let socket = socket("127.0.82.9:0".parse().unwrap());
-        // Whether it is refused at once or reset when it speaks: it reads nothing.
-        let _ = socket.connect(&network.server.into());
-        let mut stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let _ = stream.write_all(&vector.octets);
-        let mut heard = Vec::new();
-        let _ = stream.read_to_end(&mut heard);
-        assert_eq!(heard, b"", "{}", vector.name);
-    }
-    assert!(is_answered(&mut steady, 0));
-    server.stop().unwrap();
-}
-
 fn socket(local: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&local.into()).unwrap();
     socket
 }
 
-fn connect(network: Network) -> TcpStream {
-    let socket = socket(SocketAddr::new(network.carrier.ip(), 0));
+fn connect(network: Network, peer: IpAddr) -> TcpStream {
+    let socket = socket(SocketAddr::new(peer, 0));
     socket.connect(&network.server.into()).unwrap();
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(SILENCE)).unwrap();
@@ -80,8 +95,7 @@ fn connect(network: Network) -> TcpStream {
 }
 
 /// Says a message and an OPTIONS of our own behind it; returns the final statuses that came for the message.
-fn ask(network: Network, vector: &Vector, count: usize) -> Vec<u16> {
-    let mut stream = connect(network);
+fn ask(mut stream: TcpStream, vector: &Vector, count: usize) -> Vec<u16> {
     // A connection that was ended at the message takes no more; what it said before is read all the same.
     let _ = stream.write_all(&vector.octets);
     let _ = stream.write_all(fence(&stream, count).as_bytes());
