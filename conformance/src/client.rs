@@ -70,12 +70,10 @@ impl Client {
         (user, at): (&str, SocketAddr),
         transport: Transport,
         tone_hz: u32,
-        papers: Option<&Papers>,
+        papers: &Papers,
     ) -> io::Result<Self> {
         let place = tempfile::tempdir()?;
-        if let Some(papers) = papers {
-            papers.copy_to(at.ip(), place.path())?;
-        }
+        papers.copy_to(at.ip(), place.path())?;
         let script = folder().join("clients").join(format!("{make}.py"));
         let mut command = Command::new("python3");
         command
@@ -287,13 +285,28 @@ impl Papers {
         Ok(Self { folder: place })
     }
 
-    /// The keys of `[sip.tls]` for one of the addresses.
+    /// What `init` takes for the TLS of one of the addresses.
     #[must_use]
-    pub fn keys(&self, address: IpAddr) -> String {
-        let place = self.folder.path().display();
-        format!(
-            "[sip.tls]\ncertificate = \"{place}/{address}.pem\"\nkey = \"{place}/{address}.key\"\nca = \"{place}/ca.pem\"\nclient_ca = \"{place}/ca.pem\"\n"
-        )
+    pub fn arguments(&self, address: IpAddr) -> Vec<String> {
+        [
+            ("--tls-certificate", format!("{address}.pem")),
+            ("--tls-key", format!("{address}.key")),
+            ("--tls-ca", "ca.pem".to_owned()),
+        ]
+        .into_iter()
+        .flat_map(|(option, name)| [option.to_owned(), self.file(&name)])
+        .collect()
+    }
+
+    /// The configuration that wants a certificate of whoever calls, too, where it speaks TLS.
+    #[must_use]
+    pub fn wanted_of_clients(&self, text: &str) -> String {
+        let client_ca = format!("\nclient_ca = \"{}\"\nca = ", self.file("ca.pem"));
+        text.replace("\nca = ", &client_ca)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
     }
 
     fn copy_to(&self, address: IpAddr, place: &Path) -> io::Result<()> {

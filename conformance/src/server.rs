@@ -51,6 +51,8 @@ pub struct Plan {
     pub carrier: String,
     /// What it takes after each `--pbx`, the preferred one first.
     pub pbx: Vec<String>,
+    /// What it takes for TLS; nothing where nobody speaks it.
+    pub tls: Vec<String>,
 }
 
 impl Plan {
@@ -62,6 +64,7 @@ impl Plan {
             profile: profile.iter().map(|word| (*word).to_owned()).collect(),
             carrier: network.carrier.ip().to_string(),
             pbx: vec![network.department.to_string()],
+            tls: Vec::new(),
         }
     }
 }
@@ -98,6 +101,7 @@ impl Server {
         for pbx in &plan.pbx {
             init.args(["--pbx", pbx]);
         }
+        init.args(&plan.tls);
         init.args([
             "--number",
             "0783331000",

@@ -68,11 +68,7 @@ fn a_call_out_from_pjsua_to_baresip_is_held_and_resumed_from_both_sides() {
 #[test]
 fn an_announced_call_from_baresip_to_pjsua_is_heard_after_the_notice() {
     let mut city = City::new(54, (Baresip, Udp), (Pjsua, Udp), &["announce"]);
-    let target = city.target(CITY, city.carrier_transport);
-    city.carrier.tell(&format!("call {target}")).unwrap();
-    city.carrier.wait_for("established").unwrap();
-    city.pbx.wait_for("incoming").unwrap();
-    city.pbx.tell("answer").unwrap();
+    city.carrier_is_announced();
     city.both_hear();
     city.pbx_holds();
     city.carrier_hangs_up();
@@ -103,6 +99,28 @@ fn over_tls_the_pbx_speaks_srtp_while_the_carrier_speaks_rtp() {
     city.both_hear();
     city.pbx_hangs_up();
     city.was_recorded("decision");
+}
+
+#[test]
+fn over_tls_the_carrier_speaks_srtp_while_the_pbx_speaks_rtp() {
+    let mut city = City::new(59, (Pjsua, Tls), (Baresip, Udp), TRANSPARENT);
+    city.carrier_calls();
+    city.both_hear();
+    city.carrier_holds();
+    city.pbx_hangs_up();
+    city.pbx_calls();
+    city.both_hear();
+    city.carrier_hangs_up();
+    city.was_recorded("decision");
+}
+
+#[test]
+fn over_tls_an_announced_call_is_heard_after_the_notice_and_both_sides_speak_srtp() {
+    let mut city = City::new(49, (Pjsua, Tls), (Pjsua, Tls), &["announce"]);
+    city.carrier_is_announced();
+    city.both_hear();
+    city.pbx_hangs_up();
+    city.was_recorded("announced");
 }
 
 #[test]
@@ -153,28 +171,26 @@ impl City {
         profile: &[&str],
     ) -> Self {
         let network = client::network(third, carrier, pbx);
-        let papers = Papers::new(&[network.server.ip(), network.department.ip()]).unwrap();
-        let is_secure = pbx_transport == Tls;
+        let addresses = [network.server, network.carrier, network.department].map(|at| at.ip());
+        let papers = Papers::new(&addresses).unwrap();
         let mut plan = Plan::new(network, profile);
         plan.carrier = format!("{};transport={carrier_transport}", network.carrier);
-        // `init` knows no certificates, so a PBX over TLS is written into what it has made.
-        if !is_secure {
-            plan.pbx = vec![format!("{};transport={pbx_transport}", network.department)];
+        plan.pbx = vec![format!("{};transport={pbx_transport}", network.department)];
+        if [carrier_transport, pbx_transport].contains(&Tls) {
+            plan.tls = papers.arguments(network.server.ip());
         }
-        let server = Server::start_as(&plan, |text| match is_secure {
-            true => with_tls(&text, network, &papers),
-            false => text,
-        });
-        let papers = is_secure.then_some(&papers);
+        let server = Server::start_as(&plan, |text| papers.wanted_of_clients(&text)).unwrap();
+        let start = |make, at, transport, tone_hz| {
+            Client::start(make, at, transport, tone_hz, &papers).unwrap()
+        };
         let carrier_at = (CITIZEN, network.carrier);
         let pbx_at = (CITY, network.department);
         Self {
-            carrier: Client::start(carrier, carrier_at, carrier_transport, CARRIER_HZ, None)
-                .unwrap(),
-            pbx: Client::start(pbx, pbx_at, pbx_transport, PBX_HZ, papers).unwrap(),
+            carrier: start(carrier, carrier_at, carrier_transport, CARRIER_HZ),
+            pbx: start(pbx, pbx_at, pbx_transport, PBX_HZ),
             carrier_transport,
             pbx_transport,
-            server: server.unwrap(),
+            server,
         }
     }
 
@@ -189,6 +205,15 @@ impl City {
     fn carrier_calls(&mut self) {
         let target = self.target(CITY, self.carrier_transport);
         connect(&mut self.carrier, &mut self.pbx, &target);
+    }
+
+    /// The carrier's call is answered with the notice, and only then rings at the PBX.
+    fn carrier_is_announced(&mut self) {
+        let target = self.target(CITY, self.carrier_transport);
+        self.carrier.tell(&format!("call {target}")).unwrap();
+        self.carrier.wait_for("established").unwrap();
+        self.pbx.wait_for("incoming").unwrap();
+        self.pbx.tell("answer").unwrap();
     }
 
     fn pbx_calls(&mut self) {
@@ -275,25 +300,4 @@ fn hang_up(first: &mut Client, other: &mut Client) {
 
 fn tls_address(network: Network) -> SocketAddr {
     SocketAddr::new(network.server.ip(), 5061)
-}
-
-/// The server listens over TLS too, and reaches its PBX by it; peers show certificates of one authority.
-fn with_tls(text: &str, network: Network, papers: &Papers) -> String {
-    let Network {
-        server, department, ..
-    } = network;
-    let listen = format!("listen = \"{server}\"");
-    assert!(text.contains(&listen), "{text}");
-    let both = format!(
-        "listen = [\"{server}\", \"{};transport=tls\"]\n{}",
-        tls_address(network),
-        papers.keys(server.ip())
-    );
-    let text = text.replace(&listen, &both);
-    let target = format!("send_to = \"{department}\"");
-    assert!(text.contains(&target), "{text}");
-    text.replace(
-        &target,
-        &format!("send_to = \"{department};transport=tls\""),
-    )
 }

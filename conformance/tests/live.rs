@@ -70,17 +70,40 @@ fn a_stranger_gets_not_one_octet_back() {
     let server = Server::start(network, &["announce"]).unwrap();
     let stranger = UdpSocket::bind("127.0.80.9:5060").unwrap();
     let mut carrier = Peer::new(network.server, network.carrier.ip());
-    for vector in vectors::all() {
-        stranger.send_to(&vector.octets, network.server).unwrap();
+    let torture = vectors::all()
+        .into_iter()
+        .map(|vector| vector.octets.to_vec());
+    let messages: Vec<_> = torture.chain(sweep(&stranger, network.server)).collect();
+    for batch in messages.chunks(BATCH) {
+        for message in batch {
+            stranger.send_to(message, network.server).unwrap();
+        }
+        // The server handles its datagrams in order: once it has answered the carrier, it is done with the stranger's.
+        carrier.wait_for_the_fence();
     }
-    // The server handles its datagrams in order: once it has answered the carrier, it is done with the stranger's.
-    carrier.wait_for_the_fence();
     stranger.set_nonblocking(true).unwrap();
     assert_eq!(
         stranger.recv(&mut [0; 65_536]).unwrap_err().kind(),
         ErrorKind::WouldBlock
     );
     server.stop().unwrap();
+}
+
+/// What a scanner asks of each extension it can think of, and of the city's own number.
+fn sweep(stranger: &UdpSocket, server: SocketAddr) -> impl Iterator<Item = Vec<u8>> {
+    let local = stranger.local_addr().unwrap();
+    let users = (100..1_000).map(|extension| extension.to_string());
+    let users = users.chain(["0783331000".to_owned()]);
+    users.flat_map(move |user| {
+        ["OPTIONS", "REGISTER", "INVITE"].map(|method| {
+            format!(
+                "{method} sip:{user}@{server} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{method}{user};rport\r\n\
+                 Max-Forwards: 70\r\nFrom: <sip:{user}@{server}>;tag=s\r\nTo: <sip:{user}@{server}>\r\nCall-ID: {method}{user}\r\n\
+                 CSeq: 1 {method}\r\nContact: <sip:{user}@{local}>\r\nContent-Length: 0\r\n\r\n"
+            )
+            .into_bytes()
+        })
+    })
 }
 
 /// Sends every message from the address of a peer, in rounds from the network `third` on.
