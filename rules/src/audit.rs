@@ -276,6 +276,45 @@ pub enum AuditEvent {
         /// In which call, where it was one.
         call: Option<CallId>,
     },
+    /// A month's file begins: what came before it, so that it verifies without the files before.
+    MonthBegun {
+        /// Entries before this one.
+        size: u64,
+        /// The hash of the last of them.
+        chain_hash: Digest,
+        /// The roots of the perfect subtrees that they fill, largest first (RFC 6962 section 2.1).
+        frontier: Vec<Digest>,
+    },
+    /// A last line that a crash had cut was removed.
+    TrailCut {
+        /// Its length.
+        bytes: u64,
+    },
+    /// The oldest months of a chain were removed, as was decided. Each removal says it of both chains anew.
+    MonthsRemoved {
+        /// Of which chain.
+        chain: Chain,
+        /// Entries that are gone, from the first on.
+        size: u64,
+        /// The hash of the last of them.
+        chain_hash: Digest,
+        /// The salted hash of the decision.
+        decision: Digest,
+    },
+    /// The key that signs heads, certificates and statements was made or changed.
+    SigningKeyMade {
+        /// Which key this is, from 1.
+        generation: u32,
+        /// The SHA-256 of the public half as it is shown.
+        sha256: Digest,
+    },
+    /// Entries were written to a file on the host.
+    AuditExported {
+        /// How many.
+        entries: u64,
+        /// Of the file.
+        sha256: Digest,
+    },
     /// The catalogue was made anew from vault and spool.
     CatalogueRebuilt {
         /// Recordings found.
@@ -299,6 +338,16 @@ impl AuditEvent {
             replaces: emergency.replaces(),
         }
     }
+}
+
+/// Whose audit chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Chain {
+    /// That of whoever carries calls.
+    Calls,
+    /// The office's.
+    Office,
 }
 
 /// How the service had ended before it began.
@@ -470,6 +519,8 @@ pub enum AlarmCode {
     DatabaseUnavailable,
     /// Entries wait in memory or spool.
     AuditUnavailable,
+    /// Entries are not as they were when a head of them was signed.
+    AuditAltered,
     /// The state of the emergency could not be saved; it holds until the process ends.
     EmergencyNotSaved,
     /// A media shard was lost and its calls ended.
@@ -508,6 +559,7 @@ impl AlarmCode {
             AlarmCode::MirrorBehind => "MIRROR_BEHIND",
             AlarmCode::DatabaseUnavailable => "DATABASE_UNAVAILABLE",
             AlarmCode::AuditUnavailable => "AUDIT_UNAVAILABLE",
+            AlarmCode::AuditAltered => "AUDIT_ALTERED",
             AlarmCode::EmergencyNotSaved => "EMERGENCY_NOT_SAVED",
             AlarmCode::ShardLost => "SHARD_LOST",
             AlarmCode::CallAbandoned => "CALL_ABANDONED",

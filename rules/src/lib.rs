@@ -23,7 +23,7 @@ mod staff;
 pub use crate::{
     access::{Action, ListenGrant, ListenRequest, Purpose, may, request_listen},
     audit::{
-        Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, CountsFault,
+        Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Chain, CountsFault,
         DisposalCounts, ExportCause, LastStop, RecoveryReason,
     },
     digest::Digest,
@@ -38,7 +38,7 @@ pub use crate::{
     permit::{DisposalPermit, ListenPermit},
     recording::{CallRecord, EndCause, RecordingState},
     refusal::{Clause, Refusal, RefusalCode},
-    retention::{RetentionFault, RetentionPolicy},
+    retention::{RetentionFault, RetentionPolicy, TrailTerm},
     staff::{Role, Staff, StaffFault, StaffMember},
 };
 

@@ -87,6 +87,32 @@ impl RetentionFault {
     }
 }
 
+/// How long the audit trail keeps a month's entries: never shorter than anybody may ask who listened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrailTerm {
+    months: u16,
+}
+
+impl TrailTerm {
+    /// Keeps a month's entries for so many months more.
+    pub fn of_months(months: u16) -> TrailTerm {
+        TrailTerm { months }
+    }
+
+    /// From when on entries that were written before `end` may go.
+    pub fn is_over(self, end: JstDay, now: Timestamp) -> bool {
+        let expiry = end.date().saturating_add(i32::from(self.months).months());
+        JstDay::on(expiry).start() <= now
+    }
+}
+
+impl Default for TrailTerm {
+    /// Three years.
+    fn default() -> TrailTerm {
+        TrailTerm::of_months(36)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::{Date, date};
@@ -119,6 +145,15 @@ mod tests {
             _ => 31,
         };
         date(year, month, day.day().min(last))
+    }
+
+    #[test]
+    fn a_month_of_the_trail_may_go_three_years_after_its_end_and_not_an_instant_before() {
+        let end: JstDay = "2026-12-01".parse().unwrap();
+        let over: Timestamp = "2029-11-30T15:00:00Z".parse().unwrap();
+        assert!(TrailTerm::default().is_over(end, over));
+        assert!(!TrailTerm::default().is_over(end, over - 1.nanosecond()));
+        assert!(TrailTerm::of_months(0).is_over(end, end.start()));
     }
 
     #[test]

@@ -4,9 +4,9 @@
 use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, Declaration, Digest,
-    DisposalCounts, EmergencyId, EmergencyState, ExportCause, LastStop, POLICY_VERSION, Purpose,
-    RecordingId, RecoveryReason, RefusalCode, Scope,
+    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, Chain, Declaration,
+    Digest, DisposalCounts, EmergencyId, EmergencyState, ExportCause, LastStop, POLICY_VERSION,
+    Purpose, RecordingId, RecoveryReason, RefusalCode, Scope,
 };
 
 fn now() -> Timestamp {
@@ -110,6 +110,16 @@ fn by_itself() -> Vec<AuditEvent> {
             recordings: 10,
             unrecorded: 2,
         },
+        AuditEvent::MonthBegun {
+            size: 3,
+            chain_hash: digest,
+            frontier: vec![digest, Digest([0xcd; 32])],
+        },
+        AuditEvent::TrailCut { bytes: 17 },
+        AuditEvent::SigningKeyMade {
+            generation: 2,
+            sha256: digest,
+        },
         AuditEvent::ServerStopped { calls_ended: 3 },
     ]
 }
@@ -148,6 +158,16 @@ fn by_people() -> Vec<AuditEvent> {
         AuditEvent::emergency_declared(emergency, Digest([0xcd; 32])),
         AuditEvent::EmergencyLifted {
             emergency: emergency.id(),
+        },
+        AuditEvent::MonthsRemoved {
+            chain: Chain::Calls,
+            size: 3,
+            chain_hash: Digest([0xcd; 32]),
+            decision: Digest([0xef; 32]),
+        },
+        AuditEvent::AuditExported {
+            entries: 3,
+            sha256: Digest([0xef; 32]),
         },
         granted(None),
         granted(Some((0, 60_000))),

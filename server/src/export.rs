@@ -21,7 +21,7 @@ use storage::{Codec, Duty, Lock, OpenFault, OsDisk, Playback, Vault};
 use crate::{
     config::Config,
     duty::{Answer, Client, Conversation, Message},
-    office::{Desk, KeysRequest, Office, Opened, Wish, export_cause},
+    office::{Desk, KeysRequest, Office, Opened, TrailRequest, Wish, export_cause},
 };
 
 /// Samples of each channel sent at once: ten seconds.
@@ -45,6 +45,8 @@ pub(crate) enum Request {
     Dispose { person: Option<StaffId> },
     /// Rotate, mirror or recover the keys.
     Keys(KeysRequest),
+    /// Sign heads, or write down that entries were exported.
+    Trail(TrailRequest),
 }
 
 /// How the file fares at the asker's end.
@@ -101,6 +103,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
             client.answer(&answer)
         }
         Request::Keys(request) => client.answer(&desk.keys(request, &client.unix_user)),
+        Request::Trail(request) => client.answer(&desk.trail(request, &client.unix_user)),
     };
     if let Err(fault) = ended {
         tracing::warn!(%fault, "a client of the office's socket went away");

@@ -3,6 +3,7 @@
 //! One thread owns all three; socket clients send it jobs. Nothing here is awaited by a call (law 1): what cannot be used is
 //! told once, tried again, and refuses only the commands that need it. Go on at [`Owner::run`].
 
+mod heads;
 mod keys;
 mod owner;
 
@@ -17,15 +18,19 @@ use std::{
 use jiff::Timestamp;
 use rules::{Actor, AuditDraft, RecordingId, StaffId};
 use storage::{
-    AuditTrail, Catalogue, Disk, DisposedDay, Duty, Group, Keys, OpenFault, OsDisk, Playback, Vault,
+    AuditTrail, Catalogue, Disk, DisposedDay, Duty, Group, Keys, OpenFault, OsDisk, Playback,
+    Signing, Vault, verifier_keys,
 };
 use tokio::{
     runtime,
     sync::{Notify, mpsc, oneshot},
 };
 
-pub(crate) use self::keys::{KeysDone, KeysRequest};
 use self::owner::Owner;
+pub(crate) use self::{
+    heads::{TrailDone, TrailRequest},
+    keys::{KeysDone, KeysRequest},
+};
 use crate::{
     config::Config,
     duty::{Answer, Message},
@@ -75,6 +80,11 @@ enum Job {
         request: KeysRequest,
         unix_user: String,
         answer: oneshot::Sender<Answer<KeysDone>>,
+    },
+    Trail {
+        request: TrailRequest,
+        unix_user: String,
+        answer: oneshot::Sender<Answer<TrailDone>>,
     },
     Stop,
 }
@@ -168,6 +178,17 @@ impl Desk {
         .unwrap_or_else(ended)
     }
 
+    /// Signs heads, or writes down an export of the trail.
+    pub(crate) fn trail(&self, request: TrailRequest, unix_user: &str) -> Answer<TrailDone> {
+        let unix_user = unix_user.to_owned();
+        self.ask(|answer| Job::Trail {
+            request,
+            unix_user,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
     /// Rotates, mirrors or recovers the keys.
     pub(crate) fn keys(&self, request: KeysRequest, unix_user: &str) -> Answer<KeysDone> {
         let unix_user = unix_user.to_owned();
@@ -215,7 +236,14 @@ pub(crate) fn found(config: &Config, now: Timestamp) -> Result<(), String> {
     let mut keys = keys.map_err(|fault| fault.to_string())?;
     let before: BTreeSet<Group> = keys.groups().collect();
     keys.make_ahead(now).map_err(|fault| fault.to_string())?;
-    let drafts = keys::keys_made(&before, &keys, config);
+    let mut drafts = keys::keys_made(&before, &keys, config);
+    let is_unnamed = verifier_keys(&*disk, &layout)
+        .map_err(|fault| fault.to_string())?
+        .is_empty();
+    let signing = Signing::open(&disk, &layout, now).map_err(|fault| fault.to_string())?;
+    if is_unnamed {
+        drafts.push(AuditDraft::system(heads::made(&signing)));
+    }
     let mut trail =
         AuditTrail::open(disk, &layout, Duty::Office).map_err(|fault| fault.to_string())?;
     // Nothing is done by these receipts: the entries tell of keys that are there.

@@ -13,10 +13,10 @@ use rules::{
 use thiserror::Error;
 
 use crate::{
-    audit::{AuditFault, AuditTrail},
     catalogue::{Catalogue, CatalogueFault},
     group::Group,
     keys::{KeyFault, Keys},
+    trail::{AuditFault, AuditTrail},
     vault::{Vault, VaultFault},
 };
 

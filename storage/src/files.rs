@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
@@ -20,6 +20,17 @@ pub const MODE_SHARED: u32 = 0o640;
 pub trait Disk: Send + Sync {
     /// Reads a whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Reads up to `length` bytes of a file from `from` on; fewer, or none, at its end.
+    fn read_part(&self, path: &Path, from: u64, length: usize) -> io::Result<Vec<u8>> {
+        let bytes = self.read(path)?;
+        let begin = usize::try_from(from).map_or(bytes.len(), |from| from.min(bytes.len()));
+        let end = begin.saturating_add(length).min(bytes.len());
+        Ok(bytes[begin..end].to_vec())
+    }
+    /// Makes durable what anybody wrote into a file, for whoever may only read it.
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.append(path)?.sync()
+    }
     /// The length of a file in bytes.
     fn len(&self, path: &Path) -> io::Result<u64>;
     /// Makes a new file that must not exist yet, for appending.
@@ -108,6 +119,18 @@ pub struct OsDisk;
 impl Disk for OsDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         fs::read(path)
+    }
+
+    fn read_part(&self, path: &Path, from: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::with_capacity(length);
+        file.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
     }
 
     fn len(&self, path: &Path) -> io::Result<u64> {

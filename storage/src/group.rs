@@ -31,8 +31,23 @@ impl RegisterMonth {
     /// The month after this one.
     #[must_use]
     pub fn next(self) -> RegisterMonth {
-        let last = JstDay::on(self.0.date().last_of_month());
-        RegisterMonth(last.next())
+        RegisterMonth(self.end())
+    }
+
+    /// The first day that is not in this month.
+    #[must_use]
+    pub fn end(self) -> JstDay {
+        JstDay::on(self.0.date().last_of_month()).next()
+    }
+}
+
+/// `yyyy-mm`.
+impl FromStr for RegisterMonth {
+    type Err = GroupFault;
+
+    fn from_str(text: &str) -> Result<RegisterMonth, GroupFault> {
+        let first = format!("{text}-01").parse().map_err(|_| GroupFault)?;
+        Ok(RegisterMonth(first))
     }
 }
 
@@ -77,8 +92,7 @@ impl FromStr for Group {
             return case.parse().map(Group::Case).map_err(|_| GroupFault);
         }
         let month = text.strip_prefix("register-").ok_or(GroupFault)?;
-        let first: JstDay = format!("{month}-01").parse().map_err(|_| GroupFault)?;
-        Ok(Group::Register(RegisterMonth(first)))
+        month.parse().map(Group::Register)
     }
 }
 

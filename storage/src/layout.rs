@@ -140,6 +140,18 @@ impl Layout {
         self.data.join("office/disposals")
     }
 
+    /// The hashes of both chains' trees, a folder a chain.
+    #[must_use]
+    pub fn tiles(&self) -> PathBuf {
+        self.data.join("office/tiles")
+    }
+
+    /// The signed heads of both chains, a folder a chain.
+    #[must_use]
+    pub fn heads(&self) -> PathBuf {
+        self.data.join("office/heads")
+    }
+
     /// Key store and public halves.
     #[must_use]
     pub fn keys(&self) -> PathBuf {

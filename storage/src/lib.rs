@@ -6,13 +6,14 @@
 //! [`Vault::open`] for how it is heard, and at [`dispose_due`] for how it is destroyed.
 
 mod apply;
-mod audit;
 mod catalogue;
 mod dispose;
 mod emergency_file;
 mod files;
 mod group;
+mod head;
 mod header;
+mod heads;
 mod hex;
 mod keys;
 mod layout;
@@ -29,16 +30,20 @@ mod secret;
 pub mod segment;
 mod signing;
 mod spool;
+mod tiles;
+mod trail;
+mod tree;
 mod vault;
 mod writer;
 
-pub use audit::{AuditFault, AuditTrail, BrokenReason, Head, verify};
 pub use catalogue::{Catalogue, CatalogueFault, TakenIn};
 pub use dispose::{DisposeFault, DisposedDay, Office, dispose_due};
 pub use emergency_file::{EmergencyFileFault, load_emergency, save_emergency};
 pub use files::{Disk, DiskFile, MODE_SECRET, MODE_SHARED, OsDisk};
 pub use group::{Group, RegisterMonth};
+pub use head::{Head, HeadFault, SignedHead};
 pub use header::Header;
+pub use heads::{Heads, SignFault};
 pub use keys::{
     DAYS_AHEAD, FolderRoots, GroupStatus, KeyFault, KeyStatus, Keys, RootProvider, Standing,
     Wrapped,
@@ -56,6 +61,10 @@ pub use secret::SecretFault;
 pub use segment::{Channel, Codec, Gap};
 pub use signing::{Signing, SigningFault, SigningKey, head_key, verifier_keys};
 pub use spool::{Spool, SpoolFault};
+pub use trail::{
+    Anchored, AuditFault, AuditTrail, BrokenReason, ChainEnd, ChainReport, FirstBad, Removal,
+    RemovalFault, read_entries, remove_months, verify,
+};
 pub use vault::{SegmentFile, Vault, VaultFault};
 pub use writer::{
     Chunk, CutSegment, GapTotal, Opening, RecordingWriter, SealedSegment, WriteFault,

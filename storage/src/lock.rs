@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rules::Fault;
+use rules::{Chain, Fault};
 use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
 
@@ -33,12 +33,30 @@ impl Duty {
         }
     }
 
+    /// The audit chain that this duty writes.
+    #[must_use]
+    pub fn chain(self) -> Chain {
+        match self {
+            Duty::Calls => Chain::Calls,
+            Duty::Office => Chain::Office,
+        }
+    }
+
     /// The word for messages and for the origin of the duty's audit chain.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Duty::Calls => "calls",
             Duty::Office => "office",
+        }
+    }
+}
+
+impl From<Chain> for Duty {
+    fn from(chain: Chain) -> Duty {
+        match chain {
+            Chain::Calls => Duty::Calls,
+            Chain::Office => Duty::Office,
         }
     }
 }

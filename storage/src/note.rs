@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rules::Fault;
+use rules::{Digest, Fault};
 use thiserror::Error;
 
 use crate::secret::sha256;
@@ -19,7 +19,7 @@ const ID_BYTES: usize = 4;
 const MAX_NAME_BYTES: usize = 255; // Notes of other logs have names of this length at most.
 const MAX_SIGNATURES: usize = 16; // One is ours; the rest are of whoever countersigned.
 const MAX_NOTE_BYTES: usize = 1 << 20; // A manifest of ten thousand recordings is shorter.
-const SIGNATURE_BEGIN: &str = "\u{2014} ";
+pub(crate) const SIGNATURE_BEGIN: &str = "\u{2014} ";
 
 /// The name of a key: without spaces, control characters and `+`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +89,12 @@ impl VerifierKey {
     #[must_use]
     pub fn named(&self, name: KeyName) -> VerifierKey {
         VerifierKey::new(name, self.public)
+    }
+
+    /// The hash of the key as it is shown.
+    #[must_use]
+    pub fn sha256(&self) -> Digest {
+        Digest(sha256(&[self.to_string().as_bytes()]))
     }
 
     pub(crate) fn id(&self) -> KeyId {

@@ -54,6 +54,14 @@ impl SigningKey {
         self.sign(text, &self.verifier)
     }
 
+    /// Signs a head of a chain, in the chain's name.
+    ///
+    /// # Errors
+    /// [`NoteFault::Text`] as for [`sign_note`](SigningKey::sign_note).
+    pub(crate) fn sign_head(&self, text: String, chain: Duty) -> Result<SignedNote, NoteFault> {
+        self.sign(text, &head_key(&self.verifier, chain))
+    }
+
     /// The public half, in the installation's name.
     #[must_use]
     pub fn verifier_key(&self) -> &VerifierKey {

@@ -441,7 +441,8 @@ fn a_day_is_destroyed_at_its_instant_and_nothing_of_it_is_left() {
             assert_eq!(tombstone, expected);
         }
         assert_eq!(dispose(&mut archive, expiry).await.unwrap(), 0);
-        storage::verify(&OsDisk, &layout, storage::Duty::Office).unwrap();
+        let report = storage::verify(&OsDisk, &layout, storage::Duty::Office, &[]).unwrap();
+        assert!(report.is_whole());
     });
 }
 
@@ -536,7 +537,8 @@ fn a_disposal_cut_off_at_any_sync_is_ended_by_the_next() {
                         .iter()
                         .all(|call| call.state == RecordingState::Disposed)
                 );
-                storage::verify(&after, &layout, storage::Duty::Office).unwrap();
+                let report = storage::verify(&after, &layout, storage::Duty::Office, &[]).unwrap();
+                assert!(report.is_whole());
                 hear_the_later_day(&archive.city, later);
                 is_over
             });

@@ -9,7 +9,7 @@ use common::*;
 use jiff::ToSpan;
 use rules::{AlarmCode, AuditDraft, AuditEvent};
 use storage::{
-    AuditFault, AuditTrail, BrokenReason, Disk, Duty, Faults, Layout, MemoryDisk, verify,
+    AuditFault, AuditTrail, BrokenReason, Disk, Duty, Faults, FirstBad, Layout, MemoryDisk, verify,
 };
 
 fn draft(number: i64) -> AuditDraft {
@@ -20,8 +20,9 @@ fn open(disk: &MemoryDisk, duty: Duty) -> AuditTrail {
     AuditTrail::open(Arc::new(disk.clone()), &memory_layout(), duty).unwrap()
 }
 
-fn check(disk: &MemoryDisk) -> Result<u64, AuditFault> {
-    verify(disk, &memory_layout(), Duty::Calls).map(|head| head.seq)
+fn check(disk: &MemoryDisk) -> Result<u64, FirstBad> {
+    let report = verify(disk, &memory_layout(), Duty::Calls, &[]).unwrap();
+    report.first_bad.map_or(Ok(report.end.seq), Err)
 }
 
 fn file(layout: &Layout, month: &str) -> PathBuf {
@@ -42,9 +43,10 @@ fn a_receipt_is_for_what_the_next_start_finds() {
     let mut again = open(&after, Duty::Calls);
     let next = again.append(draft(41), now()).unwrap();
 
-    assert_eq!((receipt.seq(), more[38].seq(), next.seq()), (1, 40, 41));
+    // The first entry says that the month begins.
+    assert_eq!((receipt.seq(), more[38].seq(), next.seq()), (2, 41, 42));
     assert!(receipt.is_for(&draft(1)));
-    assert_eq!(check(&after).unwrap(), 41);
+    assert_eq!(check(&after).unwrap(), 42);
     // One sync for the folder of the new file, then one for each of two calls.
     assert_eq!(syncs, 3);
 }
@@ -59,10 +61,10 @@ fn the_chain_goes_on_over_months_and_a_clock_put_back() {
     }
     let names = disk.list(&memory_layout().calls_audit()).unwrap();
     assert_eq!(names, ["2026-11.jsonl", "2026-12.jsonl"]);
-    assert_eq!(check(&disk).unwrap(), 3);
+    assert_eq!(check(&disk).unwrap(), 5);
     drop(trail);
     let receipt = open(&disk, Duty::Calls).append(draft(2), now()).unwrap();
-    assert_eq!((receipt.seq(), check(&disk).unwrap()), (4, 4));
+    assert_eq!((receipt.seq(), check(&disk).unwrap()), (6, 6));
 }
 
 /// Whatever write or sync fails: no receipt without an entry, no entry lost that has a receipt.
@@ -81,12 +83,12 @@ fn a_failing_disk_gives_no_receipt_and_breaks_no_chain() {
             for number in 0..10 {
                 if let Ok(receipt) = trail.append(draft(number), now()) {
                     durable += 1;
-                    assert_eq!(receipt.seq(), durable);
-                    assert!(check(&disk.after_power_cut()).unwrap() >= durable);
+                    assert_eq!(receipt.seq(), durable + 1);
+                    assert!(check(&disk.after_power_cut()).unwrap() > durable);
                 }
             }
             assert_eq!(durable, 9, "k = {k}");
-            assert_eq!(check(&disk).unwrap(), durable);
+            assert_eq!(check(&disk).unwrap(), durable + 1);
         }
     }
 }
@@ -108,8 +110,8 @@ fn a_month_that_could_not_begin_costs_nothing_of_the_month_before() {
         let _ = trail.append(draft(number), at).unwrap();
     }
 
-    assert_eq!(check(&disk).unwrap(), 4);
-    assert_eq!(open(&disk, Duty::Calls).head(), trail.head());
+    assert_eq!(check(&disk).unwrap(), 6);
+    assert_eq!(open(&disk, Duty::Calls).end(), trail.end());
 }
 
 /// An entry was refused, and whoever asked opens the trail anew.
@@ -128,12 +130,12 @@ fn a_refused_entry_is_not_in_the_chain_that_is_opened_next() {
             .append_all(vec![draft(2), draft(3)], now())
             .unwrap_err();
 
-        assert_eq!(open(&disk, Duty::Calls).head().seq, 1, "sync: {is_sync}");
+        assert_eq!(open(&disk, Duty::Calls).end().seq, 2, "sync: {is_sync}");
     }
 }
 
 #[test]
-fn a_line_cut_anywhere_is_removed_by_the_next_start() {
+fn a_line_cut_anywhere_is_removed_by_the_next_entry_which_tells_of_it() {
     let disk = MemoryDisk::new();
     let mut trail = open(&disk, Duty::Calls);
     for number in 0..3 {
@@ -143,12 +145,19 @@ fn a_line_cut_anywhere_is_removed_by_the_next_start() {
     let whole = disk.read(&path).unwrap();
     let lines: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
 
-    for length in lines[1] + 1..whole.len() {
+    for length in lines[2] + 2..whole.len() {
         let disk = MemoryDisk::new();
         disk.plant(&path, &whole[..length]);
         let receipt = open(&disk, Duty::Calls).append(draft(9), now()).unwrap();
-        assert_eq!((receipt.seq(), check(&disk).unwrap()), (3, 3));
+        assert_eq!((receipt.seq(), check(&disk).unwrap()), (5, 5));
+        let told = format!(
+            "{{\"event\":\"trail_cut\",\"bytes\":{}}}",
+            length - lines[2] - 1
+        );
+        assert!(contains(&disk.read(&path).unwrap(), told.as_bytes()));
     }
+    // Nothing is told where nothing was cut.
+    assert!(!contains(&whole, b"trail_cut"));
 }
 
 #[test]
@@ -164,10 +173,9 @@ fn verification_names_the_first_bad_entry() {
     let first_bad = |lines: &[String]| {
         let disk = MemoryDisk::new();
         disk.plant(&path, (lines.join("\n") + "\n").as_bytes());
-        match check(&disk).unwrap_err() {
-            AuditFault::Broken { line, reason, .. } => (line, reason),
-            other => panic!("{other}"),
-        }
+        let bad = check(&disk).unwrap_err();
+        assert_eq!(bad.seq, bad.line);
+        (bad.line, bad.reason)
     };
     let changed = |change: &dyn Fn(&mut Vec<String>)| {
         let mut lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
@@ -177,14 +185,17 @@ fn verification_names_the_first_bad_entry() {
     let differs = BrokenReason::HashDiffers;
 
     assert_eq!(
-        changed(&|lines| lines[499] = lines[499].replace("499", "498")),
-        (500, differs)
+        changed(&|lines| lines[500] = lines[500].replace("499", "498")),
+        (501, differs)
     );
     assert_eq!(
         changed(&|lines| lines.insert(10, lines[700].clone())),
         (11, differs)
     );
-    assert_eq!(changed(&|lines| drop(lines.remove(0))), (1, differs));
+    assert_eq!(
+        changed(&|lines| drop(lines.remove(0))),
+        (1, BrokenReason::NoBeginning)
+    );
     assert_eq!(changed(&|lines| drop(lines.remove(300))), (301, differs));
     assert_eq!(changed(&|lines| lines.swap(20, 21)), (21, differs));
     assert_eq!(
@@ -218,8 +229,9 @@ fn each_duty_has_a_chain_of_its_own() {
         &calls,
     );
 
-    assert_eq!(check(&disk).unwrap(), 1);
-    assert!(verify(&disk, &memory_layout(), Duty::Office).is_err());
+    assert_eq!(check(&disk).unwrap(), 2);
+    let office = verify(&disk, &memory_layout(), Duty::Office, &[]).unwrap();
+    assert!(!office.is_whole());
 }
 
 #[test]
@@ -245,11 +257,9 @@ fn a_trail_that_is_deleted_in_use_gives_no_receipt_and_shows_the_gap() {
         assert!(matches!(refused, AuditFault::Altered { .. }), "{refused}");
 
         let receipt = trail.append(draft(2), now()).unwrap();
-        assert_eq!(receipt.seq(), 2, "it follows the entry that is gone");
+        assert_eq!(receipt.seq(), 4, "it follows the entries that are gone");
         let shown = check(&disk).unwrap_err();
-        assert!(
-            matches!(shown, AuditFault::Broken { seq: 1, .. }),
-            "{shown}"
-        );
+        let gone = BrokenReason::RemovedUndecided { size: 2 };
+        assert_eq!((shown.seq, shown.reason), (1, gone));
     }
 }

@@ -1,67 +1,437 @@
-//! `denwaban audit verify`: goes through both chains from their first entry to their last. It only reads.
+//! `denwaban audit`: reads both chains, verifies them against heads that were kept outside, and gives signed heads out.
 
-use std::{thread, time::Duration};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
-use clap::Subcommand;
-use storage::{AuditFault, BrokenReason, Duty, Head, Layout, OsDisk};
+use aws_lc_rs::digest::{Context, SHA256};
+use clap::{Args, Subcommand, ValueEnum};
+use rules::{Chain, Digest};
+use serde::Serialize;
+use storage::{
+    Anchored, AuditFault, BrokenReason, ChainReport, Duty, Head, Layout, OsDisk, SignedHead,
+    VerifierKey, head_key, read_entries, verifier_keys,
+};
 
-use super::{Exit, Place, Terminal};
+use super::{Exit, Place, Terminal, calls::json, recordings::with_office};
+use crate::{
+    config::Config,
+    duty::Answer,
+    export::{self, Request},
+    office::{TrailDone, TrailRequest},
+};
+
+const CHAINS: [Chain; 2] = [Chain::Calls, Chain::Office];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// 証跡の連鎖を最初から最後まで検証します / verify the chain of every entry
-    Verify(Place),
+    /// 証跡を表示します（通話の係、事務の係の順）/ show the entries, those of calls first
+    List(List),
+    /// 署名付きの証跡の頭。庁外に保管してください / the signed head of each chain, to be kept outside
+    Head(HeadArguments),
+    /// 証跡の連鎖を最初から最後まで検証します / verify every entry, and compare with heads that were kept outside
+    Verify(Verify),
+    /// 証跡をファイルに書き出します / write every entry, the heads and the public keys to a file
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    place: Place,
+    /// この番号から / from this entry of each chain on
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    from_seq: u64,
+    /// この係の証跡だけ / of one chain
+    #[arg(long, value_name = "CHAIN")]
+    chain: Option<ChainName>,
+    /// 1行に1件の JSON / one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HeadArguments {
+    #[command(flatten)]
+    place: Place,
+    /// この係の証跡だけ / of one chain
+    #[arg(long, value_name = "CHAIN")]
+    chain: Option<ChainName>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    place: Place,
+    /// 庁外に保管した頭（何度でも指定できます）/ a file of heads that was kept outside; may be given again
+    #[arg(long, value_name = "FILE")]
+    head: Vec<PathBuf>,
+    /// 1行に1連鎖の JSON / one JSON object a chain
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    #[command(flatten)]
+    place: Place,
+    /// 書き出すファイル（既存のファイルは上書きしません）/ the file; an existing one is never overwritten
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// A chain as it is typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ChainName {
+    Calls,
+    Office,
+}
+
+fn chosen(name: Option<ChainName>) -> Vec<Chain> {
+    match name {
+        None => CHAINS.to_vec(),
+        Some(ChainName::Calls) => vec![Chain::Calls],
+        Some(ChainName::Office) => vec![Chain::Office],
+    }
 }
 
 pub(super) fn audit(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
-    let Command::Verify(place) = command;
-    let config = place.load(out)?;
-    let layout = config.layout();
-    let mut worst = None;
-    for duty in [Duty::Calls, Duty::Office] {
-        match verify(&layout, duty) {
-            Ok(head) => out.line(&format!(
-                "証跡は正しく連なっています / whole: {} 件数/entries={} 末尾/head={}",
-                duty.name(),
-                head.seq,
-                head.hash
-            ))?,
-            Err(fault) => {
-                out.complain(&format!("証跡 {} を検証できません。\n{fault}", duty.name()));
-                // A broken chain is worse than one that cannot be read.
-                worst = Some(if worst == Some(Exit::Unverified) {
-                    Exit::Unverified
-                } else {
-                    exit_of(&fault)
+    match command {
+        Command::List(arguments) => list(arguments, out),
+        Command::Head(arguments) => head(arguments, out),
+        Command::Verify(arguments) => verify_all(arguments, out),
+        Command::Export(arguments) => export(arguments, out),
+    }
+}
+
+fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
+    let layout = arguments.place.load(out)?.layout();
+    for chain in chosen(arguments.chain) {
+        let name = Duty::from(chain).name();
+        let mut said = Ok(());
+        let first = arguments.from_seq;
+        let read = read_entries(&OsDisk, &layout, chain.into(), first, &mut |_, entry| {
+            if said.is_ok() {
+                said = out.line(&match arguments.json {
+                    true => with_chain(name, entry),
+                    false => format!("{name} {entry}"),
                 });
             }
+        });
+        said?;
+        read.map_err(|fault| broken(&fault, out))?;
+    }
+    Ok(())
+}
+
+/// The entry's object with the chain's name in front.
+fn with_chain(name: &str, entry: &str) -> String {
+    let rest = entry.strip_prefix('{').unwrap_or(entry);
+    format!("{{\"chain\":\"{name}\",{rest}")
+}
+
+fn broken(fault: &AuditFault, out: &mut Terminal) -> Exit {
+    out.complain(&format!("証跡を最後まで読めません。\n{fault}"));
+    match fault {
+        AuditFault::Broken(_) => Exit::Unverified,
+        _ => Exit::Unavailable,
+    }
+}
+
+fn head(arguments: &HeadArguments, out: &mut Terminal) -> Result<(), Exit> {
+    let config = Arc::new(arguments.place.load(out)?);
+    let chains = chosen(arguments.chain);
+    let done = ask(&config, TrailRequest::Heads { chains }, out)?;
+    out.line(done.notes.join("\n").trim_end())
+}
+
+fn ask(config: &Arc<Config>, request: TrailRequest, out: &mut Terminal) -> Result<TrailDone, Exit> {
+    let request = Request::Trail(request);
+    let answer = with_office(config, &request, |conversation| conversation.answer());
+    out.settle(answer)
+}
+
+fn verify_all(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
+    let layout = arguments.place.load(out)?.layout();
+    let heads = outside(&arguments.head, &layout, out)?;
+    let mut worst = Exit::Done;
+    for duty in [Duty::Calls, Duty::Office] {
+        // A broken chain is worse than one that cannot be read.
+        let found = match verify(&layout, duty, &heads) {
+            Ok(report) if arguments.json => {
+                out.line(&json(&Shown::of(&report))?)?;
+                exit_of(&report)
+            }
+            Ok(report) => tell(&report, out)?,
+            Err(fault) => broken(&fault, out),
+        };
+        if worst != Exit::Unverified && found != Exit::Done {
+            worst = found;
         }
     }
     match worst {
-        None => Ok(()),
-        Some(exit) => Err(exit),
+        Exit::Done => Ok(()),
+        worst => Err(worst),
     }
+}
+
+/// Reads the heads that were kept outside; only what the installation's keys signed is one.
+fn outside(files: &[PathBuf], layout: &Layout, out: &mut Terminal) -> Result<Vec<Head>, Exit> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = verifier_keys(&OsDisk, layout).map_err(|fault| {
+        out.complain(&format!("公開鍵の履歴を検証できません。\n{fault}"));
+        Exit::Unverified
+    })?;
+    let mut heads = Vec::new();
+    for file in files {
+        let shown = file.display();
+        let text = std::fs::read_to_string(file).map_err(|fault| {
+            out.complain(&format!(
+                "{shown} を読めません。\n{shown} cannot be read: {fault}"
+            ));
+            Exit::Usage
+        })?;
+        let signed = SignedHead::read_all(&text, &keys).map_err(|fault| {
+            out.complain(&format!(
+                "{shown} はこの電話番が署名した頭ではありません。\n{shown}: {fault}"
+            ));
+            Exit::Unverified
+        })?;
+        heads.extend(signed.iter().map(SignedHead::head));
+    }
+    Ok(heads)
 }
 
 /// Verifies one chain. A last line that is being written at this moment is looked at again.
-pub(super) fn verify(layout: &Layout, duty: Duty) -> Result<Head, AuditFault> {
+pub(super) fn verify(
+    layout: &Layout,
+    duty: Duty,
+    heads: &[Head],
+) -> Result<ChainReport, AuditFault> {
     const LOOKS: usize = 5;
     const BETWEEN: Duration = Duration::from_millis(50);
+    let is_cut = |report: &ChainReport| {
+        let bad = report.first_bad.as_ref();
+        bad.is_some_and(|bad| bad.reason == BrokenReason::LineCut)
+    };
     for _ in 1..LOOKS {
-        match storage::verify(&OsDisk, layout, duty) {
-            Err(AuditFault::Broken {
-                reason: BrokenReason::LineCut,
-                ..
-            }) => thread::sleep(BETWEEN),
+        match storage::verify(&OsDisk, layout, duty, heads) {
+            Ok(report) if is_cut(&report) => thread::sleep(BETWEEN),
             other => return other,
         }
     }
-    storage::verify(&OsDisk, layout, duty)
+    storage::verify(&OsDisk, layout, duty, heads)
 }
 
-pub(super) fn exit_of(fault: &AuditFault) -> Exit {
-    match fault {
-        AuditFault::Broken { .. } => Exit::Unverified,
-        _ => Exit::Unavailable,
+fn exit_of(report: &ChainReport) -> Exit {
+    match report.is_whole() {
+        true => Exit::Done,
+        false => Exit::Unverified,
     }
+}
+
+fn tell(report: &ChainReport, out: &mut Terminal) -> Result<Exit, Exit> {
+    let name = report.chain.name();
+    match &report.first_bad {
+        None => out.line(&format!(
+            "証跡は正しく連なっています / whole: {name} 件数/entries={} 頭/head={}",
+            report.entries(),
+            root_of(report)
+        ))?,
+        Some(bad) => out.complain(&format!("証跡 {name} を検証できません。\n{bad}")),
+    }
+    match report.anchored {
+        Anchored::None => out.line(&format!(
+            "  庁外の頭との照合なし / anchored: none ({name}); `audit head` の出力を庁外に保管し --head で指定してください / keep what `audit head` prints outside and give it with --head"
+        ))?,
+        Anchored::Heads {
+            last_agreeing,
+            first_disagreeing,
+        } => {
+            if let Some(size) = last_agreeing {
+                out.line(&format!("  一致する最後の頭 / last head that agrees: {size}"))?;
+            }
+            if let Some(size) = first_disagreeing {
+                out.complain(&format!(
+                    "証跡 {name} は庁外に保管された頭と一致しません。\nthe first head that does not agree with chain {name} has size {size}: entries were changed, or are gone"
+                ));
+            }
+        }
+    }
+    Ok(exit_of(report))
+}
+
+/// The object of `audit verify --json`.
+#[derive(Serialize)]
+struct Shown<'report> {
+    chain: &'static str,
+    entries: u64,
+    /// The root of the tree, as the head's note has it.
+    head: String,
+    first_bad: Option<u64>,
+    reason: Option<&'static str>,
+    anchored: ShownAnchor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'report Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ShownAnchor {
+    None(&'static str),
+    Heads {
+        last_agreeing: Option<u64>,
+        first_disagreeing: Option<u64>,
+    },
+}
+
+impl Shown<'_> {
+    fn of(report: &ChainReport) -> Shown<'_> {
+        let bad = report.first_bad.as_ref();
+        Shown {
+            chain: report.chain.name(),
+            entries: report.entries(),
+            head: root_of(report),
+            first_bad: bad.map(|bad| bad.seq),
+            reason: bad.map(|bad| bad.reason.code()),
+            anchored: match report.anchored {
+                Anchored::None => ShownAnchor::None("none"),
+                Anchored::Heads {
+                    last_agreeing,
+                    first_disagreeing,
+                } => ShownAnchor::Heads {
+                    last_agreeing,
+                    first_disagreeing,
+                },
+            },
+            file: bad.map(|bad| &*bad.path),
+            line: bad.map(|bad| bad.line),
+            removed: Some(report.removed).filter(|removed| *removed > 0),
+        }
+    }
+}
+
+fn root_of(report: &ChainReport) -> String {
+    report.head.root_base64()
+}
+
+fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
+    let config = Arc::new(arguments.place.load(out)?);
+    let path = &arguments.out;
+    let not_made = |fault: &io::Error| Answer::<()>::Failed(export::not_made(path, fault));
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let file = match file {
+        Ok(file) => file,
+        Err(fault) => return out.settle(not_made(&fault)),
+    };
+    let exported = write_export(&config, file, out);
+    let (entries, sha256) = match exported {
+        Ok(written) => written,
+        Err(exit) => {
+            // What is not whole does not stay.
+            let _ = std::fs::remove_file(path);
+            return Err(exit);
+        }
+    };
+    out.line(&format!(
+        "書き出しました / written: {} 件数/entries={entries}",
+        path.display()
+    ))?;
+    out.line(&format!("  SHA-256 {sha256}"))
+}
+
+/// Writes keys, heads and entries; the trail tells of it before anybody is told that the file is whole.
+fn write_export(
+    config: &Arc<Config>,
+    file: File,
+    out: &mut Terminal,
+) -> Result<(u64, Digest), Exit> {
+    let layout = config.layout();
+    let chains = CHAINS.to_vec();
+    let heads = ask(config, TrailRequest::Heads { chains }, out)?;
+    let keys = shown_keys(&layout, out)?;
+    let mut file = Hashed {
+        file: BufWriter::new(file),
+        hash: Context::new(&SHA256),
+        lines: Ok(()),
+    };
+    for key in keys {
+        file.line(&format!("{{\"key\":\"{key}\"}}"));
+    }
+    for note in &heads.notes {
+        file.line(&format!("{{\"head\":{}}}", json(note)?));
+    }
+    let mut entries = 0;
+    for chain in CHAINS {
+        let name = Duty::from(chain).name();
+        read_entries(&OsDisk, &layout, chain.into(), 1, &mut |hash, entry| {
+            entries += 1;
+            file.line(&format!(
+                "{{\"chain\":\"{name}\",\"hash\":\"{hash}\",\"entry\":{entry}}}"
+            ));
+        })
+        .map_err(|fault| broken(&fault, out))?;
+    }
+    let sha256 = file.finish().map_err(|fault| {
+        out.complain(&format!(
+            "書き出せません。\nthe file cannot be written: {fault}"
+        ));
+        Exit::Failed
+    })?;
+    ask(config, TrailRequest::Exported { entries, sha256 }, out)?;
+    Ok((entries, sha256))
+}
+
+/// A file that is hashed as it is written; the first fault is kept until the end.
+struct Hashed {
+    file: BufWriter<File>,
+    hash: Context,
+    lines: io::Result<()>,
+}
+
+impl Hashed {
+    fn line(&mut self, text: &str) {
+        if self.lines.is_ok() {
+            let line = format!("{text}\n");
+            self.hash.update(line.as_bytes());
+            self.lines = self.file.write_all(line.as_bytes());
+        }
+    }
+
+    fn finish(self) -> io::Result<Digest> {
+        self.lines?;
+        self.file.into_inner()?.sync_all()?;
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(self.hash.finish().as_ref());
+        Ok(Digest(sha256))
+    }
+}
+
+/// Every public key of the installation's history, the newest last: by itself, and as each chain's heads name it.
+pub(super) fn shown_keys(layout: &Layout, out: &mut Terminal) -> Result<Vec<VerifierKey>, Exit> {
+    let keys = verifier_keys(&OsDisk, layout).map_err(|fault| {
+        out.complain(&format!("公開鍵の履歴を読めません。\n{fault}"));
+        Exit::Unavailable
+    })?;
+    let named = |key: &VerifierKey| {
+        let heads = CHAINS.map(|chain| head_key(key, chain.into()));
+        [vec![key.clone()], heads.to_vec()].concat()
+    };
+    Ok(keys.iter().flat_map(named).collect())
 }

@@ -239,16 +239,20 @@ impl Found<'_> {
 
     fn audit(&mut self, layout: &Layout) -> Result<(), Exit> {
         for duty in [Duty::Calls, Duty::Office] {
-            match audit::verify(layout, duty) {
-                Ok(head) => self.good(&format!(
-                    "証跡 / audit {}: {} 件 entries",
-                    duty.name(),
-                    head.seq
-                ))?,
-                Err(fault) => self.bad(
-                    audit::exit_of(&fault),
-                    &format!("証跡 / audit {}: {fault}", duty.name()),
-                )?,
+            let name = duty.name();
+            match audit::verify(layout, duty, &[]) {
+                Ok(report) => match &report.first_bad {
+                    None => {
+                        let entries = report.entries();
+                        self.good(&format!("証跡 / audit {name}: {entries} 件 entries"))?;
+                    }
+                    Some(bad) => {
+                        self.bad(Exit::Unverified, &format!("証跡 / audit {name}: {bad}"))?;
+                    }
+                },
+                Err(fault) => {
+                    self.bad(Exit::Unavailable, &format!("証跡 / audit {name}: {fault}"))?;
+                }
             }
         }
         Ok(())

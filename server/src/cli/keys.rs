@@ -11,7 +11,7 @@ use storage::{
 };
 use tokio::runtime;
 
-use super::{Exit, Place, Terminal, calls::json, recordings::with_office};
+use super::{Exit, Place, Terminal, audit::shown_keys, calls::json, recordings::with_office};
 use crate::{
     config::Config,
     export::Request,
@@ -28,6 +28,8 @@ pub(super) enum Command {
     Mirror(Place),
     /// 鍵の根か鍵束を失ったとき、写しから作り直します / make root and key store anew from a mirror, when either is lost
     Recover(Recover),
+    /// 署名を検証するための公開鍵（新しいものが最後）/ the public keys that verify what was signed, the newest last
+    Public(Place),
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +53,7 @@ pub(super) struct Recover {
 pub(super) fn keys(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
     match command {
         Command::Status(arguments) => status(arguments, out),
+        Command::Public(place) => public(place, out),
         Command::Rotate(place) => ask(place, KeysRequest::Rotate, out),
         Command::Mirror(place) => ask(place, KeysRequest::Mirror, out),
         Command::Recover(arguments) => {
@@ -58,6 +61,13 @@ pub(super) fn keys(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
             ask(&arguments.place, KeysRequest::Recover { from }, out)
         }
     }
+}
+
+fn public(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
+    let layout = place.load(out)?.layout();
+    shown_keys(&layout, out)?
+        .iter()
+        .try_for_each(|key| out.line(&key.to_string()))
 }
 
 fn ask(place: &Place, request: KeysRequest, out: &mut Terminal) -> Result<(), Exit> {

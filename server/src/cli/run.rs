@@ -230,13 +230,14 @@ impl Running {
         let calls_ended = ended.as_ref().copied().unwrap_or_default();
         self.recorder.stop();
         self.rows.stop();
-        self.office.stop();
         self.desk
             .audit(AuditDraft::system(AuditEvent::ServerStopped {
                 calls_ended,
             }));
         self.desk.stop();
         let _ = self.desk_thread.join();
+        // Last, so that the heads it signs hold the calls' last entry.
+        self.office.stop();
         tracing::info!("ended");
         match (asked, ended) {
             (Ok(()), Ok(_)) => Ok(()),

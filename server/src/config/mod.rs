@@ -82,6 +82,8 @@ pub(crate) struct Folders {
     pub data: PathBuf,
     /// The root generation; in service another volume, in no backup.
     pub root: PathBuf,
+    /// The key that signs, and the history of its public keys.
+    pub signing: PathBuf,
     /// Prompts and their manifest.
     pub prompts: PathBuf,
     /// The file that names the staff.
@@ -156,6 +158,7 @@ impl Config {
     /// Where storage finds its files.
     pub(crate) fn layout(&self) -> Layout {
         Layout::new(&self.folders.data, &self.folders.root)
+            .with_signing(&self.folders.signing)
             .with_mirrors(self.folders.mirrors.clone())
     }
 
@@ -369,6 +372,7 @@ fn read_folders(base: &Path, section: Option<Section<'_>>, faults: &mut Faults) 
     let mut folders = Folders {
         data: base.join("data"),
         root: base.join("root"),
+        signing: base.join("signing"),
         prompts: base.join("prompts"),
         staff: base.join("staff.toml"),
         mirrors: Vec::new(),
@@ -379,6 +383,7 @@ fn read_folders(base: &Path, section: Option<Section<'_>>, faults: &mut Faults) 
     for (key, place) in [
         ("data", &mut folders.data),
         ("root", &mut folders.root),
+        ("signing", &mut folders.signing),
         ("prompts", &mut folders.prompts),
         ("staff", &mut folders.staff),
     ] {

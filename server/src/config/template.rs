@@ -69,6 +69,8 @@ rtp = {ports}
 data = "data"
 # 鍵の根。運用では別ボリュームに置き、バックアップしない / the root of the keys: in service on another volume, in no backup
 root = "root"
+# 証跡や証明書に署名する鍵。事務の係だけが読みます / the key that signs the audit trail and certificates; only the office reads it
+signing = "signing"
 prompts = "prompts"
 staff = "staff.toml"
 

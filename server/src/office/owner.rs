@@ -11,7 +11,7 @@ use rules::{
 };
 use storage::{
     AuditTrail, Catalogue, Disk, DisposeFault, DisposedDay, Duty, Keys, Layout, ListedCall,
-    OpenFault, Opener, OsDisk, Vault,
+    OpenFault, Opener, OsDisk, Signing, Vault,
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -37,6 +37,9 @@ pub(super) struct Owner {
     pub(super) day: Option<JstDay>,
     /// When mirrors that have not followed are tried again.
     pub(super) mirrors_again: Instant,
+    pub(super) signing: Option<Signing>,
+    /// When heads are signed again.
+    pub(super) heads_again: Instant,
     told: BTreeSet<&'static str>,
 }
 
@@ -56,6 +59,8 @@ impl Owner {
             catalogue: None,
             day: None,
             mirrors_again: Instant::now(),
+            signing: None,
+            heads_again: Instant::now(),
             told: BTreeSet::new(),
         }
     }
@@ -74,6 +79,7 @@ impl Owner {
                 () = gathered => None,
                 _ = look.tick() => {
                     self.look_after_keys(Timestamp::now());
+                    self.look_after_heads();
                     None
                 }
             };
@@ -98,15 +104,26 @@ impl Owner {
                     unix_user,
                     answer,
                 }) => drop(answer.send(self.keys_asked(&request, &unix_user))),
+                Some(Job::Trail {
+                    request,
+                    unix_user,
+                    answer,
+                }) => drop(answer.send(self.trail_asked(&request, &unix_user))),
                 Some(Job::Stop) => break,
             }
         }
         self.take_in().await;
+        self.sign_all();
         if let Some(catalogue) = self.catalogue.take()
             && let Err(fault) = catalogue.close().await
         {
             tracing::warn!(%fault, "the catalogue was not closed in order; nothing is lost");
         }
+    }
+
+    /// Whether this was told already, and not taken back.
+    pub(super) fn is_told(&self, code: AlarmCode) -> bool {
+        self.told.contains(code.code())
     }
 
     /// Tells once that something cannot be used, and once that it can be again.

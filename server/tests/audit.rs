@@ -1,0 +1,205 @@
+//! The commands of the audit trail: heads that are kept outside, and what they show.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use common::{House, text, wait_for};
+
+fn house() -> House {
+    let house = House::init(&["--profile", "announce"]);
+    for scope in ["all", "0783331000"] {
+        let declared =
+            house.denwaban(&["emergency", "declare", "--scope", scope, "--reason", "訓練"]);
+        assert!(declared.status.success(), "{}", text(&declared));
+    }
+    house
+}
+
+fn said(house: &House, arguments: &[&str], exit: i32) -> String {
+    let output = house.denwaban(arguments);
+    assert_eq!(output.status.code(), Some(exit), "{}", text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn calls_file(house: &House) -> PathBuf {
+    let folder = house.dir().join("data/calls/audit");
+    let entry = fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
+    entry.path()
+}
+
+fn cut_last_line(path: &Path) {
+    let file = fs::read_to_string(path).unwrap();
+    let lines: Vec<&str> = file.lines().collect();
+    fs::write(path, lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+}
+
+#[test]
+fn a_head_that_was_kept_outside_shows_a_trail_that_was_shortened() {
+    let house = house();
+    let kept = house.dir().join("kept.note");
+    let note = said(&house, &["audit", "head"], 0);
+    fs::write(&kept, &note).unwrap();
+    let kept = kept.to_str().unwrap();
+    assert_eq!(note.matches("\u{2014} denwaban-").count(), 2, "{note}");
+
+    let alone = said(&house, &["audit", "verify", "--json"], 0);
+    assert_eq!(alone.matches("\"anchored\":\"none\"").count(), 2, "{alone}");
+    let anchored = said(&house, &["audit", "verify", "--head", kept, "--json"], 0);
+    assert!(
+        anchored.starts_with("{\"chain\":\"calls\",\"entries\":3,\"head\":\"")
+            && anchored.contains("\"first_bad\":null,\"reason\":null,\"anchored\":{\"last_agreeing\":3,\"first_disagreeing\":null}}"),
+        "{anchored}"
+    );
+    // The key is the one that the installation shows, under the head's own name.
+    let keys = said(&house, &["keys", "public"], 0);
+    let origin = note.lines().next().unwrap();
+    assert!(
+        keys.lines()
+            .any(|key| key.starts_with(&format!("{origin}+"))),
+        "{keys}"
+    );
+
+    cut_last_line(&calls_file(&house));
+    let alone = said(&house, &["audit", "verify", "--json"], 0);
+    assert!(alone.contains("\"entries\":2"), "{alone}");
+    let shown = said(&house, &["audit", "verify", "--head", kept, "--json"], 5);
+    assert!(
+        shown.contains("\"first_bad\":null,\"reason\":null,\"anchored\":{\"last_agreeing\":null,\"first_disagreeing\":3}"),
+        "{shown}"
+    );
+    // The office knows what it signed, and signs nothing else.
+    let refused = house.denwaban(&["audit", "head", "--chain", "calls"]);
+    assert_eq!(refused.status.code(), Some(5), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("AUDIT_ALTERED"),
+        "{}",
+        text(&refused)
+    );
+}
+
+#[test]
+fn a_head_of_another_house_is_none_of_ours() {
+    let (house, other) = (house(), house());
+    let kept = house.dir().join("kept.note");
+    fs::write(
+        &kept,
+        said(&other, &["audit", "head", "--chain", "calls"], 0),
+    )
+    .unwrap();
+    said(
+        &house,
+        &["audit", "verify", "--head", kept.to_str().unwrap()],
+        5,
+    );
+    fs::write(&kept, "no note").unwrap();
+    said(
+        &house,
+        &["audit", "verify", "--head", kept.to_str().unwrap()],
+        5,
+    );
+    said(&house, &["audit", "verify", "--head", "/nowhere"], 2);
+}
+
+#[test]
+fn what_was_changed_is_named_with_its_number_and_reason() {
+    let house = house();
+    let path = calls_file(&house);
+    let file = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        file.replacen("emergency_declared", "emergency_Declared", 1),
+    )
+    .unwrap();
+    let shown = said(&house, &["audit", "verify", "--json"], 5);
+    assert!(
+        shown.contains("\"first_bad\":2,\"reason\":\"HASH_DIFFERS\",\"anchored\":\"none\"")
+            && shown.contains("\"line\":2"),
+        "{shown}"
+    );
+    said(&house, &["audit", "list", "--chain", "calls"], 5);
+}
+
+#[test]
+fn entries_are_listed_from_a_number_on_and_exported_with_an_entry_that_says_so() {
+    let house = house();
+    let listed = said(&house, &["audit", "list", "--from-seq", "3", "--json"], 0);
+    let first = listed.lines().next().unwrap();
+    assert!(
+        first.starts_with("{\"chain\":\"calls\",\"seq\":3,\"at\":\""),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("\"event\":\"emergency_declared\""),
+        "{listed}"
+    );
+    for line in listed.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+
+    let out = house.dir().join("trail.jsonl");
+    let exported = said(
+        &house,
+        &["audit", "export", "--out", out.to_str().unwrap()],
+        0,
+    );
+    let sha256 = exported.split_whitespace().last().unwrap();
+    let listed = said(&house, &["audit", "list", "--chain", "office", "--json"], 0);
+    assert!(
+        listed
+            .lines()
+            .last()
+            .unwrap()
+            .contains("\"event\":\"audit_exported\",\"entries\":")
+            && listed.contains(sha256),
+        "{listed}"
+    );
+    let file = fs::read_to_string(&out).unwrap();
+    for begin in [
+        "{\"key\":\"denwaban-",
+        "{\"head\":\"denwaban-",
+        "{\"chain\":\"calls\",\"hash\":\"",
+    ] {
+        assert!(file.lines().any(|line| line.starts_with(begin)), "{file}");
+    }
+    said(
+        &house,
+        &["audit", "export", "--out", out.to_str().unwrap()],
+        1,
+    );
+}
+
+#[test]
+fn a_service_signs_its_heads_when_it_begins_and_when_it_ends() {
+    let mut house = house();
+    house.run();
+    let heads = house.dir().join("data/office/tiles/calls/checkpoint");
+    wait_for("a first head", || heads.exists().then_some(()));
+    house.terminate();
+    let head = said(
+        &house,
+        &[
+            "audit",
+            "verify",
+            "--head",
+            heads.to_str().unwrap(),
+            "--json",
+        ],
+        0,
+    );
+    let calls = head.lines().next().unwrap();
+    let entries = fs::read_to_string(calls_file(&house))
+        .unwrap()
+        .lines()
+        .count();
+    assert!(
+        calls.contains(&format!("\"anchored\":{{\"last_agreeing\":{entries},")),
+        "its last head holds its last entry: {calls}"
+    );
+    let last = fs::read_to_string(calls_file(&house)).unwrap();
+    assert!(last.lines().last().unwrap().contains("server_stopped"));
+}

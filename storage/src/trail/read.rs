@@ -1,0 +1,47 @@
+//! The entries of a chain, for whoever wants to read them.
+
+use std::str::from_utf8;
+
+use rules::AuditEntry;
+
+use crate::{files::Disk, layout::Layout, lock::Duty};
+
+use super::{AuditFault, Seen, Start, walk};
+
+/// Shows hash and entry of each line from number `first` on, as they stand there, up to the first that is not as it was written.
+///
+/// # Errors
+/// [`AuditFault::Disk`], or [`AuditFault::Broken`] behind the last good entry.
+pub fn read_entries(
+    disk: &dyn Disk,
+    layout: &Layout,
+    chain: Duty,
+    first: u64,
+    show: &mut dyn FnMut(&str, &str),
+) -> Result<(), AuditFault> {
+    let start = Start::Size(first.saturating_sub(1));
+    let walked = walk(disk, layout, chain, start, &mut |seen| {
+        if let Seen::Entry { line, .. } = seen
+            && line.seq >= first
+            && let (Ok(hash), Ok(entry)) = (from_utf8(line.hash), from_utf8(line.entry))
+        {
+            show(hash, entry);
+        }
+        Ok::<(), AuditFault>(())
+    })?;
+    walked.first_bad.map_or(Ok(()), |bad| Err(bad.into()))
+}
+
+/// The decisions to remove months, in order.
+pub(super) fn removals(disk: &dyn Disk, layout: &Layout) -> Result<Vec<AuditEntry>, AuditFault> {
+    let mut found = Vec::new();
+    walk(disk, layout, Duty::Office, Start::First, &mut |seen| {
+        if let Seen::Entry { line, .. } = seen
+            && line.tells_of_removal()
+        {
+            found.extend(line.read());
+        }
+        Ok::<(), AuditFault>(())
+    })?;
+    Ok(found)
+}
