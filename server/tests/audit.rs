@@ -5,6 +5,7 @@ mod common;
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -130,7 +131,8 @@ fn entries_are_listed_from_a_number_on_and_exported_with_an_entry_that_says_so()
     let listed = said(&house, &["audit", "list", "--from-seq", "3", "--json"], 0);
     let first = listed.lines().next().unwrap();
     assert!(
-        first.starts_with("{\"chain\":\"calls\",\"seq\":3,\"at\":\""),
+        first.starts_with("{\"chain\":\"calls\",\"seq\":3,\"at\":\"20")
+            && first.contains("+09:00\",\"actor\":"),
         "{listed}"
     );
     assert!(
@@ -202,4 +204,50 @@ fn a_service_signs_its_heads_when_it_begins_and_when_it_ends() {
     );
     let last = fs::read_to_string(calls_file(&house)).unwrap();
     assert!(last.lines().last().unwrap().contains("server_stopped"));
+}
+
+#[test]
+fn a_key_that_was_changed_still_verifies_what_it_signed() {
+    let house = house();
+    let kept = house.dir().join("kept.note");
+    fs::write(&kept, said(&house, &["audit", "head"], 0)).unwrap();
+    let before = said(&house, &["keys", "public"], 0);
+    let after = said(&house, &["keys", "rotate", "--signing"], 0);
+    assert!(
+        after.starts_with(&before) && after.lines().count() == 6,
+        "{after}"
+    );
+    let new = said(&house, &["audit", "head"], 0);
+    let both = fs::read_to_string(&kept).unwrap() + "\n" + &new;
+    fs::write(&kept, both).unwrap();
+    let shown = said(
+        &house,
+        &[
+            "audit",
+            "verify",
+            "--head",
+            kept.to_str().unwrap(),
+            "--json",
+        ],
+        0,
+    );
+    assert!(
+        shown.contains("\"last_agreeing\":3,\"first_disagreeing\":null"),
+        "{shown}"
+    );
+    let listed = said(&house, &["audit", "list", "--chain", "office"], 0);
+    assert_eq!(
+        listed.matches("\"event\":\"signing_key_made\"").count(),
+        2,
+        "{listed}"
+    );
+
+    let key = house.dir().join("signing/key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let checked = house.denwaban(&["check"]);
+    assert!(
+        text(&checked).contains("others can read the key that signs"),
+        "{}",
+        text(&checked)
+    );
 }

@@ -111,12 +111,12 @@ impl Heads {
 
     /// Nothing is signed that a power cut, or the writer itself after a failed sync, would take away.
     fn make_durable(&self, walked: &Walked) -> Result<(), SignFault> {
-        match &walked.first_bad {
+        if let Some(bad) = &walked.first_bad {
             // A line that is being written at this moment comes with the next head.
-            Some(bad) if bad.reason != BrokenReason::LineCut => {
+            let is_newest = walked.files.last() == Some(&bad.path);
+            if !(is_newest && bad.reason == BrokenReason::LineCut) {
                 return Err(AuditFault::from(bad.clone()).into());
             }
-            _ => {}
         }
         for path in &walked.files {
             self.disk.sync_file(path).map_err(at(path))?;

@@ -12,8 +12,8 @@ use common::*;
 use jiff::{Timestamp, ToSpan};
 use rules::{Actor, AuditDraft, AuditEvent, Digest, TrailTerm};
 use storage::{
-    Anchored, AuditTrail, BrokenReason, ChainReport, Disk, Duty, Faults, Head, Heads, MemoryDisk,
-    RegisterMonth, Removal, RemovalFault, SignFault, SignedHead, Signing, read_entries,
+    Anchored, AuditFault, AuditTrail, BrokenReason, ChainReport, Disk, Duty, Faults, Head, Heads,
+    MemoryDisk, RegisterMonth, Removal, RemovalFault, SignFault, SignedHead, Signing, read_entries,
     remove_months, verifier_keys, verify,
 };
 
@@ -311,6 +311,19 @@ fn a_head_is_signed_once_for_the_same_entries_and_only_for_durable_ones() {
         .sign(Duty::Calls, hall.signing.key())
         .unwrap();
     assert_eq!(meanwhile.head(), again.head());
+
+    // In a month that is over nobody writes any more.
+    let last = usize::try_from(MONTHS).unwrap() - 1;
+    let disk = hall.disk.after_kill();
+    let month = hall.file(Duty::Calls, last - 1);
+    disk.append(&month).unwrap().write(b"{").unwrap();
+    disk.unlink(&memory_layout().tiles().join("calls/checkpoint"))
+        .unwrap();
+    let refused = heads(&disk).sign(Duty::Calls, hall.signing.key());
+    assert!(matches!(
+        refused,
+        Err(SignFault::Audit(AuditFault::Broken(_)))
+    ));
 }
 
 /// The power goes at every sync between an entry and its head; the next office goes on.

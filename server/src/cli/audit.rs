@@ -12,7 +12,7 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use clap::{Args, Subcommand, ValueEnum};
-use rules::{Chain, Digest};
+use rules::{Actor, AuditEntry, AuditEvent, Chain, Digest, jst_rfc3339};
 use serde::Serialize;
 use storage::{
     Anchored, AuditFault, BrokenReason, ChainReport, Duty, Head, Layout, OsDisk, SignedHead,
@@ -118,10 +118,7 @@ fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
         let first = arguments.from_seq;
         let read = read_entries(&OsDisk, &layout, chain.into(), first, &mut |_, entry| {
             if said.is_ok() {
-                said = out.line(&match arguments.json {
-                    true => with_chain(name, entry),
-                    false => format!("{name} {entry}"),
-                });
+                said = shown(name, entry, arguments.json).and_then(|line| out.line(&line));
             }
         });
         said?;
@@ -130,10 +127,40 @@ fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
     Ok(())
 }
 
-/// The entry's object with the chain's name in front.
-fn with_chain(name: &str, entry: &str) -> String {
-    let rest = entry.strip_prefix('{').unwrap_or(entry);
-    format!("{{\"chain\":\"{name}\",{rest}")
+/// The object of `audit list --json`.
+#[derive(Serialize)]
+struct Listed<'entry> {
+    chain: &'static str,
+    seq: u64,
+    at: String,
+    actor: &'entry Actor,
+    event: &'entry AuditEvent,
+}
+
+/// A line for an entry; one that a newer version wrote is shown as it stands.
+fn shown(chain: &'static str, text: &str, is_json: bool) -> Result<String, Exit> {
+    let Ok(entry) = serde_json::from_str::<AuditEntry>(text) else {
+        return Ok(format!("{{\"chain\":\"{chain}\",\"entry\":{text}}}"));
+    };
+    let listed = Listed {
+        chain,
+        seq: entry.seq,
+        at: jst_rfc3339(entry.at),
+        actor: &entry.actor,
+        event: &entry.event,
+    };
+    if is_json {
+        return json(&listed);
+    }
+    let who = match &entry.actor {
+        Actor::System => "denwaban".to_owned(),
+        Actor::Person { unix_user, person } => match person {
+            Some(person) => format!("{person} ({unix_user})"),
+            None => unix_user.clone(),
+        },
+    };
+    let event = json(&entry.event)?;
+    Ok(format!("{chain} {} {} {who} {event}", entry.seq, listed.at))
 }
 
 fn broken(fault: &AuditFault, out: &mut Terminal) -> Exit {
@@ -147,11 +174,15 @@ fn broken(fault: &AuditFault, out: &mut Terminal) -> Exit {
 fn head(arguments: &HeadArguments, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
     let chains = chosen(arguments.chain);
-    let done = ask(&config, TrailRequest::Heads { chains }, out)?;
+    let done = ask_of_trail(&config, TrailRequest::Heads { chains }, out)?;
     out.line(done.notes.join("\n").trim_end())
 }
 
-fn ask(config: &Arc<Config>, request: TrailRequest, out: &mut Terminal) -> Result<TrailDone, Exit> {
+pub(super) fn ask_of_trail(
+    config: &Arc<Config>,
+    request: TrailRequest,
+    out: &mut Terminal,
+) -> Result<TrailDone, Exit> {
     let request = Request::Trail(request);
     let answer = with_office(config, &request, |conversation| conversation.answer());
     out.settle(answer)
@@ -364,7 +395,7 @@ fn write_export(
 ) -> Result<(u64, Digest), Exit> {
     let layout = config.layout();
     let chains = CHAINS.to_vec();
-    let heads = ask(config, TrailRequest::Heads { chains }, out)?;
+    let heads = ask_of_trail(config, TrailRequest::Heads { chains }, out)?;
     let keys = shown_keys(&layout, out)?;
     let mut file = Hashed {
         file: BufWriter::new(file),
@@ -394,7 +425,7 @@ fn write_export(
         ));
         Exit::Failed
     })?;
-    ask(config, TrailRequest::Exported { entries, sha256 }, out)?;
+    ask_of_trail(config, TrailRequest::Exported { entries, sha256 }, out)?;
     Ok((entries, sha256))
 }
 

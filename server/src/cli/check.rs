@@ -4,7 +4,7 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
 use rules::JstDay;
-use storage::{Catalogue, Disk, Duty, KeyStatus, Layout, OsDisk, Sealer, Standing};
+use storage::{Catalogue, Disk, Duty, KeyStatus, Layout, OsDisk, Sealer, Standing, verifier_keys};
 use tokio::runtime;
 
 use super::{Exit, Place, Terminal, audit};
@@ -34,6 +34,7 @@ pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     found.keys(&layout)?;
     found.root(&layout)?;
     found.mirrors(&layout)?;
+    found.signing(&layout)?;
     found.catalogue(&layout)?;
     found.audit(&layout)?;
     match found.worst {
@@ -215,6 +216,30 @@ impl Found<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whoever reads this key can sign heads of another trail.
+    fn signing(&mut self, layout: &Layout) -> Result<(), Exit> {
+        let path = layout.signing_key();
+        let shown = path.display();
+        let mode = match std::fs::metadata(&path) {
+            Ok(found) => found.permissions().mode() & 0o777,
+            Err(fault) => {
+                return self.note(&format!(
+                    "署名の鍵がありません。次の起動で作ります / no key that signs yet, the next start makes it: {shown}: {fault}"
+                ));
+            }
+        };
+        if mode & 0o077 != 0 {
+            self.bad(
+                Exit::Usage,
+                &format!("署名の鍵を他の人が読めます。chmod 600 {shown} / others can read the key that signs"),
+            )?;
+        }
+        match verifier_keys(&OsDisk, layout) {
+            Ok(keys) => self.good(&format!("署名の鍵 / key that signs: {} 番目", keys.len())),
+            Err(fault) => self.bad(Exit::Unverified, &format!("署名の鍵の履歴 / {fault}")),
+        }
     }
 
     fn catalogue(&mut self, layout: &Layout) -> Result<(), Exit> {

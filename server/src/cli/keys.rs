@@ -11,11 +11,16 @@ use storage::{
 };
 use tokio::runtime;
 
-use super::{Exit, Place, Terminal, audit::shown_keys, calls::json, recordings::with_office};
+use super::{
+    Exit, Place, Terminal,
+    audit::{ask_of_trail, shown_keys},
+    calls::json,
+    recordings::with_office,
+};
 use crate::{
     config::Config,
     export::Request,
-    office::{KeysDone, KeysRequest},
+    office::{KeysDone, KeysRequest, TrailRequest},
 };
 
 #[derive(Debug, Subcommand)]
@@ -23,7 +28,7 @@ pub(super) enum Command {
     /// 鍵の状態 / the root's generation, the mirrors, and the groups that have keys
     Status(Status),
     /// 鍵の根を新しくします。古い鍵束の写しでは何も開けなくなります / a new root, under which old key stores open nothing
-    Rotate(Place),
+    Rotate(Rotate),
     /// 鍵の写しをすべて書きます（新しいボリュームにも）/ write every mirror, on a volume that was replaced too
     Mirror(Place),
     /// 鍵の根か鍵束を失ったとき、写しから作り直します / make root and key store anew from a mirror, when either is lost
@@ -42,6 +47,15 @@ pub(super) struct Status {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Rotate {
+    #[command(flatten)]
+    place: Place,
+    /// 署名の鍵を新しくします。古い鍵が新しい鍵に署名します / the key that signs instead, named by the old one
+    #[arg(long)]
+    signing: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Recover {
     #[command(flatten)]
     place: Place,
@@ -54,7 +68,12 @@ pub(super) fn keys(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
     match command {
         Command::Status(arguments) => status(arguments, out),
         Command::Public(place) => public(place, out),
-        Command::Rotate(place) => ask(place, KeysRequest::Rotate, out),
+        Command::Rotate(arguments) if arguments.signing => {
+            let config = Arc::new(arguments.place.load(out)?);
+            ask_of_trail(&config, TrailRequest::ChangeKey, out)?;
+            public(&arguments.place, out)
+        }
+        Command::Rotate(arguments) => ask(&arguments.place, KeysRequest::Rotate, out),
         Command::Mirror(place) => ask(place, KeysRequest::Mirror, out),
         Command::Recover(arguments) => {
             let from = std::path::absolute(&arguments.from).map_err(|_| Exit::Usage)?;

@@ -19,6 +19,8 @@ const EACH: Duration = Duration::from_secs(3600);
 pub(crate) enum TrailRequest {
     /// The head of each of these chains.
     Heads { chains: Vec<Chain> },
+    /// A new key, which the old one names; both heads are signed with it.
+    ChangeKey,
     /// To write down that so many entries were written to a file.
     Exported { entries: u64, sha256: Digest },
 }
@@ -59,31 +61,17 @@ impl Owner {
         unix_user: &str,
     ) -> Answer<TrailDone> {
         match request {
-            TrailRequest::Heads { chains } => {
-                let signed: Result<Vec<SignedHead>, SignFault> =
-                    chains.iter().map(|chain| self.sign(*chain)).collect();
-                match signed {
-                    Ok(heads) => Answer::Done(TrailDone {
-                        notes: heads.iter().map(|head| head.note().to_string()).collect(),
-                    }),
-                    Err(fault) => {
-                        self.tell_of_heads(&fault);
-                        not_signed(&fault)
-                    }
-                }
-            }
+            TrailRequest::Heads { chains } => self.heads_asked(chains),
+            TrailRequest::ChangeKey => match self.change_key(unix_user) {
+                Ok(()) => self.heads_asked(&[Chain::Calls, Chain::Office]),
+                Err(fault) => not_signed(&fault),
+            },
             TrailRequest::Exported { entries, sha256 } => {
-                let draft = AuditDraft {
-                    actor: Actor::Person {
-                        unix_user: unix_user.to_owned(),
-                        person: None,
-                    },
-                    event: AuditEvent::AuditExported {
-                        entries: *entries,
-                        sha256: *sha256,
-                    },
+                let event = AuditEvent::AuditExported {
+                    entries: *entries,
+                    sha256: *sha256,
                 };
-                match self.audit(draft) {
+                match self.audit(by(unix_user, event)) {
                     Some(_) => Answer::Done(TrailDone { notes: Vec::new() }),
                     None => Answer::Unavailable(Message::new(
                         "証跡に記録できないため、書き出しません。",
@@ -92,6 +80,33 @@ impl Owner {
                 }
             }
         }
+    }
+
+    fn heads_asked(&mut self, chains: &[Chain]) -> Answer<TrailDone> {
+        let signed: Result<Vec<SignedHead>, SignFault> =
+            chains.iter().map(|chain| self.sign(*chain)).collect();
+        match signed {
+            Ok(heads) => Answer::Done(TrailDone {
+                notes: heads.iter().map(|head| head.note().to_string()).collect(),
+            }),
+            Err(fault) => {
+                self.tell_of_heads(&fault);
+                not_signed(&fault)
+            }
+        }
+    }
+
+    /// Makes a new key. Cut off anywhere, the next one who opens it finds the old key or the new one.
+    fn change_key(&mut self, unix_user: &str) -> Result<(), SignFault> {
+        let mut signing = match self.signing.take() {
+            Some(signing) => signing,
+            None => self.open_signing()?,
+        };
+        signing.change(&self.disk, &self.layout, Timestamp::now())?;
+        // It is changed whether or not this can be written down; the log tells of a trail that cannot.
+        self.audit(by(unix_user, made(&signing)));
+        self.signing = Some(signing);
+        Ok(())
     }
 
     fn sign(&mut self, chain: Chain) -> Result<SignedHead, SignFault> {
@@ -138,6 +153,14 @@ pub(super) fn made(signing: &Signing) -> AuditEvent {
         generation: signing.generation(),
         sha256: signing.key().verifier_key().sha256(),
     }
+}
+
+fn by(unix_user: &str, event: AuditEvent) -> AuditDraft {
+    let actor = Actor::Person {
+        unix_user: unix_user.to_owned(),
+        person: None,
+    };
+    AuditDraft { actor, event }
 }
 
 fn not_signed(fault: &SignFault) -> Answer<TrailDone> {

@@ -38,7 +38,7 @@ pub(crate) struct Walked {
     pub(crate) frontier: Frontier,
     /// The files, in order.
     pub(crate) files: Vec<PathBuf>,
-    /// How much of the last one is good.
+    /// How much is good of the last one that was read.
     pub(crate) last_file_bytes: u64,
     /// The first entry that is not as it was written.
     pub(crate) first_bad: Option<FirstBad>,
@@ -119,15 +119,13 @@ pub(crate) fn walk<E: From<AuditFault>>(
         before: end,
         end,
         frontier,
-        files: Vec::new(),
+        files,
         last_file_bytes: 0,
         first_bad: None,
     };
-    for path in files {
-        walked.file(Lines::open(disk, path.clone()), see)?;
-        walked.files.push(path);
-        if walked.first_bad.is_some() {
-            break;
+    for path in walked.files.clone() {
+        if walked.first_bad.is_none() {
+            walked.file(Lines::open(disk, path), see)?;
         }
     }
     Ok(walked)
