@@ -155,8 +155,8 @@ impl Exchange {
     // What the world did.
 
     pub(crate) fn handle_unreachable(&mut self, now: Now, hop: Hop, why: Unreachable) {
-        self.house.peer_unreachable(now, hop, why);
-        self.house.endpoint.handle_unreachable(now.at, hop);
+        self.house.peers.way_lost(hop, why);
+        self.house.endpoint.handle_loss(now.at, hop, why.loss());
         self.settle(now);
     }
 
@@ -417,8 +417,9 @@ impl Exchange {
 
     /// Keeps the table of dialogs in step with what the endpoint says.
     fn note_usage(&mut self, now: Now, dialog: DialogId, place: Place, event: &Event) {
-        if let Some(sign) = Sign::of_event(event) {
-            self.house.peers.call_heard(now, dialog, sign);
+        let peers = &mut self.house.peers;
+        if let Some(sign) = Sign::of_event(event, peers.loss(dialog)) {
+            peers.call_heard(now, dialog, sign);
         }
         match event {
             Event::Acked { .. } => self.house.admission.acknowledged(place.call),

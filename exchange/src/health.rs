@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sip_core::{Event, Message};
+use sip_core::{Event, Loss, Message};
 
 use crate::retry_after::RetryAfter;
 
@@ -44,8 +44,10 @@ pub enum Ailment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Unreachable {
-    /// The network, the host or the end of a connection says that nobody is there.
+    /// The network or the host says that nobody is there.
     Nobody,
+    /// A connection to it stood and ended before it answered, and so did a second one.
+    Lost,
     /// Somebody is there, and the TLS handshake comes to no end: it speaks no TLS, or does not accept us.
     Handshake,
     /// Its certificate is past its days, or before them.
@@ -59,9 +61,23 @@ pub enum Unreachable {
 }
 
 impl Unreachable {
+    /// Whether a new connection may do what this one could not.
+    pub(crate) fn loss(self) -> Loss {
+        match self {
+            Unreachable::Lost => Loss::Broken,
+            Unreachable::Nobody
+            | Unreachable::Handshake
+            | Unreachable::CertificateDate
+            | Unreachable::CertificateName
+            | Unreachable::Certificate
+            | Unreachable::OwnCertificate => Loss::Unreachable,
+        }
+    }
+
     fn describe(self) -> &'static str {
         match self {
             Unreachable::Nobody => "nobody is at its address",
+            Unreachable::Lost => "connections to it end before it answers",
             Unreachable::Handshake => "no TLS handshake succeeds with it",
             Unreachable::CertificateDate => "its certificate is not valid at this date",
             Unreachable::CertificateName => "its certificate is made out to another name",
@@ -110,8 +126,18 @@ impl Sign {
         }
     }
 
-    /// What an event of a call of ours says about whoever was called.
-    pub(crate) fn of_event(event: &Event) -> Option<Sign> {
+    /// What it says that nothing came back: 408, or 503 where nothing could be sent, for the reason in `loss` (RFC 3261 section 8.1.3.1).
+    /// Another status is about our own request.
+    pub(crate) fn of_no_answer(status: u16, loss: Unreachable) -> Option<Sign> {
+        match status {
+            408 => Some(Sign::Ailing(Ailment::Silent)),
+            503 => Some(Sign::Ailing(Ailment::Unreachable(loss))),
+            _ => None,
+        }
+    }
+
+    /// What an event of a call of ours says about whoever was called. `loss`: why what is sent to it reaches nobody, if that is so.
+    pub(crate) fn of_event(event: &Event, loss: Unreachable) -> Option<Sign> {
         match event {
             Event::Rang { .. } | Event::Accepted { .. } | Event::AcceptedLate { .. } => {
                 Some(Sign::TookCall)
@@ -122,7 +148,8 @@ impl Sign {
                 Sign::Alive => Sign::TookCall,
                 sign => sign,
             }),
-            Event::NoResponse { .. } | Event::Silent { .. } => Some(Sign::Ailing(Ailment::Silent)),
+            Event::Silent { .. } => Some(Sign::Ailing(Ailment::Silent)),
+            Event::NoResponse { status, .. } => Sign::of_no_answer(*status, loss),
             // Of calls to us, or of calls that have been answered.
             _ => None,
         }

@@ -28,7 +28,7 @@ pub use self::{
 };
 use crate::{
     channels::Occupancy,
-    health::{Ailment, Change, Sign},
+    health::{Ailment, Change, Sign, Unreachable},
     names::{Name, Question},
     now::Now,
     registration::{Refused, Registrar},
@@ -221,16 +221,24 @@ impl Peers {
         }
     }
 
-    /// Nobody is at the end of a hop.
-    pub(crate) fn hop_failed(&mut self, now: Now, hop: Hop, sign: Sign) {
-        let unheard = self.unheard.iter();
-        let lost: Vec<DialogId> = unheard
-            .filter(|(_, (_, sent))| sent.remote == hop.remote && sent.transport == hop.transport)
-            .map(|(dialog, _)| *dialog)
-            .collect();
-        for dialog in lost {
-            self.call_heard(now, dialog, sign);
+    /// What is sent this way reaches nobody. What is unanswered tells by itself whether that harms it, or another way is left.
+    pub(crate) fn way_lost(&mut self, hop: Hop, why: Unreachable) {
+        let places = self.each.iter_mut().flat_map(|peer| &mut peer.places);
+        for place in places.filter(|place| place.is(hop)) {
+            place.loss = why;
         }
+    }
+
+    /// Why what was sent to whoever is called reaches nobody, if that is so.
+    pub(crate) fn loss(&self, dialog: DialogId) -> Unreachable {
+        let sent = self.unheard.get(&dialog);
+        sent.map_or(Unreachable::Nobody, |(peer, hop)| self.loss_of(*peer, *hop))
+    }
+
+    fn loss_of(&self, peer: PeerId, hop: Hop) -> Unreachable {
+        let mut places = self.peer(peer).into_iter().flat_map(|peer| &peer.places);
+        let place = places.find(|place| place.is(hop));
+        place.map_or(Unreachable::Nobody, |place| place.loss)
     }
 
     /// A peer calls us.

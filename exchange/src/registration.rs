@@ -14,6 +14,7 @@ use sip_core::{HeaderName, Message, SentId};
 
 use self::grant::Grant;
 use crate::{
+    health::{Ailment, Unreachable},
     retry_after::{RetryAfter, delta_seconds},
     trunk::Registration,
 };
@@ -82,17 +83,34 @@ pub(crate) enum News {
 /// Why a REGISTER brought nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// By this status; 408 where nobody answered.
+    /// By this status.
     Status(u16),
+    /// It does not answer.
+    Silent,
+    /// It cannot be reached.
+    Unreachable(Unreachable),
     /// 200, without our Contact or for no time at all.
     NotListed,
 }
 
 impl Refused {
+    /// Why there is no answer: nothing came in time, it could not be sent for the reason in `loss`, or our own REGISTER is none.
+    pub(crate) fn without_answer(status: u16, loss: Unreachable) -> Refused {
+        match status {
+            408 => Refused::Silent,
+            503 => Refused::Unreachable(loss),
+            _ => Refused::Status(status),
+        }
+    }
+
     /// As alarms say it; none: a registration that ended.
     pub(crate) fn describe(refused: Option<Refused>) -> String {
         match refused {
-            Some(Refused::Status(408)) => "does not answer our registration".to_owned(),
+            Some(Refused::Silent) => "does not answer our registration".to_owned(),
+            Some(Refused::Unreachable(why)) => {
+                let why = Ailment::Unreachable(why).describe();
+                format!("does not get our registration: {why}")
+            }
             Some(Refused::Status(status)) => format!("refuses our registration with {status}"),
             Some(Refused::NotListed) => "answers our registration without listing us".to_owned(),
             None => "let our registration end".to_owned(),
@@ -211,12 +229,11 @@ impl Registrar {
         }
     }
 
-    /// Takes the answer. `places`: how many places of the peer there are; all are asked before we wait.
+    /// Takes the answer, or why there is none. `places`: how many places of the peer there are; all are asked before we wait.
     pub(crate) fn handle_answer(
         &mut self,
         now: Instant,
-        status: u16,
-        message: Option<&Message>,
+        answer: Result<(u16, &Message), Refused>,
         places: usize,
         generator: &mut impl Rng,
     ) -> Option<News> {
@@ -230,14 +247,16 @@ impl Registrar {
             // The answer to a REGISTER that was overtaken by our leaving.
             Talk::Silent { .. } | Talk::Over => return None,
         }
-        match (status, message) {
-            (200..=299, Some(message)) => {
-                match Grant::read(message, &self.contact_user, self.wanted) {
-                    Some(grant) => self.take(now, grant, generator),
-                    None => self.fail(now, Refused::NotListed, None, places, generator),
-                }
-            }
-            (423, Some(message)) => {
+        let (status, message) = match answer {
+            Ok(answer) => answer,
+            Err(why) => return self.fail(now, why, None, places, generator),
+        };
+        match status {
+            200..=299 => match Grant::read(message, &self.contact_user, self.wanted) {
+                Some(grant) => self.take(now, grant, generator),
+                None => self.fail(now, Refused::NotListed, None, places, generator),
+            },
+            423 => {
                 let least = delta_seconds(message, HeaderName::MinExpires).unwrap_or_default();
                 if least > self.wanted && least <= LONGEST_EXPIRES {
                     let is_first = self.wanted == self.settings.expires;
@@ -250,8 +269,8 @@ impl Registrar {
                 }
                 self.fail(now, Refused::Status(status), None, places, generator)
             }
-            (_, message) => {
-                let asked = message.and_then(RetryAfter::read);
+            _ => {
+                let asked = RetryAfter::read(message);
                 self.fail(now, Refused::Status(status), asked, places, generator)
             }
         }

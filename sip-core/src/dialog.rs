@@ -189,8 +189,7 @@ impl Dialog {
     /// connection to the same place where it was we who connected.
     pub(crate) fn alternate(&self) -> Option<Hop> {
         if self.next_hop == self.came_by {
-            let anew = Some(self.next_hop)
-                .filter(|hop| self.caller == Caller::Us && hop.transport.is_reliable());
+            let anew = self.next_hop.anew().filter(|_| self.caller == Caller::Us);
             let listens = self.last_resort.filter(|hop| *hop != self.next_hop);
             return listens.or(anew);
         }

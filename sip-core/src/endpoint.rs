@@ -255,13 +255,14 @@ impl Endpoint {
             return;
         };
         if let Task::Outside { sent, .. } = entry.task {
-            return self.answered(sent, 408, None);
+            return self.answered(sent, status, None);
         }
         let Some(id) = entry.usage else { return };
         match entry.task {
             Task::Call if self.is_calling(id, key) => {
                 self.close_usage(now, id);
-                self.events.push_back(Event::NoResponse { dialog: id });
+                self.events
+                    .push_back(Event::NoResponse { dialog: id, status });
             }
             Task::End => {
                 self.close_usage(now, id);

@@ -20,6 +20,15 @@ pub enum Transport {
     Tls,
 }
 
+/// What became of a way to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Nobody is there, or it will not have us: an ICMP error, a connection that could not be made, a failed handshake.
+    Unreachable,
+    /// A connection that stood has ended; a new one may be made.
+    Broken,
+}
+
 impl Transport {
     /// Whether what was sent needs no repetition (RFC 3261 section 17.1.1.2).
     pub fn is_reliable(self) -> bool {
@@ -88,6 +97,11 @@ pub struct Hop {
 }
 
 impl Hop {
+    /// The same way by a new connection; none where there are no connections that could have died unnoticed.
+    pub(crate) fn anew(self) -> Option<Hop> {
+        self.transport.is_reliable().then_some(self)
+    }
+
     /// A way over UDP.
     pub fn udp(local: SocketAddr, remote: SocketAddr) -> Hop {
         Hop {

@@ -37,7 +37,7 @@ pub use endpoint::{
 };
 pub use fault::{Fault, ParseFault, Rule};
 pub use header::{CSeq, HeaderName, Method, NameAddr};
-pub use hop::{Hop, Transport};
+pub use hop::{Hop, Loss, Transport};
 pub use message::{Message, Refusal};
 pub use peer::{Credentials, PeerId, PeerSettings, RefreshMethod, Reliable, SessionSettings};
 pub use replaces::Replaces;

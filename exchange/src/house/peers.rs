@@ -7,7 +7,7 @@ use sip_core::{DialogId, Hop, Invite, NameAddrText, Outside, PeerId};
 
 use super::House;
 use crate::{
-    health::{Ailment, Change, Sign, Unreachable},
+    health::Change,
     now::Now,
     output::{Alarm, Output},
     peers::{PeerNews, PeerRequest, Purpose, Wanted},
@@ -41,12 +41,6 @@ impl House {
     /// A peer's call has come.
     pub(crate) fn call_came(&mut self, now: Now, dialog: DialogId, peer: PeerId, hop: Hop) {
         self.peers.call_came(now, &self.settings, dialog, peer, hop);
-    }
-
-    /// Nobody is reached at the end of this hop: what was sent there and not heard of says so.
-    pub(crate) fn peer_unreachable(&mut self, now: Now, hop: Hop, why: Unreachable) {
-        let sign = Sign::Ailing(Ailment::Unreachable(why));
-        self.peers.hop_failed(now, hop, sign);
     }
 
     /// Does what the peers want done.

@@ -6,9 +6,9 @@ use sip_core::{Hop, Message, PeerId, SentId};
 
 use super::{PeerNews, PeerRequest, Peers, Purpose, Service};
 use crate::{
-    health::{Ailment, Sign},
+    health::Sign,
     now::Now,
-    registration::{News, Registrar},
+    registration::{News, Refused, Registrar},
     selection::Tier,
     settings::Settings,
     trunk::Trunk,
@@ -43,11 +43,17 @@ impl Peers {
         let Some((id, hop, purpose)) = self.asked.remove(&sent) else {
             return;
         };
+        let loss = self.loss_of(id, hop);
         let sign = match message {
-            Some(message) => Sign::of_answer(status, message),
-            None => Sign::Ailing(Ailment::Silent),
+            Some(message) => Some(Sign::of_answer(status, message)),
+            None => Sign::of_no_answer(status, loss),
         };
-        self.take_sign(now, id, hop, sign);
+        if let Some(sign) = sign {
+            self.take_sign(now, id, hop, sign);
+        }
+        let answer = message
+            .map(|message| (status, message))
+            .ok_or_else(|| Refused::without_answer(status, loss));
         let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
             return;
         };
@@ -55,7 +61,7 @@ impl Peers {
             (Purpose::Register, Some(registrar)) if registrar.expects(sent) => {
                 let places = peer.places.len();
                 let generator = &mut self.generator;
-                let news = registrar.handle_answer(now.at, status, message, places, generator);
+                let news = registrar.handle_answer(now.at, answer, places, generator);
                 if registrar.is_held() && registrar.numbers() != peer.numbers {
                     peer.numbers = registrar.numbers().to_vec();
                     let numbers = peer.numbers.clone();

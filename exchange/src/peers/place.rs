@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Instant};
 use sip_core::{Hop, Transport};
 
 use crate::{
-    health::{Ailment, Change, Health, Sign, Watch},
+    health::{Ailment, Change, Health, Sign, Unreachable, Watch},
     names::Name,
     selection::Rank,
     trunk::{Place, Trunk},
@@ -47,6 +47,8 @@ pub(super) struct KnownPlace {
     pub(super) rank: Rank,
     pub(super) name: Option<String>,
     pub(super) health: Health,
+    /// Why what is sent there reaches nobody, as was told last; it means something only where that is so.
+    pub(super) loss: Unreachable,
     /// What was wrong when something went wrong last.
     pub(super) last_ailment: Option<Ailment>,
     /// When it is asked next whether it lives.
@@ -73,6 +75,7 @@ impl KnownPlace {
             rank,
             name,
             health: known.map_or_else(|| Health::new(watch), |known| known.health.clone()),
+            loss: known.map_or(Unreachable::Nobody, |known| known.loss),
             last_ailment: known.and_then(|known| known.last_ailment),
             probe_at: known.map_or(probe_at, |known| known.probe_at),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rand_core::SeedableRng;
-use sip_core::{Malformed, Message, Transport};
+use sip_core::{Event, Malformed, Message, Transport};
 
 use super::*;
 use crate::{
@@ -360,7 +360,7 @@ fn the_last_one_left_is_tried_even_if_it_is_down() {
 }
 
 #[test]
-fn an_unreachable_hop_speaks_for_every_call_that_went_there() {
+fn a_call_that_cannot_be_sent_says_why_it_could_not() {
     let mut house = House::new(vec![pbx("only", "192.0.2.20:5060")]);
     let hop = Hop::udp(address("192.0.2.1:5060"), address("192.0.2.20:5060"));
     for dialog in [1, 2] {
@@ -368,11 +368,17 @@ fn an_unreachable_hop_speaks_for_every_call_that_went_there() {
             .peers
             .call_sent(house.now.at, DialogId(dialog), PeerId(0), hop);
     }
-    let sign = Sign::Ailing(Ailment::Unreachable(Unreachable::Nobody));
-    house.peers.hop_failed(house.now, hop, sign);
+    house.peers.way_lost(hop, Unreachable::CertificateDate);
+    assert_eq!(house.report("only").down, None, "another way may be left");
+    for dialog in [1, 2].map(DialogId) {
+        let status = 503;
+        let loss = house.peers.loss(dialog);
+        let sign = Sign::of_event(&Event::NoResponse { dialog, status }, loss).unwrap();
+        house.peers.call_heard(house.now, dialog, sign);
+    }
     assert_eq!(
         house.report("only").down.unwrap().1,
-        Ailment::Unreachable(Unreachable::Nobody)
+        Ailment::Unreachable(Unreachable::CertificateDate)
     );
 }
 
@@ -693,6 +699,34 @@ fn a_peer_that_does_not_know_us_comes_last_and_is_left_at_the_end() {
         house.peers.poll_request().is_none(),
         "whoever has left asks no more"
     );
+}
+
+#[test]
+fn a_registrar_that_cannot_be_reached_is_not_called_silent() {
+    for (status, refused, ailment) in [
+        (408, Refused::Silent, Ailment::Silent),
+        (
+            503,
+            Refused::Unreachable(Unreachable::CertificateName),
+            Ailment::Unreachable(Unreachable::CertificateName),
+        ),
+    ] {
+        let mut house = House::new(vec![registered("line", "192.0.2.20:5060")]);
+        let request = house.peers.poll_request().unwrap();
+        house.peers.request_sent(&request, SentId(1));
+        let why = Unreachable::CertificateName;
+        house.peers.way_lost(request.hop, why);
+        house
+            .peers
+            .handle_answer(house.now, SentId(1), status, None);
+        assert_eq!(
+            house.news()[0],
+            PeerNews::NotRegistered(Some(refused)),
+            "{status}"
+        );
+        let place = house.peers.each[0].places[0].last_ailment;
+        assert_eq!(place, Some(ailment));
+    }
 }
 
 #[test]

@@ -64,12 +64,12 @@ impl Line {
         assert!(self.registrar.expects(SentId(self.sent)));
         let generator = &mut self.generator;
         self.registrar
-            .handle_answer(self.now, status, Some(&message), places, generator)
+            .handle_answer(self.now, Ok((status, &message)), places, generator)
     }
 
     fn hears_nothing(&mut self) -> Option<News> {
         self.registrar
-            .handle_answer(self.now, 408, None, 1, &mut self.generator)
+            .handle_answer(self.now, Err(Refused::Silent), 1, &mut self.generator)
     }
 }
 
@@ -197,10 +197,7 @@ fn a_short_retry_after_comes_before_our_own_patience() {
 fn failures_wait_ever_longer_and_never_in_step() {
     let mut line = Line::new();
     line.asks();
-    assert_eq!(
-        line.hears_nothing(),
-        Some(News::Refused(Refused::Status(408)))
-    );
+    assert_eq!(line.hears_nothing(), Some(News::Refused(Refused::Silent)));
     let mut waits = Vec::new();
     for _ in 0..9 {
         waits.push(line.asks().0);
@@ -234,10 +231,7 @@ fn a_registration_stands_while_its_refresh_fails_and_then_ends() {
     line.hears(200, "Expires: 600\r\n");
     let until = line.registrar.held_until().unwrap();
     line.asks();
-    assert_eq!(
-        line.hears_nothing(),
-        Some(News::Refused(Refused::Status(408)))
-    );
+    assert_eq!(line.hears_nothing(), Some(News::Refused(Refused::Silent)));
     assert!(line.registrar.is_held());
     let mut asked = 0;
     while line.registrar.due().unwrap().0 < until {

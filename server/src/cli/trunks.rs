@@ -186,6 +186,7 @@ fn ailment(ailment: Ailment) -> String {
     let ja = match ailment {
         Ailment::Silent => "応答なし",
         Ailment::Unreachable(Unreachable::Nobody) => "到達不能",
+        Ailment::Unreachable(Unreachable::Lost) => "応答前に接続が切れる",
         Ailment::Unreachable(Unreachable::Handshake) => "TLS の接続不成立",
         Ailment::Unreachable(Unreachable::CertificateDate) => "相手の証明書が有効期間外",
         Ailment::Unreachable(Unreachable::CertificateName) => "相手の証明書が別の名前のもの",

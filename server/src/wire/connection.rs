@@ -72,6 +72,8 @@ pub(super) struct Line {
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum End {
+    #[error("it could not be made: {0}")]
+    Unmade(io::Error),
     #[error("the peer closed it")]
     Closed,
     #[error("{0}")]
@@ -94,9 +96,10 @@ impl End {
         match self {
             End::Unsecured(fault) => tls::flaw(fault).unwrap_or(Unreachable::Handshake),
             // Under TLS 1.3 a peer refuses our certificate after the handshake.
-            End::Broken(fault) => tls::flaw(fault).unwrap_or(Unreachable::Nobody),
+            End::Broken(fault) => tls::flaw(fault).unwrap_or(Unreachable::Lost),
+            End::Unmade(_) => Unreachable::Nobody,
             End::Closed | End::Unparted(_) | End::Idle(_) | End::Stalled | End::LetGo => {
-                Unreachable::Nobody
+                Unreachable::Lost
             }
         }
     }

@@ -275,7 +275,7 @@ impl Streams {
     fn let_go(&mut self, hop: Hop) {
         if let Some(connection) = self.open.remove(&hop) {
             connection.task.abort();
-            self.gone.push_back((hop, Unreachable::Nobody));
+            self.gone.push_back((hop, Unreachable::Lost));
         }
     }
 
@@ -337,21 +337,12 @@ async fn carry_ours(
     tls: Option<Arc<Tls>>,
     line: &mut Line,
 ) -> Result<End, End> {
-    let socket = match hop.local {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // The address that Via names, from any port: the peer may know us by it.
-    socket.bind(SocketAddr::new(hop.local.ip(), 0))?;
-    dscp::mark(&SockRef::from(&socket), hop.local, making.mark);
-    let stream = timeout(CONNECT, socket.connect(hop.remote))
-        .await
-        .map_err(io::Error::from)??;
-    prepare(&stream, hop, making.mark);
+    let stream = connect(hop, making.mark).await.map_err(End::Unmade)?;
     match tls {
         Some(tls) if hop.transport == Transport::Tls => {
             let name = tls::server_name(making.name.as_deref(), hop.remote).ok_or_else(|| {
-                io::Error::other("the peer's name cannot stand in a certificate; correct it")
+                let fault = "the peer's name cannot stand in a certificate; correct it";
+                End::Unmade(io::Error::other(fault))
             })?;
             let connector = TlsConnector::from(Arc::clone(&tls.client));
             let secured = timeout(HANDSHAKE, connector.connect(name, stream)).await;
@@ -363,6 +354,19 @@ async fn carry_ours(
         }
         _ => Ok(connection::carry(stream, line).await),
     }
+}
+
+async fn connect(hop: Hop, mark: CodePoint) -> io::Result<TcpStream> {
+    let socket = match hop.local {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // The address that Via names, from any port: the peer may know us by it.
+    socket.bind(SocketAddr::new(hop.local.ip(), 0))?;
+    dscp::mark(&SockRef::from(&socket), hop.local, mark);
+    let stream = timeout(CONNECT, socket.connect(hop.remote)).await??;
+    prepare(&stream, hop, mark);
+    Ok(stream)
 }
 
 /// Sets what can be set; nothing of it decides whether a call goes.

@@ -361,6 +361,9 @@ pub enum Event {
     NoResponse {
         /// The usage.
         dialog: DialogId,
+        /// What stands for the answer (RFC 3261 section 8.1.3.1): 408 where none came in time, 503 where it could not be sent; 400 where it made
+        /// no message.
+        status: u16,
     },
     /// The other side sent BYE; 200 has been sent. The usage is over.
     Ended {
@@ -436,7 +439,7 @@ pub enum Event {
         dialog: Option<DialogId>,
         /// Which one.
         sent: SentId,
-        /// 200..=699; 408 without message if nobody answered, 503 without one if it could not be sent in its dialog.
+        /// 200..=699; 408 without message if nobody answered, 503 without one if it could not be sent.
         status: u16,
         /// The answer.
         message: Option<Message>,
@@ -476,7 +479,7 @@ impl Event {
             | Event::Accepted { dialog, .. }
             | Event::AcceptedLate { dialog, .. }
             | Event::Rejected { dialog, .. }
-            | Event::NoResponse { dialog }
+            | Event::NoResponse { dialog, .. }
             | Event::Ended { dialog, .. }
             | Event::ByeDone { dialog }
             | Event::Withdrawn { dialog, .. }

@@ -45,7 +45,7 @@ impl Series {
 }
 
 impl Endpoint {
-    /// Sends a request outside every dialog; `Answered` follows, 408 without a message where nobody answers.
+    /// Sends a request outside every dialog; `Answered` follows, without a message 408 where nobody answers and 503 where it cannot be sent.
     ///
     /// A challenge is answered from the peer's settings before the application hears of it. What begins or belongs to a dialog is refused by 405 at
     /// once, and what makes no valid message by 400.
@@ -77,7 +77,7 @@ impl Endpoint {
             },
             peer: outside.peer,
             hop: outside.hop,
-            alternate: None,
+            alternate: outside.hop.anew(),
             proof: Proof::default(),
             label: Label::request(method.name(), false),
             due: None,

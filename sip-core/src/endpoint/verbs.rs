@@ -59,7 +59,10 @@ impl Endpoint {
         // What we cannot read ourselves could be neither ACKed nor cancelled. A secure call goes over TLS or nowhere (RFC 3261 section 26.2.2).
         let is_exposed = is_secure(&invite.request_uri) && invite.hop.transport != Transport::Tls;
         if Message::parse(request.clone()).is_err() || is_exposed {
-            self.events.push_back(Event::NoResponse { dialog: id });
+            self.events.push_back(Event::NoResponse {
+                dialog: id,
+                status: 400,
+            });
             return id;
         }
         let client = ClientKey {
@@ -96,7 +99,7 @@ impl Endpoint {
             task: Task::Call,
             peer: invite.peer,
             hop: invite.hop,
-            alternate: None,
+            alternate: invite.hop.anew(),
             proof: Proof::default(),
             label: Label::request("INVITE", invite.body.is_some()),
             due: None,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     draft::Draft,
-    hop::{Hop, Transport},
+    hop::{Hop, Loss, Transport},
     message::Message,
     timer::Intervals,
     token::Token,
@@ -28,12 +28,12 @@ use crate::{
 const MAX_DATAGRAM_BYTES: usize = 1300;
 
 impl Endpoint {
-    /// Takes the report that messages by `hop` find nobody: an ICMP error, a refused connection, a failed handshake, a lost connection.
+    /// Takes the report that messages by `hop` find nobody.
     ///
     /// A request that nothing at all has come back to goes its other way at once, if it has one: by UDP if it went over TCP for its length, by the way its
-    /// dialog came if the Contact named another, once more by a new connection if its own may have died unnoticed. Else it is given up
+    /// dialog came if the Contact named another, once more by a new connection if its own had died unnoticed. Else it is given up
     /// (RFC 3261 section 17.1.4), as if it had been answered 503. Answers go to where their caller listens.
-    pub fn handle_unreachable(&mut self, now: Instant, hop: Hop) {
+    pub fn handle_loss(&mut self, now: Instant, hop: Hop, loss: Loss) {
         for usage in self.usages.values_mut() {
             for session in usage.sessions() {
                 session.dialog.lose(hop);
@@ -49,7 +49,7 @@ impl Endpoint {
             .map(|(key, _)| *key)
             .collect();
         for key in lost {
-            if !self.ask_by_another_way(now, key) {
+            if !self.ask_by_another_way(now, key, loss) {
                 self.give_up(now, key, 503);
             }
         }
@@ -58,13 +58,15 @@ impl Endpoint {
         }
     }
 
-    /// Sends a request the other way; whether there is one.
-    fn ask_by_another_way(&mut self, now: Instant, key: ClientKey) -> bool {
+    /// Sends a request the other way; whether there is one. The same way anew is none where nobody was there.
+    fn ask_by_another_way(&mut self, now: Instant, key: ClientKey, loss: Loss) -> bool {
         let intervals = self.intervals;
         let Some(entry) = self.clients.get_mut(&key) else {
             return false;
         };
-        let Some(hop) = entry.alternate.take() else {
+        let lost = entry.hop;
+        let other = entry.alternate.take();
+        let Some(hop) = other.filter(|hop| *hop != lost || loss == Loss::Broken) else {
             return false;
         };
         if !entry.redirect(now, &intervals, hop) {

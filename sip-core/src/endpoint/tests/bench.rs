@@ -1,6 +1,7 @@
 //! What the tests of one endpoint share: the bench it lies on, and what its peer may say.
 // One endpoint at 192.0.2.1 and one peer at 192.0.2.9 whose messages we write ourselves.
 use super::*;
+use crate::hop::Loss;
 
 pub(super) const US: &str = "192.0.2.1:5060";
 pub(super) const PEER: &str = "192.0.2.9:5070";
@@ -62,9 +63,15 @@ impl Bench {
         self.drain();
     }
 
-    /// Nobody is there by this way.
+    /// The connection of this way has ended.
     pub(super) fn lose(&mut self, hop: Hop) {
-        self.endpoint.handle_unreachable(self.now, hop);
+        self.endpoint.handle_loss(self.now, hop, Loss::Broken);
+        self.drain();
+    }
+
+    /// Nobody is there by this way.
+    pub(super) fn miss(&mut self, hop: Hop) {
+        self.endpoint.handle_loss(self.now, hop, Loss::Unreachable);
         self.drain();
     }
 

@@ -196,14 +196,9 @@ fn an_unreachable_peer_ends_only_what_got_no_answer() {
     let ringing = bench.last().clone();
     bench.answer(&ringing, "180 Ringing", "near", "");
     bench.call();
-    bench.endpoint.handle_unreachable(
-        bench.now,
-        Hop::udp(hop().local, "192.0.2.8:5070".parse().unwrap()),
-    );
-    bench.drain();
+    bench.miss(Hop::udp(hop().local, "192.0.2.8:5070".parse().unwrap()));
     assert_eq!(bench.names(), ["Rang"]);
-    bench.endpoint.handle_unreachable(bench.now, hop());
-    bench.drain();
+    bench.miss(hop());
     assert_eq!(bench.names(), ["NoResponse"]);
     assert_eq!(bench.endpoint.dialog_count(), 1);
 }

@@ -23,7 +23,7 @@ fn bench() -> Bench {
     bench
 }
 
-fn outside(method: &str) -> Outside {
+pub(super) fn outside(method: &str) -> Outside {
     let party = || NameAddrText {
         display: None,
         uri: "sip:0783331000@ims.example".to_owned(),
@@ -369,8 +369,8 @@ fn a_request_nobody_answers_is_told_once() {
     assert_eq!(status(&mut bench), 408);
     bench.endpoint.send(bench.now, outside("OPTIONS"));
     bench.drain();
-    bench.lose(hop());
-    assert_eq!(status(&mut bench), 408);
+    bench.miss(hop());
+    assert_eq!(status(&mut bench), 503);
     for method in ["INVITE", "SUBSCRIBE", "BYE", "no token"] {
         bench.endpoint.send(bench.now, outside(method));
         bench.drain();

@@ -438,3 +438,41 @@ fn a_request_by_a_connection_that_has_died_is_sent_once_by_a_new_one() {
     assert_eq!(bench.ladder(), [""; 0], "once");
     assert_eq!(bench.names(), ["Answered"]);
 }
+
+#[test]
+fn a_new_request_by_a_connection_that_has_died_is_sent_once_by_a_new_one() {
+    // RFC 3261 section 18.1.1 lets a connection be used again; this one was idle, and is gone.
+    let way = by(Transport::Tcp, PEER);
+    let begin: [fn(&mut Bench, Hop); 2] = [
+        |bench, way| {
+            bench.call_by(way, "sip:200@pbx.example");
+        },
+        |bench, hop| {
+            let options = Outside {
+                hop,
+                ..proofs::outside("OPTIONS")
+            };
+            bench.endpoint.send(bench.now, options);
+            bench.drain();
+        },
+    ];
+    for begin in begin {
+        let mut bench = Bench::with(settings());
+        begin(&mut bench, way);
+        let method = bench.last().method().unwrap().name().to_owned();
+        bench.ladder();
+        bench.lose(way);
+        let again = bench.ladder();
+        assert!(again.len() == 1 && again[0].ends_with("again"), "{again:?}");
+        assert_eq!(bench.names(), [""; 0], "{method}");
+        bench.lose(way);
+        assert_eq!(bench.ladder(), [""; 0], "once");
+        assert_eq!(bench.names().len(), 1);
+        // Where no connection can be made, another would not be either.
+        begin(&mut bench, way);
+        bench.ladder();
+        bench.miss(way);
+        assert_eq!(bench.ladder(), [""; 0]);
+        assert_eq!(bench.names().len(), 1);
+    }
+}
