@@ -126,13 +126,9 @@ impl Attempts {
                 None
             }
         };
-        // A carrier that refuses 119, whatever it says, speaks for itself alone: another may connect it.
-        let reach = if call.parties.is_to_emergency() {
-            Reach::Route
-        } else {
-            failure.reach
-        };
-        match reach {
+        match failure.reach {
+            // A carrier that refuses 119, whatever it says, speaks for itself alone: another may connect it.
+            _ if call.parties.is_to_emergency() => {}
             Reach::Everywhere => return Attempts::give_up(house, lent, telling),
             Reach::Destination => routes.clear(),
             Reach::Route => {}
@@ -156,22 +152,20 @@ impl Attempts {
             &mut routes,
             &mut waiting,
         );
-        match made {
-            Some(next) => {
-                if is_another_way {
-                    house.failed_over(now, current.route, failure, next.route);
-                }
-                Ok(Attempts {
-                    current: next,
-                    routes,
-                    waiting,
-                    failure: Some(telling),
-                    redirections,
-                    tone,
-                })
-            }
-            None => Attempts::give_up(house, Some(lent), telling),
+        let Some(next) = made else {
+            return Attempts::give_up(house, Some(lent), telling);
+        };
+        if is_another_way {
+            house.failed_over(now, current.route, failure, next.route);
         }
+        Ok(Attempts {
+            current: next,
+            routes,
+            waiting,
+            failure: Some(telling),
+            redirections,
+            tone,
+        })
     }
 
     fn give_up(

@@ -178,13 +178,11 @@ impl Peers {
             .as_ref()
             .is_some_and(|registrar| !registrar.is_held());
         let places = peer.places.iter().filter_map(|place| {
-            let standing = match place.health.standing(now) {
-                Standing::Fit | Standing::Resting { .. } if is_unregistered => {
+            let standing = match (place.health.standing(now), is_unregistered) {
+                (Standing::Fit | Standing::Resting { .. }, true) => {
                     Standing::Down(Ailment::Unregistered)
                 }
-                standing @ (Standing::Fit | Standing::Resting { .. } | Standing::Down(_)) => {
-                    standing
-                }
+                (standing, _) => standing,
             };
             Some(Candidate {
                 peer: id,

@@ -441,7 +441,7 @@ fn a_request_by_a_connection_that_has_died_is_sent_once_by_a_new_one() {
 
 #[test]
 fn a_new_request_by_a_connection_that_has_died_is_sent_once_by_a_new_one() {
-    // RFC 3261 section 18.1.1 lets a connection be used again; this one was idle, and is gone.
+    // We use a connection again as long as it stands; this one was idle, and is gone.
     let way = by(Transport::Tcp, PEER);
     let begin: [fn(&mut Bench, Hop); 2] = [
         |bench, way| {
