@@ -24,6 +24,13 @@ need_debian() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# keep_idle SERVICE: keeps Debian from starting a server that is installed next, which would take the tests' ports.
+keep_idle() {
+    [ -e "/lib/systemd/system/$1.service" ] && return
+    as_root mkdir -p /etc/systemd/system
+    as_root ln -sfn /dev/null "/etc/systemd/system/$1.service"
+}
+
 need_nextest() {
     cargo nextest --version >/dev/null 2>&1 && return
     echo "building cargo-nextest" >&2
