@@ -13,6 +13,7 @@ mod attended;
 mod calling;
 mod closing;
 mod crossing;
+mod joining;
 mod leaving;
 mod legs;
 mod negotiating;
@@ -39,9 +40,9 @@ use crate::{
     call::{
         announcing::{Announcing, Notice},
         attempts::Attempts,
-        calling::Joining,
         closing::Closing,
         crossing::Crossing,
+        joining::Joining,
         negotiating::{End, Negotiation},
         talking::Talking,
         transferring::{Talk, Transferring},
