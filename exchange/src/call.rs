@@ -405,7 +405,7 @@ impl Call {
             CallInput::Refer(referral) => {
                 let request = referral.request;
                 if let Err(status) = self.refer(house, now, *referral) {
-                    house.refuse(now, request, status);
+                    house.answer_plainly(now, request, status);
                 }
             }
             CallInput::Attend(leaving) => self.attend(leaving),

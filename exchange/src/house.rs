@@ -422,7 +422,7 @@ impl House {
     }
 
     /// Answers a request that waits by a status alone.
-    pub(crate) fn refuse(&mut self, now: Now, request: RequestId, status: u16) {
+    pub(crate) fn answer_plainly(&mut self, now: Now, request: RequestId, status: u16) {
         let endpoint = &mut self.endpoint;
         endpoint.respond(now.at, request, status, phrase(status), Vec::new(), None);
     }

@@ -15,6 +15,14 @@ pub(super) struct Crossing {
     to: DialogId,
 }
 
+/// What becomes of a request that is not refused.
+enum Reception {
+    /// It crosses; its answer will.
+    Crosses,
+    /// It ends here, well (200).
+    Taken,
+}
+
 /// Requests that may be on their way through a call at once.
 const MOST_CROSSINGS: usize = 16; // Law 5; keys that are sent by INFO come one after the other.
 
@@ -31,21 +39,25 @@ impl Call {
         request: RequestId,
         message: &Message,
     ) {
-        let method = message.method();
-        let status = match method {
-            Some(Method::Options) => Err(200),
+        let received = match message.method() {
+            Some(Method::Options) => Ok(Reception::Taken),
             // Whoever may send it does not come here.
             Some(Method::Refer) => Err(403),
             Some(Method::Notify) => Err(481),
             Some(Method::Subscribe) => return house.subscribed(now, dialog, request, message),
             Some(_) | None => self.pass_request(house, now, dialog, request, message),
         };
-        if let Err(status) = status {
-            house.refuse(now, request, status);
+        match received {
+            Ok(Reception::Crosses) => {}
+            Ok(Reception::Taken) => house.answer_plainly(now, request, 200),
+            Err(status) => house.answer_plainly(now, request, status),
         }
     }
 
-    /// Passes a request to the other leg; or says what it gets.
+    /// Passes a request to the other leg.
+    ///
+    /// # Errors
+    /// The status that refuses it: nobody is there, too many wait, or it has no name that can be passed on.
     fn pass_request(
         &mut self,
         house: &mut House,
@@ -53,15 +65,15 @@ impl Call {
         dialog: DialogId,
         request: RequestId,
         message: &Message,
-    ) -> Result<(), u16> {
+    ) -> Result<Reception, u16> {
         // Whoever is leaving by a transfer has nobody to talk to.
         let from = self.end_of(dialog).ok_or(480_u16)?;
         let Some(to) = self.joined_leg(from.other()) else {
             // Nobody is there to take it. A key that is pressed during the notice means nothing.
-            return Err(match message.method() {
-                Some(Method::Info) => 200,
-                Some(_) | None => 480,
-            });
+            return match message.method() {
+                Some(Method::Info) => Ok(Reception::Taken),
+                Some(_) | None => Err(480),
+            };
         };
         if self.crossings.len() >= MOST_CROSSINGS {
             return Err(503);
@@ -78,7 +90,7 @@ impl Call {
             },
         );
         self.crossings.push(Crossing { sent, request, to });
-        Ok(())
+        Ok(Reception::Crosses)
     }
 
     /// The answer to a request that was passed on.

@@ -93,7 +93,7 @@ impl Call {
     ) {
         match self.judge_offer(house, now, dialog, request, message) {
             Ok(()) => {}
-            Err(status) => house.refuse(now, request, status),
+            Err(status) => house.answer_plainly(now, request, status),
         }
     }
 
@@ -304,7 +304,7 @@ impl Call {
             self.next_segment(house, now);
         }
         if done.is_none() {
-            house.refuse(now, request, 488);
+            house.answer_plainly(now, request, 488);
             if let Some(before) = before {
                 self.restore_to(house, now, from.other(), &before);
             }
@@ -427,7 +427,7 @@ impl Call {
         match std::mem::replace(&mut self.negotiation, Negotiation::Idle) {
             Negotiation::PassedOn(passed_on) if passed_on.from.other() == end => {
                 let passed = if status == 491 { 491 } else { 488 };
-                house.refuse(now, passed_on.request, passed);
+                house.answer_plainly(now, passed_on.request, passed);
             }
             Negotiation::Own { end: asked, .. } if asked == end => {}
             // Whoever transfers talks on with a party that merely does not answer, and hears whether it is there.

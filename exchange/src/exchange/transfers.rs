@@ -29,7 +29,7 @@ impl Exchange {
         message: &Message,
     ) {
         if let Err(status) = self.judge_refer(now, dialog, request, message) {
-            self.house.refuse(now, request, status);
+            self.house.answer_plainly(now, request, status);
         }
     }
 

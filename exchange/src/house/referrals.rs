@@ -110,7 +110,7 @@ impl House {
             is_meant && matches!(referral.stands, Stands::Open)
         });
         let Some(status) = referral.map(|referral| referral.status) else {
-            return self.refuse(now, request, 481);
+            return self.answer_plainly(now, request, 481);
         };
         let expires = message.text(HeaderName::Expires);
         let (subscription, expires) = match expires.is_some_and(|expires| expires.trim() == "0") {
