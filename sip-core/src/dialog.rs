@@ -12,7 +12,6 @@ use crate::{
     message::Message,
     token::Token,
     uri::{Scheme, Uri},
-    via,
 };
 
 /// A Max-Forwards of a request we begin (RFC 3261 section 8.1.1.6).
@@ -277,15 +276,7 @@ impl Dialog {
             first.is_some_and(|route| Uri::parse(route).is_ok_and(|uri| !uri.is_loose()));
         let request_uri = first.filter(|_| is_strict).unwrap_or(&self.remote_target);
         let mut draft = Draft::request(method, request_uri)
-            .format(
-                "Via",
-                format_args!(
-                    "SIP/2.0/{} {};rport;branch={}{branch}",
-                    self.next_hop.transport.via_token(),
-                    written(self.next_hop.local),
-                    via::COOKIE
-                ),
-            )
+            .via(self.next_hop, branch)
             .format("Max-Forwards", format_args!("{MAX_FORWARDS}"));
         for route in self.routes.iter().skip(usize::from(is_strict)) {
             draft = draft.octets("Route", &draft::party(None, route));

@@ -54,15 +54,7 @@ impl Draft {
         lines: &[(&'static str, String)],
     ) -> Bytes {
         let uri = request.request_uri().map_or("", |uri| uri.as_str());
-        let mut draft = Draft::request(method, uri).format(
-            "Via",
-            format_args!(
-                "SIP/2.0/{} {};rport;branch={}{branch}",
-                hop.transport.via_token(),
-                written(hop.local),
-                via::COOKIE
-            ),
-        );
+        let mut draft = Draft::request(method, uri).via(hop, branch);
         for (name, value) in request.fields() {
             let is_replaced = lines
                 .iter()
@@ -177,6 +169,19 @@ impl Draft {
     pub(crate) fn format(mut self, name: &str, value: std::fmt::Arguments<'_>) -> Draft {
         self.write(format_args!("{name}: {value}\r\n"));
         self
+    }
+
+    /// Names where answers to a request of ours are to come, and its transaction (RFC 3261 section 8.1.1.7, RFC 3581 section 3).
+    pub(crate) fn via(self, hop: Hop, branch: Token) -> Draft {
+        self.format(
+            "Via",
+            format_args!(
+                "SIP/2.0/{} {};rport;branch={}{branch}",
+                hop.transport.via_token(),
+                written(hop.local),
+                via::COOKIE
+            ),
+        )
     }
 
     /// Writes one header whose value is already in SIP's form.

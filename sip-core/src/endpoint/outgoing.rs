@@ -13,13 +13,7 @@ use super::{
     table::{ClientEntry, ClientKey, ClientMachine, ClientTarget, Stage, Task},
 };
 use crate::{
-    abilities, draft,
-    header::Method,
-    lexis,
-    message::Message,
-    peer::PeerId,
-    token::Token,
-    transaction::{client::Client, invite_client::InviteClient},
+    abilities, draft, header::Method, lexis, message::Message, peer::PeerId, token::Token,
 };
 
 /// The most requests of the application's that wait for their answer in one dialog.
@@ -165,18 +159,7 @@ impl Endpoint {
             (kind, Some(body.as_ref()))
         });
         let request = draft.lines(inside.headers).finish(kind, body);
-        let machine = if method == Method::Invite {
-            ClientMachine::Invite {
-                machine: InviteClient::start(now, &self.intervals, hop.transport),
-                ack: Bytes::new(),
-                forks: Vec::new(),
-                last_cseq: 0,
-            }
-        } else {
-            ClientMachine::Other {
-                machine: Client::start(now, &self.intervals, hop.transport),
-            }
-        };
+        let machine = ClientMachine::start(now, &self.intervals, &method, hop.transport);
         let has_sdp = kind == draft::SDP && body.is_some_and(|body| !body.is_empty());
         let entry = ClientEntry {
             machine,

@@ -17,14 +17,12 @@ use crate::{
     dialog::MAX_FORWARDS,
     draft::{self, Draft},
     header::Method,
-    hop::{Hop, written},
     lexis,
     message::Message,
     peer::PeerId,
     token::Token,
-    transaction::{client::Client, invite_client::InviteClient},
+    transaction::client::Client,
     uri::{Scheme, Uri},
-    via,
 };
 
 /// The most series that are remembered; the oldest gives way.
@@ -100,22 +98,6 @@ impl Endpoint {
         });
     }
 
-    /// A new transaction for a request of ours that goes by `hop`.
-    pub(super) fn machine_for(&self, now: Instant, request: &Message, hop: Hop) -> ClientMachine {
-        if request.method() == Some(Method::Invite) {
-            ClientMachine::Invite {
-                machine: InviteClient::start(now, &self.intervals, hop.transport),
-                ack: Bytes::new(),
-                forks: Vec::new(),
-                last_cseq: 0,
-            }
-        } else {
-            ClientMachine::Other {
-                machine: Client::start(now, &self.intervals, hop.transport),
-            }
-        }
-    }
-
     fn write_outside(&mut self, outside: &Outside, branch: Token) -> Bytes {
         let Outside { hop, from, to, .. } = outside;
         let series = self.series(outside.peer, outside.series);
@@ -126,16 +108,8 @@ impl Endpoint {
         let is_secure =
             Uri::parse(&outside.request_uri).is_ok_and(|uri| uri.scheme() == Scheme::Sips);
         let scheme = if is_secure { Scheme::Sips } else { Scheme::Sip };
-        let via = hop.transport.via_token();
         Draft::request(method, &outside.request_uri)
-            .format(
-                "Via",
-                format_args!(
-                    "SIP/2.0/{via} {};rport;branch={}{branch}",
-                    written(hop.local),
-                    via::COOKIE
-                ),
-            )
+            .via(*hop, branch)
             .format("Max-Forwards", format_args!("{MAX_FORWARDS}"))
             .preloaded_route(&outside.headers)
             .octets("From", &party)

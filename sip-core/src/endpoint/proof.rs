@@ -8,7 +8,7 @@ use super::{
     Endpoint,
     event::DialogId,
     session::Change,
-    table::{ClientEntry, ClientKey, ClientTarget, Stage, Task, Wish},
+    table::{ClientEntry, ClientKey, ClientMachine, ClientTarget, Stage, Task, Wish},
 };
 use crate::{
     digest::{Asker, Challenge, Freshness},
@@ -104,6 +104,9 @@ impl Endpoint {
         let mut proof = std::mem::take(&mut entry.proof);
         proof.show(challenge, Prompt::Asked);
         proof.tries += 1;
+        let Some(method) = request.method() else {
+            return false;
+        };
         let new_key = ClientKey {
             branch: Token::random(&mut self.generator),
             target: ClientTarget::Request,
@@ -114,7 +117,7 @@ impl Endpoint {
         let cseq = self.next_cseq(peer, usage, task, request);
         let lines = self.proof_lines(peer, &credentials, &proof, request);
         let entry = ClientEntry {
-            machine: self.machine_for(now, request, hop),
+            machine: ClientMachine::start(now, &self.intervals, &method, hop.transport),
             request: again(request, hop, new_key.branch, cseq, &lines),
             usage,
             task,

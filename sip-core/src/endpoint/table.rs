@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     header::Method,
-    hop::Hop,
+    hop::{Hop, Transport},
     message::Message,
     peer::PeerId,
     session_timer::SessionTimer,
-    timer::{TimerTable, UsageTimers},
+    timer::{Intervals, TimerTable, UsageTimers},
     token::Token,
     transaction::{
         client::Client, invite_client::InviteClient, invite_server::InviteServer, server::Server,
@@ -95,6 +95,35 @@ pub(super) enum ClientMachine {
     Other {
         machine: Client,
     },
+}
+
+impl ClientMachine {
+    /// Begins the transaction of a request of this method, which has just been sent.
+    pub(super) fn start(
+        now: Instant,
+        intervals: &Intervals,
+        method: &Method,
+        transport: Transport,
+    ) -> ClientMachine {
+        match method {
+            Method::Invite => {
+                ClientMachine::of_invite(InviteClient::start(now, intervals, transport))
+            }
+            _ => ClientMachine::Other {
+                machine: Client::start(now, intervals, transport),
+            },
+        }
+    }
+
+    /// That of an INVITE, which nobody has answered.
+    pub(super) fn of_invite(machine: InviteClient) -> ClientMachine {
+        ClientMachine::Invite {
+            machine,
+            ack: Bytes::new(),
+            forks: Vec::new(),
+            last_cseq: 0,
+        }
+    }
 }
 
 /// A callee that answered 2xx.

@@ -19,8 +19,8 @@ use crate::{
     abilities::{self, Extension},
     draft,
     draft::Draft,
-    header::HeaderName,
-    hop::{Transport, written},
+    header::{HeaderName, Method},
+    hop::Transport,
     message::Message,
     peer::Reliable,
     session_timer::{Lines, SessionTimer},
@@ -28,7 +28,6 @@ use crate::{
     token::Token,
     transaction::{client::Client, invite_client::InviteClient},
     uri::{Scheme, Uri},
-    via,
 };
 
 impl Endpoint {
@@ -88,12 +87,7 @@ impl Endpoint {
             self.arm_usage(id);
         }
         let entry = ClientEntry {
-            machine: ClientMachine::Invite {
-                machine,
-                ack: Bytes::new(),
-                forks: Vec::new(),
-                last_cseq: 0,
-            },
+            machine: ClientMachine::of_invite(machine),
             request,
             usage: Some(id),
             task: Task::Call,
@@ -359,12 +353,7 @@ impl Endpoint {
             &usage.session_timer.offer(),
         );
         let entry = ClientEntry {
-            machine: ClientMachine::Invite {
-                machine: InviteClient::start(now, &self.intervals, hop.transport),
-                ack: Bytes::new(),
-                forks: Vec::new(),
-                last_cseq: 0,
-            },
+            machine: ClientMachine::start(now, &self.intervals, &Method::Invite, hop.transport),
             request,
             usage: Some(id),
             task: Task::Call,
@@ -392,15 +381,7 @@ fn write_invite(invite: &Invite, branch: Token, tag: Token, call_id: &str, lines
         Scheme::Sip
     };
     let mut draft = Draft::request("INVITE", &invite.request_uri)
-        .format(
-            "Via",
-            format_args!(
-                "SIP/2.0/{} {};rport;branch={}{branch}",
-                invite.hop.transport.via_token(),
-                written(invite.hop.local),
-                via::COOKIE
-            ),
-        )
+        .via(invite.hop, branch)
         .format("Max-Forwards", format_args!("{}", invite.max_forwards))
         .preloaded_route(&invite.headers)
         .octets("From", &from)
