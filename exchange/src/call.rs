@@ -482,15 +482,15 @@ impl Call {
             Event::Rang {
                 status: EarlyEnd::STATUS,
                 message,
-                reliable,
+                delivery,
                 ..
-            } => self.far_ended_early(house, now, dialog, &message, reliable),
+            } => self.far_ended_early(house, now, dialog, &message, delivery),
             Event::Rang {
                 status,
                 message,
-                reliable,
+                delivery,
                 ..
-            } => self.far_rang(house, now, dialog, status, &message, reliable),
+            } => self.far_rang(house, now, dialog, status, &message, delivery),
             Event::Silent { .. } => self.far_silent(house, now, dialog),
             Event::Accepted { message, .. } => {
                 self.far_answered(house, now, dialog, &message);

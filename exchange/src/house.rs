@@ -284,7 +284,7 @@ impl House {
             };
             let what = Milestone::Message {
                 side: place.side,
-                sent: milestone.sent,
+                passage: milestone.passage,
                 line: milestone.line,
             };
             self.outputs.push_back(Output::Trace(TraceEvent {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use media::Side;
+use sip_core::Passage;
 
 use crate::trace::{Milestone, TraceEvent};
 
@@ -22,17 +23,25 @@ pub fn draw(events: &[TraceEvent]) -> String {
         let rung = match &event.what {
             Milestone::Message {
                 side: Side::Carrier,
-                sent,
+                passage,
                 line,
             } => {
-                format!("|{}|{:SPAN$}|", arrow(line, !sent), "")
+                let points = match passage {
+                    Passage::Sent => Points::Left,
+                    Passage::Received => Points::Right,
+                };
+                format!("|{}|{:SPAN$}|", arrow(line, points), "")
             }
             Milestone::Message {
                 side: Side::Department,
-                sent,
+                passage,
                 line,
             } => {
-                format!("|{:SPAN$}|{}|", "", arrow(line, *sent))
+                let points = match passage {
+                    Passage::Sent => Points::Right,
+                    Passage::Received => Points::Left,
+                };
+                format!("|{:SPAN$}|{}|", "", arrow(line, points))
             }
             // Their messages and stages are drawn.
             Milestone::Began | Milestone::Ended(_) => continue,
@@ -53,14 +62,20 @@ fn seconds(first: Timestamp, at: Timestamp) -> String {
     format!("{:04}.{:03}", ms / 1_000, ms % 1_000)
 }
 
+/// Where an arrow points.
+#[derive(Clone, Copy)]
+enum Points {
+    Left,
+    Right,
+}
+
 /// An arrow of `SPAN` columns with its message in the middle.
-fn arrow(line: &str, rightwards: bool) -> String {
+fn arrow(line: &str, points: Points) -> String {
     let middle = format!(" {line} ");
     let dashes = format!("{middle:-^width$}", width = SPAN - 1);
-    if rightwards {
-        format!("{dashes}>")
-    } else {
-        format!("<{dashes}")
+    match points {
+        Points::Left => format!("<{dashes}"),
+        Points::Right => format!("{dashes}>"),
     }
 }
 
@@ -78,16 +93,22 @@ mod tests {
             call,
             what,
         };
-        let message = |side, sent, line: &str| Milestone::Message {
+        let message = |side, passage, line: &str| Milestone::Message {
             side,
-            sent,
+            passage,
             line: line.to_owned(),
         };
         let drawn = draw(&[
-            event(0, message(Side::Carrier, false, "INVITE (sdp)")),
+            event(0, message(Side::Carrier, Passage::Received, "INVITE (sdp)")),
             event(20, Milestone::House("Announcing".into())),
-            event(8_120, message(Side::Department, true, "INVITE (sdp)")),
-            event(8_140, message(Side::Department, false, "180 INVITE")),
+            event(
+                8_120,
+                message(Side::Department, Passage::Sent, "INVITE (sdp)"),
+            ),
+            event(
+                8_140,
+                message(Side::Department, Passage::Received, "180 INVITE"),
+            ),
         ]);
         let expected = "\
 seconds  carrier                       denwaban                       department

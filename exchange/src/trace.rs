@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use media::Side;
 use rules::CallId;
+use sip_core::Passage;
 
 use crate::report::CallReport;
 
@@ -26,8 +27,8 @@ pub enum Milestone {
     Message {
         /// On which leg.
         side: Side,
-        /// Whether it is ours.
-        sent: bool,
+        /// Which way it went.
+        passage: Passage,
         /// What it was.
         line: String,
     },

@@ -83,8 +83,12 @@ impl Counters {
 /// Logs a milestone of a call; it holds no number by its type.
 pub(crate) fn milestone(event: &TraceEvent, counters: &Counters) {
     match &event.what {
-        Milestone::Message { side, sent, line } => {
-            tracing::debug!(call = %event.call, ?side, sent, "{line}");
+        Milestone::Message {
+            side,
+            passage,
+            line,
+        } => {
+            tracing::debug!(call = %event.call, ?side, ?passage, "{line}");
         }
         // The house's own milestones say both already.
         Milestone::Began | Milestone::Ended(_) => {}

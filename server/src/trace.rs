@@ -9,6 +9,7 @@ use exchange::{CallReport, Milestone, TraceEvent};
 use jiff::Timestamp;
 use media::Side;
 use rules::CallId;
+use sip_core::Passage;
 
 /// Rungs of one ladder: a call with forty messages has eighty; half a day of session refreshes would have hundreds.
 const RUNGS: usize = 200;
@@ -64,12 +65,16 @@ impl Traces {
                     self.live.insert(event.call, Ladder::begin(event.at));
                 }
             }
-            Milestone::Message { side, sent, line } => {
-                let way = match (side, sent) {
-                    (Side::Carrier, false) => Way::FromCarrier,
-                    (Side::Carrier, true) => Way::ToCarrier,
-                    (Side::Department, false) => Way::FromDepartment,
-                    (Side::Department, true) => Way::ToDepartment,
+            Milestone::Message {
+                side,
+                passage,
+                line,
+            } => {
+                let way = match (side, passage) {
+                    (Side::Carrier, Passage::Received) => Way::FromCarrier,
+                    (Side::Carrier, Passage::Sent) => Way::ToCarrier,
+                    (Side::Department, Passage::Received) => Way::FromDepartment,
+                    (Side::Department, Passage::Sent) => Way::ToDepartment,
                 };
                 self.write(event, way, line);
             }

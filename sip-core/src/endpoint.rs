@@ -38,8 +38,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 pub use self::event::{
-    DialogId, DialogName, Event, Glare, Headers, InDialog, Invite, Malformed, Milestone,
-    NameAddrText, Outside, RequestId, Ring, SentId, Settings, Transmit,
+    Delivery, DialogId, DialogName, Event, Glare, Headers, InDialog, Invite, Malformed, Milestone,
+    NameAddrText, Outside, Passage, RequestId, Ring, SentId, Settings, Transmit,
 };
 pub use self::screen::Screened;
 use self::{
@@ -399,7 +399,7 @@ impl Endpoint {
     ) {
         self.milestones.push_back(Milestone {
             dialog: usage,
-            sent: true,
+            passage: Passage::Sent,
             remote: hop.remote,
             line: label.line(again),
         });
@@ -409,7 +409,7 @@ impl Endpoint {
     fn heard(&mut self, usage: Option<DialogId>, hop: Hop, label: Label, again: Again) {
         self.milestones.push_back(Milestone {
             dialog: usage,
-            sent: false,
+            passage: Passage::Received,
             remote: hop.remote,
             line: label.line(again),
         });

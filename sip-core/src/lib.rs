@@ -32,8 +32,9 @@ mod uri;
 mod via;
 
 pub use endpoint::{
-    DialogId, DialogName, Endpoint, Event, Glare, Headers, InDialog, Invite, Malformed, Milestone,
-    NameAddrText, Outside, RequestId, Ring, Screened, SentId, Settings, Transmit,
+    Delivery, DialogId, DialogName, Endpoint, Event, Glare, Headers, InDialog, Invite, Malformed,
+    Milestone, NameAddrText, Outside, Passage, RequestId, Ring, Screened, SentId, Settings,
+    Transmit,
 };
 pub use fault::{Fault, ParseFault, Rule};
 pub use header::{CSeq, HeaderName, Method, NameAddr};

@@ -9,7 +9,7 @@ use media::{
     sdp::{self, RemoteMedia},
 };
 use rules::{CutShort, EndCause, Keeping, Played, Reason};
-use sip_core::Ring;
+use sip_core::{Delivery, Ring};
 
 use crate::{
     call::{
@@ -88,7 +88,7 @@ impl Call {
             let medium = AnnouncementMedia::Early;
             let ring = Ring {
                 body: Some(ours),
-                reliable: true,
+                delivery: Delivery::Reliable,
                 ..Ring::plain(183, phrase(183))
             };
             house.endpoint.ring(now.at, self.origin.dialog, ring);

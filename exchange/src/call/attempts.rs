@@ -4,7 +4,7 @@ use std::{collections::VecDeque, net::IpAddr, time::Instant};
 
 use bytes::Bytes;
 use media::{OfferedLeg, sdp};
-use sip_core::{DialogId, Message, Reliable, Ring};
+use sip_core::{Delivery, DialogId, Message, Reliable, Ring};
 
 use crate::{
     call::{Call, Stage},
@@ -328,7 +328,7 @@ impl Call {
         now: Now,
         dialog: DialogId,
         message: &Message,
-        is_reliable: bool,
+        delivery: Delivery,
     ) {
         let Stage::Passing { attempts, .. } = &self.stage else {
             return;
@@ -339,7 +339,7 @@ impl Call {
                 let status = EarlyEnd::STATUS;
                 let ring = Ring {
                     headers: self.told_of(house, attempts.current.leg.peer, message),
-                    reliable: is_reliable,
+                    delivery,
                     ..Ring::plain(status, phrase(status))
                 };
                 house.endpoint.ring(now.at, self.origin.dialog, ring);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use media::{Codec, Command, LegId, OfferedLeg, sdp};
 use rules::{EndCause, Keeping};
-use sip_core::{DialogId, Headers, Invite, Message, PeerId, Ring};
+use sip_core::{Delivery, DialogId, Headers, Invite, Message, PeerId, Ring};
 
 use crate::{
     admission::Class,
@@ -98,7 +98,7 @@ impl Call {
         dialog: DialogId,
         status: u16,
         message: &Message,
-        is_reliable: bool,
+        delivery: Delivery,
     ) {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Passing {
@@ -108,17 +108,17 @@ impl Call {
                 // After an early notice the caller hears our ringback, and nothing that could stop it.
                 if attempts.is_current(dialog) && attempts.tone == Tone::Theirs {
                     let told = self.agree_early(house, &mut attempts.current, message);
-                    let (body, reliable) = match told {
-                        Told::Nothing => (None, is_reliable),
-                        Told::Answer(ours) => (Some(ours), is_reliable),
+                    let (body, delivery) = match told {
+                        Told::Nothing => (None, delivery),
+                        Told::Answer(ours) => (Some(ours), delivery),
                         // Its answer comes in the PRACK (RFC 3262 section 5).
-                        Told::Offer(ours) => (Some(ours), true),
+                        Told::Offer(ours) => (Some(ours), Delivery::Reliable),
                     };
                     let peer = attempts.current.leg.peer;
                     let ring = Ring {
                         headers: self.told_of(house, peer, message),
                         body,
-                        reliable,
+                        delivery,
                         ..Ring::plain(status, phrase(status))
                     };
                     house.endpoint.ring(now.at, self.origin.dialog, ring);

@@ -5,6 +5,7 @@ use exchange::{Milestone, TraceEvent, ladder};
 use media::Side;
 use rules::CallId;
 use serde::Serialize;
+use sip_core::Passage;
 use storage::Duty;
 
 use super::{Exit, Place, Terminal};
@@ -296,9 +297,9 @@ fn length(seconds: i64) -> String {
 
 /// A rung as the exchange's own ladder draws it.
 fn event(rung: &RungView) -> TraceEvent {
-    let message = |side, sent| Milestone::Message {
+    let message = |side, passage| Milestone::Message {
         side,
-        sent,
+        passage,
         line: rung.line.clone(),
     };
     TraceEvent {
@@ -306,10 +307,10 @@ fn event(rung: &RungView) -> TraceEvent {
         // One ladder, one call: the drawing does not look at it.
         call: CallId::from_bytes([0; 16]),
         what: match rung.way {
-            WayView::FromCarrier => message(Side::Carrier, false),
-            WayView::ToCarrier => message(Side::Carrier, true),
-            WayView::FromDepartment => message(Side::Department, false),
-            WayView::ToDepartment => message(Side::Department, true),
+            WayView::FromCarrier => message(Side::Carrier, Passage::Received),
+            WayView::ToCarrier => message(Side::Carrier, Passage::Sent),
+            WayView::FromDepartment => message(Side::Department, Passage::Received),
+            WayView::ToDepartment => message(Side::Department, Passage::Sent),
             WayView::House => Milestone::House(rung.line.clone()),
         },
     }

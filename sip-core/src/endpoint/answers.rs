@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     Endpoint,
-    event::{DialogId, Event},
+    event::{Delivery, DialogId, Event},
     label::{Again, Label},
     proof::with_proof_of,
     provisional::Early,
@@ -174,7 +174,10 @@ impl Endpoint {
                     dialog: id,
                     status,
                     message,
-                    reliable: early == Some(Early::Reliable),
+                    delivery: match early {
+                        Some(Early::Reliable) => Delivery::Reliable,
+                        Some(Early::Plain | Early::OutOfOrder) | None => Delivery::Once,
+                    },
                 });
             }
             // A 100 is for the transaction, and whoever cancelled wants to hear no ringing.

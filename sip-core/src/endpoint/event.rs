@@ -38,8 +38,17 @@ pub struct Ring {
     pub headers: Headers,
     /// The session description.
     pub body: Option<Bytes>,
-    /// Whether it is repeated until its PRACK comes (RFC 3262). A caller that does not know how gets it once; one that requires it gets it so anyhow.
-    pub reliable: bool,
+    /// A caller that does not know reliable answers gets it once; one that requires them gets it so anyhow.
+    pub delivery: Delivery,
+}
+
+/// How a provisional answer is given (RFC 3262 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Once, and nobody knows whether it arrives.
+    Once,
+    /// It is repeated until its PRACK comes.
+    Reliable,
 }
 
 impl Ring {
@@ -50,7 +59,7 @@ impl Ring {
             phrase: phrase.to_owned(),
             headers: Vec::new(),
             body: None,
-            reliable: false,
+            delivery: Delivery::Once,
         }
     }
 }
@@ -60,7 +69,7 @@ impl fmt::Debug for Ring {
         f.debug_struct("Ring")
             .field("status", &self.status)
             .field("has_body", &self.body.is_some())
-            .field("reliable", &self.reliable)
+            .field("delivery", &self.delivery)
             .finish_non_exhaustive()
     }
 }
@@ -267,12 +276,21 @@ pub struct Malformed {
 pub struct Milestone {
     /// The usage it belongs to, where there is one.
     pub dialog: Option<DialogId>,
-    /// Whether we sent it.
-    pub sent: bool,
+    /// Which way it went.
+    pub passage: Passage,
     /// The other side.
     pub remote: SocketAddr,
     /// What it was: `INVITE (sdp)`, `200 INVITE (sdp)`, `INVITE (sdp) again`.
     pub line: String,
+}
+
+/// Which way a message went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passage {
+    /// It is ours.
+    Sent,
+    /// It is the other side's.
+    Received,
 }
 
 /// What happened and the application should know.
@@ -314,8 +332,8 @@ pub enum Event {
         status: u16,
         /// The answer.
         message: Message,
-        /// Whether it was reliable; its PRACK has been sent.
-        reliable: bool,
+        /// How it was given; the PRACK of a reliable one has been sent.
+        delivery: Delivery,
     },
     /// Nothing at all has come back within the INVITE's patience. It goes on until it is cancelled.
     Silent {

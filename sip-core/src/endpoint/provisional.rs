@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{
     Endpoint,
-    event::{DialogId, Event, Ring},
+    event::{Delivery, DialogId, Event, Ring},
     label::{Again, Label},
     outgoing::Inside,
     replies::Reply,
@@ -55,7 +55,7 @@ impl Endpoint {
         }
         let is_reliable = match reliability {
             Reliability::Never => false,
-            Reliability::Possible => ring.reliable,
+            Reliability::Possible => ring.delivery == Delivery::Reliable,
             Reliability::Always => true,
         };
         if is_reliable && session.answers.may_send().is_none() {

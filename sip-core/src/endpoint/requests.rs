@@ -7,7 +7,7 @@ use rand_core::Rng;
 
 use super::{
     Endpoint,
-    event::{DialogId, Event, Milestone, RequestId, Transmit},
+    event::{DialogId, Event, Milestone, Passage, RequestId, Transmit},
     gate::{self, Answer},
     label::{Again, Label},
     session::Session,
@@ -43,7 +43,7 @@ impl Endpoint {
         let line = format!("unreadable: {rule}");
         self.milestones.push_back(Milestone {
             dialog: None,
-            sent: false,
+            passage: Passage::Received,
             remote: hop.remote,
             line,
         });
@@ -427,7 +427,7 @@ impl Endpoint {
         let line = Label::answer(status, request, false).line(Again::First);
         self.milestones.push_back(Milestone {
             dialog: None,
-            sent: true,
+            passage: Passage::Sent,
             remote: hop.remote,
             line,
         });

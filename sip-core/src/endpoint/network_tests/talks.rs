@@ -169,9 +169,9 @@ impl Talk {
                 self.later(side, 6000, Deed::Accept);
             }
             Event::Rang {
-                message, reliable, ..
+                message, delivery, ..
             } => {
-                if reliable && message.has_sdp() {
+                if delivery == Delivery::Reliable && message.has_sdp() {
                     self.sides[side].theirs = message.body();
                 }
             }
@@ -299,7 +299,7 @@ impl Talk {
                 self.sides[side].ours = body.clone();
                 let ring = Ring {
                     body: Some(body),
-                    reliable: true,
+                    delivery: Delivery::Reliable,
                     ..Ring::plain(183, "Session Progress")
                 };
                 let endpoint = &mut self.pair.endpoints[side];

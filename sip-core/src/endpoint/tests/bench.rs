@@ -92,7 +92,11 @@ impl Bench {
         while let Some(milestone) = self.endpoint.poll_milestone() {
             lines.push(format!(
                 "{} {}",
-                if milestone.sent { ">" } else { "<" },
+                if milestone.passage == Passage::Sent {
+                    ">"
+                } else {
+                    "<"
+                },
                 milestone.line
             ));
         }

@@ -281,7 +281,7 @@ impl Chaos {
         let id = self.pick(&dialogs[recent..]);
         let now = self.bench.now;
         let body = self.pick(&[Bytes::new(), sdp()]);
-        let reliable = self.pick(&[true, false]);
+        let delivery = self.pick(&[Delivery::Reliable, Delivery::Once]);
         let glare = self.pick(&[Glare::Report, Glare::Repeat]);
         let kind = self.chance.next_u64() % 10;
         let requests = self.requests.clone();
@@ -290,7 +290,7 @@ impl Chaos {
             0 | 1 => {
                 let ring = Ring {
                     body: Some(body),
-                    reliable,
+                    delivery,
                     ..Ring::plain(183, "Progress")
                 };
                 endpoint.ring(now, id, ring);
@@ -306,7 +306,7 @@ impl Chaos {
                     endpoint.update(now, id, sdp());
                 }
             }
-            6 if reliable => endpoint.bye(now, id, Some("SIP;cause=200")),
+            6 if delivery == Delivery::Reliable => endpoint.bye(now, id, Some("SIP;cause=200")),
             6 => endpoint.cancel(now, id, None),
             7 => {
                 let method = "INFO".to_owned();

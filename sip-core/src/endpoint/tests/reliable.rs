@@ -8,7 +8,7 @@ const ABLE: &str = "Supported: 100rel\r\n";
 fn progress() -> Ring {
     Ring {
         body: Some(sdp()),
-        reliable: true,
+        delivery: Delivery::Reliable,
         ..Ring::plain(183, "Session Progress")
     }
 }

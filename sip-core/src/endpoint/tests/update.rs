@@ -111,7 +111,7 @@ fn a_callers_early_update_waits_for_the_answer_to_its_invite() {
         id,
         Ring {
             body: Some(sdp()),
-            reliable: true,
+            delivery: Delivery::Reliable,
             ..Ring::plain(183, "Session Progress")
         },
     );
@@ -275,7 +275,7 @@ fn a_2xx_goes_out_though_the_application_never_answered_an_offer_before_it() {
     let id = bench.invited_with("Supported: 100rel\r\n", SDP);
     let ring = Ring {
         body: Some(sdp()),
-        reliable: true,
+        delivery: Delivery::Reliable,
         ..Ring::plain(183, "Progress")
     };
     bench.endpoint.ring(bench.now, id, ring);
