@@ -10,7 +10,7 @@ use crate::{
     digest::Digest,
     emergency::{Emergency, Scope},
     fault::Fault,
-    ids::{CallId, EmergencyId, JstDay, RecordingId, StaffId},
+    ids::{CallId, CaseId, EmergencyId, JstDay, RecordingId, StaffId},
     refusal::RefusalCode,
 };
 
@@ -264,6 +264,38 @@ pub enum AuditEvent {
         /// What became of its recordings.
         counts: DisposalCounts,
     },
+    /// Something of a day's disposal is still to be done: bytes that would not go, or mirrors that have not followed.
+    DisposalIncomplete {
+        /// Which day.
+        day: JstDay,
+        /// What became of its recordings.
+        counts: DisposalCounts,
+        /// Mirrors that still have the keys.
+        mirrors: u64,
+    },
+    /// The responsible manager has seen a certificate.
+    DisposalAcknowledged {
+        /// Of which day.
+        day: JstDay,
+        /// Of which recording, where it was disposed of by itself.
+        recording: Option<RecordingId>,
+    },
+    /// The disposal of one recording by itself began.
+    RecordingDisposalBegun {
+        /// Which.
+        recording: RecordingId,
+        /// Its day.
+        day: JstDay,
+        /// Why not with its day.
+        cause: DisposalCause,
+    },
+    /// The disposal of one recording by itself ended.
+    RecordingDisposed {
+        /// Which.
+        recording: RecordingId,
+        /// Its day.
+        day: JstDay,
+    },
     /// The wall clock was put on or back.
     ClockStepped {
         /// By how much.
@@ -390,6 +422,22 @@ pub enum ExportCause {
     RecordingDamaged,
     /// The permit lapsed on the way.
     PermitLapsed,
+}
+
+/// Why a recording is disposed of by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisposalCause {
+    /// Somebody decided it before its day.
+    Decided {
+        /// The number of the entry that holds the decision.
+        decision: u64,
+    },
+    /// Its day was over, and the last case that held it let it go.
+    Released {
+        /// Which case.
+        case: CaseId,
+    },
 }
 
 /// What became of a day's recordings: due = disposed + held + failed.

@@ -24,7 +24,7 @@ pub use crate::{
     access::{Action, ListenGrant, ListenRequest, Purpose, may, request_listen},
     audit::{
         Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Chain, CountsFault,
-        DisposalCounts, ExportCause, LastStop, RecoveryReason,
+        DisposalCause, DisposalCounts, ExportCause, LastStop, RecoveryReason,
     },
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},
@@ -35,7 +35,7 @@ pub use crate::{
         Caller, DecisionFault, Extension, Number, NumberDecision, NumberFault, NumberPolicy,
         Profile,
     },
-    permit::{DisposalPermit, ListenPermit},
+    permit::{DisposalPermit, ListenPermit, RecordingDisposalPermit},
     recording::{CallRecord, EndCause, RecordingState},
     refusal::{Clause, Refusal, RefusalCode},
     retention::{RetentionFault, RetentionPolicy, TrailTerm},

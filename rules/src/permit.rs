@@ -151,6 +151,42 @@ impl DisposalPermit {
     }
 }
 
+/// Leave to destroy one recording by itself: before its day by decision, or after it when no case holds it any more.
+#[derive(Debug)]
+#[must_use = "a permit is moved into the disposal that it allows"]
+pub struct RecordingDisposalPermit {
+    recording: RecordingId,
+    receipt: AuditReceipt,
+}
+
+impl RecordingDisposalPermit {
+    /// Allows the disposal whose beginning is written down.
+    ///
+    /// # Errors
+    /// `AUDIT_UNAVAILABLE` where the receipt is for another entry.
+    pub fn begun(
+        recording: RecordingId,
+        receipt: AuditReceipt,
+    ) -> Result<RecordingDisposalPermit, Refusal> {
+        match receipt.entry().event {
+            AuditEvent::RecordingDisposalBegun {
+                recording: begun, ..
+            } if begun == recording => Ok(RecordingDisposalPermit { recording, receipt }),
+            _ => Err(Refusal::audit_unavailable()),
+        }
+    }
+
+    /// The recording it is for, and no other.
+    pub fn recording(&self) -> RecordingId {
+        self.recording
+    }
+
+    /// The number of the entry that stands for it in the trail.
+    pub fn audit_seq(&self) -> u64 {
+        self.receipt.seq()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;

@@ -17,6 +17,9 @@ pub struct RetentionPolicy {
 }
 
 impl RetentionPolicy {
+    /// As long as the rules ever allow.
+    pub const LONGEST: RetentionPolicy = RetentionPolicy { days: LONGEST_DAYS };
+
     /// Keeps for `days` days, 1 to 92.
     ///
     /// # Errors

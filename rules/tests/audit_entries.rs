@@ -4,9 +4,9 @@
 use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, Chain, Declaration,
-    Digest, DisposalCounts, EmergencyId, EmergencyState, ExportCause, LastStop, POLICY_VERSION,
-    Purpose, RecordingId, RecoveryReason, RefusalCode, Scope,
+    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain,
+    Declaration, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
+    LastStop, POLICY_VERSION, Purpose, RecordingId, RecoveryReason, RefusalCode, Scope,
 };
 
 fn now() -> Timestamp {
@@ -125,7 +125,30 @@ fn by_itself() -> Vec<AuditEvent> {
 }
 
 fn of_keys() -> Vec<AuditEvent> {
+    let (day, recording) = ("2026-11-25".parse().unwrap(), RecordingId::new(now(), 2));
     vec![
+        AuditEvent::DisposalIncomplete {
+            day,
+            counts: DisposalCounts::new(6, 3, 2, 1).unwrap(),
+            mirrors: 1,
+        },
+        AuditEvent::DisposalAcknowledged {
+            day,
+            recording: None,
+        },
+        AuditEvent::RecordingDisposalBegun {
+            recording,
+            day,
+            cause: DisposalCause::Decided { decision: 21 },
+        },
+        AuditEvent::RecordingDisposalBegun {
+            recording,
+            day,
+            cause: DisposalCause::Released {
+                case: CaseId::new(now(), 3),
+            },
+        },
+        AuditEvent::RecordingDisposed { recording, day },
         AuditEvent::KeysMirrored {
             generation: 7,
             current: 1,

@@ -3,6 +3,8 @@
 //! WAL, `synchronous = FULL`, `secure_delete`; what the spool holds is taken in with one commit
 //! for all of it. Nothing here waits for a call, and no call waits for it.
 
+mod burial;
+
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
@@ -15,11 +17,12 @@ use std::{
 use jiff::Timestamp;
 use rules::{Fault, JstDay, RecordingId};
 use sqlx::{
-    Connection, Row as _, SqliteConnection,
+    AssertSqlSafe, Connection, Row as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
 };
 use thiserror::Error;
 
+pub(crate) use self::burial::DayRows;
 use crate::{
     apply::apply,
     files::{Disk, MODE_SHARED},
@@ -275,69 +278,6 @@ impl Catalogue {
             .map_err(|source| self.fault(source))
     }
 
-    /// Days with rows that are due, and when they expired.
-    pub(crate) async fn due_days(
-        &mut self,
-        now: Timestamp,
-    ) -> Result<Vec<(JstDay, Timestamp)>, CatalogueFault> {
-        let rows = sqlx::query(
-            "SELECT day, MAX(expires_at) FROM calls WHERE expires_at <= ? AND state <> 'disposed' GROUP BY day",
-        )
-        .bind(now.as_millisecond())
-        .fetch_all(&mut self.connection)
-        .await;
-        let rows = rows.map_err(|source| self.fault(source))?;
-        let read = |row: &SqliteRow| -> Result<_, sqlx::Error> {
-            Ok((parse(row.try_get(0)?, "day")?, time(row.try_get(1)?)?))
-        };
-        rows.iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map_err(|source| self.fault(source))
-    }
-
-    /// The recordings of a day, tombstones included.
-    pub(crate) async fn recordings_of(
-        &mut self,
-        day: JstDay,
-    ) -> Result<Vec<RecordingId>, CatalogueFault> {
-        let rows =
-            sqlx::query("SELECT recording FROM calls WHERE day = ? AND recording IS NOT NULL")
-                .bind(day.to_string())
-                .fetch_all(&mut self.connection)
-                .await;
-        let rows = rows.map_err(|source| self.fault(source))?;
-        let read = |row: &SqliteRow| parse(row.try_get(0)?, "recording");
-        rows.iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map_err(|source| self.fault(source))
-    }
-
-    /// Takes the rows of a day down to tombstones, and those without a recording away.
-    ///
-    /// `strays`: recordings that have a file and no row; each gets its tombstone too.
-    pub(crate) async fn bury(
-        &mut self,
-        day: JstDay,
-        expires_at: Timestamp,
-        strays: &[RecordingId],
-    ) -> Result<(), CatalogueFault> {
-        let buried = self.bury_rows(day, expires_at, strays).await;
-        buried.map_err(|source| self.fault(source))?;
-        // Deleted rows are zeros in the file; the log, which has their images, is cut to nothing.
-        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&mut self.connection)
-            .await
-            .and_then(|row| row.try_get::<i64, _>(0));
-        match checkpoint.map_err(|source| self.fault(source))? {
-            0 => Ok(()),
-            _ => Err(CatalogueFault::Busy {
-                path: self.path.clone(),
-            }),
-        }
-    }
-
     /// Ends the connection in order, so that the write-ahead log is merged and removed.
     ///
     /// # Errors
@@ -383,7 +323,7 @@ impl Catalogue {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(migration).execute(&mut *transaction).await?;
         // A pragma takes no bound parameters; the number is ours.
-        let version = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {}", index + 1));
+        let version = AssertSqlSafe(format!("PRAGMA user_version = {}", index + 1));
         sqlx::raw_sql(version).execute(&mut *transaction).await?;
         transaction.commit().await
     }
@@ -425,38 +365,6 @@ impl Catalogue {
             .await?;
         transaction.commit().await?;
         Ok(taken_in)
-    }
-
-    async fn bury_rows(
-        &mut self,
-        day: JstDay,
-        expires_at: Timestamp,
-        strays: &[RecordingId],
-    ) -> Result<(), sqlx::Error> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM calls WHERE day = ? AND recording IS NULL")
-            .bind(day.to_string())
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "UPDATE calls SET state = 'disposed', rank = 3, call_id = NULL, called = NULL, department = NULL,
-             started_at = NULL, answered_at = NULL, ended_at = NULL, end_cause = NULL, emergency = NULL,
-             notice_kind = NULL, notice = NULL, reason = NULL, caller_kind = NULL, caller = NULL, chunks = NULL,
-             duration_ms = NULL, gaps_ms = NULL, sha256 = NULL, bytes = NULL, recovery = NULL
-             WHERE day = ? AND state <> 'disposed'",
-        )
-        .bind(day.to_string())
-        .execute(&mut *transaction)
-        .await?;
-        for stray in strays {
-            sqlx::query("INSERT INTO calls (recording, day, expires_at, state, rank) VALUES (?, ?, ?, 'disposed', 3)")
-                .bind(stray.to_string())
-                .bind(day.to_string())
-                .bind(expires_at.as_millisecond())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await
     }
 
     pub(crate) async fn page(

@@ -8,16 +8,22 @@
 
 mod fault;
 mod mirror;
+mod renewal;
 mod ring;
 mod root;
 mod status;
 mod store;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
-use rules::JstDay;
+use rules::{CaseId, JstDay, RecordingId};
 
+pub(crate) use self::renewal::{Fate, Parting, Sealed};
 pub use self::{
     fault::KeyFault,
     mirror::Standing,
@@ -192,13 +198,9 @@ impl Keys {
         if !missing.is_empty() {
             let mut store = self.store.clone();
             for group in missing {
-                let roots = &*self.ring.roots;
-                let pair = WrappedPair::generate(roots, store.root, group, 1)?;
-                store.groups.insert(group, vec![pair]);
+                store.groups.insert(group, vec![self.fresh_pair(group, 1)?]);
             }
-            self.ring.write(&store)?;
-            self.store = store;
-            self.follow(Empty::Away)?;
+            self.keep(store)?;
         }
         wanted.iter().try_for_each(|group| self.publish(*group))
     }
@@ -233,6 +235,24 @@ impl Keys {
                 Standing::Current => None,
                 Standing::Behind(fault) => Some((folder, fault)),
             })
+    }
+
+    /// The recordings that living cases hold, by case.
+    #[must_use]
+    pub fn held(&self) -> BTreeMap<CaseId, BTreeSet<RecordingId>> {
+        self.store.held()
+    }
+
+    /// Recordings whose keys were destroyed by themselves, and whose bytes and rows are still to go.
+    pub(crate) fn unburied(&self) -> BTreeMap<RecordingId, JstDay> {
+        self.store.unburied.clone()
+    }
+
+    /// Notes that nothing is left of a recording.
+    pub(crate) fn note_buried(&mut self, recording: RecordingId) -> Result<(), KeyFault> {
+        let mut store = self.store.clone();
+        store.unburied.remove(&recording);
+        self.keep(store)
     }
 
     /// Tries the mirrors again that have not followed.
@@ -285,6 +305,17 @@ impl Keys {
         self.ring.write(&next)?;
         // Opened once from the disk, with the new root from the disk, before the old root goes.
         self.settle()
+    }
+
+    /// Makes a store durable that takes nothing away.
+    fn keep(&mut self, store: Store) -> Result<(), KeyFault> {
+        self.ring.write(&store)?;
+        self.store = store;
+        self.follow(Empty::Away)
+    }
+
+    fn fresh_pair(&self, group: Group, generation: u32) -> Result<WrappedPair, KeyFault> {
+        WrappedPair::generate(&*self.ring.roots, self.store.root, group, generation)
     }
 
     /// Brings the mirrors to what the store holds, and writes down those that were set up.

@@ -37,7 +37,11 @@ mod vault;
 mod writer;
 
 pub use catalogue::{Catalogue, CatalogueFault, TakenIn};
-pub use dispose::{DisposeFault, DisposedDay, Office, dispose_due};
+pub use dispose::{
+    Certificate, CertificateFault, DisposalRecord, DisposalStage, DisposeFault, DisposedDay,
+    Office, Pending, PlannedDay, RecordFault, Subject, acknowledge, dispose_due, dispose_one, hold,
+    plan_due, release, verify_certificate,
+};
 pub use emergency_file::{EmergencyFileFault, load_emergency, save_emergency};
 pub use files::{Disk, DiskFile, MODE_SECRET, MODE_SHARED, OsDisk};
 pub use group::{Group, RegisterMonth};

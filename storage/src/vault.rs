@@ -5,7 +5,7 @@
 //! One flush serves all open files: `docs/decisions/0004-flush.md` has the measurement.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{
@@ -21,7 +21,10 @@ use thiserror::Error;
 
 use crate::{
     files::{Disk, DiskFile, MODE_SHARED, list_if_there},
+    header::{Header, MAX_HEADER_BYTES},
+    keys::Sealed,
     layout::Layout,
+    segment::Chain,
 };
 
 const OPEN_SUFFIX: &str = ".open.krec";
@@ -295,18 +298,68 @@ impl Vault {
         }
     }
 
-    /// Removes the segments of a day; the expiry stays, so that a disposal cut off here goes on.
-    pub(crate) fn remove_segments(&self, day: JstDay) -> Result<u64, VaultFault> {
-        let folder = self.layout.vault_day(day);
-        let files = self.files(day)?;
-        for file in &files {
-            let path = self.path(file);
-            self.disk.unlink(&path).map_err(at(&path))?;
+    /// What of a segment has a key, as its header says; `None` where no header can be read, which nobody opens any more.
+    pub(crate) fn sealed(&self, file: &SegmentFile) -> Result<Option<Sealed>, VaultFault> {
+        let path = self.path(file);
+        let front = match self.disk.read_part(&path, 0, MAX_HEADER_BYTES) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                // It may have been closed since its folder was listed.
+                let path = self.path(&SegmentFile {
+                    stage: FileStage::Closed,
+                    ..file.clone()
+                });
+                self.disk
+                    .read_part(&path, 0, MAX_HEADER_BYTES)
+                    .map_err(at(&path))?
+            }
+            other => other.map_err(at(&path))?,
+        };
+        let header = Header::read(&front, &mut Chain::new()).ok();
+        Ok(header.map(|header| Sealed {
+            object: header.object(),
+            first: header.sealed_to(),
+        }))
+    }
+
+    /// Removes the segments of one recording; false if one of them is still there.
+    pub(crate) fn remove_recording(&self, day: JstDay, recording: RecordingId) -> bool {
+        match self.segments(day, recording) {
+            Ok(files) => self.unlink(day, &files).is_empty(),
+            Err(_) => false,
         }
-        if !files.is_empty() {
-            self.disk.sync_folder(&folder).map_err(at(&folder))?;
+    }
+
+    /// Removes the segments of a day but those of `kept`; the expiry stays, so that a disposal cut off here goes on.
+    ///
+    /// # Returns
+    /// The recordings of which something is still there.
+    pub(crate) fn remove_segments(
+        &self,
+        day: JstDay,
+        kept: &BTreeSet<RecordingId>,
+    ) -> Result<BTreeSet<RecordingId>, VaultFault> {
+        let mut files = self.files(day)?;
+        files.retain(|file| !kept.contains(&file.recording));
+        Ok(self.unlink(day, &files))
+    }
+
+    /// Removes files, each for itself, and tells the recordings of those that would not go.
+    fn unlink(&self, day: JstDay, files: &[SegmentFile]) -> BTreeSet<RecordingId> {
+        let is_left = |file: &&SegmentFile| match self.disk.unlink(&self.path(file)) {
+            Err(fault) => fault.kind() != io::ErrorKind::NotFound,
+            Ok(()) => false,
+        };
+        let left: BTreeSet<RecordingId> = files
+            .iter()
+            .filter(is_left)
+            .map(|file| file.recording)
+            .collect();
+        // Names that may come back with the next start are not gone.
+        let synced = files.is_empty() || self.disk.sync_folder(&self.layout.vault_day(day)).is_ok();
+        match synced {
+            true => left,
+            false => files.iter().map(|file| file.recording).collect(),
         }
-        Ok(files.len() as u64)
     }
 
     /// Removes what is left of a day, when nothing else of it is left anywhere.

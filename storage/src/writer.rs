@@ -12,7 +12,7 @@ use crate::{
     files::DiskFile,
     header::Header,
     object::Object,
-    seal::{SealFault, Sealer},
+    seal::{PublicHalf, SealFault, Sealer},
     secret::{SealedKey, SecretFault, SecretKey},
     segment::{
         Chain, Channel, ClearPart, Codec, Gap, MAX_CHUNK_SAMPLES, MAX_CHUNKS, MAX_GAPS,
@@ -140,6 +140,77 @@ pub struct RecordingWriter {
     lost: Vec<Gap>,
 }
 
+/// A segment whose header is written.
+struct Begun {
+    file: Box<dyn DiskFile>,
+    name: SegmentFile,
+    secret: SecretKey,
+    chain: Chain,
+}
+
+impl Begun {
+    fn create(
+        notice: &Notice,
+        vault: &Vault,
+        half: &PublicHalf,
+        opening: &Opening,
+    ) -> Result<Begun, WriteFault> {
+        let secret = SecretKey::random()?;
+        let object = Object::Segment {
+            recording: opening.recording,
+            segment: opening.segment,
+        };
+        let header = Header {
+            recording: opening.recording,
+            call: opening.call,
+            segment: opening.segment,
+            group: half.group,
+            generation: half.generation,
+            start: opening.start,
+            carrier: opening.carrier,
+            city: opening.city,
+            notice: notice.record(),
+            sealed_key: SealedKey::seal(&secret, &object.info(), &half.bytes)?,
+        };
+        let mut chain = Chain::new();
+        let mut bytes = header.to_bytes()?;
+        chain.seal(&mut bytes);
+
+        let day = JstDay::of(opening.call_started);
+        let name = SegmentFile::open(day, opening.recording, opening.segment);
+        let mut file = vault.create(&name)?;
+        file.write(&bytes).map_err(|source| {
+            vault.discard(&name);
+            VaultFault::Disk {
+                path: vault.path(&name),
+                source,
+            }
+        })?;
+        vault.note_written();
+        Ok(Begun {
+            file,
+            name,
+            secret,
+            chain,
+        })
+    }
+
+    fn into_writer(self, notice: Notice, vault: &Arc<Vault>) -> RecordingWriter {
+        RecordingWriter {
+            vault: Arc::clone(vault),
+            file: self.file,
+            name: self.name,
+            notice,
+            secret: self.secret,
+            chain: self.chain,
+            next_index: 0,
+            written: Written::default(),
+            tail: Tail::Clean,
+            lost: Vec::new(),
+        }
+    }
+}
+
 /// What the whole chunks hold.
 #[derive(Clone, Copy, Default)]
 struct Written {
@@ -172,50 +243,23 @@ impl RecordingWriter {
         let day = JstDay::of(opening.call_started);
         // Without a fixed expiry nothing of the day may be kept (K-22).
         vault.begin_day(day)?;
-        let half = sealer.day(day)?;
-        let secret = SecretKey::random()?;
-        let object = Object::Segment {
-            recording: opening.recording,
-            segment: opening.segment,
-        };
-        let header = Header {
-            recording: opening.recording,
-            call: opening.call,
-            segment: opening.segment,
-            group: half.group,
-            generation: half.generation,
-            start: opening.start,
-            carrier: opening.carrier,
-            city: opening.city,
-            notice: notice.record(),
-            sealed_key: SealedKey::seal(&secret, &object.info(), &half.bytes)?,
-        };
-        let mut chain = Chain::new();
-        let mut bytes = header.to_bytes()?;
-        chain.seal(&mut bytes);
-
-        let name = SegmentFile::open(day, opening.recording, opening.segment);
-        let mut file = vault.create(&name)?;
-        file.write(&bytes).map_err(|source| {
-            vault.discard(&name);
-            VaultFault::Disk {
-                path: vault.path(&name),
-                source,
+        let mut half = sealer.day(day)?;
+        loop {
+            let begun = Begun::create(&notice, vault, &half, opening)?;
+            // The day may have got a new generation meanwhile. Either it is seen here, or whoever made it sees the file.
+            let now = sealer.day(day);
+            match now {
+                Ok(now) if now != half => {
+                    vault.discard(&begun.name);
+                    half = now;
+                }
+                Ok(_) => return Ok(begun.into_writer(notice, vault)),
+                Err(fault) => {
+                    vault.discard(&begun.name);
+                    return Err(fault.into());
+                }
             }
-        })?;
-        vault.note_written();
-        Ok(RecordingWriter {
-            vault: Arc::clone(vault),
-            file,
-            name,
-            notice,
-            secret,
-            chain,
-            next_index: 0,
-            written: Written::default(),
-            tail: Tail::Clean,
-            lost: Vec::new(),
-        })
+        }
     }
 
     /// The notice that allows this recording.

@@ -137,6 +137,7 @@ async fn cross(crossed_at: u32) -> u32 {
         vault: &after.vault,
         catalogue: &mut catalogue,
         trail: &mut trail(&after),
+        signing: None,
     };
     let _ = dispose_due(&mut office, &Actor::System, now())
         .await

@@ -180,6 +180,7 @@ async fn at_the_end_of_its_days_a_recording_is_gone_and_nothing_opens_it() {
         vault: &archive.vault,
         catalogue: &mut rows.catalogue,
         trail: &mut trail,
+        signing: None,
     };
     assert_eq!(
         dispose_due(&mut office, &Actor::System, last_moment)

@@ -202,6 +202,17 @@ impl Store {
         held
     }
 
+    /// Takes cases away that hold nothing any more.
+    pub(super) fn drop_idle_cases(&mut self) {
+        self.further.retain(|_, keys| !keys.is_empty());
+        let keys = self.further.values().flatten();
+        let held: BTreeSet<Group> = keys.map(|key| key.group).collect();
+        self.groups.retain(|group, _| match group {
+            Group::Case(_) => held.contains(group),
+            Group::Day(_) | Group::Register(_) => true,
+        });
+    }
+
     /// Takes groups away, and what was sealed to them.
     pub(super) fn remove(&mut self, groups: &BTreeSet<Group>) {
         self.groups.retain(|group, _| !groups.contains(group));

@@ -15,7 +15,7 @@ use rules::{
 };
 use storage::{
     AuditTrail, Channel, Chunk, Codec, Disk, Duty, Gap, Keys, Layout, Opener, Opening,
-    RecordingWriter, Row, SealedSegment, Sealer, Vault,
+    RecordingWriter, Row, SealedSegment, Sealer, Signing, Vault,
 };
 
 pub const CHUNK: u32 = 3200;
@@ -145,6 +145,11 @@ pub fn row(city: &City, opening: &Opening, segment: Option<&SealedSegment>) -> R
 
 pub fn trail(city: &City) -> AuditTrail {
     AuditTrail::open(Arc::clone(&city.disk), &city.layout, Duty::Office).unwrap()
+}
+
+/// The key that signs certificates, where the disk lets it be used.
+pub fn signing(city: &City) -> Option<Signing> {
+    Signing::open(&city.disk, &city.layout, now()).ok()
 }
 
 /// A permit of somebody who may, through the trail as in service.

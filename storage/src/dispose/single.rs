@@ -1,0 +1,225 @@
+//! One recording by itself: held by a case, released from it, or destroyed while its day lives on.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use rules::{
+    Actor, AuditEvent, CaseId, DisposalCause, DisposalCounts, JstDay, RecordingDisposalPermit,
+    RecordingId,
+};
+
+use super::{
+    Attempt, DisposalRecord, DisposalStage, DisposeFault, Office, Pending, Subject, certify,
+    merkle_root,
+};
+use crate::{
+    group::Group,
+    keys::{Fate, KeyFault, Parting, Sealed},
+    object::Object,
+    seal::SealedCaller,
+    secret,
+};
+
+/// A recording, where its day is, and everything of it that has a key.
+struct Found {
+    day: JstDay,
+    objects: Vec<Sealed>,
+}
+
+/// Seals the keys of a recording to a case as well, so that it outlives its day. Safe to repeat.
+///
+/// # Errors
+/// [`DisposeFault`]; then the case does not hold it.
+pub async fn hold(
+    office: &mut Office<'_>,
+    case: CaseId,
+    recording: RecordingId,
+) -> Result<(), DisposeFault> {
+    let found = find(office, recording).await?;
+    Ok(office.keys.hold(case, &found.objects)?)
+}
+
+/// Takes a recording out of a case. One whose day is over, and that no other case holds, is destroyed at once.
+///
+/// # Errors
+/// [`DisposeFault`]; what was begun is gone on with by the next disposal.
+pub async fn release(
+    office: &mut Office<'_>,
+    actor: &Actor,
+    case: CaseId,
+    recording: RecordingId,
+    now: Timestamp,
+) -> Result<Vec<Pending>, DisposeFault> {
+    let found = find(office, recording).await?;
+    let group = Group::Case(case);
+    let groups = office.keys.groups_of(&found.objects);
+    if groups == BTreeSet::from([group]) {
+        let cause = DisposalCause::Released { case };
+        return dispose_one(office, actor, recording, cause, now, || ()).await;
+    }
+    let parting = Parting {
+        recording,
+        day: found.day,
+        objects: found.objects.iter().map(|sealed| sealed.object).collect(),
+        fate: Fate::Released,
+    };
+    let groups = BTreeSet::from([group]);
+    office.keys.begin_renewal(&groups)?;
+    office.keys.renew(&groups, &parting, &[], now)?;
+    Ok(Vec::new())
+}
+
+/// Destroys the keys of one recording, and then its bytes and row; everything else of its day and cases stays.
+///
+/// `flushed`: returns when everything that calls had sealed before is on disk; it is asked once new public halves are published.
+///
+/// # Errors
+/// [`DisposeFault`]; what was begun is gone on with by the next disposal.
+pub async fn dispose_one(
+    office: &mut Office<'_>,
+    actor: &Actor,
+    recording: RecordingId,
+    cause: DisposalCause,
+    now: Timestamp,
+    flushed: impl FnOnce(),
+) -> Result<Vec<Pending>, DisposeFault> {
+    office.keys.settle()?;
+    let subject = Subject::Recording(recording);
+    let record = DisposalRecord::read(office.disk(), office.vault.layout(), subject)?;
+    if record.is_some_and(|record| record.certificate().is_some()) {
+        return Ok(Vec::new());
+    }
+    let Found { day, objects } = find(office, recording).await?;
+    let event = AuditEvent::RecordingDisposalBegun {
+        recording,
+        day,
+        cause,
+    };
+    let receipt = office.append(actor, event, now)?;
+    let permit = RecordingDisposalPermit::begun(recording, receipt)?;
+    let groups = office.keys.groups_of(&objects);
+    if !groups.is_empty() {
+        office.keys.begin_renewal(&groups)?;
+        flushed();
+        let survivors = sealed_to(office, &groups).await?;
+        let parting = Parting {
+            recording: permit.recording(),
+            day,
+            objects: objects.iter().map(|sealed| sealed.object).collect(),
+            fate: Fate::Destroyed,
+        };
+        office.keys.renew(&groups, &parting, &survivors, now)?;
+    }
+    bury(office, actor, (recording, day), now).await
+}
+
+/// Goes on with recordings whose keys are gone already.
+pub(super) async fn bury_all(
+    office: &mut Office<'_>,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<(), DisposeFault> {
+    for unburied in office.keys.unburied() {
+        bury(office, actor, unburied, now).await?;
+    }
+    Ok(())
+}
+
+async fn bury(
+    office: &mut Office<'_>,
+    actor: &Actor,
+    (recording, day): (RecordingId, JstDay),
+    now: Timestamp,
+) -> Result<Vec<Pending>, DisposeFault> {
+    let fixed = office.vault.fixed_expiry(day).ok().flatten();
+    let expires_at = fixed.unwrap_or_else(|| office.vault.policy_expiry(day));
+    office
+        .catalogue
+        .bury_one(recording, day, expires_at)
+        .await?;
+    if !office.vault.remove_recording(day, recording) {
+        return Ok(vec![Pending::Bytes(1)]);
+    }
+    let subject = Subject::Recording(recording);
+    let record = DisposalRecord::read(office.disk(), office.vault.layout(), subject)?;
+    let (record, attempt) = match record {
+        Some(record) => (record, Attempt::Further),
+        None => {
+            let salt = secret::random().map_err(KeyFault::from)?;
+            let record = DisposalRecord {
+                subject,
+                day,
+                destroyed_at: now,
+                counts: DisposalCounts::new(1, 1, 0, 0).map_err(|_| DisposeFault::Counts)?,
+                salt,
+                merkle_root: merkle_root(&salt, [recording].iter()),
+                stage: DisposalStage::Incomplete,
+            };
+            record.write(office.disk(), office.vault.layout())?;
+            (record, Attempt::First)
+        }
+    };
+    let pending = match record.stage {
+        DisposalStage::Incomplete => certify(office, actor, &record, attempt, now)?,
+        DisposalStage::Certified { .. } | DisposalStage::Acknowledged { .. } => Vec::new(),
+    };
+    if pending.is_empty() {
+        office.keys.note_buried(recording)?;
+    }
+    Ok(pending)
+}
+
+/// Finds a recording and lists what of it has a key.
+async fn find(office: &mut Office<'_>, recording: RecordingId) -> Result<Found, DisposeFault> {
+    let _ = office
+        .catalogue
+        .empty_spool(&*office.vault.disk, office.vault.layout())
+        .await?;
+    let row = office.catalogue.find(recording).await?;
+    let row = row.ok_or(DisposeFault::NoRecording { recording })?;
+    let mut objects = Vec::new();
+    for file in office.vault.segments(row.day, recording)? {
+        if file.is_open() {
+            return Err(DisposeFault::StillOpen { recording });
+        }
+        objects.extend(office.vault.sealed(&file)?);
+    }
+    let caller = office.catalogue.caller(recording).await?;
+    if let (Some(call), Some(SealedCaller::Number(fields))) = (row.call, caller) {
+        objects.push(Sealed {
+            object: Object::Caller { call },
+            first: fields.sealed_to().clone(),
+        });
+    }
+    Ok(Found {
+        day: row.day,
+        objects,
+    })
+}
+
+/// Everything that was first sealed to one of these groups; what is sealed to a case stands in the key store.
+async fn sealed_to(
+    office: &mut Office<'_>,
+    groups: &BTreeSet<Group>,
+) -> Result<Vec<Sealed>, DisposeFault> {
+    let _ = office
+        .catalogue
+        .empty_spool(&*office.vault.disk, office.vault.layout())
+        .await?;
+    let mut sealed = Vec::new();
+    for group in groups {
+        let Group::Day(day) = *group else {
+            continue;
+        };
+        for file in office.vault.files(day)? {
+            sealed.extend(office.vault.sealed(&file)?);
+        }
+        for (call, fields) in office.catalogue.callers_of(day).await? {
+            sealed.push(Sealed {
+                object: Object::Caller { call },
+                first: fields.sealed_to().clone(),
+            });
+        }
+    }
+    Ok(sealed)
+}
