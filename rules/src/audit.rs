@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{Action, Purpose},
+    clock::FreezeCause,
     digest::Digest,
     emergency::{Emergency, Scope},
     fault::Fault,
     ids::{CallId, CaseId, EmergencyId, JstDay, RecordingId, StaffId},
-    refusal::RefusalCode,
+    refusal::{Clause, Refusal, RefusalCode},
 };
 
 /// Who did it.
@@ -301,6 +302,18 @@ pub enum AuditEvent {
         /// By how much.
         by_ms: i64,
     },
+    /// The wall clock is not believed any more: nothing is destroyed by it.
+    DestructionFrozen {
+        /// Why.
+        cause: FreezeCause,
+        /// By how much it is off.
+        by_ms: i64,
+    },
+    /// It is believed again: by a person who looked, or because the machine started again and its clock is synchronised.
+    DestructionResumed {
+        /// The salted hash of the person's reason.
+        reason: Option<Digest>,
+    },
     /// Something needs a person.
     AlarmRaised {
         /// What.
@@ -438,6 +451,19 @@ pub enum DisposalCause {
         /// Which case.
         case: CaseId,
     },
+}
+
+impl DisposalCause {
+    /// The decision to dispose of a recording before its day.
+    ///
+    /// # Errors
+    /// `DECISION_REQUIRED` where there is none.
+    pub fn decided(decision: Option<u64>) -> Result<DisposalCause, Refusal> {
+        let undecided = Refusal::new(RefusalCode::DecisionRequired, Clause::Rules5Retention);
+        decision
+            .map(|decision| DisposalCause::Decided { decision })
+            .ok_or(undecided)
+    }
 }
 
 /// What became of a day's recordings: due = disposed + held + failed.
@@ -579,6 +605,8 @@ pub enum AlarmCode {
     PortsExhausted,
     /// The wall clock stepped.
     ClockStepped,
+    /// The wall clock is not believed, so nothing is destroyed.
+    DestructionFrozen,
     /// A day is past its expiry and its bytes are still there.
     DisposalOverdue,
     /// Calls of ours to a peer do not get through.
@@ -613,6 +641,7 @@ impl AlarmCode {
             AlarmCode::CallAbandoned => "CALL_ABANDONED",
             AlarmCode::PortsExhausted => "PORTS_EXHAUSTED",
             AlarmCode::ClockStepped => "CLOCK_STEPPED",
+            AlarmCode::DestructionFrozen => "DESTRUCTION_FROZEN",
             AlarmCode::DisposalOverdue => "DISPOSAL_OVERDUE",
             AlarmCode::PeerDown => "PEER_DOWN",
             AlarmCode::PeerUp => "PEER_UP",

@@ -114,6 +114,10 @@ id! {
     CaseId, "case id"
 }
 id! {
+    /// One word of a person that the clock is right.
+    ConfirmationId, "confirmation id"
+}
+id! {
     /// One declaration of an emergency; every call under it carries this id (K-05).
     EmergencyId, "emergency id"
 }

@@ -8,6 +8,7 @@
 
 mod access;
 mod audit;
+mod clock;
 mod digest;
 mod emergency;
 mod fault;
@@ -26,10 +27,14 @@ pub use crate::{
         Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Chain, CountsFault,
         DisposalCause, DisposalCounts, ExportCause, LastStop, RecoveryReason,
     },
+    clock::{BootId, ClockAnchor, ClockReading, DestructionClock, FreezeCause, KernelClock},
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},
     fault::Fault,
-    ids::{CallId, CaseId, EmergencyId, IdFault, JstDay, RecordingId, StaffId, jst_rfc3339},
+    ids::{
+        CallId, CaseId, ConfirmationId, EmergencyId, IdFault, JstDay, RecordingId, StaffId,
+        jst_rfc3339,
+    },
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
     number::{
         Caller, DecisionFault, Extension, Number, NumberDecision, NumberFault, NumberPolicy,

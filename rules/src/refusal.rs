@@ -34,6 +34,10 @@ pub enum RefusalCode {
     PermitLapsed,
     /// The day's retention is not over.
     NotDue,
+    /// The wall clock is not believed, so nothing is destroyed by it.
+    ClockFrozen,
+    /// What needs a decision has none.
+    DecisionRequired,
     /// An emergency without a reason.
     ReasonRequired,
     /// An emergency of more than 24 hours.
@@ -44,7 +48,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 15] = [
+    pub const ALL: [RefusalCode; 17] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -57,6 +61,8 @@ impl RefusalCode {
         RefusalCode::AuditUnavailable,
         RefusalCode::PermitLapsed,
         RefusalCode::NotDue,
+        RefusalCode::ClockFrozen,
+        RefusalCode::DecisionRequired,
         RefusalCode::ReasonRequired,
         RefusalCode::EmergencyTooLong,
         RefusalCode::EmergencyTooShort,
@@ -77,6 +83,8 @@ impl RefusalCode {
             RefusalCode::AuditUnavailable => "AUDIT_UNAVAILABLE",
             RefusalCode::PermitLapsed => "PERMIT_LAPSED",
             RefusalCode::NotDue => "NOT_DUE",
+            RefusalCode::ClockFrozen => "CLOCK_FROZEN",
+            RefusalCode::DecisionRequired => "DECISION_REQUIRED",
             RefusalCode::ReasonRequired => "REASON_REQUIRED",
             RefusalCode::EmergencyTooLong => "EMERGENCY_TOO_LONG",
             RefusalCode::EmergencyTooShort => "EMERGENCY_TOO_SHORT",
@@ -93,7 +101,10 @@ impl RefusalCode {
             | RefusalCode::TrainingExpired
             | RefusalCode::PermitLapsed => 403,
             RefusalCode::NotRecorded => 404,
-            RefusalCode::RecordingOpen | RefusalCode::NotDue => 409,
+            RefusalCode::RecordingOpen
+            | RefusalCode::NotDue
+            | RefusalCode::ClockFrozen
+            | RefusalCode::DecisionRequired => 409,
             RefusalCode::Disposed => 410,
             RefusalCode::PurposeRequired
             | RefusalCode::ReasonRequired
@@ -262,6 +273,12 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
         RefusalCode::NotDue => {
             "保存期間を過ぎていないデータは廃棄できません。廃棄の期日を確認してください。"
         }
+        RefusalCode::ClockFrozen => {
+            "装置の時計を信頼できない間は、何も廃棄しません。時計を確かめ、管理責任者が dispose --due --confirm-clock 理由 --as ID で確認してください。"
+        }
+        RefusalCode::DecisionRequired => {
+            "保存期間内のデータは、決定がなければ廃棄できません。決定を記録してください。"
+        }
         RefusalCode::ReasonRequired => {
             "録音の案内を省けるのは災害等の緊急時に限られます。緊急時とする理由を入力してください。"
         }
@@ -311,6 +328,12 @@ fn english_sentence(code: RefusalCode) -> &'static str {
         }
         RefusalCode::NotDue => {
             "nothing is disposed of before its retention ends; look at the day it expires"
+        }
+        RefusalCode::ClockFrozen => {
+            "nothing is destroyed while the clock cannot be believed; look at it, and let the manager confirm it by dispose --due --confirm-clock REASON --as ID"
+        }
+        RefusalCode::DecisionRequired => {
+            "nothing is disposed of before its retention ends without a decision; record the decision first"
         }
         RefusalCode::ReasonRequired => {
             "the announcement is waived in an emergency only; give the reason"

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain,
     Declaration, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
+    FreezeCause,
     LastStop, POLICY_VERSION, Purpose, RecordingId, RecoveryReason, RefusalCode, Scope,
 };
 
@@ -149,6 +150,13 @@ fn of_keys() -> Vec<AuditEvent> {
             },
         },
         AuditEvent::RecordingDisposed { recording, day },
+        AuditEvent::DestructionFrozen {
+            cause: FreezeCause::AwayFromMonotonic,
+            by_ms: 7_776_000_000,
+        },
+        AuditEvent::DestructionResumed {
+            reason: Some(Digest([0xcd; 32])),
+        },
         AuditEvent::KeysMirrored {
             generation: 7,
             current: 1,

@@ -6,9 +6,10 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 use expect_test::expect_file;
 use jiff::{Timestamp, ToSpan, civil::date};
 use rules::{
-    Action, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Declaration, DisposalPermit,
-    EmergencyId, EmergencyState, JstDay, ListenPermit, ListenRequest, Purpose, RecordingId,
-    RecordingState, Refusal, RefusalCode, Role, Scope, StaffMember, may, request_listen,
+    Action, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Declaration, DestructionClock,
+    DisposalCause, DisposalPermit, EmergencyId, EmergencyState, JstDay, ListenPermit,
+    ListenRequest, Purpose, RecordingId, RecordingState, Refusal, RefusalCode, Role, Scope,
+    StaffMember, may, request_listen,
 };
 
 fn now() -> Timestamp {
@@ -17,7 +18,7 @@ fn now() -> Timestamp {
 
 #[test]
 fn every_refusal_names_its_clause_in_japanese_and_english() {
-    let mut refusals = [listening(), acting(), permits(), emergencies()].concat();
+    let mut refusals = [listening(), acting(), permits(), emergencies(), disposals()].concat();
     refusals.sort_by_key(|refusal| (refusal.code(), refusal.clause()));
     refusals.dedup();
     let reached: BTreeSet<_> = refusals.iter().map(Refusal::code).collect();
@@ -53,6 +54,13 @@ fn every_refusal_names_its_clause_in_japanese_and_english() {
         );
     }
     expect_file!["refusals.table"].assert_eq(&text);
+}
+
+fn disposals() -> Vec<Refusal> {
+    vec![
+        DestructionClock::default().check().unwrap_err(),
+        DisposalCause::decided(None).unwrap_err(),
+    ]
 }
 
 fn person(role: Role) -> StaffMember {

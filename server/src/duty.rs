@@ -139,18 +139,6 @@ impl Message {
 }
 
 impl<T> Answer<T> {
-    /// The same answer about something else.
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
-        match self {
-            Answer::Done(value) => Answer::Done(change(value)),
-            Answer::Failed(message) => Answer::Failed(message),
-            Answer::Usage(message) => Answer::Usage(message),
-            Answer::Refused(message) => Answer::Refused(message),
-            Answer::Unavailable(message) => Answer::Unavailable(message),
-            Answer::Unverified(message) => Answer::Unverified(message),
-        }
-    }
-
     /// An answer that is not `Done`, to whoever asked for something else.
     pub(crate) fn without<U>(self) -> Answer<U> {
         match self {

@@ -14,14 +14,16 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
-use rules::{AuditDraft, AuditEvent, Digest, ExportCause, JstDay, RecordingId, StaffId};
+use rules::{AuditDraft, AuditEvent, Digest, ExportCause, RecordingId, StaffId};
 use serde::{Deserialize, Serialize};
 use storage::{Codec, Duty, Lock, OpenFault, OsDisk, Playback, Vault};
 
 use crate::{
     config::Config,
     duty::{Answer, Client, Conversation, Message},
-    office::{Desk, KeysRequest, Office, Opened, TrailRequest, Wish, export_cause},
+    office::{
+        Desk, DisposeRequest, KeysRequest, Office, Opened, TrailRequest, Wish, export_cause,
+    },
 };
 
 /// Samples of each channel sent at once: ten seconds.
@@ -41,8 +43,8 @@ pub(crate) enum Request {
         purpose: Option<String>,
         person: Option<StaffId>,
     },
-    /// Destroy what is due.
-    Dispose { person: Option<StaffId> },
+    /// Plan, destroy what is due, or acknowledge a certificate.
+    Dispose(DisposeRequest),
     /// Rotate, mirror or recover the keys.
     Keys(KeysRequest),
     /// Sign heads, or write down that entries were exported.
@@ -67,14 +69,6 @@ pub(crate) struct Exported {
     pub(crate) duration_ms: u64,
 }
 
-/// A day that was disposed of.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Disposed {
-    pub(crate) day: JstDay,
-    pub(crate) due: u64,
-    pub(crate) disposed: u64,
-}
-
 /// Answers one client of the office's socket.
 pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
     let ended = match request {
@@ -91,17 +85,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
             },
             &mut client,
         ),
-        Request::Dispose { person } => {
-            let answer = desk.dispose(person, &client.unix_user).map(|days| {
-                let disposed = |day: storage::DisposedDay| Disposed {
-                    day: day.day,
-                    due: day.counts.due(),
-                    disposed: day.counts.disposed(),
-                };
-                days.into_iter().map(disposed).collect::<Vec<_>>()
-            });
-            client.answer(&answer)
-        }
+        Request::Dispose(request) => client.answer(&desk.dispose(request, &client.unix_user)),
         Request::Keys(request) => client.answer(&desk.keys(request, &client.unix_user)),
         Request::Trail(request) => client.answer(&desk.trail(request, &client.unix_user)),
     };

@@ -3,9 +3,11 @@
 //! One thread owns all three; socket clients send it jobs. Nothing here is awaited by a call (law 1): what cannot be used is
 //! told once, tried again, and refuses only the commands that need it. Go on at [`Owner::run`].
 
+mod clock;
 mod heads;
 mod keys;
 mod owner;
+mod sweep;
 
 use std::{
     collections::BTreeSet,
@@ -18,8 +20,8 @@ use std::{
 use jiff::Timestamp;
 use rules::{Actor, AuditDraft, RecordingId, StaffId};
 use storage::{
-    AuditTrail, Catalogue, Disk, DisposedDay, Duty, Group, Keys, OpenFault, OsDisk, Playback,
-    Signing, Vault, verifier_keys,
+    AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
+    verifier_keys,
 };
 use tokio::{
     runtime,
@@ -30,6 +32,7 @@ use self::owner::Owner;
 pub(crate) use self::{
     heads::{TrailDone, TrailRequest},
     keys::{KeysDone, KeysRequest},
+    sweep::{DisposeDone, DisposeRequest, Disposed},
 };
 use crate::{
     config::Config,
@@ -72,9 +75,9 @@ enum Job {
         answer: oneshot::Sender<bool>,
     },
     Dispose {
-        person: Option<StaffId>,
+        request: DisposeRequest,
         unix_user: String,
-        answer: oneshot::Sender<Answer<Vec<DisposedDay>>>,
+        answer: oneshot::Sender<Answer<DisposeDone>>,
     },
     Keys {
         request: KeysRequest,
@@ -115,6 +118,8 @@ impl Office {
             .enable_all()
             .build()?;
         let mut owner = Owner::new(config, vault, Arc::clone(&nudge));
+        // Before this process writes its first entry, which would hide how long nobody wrote.
+        owner.look_at_clock();
         // Before the first call, so that there is a key to seal it to.
         owner.look_after_keys(Timestamp::now());
         let thread = thread::Builder::new()
@@ -163,15 +168,11 @@ impl Desk {
             .unwrap_or(false)
     }
 
-    /// Destroys what is due.
-    pub(crate) fn dispose(
-        &self,
-        person: Option<StaffId>,
-        unix_user: &str,
-    ) -> Answer<Vec<DisposedDay>> {
+    /// Plans, destroys, or takes note of a certificate.
+    pub(crate) fn dispose(&self, request: DisposeRequest, unix_user: &str) -> Answer<DisposeDone> {
         let unix_user = unix_user.to_owned();
         self.ask(|answer| Job::Dispose {
-            person,
+            request,
             unix_user,
             answer,
         })

@@ -134,6 +134,12 @@ impl Layout {
         self.data.join("office/audit")
     }
 
+    /// Whether the wall clock is believed enough to destroy by it.
+    #[must_use]
+    pub fn clock(&self) -> PathBuf {
+        self.data.join("office/clock.json")
+    }
+
     /// A record of each disposal, with its certificate.
     #[must_use]
     pub fn disposals(&self) -> PathBuf {

@@ -16,6 +16,7 @@ mod header;
 mod heads;
 mod hex;
 mod keys;
+mod last_entry;
 mod layout;
 mod listing;
 mod lock;
@@ -52,6 +53,7 @@ pub use keys::{
     DAYS_AHEAD, FolderRoots, GroupStatus, KeyFault, KeyStatus, Keys, RootProvider, Standing,
     Wrapped,
 };
+pub use last_entry::last_entry_at;
 pub use layout::Layout;
 pub use listing::{ListedCall, Listing};
 pub use lock::{Duty, Lock, LockFault};

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use rules::{CallId, EmergencyId, RecordingId};
+use rules::{CallId, ConfirmationId, EmergencyId, RecordingId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
@@ -24,6 +24,8 @@ pub(crate) enum Object {
     Caller { call: CallId },
     /// The reason of an emergency.
     Reason { emergency: EmergencyId },
+    /// Why somebody says that the clock is right.
+    Confirmation { confirmation: ConfirmationId },
 }
 
 impl Object {
@@ -38,6 +40,7 @@ impl Object {
             .concat(),
             Object::Caller { .. } => [&b"denwaban row key"[..], &self.id()].concat(),
             Object::Reason { .. } => [&b"denwaban reason key"[..], &self.id()].concat(),
+            Object::Confirmation { .. } => [&b"denwaban confirmation key"[..], &self.id()].concat(),
         }
     }
 
@@ -47,6 +50,7 @@ impl Object {
             Object::Segment { recording, .. } => recording.to_bytes(),
             Object::Caller { call } => call.to_bytes(),
             Object::Reason { emergency } => emergency.to_bytes(),
+            Object::Confirmation { confirmation } => confirmation.to_bytes(),
         }
     }
 }
@@ -60,6 +64,7 @@ impl fmt::Display for Object {
             }
             Object::Caller { call } => write!(out, "caller-{call}"),
             Object::Reason { emergency } => write!(out, "reason-{emergency}"),
+            Object::Confirmation { confirmation } => write!(out, "confirmation-{confirmation}"),
         }
     }
 }
@@ -81,6 +86,10 @@ impl FromStr for Object {
                 .parse()
                 .ok()
                 .map(|emergency| Object::Reason { emergency }),
+            "confirmation" => name
+                .parse()
+                .ok()
+                .map(|confirmation| Object::Confirmation { confirmation }),
             _ => None,
         };
         object.ok_or(ObjectFault)
@@ -89,7 +98,9 @@ impl FromStr for Object {
 
 /// A text that names no object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no object has this name, expected segment-ID-NNN, caller-ID or reason-ID")]
+#[error(
+    "no object has this name, expected segment-ID-NNN, caller-ID, reason-ID or confirmation-ID"
+)]
 pub(crate) struct ObjectFault;
 
 impl Serialize for Object {

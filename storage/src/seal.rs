@@ -4,7 +4,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
-use rules::{CallId, Caller, Digest, EmergencyId, Fault, JstDay};
+use rules::{CallId, Caller, ConfirmationId, Digest, EmergencyId, Fault, JstDay};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -80,10 +80,31 @@ impl Sealer {
         at: Timestamp,
         reason: &str,
     ) -> Result<(SealedFields, Digest), SealFault> {
+        self.seal_register(Object::Reason { emergency }, at, reason)
+    }
+
+    /// Seals why somebody says that the clock is right, to the month's register; the audit entry holds the digest.
+    ///
+    /// # Errors
+    /// [`SealFault`] if the month's public half cannot be used.
+    pub fn seal_confirmation(
+        &self,
+        confirmation: ConfirmationId,
+        at: Timestamp,
+        reason: &str,
+    ) -> Result<(SealedFields, Digest), SealFault> {
+        self.seal_register(Object::Confirmation { confirmation }, at, reason)
+    }
+
+    fn seal_register(
+        &self,
+        object: Object,
+        at: Timestamp,
+        reason: &str,
+    ) -> Result<(SealedFields, Digest), SealFault> {
         let half = self.half(Group::Register(RegisterMonth::of(at)))?;
         let (salted, digest) = salt_reason(reason)?;
-        let fields = seal_fields(&half, Object::Reason { emergency }, &salted)?;
-        Ok((fields, digest))
+        Ok((seal_fields(&half, object, &salted)?, digest))
     }
 
     fn half(&self, group: Group) -> Result<PublicHalf, SealFault> {

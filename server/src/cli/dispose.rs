@@ -1,47 +1,302 @@
-//! `denwaban dispose --due`: destroys keys and bytes of every day whose retention is over.
+//! `denwaban dispose`: what is due, its destruction, and the certificate of it.
 
-use std::sync::Arc;
+use std::{fs, path::PathBuf, sync::Arc};
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use rules::{RecordingId, jst_rfc3339};
+use serde::Serialize;
+use storage::{DisposalRecord, OsDisk, Subject, VerifierKey, verify_certificate};
 
-use super::{Exit, Person, Place, Terminal, recordings::with_office};
-use crate::export::{Disposed, Request};
+use super::{Exit, Person, Place, Terminal, calls::json, recordings::with_office};
+use crate::{
+    export::{Request, not_made},
+    office::{DisposeDone, DisposeRequest, Disposed},
+};
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    now: Option<Now>,
+}
+
+#[derive(Debug, Args)]
+struct Now {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
     what: What,
+    /// この時刻の予定（RFC 3339）/ what is due at that time
+    #[arg(long, value_name = "TIME", requires = "plan")]
+    at: Option<Timestamp>,
+    /// 1行に1日の JSON / one JSON object a line
+    #[arg(long, requires = "plan")]
+    json: bool,
+    /// 時計が正しいと判断した理由（管理責任者）/ the manager's reason why the clock is right
+    #[arg(long, value_name = "REASON", requires = "due")]
+    confirm_clock: Option<String>,
+    /// 期日前の廃棄の決定 / the decision to dispose of a recording before its day
+    #[arg(long, value_name = "R", requires = "one")]
+    decision: Option<String>,
     #[command(flatten)]
     person: Person,
 }
 
-/// What is destroyed. Nothing but what is due: a day's expiry is fixed when it begins.
+/// What is destroyed. Nothing but what is due or decided: a day's expiry is fixed when it begins.
 #[derive(Debug, Args)]
-#[group(required = true)]
+#[group(required = true, multiple = false)]
 struct What {
+    /// 予定を表示します（何も廃棄しません）/ show what is due; nothing is destroyed
+    #[arg(long)]
+    plan: bool,
     /// 期限の来た日のすべて / every day that is due
     #[arg(long)]
     due: bool,
+    /// 決定のある録音1件 / one recording before its day, by decision
+    #[arg(long, value_name = "ID", requires = "decision")]
+    one: Option<RecordingId>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// 廃棄証明書を書き出します / write a certificate of disposal to a file
+    Certificate(Certificate),
+    /// 廃棄証明書を確認したことを記録します（管理責任者）/ the manager has seen the certificate
+    Acknowledge(Acknowledge),
+    /// 廃棄証明書を検証します（設定は不要）/ verify a certificate; it needs no configuration
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+struct Certificate {
+    /// 日 2026-11-24、または録音の id / a day, or a recording that was disposed of by itself
+    #[arg(value_name = "DAY")]
+    subject: Subject,
+    #[command(flatten)]
+    place: Place,
+    /// 書き出すファイル / the file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Acknowledge {
+    /// 日 2026-11-24、または録音の id / a day, or a recording that was disposed of by itself
+    #[arg(value_name = "DAY")]
+    subject: Subject,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+}
+
+#[derive(Debug, Args)]
+struct Verify {
+    /// 廃棄証明書 / the certificate
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// 署名の公開鍵、またはそれを1行ずつ収めたファイル / the public key (name+id+base64), or a file of such lines
+    #[arg(long, value_name = "PUB")]
+    key: String,
 }
 
 pub(super) fn dispose(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit> {
-    debug_assert!(arguments.what.due, "clap requires it");
-    let config = Arc::new(arguments.place.load(out)?);
-    let request = Request::Dispose {
-        person: arguments.person.person.clone(),
+    match (&arguments.command, &arguments.now) {
+        (Some(Command::Certificate(arguments)), _) => certificate(arguments, out),
+        (Some(Command::Acknowledge(arguments)), _) => acknowledge(arguments, out),
+        (Some(Command::Verify(arguments)), _) => verify(arguments, out),
+        (None, Some(now)) => destroy(now, out),
+        (None, None) => Err(Exit::Usage),
+    }
+}
+
+fn destroy(arguments: &Now, out: &mut Terminal) -> Result<(), Exit> {
+    let person = arguments.person.person.clone();
+    let request = match (&arguments.what, &arguments.decision) {
+        (What { plan: true, .. }, _) => DisposeRequest::Plan { at: arguments.at },
+        (
+            What {
+                one: Some(recording),
+                ..
+            },
+            Some(decision),
+        ) => DisposeRequest::One {
+            person,
+            recording: *recording,
+            decision: decision.clone(),
+        },
+        _ => DisposeRequest::Due {
+            person,
+            confirm_clock: arguments.confirm_clock.clone(),
+        },
     };
-    let answer = with_office(&config, &request, |conversation| conversation.answer());
-    let days: Vec<Disposed> = out.settle(answer)?;
+    match ask(&arguments.place, request, out)? {
+        DisposeDone::Planned(days) => {
+            if days.is_empty() && !arguments.json {
+                return out.line("期限の来た録音はありません / nothing is due");
+            }
+            for day in days {
+                let expires_at = jst_rfc3339(day.expires_at);
+                let line = ShownDay {
+                    day: day.day.to_string(),
+                    expires_at,
+                    due: day.due,
+                    held: day.held,
+                    failed: day.failed,
+                };
+                out.line(&match arguments.json {
+                    true => json(&line)?,
+                    false => line.to_text(),
+                })?;
+            }
+            Ok(())
+        }
+        DisposeDone::Disposed(days) => show(&days, out),
+        DisposeDone::Acknowledged => Ok(()),
+    }
+}
+
+/// A line of `--plan --json`.
+#[derive(Serialize)]
+struct ShownDay {
+    day: String,
+    expires_at: String,
+    due: u64,
+    held: u64,
+    failed: u64,
+}
+
+impl ShownDay {
+    fn to_text(&self) -> String {
+        let ShownDay {
+            day,
+            expires_at,
+            due,
+            held,
+            failed,
+        } = self;
+        format!(
+            "{day} 期日/expires={expires_at} 対象/due={due} 保全/held={held} 失敗/failed={failed}"
+        )
+    }
+}
+
+fn show(days: &[Disposed], out: &mut Terminal) -> Result<(), Exit> {
     if days.is_empty() {
         return out.line("期限の来た録音はありません / nothing is due");
     }
     for day in days {
         out.line(&format!(
-            "廃棄しました / disposed: {} 対象/due={} 廃棄/disposed={}",
-            day.day, day.due, day.disposed
+            "廃棄しました / disposed: {} 対象/due={} 廃棄/disposed={} 保全/held={} 失敗/failed={} {}",
+            day.day,
+            day.due,
+            day.disposed,
+            day.held,
+            day.failed,
+            match day.pending.is_empty() {
+                true => "完了/complete".to_owned(),
+                false => format!("未完了/incomplete: {}", day.pending.join(", ")),
+            }
         ))?;
     }
-    Ok(())
+    match days.iter().all(|day| day.pending.is_empty()) {
+        true => Ok(()),
+        false => Err(Exit::Unavailable),
+    }
+}
+
+fn certificate(arguments: &Certificate, out: &mut Terminal) -> Result<(), Exit> {
+    let config = arguments.place.load(out)?;
+    let record = DisposalRecord::read(&OsDisk, &config.layout(), arguments.subject);
+    let record = record.map_err(|fault| {
+        out.complain(&format!("廃棄の記録を読めません。\n{fault}"));
+        Exit::Unavailable
+    })?;
+    let note = record.as_ref().and_then(DisposalRecord::certificate);
+    let Some(note) = note else {
+        out.complain(&format!(
+            "{} の廃棄証明書はありません。\nthere is no certificate for {0}; see dispose --plan and dispose --due",
+            arguments.subject
+        ));
+        return Err(Exit::Failed);
+    };
+    let written = fs::File::create_new(&arguments.out)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, note.as_bytes()));
+    if let Err(fault) = written {
+        out.message(&not_made(&arguments.out, &fault));
+        return Err(Exit::Failed);
+    }
+    out.line(&format!(
+        "書き出しました / written: {}",
+        arguments.out.display()
+    ))
+}
+
+fn acknowledge(arguments: &Acknowledge, out: &mut Terminal) -> Result<(), Exit> {
+    let request = DisposeRequest::Acknowledge {
+        person: arguments.person.person.clone(),
+        subject: arguments.subject,
+    };
+    ask(&arguments.place, request, out)?;
+    out.line(&format!(
+        "確認を記録しました / acknowledged: {}",
+        arguments.subject
+    ))
+}
+
+fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
+    // A key is one line of text; anything else is taken for the name of a file.
+    let keys = match arguments.key.parse::<VerifierKey>() {
+        Ok(key) => vec![key],
+        Err(_) => read_keys(&arguments.key).ok_or_else(|| {
+            out.complain("公開鍵を読めません。\n--key is neither a public key (name+id+base64) nor a file of such lines");
+            Exit::Usage
+        })?,
+    };
+    let note = fs::read_to_string(&arguments.file).map_err(|fault| {
+        out.complain(&format!(
+            "{} を読めません。\nthe certificate cannot be read: {fault}",
+            arguments.file.display()
+        ));
+        Exit::Usage
+    })?;
+    match verify_certificate(&note, &keys) {
+        Ok(certificate) => {
+            let counts = certificate.counts;
+            out.line(&format!(
+                "正しい廃棄証明書です / genuine: {} 完了/completed={} 対象/due={} 廃棄/disposed={} 保全/held={} 失敗/failed={}",
+                certificate.day,
+                jst_rfc3339(certificate.completed_at),
+                counts.due(),
+                counts.disposed(),
+                counts.held(),
+                counts.failed()
+            ))
+        }
+        Err(fault) => {
+            out.complain(&format!(
+                "廃棄証明書を検証できません。\nthe certificate proves nothing: {fault}"
+            ));
+            Err(Exit::Unverified)
+        }
+    }
+}
+
+fn read_keys(path: &str) -> Option<Vec<VerifierKey>> {
+    let text = fs::read_to_string(path).ok()?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let keys: Vec<VerifierKey> = lines
+        .map(|line| line.trim().parse().ok())
+        .collect::<Option<_>>()?;
+    (!keys.is_empty()).then_some(keys)
+}
+
+fn ask(place: &Place, request: DisposeRequest, out: &mut Terminal) -> Result<DisposeDone, Exit> {
+    let config = Arc::new(place.load(out)?);
+    let request = Request::Dispose(request);
+    let answer = with_office(&config, &request, |conversation| conversation.answer());
+    out.settle(answer)
 }

@@ -66,7 +66,7 @@ enum Command {
     /// 録音の一覧と書き出し / list recordings, write one out
     #[command(subcommand)]
     Recordings(recordings::Command),
-    /// 期限の来た録音を廃棄します（要領第5条第6項）/ destroy what is due
+    /// 期限の来た録音の予定・廃棄・証明書（要領第5条第6項）/ what is due, its destruction and the certificate
     Dispose(dispose::Arguments),
     /// 鍵の状態・更新・写し・復旧 / the keys: how they stand, rotation, mirrors, recovery
     #[command(subcommand)]
@@ -234,7 +234,7 @@ mod tests {
                 .get_subcommands()
                 .map(clap::Command::get_name)
                 .collect();
-            if below.is_empty() {
+            if below.is_empty() || !command.is_subcommand_required_set() {
                 commands.push(name.to_owned());
             }
             commands.extend(below.iter().map(|below| format!("{name} {below}")));

@@ -121,7 +121,7 @@ impl Owner {
     }
 
     /// Opens the key that signs; the first one is made here, and written down.
-    fn open_signing(&mut self) -> Result<Signing, SignFault> {
+    pub(super) fn open_signing(&mut self) -> Result<Signing, SignFault> {
         let known = verifier_keys(&*self.disk, &self.layout)?.len();
         let signing = Signing::open(&self.disk, &self.layout, Timestamp::now())?;
         if known == 0 {

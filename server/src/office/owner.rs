@@ -6,16 +6,16 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, JstDay, ListenPermit, ListenRequest, Purpose,
-    RecordingId, Refusal, StaffId, StaffMember, may, request_listen,
+    AlarmCode, AuditDraft, AuditEvent, JstDay, ListenPermit, ListenRequest, Purpose, RecordingId,
+    Refusal, StaffMember, request_listen,
 };
 use storage::{
-    AuditTrail, Catalogue, Disk, DisposeFault, DisposedDay, Duty, Keys, Layout, ListedCall,
-    OpenFault, Opener, OsDisk, Signing, Vault,
+    AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, OpenFault, Opener, OsDisk,
+    Signing, Vault,
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::{GATHER, Job, LOOK, Opened, Wish, export_cause};
+use super::{GATHER, Job, LOOK, Opened, Wish, clock::ClockWatch, export_cause, sweep::FIRST_SWEEP};
 use crate::{
     config::Config,
     duty::{Answer, Message},
@@ -27,12 +27,12 @@ pub(super) struct Owner {
     pub(super) config: Arc<Config>,
     pub(super) layout: Layout,
     pub(super) disk: Arc<dyn Disk>,
-    vault: Arc<Vault>,
+    pub(super) vault: Arc<Vault>,
     opener: Opener,
     nudge: Arc<Notify>,
-    trail: Option<AuditTrail>,
+    pub(super) trail: Option<AuditTrail>,
     pub(super) keys: Option<Keys>,
-    catalogue: Option<Catalogue>,
+    pub(super) catalogue: Option<Catalogue>,
     /// The day for which keys were last looked after.
     pub(super) day: Option<JstDay>,
     /// When mirrors that have not followed are tried again.
@@ -40,6 +40,11 @@ pub(super) struct Owner {
     pub(super) signing: Option<Signing>,
     /// When heads are signed again.
     pub(super) heads_again: Instant,
+    pub(super) clock: ClockWatch,
+    /// When the clock is judged next.
+    pub(super) clock_again: Instant,
+    /// When what is due is destroyed next.
+    pub(super) sweep_again: Instant,
     told: BTreeSet<&'static str>,
 }
 
@@ -47,6 +52,7 @@ impl Owner {
     pub(super) fn new(config: &Arc<Config>, vault: &Arc<Vault>, nudge: Arc<Notify>) -> Owner {
         let layout = config.layout();
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        let clock = ClockWatch::begin(&layout);
         Owner {
             config: Arc::clone(config),
             opener: Opener::new(Arc::clone(&disk), &layout),
@@ -61,6 +67,9 @@ impl Owner {
             mirrors_again: Instant::now(),
             signing: None,
             heads_again: Instant::now(),
+            clock,
+            clock_again: Instant::now(),
+            sweep_again: Instant::now() + FIRST_SWEEP,
             told: BTreeSet::new(),
         }
     }
@@ -78,11 +87,17 @@ impl Owner {
                 job = jobs.recv() => Some(job.unwrap_or(Job::Stop)),
                 () = gathered => None,
                 _ = look.tick() => {
+                    if Instant::now() >= self.clock_again {
+                        self.look_at_clock();
+                    }
                     self.look_after_keys(Timestamp::now());
                     self.look_after_heads();
                     None
                 }
             };
+            if job.is_none() {
+                self.sweep().await;
+            }
             match job {
                 None => self.take_in().await,
                 // Whoever asked may be gone; what was done is done.
@@ -95,10 +110,10 @@ impl Owner {
                     let _ = answer.send(self.audit(draft).is_some());
                 }
                 Some(Job::Dispose {
-                    person,
+                    request,
                     unix_user,
                     answer,
-                }) => drop(answer.send(self.dispose(person.as_ref(), &unix_user).await)),
+                }) => drop(answer.send(self.dispose_asked(&request, &unix_user).await)),
                 Some(Job::Keys {
                     request,
                     unix_user,
@@ -148,7 +163,7 @@ impl Owner {
         }
     }
 
-    async fn open_catalogue(&mut self) -> Option<Catalogue> {
+    pub(super) async fn open_catalogue(&mut self) -> Option<Catalogue> {
         if let Some(catalogue) = self.catalogue.take() {
             return Some(catalogue);
         }
@@ -157,7 +172,7 @@ impl Owner {
     }
 
     /// Takes the spool in. A catalogue that fails is closed and opened anew next time; the spool keeps what it has.
-    async fn take_in(&mut self) {
+    pub(super) async fn take_in(&mut self) {
         let Some(mut catalogue) = self.open_catalogue().await else {
             return;
         };
@@ -298,63 +313,6 @@ impl Owner {
             None => unavailable(),
         }
     }
-
-    /// Destroys what is due: keys, bytes, rows down to tombstones.
-    async fn dispose(
-        &mut self,
-        person: Option<&StaffId>,
-        unix_user: &str,
-    ) -> Answer<Vec<DisposedDay>> {
-        let named = match person
-            .map(|id| people::find(&self.config.folders.staff, id))
-            .transpose()
-        {
-            Ok(named) => named,
-            Err(unknown) => return unknown.into_answer(),
-        };
-        let actor = people::actor(unix_user, named.as_ref());
-        if let Err(refusal) = may(named.as_ref(), Action::Dispose) {
-            let event = AuditEvent::ActionRefused {
-                action: Action::Dispose,
-                code: refusal.code(),
-                policy: rules::POLICY_VERSION,
-            };
-            self.audit(AuditDraft { actor, event });
-            return Answer::Refused(people::message(&refusal));
-        }
-        self.take_in().await;
-        let keys = self.open_keys();
-        let catalogue = self.open_catalogue().await;
-        let trail = match self.trail.take() {
-            Some(trail) => Ok(trail),
-            None => AuditTrail::open(Arc::clone(&self.disk), &self.layout, Duty::Office),
-        };
-        let trail = self.note(AlarmCode::AuditUnavailable, trail);
-        let (Some(mut keys), Some(mut catalogue), Some(mut trail)) = (keys, catalogue, trail)
-        else {
-            let ja = "鍵・データベース・証跡のいずれかを使えないため、廃棄できません。";
-            return Answer::Unavailable(Message::new(
-                ja,
-                "keys, catalogue or audit trail cannot be used; see the log and `denwaban check`",
-            ));
-        };
-        let vault = Arc::clone(&self.vault);
-        let mut office = storage::Office {
-            keys: &mut keys,
-            vault: &vault,
-            catalogue: &mut catalogue,
-            trail: &mut trail,
-        };
-        match storage::dispose_due(&mut office, &actor, Timestamp::now()).await {
-            Ok(disposed) => {
-                (self.keys, self.catalogue, self.trail) =
-                    (Some(keys), Some(catalogue), Some(trail));
-                Answer::Done(disposed)
-            }
-            // Everything is opened anew next time, and the disposal goes on forward.
-            Err(fault) => not_disposed(&fault),
-        }
-    }
 }
 
 fn not_opened(fault: &OpenFault) -> Answer<Opened> {
@@ -377,21 +335,5 @@ fn not_opened(fault: &OpenFault) -> Answer<Opened> {
         | OpenFault::Secret(_) => {
             Answer::Failed(Message::new("録音を開けません。", fault.to_string()))
         }
-    }
-}
-
-fn not_disposed(fault: &DisposeFault) -> Answer<Vec<DisposedDay>> {
-    match fault {
-        DisposeFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
-        DisposeFault::Counts => {
-            Answer::Failed(Message::new("廃棄の件数が合いません。", fault.to_string()))
-        }
-        DisposeFault::Key(_)
-        | DisposeFault::Vault(_)
-        | DisposeFault::Catalogue(_)
-        | DisposeFault::Audit(_) => Answer::Unavailable(Message::new(
-            "廃棄を最後まで行えませんでした。次の実行で続きを行います。",
-            fault.to_string(),
-        )),
     }
 }

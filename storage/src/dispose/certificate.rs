@@ -1,7 +1,7 @@
 //! Certificates of disposal: what an outsider can check, and nothing that could be guessed from.
 //!
 //! A certificate is a signed note. Its root stands over one salted leaf for each recording that was destroyed,
-//! as RFC 9162 section 2.1.1 builds it; the salt stays with the city, which can so prove one leaf without the others.
+//! as RFC 6962 section 2.1 builds it; the salt stays with the city, which can so prove one leaf without the others.
 
 use std::{fmt, fmt::Write, str::FromStr};
 
@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::{
     note::{NoteFault, SignedNote, VerifierKey},
     secret::sha256,
+    tree::{Frontier, leaf_hash},
 };
 
 const TITLE: &str = "denwaban disposal certificate 1";
@@ -159,27 +160,16 @@ pub enum CertificateFault {
     Form,
 }
 
-/// The root over a leaf for each recording. Source: RFC 9162 section 2.1.1.
+/// The root over a leaf for each recording. Source: RFC 6962 section 2.1.
 pub(super) fn merkle_root<'all>(
     salt: &[u8; 32],
     recordings: impl Iterator<Item = &'all RecordingId>,
 ) -> [u8; 32] {
-    let leaf = |recording: &RecordingId| {
-        let own = sha256(&[salt, &recording.to_bytes()]);
-        sha256(&[&[0], &own, &recording.to_bytes()])
-    };
-    tree(&recordings.map(leaf).collect::<Vec<_>>())
-}
-
-fn tree(leaves: &[[u8; 32]]) -> [u8; 32] {
-    match leaves {
-        [] => sha256(&[]),
-        [leaf] => *leaf,
-        _ => {
-            // The largest power of two that is smaller than their number.
-            let half = leaves.len().next_power_of_two() / 2;
-            let (before, behind) = leaves.split_at(half);
-            sha256(&[&[1], &tree(before), &tree(behind)])
-        }
+    let mut tree = Frontier::empty();
+    for recording in recordings {
+        let id = recording.to_bytes();
+        let own = sha256(&[salt, &id]);
+        tree.push(leaf_hash(&[&own[..], &id].concat()));
     }
+    tree.root().0
 }

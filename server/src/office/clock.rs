@@ -1,0 +1,149 @@
+//! What the office feeds the rule about its clock, and where the rule's word is kept. The rule is [`rules::DestructionClock`].
+
+use std::{fs, io, path::PathBuf, str::FromStr, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use nix::libc;
+use rules::{
+    BootId, ClockReading, ConfirmationId, DestructionClock, Digest, KernelClock, Refusal, StaffId,
+};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use storage::{Disk, Layout, MODE_SHARED, OsDisk, SealFault, SealedFields, Sealer};
+
+/// The office's view of its clock.
+pub(super) struct ClockWatch {
+    path: PathBuf,
+    audit: PathBuf,
+    kept: Kept,
+}
+
+/// What `office/clock.json` holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    clock: DestructionClock,
+    #[serde(default)]
+    confirmations: Vec<Confirmation>,
+}
+
+/// Somebody's word that the clock is right; the entry of that moment holds the hash of the reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Confirmation {
+    id: ConfirmationId,
+    at: Timestamp,
+    reason: SealedFields,
+}
+
+/// Why a confirmation was not taken.
+pub(super) enum NotConfirmed {
+    Refused(Refusal),
+    Sealing(SealFault),
+    Clock(io::Error),
+}
+
+impl ClockWatch {
+    /// Takes up what was kept; what is missing or damaged is as if nothing was read yet.
+    pub(super) fn begin(layout: &Layout) -> ClockWatch {
+        let path = layout.clock();
+        let kept = OsDisk.read(&path).ok();
+        let kept = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        ClockWatch {
+            path,
+            audit: layout.office_audit(),
+            kept: kept.unwrap_or_default(),
+        }
+    }
+
+    /// Whether anything may be destroyed by the clock.
+    pub(super) fn clock(&self) -> DestructionClock {
+        self.kept.clock
+    }
+
+    /// Judges anew.
+    ///
+    /// # Returns
+    /// What the rule said before, where it says another thing now.
+    ///
+    /// # Errors
+    /// The clocks cannot be read, or what the rule says cannot be kept; it holds until the process ends.
+    pub(super) fn look(&mut self) -> io::Result<Option<DestructionClock>> {
+        let reading = read(&self.audit)?;
+        let before = self.kept.clock;
+        self.kept.clock = before.handle_reading(&reading);
+        if self.kept.clock == before {
+            return Ok(None);
+        }
+        self.keep()?;
+        Ok(Some(before))
+    }
+
+    /// Takes somebody's word that the clock is right.
+    ///
+    /// # Errors
+    /// [`NotConfirmed`]; then nothing has changed.
+    pub(super) fn confirm(
+        &mut self,
+        by: Option<&StaffId>,
+        reason: &str,
+        disk: Arc<dyn Disk>,
+        layout: &Layout,
+    ) -> Result<Digest, NotConfirmed> {
+        let reading = read(&self.audit).map_err(NotConfirmed::Clock)?;
+        let clock = DestructionClock::confirm(by, &reading).map_err(NotConfirmed::Refused)?;
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|fault| NotConfirmed::Clock(fault.into()))?;
+        let id = ConfirmationId::new(reading.wall, u128::from_be_bytes(random));
+        let sealed = Sealer::new(disk, layout).seal_confirmation(id, reading.wall, reason);
+        let (sealed, digest) = sealed.map_err(NotConfirmed::Sealing)?;
+        let before = self.kept.clone();
+        self.kept.clock = clock;
+        self.kept.confirmations.push(Confirmation {
+            id,
+            at: reading.wall,
+            reason: sealed,
+        });
+        if let Err(fault) = self.keep() {
+            self.kept = before;
+            return Err(NotConfirmed::Clock(fault));
+        }
+        Ok(digest)
+    }
+
+    fn keep(&self) -> io::Result<()> {
+        let bytes = serde_json::to_vec(&self.kept)?;
+        OsDisk.replace(&self.path, &bytes, MODE_SHARED)
+    }
+}
+
+fn read(audit: &std::path::Path) -> io::Result<ClockReading> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let boot = BootId::from_str(boot.trim()).map_err(io::Error::other)?;
+    let since = clock_gettime(ClockId::Boottime);
+    let nanoseconds = i32::try_from(since.tv_nsec).unwrap_or_default();
+    Ok(ClockReading {
+        wall: Timestamp::now(),
+        boot,
+        since_boot: SignedDuration::new(since.tv_sec, nanoseconds),
+        kernel: kernel_clock(),
+        last_audited: storage::last_entry_at(audit)?,
+    })
+}
+
+/// Whether something disciplines the kernel's clock. Source: adjtimex(2).
+#[expect(
+    unsafe_code,
+    reason = "no crate reads adjtimex(2); docs/decisions/0010-keys-and-disposal.md"
+)]
+fn kernel_clock() -> KernelClock {
+    // SAFETY: `timex` is plain numbers, for which zeros are a value; with `modes` at 0 the call only reads the clock and
+    // writes into this structure, which outlives it.
+    let (state, timex) = unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        (libc::adjtimex(&raw mut timex), timex)
+    };
+    let is_free = state < 0 || state == libc::TIME_ERROR || timex.status & libc::STA_UNSYNC != 0;
+    match is_free {
+        true => KernelClock::Free,
+        false => KernelClock::Synchronised,
+    }
+}

@@ -1,0 +1,418 @@
+//! Disposal as the office does it: by itself every hour, and what people ask of it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use rules::{
+    Action, Actor, AlarmCode, AuditDraft, AuditEvent, DestructionClock, DisposalCause, JstDay,
+    RecordingId, Refusal, StaffId, StaffMember, may,
+};
+use serde::{Deserialize, Serialize};
+use storage::{AuditTrail, DisposeFault, DisposedDay, Duty, Pending, PlannedDay, Signing, Subject};
+
+use super::{clock::NotConfirmed, owner::Owner};
+use crate::{
+    duty::{Answer, Message},
+    people,
+};
+
+/// A start has other things to do first, and a command that does the office's duty in its absence is over by then.
+pub(super) const FIRST_SWEEP: Duration = Duration::from_secs(60);
+/// Days expire at midnight; an hour later nothing of them is left.
+const SWEEP: Duration = Duration::from_secs(3_600);
+/// How often the clock is judged while nothing is destroyed.
+pub(super) const CLOCK_LOOK: Duration = Duration::from_secs(60);
+
+/// What is asked of a disposal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DisposeRequest {
+    /// What is due at a time, or now.
+    Plan { at: Option<Timestamp> },
+    /// To destroy what is due.
+    Due {
+        person: Option<StaffId>,
+        /// Why the clock is right.
+        confirm_clock: Option<String>,
+    },
+    /// To destroy one recording before its day.
+    One {
+        person: Option<StaffId>,
+        recording: RecordingId,
+        /// As it was typed in.
+        decision: String,
+    },
+    /// The manager has seen a certificate.
+    Acknowledge {
+        person: Option<StaffId>,
+        subject: Subject,
+    },
+}
+
+/// What was done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DisposeDone {
+    Planned(Vec<Planned>),
+    Disposed(Vec<Disposed>),
+    Acknowledged,
+}
+
+/// A day that is due.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Planned {
+    pub(crate) day: JstDay,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) due: u64,
+    pub(crate) held: u64,
+    pub(crate) failed: u64,
+}
+
+/// A day that was disposed of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Disposed {
+    pub(crate) day: JstDay,
+    pub(crate) due: u64,
+    pub(crate) disposed: u64,
+    pub(crate) held: u64,
+    pub(crate) failed: u64,
+    /// Why it is not complete.
+    pub(crate) pending: Vec<String>,
+}
+
+impl Owner {
+    /// Judges the clock, and tells of it when it says another thing than before.
+    pub(super) fn look_at_clock(&mut self) {
+        self.clock_again = Instant::now() + CLOCK_LOOK;
+        let before = match self.clock.look() {
+            Ok(None) => return,
+            Ok(Some(before)) => before,
+            Err(fault) => {
+                tracing::error!(%fault, "the clock cannot be judged, or what was judged cannot be kept");
+                return;
+            }
+        };
+        let event = match (before, self.clock.clock()) {
+            (_, DestructionClock::Frozen { cause, by_ms, .. }) => {
+                let code = AlarmCode::DestructionFrozen;
+                tracing::error!(
+                    code = code.code(),
+                    by_ms,
+                    "the wall clock is not believed: nothing is destroyed until a person confirms it or the machine has started again"
+                );
+                self.audit(AuditDraft::system(AuditEvent::AlarmRaised {
+                    code,
+                    call: None,
+                }));
+                AuditEvent::DestructionFrozen { cause, by_ms }
+            }
+            (DestructionClock::Frozen { .. }, _) => {
+                tracing::info!("the wall clock is believed again");
+                AuditEvent::DestructionResumed { reason: None }
+            }
+            (DestructionClock::Unread | DestructionClock::Believed { .. }, _) => return,
+        };
+        self.audit(AuditDraft::system(event));
+    }
+
+    /// Destroys what is due, unasked.
+    pub(super) async fn sweep(&mut self) {
+        if Instant::now() < self.sweep_again {
+            return;
+        }
+        self.sweep_again = Instant::now() + SWEEP;
+        self.look_at_clock();
+        if self.clock.clock().check().is_err() {
+            return;
+        }
+        match self.dispose_due(&Actor::System).await {
+            Ok(days) => days.iter().for_each(tell),
+            Err(message) => tracing::warn!("disposal waits: {}", message.en),
+        }
+    }
+
+    /// Does what somebody asked of a disposal.
+    pub(super) async fn dispose_asked(
+        &mut self,
+        request: &DisposeRequest,
+        unix_user: &str,
+    ) -> Answer<DisposeDone> {
+        let (DisposeRequest::Due { person, .. }
+        | DisposeRequest::One { person, .. }
+        | DisposeRequest::Acknowledge { person, .. }) = request
+        else {
+            return self.plan(request).await;
+        };
+        let named = match person
+            .as_ref()
+            .map(|id| people::find(&self.config.folders.staff, id))
+            .transpose()
+        {
+            Ok(named) => named,
+            Err(unknown) => return unknown.into_answer(),
+        };
+        let actor = people::actor(unix_user, named.as_ref());
+        if let Err(refusal) = may(named.as_ref(), Action::Dispose) {
+            return self.refuse(actor, &refusal);
+        }
+        match request {
+            DisposeRequest::Plan { .. } => self.plan(request).await,
+            DisposeRequest::Due { confirm_clock, .. } => {
+                self.due_asked(&actor, named.as_ref(), confirm_clock.as_deref())
+                    .await
+            }
+            DisposeRequest::One { .. } => match DisposalCause::decided(None) {
+                Ok(_) => Answer::Done(DisposeDone::Disposed(Vec::new())),
+                Err(refusal) => self.refuse(actor, &refusal),
+            },
+            DisposeRequest::Acknowledge { subject, .. } => {
+                self.acknowledge(actor, named.as_ref(), *subject).await
+            }
+        }
+    }
+
+    async fn plan(&mut self, request: &DisposeRequest) -> Answer<DisposeDone> {
+        let at = match request {
+            DisposeRequest::Plan { at: Some(at) } => *at,
+            _ => Timestamp::now(),
+        };
+        let planned = self
+            .with_office(async |office| storage::plan_due(office, at).await)
+            .await;
+        match planned {
+            Ok(days) => Answer::Done(DisposeDone::Planned(days.iter().map(planned_day).collect())),
+            Err(NotDone::Unusable(message)) => Answer::Unavailable(message),
+            Err(NotDone::Fault(fault)) => not_disposed(&fault),
+        }
+    }
+
+    async fn due_asked(
+        &mut self,
+        actor: &Actor,
+        named: Option<&StaffMember>,
+        confirm_clock: Option<&str>,
+    ) -> Answer<DisposeDone> {
+        self.look_at_clock();
+        if let Some(reason) = confirm_clock
+            && let Err(answer) = self.confirm_clock(actor, named, reason)
+        {
+            return answer;
+        }
+        if let Err(refusal) = self.clock.clock().check() {
+            return self.refuse(actor.clone(), &refusal);
+        }
+        match self.dispose_due(actor).await {
+            Ok(days) => Answer::Done(DisposeDone::Disposed(days.iter().map(disposed).collect())),
+            Err(message) => Answer::Unavailable(message),
+        }
+    }
+
+    fn confirm_clock(
+        &mut self,
+        actor: &Actor,
+        named: Option<&StaffMember>,
+        reason: &str,
+    ) -> Result<(), Answer<DisposeDone>> {
+        if reason.trim().is_empty() {
+            return Err(Answer::Usage(Message::new(
+                "時計が正しいと判断した理由を書いてください。",
+                "say why the clock is right: --confirm-clock REASON",
+            )));
+        }
+        let by = named.map(|person| &person.id);
+        let disk = Arc::clone(&self.disk);
+        let digest = match self.clock.confirm(by, reason, disk, &self.layout) {
+            Ok(digest) => digest,
+            Err(NotConfirmed::Refused(refusal)) => {
+                return Err(self.refuse(actor.clone(), &refusal));
+            }
+            Err(NotConfirmed::Sealing(fault)) => {
+                return Err(Answer::Unavailable(Message::new(
+                    "理由を封印できません。",
+                    fault.to_string(),
+                )));
+            }
+            Err(NotConfirmed::Clock(fault)) => {
+                return Err(Answer::Unavailable(Message::new(
+                    "時計の状態を保存できません。",
+                    fault.to_string(),
+                )));
+            }
+        };
+        let event = AuditEvent::DestructionResumed {
+            reason: Some(digest),
+        };
+        let actor = actor.clone();
+        match self.audit(AuditDraft { actor, event }) {
+            Some(_) => Ok(()),
+            None => Err(Answer::Unavailable(people::message(
+                &Refusal::audit_unavailable(),
+            ))),
+        }
+    }
+
+    async fn acknowledge(
+        &mut self,
+        actor: Actor,
+        named: Option<&StaffMember>,
+        subject: Subject,
+    ) -> Answer<DisposeDone> {
+        let Some(person) = named else {
+            return Answer::Refused(people::missing(&self.config.folders.staff, None));
+        };
+        let acknowledged = self
+            .with_office(async |office| {
+                storage::acknowledge(office, &actor, &person.id, subject, Timestamp::now())
+            })
+            .await;
+        match acknowledged {
+            Ok(_) => Answer::Done(DisposeDone::Acknowledged),
+            Err(NotDone::Unusable(message)) => Answer::Unavailable(message),
+            Err(NotDone::Fault(fault)) => not_disposed(&fault),
+        }
+    }
+
+    async fn dispose_due(&mut self, actor: &Actor) -> Result<Vec<DisposedDay>, Message> {
+        let disposed = self
+            .with_office(async |office| storage::dispose_due(office, actor, Timestamp::now()).await)
+            .await;
+        let days = disposed.map_err(|fault| match fault {
+            NotDone::Unusable(message) => message,
+            NotDone::Fault(fault) => Message::new(
+                "廃棄を最後まで行えませんでした。次の実行で続きを行います。",
+                fault.to_string(),
+            ),
+        })?;
+        let is_overdue = days.iter().any(|day| !day.pending.is_empty());
+        let outcome = match is_overdue {
+            true => Err("a day is past its expiry and its disposal is not complete"),
+            false => Ok(()),
+        };
+        self.note(AlarmCode::DisposalOverdue, outcome);
+        Ok(days)
+    }
+
+    /// Opens everything that a disposal works on. What fails is opened anew next time, and the disposal goes on forward.
+    async fn with_office<T>(
+        &mut self,
+        act: impl AsyncFnOnce(&mut storage::Office<'_>) -> Result<T, DisposeFault>,
+    ) -> Result<T, NotDone> {
+        self.take_in().await;
+        if self.signing.is_none() {
+            match self.open_signing() {
+                Ok(signing) => self.signing = Some(signing),
+                Err(fault) => tracing::error!(%fault, "no certificate can be signed"),
+            }
+        }
+        let keys = self.open_keys();
+        let catalogue = self.open_catalogue().await;
+        let trail = match self.trail.take() {
+            Some(trail) => Ok(trail),
+            None => AuditTrail::open(Arc::clone(&self.disk), &self.layout, Duty::Office),
+        };
+        let trail = self.note(AlarmCode::AuditUnavailable, trail);
+        let (Some(mut keys), Some(mut catalogue), Some(mut trail)) = (keys, catalogue, trail)
+        else {
+            let ja = "鍵・データベース・証跡のいずれかを使えないため、廃棄できません。";
+            return Err(NotDone::Unusable(Message::new(
+                ja,
+                "keys, catalogue or audit trail cannot be used; see the log and `denwaban check`",
+            )));
+        };
+        let vault = Arc::clone(&self.vault);
+        let mut office = storage::Office {
+            keys: &mut keys,
+            vault: &vault,
+            catalogue: &mut catalogue,
+            trail: &mut trail,
+            signing: self.signing.as_ref().map(Signing::key),
+        };
+        let done = act(&mut office).await.map_err(NotDone::Fault)?;
+        (self.keys, self.catalogue, self.trail) = (Some(keys), Some(catalogue), Some(trail));
+        Ok(done)
+    }
+
+    /// Refuses, and writes it down; the refusal stands whether or not that works.
+    fn refuse(&mut self, actor: Actor, refusal: &Refusal) -> Answer<DisposeDone> {
+        let event = AuditEvent::ActionRefused {
+            action: Action::Dispose,
+            code: refusal.code(),
+            policy: rules::POLICY_VERSION,
+        };
+        self.audit(AuditDraft { actor, event });
+        Answer::Refused(people::message(refusal))
+    }
+}
+
+enum NotDone {
+    Unusable(Message),
+    Fault(DisposeFault),
+}
+
+fn tell(day: &DisposedDay) {
+    let pending = day.pending.iter().map(waits_for).collect::<Vec<_>>();
+    match pending.is_empty() {
+        true => {
+            tracing::info!(day = %day.day, disposed = day.counts.disposed(), held = day.counts.held(), "disposed of")
+        }
+        false => {
+            tracing::warn!(day = %day.day, pending = pending.join("; "), "the disposal is not complete")
+        }
+    }
+}
+
+fn planned_day(day: &PlannedDay) -> Planned {
+    Planned {
+        day: day.day,
+        expires_at: day.expires_at,
+        due: day.due,
+        held: day.held,
+        failed: day.failed,
+    }
+}
+
+fn disposed(day: &DisposedDay) -> Disposed {
+    Disposed {
+        day: day.day,
+        due: day.counts.due(),
+        disposed: day.counts.disposed(),
+        held: day.counts.held(),
+        failed: day.counts.failed(),
+        pending: day.pending.iter().map(waits_for).collect(),
+    }
+}
+
+fn waits_for(pending: &Pending) -> String {
+    match pending {
+        Pending::Mirror(folder) => folder.display().to_string(),
+        Pending::Bytes(count) => format!("{count} 件の音声ファイル / bytes of {count} recordings"),
+        Pending::Signature => "署名の鍵 / the signing key".to_owned(),
+        Pending::Disk(fault) => fault.clone(),
+    }
+}
+
+fn not_disposed(fault: &DisposeFault) -> Answer<DisposeDone> {
+    match fault {
+        DisposeFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
+        DisposeFault::Counts => {
+            Answer::Failed(Message::new("廃棄の件数が合いません。", fault.to_string()))
+        }
+        DisposeFault::NoCertificate { .. }
+        | DisposeFault::NoRecording { .. }
+        | DisposeFault::StillOpen { .. } => {
+            Answer::Failed(Message::new("対象がありません。", fault.to_string()))
+        }
+        DisposeFault::Key(_)
+        | DisposeFault::Vault(_)
+        | DisposeFault::Catalogue(_)
+        | DisposeFault::Audit(_)
+        | DisposeFault::Record(_)
+        | DisposeFault::Note(_) => Answer::Unavailable(Message::new(
+            "廃棄を最後まで行えませんでした。次の実行で続きを行います。",
+            fault.to_string(),
+        )),
+    }
+}

@@ -1,0 +1,209 @@
+//! Disposal by command line: the plan, the certificate that an outsider checks, and a clock that is not believed.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::{fs, path::PathBuf};
+
+use common::{House, text};
+use serde_json::Value;
+
+const DAY: &str = "2026-08-01";
+
+/// A house with a recording of a day that has long expired; its key and its row are gone.
+fn overdue() -> House {
+    let house = House::init(&["--profile", "announce"]);
+    let folder = house.dir().join("data/vault").join(DAY);
+    fs::create_dir(&folder).unwrap();
+    let expiry = format!("{{\"day\":\"{DAY}\",\"expires_at\":\"2026-10-29T15:00:00Z\"}}");
+    fs::write(folder.join("expiry"), expiry).unwrap();
+    fs::write(folder.join("01M87149FV0000000000000002-000.krec"), "sealed").unwrap();
+    house.enlist("bucho", "manager");
+    house.enlist("yamada", "assistant");
+    house
+}
+
+fn plan(house: &House) -> Vec<Value> {
+    let output = house.denwaban(&["dispose", "--plan", "--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn trail(house: &House) -> String {
+    let files = fs::read_dir(house.dir().join("data/office/audit")).unwrap();
+    files
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect()
+}
+
+/// The public key, as the last note of its history names it.
+fn public_key(house: &House) -> String {
+    let folder = house.dir().join("signing/history");
+    let mut notes: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|note| note.unwrap().path())
+        .collect();
+    notes.sort();
+    let note = fs::read_to_string(notes.last().unwrap()).unwrap();
+    note.lines().nth(2).unwrap().to_owned()
+}
+
+#[test]
+fn what_is_due_is_planned_destroyed_certified_and_acknowledged() {
+    let house = overdue();
+    let planned = plan(&house);
+    assert_eq!(planned.len(), 1);
+    assert_eq!(planned[0]["day"], DAY);
+    assert_eq!(planned[0]["expires_at"], "2026-10-30T00:00:00.000+09:00");
+    assert_eq!(
+        (&planned[0]["due"], &planned[0]["held"]),
+        (&1.into(), &0.into())
+    );
+    let certificate = house.dir().join("certificate");
+    let write = [
+        "dispose",
+        "certificate",
+        DAY,
+        "--out",
+        certificate.to_str().unwrap(),
+    ];
+    assert_eq!(house.denwaban(&write).status.code(), Some(1));
+
+    let disposed = house.denwaban(&["dispose", "--due"]);
+
+    assert!(disposed.status.success(), "{}", text(&disposed));
+    assert!(
+        text(&disposed).contains("完了/complete"),
+        "{}",
+        text(&disposed)
+    );
+    assert!(!house.dir().join("data/vault").join(DAY).exists());
+    assert!(plan(&house).is_empty());
+    let written = house.denwaban(&write);
+    assert!(written.status.success(), "{}", text(&written));
+    assert_eq!(
+        house.denwaban(&write).status.code(),
+        Some(1),
+        "nothing is overwritten"
+    );
+    let acknowledge = ["dispose", "acknowledge", DAY];
+    assert_eq!(house.denwaban(&acknowledge).status.code(), Some(3));
+    for _ in 0..2 {
+        let acknowledged = house.denwaban(&[&acknowledge[..], &["--as", "bucho"]].concat());
+        assert!(acknowledged.status.success(), "{}", text(&acknowledged));
+    }
+    assert_eq!(trail(&house).matches("disposal_acknowledged").count(), 1);
+}
+
+#[test]
+fn an_outsider_checks_a_certificate_with_the_public_key_alone() {
+    let house = overdue();
+    assert!(house.denwaban(&["dispose", "--due"]).status.success());
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = folder.path().join("certificate");
+    let file = certificate.to_str().unwrap();
+    let written = house.denwaban(&["dispose", "certificate", DAY, "--out", file]);
+    assert!(written.status.success(), "{}", text(&written));
+    let key = public_key(&house);
+    let verify = |key: &str| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_denwaban"))
+            .args(["dispose", "verify", file, "--key", key])
+            .output()
+            .unwrap()
+    };
+    let genuine = verify(&key);
+    assert!(genuine.status.success(), "{}", text(&genuine));
+    assert!(
+        text(&genuine).contains("対象/due=1 廃棄/disposed=1"),
+        "{}",
+        text(&genuine)
+    );
+    let keys = folder.path().join("keys");
+    fs::write(&keys, format!("{key}\n")).unwrap();
+    assert!(verify(keys.to_str().unwrap()).status.success());
+
+    let other = public_key(&{
+        let other = overdue();
+        assert!(other.denwaban(&["dispose", "--due"]).status.success());
+        other
+    });
+    assert_eq!(verify(&other).status.code(), Some(5));
+    assert_eq!(verify("no key").status.code(), Some(2));
+    let note = fs::read_to_string(&certificate).unwrap();
+    fs::write(&certificate, note.replace("disposed 1", "disposed 0")).unwrap();
+    assert_eq!(verify(&key).status.code(), Some(5));
+}
+
+#[test]
+fn a_clock_that_left_the_monotonic_one_destroys_nothing_until_the_manager_confirms_it() {
+    let house = overdue();
+    assert_eq!(plan(&house).len(), 1);
+    let path = house.dir().join("data/office/clock.json");
+    let mut clock: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    // As if the wall had been put on by six minutes since then.
+    let anchor = &mut clock["clock"]["believed"]["anchor"]["wall"];
+    let wall: jiff::Timestamp = anchor.as_str().unwrap().parse().unwrap();
+    *anchor = (wall - jiff::SignedDuration::from_mins(6))
+        .to_string()
+        .into();
+    fs::write(&path, serde_json::to_vec(&clock).unwrap()).unwrap();
+
+    for _ in 0..2 {
+        let refused = house.denwaban(&["dispose", "--due"]);
+        assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
+        assert!(
+            text(&refused).contains("CLOCK_FROZEN"),
+            "{}",
+            text(&refused)
+        );
+    }
+    assert_eq!(plan(&house).len(), 1, "the plan destroys nothing");
+    let confirm = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
+    let unnamed = house.denwaban(&confirm);
+    assert_eq!(unnamed.status.code(), Some(3), "{}", text(&unnamed));
+    let assistant = house.denwaban(&[&confirm[..], &["--as", "yamada"]].concat());
+    assert_eq!(assistant.status.code(), Some(3), "{}", text(&assistant));
+    let empty = ["dispose", "--due", "--confirm-clock", " ", "--as", "bucho"];
+    assert_eq!(house.denwaban(&empty).status.code(), Some(2));
+
+    let confirmed = house.denwaban(&[&confirm[..], &["--as", "bucho"]].concat());
+
+    assert!(confirmed.status.success(), "{}", text(&confirmed));
+    assert!(plan(&house).is_empty());
+    let trail = trail(&house);
+    assert_eq!(
+        trail.matches("\"destruction_frozen\"").count(),
+        1,
+        "{trail}"
+    );
+    assert_eq!(trail.matches("\"destruction_resumed\"").count(), 1);
+    assert!(trail.contains("DESTRUCTION_FROZEN"));
+    let kept = fs::read_to_string(&path).unwrap();
+    assert!(
+        !kept.contains("時報") && !trail.contains("時報"),
+        "reasons lie sealed"
+    );
+}
+
+#[test]
+fn nothing_is_destroyed_before_its_day_without_a_decision() {
+    let house = overdue();
+    let one = ["dispose", "--one", "01M87149FV0000000000000002"];
+    assert_eq!(
+        house.denwaban(&one).status.code(),
+        Some(2),
+        "it needs --decision"
+    );
+    let refused = house.denwaban(&[&one[..], &["--decision", "1", "--as", "bucho"]].concat());
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("DECISION_REQUIRED"),
+        "{}",
+        text(&refused)
+    );
+}
