@@ -15,20 +15,15 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    // Both are given unless there is a subcommand, which has its own.
     #[command(flatten)]
-    now: Option<Now>,
-}
-
-#[derive(Debug, Args)]
-struct Now {
+    place: Option<Place>,
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    what: What,
+    what: Option<What>,
     /// この時刻の予定（RFC 3339）/ what is due at that time
     #[arg(long, value_name = "TIME", requires = "plan")]
     at: Option<Timestamp>,
@@ -104,18 +99,26 @@ struct Verify {
 }
 
 pub(super) fn dispose(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit> {
-    match (&arguments.command, &arguments.now) {
-        (Some(Command::Certificate(arguments)), _) => certificate(arguments, out),
-        (Some(Command::Acknowledge(arguments)), _) => acknowledge(arguments, out),
-        (Some(Command::Verify(arguments)), _) => verify(arguments, out),
-        (None, Some(now)) => destroy(now, out),
-        (None, None) => Err(Exit::Usage),
+    match &arguments.command {
+        Some(Command::Certificate(arguments)) => certificate(arguments, out),
+        Some(Command::Acknowledge(arguments)) => acknowledge(arguments, out),
+        Some(Command::Verify(arguments)) => verify(arguments, out),
+        None => match (&arguments.place, &arguments.what) {
+            (Some(place), Some(what)) => destroy(place, what, arguments, out),
+            // clap has asked for both.
+            (None, _) | (_, None) => Err(Exit::Usage),
+        },
     }
 }
 
-fn destroy(arguments: &Now, out: &mut Terminal) -> Result<(), Exit> {
+fn destroy(
+    place: &Place,
+    what: &What,
+    arguments: &Arguments,
+    out: &mut Terminal,
+) -> Result<(), Exit> {
     let person = arguments.person.person.clone();
-    let request = match (&arguments.what, &arguments.decision) {
+    let request = match (what, &arguments.decision) {
         (What { plan: true, .. }, _) => DisposeRequest::Plan { at: arguments.at },
         (
             What {
@@ -133,7 +136,7 @@ fn destroy(arguments: &Now, out: &mut Terminal) -> Result<(), Exit> {
             confirm_clock: arguments.confirm_clock.clone(),
         },
     };
-    match ask(&arguments.place, request, out)? {
+    match ask(place, request, out)? {
         DisposeDone::Planned(days) => {
             if days.is_empty() && !arguments.json {
                 return out.line("期限の来た録音はありません / nothing is due");

@@ -353,15 +353,14 @@ enum NotDone {
 }
 
 fn tell(day: &DisposedDay) {
-    let pending = day.pending.iter().map(waits_for).collect::<Vec<_>>();
-    match pending.is_empty() {
-        true => {
-            tracing::info!(day = %day.day, disposed = day.counts.disposed(), held = day.counts.held(), "disposed of")
-        }
-        false => {
-            tracing::warn!(day = %day.day, pending = pending.join("; "), "the disposal is not complete")
-        }
+    let (day, counts, pending) = (day.day, day.counts, &day.pending);
+    if pending.is_empty() {
+        let (disposed, held) = (counts.disposed(), counts.held());
+        tracing::info!(%day, disposed, held, "disposed of");
+        return;
     }
+    let pending = pending.iter().map(waits_for).collect::<Vec<_>>().join("; ");
+    tracing::warn!(%day, pending, "the disposal is not complete");
 }
 
 fn planned_day(day: &PlannedDay) -> Planned {
