@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain,
     Declaration, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
-    FreezeCause,
-    LastStop, POLICY_VERSION, Purpose, RecordingId, RecoveryReason, RefusalCode, Scope,
+    FreezeCause, LastStop, POLICY_VERSION, Purpose, RecordingId, RecoveryReason, RefusalCode,
+    Scope,
 };
 
 fn now() -> Timestamp {

@@ -21,9 +21,7 @@ use storage::{Codec, Duty, Lock, OpenFault, OsDisk, Playback, Vault};
 use crate::{
     config::Config,
     duty::{Answer, Client, Conversation, Message},
-    office::{
-        Desk, DisposeRequest, KeysRequest, Office, Opened, TrailRequest, Wish, export_cause,
-    },
+    office::{Desk, DisposeRequest, KeysRequest, Office, Opened, TrailRequest, Wish, export_cause},
 };
 
 /// Samples of each channel sent at once: ten seconds.
