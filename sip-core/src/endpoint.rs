@@ -41,12 +41,13 @@ pub use self::event::{
     Delivery, DialogId, DialogName, Event, Glare, Headers, InDialog, Invite, Malformed, Milestone,
     NameAddrText, Outside, Passage, RequestId, Ring, SentId, Settings, Transmit,
 };
-pub use self::screen::Screened;
+pub use self::screen::{NewInvite, Screened};
 use self::{
     label::{Again, Label},
     outside::Series,
     proof::Nonce,
     refusals::Refusals,
+    requests::Arrival,
     table::{
         ClientEntry, ClientKey, ClientMachine, Owner, ServerEntry, ServerId, ServerMachine, Stage,
         Task, Usage,
@@ -187,7 +188,11 @@ impl Endpoint {
             return;
         }
         match Message::parse(octets) {
-            Ok(message) if message.is_request() => self.handle_request(now, peer, hop, message),
+            Ok(message) if message.is_request() => {
+                if let Some(arrival) = Arrival::of(peer, hop, message) {
+                    self.handle_request(now, arrival);
+                }
+            }
             Ok(message) => self.handle_response(now, peer, hop, message),
             Err(refusal) => self.refuse_unreadable(peer, hop, *refusal),
         }

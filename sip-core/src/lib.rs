@@ -33,8 +33,8 @@ mod via;
 
 pub use endpoint::{
     Delivery, DialogId, DialogName, Endpoint, Event, Glare, Headers, InDialog, Invite, Malformed,
-    Milestone, NameAddrText, Outside, Passage, RequestId, Ring, Screened, SentId, Settings,
-    Transmit,
+    Milestone, NameAddrText, NewInvite, Outside, Passage, RequestId, Ring, Screened, SentId,
+    Settings, Transmit,
 };
 pub use fault::{Fault, ParseFault, Rule};
 pub use header::{CSeq, HeaderName, Method, NameAddr};

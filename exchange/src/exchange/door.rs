@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rules::{Caller, Number};
-use sip_core::{HeaderName, Hop, Message, PeerId, Screened};
+use sip_core::{HeaderName, Hop, Message, NewInvite, PeerId, Screened};
 
 use super::Exchange;
 use crate::{
@@ -33,7 +33,7 @@ impl Exchange {
         let has_news = match self.house.endpoint.screen(now.at, peer, hop, payload) {
             Screened::Taken => true,
             Screened::Shed => false,
-            Screened::Invite(invite) => self.judge(now, peer, hop, invite, waited).is_ok(),
+            Screened::Invite(invite) => self.judge(now, peer, *invite, waited).is_ok(),
         };
         if has_news {
             self.settle(now);
@@ -53,14 +53,14 @@ impl Exchange {
         &mut self,
         now: Now,
         peer: PeerId,
-        hop: Hop,
-        invite: Message,
+        invite: NewInvite,
         waited: Duration,
     ) -> Result<(), Refusal> {
-        let called = self.called(peer, &invite).map(|called| called.number);
+        let message = invite.message();
+        let called = self.called(peer, message).map(|called| called.number);
         let settings = &self.house.settings;
         let class = called.as_ref().map_or(Class::Rest, |called| {
-            if self.is_call_back(peer, &invite) {
+            if self.is_call_back(peer, message) {
                 Class::Emergency
             } else {
                 Class::of_number(settings, called)
@@ -69,7 +69,7 @@ impl Exchange {
         let newcomer = Newcomer {
             class,
             dialled: called.as_ref().filter(|called| self.is_ours(called)),
-            caller: &|| caller(&invite),
+            caller: &|| caller(message),
             waited,
         };
         let room = Room {
@@ -79,10 +79,10 @@ impl Exchange {
         let judgement = self.house.admission.judge(now.at, &newcomer, room);
         let endpoint = &mut self.house.endpoint;
         match judgement {
-            Ok(()) => endpoint.take_in(now.at, peer, hop, invite),
+            Ok(()) => endpoint.take_in(now.at, invite),
             Err(refusal) => {
                 let retry_after_s = self.house.admission.retry_after_s();
-                endpoint.turn_away(now.at, peer, hop, &invite, retry_after_s);
+                endpoint.turn_away(now.at, &invite, retry_after_s);
                 self.count_refusal(now, refusal);
             }
         }

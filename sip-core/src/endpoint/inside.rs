@@ -40,7 +40,7 @@ impl Endpoint {
             Some(Refusal::Stranger(answer)) => return self.answer_without_state(&arrival, &answer),
             Some(Refusal::Now(answer)) => return self.refuse_inside(now, &arrival, &answer),
         }
-        self.heard(Some(id), arrival.hop, arrival.label, Again::First);
+        self.heard(Some(id), arrival.hop, arrival.label(), Again::First);
         match arrival.method {
             Method::Bye => self.take_bye(now, id, arrival),
             Method::Invite => self.take_reinvite(id, arrival),
@@ -61,11 +61,11 @@ impl Endpoint {
 
     /// Refuses a request for what is the case now, and every copy of it alike: a late one must not be taken.
     fn refuse_inside(&mut self, now: Instant, arrival: &Arrival, answer: &Answer) {
-        self.heard(None, arrival.hop, arrival.label, Again::First);
+        self.heard(None, arrival.hop, arrival.label(), Again::First);
         let server = if arrival.method == Method::Invite {
             let machine =
                 ServerMachine::Invite(InviteServer::start(Bytes::new(), arrival.hop.transport));
-            self.open_server(arrival, None, Token(0), machine, arrival.label)
+            self.open_server(arrival, None, Token(0), machine, arrival.label())
         } else {
             self.take_request(now, arrival, None)
         };

@@ -32,8 +32,7 @@ pub(super) struct Arrival {
     pub(super) method: Method,
     pub(super) peer: PeerId,
     pub(super) hop: Hop,
-    key: Vec<u8>,
-    pub(super) label: Label,
+    pub(super) key: Vec<u8>,
 }
 
 impl Endpoint {
@@ -56,26 +55,7 @@ impl Endpoint {
         self.refuse(&request, hop, 400, &rule, &[]);
     }
 
-    pub(super) fn handle_request(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        hop: Hop,
-        message: Message,
-    ) {
-        let Some(method) = message.method() else {
-            return;
-        };
-        let key = table::transaction_key(peer, &message, &method);
-        let label = Label::of(&message);
-        let arrival = Arrival {
-            message,
-            method,
-            peer,
-            hop,
-            key,
-            label,
-        };
+    pub(super) fn handle_request(&mut self, now: Instant, arrival: Arrival) {
         if arrival.method == Method::Ack {
             return self.handle_ack(now, &arrival);
         }
@@ -90,8 +70,12 @@ impl Endpoint {
             return self.handle_cancel(now, &arrival);
         }
         let settings = self.peers.get(&arrival.peer).unwrap_or(&self.any_peer);
-        if let Err(answer) = gate::check(&arrival.message, &arrival.method, hop.transport, settings)
-        {
+        if let Err(answer) = gate::check(
+            &arrival.message,
+            &arrival.method,
+            arrival.hop.transport,
+            settings,
+        ) {
             return self.answer_without_state(&arrival, &answer);
         }
         let to_tag = arrival
@@ -118,7 +102,7 @@ impl Endpoint {
             ServerMachine::Invite(machine) => machine.handle_invite(),
             ServerMachine::Other(machine) => machine.handle_request(),
         };
-        self.heard(usage, arrival.hop, arrival.label, Again::Repeated);
+        self.heard(usage, arrival.hop, arrival.label(), Again::Repeated);
         if let Some(answer) = answer {
             self.transmit(usage, hop, answer, label, Again::Repeated);
         }
@@ -137,7 +121,7 @@ impl Endpoint {
             Method::Invite | Method::Options if self.is_full(1) => self.answer_busy(&arrival),
             Method::Invite => self.take_invite(arrival, identity),
             Method::Options => {
-                self.heard(None, arrival.hop, arrival.label, Again::First);
+                self.heard(None, arrival.hop, arrival.label(), Again::First);
                 let id = self.take_request(now, &arrival, None);
                 self.merged.insert(identity.into_boxed_slice(), id);
                 self.events.push_back(Event::Requested {
@@ -173,7 +157,7 @@ impl Endpoint {
     /// A new call: 100 at once, then the application (RFC 3261 sections 8.2.6.1 and 13.3.1).
     fn take_invite(&mut self, arrival: Arrival, identity: Vec<u8>) {
         let id = DialogId(self.id());
-        self.heard(Some(id), arrival.hop, arrival.label, Again::First);
+        self.heard(Some(id), arrival.hop, arrival.label(), Again::First);
         let tag = Token::random(&mut self.generator);
         let server = self.open_invite(&arrival, Some(id), tag);
         self.merged.insert(identity.into_boxed_slice(), server);
@@ -231,7 +215,7 @@ impl Endpoint {
         let tag = Token::random(&mut self.generator);
         let machine =
             ServerMachine::Other(Server::start(now, &self.intervals, arrival.hop.transport));
-        self.open_server(arrival, usage, tag, machine, arrival.label)
+        self.open_server(arrival, usage, tag, machine, arrival.label())
     }
 
     pub(super) fn open_server(
@@ -277,7 +261,7 @@ impl Endpoint {
             return self.answer_without_state(arrival, &gone());
         };
         let (usage, tag, is_open) = (entry.usage, entry.tag, entry.is_open());
-        self.heard(usage, arrival.hop, arrival.label, Again::First);
+        self.heard(usage, arrival.hop, arrival.label(), Again::First);
         let answer = Draft::answer(&arrival.message, arrival.hop.remote, 200, "OK", Some(&tag))
             .finish(draft::SDP, None);
         self.transmit(
@@ -316,7 +300,7 @@ impl Endpoint {
         {
             machine.handle_ack(now, &self.intervals);
             let usage = entry.usage;
-            self.heard(usage, arrival.hop, arrival.label, Again::First);
+            self.heard(usage, arrival.hop, arrival.label(), Again::First);
             return self.arm_server(id);
         }
         let tag = arrival
@@ -326,13 +310,13 @@ impl Endpoint {
             .and_then(|to| Token::read(to.tag()?));
         match tag.and_then(|tag| self.tags.get(&tag).copied()) {
             Some(id) => self.take_ack(now, id, arrival),
-            None => self.heard(None, arrival.hop, arrival.label, Again::First),
+            None => self.heard(None, arrival.hop, arrival.label(), Again::First),
         }
     }
 
     fn take_ack(&mut self, now: Instant, id: DialogId, arrival: &Arrival) {
         if self.usages.get(&id).map(|usage| usage.peer) != Some(arrival.peer) {
-            return self.heard(None, arrival.hop, arrival.label, Again::First);
+            return self.heard(None, arrival.hop, arrival.label(), Again::First);
         }
         let Some(mut usage) = self.usages.remove(&id) else {
             return;
@@ -389,7 +373,7 @@ impl Endpoint {
         };
         self.usages.insert(id, usage);
         self.arm_usage(id);
-        self.heard(Some(id), arrival.hop, arrival.label, again);
+        self.heard(Some(id), arrival.hop, arrival.label(), again);
         if let Some(reason) = hang_up {
             self.hang_up(now, id, reason.as_deref());
         }
@@ -401,7 +385,7 @@ impl Endpoint {
     }
 
     pub(super) fn answer_without_state(&mut self, arrival: &Arrival, answer: &Answer) {
-        self.heard(None, arrival.hop, arrival.label, Again::First);
+        self.heard(None, arrival.hop, arrival.label(), Again::First);
         self.refuse(
             &arrival.message,
             arrival.hop,
@@ -436,6 +420,24 @@ impl Endpoint {
 }
 
 impl Arrival {
+    /// Takes a message that is a request.
+    pub(super) fn of(peer: PeerId, hop: Hop, message: Message) -> Option<Arrival> {
+        let method = message.method()?;
+        let key = table::transaction_key(peer, &message, &method);
+        Some(Arrival {
+            message,
+            method,
+            peer,
+            hop,
+            key,
+        })
+    }
+
+    /// How ladders name it.
+    pub(super) fn label(&self) -> Label {
+        Label::of(&self.message)
+    }
+
     /// Which way its answers go once its connection is lost.
     fn sender_listens_at(&self) -> Option<Hop> {
         let via = self.message.via().ok()?;
@@ -445,7 +447,7 @@ impl Arrival {
     }
 
     /// Which way its answers go.
-    fn answer_to(&self) -> Hop {
+    pub(super) fn answer_to(&self) -> Hop {
         self.message
             .via()
             .map_or(self.hop, |via| via.answer_to(self.hop))

@@ -10,9 +10,9 @@ fn invite(number: u32, to_tag: &str) -> Bytes {
     ))
 }
 
-fn handed_out(endpoint: &mut Endpoint, now: Instant, invite: Bytes) -> Message {
+fn handed_out(endpoint: &mut Endpoint, now: Instant, invite: Bytes) -> NewInvite {
     match endpoint.screen(now, NEIGHBOUR, hop(), invite) {
-        Screened::Invite(invite) => invite,
+        Screened::Invite(invite) => *invite,
         other => panic!("{other:?}"),
     }
 }
@@ -30,7 +30,7 @@ fn what_is_turned_away_gets_one_answer_and_leaves_nothing() {
     let endpoint = &mut bench.endpoint;
     for number in 0..1_000 {
         let screened = handed_out(endpoint, now, invite(number, ""));
-        endpoint.turn_away(now, NEIGHBOUR, hop(), &screened, 7);
+        endpoint.turn_away(now, &screened, 7);
     }
     let answers = drained(endpoint);
     assert_eq!(answers.len(), 1_000);
@@ -55,7 +55,7 @@ fn a_repetition_of_what_was_turned_away_gets_the_same_answer_and_is_not_judged_a
     let now = bench.now;
     let endpoint = &mut bench.endpoint;
     let first = handed_out(endpoint, now, invite(0, ""));
-    endpoint.turn_away(now, NEIGHBOUR, hop(), &first, 7);
+    endpoint.turn_away(now, &first, 7);
     let answer = drained(endpoint);
     for elapsed_ms in [0, 500, 31_500] {
         let at = now + Duration::from_millis(elapsed_ms);
@@ -87,7 +87,7 @@ fn what_is_taken_in_is_a_call_and_its_repetition_is_no_new_one() {
     let now = bench.now;
     let endpoint = &mut bench.endpoint;
     let screened = handed_out(endpoint, now, invite(1, ""));
-    endpoint.take_in(now, NEIGHBOUR, hop(), screened);
+    endpoint.take_in(now, screened);
     assert!(matches!(endpoint.poll_event(), Some(Event::Invited { .. })));
     assert!(drained(endpoint)[0].starts_with("SIP/2.0 100"));
     let again = endpoint.screen(now, NEIGHBOUR, hop(), invite(1, ""));
@@ -111,7 +111,7 @@ fn empty_lines_before_it_lead_no_invite_past_the_door() {
     };
     for (number, led_by) in (0..).zip(["\r\n", "\r\n\r\n", "\n", "\r", "\r\r\n\n"]) {
         let first = handed_out(endpoint, now, led(led_by, number, "INVITE"));
-        endpoint.turn_away(now, NEIGHBOUR, hop(), &first, 7);
+        endpoint.turn_away(now, &first, 7);
         for method in ["INVITE", "ACK"] {
             let again = endpoint.screen(now, NEIGHBOUR, hop(), led(led_by, number, method));
             assert!(matches!(again, Screened::Shed), "{led_by:?} {method}");
