@@ -40,7 +40,8 @@ use crate::{
 /// The exchange; see the module.
 pub struct Exchange {
     house: House,
-    calls: BTreeMap<CallId, Call>,
+    /// Boxed: a call is moved out of the table and back for each thing that happens to it.
+    calls: BTreeMap<CallId, Box<Call>>,
     /// No more than there are calls.
     attended: Vec<AttendedTransfer>,
     in_hand: Option<InHand>,
@@ -54,7 +55,7 @@ pub struct Exchange {
 struct InHand {
     id: CallId,
     /// None while it is not taken in yet.
-    call: Option<Call>,
+    call: Option<Box<Call>>,
 }
 
 /// Whether new calls are taken.
@@ -102,7 +103,7 @@ impl Exchange {
 
     /// Every call in progress, the oldest first.
     pub fn calls(&self) -> Vec<CallReport> {
-        self.calls.values().map(Call::report).collect()
+        self.calls.values().map(|call| call.report()).collect()
     }
 
     /// How each peer stands, and why it was chosen or passed over last.
@@ -224,7 +225,7 @@ impl Exchange {
             .calls
             .values()
             .filter(|call| call.shard() == shard)
-            .map(Call::id)
+            .map(|call| call.id())
             .collect();
         self.house.alarm(Alarm::ShardLost {
             shard,
@@ -330,7 +331,7 @@ impl Exchange {
             let why = self
                 .calls
                 .get(call)
-                .and_then(Call::deadline)
+                .and_then(|call| call.deadline())
                 .map_or("a call's deadline", |(_, why)| why);
             (*due, why)
         });
@@ -493,7 +494,7 @@ impl Exchange {
         }
     }
 
-    fn keep(&mut self, now: Now, id: CallId, call: Call) {
+    fn keep(&mut self, now: Now, id: CallId, call: Box<Call>) {
         if call.is_over() {
             self.house.admission.ended(id);
             return self.house.trace_end(now, call.report());
@@ -504,7 +505,7 @@ impl Exchange {
         self.calls.insert(id, call);
     }
 
-    fn take_out(&mut self, id: CallId) -> Option<Call> {
+    fn take_out(&mut self, id: CallId) -> Option<Box<Call>> {
         let call = self.calls.remove(&id)?;
         if let Some((due, _)) = call.deadline() {
             self.deadlines.remove(&(due, id));

@@ -205,7 +205,7 @@ impl Exchange {
         let (call, far) = Call::new(&mut self.house, now, arrival, emergency);
         let in_hand = InHand {
             id,
-            call: Some(call),
+            call: Some(Box::new(call)),
         };
         if let Some(call) = &mut self.in_hand.insert(in_hand).call {
             let settings = &self.house.settings;
@@ -277,6 +277,6 @@ impl Exchange {
 
     /// The numbers of the calls that are out, emergency calls left out.
     pub(super) fn running(&self) -> impl Iterator<Item = &Number> + Clone {
-        self.calls.values().filter_map(Call::outside)
+        self.calls.values().filter_map(|call| call.outside())
     }
 }

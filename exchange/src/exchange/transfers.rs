@@ -9,7 +9,7 @@ use media::sdp;
 use sip_core::{DialogId, HeaderName, Hop, Message, PeerId, Replaces, RequestId, Uri};
 
 use crate::{
-    call::{Call, CallInput, Referral},
+    call::{CallInput, Referral},
     exchange::Exchange,
     house::{Place, Usage},
     leg::{Leg, Session},
@@ -134,7 +134,7 @@ impl Exchange {
         {
             return Err(403);
         }
-        let is_settled = |call| self.calls.get(call).is_some_and(Call::is_settled);
+        let is_settled = |call| self.calls.get(call).is_some_and(|call| call.is_settled());
         if !is_settled(&one) || !is_settled(&two) {
             return Err(491);
         }
