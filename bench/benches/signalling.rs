@@ -1,4 +1,4 @@
-//! A message read, and a call carried by two endpoints; `rsip` and `rsipstack` read the same message for the ratio.
+//! A message read, a call carried by two endpoints, and calls through the exchange; `rsip` and `rsipstack` read the same message for the ratio.
 
 use std::{
     hint::black_box,
@@ -6,13 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bench::simulator::{Caller, World};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use sip_core::{
     Endpoint, Event, HeaderName, Hop, Invite, Message, NameAddrText, PeerId, Ring, Settings,
 };
 
-criterion_group!(benches, parse, transaction);
+criterion_group!(benches, parse, transaction, exchange);
 criterion_main!(benches);
 
 /// An INVITE as a Japanese carrier writes it: 1,048 bytes.
@@ -84,6 +85,27 @@ fn transaction(criterion: &mut Criterion) {
     group.bench_function("a call set up and torn down, both ends", |bencher| {
         bencher.iter_batched_ref(Line::new, Line::call, BatchSize::PerIteration);
     });
+    group.finish();
+}
+
+/// A call through the whole exchange, and one that it turns away without state; the carrier's and the department's texts are in the time.
+fn exchange(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("exchange");
+    group.throughput(Throughput::Elements(1));
+    // As many as stand while 500 calls come in a second and transactions wait out their timers.
+    for (name, pairs, pause_ms) in [
+        ("a call, from INVITE to the answer of BYE", 3_000, 2),
+        ("an INVITE turned away without state, and its ACK", 0, 1),
+    ] {
+        let mut world = World::new(Caller::Polite, pairs).expect("the settings are valid");
+        let mut numbers = 0..;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                world.dial(numbers.next().expect("numbers do not end"));
+                world.pass(Duration::from_millis(pause_ms));
+            });
+        });
+    }
     group.finish();
 }
 

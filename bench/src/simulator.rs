@@ -54,7 +54,7 @@ pub struct SimulationReport {
 /// # Errors
 /// When the settings are at fault or this process cannot be looked at.
 pub fn simulate(calls: u32, pause: Duration, caller: Caller) -> io::Result<SimulationReport> {
-    let mut world = World::new(caller)?;
+    let mut world = World::new(caller, PAIRS)?;
     let (began, first) = (Instant::now(), world.now.at);
     let mut resident_kib = Vec::new();
     for call in 0..calls {
@@ -78,7 +78,8 @@ pub fn simulate(calls: u32, pause: Duration, caller: Caller) -> io::Result<Simul
     })
 }
 
-struct World {
+/// The exchange between a carrier and a department, with a clock that is moved.
+pub struct World {
     wiring: Wiring,
     now: Now,
     caller: Caller,
@@ -92,7 +93,11 @@ struct World {
 }
 
 impl World {
-    fn new(caller: Caller) -> io::Result<World> {
+    /// Makes an exchange with so many port pairs; without any each call is turned away.
+    ///
+    /// # Errors
+    /// When the settings are at fault.
+    pub fn new(caller: Caller, pairs: u16) -> io::Result<World> {
         let at = |last| SocketAddr::from(([192, 0, 2, last], 5060));
         let (us, carrier, department) = (at(1), at(2), at(3));
         let settings = settings(us, carrier, department)?;
@@ -104,7 +109,7 @@ impl World {
             wall: jiff::Timestamp::UNIX_EPOCH,
         };
         let mut wiring = Wiring::new(settings, EmergencyState::default(), [7; 32]);
-        let legs = (0..PAIRS).map(|slot| {
+        let legs = (0..pairs).map(|slot| {
             offered(LegId {
                 shard: 0,
                 slot: u32::from(slot),
@@ -125,14 +130,15 @@ impl World {
         })
     }
 
-    fn dial(&mut self, call: u32) {
+    /// Carries a call, numbered anew each time, until nobody says anything any more.
+    pub fn dial(&mut self, call: u32) {
         let invite = self.call(call).invite();
         self.arriving.push_back((self.carrier, invite));
         self.run();
     }
 
     /// Lets time pass, with every timer at its own time.
-    fn pass(&mut self, time: Duration) {
+    pub fn pass(&mut self, time: Duration) {
         let until = self.now.at + time;
         while let Some(due) = self
             .wiring
