@@ -12,7 +12,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -205,23 +205,29 @@ struct Closed {
 }
 
 impl Worker {
+    /// Turns until it is told to stop. Orders are taken with the rings, so that whoever carries calls wakes nobody.
     fn run(mut self) {
         let mut next = Instant::now() + TURN;
         loop {
-            match self
-                .inbox
-                .recv_timeout(next.saturating_duration_since(Instant::now()))
-            {
-                Ok(Work::Order(order)) => self.obey(order),
-                Ok(Work::Stop) | Err(RecvTimeoutError::Disconnected) => return self.end(),
-                // No order waits: an end that has not come by now and is long due never will.
-                Err(RecvTimeoutError::Timeout) => self.give_up_lost(Instant::now()),
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+            let until = Instant::now() + TURN;
+            loop {
+                match self.inbox.try_recv() {
+                    Ok(Work::Order(order)) => self.obey(order),
+                    Ok(Work::Stop) | Err(TryRecvError::Disconnected) => return self.end(),
+                    Err(TryRecvError::Empty) => {
+                        // No order waits: an end that has not come by now and is long due never will.
+                        self.give_up_lost(Instant::now());
+                        break;
+                    }
+                }
+                if Instant::now() >= until {
+                    break; // However many orders there are, the rings must not overflow.
+                }
             }
             let now = Instant::now();
-            if now >= next {
-                next = (next + TURN).max(now);
-                self.turn(now);
-            }
+            next = (next + TURN).max(now);
+            self.turn(now);
         }
     }
 
