@@ -213,12 +213,9 @@ impl Signalling {
                 _ = housekeeping.tick() => Woken::Housekeeping,
                 () = self.wire.stirred(), if self.ready.is_none() || Instant::now() >= deaf_until => Woken::Wire,
             };
+            let mut is_flooded = false;
             match woken {
-                Woken::Wire => {
-                    self.hear();
-                    // Connections are tasks beside this one; a flood must not keep them from their turn.
-                    tokio::task::yield_now().await;
-                }
+                Woken::Wire => is_flooded = self.hear() == MESSAGES_PER_TURN,
                 Woken::Report(report) => self.handle_report(report),
                 Woken::Order(Some(order)) => self.handle_order(order),
                 // Nobody is left who could ask for anything.
@@ -229,8 +226,13 @@ impl Signalling {
                 }
                 Woken::Housekeeping => self.keep_house(),
             }
+            self.send();
             if self.is_over() {
                 break;
+            }
+            if is_flooded {
+                // Connections are tasks beside this one; a flood must not keep them from their turn.
+                tokio::task::yield_now().await;
             }
         }
         for (shard, _) in self.shards.into_values() {
@@ -239,11 +241,12 @@ impl Signalling {
         self.calls_ended
     }
 
-    fn hear(&mut self) {
-        for _ in 0..MESSAGES_PER_TURN {
+    /// Takes what came in, at most for one turn; returns how much that was.
+    fn hear(&mut self) -> usize {
+        for count in 0..MESSAGES_PER_TURN {
             let wiring = &self.wiring;
             let Some(heard) = self.wire.hear(|address| mark_of(wiring, address)) else {
-                return;
+                return count;
             };
             match heard {
                 Heard::Message {
@@ -263,6 +266,7 @@ impl Signalling {
                 }),
             }
         }
+        MESSAGES_PER_TURN
     }
 
     fn handle_report(&mut self, report: Report) {
@@ -459,7 +463,7 @@ impl Signalling {
                 Output::Media { shard, command } => {
                     let reached = self
                         .shards
-                        .get(&shard)
+                        .get_mut(&shard)
                         .is_some_and(|(shard, _)| shard.send(command));
                     if !reached {
                         // The thread has ended, or its bound of commands is broken: housekeeping's loss, told at once.
@@ -481,6 +485,18 @@ impl Signalling {
         for event in not_begun {
             self.take(Input::Recorder(event));
         }
+    }
+
+    /// Lets leave what this turn has to say: one call of the kernel for all of it costs less than one for each.
+    fn send(&mut self) {
+        let shards = self.shards.iter_mut();
+        let lost: Vec<u16> = shards
+            .filter_map(|(number, (shard, _))| (!shard.tell()).then_some(*number))
+            .collect();
+        for shard in lost {
+            self.report_lost(shard);
+        }
+        self.wire.flush();
     }
 
     fn report_lost(&self, shard: u16) {

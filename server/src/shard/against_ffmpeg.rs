@@ -104,7 +104,7 @@ impl Call {
         };
         let (out, mut reports) = mpsc::channel(64);
         let shares = Share::of(&[range], 0, 1, 10);
-        let shard = Shard::begin(0, &shares, [7; 32], out).unwrap();
+        let mut shard = Shard::begin(0, &shares, [7; 32], out).unwrap();
         let Some(Report::Offered(legs)) = reports.blocking_recv() else {
             panic!("a shard's first word is what it lends");
         };
@@ -124,12 +124,17 @@ impl Call {
             crypto: Some(Box::new(crypto)),
             ..stream(peer)
         };
-        open(&shard, carrier.leg, secure);
-        open(&shard, city.leg, stream(department.local_addr().unwrap()));
+        open(&mut shard, carrier.leg, secure);
+        open(
+            &mut shard,
+            city.leg,
+            stream(department.local_addr().unwrap()),
+        );
         assert!(shard.send(Command::Bridge {
             carrier: carrier.leg,
             department: city.leg,
         }));
+        assert!(shard.tell());
         Call {
             shard,
             reports,
@@ -141,7 +146,7 @@ impl Call {
     /// Closes the carrier's leg and says what it counted.
     fn end(mut self) -> LegStatistics {
         let leg = self.carrier.leg;
-        assert!(self.shard.send(Command::Close { leg }));
+        assert!(self.shard.send(Command::Close { leg }) && self.shard.tell());
         let statistics = loop {
             match self.reports.blocking_recv() {
                 Some(Report::Media(Event::Closed { statistics, .. })) => break statistics,
@@ -154,7 +159,7 @@ impl Call {
     }
 }
 
-fn open(shard: &Shard, leg: LegId, stream: StreamSettings) {
+fn open(shard: &mut Shard, leg: LegId, stream: StreamSettings) {
     assert!(shard.send(Command::Open { leg, stream }));
 }
 

@@ -14,7 +14,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -59,6 +59,8 @@ enum Order {
 #[derive(Debug)]
 pub(crate) struct Shard {
     orders: SyncSender<Order>,
+    /// Commands that it was not woken for yet.
+    untold: usize,
     waker: Arc<Waker>,
     thread: JoinHandle<()>,
 }
@@ -119,21 +121,21 @@ impl Shard {
             })?;
         Ok(Shard {
             orders,
+            untold: 0,
             waker,
             thread,
         })
     }
 
-    /// Hands a command to the engine; `false` means that the shard is lost.
-    pub(crate) fn send(&self, command: Command) -> bool {
-        self.order(Order::Media(command))
+    /// Hands a command to the engine, which takes it after [`Shard::tell`]; `false` means that the shard is lost.
+    pub(crate) fn send(&mut self, command: Command) -> bool {
+        self.untold += 1;
+        self.orders.try_send(Order::Media(command)).is_ok()
     }
 
-    fn order(&self, order: Order) -> bool {
-        match self.orders.try_send(order) {
-            Ok(()) => self.waker.wake().is_ok(),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        }
+    /// Wakes the engine for all commands since it was told last; `false` means that the shard is lost.
+    pub(crate) fn tell(&mut self) -> bool {
+        std::mem::take(&mut self.untold) == 0 || self.waker.wake().is_ok()
     }
 
     /// Whether the thread has ended, asked or not.
@@ -149,13 +151,14 @@ impl Shard {
 
     /// Tells the thread to end and waits for nothing: it may hang, and whoever calls carries calls.
     pub(crate) fn retire(self) -> JoinHandle<()> {
-        self.order(Order::Stop);
         let Shard {
             orders,
             waker,
             thread,
+            ..
         } = self;
         // A full queue takes no order to stop; one without a sender ends the thread too, once it is empty.
+        let _ = orders.try_send(Order::Stop);
         drop(orders);
         // Without a waker there is no way to the thread; it is left behind.
         let _ = waker.wake();
@@ -358,6 +361,7 @@ mod tests {
         });
         let shard = Shard {
             orders,
+            untold: 0,
             waker,
             thread,
         };
@@ -403,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_shard_that_hangs_is_given_up_without_waiting_and_ends_when_it_can() {
-        let (shard, go, _poll) = hanging();
+        let (mut shard, go, _poll) = hanging();
         assert!(shard.send(command()));
         assert!(!shard.send(command()), "its bound of commands is broken");
 

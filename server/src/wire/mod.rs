@@ -260,13 +260,14 @@ impl Wire {
         named.next().map(|(question, _)| question.host.clone())
     }
 
-    /// Sends a message; never waits. What cannot be sent is told by [`Heard::Unreachable`], or repeated by its transaction.
+    /// Sends a message, a datagram at the next [`Wire::flush`]; never waits. What cannot be sent is told by [`Heard::Unreachable`], or
+    /// repeated by its transaction.
     pub(crate) fn send(&mut self, hop: Hop, payload: Bytes, mark: CodePoint) {
         match hop.transport {
             Transport::Udp => {
                 let mut sockets = self.datagrams.iter_mut();
                 match sockets.find(|socket| socket.local() == hop.local) {
-                    Some(socket) => socket.send(hop.remote, &payload, mark, &self.counters),
+                    Some(socket) => socket.send(hop.remote, payload, mark, &self.counters),
                     None => Counters::count(&self.counters.unsent),
                 }
             }
@@ -274,6 +275,13 @@ impl Wire {
                 let name = self.name_at(hop);
                 self.streams.send(hop, payload, &Making { mark, name });
             }
+        }
+    }
+
+    /// Lets the datagrams leave that wait to be sent together.
+    pub(crate) fn flush(&mut self) {
+        for socket in &mut self.datagrams {
+            socket.flush(&self.counters);
         }
     }
 
