@@ -360,6 +360,22 @@ pub enum AuditEvent {
         /// Of the file.
         sha256: Digest,
     },
+    /// Rows, audio and trail were copied out, without any key.
+    BackedUp {
+        /// Rows of calls.
+        rows: u64,
+        /// Segments.
+        files: u64,
+    },
+    /// Rows and audio were brought back from a backup.
+    Restored {
+        /// Rows of calls that were not known here.
+        rows: u64,
+        /// Segments that were not there.
+        files: u64,
+        /// Recordings without a key: their rows are tombstones, their files are removed.
+        purged: u64,
+    },
     /// The catalogue was made anew from vault and spool.
     CatalogueRebuilt {
         /// Recordings found.

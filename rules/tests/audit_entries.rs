@@ -150,6 +150,12 @@ fn of_keys() -> Vec<AuditEvent> {
             },
         },
         AuditEvent::RecordingDisposed { recording, day },
+        AuditEvent::BackedUp { rows: 4, files: 4 },
+        AuditEvent::Restored {
+            rows: 4,
+            files: 4,
+            purged: 3,
+        },
         AuditEvent::DestructionFrozen {
             cause: FreezeCause::AwayFromMonotonic,
             by_ms: 7_776_000_000,

@@ -14,7 +14,7 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
-use rules::{AuditDraft, AuditEvent, Digest, ExportCause, RecordingId, StaffId};
+use rules::{Actor, AuditDraft, AuditEvent, Digest, ExportCause, RecordingId, Refusal, StaffId};
 use serde::{Deserialize, Serialize};
 use storage::{Codec, Duty, Lock, OpenFault, OsDisk, Playback, Vault};
 
@@ -22,6 +22,7 @@ use crate::{
     config::Config,
     duty::{Answer, Client, Conversation, Message},
     office::{Desk, DisposeRequest, KeysRequest, Office, Opened, TrailRequest, Wish, export_cause},
+    people,
 };
 
 /// Samples of each channel sent at once: ten seconds.
@@ -45,6 +46,8 @@ pub(crate) enum Request {
     Dispose(DisposeRequest),
     /// Rotate, mirror or recover the keys.
     Keys(KeysRequest),
+    /// Write down that a backup was made.
+    BackedUp { rows: u64, files: u64 },
     /// Sign heads, or write down that entries were exported.
     Trail(TrailRequest),
 }
@@ -84,6 +87,18 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
             &mut client,
         ),
         Request::Dispose(request) => client.answer(&desk.dispose(request, &client.unix_user)),
+        Request::BackedUp { rows, files } => {
+            let actor = Actor::Person {
+                unix_user: client.unix_user.clone(),
+                person: None,
+            };
+            let event = AuditEvent::BackedUp { rows, files };
+            let is_written = desk.audit(AuditDraft { actor, event });
+            client.answer(&match is_written {
+                true => Answer::Done(()),
+                false => Answer::Unavailable(people::message(&Refusal::audit_unavailable())),
+            })
+        }
         Request::Keys(request) => client.answer(&desk.keys(request, &client.unix_user)),
         Request::Trail(request) => client.answer(&desk.trail(request, &client.unix_user)),
     };

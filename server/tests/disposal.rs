@@ -191,6 +191,40 @@ fn a_clock_that_left_the_monotonic_one_destroys_nothing_until_the_manager_confir
 }
 
 #[test]
+fn a_backup_brings_nothing_back_that_has_no_key() {
+    let house = overdue();
+    let backup = house.dir().join("backup");
+    let made = house.denwaban(&["backup", "--out", backup.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", text(&made));
+    assert!(backup.join("data/vault").join(DAY).exists());
+    assert!(!backup.join("data/keys").exists());
+    assert!(house.denwaban(&["dispose", "--due"]).status.success());
+
+    let restored = house.denwaban(&["restore", "--from", backup.to_str().unwrap()]);
+
+    assert!(restored.status.success(), "{}", text(&restored));
+    assert!(
+        text(&restored).contains("廃棄/purged=1"),
+        "{}",
+        text(&restored)
+    );
+    let left = fs::read_dir(house.dir().join("data/vault").join(DAY)).unwrap();
+    let left = left.filter(|file| {
+        let path = file.as_ref().unwrap().path();
+        path.extension().is_some_and(|ending| ending == "krec")
+    });
+    assert_eq!(left.count(), 0);
+    let trail = trail(&house);
+    assert!(
+        trail.contains("\"backed_up\"") && trail.contains("\"restored\""),
+        "{trail}"
+    );
+    let nothing = house.dir().join("prompts");
+    let refused = house.denwaban(&["restore", "--from", nothing.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused));
+}
+
+#[test]
 fn nothing_is_destroyed_before_its_day_without_a_decision() {
     let house = overdue();
     let one = ["dispose", "--one", "01M87149FV0000000000000002"];

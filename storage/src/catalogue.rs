@@ -4,6 +4,7 @@
 //! for all of it. Nothing here waits for a call, and no call waits for it.
 
 mod burial;
+mod carry;
 
 use std::{
     collections::BTreeMap,

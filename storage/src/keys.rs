@@ -243,6 +243,14 @@ impl Keys {
         self.store.held()
     }
 
+    /// Whether anything still opens the key of an object.
+    pub(crate) fn opens(&self, sealed: &Sealed) -> bool {
+        let opened = self
+            .store
+            .open_key(&*self.ring.roots, sealed.object, &sealed.first);
+        opened.is_ok()
+    }
+
     /// Recordings whose keys were destroyed by themselves, and whose bytes and rows are still to go.
     pub(crate) fn unburied(&self) -> BTreeMap<RecordingId, JstDay> {
         self.store.unburied.clone()

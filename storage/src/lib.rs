@@ -6,6 +6,7 @@
 //! [`Vault::open`] for how it is heard, and at [`dispose_due`] for how it is destroyed.
 
 mod apply;
+mod backup;
 mod catalogue;
 mod dispose;
 mod emergency_file;
@@ -37,6 +38,7 @@ mod tree;
 mod vault;
 mod writer;
 
+pub use backup::{BackupFault, Carried, back_up, restore};
 pub use catalogue::{Catalogue, CatalogueFault, TakenIn};
 pub use dispose::{
     Certificate, CertificateFault, DisposalRecord, DisposalStage, DisposeFault, DisposedDay,

@@ -329,6 +329,20 @@ impl Vault {
         }
     }
 
+    /// Removes the segments of some recordings.
+    ///
+    /// # Returns
+    /// The recordings of which something is still there.
+    pub(crate) fn remove_recordings(
+        &self,
+        day: JstDay,
+        recordings: &BTreeSet<RecordingId>,
+    ) -> Result<BTreeSet<RecordingId>, VaultFault> {
+        let mut files = self.files(day)?;
+        files.retain(|file| recordings.contains(&file.recording));
+        Ok(self.unlink(day, &files))
+    }
+
     /// Removes the segments of a day but those of `kept`; the expiry stays, so that a disposal cut off here goes on.
     ///
     /// # Returns

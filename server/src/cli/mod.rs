@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how each answer becomes text and an exit status.
 
 mod audit;
+mod backup;
 mod calls;
 mod check;
 mod demo;
@@ -71,6 +72,10 @@ enum Command {
     /// 鍵の状態・更新・写し・復旧 / the keys: how they stand, rotation, mirrors, recovery
     #[command(subcommand)]
     Keys(keys::Command),
+    /// 記録・音声・証跡のバックアップ（鍵は含みません）/ copy rows, audio and trail out, never a key
+    Backup(backup::Backup),
+    /// バックアップからの復元。鍵のないものは戻りません / bring a backup back; what has no key does not come back
+    Restore(backup::Restore),
     /// 証跡 / the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -206,6 +211,8 @@ where
         Command::Recordings(command) => recordings::recordings(&command, &mut out),
         Command::Dispose(arguments) => dispose::dispose(&arguments, &mut out),
         Command::Keys(command) => keys::keys(&command, &mut out),
+        Command::Backup(arguments) => backup::backup(&arguments, &mut out),
+        Command::Restore(arguments) => backup::restore(&arguments, &mut out),
         Command::Audit(command) => audit::audit(&command, &mut out),
     };
     match ended {

@@ -1,0 +1,103 @@
+//! `denwaban backup` and `denwaban restore`: rows, audio and trail out and back; the root and the keys never.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Args;
+use jiff::Timestamp;
+use rules::{Actor, AuditDraft, AuditEvent};
+use storage::{AuditTrail, Carried, Disk, Duty, Keys, Lock, OsDisk, Vault};
+use tokio::runtime;
+
+use super::{Exit, Place, Terminal, recordings::with_office};
+use crate::{config::Config, export::Request, unix};
+
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    #[command(flatten)]
+    place: Place,
+    /// 新しいフォルダ / a folder that does not exist yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    #[command(flatten)]
+    place: Place,
+    /// backup が作ったフォルダ / the folder that backup made
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+}
+
+pub(super) fn backup(arguments: &Backup, out: &mut Terminal) -> Result<(), Exit> {
+    let config = Arc::new(arguments.place.load(out)?);
+    let runtime = a_runtime()?;
+    let made = runtime.block_on(storage::back_up(&config.layout(), &arguments.out));
+    let Carried { rows, files, .. } = made.map_err(|fault| {
+        out.complain(&format!("バックアップできません。\n{fault}"));
+        Exit::Unavailable
+    })?;
+    let request = Request::BackedUp { rows, files };
+    let answer = with_office(&config, &request, |conversation| conversation.answer());
+    let () = out.settle(answer)?;
+    out.line(&format!(
+        "バックアップしました（鍵は含みません）/ backed up, without any key: {} 行/rows={rows} 音声/files={files}",
+        arguments.out.display()
+    ))
+}
+
+pub(super) fn restore(arguments: &Restore, out: &mut Terminal) -> Result<(), Exit> {
+    let config = arguments.place.load(out)?;
+    let restored = bring_back(&config, arguments).map_err(|fault| {
+        out.complain(&format!("復元できません。\n{fault}"));
+        Exit::Unavailable
+    })?;
+    out.line(&format!(
+        "復元しました / restored: 行/rows={} 音声/files={} 鍵がなく廃棄/purged={}",
+        restored.rows, restored.files, restored.purged
+    ))
+}
+
+/// Nobody listens or records before everything without a key is gone: both duties are held until then.
+fn bring_back(config: &Config, arguments: &Restore) -> Result<Carried, String> {
+    let layout = config.layout();
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    layout
+        .make_folders(&OsDisk)
+        .map_err(|fault| fault.to_string())?;
+    let lock = |duty| Lock::acquire(&layout, duty).map_err(|fault| fault.to_string());
+    let held = [lock(Duty::Calls)?, lock(Duty::Office)?];
+    let keys = Keys::open(Arc::clone(&disk), &layout).map_err(|fault| fault.to_string())?;
+    let vault = Vault::new(Arc::clone(&disk), &layout, config.retention);
+    let runtime = a_runtime().map_err(|_| "the system gives no thread".to_owned())?;
+    let restored = runtime
+        .block_on(storage::restore(
+            &layout,
+            &vault,
+            &keys,
+            &arguments.from,
+            &held,
+        ))
+        .map_err(|fault| fault.to_string())?;
+    let mut trail =
+        AuditTrail::open(disk, &layout, Duty::Office).map_err(|fault| fault.to_string())?;
+    let actor = Actor::Person {
+        unix_user: unix::own_user(),
+        person: None,
+    };
+    let event = AuditEvent::Restored {
+        rows: restored.rows,
+        files: restored.files,
+        purged: restored.purged,
+    };
+    let written = trail.append(AuditDraft { actor, event }, Timestamp::now());
+    // It is restored whether or not it can be written down, and whoever asked is told.
+    written.map(|_| restored).map_err(|fault| fault.to_string())
+}
+
+fn a_runtime() -> Result<runtime::Runtime, Exit> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|_| Exit::Failed)
+}

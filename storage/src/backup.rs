@@ -1,0 +1,275 @@
+//! Backup and restore: rows, audio, audit trail and records of disposals. Never a root, never a key store.
+//!
+//! A backup may be as old as it likes. What is restored is measured by today's key store: a row or a file whose
+//! key is gone does not come back, or goes again, before anybody may listen. So [`restore`] needs both duties' locks.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use rules::{Fault, JstDay, RecordingId};
+use thiserror::Error;
+
+use crate::{
+    catalogue::{Catalogue, CatalogueFault},
+    files::{Disk, OsDisk, fresh_name, list_if_there},
+    group::Group,
+    keys::{KeyFault, Keys},
+    layout::Layout,
+    lock::Lock,
+    vault::{Vault, VaultFault},
+};
+
+/// What a backup holds, or a restore brought back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Rows of calls.
+    pub rows: u64,
+    /// Segments.
+    pub files: u64,
+    /// Recordings whose key is gone: their rows are tombstones and their files are removed.
+    pub purged: u64,
+}
+
+/// Copies rows, closed segments, audit trail and records of disposals into a new folder.
+///
+/// The catalogue is copied by SQLite itself, beside a writer. Segments that are still written are left out.
+///
+/// # Errors
+/// [`BackupFault`]; what was copied so far stays and is no backup.
+pub async fn back_up(layout: &Layout, out: &Path) -> Result<Carried, BackupFault> {
+    fs::create_dir(out).map_err(at(out))?;
+    let copy = Layout::new(out.join("data"), out.join("root-is-in-no-backup"));
+    for folder in [copy.office(), copy.calls(), copy.vault()] {
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+    }
+    let mut catalogue = Catalogue::open_read_only(layout).await?;
+    let rows = catalogue.copy_to(&copy.catalogue()).await?;
+    catalogue.close().await?;
+    for (from, to) in [
+        (layout.calls_audit(), copy.calls_audit()),
+        (layout.office_audit(), copy.office_audit()),
+        (layout.disposals(), copy.disposals()),
+    ] {
+        copy_missing(&from, &to, |_| true)?;
+    }
+    let mut files = 0;
+    for day in days_in(&layout.vault())? {
+        let is_whole = |name: &str| !name.ends_with(".open.krec") && !name.ends_with(".new");
+        files += copy_missing(&layout.vault_day(day), &copy.vault_day(day), is_whole)?;
+    }
+    Ok(Carried {
+        rows,
+        files,
+        purged: 0,
+    })
+}
+
+/// Brings back what a backup holds and this folder lacks, and purges whatever has no key any more.
+///
+/// `_held`: nobody records, listens or disposes meanwhile. The audit trail of this folder stays as it is, if it has one.
+///
+/// # Errors
+/// [`BackupFault`]; restoring again goes on.
+pub async fn restore(
+    layout: &Layout,
+    vault: &Vault,
+    keys: &Keys,
+    from: &Path,
+    _held: &[Lock; 2],
+) -> Result<Carried, BackupFault> {
+    let copy = Layout::new(from.join("data"), from.join("root-is-in-no-backup"));
+    if !copy.catalogue().exists() {
+        return Err(BackupFault::NoBackup {
+            path: from.to_owned(),
+        });
+    }
+    for (there, here) in [
+        (copy.calls_audit(), layout.calls_audit()),
+        (copy.office_audit(), layout.office_audit()),
+    ] {
+        if is_empty(&here)? {
+            copy_missing(&there, &here, |_| true)?;
+        }
+    }
+    copy_missing(&copy.disposals(), &layout.disposals(), |_| true)?;
+    let (rows, mut catalogue) = restore_rows(layout, &copy).await?;
+    let mut files = 0;
+    for day in days_in(&copy.vault())? {
+        files += copy_missing(&copy.vault_day(day), &layout.vault_day(day), |_| true)?;
+    }
+    let purged = purge(layout, vault, keys, &mut catalogue).await?;
+    catalogue.close().await?;
+    Ok(Carried {
+        rows,
+        files,
+        purged,
+    })
+}
+
+/// Takes rows over from the backup's catalogue that are not known here.
+async fn restore_rows(layout: &Layout, copy: &Layout) -> Result<(u64, Catalogue), BackupFault> {
+    // Opened as a copy of its own, so that an old one is brought up to date and the backup stays as it is.
+    let beside = layout.office().join("restoring");
+    let _ = fs::remove_dir_all(&beside);
+    let restoring = Layout::new(&beside, beside.join("root"));
+    fs::create_dir_all(restoring.office()).map_err(at(&beside))?;
+    let path = restoring.catalogue();
+    fs::copy(copy.catalogue(), &path).map_err(at(&path))?;
+    Catalogue::open(&restoring).await?.close().await?;
+    let mut catalogue = Catalogue::open(layout).await?;
+    let rows = catalogue.take_over(&path).await?;
+    // What the backup's rows say of disposed recordings must not stay in a file.
+    OsDisk.overwrite(&path).map_err(at(&path))?;
+    fs::remove_dir_all(&beside).map_err(at(&beside))?;
+    Ok((rows, catalogue))
+}
+
+/// Takes down to tombstones, and removes, whatever no key opens any more.
+async fn purge(
+    layout: &Layout,
+    vault: &Vault,
+    keys: &Keys,
+    catalogue: &mut Catalogue,
+) -> Result<u64, BackupFault> {
+    let with_keys: BTreeSet<Group> = keys.groups().collect();
+    let held: BTreeSet<RecordingId> = keys.held().into_values().flatten().collect();
+    let mut days: BTreeSet<JstDay> = vault.days()?.into_iter().collect();
+    days.extend(catalogue.days().await?);
+    let mut purged = 0;
+    for day in days {
+        let fixed = vault.fixed_expiry(day).ok().flatten();
+        let expires_at = fixed.unwrap_or_else(|| vault.policy_expiry(day));
+        let rows = catalogue.rows_of(day).await?;
+        let files = vault.files(day)?;
+        let mut dead: BTreeSet<RecordingId> = BTreeSet::new();
+        for file in &files {
+            let lives = vault
+                .sealed(file)?
+                .is_some_and(|sealed| keys.opens(&sealed));
+            if !lives && !held.contains(&file.recording) {
+                dead.insert(file.recording);
+            }
+        }
+        let left = match with_keys.contains(&Group::Day(day)) {
+            true => {
+                for recording in &dead {
+                    catalogue.bury_one(*recording, day, expires_at).await?;
+                }
+                vault.remove_recordings(day, &dead)?
+            }
+            false => {
+                // Of a day without a key only what is held has one; rows go with it, unrecorded calls too.
+                dead.extend(rows.living.difference(&held));
+                let strays: Vec<RecordingId> = dead.difference(&rows.recordings).copied().collect();
+                catalogue.bury(day, expires_at, &strays, &held).await?;
+                vault.remove_segments(day, &held)?
+            }
+        };
+        if !left.is_empty() {
+            let path = layout.vault_day(day);
+            return Err(BackupFault::NotRemoved { path });
+        }
+        purged += dead.len() as u64;
+    }
+    Ok(purged)
+}
+
+/// Copies the files of a folder that are not there yet, each whole or not at all.
+fn copy_missing(
+    from: &Path,
+    to: &Path,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<u64, BackupFault> {
+    let entries = match fs::read_dir(from) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(0),
+        other => other.map_err(at(from))?,
+    };
+    fs::create_dir_all(to).map_err(at(to))?;
+    let mut count = 0;
+    for entry in entries {
+        let entry = entry.map_err(at(from))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let is_wanted = entry.file_name().to_str().is_some_and(&is_wanted);
+        if !is_wanted || target.exists() || !source.is_file() {
+            continue;
+        }
+        let fresh = fresh_name(&target);
+        let copied = fs::copy(&source, &fresh)
+            .and_then(|_| fs::File::open(&fresh)?.sync_all())
+            .and_then(|()| fs::rename(&fresh, &target));
+        match copied {
+            // Its day was disposed of meanwhile.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound && !source.exists() => continue,
+            other => other.map_err(at(&target))?,
+        }
+        count += u64::from(target.extension().is_some_and(|ending| ending == "krec"));
+    }
+    OsDisk.sync_folder(to).map_err(at(to))?;
+    Ok(count)
+}
+
+fn days_in(vault: &Path) -> Result<Vec<JstDay>, BackupFault> {
+    let names = list_if_there(&OsDisk, vault).map_err(at(vault))?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+fn is_empty(folder: &Path) -> Result<bool, BackupFault> {
+    let names = list_if_there(&OsDisk, folder).map_err(at(folder))?;
+    Ok(names.is_empty())
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupFault {
+    let path = path.to_owned();
+    move |source| BackupFault::Disk { path, source }
+}
+
+/// Why a backup was not made, or not brought back.
+#[derive(Debug, Error)]
+pub enum BackupFault {
+    /// The folder holds no backup.
+    #[error("{} holds no backup of denwaban, expected data/office/catalogue.db in it", path.display())]
+    NoBackup {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Something without a key is still there.
+    #[error("files in {} could not be removed although no key opens them; remove them by hand and restore again", path.display())]
+    NotRemoved {
+        /// The day's folder.
+        path: PathBuf,
+    },
+    /// The disk refused.
+    #[error("{} cannot be used ({source}); check free space, the disk and the file's owner", path.display())]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The rows.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueFault),
+    /// The audio.
+    #[error(transparent)]
+    Vault(#[from] VaultFault),
+    /// The keys.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+}
+
+impl BackupFault {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            BackupFault::NoBackup { .. } => Fault::Operator,
+            BackupFault::NotRemoved { .. } | BackupFault::Disk { .. } => Fault::Resource,
+            BackupFault::Catalogue(fault) => fault.fault(),
+            BackupFault::Vault(fault) => fault.fault(),
+            BackupFault::Key(fault) => fault.fault(),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Backup and restore: what was disposed of stays dead, whatever the backup still holds.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::{fs, path::Path, sync::Arc};
+
+use common::*;
+use jiff::{Timestamp, ToSpan};
+use rules::{Actor, DisposalCause, JstDay, RecordingState};
+use storage::{
+    AuditTrail, BackupFault, Carried, Catalogue, Duty, Keys, Layout, Lock, MemoryDisk, Office,
+    Opening, OsDisk, Spool, SpoolEntry, back_up, dispose_due, dispose_one, restore,
+};
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+fn later(number: u128) -> Opening {
+    Opening {
+        call_started: now() + 72.hours(),
+        ..opening(number)
+    }
+}
+
+struct House {
+    folder: tempfile::TempDir,
+    layout: Layout,
+    city: City,
+    expiry: Timestamp,
+}
+
+/// Two recordings of today and two of a later day, all in a backup.
+async fn backed_up() -> House {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(folder.path().join("data"), folder.path().join("root"));
+    let city = city(Arc::new(OsDisk), &layout);
+    let mut spool = Spool::new(Arc::clone(&city.disk), &layout);
+    for opening in [opening(1), opening(2), later(3), later(4)] {
+        let sealed = record(&city, &opening, 3);
+        let row = row(&city, &opening, Some(&sealed));
+        spool.put(&SpoolEntry::Row(Box::new(row))).unwrap();
+        city.vault.flush().unwrap();
+        let day = JstDay::of(opening.call_started);
+        city.vault.close_recording(day, opening.recording).unwrap();
+    }
+    spool.flush(now()).unwrap();
+    let mut catalogue = Catalogue::open(&layout).await.unwrap();
+    let _ = catalogue.take_in(&OsDisk, &layout).await.unwrap();
+    let made = back_up(&layout, &folder.path().join("backup"))
+        .await
+        .unwrap();
+    assert_eq!((made.rows, made.files), (4, 4));
+    let expiry = city.vault.begin_day(today()).unwrap();
+    House {
+        folder,
+        layout,
+        city,
+        expiry,
+    }
+}
+
+impl House {
+    fn backup(&self) -> std::path::PathBuf {
+        self.folder.path().join("backup")
+    }
+
+    async fn dispose(&self) {
+        let mut keys = Keys::open(Arc::clone(&self.city.disk), &self.layout).unwrap();
+        let mut catalogue = Catalogue::open(&self.layout).await.unwrap();
+        let mut office = Office {
+            keys: &mut keys,
+            vault: &self.city.vault,
+            catalogue: &mut catalogue,
+            trail: &mut trail(&self.city),
+            signing: None,
+        };
+        dispose_due(&mut office, &Actor::System, self.expiry)
+            .await
+            .unwrap();
+        // One of the later day, by decision.
+        let cause = DisposalCause::Decided { decision: 1 };
+        let recording = later(3).recording;
+        dispose_one(&mut office, &Actor::System, recording, cause, now(), || ())
+            .await
+            .unwrap();
+    }
+
+    async fn restore(&self) -> Result<Carried, BackupFault> {
+        let held =
+            [Duty::Calls, Duty::Office].map(|duty| Lock::acquire(&self.layout, duty).unwrap());
+        let keys = Keys::open(Arc::clone(&self.city.disk), &self.layout).unwrap();
+        restore(&self.layout, &self.city.vault, &keys, &self.backup(), &held).await
+    }
+
+    async fn check_that_the_dead_stay_dead(&self) {
+        let mut catalogue = Catalogue::open(&self.layout).await.unwrap();
+        for (opening, lives) in [
+            (opening(1), false),
+            (opening(2), false),
+            (later(3), false),
+            (later(4), true),
+        ] {
+            let row = catalogue.find(opening.recording).await.unwrap().unwrap();
+            assert_eq!(row.state == RecordingState::Sealed, lives);
+            let day = JstDay::of(opening.call_started);
+            let files = self.city.vault.segments(day, opening.recording).unwrap();
+            assert_eq!(files.is_empty(), !lives);
+        }
+        let desk = city(Arc::new(MemoryDisk::new()), &memory_layout());
+        let (day, at) = (JstDay::of(later(4).call_started), later(4).call_started);
+        let permit = permit(&desk, later(4).recording, at);
+        assert!(
+            self.city
+                .vault
+                .open(permit, day, &self.city.opener, at)
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn a_backup_holds_no_root_and_no_key() {
+    run(async {
+        let house = backed_up().await;
+        let bytes = every_byte_under(&house.backup());
+        assert!(!contains(&bytes, b"DENWROOT") && !contains(&bytes, b"\"wrapped\""));
+        let data = house.backup().join("data");
+        assert!(!data.join("keys").exists());
+    });
+}
+
+#[test]
+fn what_was_lost_comes_back_and_what_was_disposed_of_does_not() {
+    run(async {
+        let house = backed_up().await;
+        house.dispose().await;
+        for lost in [
+            "vault",
+            "office/catalogue.db",
+            "office/catalogue.db-wal",
+            "office/catalogue.db-shm",
+        ] {
+            let path = house.layout.data().join(lost);
+            match path.is_dir() {
+                true => fs::remove_dir_all(path).unwrap(),
+                false => drop(fs::remove_file(path)),
+            }
+        }
+        fs::create_dir(house.layout.vault()).unwrap();
+        let before = every_byte_under(&house.layout.office_audit());
+
+        // Restored twice: the backup's dead files go again.
+        for (rows, purged) in [(4, 3), (0, 3)] {
+            let restored = house.restore().await.unwrap();
+            assert_eq!(
+                (restored.rows, restored.purged),
+                (rows, purged),
+                "{restored:?}"
+            );
+            house.check_that_the_dead_stay_dead().await;
+        }
+        assert_eq!(every_byte_under(&house.layout.office_audit()), before);
+    });
+}
+
+#[test]
+fn restoring_over_a_folder_that_lacks_nothing_brings_nothing_back() {
+    run(async {
+        let house = backed_up().await;
+        house.dispose().await;
+        let restored = house.restore().await.unwrap();
+        assert_eq!(
+            restored.rows, 0,
+            "every row is known, as a tombstone or as it was"
+        );
+        house.check_that_the_dead_stay_dead().await;
+        let nothing = house.folder.path().join("data");
+        let keys = Keys::open(Arc::clone(&house.city.disk), &house.layout).unwrap();
+        let held =
+            [Duty::Calls, Duty::Office].map(|duty| Lock::acquire(&house.layout, duty).unwrap());
+        let refused = restore(&house.layout, &house.city.vault, &keys, &nothing, &held).await;
+        assert!(matches!(refused, Err(BackupFault::NoBackup { .. })));
+        let _: AuditTrail = trail(&house.city);
+    });
+}
+
+fn every_byte_under(folder: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => bytes.extend(every_byte_under(&path)),
+            false => bytes.extend(fs::read(&path).unwrap()),
+        }
+    }
+    bytes
+}
