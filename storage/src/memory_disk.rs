@@ -50,6 +50,25 @@ struct State {
 struct Inode {
     written: Vec<u8>,
     durable: Vec<u8>,
+    /// How many bytes both have alike: a sync copies what follows them.
+    synced_bytes: usize,
+}
+
+impl Inode {
+    fn durable(bytes: Vec<u8>) -> Inode {
+        Inode {
+            synced_bytes: bytes.len(),
+            durable: bytes.clone(),
+            written: bytes,
+        }
+    }
+
+    fn sync(&mut self) {
+        self.durable.truncate(self.synced_bytes);
+        self.durable
+            .extend_from_slice(&self.written[self.synced_bytes..]);
+        self.synced_bytes = self.written.len();
+    }
 }
 
 impl MemoryDisk {
@@ -87,7 +106,7 @@ impl MemoryDisk {
             state.add_folder(folder);
         }
         for inode in state.inodes.values_mut() {
-            inode.written = inode.durable.clone();
+            *inode = Inode::durable(std::mem::take(&mut inode.durable));
         }
         state.thaw()
     }
@@ -97,9 +116,7 @@ impl MemoryDisk {
     pub fn after_kill(&self) -> MemoryDisk {
         let mut state = self.lock().clone();
         state.durable_names = state.names.clone();
-        for inode in state.inodes.values_mut() {
-            inode.durable = inode.written.clone();
-        }
+        state.inodes.values_mut().for_each(Inode::sync);
         state.thaw()
     }
 
@@ -116,18 +133,17 @@ impl MemoryDisk {
         reached.collect()
     }
 
+    /// Every name that there is.
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.lock().names.keys().cloned().collect()
+    }
+
     /// Puts a file there, durable, past all faults: for tests that damage things.
     pub fn plant(&self, path: &Path, bytes: &[u8]) {
         let mut state = self.lock();
         let inode = state.new_inode();
-        let bytes = bytes.to_vec();
-        state.inodes.insert(
-            inode,
-            Inode {
-                written: bytes.clone(),
-                durable: bytes,
-            },
-        );
+        state.inodes.insert(inode, Inode::durable(bytes.to_vec()));
         state.names.insert(path.to_owned(), inode);
         state.durable_names.insert(path.to_owned(), inode);
         if let Some(folder) = path.parent() {
@@ -286,7 +302,8 @@ impl Disk for MemoryDisk {
             .get_mut(&inode)
             .ok_or(io::ErrorKind::NotFound)?;
         inode.written.fill(0);
-        inode.durable = inode.written.clone();
+        inode.synced_bytes = 0;
+        inode.sync();
         Ok(())
     }
 
@@ -352,9 +369,7 @@ impl Disk for MemoryDisk {
         let mut state = self.lock();
         state.begin_sync()?;
         state.durable_names = state.names.clone();
-        for inode in state.inodes.values_mut() {
-            inode.durable = inode.written.clone();
-        }
+        state.inodes.values_mut().for_each(Inode::sync);
         Ok(())
     }
 }
@@ -376,7 +391,7 @@ impl DiskFile for MemoryFile {
             .inodes
             .get_mut(&self.inode)
             .ok_or(io::ErrorKind::NotFound)?;
-        inode.durable = inode.written.clone();
+        inode.sync();
         Ok(())
     }
 
@@ -389,6 +404,7 @@ impl DiskFile for MemoryFile {
             .ok_or(io::ErrorKind::NotFound)?;
         let length = usize::try_from(length).map_err(io::Error::other)?;
         inode.written.resize(length, 0);
+        inode.synced_bytes = inode.synced_bytes.min(length);
         Ok(())
     }
 }
