@@ -4,9 +4,11 @@
 //! SIP with nothing of `sip-core`. Start at [`Phone::dial`] and [`Phone::ring`]; what it writes stands in `phone/letter.rs`.
 
 mod letter;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -21,6 +23,8 @@ const LAST: Duration = Duration::from_secs(32);
 pub struct Habits {
     /// What it says of 100rel.
     pub reliable: Reliable,
+    /// How long it takes to acknowledge a reliable provisional answer.
+    pub pracks_after: Duration,
     /// When it offers.
     pub offer: OfferTime,
     /// Whether it says that it takes UPDATE.
@@ -63,6 +67,7 @@ impl Default for Habits {
     fn default() -> Self {
         Habits {
             reliable: Reliable::No,
+            pracks_after: Duration::ZERO,
             offer: OfferTime::AtOnce,
             allows_update: true,
             interval_s: None,
@@ -94,12 +99,27 @@ pub enum Act {
     Update(&'static str),
     /// Another request with a body or without one.
     Say(&'static str),
-    /// REFER to this URI.
-    Refer(&'static str),
+    /// REFER.
+    Refer(Referred),
+    /// The PRACK of the answer that this `RAck` names, with this body.
+    Prack(String, String),
     /// BYE; before an answer, what ends the call there.
     HangUp,
+    /// It speaks on to whom it spoke.
+    Speak,
     /// It stops speaking.
     Hush,
+}
+
+/// Whom a REFER wants the other party joined to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Referred {
+    /// Whoever has this URI.
+    Uri(&'static str),
+    /// A number outside that nobody else calls.
+    Outside,
+    /// The other party of this dialog of its own, named as Replaces names it (RFC 3891).
+    Dialog(String),
 }
 
 /// Whether something is heard before the answer.
@@ -135,7 +155,6 @@ pub enum Stage {
 struct Client {
     branch: String,
     method: String,
-    sequence: u32,
     payload: Vec<u8>,
     repeat: Option<Repeat>,
     until: Option<Instant>,
@@ -184,6 +203,8 @@ pub struct Phone {
     sequence: u32,
     remote_sequence: u32,
     reliable_sequence: u32,
+    /// Its reliable answers that no PRACK has named.
+    unpracked: BTreeSet<u32>,
     version: u64,
     clients: Vec<Client>,
     waiting: Vec<Waiting>,
@@ -194,6 +215,17 @@ pub struct Phone {
     offered: Option<&'static str>,
     /// What it has answered to the INVITE's offer, so that a 200 repeats it.
     described: Option<String>,
+}
+
+impl Waiting {
+    /// Whether a 2xx has to wait for it: an offer or an answer stands in it.
+    fn holds_answer(&self) -> bool {
+        self.what == "PRACK"
+            && self
+                .payload
+                .windows(7)
+                .any(|octets| octets == b"\r\n\r\nv=0")
+    }
 }
 
 impl Phone {
@@ -285,6 +317,7 @@ impl Phone {
             sequence: 0,
             remote_sequence: 0,
             reliable_sequence: 0,
+            unpracked: BTreeSet::new(),
             version: 0,
             clients: Vec::new(),
             waiting: Vec::new(),
@@ -316,6 +349,29 @@ impl Phone {
             Stage::Over(how) => how,
             _ => "",
         }
+    }
+
+    /// The Call-ID of its call.
+    pub fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// Its dialog as a Replaces names it to whoever it talks with: their tag is `to-tag` (RFC 3891 section 3).
+    pub fn replaces(&self) -> String {
+        let tag = |party: &str| {
+            let (_, tag) = party.split_once(";tag=").unwrap_or_default();
+            tag.split(';').next().unwrap_or_default().to_owned()
+        };
+        let (theirs, own) = (tag(&self.remote), tag(&self.local));
+        format!("{};to-tag={theirs};from-tag={own}", self.call_id)
+    }
+
+    /// Whether it waits for the answer to the INVITE of its call.
+    fn is_calling(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Inviting | Stage::Proceeding | Stage::Cancelling
+        )
     }
 
     /// Whether a message belongs to its call.
@@ -423,7 +479,7 @@ impl Phone {
         self.note(now, format!("no answer to {}", client.method));
         match client.method.as_str() {
             "BYE" => self.end(now, "hung up, nobody answered"),
-            "INVITE" if client.sequence == 1 => self.end(now, "nobody answered"),
+            "INVITE" if self.is_calling() => self.end(now, "nobody answered"),
             "CANCEL" if self.stage == Stage::Cancelling => {
                 self.end(now, "cancelled, nobody answered");
             }
@@ -484,8 +540,16 @@ impl Phone {
                 };
                 vec![self.request(now, method, &[], kind, body)]
             }
-            (Act::Refer(target), Stage::Talking) => {
-                vec![self.request(now, "REFER", &[format!("Refer-To: <{target}>")], "", "")]
+            (Act::Refer(referred), Stage::Talking) => {
+                let refer_to = self.refer_to(&referred);
+                vec![self.request(now, "REFER", &[refer_to], "", "")]
+            }
+            (Act::Prack(rack, body), Stage::Proceeding | Stage::Cancelling | Stage::Talking) => {
+                vec![self.request(now, "PRACK", &[rack], "application/sdp", &body)]
+            }
+            (Act::Speak, Stage::Talking) => {
+                self.voice.go_on(now);
+                Vec::new()
             }
             // Too early or too late for it: people try all the time.
             (
@@ -498,6 +562,8 @@ impl Phone {
                 | Act::Update(_)
                 | Act::Say(_)
                 | Act::Refer(_)
+                | Act::Prack(..)
+                | Act::Speak
                 | Act::HangUp,
                 _,
             ) => Vec::new(),
@@ -539,6 +605,7 @@ impl Phone {
         }
         let packet = self.answer_invite(now, status, &headers, &body);
         if is_reliable {
+            self.unpracked.insert(self.reliable_sequence);
             self.waiting.push(Waiting {
                 what: "PRACK",
                 sequence: self.reliable_sequence,
@@ -555,8 +622,8 @@ impl Phone {
         if !self.has_common(&self.invite) {
             return self.act(now, Act::Refuse(488));
         }
-        if self.waiting.iter().any(|waiting| waiting.what == "PRACK") {
-            // RFC 3262 section 3: the 2xx waits while an offer or answer of a reliable one is unacknowledged.
+        if self.waiting.iter().any(Waiting::holds_answer) {
+            // RFC 3262 section 3: the 2xx waits while an offer or answer of a reliable one is unacknowledged, and for nothing else.
             self.plan(now + Duration::from_millis(100), Act::Answer);
             return Vec::new();
         }
@@ -701,13 +768,17 @@ impl Phone {
         }
         if is_reliable {
             let rack = format!("RAck: {number} {}", message.header("CSeq"));
-            packets.push(self.request(now, "PRACK", &[rack], "application/sdp", &body));
+            if self.habits.pracks_after.is_zero() {
+                packets.push(self.request(now, "PRACK", &[rack], "application/sdp", &body));
+            } else {
+                self.plan(now + self.habits.pracks_after, Act::Prack(rack, body));
+            }
         }
         packets
     }
 
     fn handle_final(&mut self, now: Instant, status: u16, message: &Text) -> Vec<Packet> {
-        let is_first = message.sequence() == 1;
+        let is_first = self.is_calling();
         if status >= 300 {
             let ack = self.acknowledge_refusal(now, message);
             self.offered = None;
@@ -758,12 +829,21 @@ impl Phone {
         }
     }
 
+    /// What it says goes to where a later description wants it, in the codec that it names first of its own.
+    fn follow(&mut self, message: &Text) {
+        let payload_type = self.common(message).first().copied();
+        if let (Some(media), Some(payload_type)) = (message.media(), payload_type) {
+            self.voice.turn_to(media, payload_type);
+        }
+    }
+
     /// An offer of its own has its outcome.
     fn settle_offer(&mut self, now: Instant, status: u16, message: &Text) {
         let Some(offered) = self.offered.take() else {
             return;
         };
         if (200..300).contains(&status) && !message.body.is_empty() {
+            self.follow(message);
             self.direction = offered;
             self.note(now, format!("agreed {offered}"));
         }
@@ -846,6 +926,7 @@ impl Phone {
             return self.respond(now, message, self.habits.change, &[], "");
         }
         let answer = self.answer_offer(message);
+        self.follow(message);
         let direction = direction_of(&answer);
         self.direction = direction;
         self.note(now, format!("agreed {direction}"));
@@ -859,14 +940,12 @@ impl Phone {
             .next()
             .and_then(|number| number.parse().ok())
             .unwrap_or(0);
-        let found = self
-            .waiting
-            .iter()
-            .position(|waiting| waiting.what == "PRACK" && waiting.sequence == number);
-        let Some(found) = found else {
+        // A final answer may have crossed it: that ends the repeating, not the waiting (RFC 3262 section 3).
+        if !self.unpracked.remove(&number) {
             return vec![self.respond(now, message, 481, &[], "")];
-        };
-        self.waiting.remove(found);
+        }
+        self.waiting
+            .retain(|waiting| waiting.what != "PRACK" || waiting.sequence != number);
         if !message.body.is_empty() {
             self.settle_offer(now, 200, message);
             self.invite.body.clone_from(&message.body);

@@ -4,15 +4,23 @@
 //! message brings: an ACK at once for a 2xx, a BYE on the other leg at once for a BYE, an answer for every request. It shares no code
 //! with the exchange and knows no timers but the standard's limits. Start at [`Reference::came`] and [`Reference::went`].
 
+mod departures;
 mod leg;
+mod transfer;
+mod words;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use self::leg::{Began, Leg, Stage};
+pub use self::transfer::{Joined, Transfers};
+
+use self::{
+    leg::{Began, Leg, Stage},
+    transfer::Transfer,
+};
 use crate::{net::Packet, text::Text};
 
 /// 64*T1.
@@ -31,10 +39,31 @@ pub struct Reference {
     legs: BTreeMap<String, Leg>,
     /// What is to be done before the exchange rests.
     duties: Vec<Duty>,
+    /// Called parties that have answered since it rested.
+    answered: Vec<String>,
+    transfers: Vec<Transfer>,
+    joined: VecDeque<Joined>,
+    /// Who was told apart, and when; the Call-IDs are sorted.
+    apart: Vec<([String; 2], Instant)>,
+    /// When the exchange began anew.
+    forgot_at: Option<Instant>,
+    /// What became of transfers.
+    pub outcomes: Transfers,
+    /// Talks that the exchange ended, or refused to begin, while both parties wanted them.
+    pub unprovoked: Vec<Unprovoked>,
     /// What was found wrong.
     pub faults: Vec<String>,
     /// Messages that passed.
     pub passed: u64,
+}
+
+/// A talk that the exchange ended by itself.
+#[derive(Debug, Clone)]
+pub struct Unprovoked {
+    /// The Call-IDs of the two.
+    pub legs: [String; 2],
+    /// What the first leg was told, and the story of both.
+    pub what: String,
 }
 
 /// Something that must go out before the exchange takes its next input.
@@ -71,15 +100,26 @@ impl Reference {
             carrier,
             legs: BTreeMap::new(),
             duties: Vec::new(),
+            answered: Vec::new(),
+            transfers: Vec::new(),
+            joined: VecDeque::new(),
+            apart: Vec::new(),
+            forgot_at: None,
+            outcomes: Transfers::default(),
+            unprovoked: Vec::new(),
             faults: Vec::new(),
             passed: 0,
         }
     }
 
     /// The exchange has begun anew and knows nothing.
-    pub fn forget(&mut self) {
+    pub fn forget(&mut self, now: Instant) {
         self.legs.clear();
         self.duties.clear();
+        self.transfers.clear();
+        self.joined.clear();
+        self.apart.clear();
+        self.forgot_at = Some(now);
     }
 
     fn fault(&mut self, call_id: &str, what: impl std::fmt::Display) {
@@ -163,7 +203,7 @@ impl Reference {
         if leg.is_repeated(message) {
             return;
         }
-        leg.asked(now, message);
+        let is_awaited = leg.asked(now, message);
         match (method, leg.stage) {
             // The dialog that an exchange had with it that is no more: a copy of its INVITE began ours.
             ("BYE", _) if leg.is_of_another_dialog(message) => self.owe(id, answer(481, 481)),
@@ -197,21 +237,14 @@ impl Reference {
             }
             ("CANCEL", _) => self.owe(id, answer(200, 499)),
             ("OPTIONS", _) => self.owe(id, answer(200, 699)),
+            ("PRACK", Stage::Inviting | Stage::Answered)
+                if is_awaited && message.body.is_empty() =>
+            {
+                self.owe(id, answer(200, 200));
+            }
             ("PRACK", _) if message.body.is_empty() => self.owe(id, answer(200, 500)),
             // What crosses to the other party is answered when that has answered.
             _ => {}
-        }
-    }
-
-    /// A leg's transfer was taken: it and whoever is joined to it go their own ways.
-    fn transferred(&mut self, id: &str) {
-        let pair = self.legs.get(id).and_then(|leg| leg.pair.clone());
-        for (other, leg) in &mut self.legs {
-            let is_of_call = other == id
-                || pair.as_deref() == Some(other)
-                || leg.pair.as_deref() == Some(id)
-                || (pair.is_some() && leg.pair == pair);
-            leg.is_transferred |= is_of_call;
         }
     }
 
@@ -310,6 +343,7 @@ impl Reference {
         if is_first && was == Stage::Inviting && must_end {
             self.owe(id, What::End);
         } else if is_first && was == Stage::Inviting {
+            self.answered.push(id.to_owned());
             self.pass_to_origin(id, 200);
         }
     }
@@ -374,219 +408,20 @@ impl Reference {
         let origin = self.legs.get(id).and_then(|leg| leg.pair.clone());
         let Some(origin) = origin else { return };
         let is_waiting = self.legs.get(&origin).is_some_and(|leg| {
-            leg.stage == Stage::Inviting && leg.unpracked.is_none() && !leg.is_transferred
+            leg.stage == Stage::Inviting && !leg.is_described_early() && !leg.is_transferred
         });
         if is_waiting {
             self.owe(&origin, What::Pass(status));
         }
     }
 
-    // What leaves the exchange.
-
-    /// A datagram leaves the exchange.
-    pub fn went(&mut self, now: Instant, packet: &Packet) {
-        self.passed += 1;
-        let message = Text::read(&packet.payload);
-        let id = message.header("Call-ID").to_owned();
-        for flaw in leg::flaws(&message) {
-            self.fault(&id, flaw);
-        }
-        match message.status() {
-            Some(status) => self.answer_went(now, &id, status, &message),
-            None => self.request_went(now, &id, packet.to, &message),
-        }
-    }
-
-    fn request_went(&mut self, now: Instant, id: &str, to: SocketAddr, message: &Text) {
-        let (method, sequence) = (message.method().to_owned(), message.sequence());
-        if !self.legs.contains_key(id) {
-            match method.as_str() {
-                "INVITE" => self.invite_went(now, id, to, message),
-                "OPTIONS" | "REGISTER" => {}
-                _ => self.fault(id, format!("{method} in no dialog")),
-            }
-            return;
-        }
-        let Some(leg) = self.legs.get_mut(id) else {
-            return;
-        };
-        leg.note(now, format!("out {method} {sequence}"));
-        let is_new = leg.is_new(message);
-        let mut flaws = leg.sent(now, message);
-        match method.as_str() {
-            "ACK" => {
-                self.done(id, |what| *what == What::Ack(sequence));
-            }
-            "PRACK" => {
-                let number: u32 = message
-                    .header("RAck")
-                    .split(' ')
-                    .next()
-                    .and_then(|number| number.parse().ok())
-                    .unwrap_or(0);
-                self.done(id, |what| *what == What::Prack(number));
-            }
-            // Whoever transferred is done: the target has answered.
-            "NOTIFY" if is_new && leg::is_transfer_done(message) => {
-                leg.must_end |= leg.stage == Stage::Answered;
-            }
-            "CANCEL" => {
-                if leg.began == Began::Theirs || !leg.is_proceeding {
-                    flaws.push("CANCEL before a provisional answer".to_owned());
-                }
-                leg.must_end = true;
-                leg.cancelled_at.get_or_insert(now);
-                self.done(id, |what| *what == What::End);
-            }
-            "BYE" => {
-                if leg.stage == Stage::Inviting {
-                    flaws.push("BYE before an answer".to_owned());
-                }
-                if is_new {
-                    flaws.extend(leg.unrepeated(now));
-                }
-                leg.stage = Stage::Ended;
-                leg.ended_at.get_or_insert(now);
-                let origin = leg.pair.clone().unwrap_or_default();
-                self.done(id, |what| *what == What::End);
-                // What it answered was of no use to the caller.
-                self.done(&origin, |what| matches!(what, What::Pass(_)));
-            }
-            _ => {
-                if is_new && !leg.is_live() {
-                    flaws.push(format!("{method} after the end"));
-                }
-            }
-        }
-        for flaw in flaws {
-            self.fault(id, flaw);
-        }
-    }
-
-    fn invite_went(&mut self, now: Instant, id: &str, to: SocketAddr, message: &Text) {
-        let mut leg = Leg::new(now, Began::Ours, to, message);
-        leg.pair = self.origin_of(to, message);
-        let origin = leg.pair.as_ref().and_then(|origin| self.legs.get(origin));
-        let is_of_transfer = self.legs.values().any(|leg| leg.is_transferred);
-        let is_for_transfer = origin.map_or(is_of_transfer, |origin| origin.is_transferred);
-        let flaw = match origin {
-            // Whom a transfer calls is called for one of its legs.
-            None if is_of_transfer => None,
-            Some(origin) if origin.is_transferred => None,
-            None => Some("an INVITE for no caller"),
-            Some(origin) if !origin.is_live() => Some("an INVITE for a caller who has left"),
-            Some(origin) if origin.peer == self.carrier && to == self.carrier => {
-                Some("carrier to carrier")
-            }
-            Some(_) if message.body.is_empty() => Some("an INVITE without a description"),
-            Some(_) => None,
-        };
-        leg.sent(now, message);
-        leg.is_transferred = is_for_transfer;
-        self.legs.insert(id.to_owned(), leg);
-        if let Some(flaw) = flaw {
-            self.fault(id, flaw);
-        }
-    }
-
-    fn has_far(&self, origin: &str) -> bool {
-        let mut legs = self.legs.values();
-        legs.any(|leg| leg.pair.as_deref() == Some(origin) && leg.is_live())
-    }
-
-    /// The caller for whom an INVITE goes out: by its number, which crosses, else by the number that it called.
-    fn origin_of(&self, to: SocketAddr, invite: &Text) -> Option<String> {
-        let named = leg::callers(invite);
-        let called = invite.called_user();
-        let candidates = self
-            .legs
-            .iter()
-            .filter(|(_, leg)| leg.began == Began::Theirs);
-        let of_caller = candidates.clone().filter(|(_, leg)| {
-            to != self.carrier && named.iter().any(|user| leg.callers.contains(user))
-        });
-        let of_called =
-            candidates.filter(|(_, leg)| to == self.carrier && leg.called.ends_with(called));
-        of_caller
-            .chain(of_called)
-            .max_by_key(|(id, leg)| (leg.is_live(), !self.has_far(id), leg.since))
-            .map(|(id, _)| id.clone())
-    }
-
-    fn answer_went(&mut self, now: Instant, id: &str, status: u16, message: &Text) {
-        let (method, sequence) = (message.method().to_owned(), message.sequence());
-        self.done(id, |what| {
-            matches!(what, What::Answer { method: owed, sequence: at, least, most }
-                if *owed == method && *at == sequence && (*least..=*most).contains(&status))
-        });
-        let Some(leg) = self.legs.get_mut(id) else {
-            return;
-        };
-        leg.note(now, format!("out {status} {method} {sequence}"));
-        let flaws = leg.answer(now, message);
-        let wish = (status == 200).then(|| leg.take_wish(message)).flatten();
-        if let Some(wish) = wish {
-            self.others_know(id, &wish);
-        }
-        let Some(leg) = self.legs.get_mut(id) else {
-            return;
-        };
-        let is_opening =
-            method == "INVITE" && sequence == leg.first_sequence && leg.began == Began::Theirs;
-        if is_opening && status >= 200 && leg.stage == Stage::Inviting {
-            leg.stage = if status < 300 {
-                Stage::Answered
-            } else {
-                Stage::Refused
-            };
-            if status < 300 {
-                leg.answered_at = Some(now);
-            }
-        }
-        if is_opening && status >= 200 {
-            self.done(id, |what| matches!(what, What::Pass(_) | What::End));
-            if status >= 300 {
-                self.end_others(now, id);
-            }
-        }
-        for flaw in flaws {
-            self.fault(id, flaw);
-        }
-        if method == "REFER" && status == 202 {
-            self.transferred(id);
-        }
-    }
-
-    /// Whoever is held or heard again has been told so before it was agreed.
-    fn others_know(&mut self, id: &str, wish: &str) {
-        let own = self.legs.get(id).and_then(|leg| leg.pair.clone());
-        let unaware = self.legs.iter().find(|(other, leg)| {
-            (own.as_deref() == Some(other.as_str()) || leg.pair.as_deref() == Some(id))
-                && leg.is_settled()
-                && leg.told == "sendrecv"
-        });
-        let unaware = unaware.map(|(other, _)| other.clone());
-        // A transfer tells them apart: who is whose pair is another's from then on.
-        let root = own.as_deref().unwrap_or(id);
-        let is_transferred = self.legs.iter().any(|(other, leg)| {
-            let is_kin = other == root || leg.pair.as_deref() == Some(root);
-            is_kin && leg.has_referred()
-        });
-        if is_transferred {
-            return;
-        }
-        if self.legs.get(id).is_some_and(Leg::is_settled)
-            && let Some(other) = unaware
-        {
-            let asker = self.legs.get(id).map(Leg::story).unwrap_or_default();
-            self.fault(&other, format!("was not told of {wish} asked by [{asker}]"));
-        }
-    }
-
     // What is left.
 
     /// The exchange rests: what had to be done at once is done.
-    pub fn rest(&mut self) {
+    pub fn rest(&mut self, now: Instant) {
+        for id in std::mem::take(&mut self.answered) {
+            self.target_answered(now, &id);
+        }
         for Duty { leg, what } in std::mem::take(&mut self.duties) {
             self.fault(&leg, format!("left undone: {what:?}"));
         }
@@ -594,7 +429,7 @@ impl Reference {
 
     /// All is over: every leg has ended, every request was answered.
     pub fn finish(&mut self, now: Instant) {
-        self.rest();
+        self.rest(now);
         let ids: Vec<String> = self.legs.keys().cloned().collect();
         for id in ids {
             for flaw in self.legs[&id].left(now) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     net::Dice,
-    phone::{Act, Early, Habits, OfferTime, Reliable},
+    phone::{Act, Early, Habits, OfferTime, Referred, Reliable},
     plan::{NUMBER, OTHER_NUMBER},
 };
 
@@ -19,6 +19,8 @@ pub enum Transition {
     CityCallsOut,
     /// Somebody of the city calls one of its own numbers.
     CityCallsItself,
+    /// Somebody of the city who talks consults somebody, to transfer the one to the other.
+    Consults,
     /// Somebody of the city calls 110, 118 or 119.
     EmergencyCall(&'static str),
     /// 119 calls back.
@@ -61,13 +63,14 @@ pub enum Transition {
 type Draw = fn(&mut Dice) -> Transition;
 
 /// How often each thing happens, against the others.
-const WEIGHTS: [(u32, Draw); 22] = [
+const WEIGHTS: [(u32, Draw); 23] = [
     (30, |dice| {
         Transition::CitizenCalls(one_of(dice, &[NUMBER, OTHER_NUMBER]))
     }),
     (1, |_| Transition::CitizenCallsOut),
     (10, |_| Transition::CityCallsOut),
     (6, |_| Transition::CityCallsItself),
+    (8, |_| Transition::Consults),
     (4, |dice| {
         Transition::EmergencyCall(one_of(dice, &["110", "118", "119", "184119"]))
     }),
@@ -125,9 +128,9 @@ pub fn pause(dice: &mut Dice) -> Duration {
 }
 
 /// One of several, each as likely.
-pub fn one_of<T: Copy>(dice: &mut Dice, those: &[T]) -> T {
+pub fn one_of<T: Clone>(dice: &mut Dice, those: &[T]) -> T {
     let count = u64::try_from(those.len()).expect("few");
-    those[usize::try_from(dice.roll() % count).expect("below the count")]
+    those[usize::try_from(dice.roll() % count).expect("below the count")].clone()
 }
 
 /// Whether something of so many in a thousand is so.
@@ -147,6 +150,7 @@ pub fn habits(dice: &mut Dice) -> Habits {
                 Reliable::Required,
             ],
         ),
+        pracks_after: Duration::from_millis(one_of(dice, &[0, 0, 20, 150, 1_500])),
         offer: one_of(
             dice,
             &[
@@ -180,7 +184,7 @@ pub fn agenda_of_called(dice: &mut Dice) -> Vec<(Duration, Act)> {
             ms(at),
             Act::Ring(one_of(dice, &[Early::Silent, Early::Silent, Early::Media])),
         ));
-        at += 50 + dice.roll() % 4_000;
+        at += 1 + dice.roll() % one_of(dice, &[20, 4_000]);
     }
     match dice.roll() % 20 {
         0 => agenda.push((ms(at), Act::Refuse(486))),
@@ -210,10 +214,10 @@ pub fn agenda_of_caller(dice: &mut Dice) -> Vec<(Duration, Act)> {
 }
 
 /// Where somebody wants the other transferred to: the city's own numbers, and others.
-const REFERRED: [&str; 3] = [
-    "sip:0783331002@127.0.0.1",
-    "sip:0798099999@127.0.0.1",
-    "sip:0783331001@198.51.100.9",
+const REFERRED: [Referred; 3] = [
+    Referred::Uri("sip:0783331002@127.0.0.1"),
+    Referred::Outside,
+    Referred::Uri("sip:0783331001@198.51.100.9"),
 ];
 
 fn in_talk(dice: &mut Dice, from_ms: u64) -> Vec<(Duration, Act)> {

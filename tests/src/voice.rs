@@ -82,6 +82,19 @@ impl Voice {
         self.next.get_or_insert(now + FRAME);
     }
 
+    /// What it says from here on goes elsewhere, or is coded otherwise.
+    pub fn turn_to(&mut self, remote: SocketAddr, payload_type: u8) {
+        self.remote = Some(remote);
+        self.payload_type = payload_type;
+    }
+
+    /// Speaks on to where it spoke before.
+    pub fn go_on(&mut self, now: Instant) {
+        if self.remote.is_some() {
+            self.next.get_or_insert(now + FRAME);
+        }
+    }
+
     /// Falls silent.
     pub fn hush(&mut self) {
         self.next = None;

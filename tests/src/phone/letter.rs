@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Client, LAST, Phone, Reliable, Waiting, branch_of, direction_of};
+use super::{Client, LAST, Phone, Referred, Reliable, Waiting, branch_of, direction_of};
 use crate::{
     carrier::Repeat,
     net::Packet,
@@ -38,6 +38,22 @@ impl Phone {
         format!("Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, INFO, NOTIFY{update}")
     }
 
+    pub(super) fn refer_to(&self, referred: &Referred) -> String {
+        let uri = match referred {
+            Referred::Uri(uri) => (*uri).to_owned(),
+            Referred::Outside => format!("sip:07981{:05}@{}", self.index, self.exchange.ip()),
+            Referred::Dialog(replaces) => {
+                // Inside a URI each of these has its escape (RFC 3261 section 19.1.2).
+                let escaped = replaces
+                    .replace('@', "%40")
+                    .replace(';', "%3B")
+                    .replace('=', "%3D");
+                format!("sip:300@{}?Replaces={escaped}", self.exchange.ip())
+            }
+        };
+        format!("Refer-To: <{uri}>")
+    }
+
     /// A request inside the call, or the one that begins it; it is repeated until it is answered.
     pub(super) fn request(
         &mut self,
@@ -62,7 +78,6 @@ impl Phone {
         self.clients.push(Client {
             branch,
             method: method.to_owned(),
-            sequence,
             payload: packet.payload.clone(),
             repeat: Some(Repeat::after(now)),
             until: Some(now + LAST),
@@ -80,7 +95,6 @@ impl Phone {
         self.clients.push(Client {
             branch: branch.clone(),
             method: "CANCEL".to_owned(),
-            sequence: 1,
             payload: packet.payload.clone(),
             repeat: Some(Repeat::after(now)),
             until: Some(now + LAST),

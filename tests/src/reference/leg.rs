@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{CROSSING, LAST, T2};
+use super::{
+    CROSSING, LAST, T2,
+    words::{callers, is_last_word, key, origin_of, tag_of},
+};
 use crate::text::Text;
 
 /// Whose INVITE began it.
@@ -42,8 +45,10 @@ pub(super) struct Leg {
     pub(super) is_proceeding: bool,
     /// The ACK of our 2xx came.
     is_acknowledged: bool,
-    /// A reliable answer of ours whose PRACK has not come.
-    pub(super) unpracked: Option<String>,
+    /// Reliable answers of ours whose PRACK has not come, by their `RSeq`, and whether they describe anything.
+    unpracked: BTreeMap<String, bool>,
+    /// Whom its REFERs named, by their sequence.
+    pub(super) referred: BTreeMap<u32, String>,
     /// When it was said goodbye to.
     pub(super) ended_at: Option<Instant>,
     /// Its call is or was transferred: who is joined to whom is the transfer's.
@@ -106,7 +111,8 @@ impl Leg {
             first_sequence: invite.sequence(),
             is_proceeding: false,
             is_acknowledged: false,
-            unpracked: None,
+            unpracked: BTreeMap::new(),
+            referred: BTreeMap::new(),
             ended_at: None,
             is_transferred: false,
             has_left_early: false,
@@ -161,18 +167,30 @@ impl Leg {
         self.asked.contains_key(&key(request))
     }
 
-    pub(super) fn asked(&mut self, now: Instant, request: &Text) {
+    /// A request came for the first time; says whether it is a PRACK that is waited for.
+    pub(super) fn asked(&mut self, now: Instant, request: &Text) -> bool {
         self.asked
             .insert(key(request), (now, request.sequence(), 0));
         let rack = request.header("RAck").split(' ').next().unwrap_or_default();
-        if self.unpracked.as_deref() == Some(rack) {
-            self.unpracked = None;
+        // Whatever was overtaken by a later request is refused (RFC 3261 section 12.2.2).
+        let mut sequences = self.asked.values().map(|(_, sequence, _)| *sequence);
+        let is_overtaken = sequences.any(|sequence| sequence > request.sequence());
+        let is_awaited = self.unpracked.remove(rack).is_some() && !is_overtaken;
+        if request.method() == "REFER" {
+            let refer_to = request.header("Refer-To").to_owned();
+            self.referred.insert(request.sequence(), refer_to);
         }
         if !request.body.is_empty() {
             let direction = crate::phone::direction_of(&request.body).to_owned();
             self.offers
                 .insert((request.method().to_owned(), request.sequence()), direction);
         }
+        is_awaited
+    }
+
+    /// Whether a reliable answer with a description waits for its PRACK: a 2xx has to wait for that too (RFC 3262 section 3).
+    pub(super) fn is_described_early(&self) -> bool {
+        self.unpracked.values().any(|is_described| *is_described)
     }
 
     /// An ACK came; says whether it was the first of the call's own 2xx.
@@ -238,7 +256,8 @@ impl Leg {
         self.time_session(now, answer);
         let reliable = answer.header("RSeq");
         if !reliable.is_empty() && status < 200 {
-            self.unpracked = Some(reliable.to_owned());
+            let is_described = !answer.body.is_empty();
+            self.unpracked.insert(reliable.to_owned(), is_described);
         }
         if !answer.body.is_empty() {
             let offered = self.offers.get(&(key.1.clone(), answer.sequence()));
@@ -308,17 +327,25 @@ impl Leg {
 
     /// Whether it goes on although nobody has refreshed it. An emergency call does (S-17).
     pub(super) fn has_outlived_its_session(&self, now: Instant) -> bool {
-        let mut users = self.callers.iter().chain([&self.called]);
-        let is_emergency = users.any(|user| {
-            ["110", "118", "119"]
-                .iter()
-                .any(|number| user.ends_with(number) && user.len() <= 6)
-        });
         self.stage == Stage::Answered
-            && !is_emergency
+            && !self.is_emergency()
             && self
                 .expires
                 .is_some_and(|expires| now > expires + Duration::from_secs(2))
+    }
+
+    fn is_emergency(&self) -> bool {
+        let mut users = self.callers.iter().chain([&self.called]);
+        users.any(|user| {
+            ["110", "118", "119"]
+                .iter()
+                .any(|number| user.ends_with(number) && user.len() <= 6)
+        })
+    }
+
+    /// Whether its end may come without anybody asking for it: silence in an emergency call (S-17), or a session that cannot be refreshed.
+    pub(super) fn may_end_by_itself(&self, now: Instant) -> bool {
+        self.is_emergency() || self.expires.is_some_and(|expires| now + LAST > expires)
     }
 
     /// Whether this request of ours was sent because of that one of another leg: at once.
@@ -354,11 +381,6 @@ impl Leg {
     pub(super) fn is_of_another_dialog(&self, request: &Text) -> bool {
         let named = tag_of(request.header("To"));
         self.began == Began::Theirs && self.tag.is_some() && named.is_some() && named != self.tag
-    }
-
-    /// Whether it has asked for a transfer.
-    pub(super) fn has_referred(&self) -> bool {
-        self.asked.keys().any(|(_, method)| method == "REFER")
     }
 
     /// Whether both sides know of the talk.
@@ -522,78 +544,4 @@ impl Leg {
         }
         flaws
     }
-}
-
-fn key(message: &Text) -> (String, String) {
-    let via = message.header("Via");
-    let branch = via
-        .split(';')
-        .find_map(|param| param.trim().strip_prefix("branch="));
-    (
-        branch.unwrap_or_default().to_owned(),
-        message.method().to_owned(),
-    )
-}
-
-/// Session id and version of an `o=` line.
-fn origin_of(line: &str) -> (String, u64) {
-    let mut words = line.split(' ').skip(1);
-    let id = words.next().unwrap_or_default().to_owned();
-    let version = words
-        .next()
-        .and_then(|version| version.parse().ok())
-        .unwrap_or(0);
-    (id, version)
-}
-
-/// The user parts that name the caller: of From, and of what its network asserts.
-pub(super) fn callers(invite: &Text) -> Vec<String> {
-    let mut lines = invite.all("P-Asserted-Identity");
-    lines.push(invite.header("From"));
-    let users = lines.into_iter().filter_map(|line| {
-        let (_, rest) = line.split_once("<sip:")?;
-        let end = rest.find(['@', ';', '>'])?;
-        Some(rest[..end].to_owned())
-    });
-    // Whoever has no number of its own, or shares it, is told apart by the other.
-    users
-        .filter(|user| user != "anonymous" && user != "119")
-        .collect()
-}
-
-/// Whether no NOTIFY follows it (RFC 3515 section 2.4.7).
-fn is_last_word(request: &Text) -> bool {
-    let state = request.header("Subscription-State");
-    request.method() == "NOTIFY" && state.starts_with("terminated")
-}
-
-/// Whether a NOTIFY says that whom a REFER named has answered (RFC 3515 section 2.4.5).
-pub(super) fn is_transfer_done(notify: &Text) -> bool {
-    is_last_word(notify) && notify.body.starts_with("SIP/2.0 200")
-}
-
-/// What no message of ours may be.
-pub(super) fn flaws(message: &Text) -> Vec<String> {
-    let mut flaws = Vec::new();
-    for name in ["From", "To", "Call-ID", "CSeq", "Content-Length"] {
-        if message.all(name).len() != 1 {
-            flaws.push(format!("{} of {name}", message.all(name).len()));
-        }
-    }
-    if message.header("Content-Length") != message.body.len().to_string() {
-        flaws.push("a wrong Content-Length".to_owned());
-    }
-    // The odd headers that every caller of a storm brings.
-    if !message.header("X-Odd").is_empty() || !message.header("Server").is_empty() {
-        flaws.push("a header of a peer crossed".to_owned());
-    }
-    if message.status().is_none() && message.header("Max-Forwards").is_empty() {
-        flaws.push("no Max-Forwards".to_owned());
-    }
-    flaws
-}
-
-fn tag_of(party: &str) -> Option<String> {
-    let (_, tag) = party.split_once(";tag=")?;
-    Some(tag.split(';').next().unwrap_or(tag).to_owned())
 }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use media::{Command, LegId, OfferedLeg};
-use rules::{CallId, Number, Scope};
+use rules::{CallId, EmergencyState, Number, Scope};
+use storage::{Disk, MemoryDisk};
 
 /// Around the beginning and the end of an emergency a call may come under it or not: it is looked at once a second.
 const BLUR: Duration = Duration::from_secs(3);
@@ -24,6 +25,8 @@ pub(super) struct Watch {
     pairs: BTreeMap<LegId, SocketAddr>,
     /// Samples that left for a leg since its prompt began.
     prompts: BTreeMap<LegId, u64>,
+    /// Segments with a closed name that have been looked at.
+    closed: BTreeSet<String>,
 }
 
 /// An emergency by the clock that does not jump.
@@ -64,7 +67,11 @@ impl Watch {
 
     /// Whether a call came under an emergency; none where that is a matter of moments.
     pub(super) fn is_under_emergency(&self, call: CallId, called: &Number) -> Option<bool> {
-        let at = *self.taken_in.get(&call)?;
+        self.covers(*self.taken_in.get(&call)?, called)
+    }
+
+    /// Whether a number is under an emergency at an instant; none where that is a matter of moments.
+    fn covers(&self, at: Instant, called: &Number) -> Option<bool> {
         let covering = |declared: &&Declared| match &declared.scope {
             Scope::All => true,
             Scope::Number(number) => number == called,
@@ -78,6 +85,27 @@ impl Watch {
             return None;
         }
         Some(covering.any(|declared| declared.from <= at && at < declared.until))
+    }
+
+    /// What is in force is what was declared, for as long as it was declared, whatever the wall clock did.
+    pub(super) fn compare_emergencies(
+        &mut self,
+        now: Instant,
+        wall: jiff::Timestamp,
+        state: &EmergencyState,
+        called: &Number,
+    ) {
+        let Some(is_expected) = self.covers(now, called) else {
+            return;
+        };
+        let is_found = state.in_force(called, wall).is_some();
+        if is_found != is_expected {
+            let what = match is_expected {
+                true => "an emergency has ended before its time",
+                false => "an emergency is in force that has ended, or was declared for others",
+            };
+            self.faults.push(what.to_owned());
+        }
     }
 
     // Prompts.
@@ -122,30 +150,31 @@ impl Watch {
     // The disk.
 
     /// A segment has its closed name only once its row lies on the disk: a crash would find nothing to recover.
-    pub(super) fn disk(&mut self, files: &BTreeMap<std::path::PathBuf, Vec<u8>>) {
-        let name = |path: &std::path::Path| path.to_string_lossy().into_owned();
-        let rows = rows(files);
-        let closed: BTreeSet<String> = files
-            .keys()
-            .map(|path| name(path))
-            .filter(|name| name.ends_with(".krec") && !name.ends_with(".open.krec"))
-            .collect();
-        for path in closed {
-            let file = path.rsplit('/').next().unwrap_or_default();
-            let recording = file.rsplit_once('-').map_or(file, |(id, _)| id);
+    pub(super) fn disk(&mut self, disk: &MemoryDisk) {
+        let paths = disk.paths().into_iter();
+        let names = paths.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        let closed = names.filter(|name| name.ends_with(".krec") && !name.ends_with(".open.krec"));
+        let unseen: Vec<String> = closed.filter(|name| !self.closed.contains(name)).collect();
+        if unseen.is_empty() {
+            return;
+        }
+        let rows = rows(disk);
+        for name in unseen {
+            let recording = name.rsplit_once('-').map_or(name.as_str(), |(id, _)| id);
             if !rows.contains(recording) {
-                self.faults
-                    .push(format!("{file} is closed without its row"));
+                let what = format!("{name} is closed without its row");
+                self.faults.push(what);
             }
+            self.closed.insert(name);
         }
     }
 }
 
 /// All rows that lie on a disk.
-pub(super) fn rows(files: &BTreeMap<std::path::PathBuf, Vec<u8>>) -> String {
-    let rows = files
-        .iter()
-        .filter(|(path, _)| path.to_string_lossy().ends_with(".rows"));
-    rows.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned())
+pub(super) fn rows(disk: &MemoryDisk) -> String {
+    let paths = disk.paths().into_iter();
+    let rows = paths.filter(|path| path.to_string_lossy().ends_with(".rows"));
+    let read = rows.filter_map(|path| disk.read(&path).ok());
+    read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .collect()
 }
