@@ -109,6 +109,19 @@ fn a_mirror_that_is_away_is_named() {
 }
 
 #[test]
+fn what_is_in_memory_lies_in_no_core_file() {
+    let mut house = House::init(&["--profile", "announce"]);
+    house.run();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", house.pid())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let words: Vec<&str> = core.unwrap().split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"]);
+    house.terminate();
+}
+
+#[test]
 fn a_mirror_beside_what_it_mirrors_is_refused() {
     let house = House::init(&["--profile", "announce"]);
     let config = fs::read_to_string(house.config()).unwrap();

@@ -22,6 +22,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use rules::StaffId;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use crate::{
     config::Config,
@@ -183,6 +184,7 @@ where
 {
     // Whatever this program writes belongs to its user alone, unless a setting opens it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    forbid_core_dumps();
     let line = match Line::try_parse_from(arguments) {
         Ok(line) => line,
         Err(help) => {
@@ -219,6 +221,17 @@ where
         Ok(()) => Exit::Done.into(),
         Err(exit) => exit.into(),
     }
+}
+
+/// Keys and voices that are in memory shall lie in no core file, nor in what a handler of them collects.
+fn forbid_core_dumps() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // A kernel that refuses leaves it to the service manager; the command goes on.
+    let _ = setrlimit(Resource::Core, none);
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 #[cfg(test)]

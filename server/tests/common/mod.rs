@@ -158,6 +158,11 @@ impl House {
         );
     }
 
+    /// The running server's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
     /// What the program has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
