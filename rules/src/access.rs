@@ -1,331 +1,473 @@
-//! Who may do what: roles, purposes, and the order in which a request is judged (K-05, K-08, K-11, K-19).
+//! Who may do what: one table, and nothing that it does not name (K-08, K-10 to K-13, K-38).
 //!
-//! Listening takes two steps, so that the entry is durable before the first byte leaves (law 3): [`request_listen`] judges and returns a [`ListenGrant`],
-//! which is a wish that holds the entry to write; with the trail's receipt for exactly that entry it becomes a [`crate::ListenPermit`].
+//! [`demands`] lists the conditions of an act for whoever stands before it, or nothing, which is no. The live judgement and [`access_table`] run through the
+//! same [`judge`]; they differ only in who answers whether a condition holds.
 
-use std::{fmt, str::FromStr};
-
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    POLICY_VERSION,
-    audit::{Actor, AuditDraft, AuditEvent},
-    ids::{JstDay, RecordingId},
-    recording::RecordingState,
+    people::Role,
+    purpose::Purpose,
     refusal::{Clause, Refusal, RefusalCode},
-    staff::{Role, StaffMember},
 };
 
-/// What recordings are used for: a closed list. 二次利用 (any other use) has no code, so it cannot be typed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Purpose {
-    /// 問い合わせ内容の分析 (consultation 4③).
-    AnalysisInquiry,
-    /// 苦情となった通話内容の原因分析 (consultation 4③).
-    AnalysisComplaint,
-    /// 電話交換業務を所管する市職員の確認 (consultation 4④).
-    StaffCheck,
-    /// 不当要求行為 (要領 5-2, 5-4); needs a case and the manager's decision.
-    UnreasonableDemand,
-    /// 法令又は条例の規定 (要領 5-2).
-    Statute,
-    /// 開示請求: a kind of statute.
-    SubjectRights,
-    /// 廃棄 (要領 5-6).
-    Disposal,
-}
-
-impl Purpose {
-    /// All of them.
-    pub const ALL: [Purpose; 7] = [
-        Purpose::AnalysisInquiry,
-        Purpose::AnalysisComplaint,
-        Purpose::StaffCheck,
-        Purpose::UnreasonableDemand,
-        Purpose::Statute,
-        Purpose::SubjectRights,
-        Purpose::Disposal,
-    ];
-
-    /// As it is typed in and written down.
-    pub fn code(self) -> &'static str {
-        match self {
-            Purpose::AnalysisInquiry => "ANALYSIS_INQUIRY",
-            Purpose::AnalysisComplaint => "ANALYSIS_COMPLAINT",
-            Purpose::StaffCheck => "STAFF_CHECK",
-            Purpose::UnreasonableDemand => "UNREASONABLE_DEMAND",
-            Purpose::Statute => "STATUTE",
-            Purpose::SubjectRights => "SUBJECT_RIGHTS",
-            Purpose::Disposal => "DISPOSAL",
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident $code:literal $clause:ident),+ $(,)?) => {
+        /// What somebody wants to do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Action {
+            $($(#[$doc])* $variant,)+
         }
-    }
+
+        impl Action {
+            /// All of them.
+            pub const ALL: &[Action] = &[$(Action::$variant,)+];
+
+            /// As tables show it.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Action::$variant => $code,)+
+                }
+            }
+
+            /// The clause that says who does it.
+            pub(crate) fn clause(self) -> Clause {
+                match self {
+                    $(Action::$variant => Clause::$clause,)+
+                }
+            }
+        }
+    };
 }
 
-impl fmt::Display for Purpose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.code())
-    }
-}
-
-impl FromStr for Purpose {
-    type Err = Refusal;
-
-    /// A purpose that is not on the list is refused by the clause that closes the list.
-    fn from_str(text: &str) -> Result<Purpose, Refusal> {
-        let refusal = Refusal::new(RefusalCode::PurposeNotPermitted, Clause::Rules5Use);
-        Purpose::ALL
-            .into_iter()
-            .find(|purpose| purpose.code() == text)
-            .ok_or(refusal)
-    }
-}
-
-/// What somebody wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
+actions! {
+    /// Hears a recording at speaking pace.
+    Listen "listen" Consultation7Staff,
     /// Writes a recording to a file on the host, to be heard there (K-19).
-    ListenToFile,
+    ListenToFile "listen_to_file" Consultation7Staff,
     /// Declares or renews an emergency.
-    DeclareEmergency,
+    DeclareEmergency "declare_emergency" Consultation4Announcement,
     /// Ends an emergency.
-    LiftEmergency,
+    LiftEmergency "lift_emergency" Consultation4Announcement,
     /// Destroys what is due.
-    Dispose,
+    Dispose "dispose" Rules5Retention,
+    /// Names the first manager and the first administrator.
+    Found "found" Rules3Manager,
+    /// Names a manager with root's right on the host.
+    Recover "recover" Rules3Manager,
+    /// Takes note of a recovery.
+    AcknowledgeRecovery "acknowledge_recovery" Rules3Supervision,
+    /// Takes a person in.
+    AddPerson "add_person" Rules4Designation,
+    /// Gives another person a password that must be changed.
+    IssuePassword "issue_password" Rules5Security,
+    /// 管理補助者の指定.
+    Designate "designate" Rules4Designation,
+    /// Takes a designation back.
+    Withdraw "withdraw" Rules4Designation,
+    /// Records a training.
+    Train "train" Rules4Training,
+    /// Acknowledges the rules in force.
+    Acknowledge "acknowledge" Rules4Training,
+    /// 管理責任者 of the unit.
+    Appoint "appoint" Rules3Manager,
+    /// 代決.
+    Deputise "deputise" Rules3Manager,
+    /// Sees who is in the register.
+    ListPeople "list_people" Rules3Supervision,
+    /// Takes a contractor in.
+    AddVendor "add_vendor" Consultation7Outsourcing,
+    /// Records what a contractor attested.
+    AttestVendor "attest_vendor" Consultation7Outsourcing,
+    /// Enters a contract.
+    AddContract "add_contract" Consultation7Outsourcing,
+    /// Approves a contract's supervisor.
+    ApproveSupervisor "approve_supervisor" Consultation7Staff,
 }
 
 impl Action {
-    /// All of them.
-    pub const ALL: [Action; 4] = [
-        Action::ListenToFile,
-        Action::DeclareEmergency,
-        Action::LiftEmergency,
-        Action::Dispose,
-    ];
+    /// Whether it opens what was said, so that a purpose is asked for before anything else.
+    pub fn opens_content(self) -> bool {
+        matches!(self, Action::Listen | Action::ListenToFile)
+    }
+}
 
-    /// As tables show it.
+/// As what somebody stands before an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// A person, by role.
+    Role(Role),
+    /// 代決: a person whom the manager named to decide in the manager's place.
+    Deputy,
+    /// Nobody by name: the Unix user whom mode and group of socket and folders let in.
+    HostUser,
+    /// Root on the host.
+    Superuser,
+}
+
+impl Standing {
+    /// All of them, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Standing> {
+        let others = [Standing::Deputy, Standing::HostUser, Standing::Superuser];
+        Role::ALL.into_iter().map(Standing::Role).chain(others)
+    }
+
+    /// As the table shows it.
     pub fn code(self) -> &'static str {
         match self {
-            Action::ListenToFile => "listen_to_file",
-            Action::DeclareEmergency => "declare_emergency",
-            Action::LiftEmergency => "lift_emergency",
-            Action::Dispose => "dispose",
+            Standing::Role(role) => role.code(),
+            Standing::Deputy => "deputy",
+            Standing::HostUser => "host_user",
+            Standing::Superuser => "superuser",
         }
     }
+}
 
-    fn is_open_to(self, role: Role) -> bool {
+/// What must hold for an act. Conditions are cumulative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// A purpose of the list is given.
+    PurposeGiven,
+    /// It is one for which this standing does this.
+    PurposeFits,
+    /// Person and what is acted upon belong to one 管理所管課.
+    OwnUnit,
+    /// The manager's designation holds.
+    Designated,
+    /// A training counts.
+    Trained,
+    /// The rules in force are acknowledged.
+    Acknowledged,
+    /// A manager approved the contractor's supervisor.
+    Approved,
+    /// The contract is in force.
+    ContractInForce,
+    /// The contract covers the number.
+    InScope,
+    /// What the contractor attested has not lapsed.
+    Attested,
+    /// The deputy's period holds.
+    DeputyPeriod,
+    /// Whoever decides is not whom it is decided about.
+    OtherPerson,
+    /// The role is one that this standing may grant.
+    RoleGrantable,
+    /// Nobody was named before.
+    NotFounded,
+    /// The call was recorded.
+    Recorded,
+    /// Its retention goes on.
+    Retained,
+    /// Its recording is closed.
+    Closed,
+}
+
+impl Condition {
+    /// As the table shows that it does not hold.
+    pub fn missing_code(self) -> &'static str {
         match self {
-            Action::ListenToFile => matches!(role, Role::Assistant | Role::ExchangeStaff),
-            Action::DeclareEmergency | Action::LiftEmergency => role == Role::DutyOfficer,
-            Action::Dispose => role == Role::Manager,
+            Condition::PurposeGiven => "no_purpose",
+            Condition::PurposeFits => "another_purpose",
+            Condition::OwnUnit => "other_unit",
+            Condition::Designated => "not_designated",
+            Condition::Trained => "not_trained",
+            Condition::Acknowledged => "not_acknowledged",
+            Condition::Approved => "not_approved",
+            Condition::ContractInForce => "contract_not_in_force",
+            Condition::InScope => "out_of_scope",
+            Condition::Attested => "not_attested",
+            Condition::DeputyPeriod => "out_of_period",
+            Condition::OtherPerson => "own_request",
+            Condition::RoleGrantable => "role_not_grantable",
+            Condition::NotFounded => "founded",
+            Condition::Recorded => "unrecorded",
+            Condition::Retained => "expired",
+            Condition::Closed => "open",
         }
     }
 
-    /// The clause that says who does it.
-    fn clause(self) -> Clause {
-        match self {
-            Action::ListenToFile => Clause::Consultation7Staff,
-            Action::DeclareEmergency | Action::LiftEmergency => Clause::Consultation4Announcement,
-            Action::Dispose => Clause::Rules5Retention,
-        }
-    }
-}
-
-/// Whether a person may do this without opening any content.
-///
-/// `person`: `None` is the host's own user, whom the socket's mode and group let in; a person who is named must have the role.
-///
-/// # Errors
-/// `ROLE_NOT_PERMITTED`; for [`Action::ListenToFile`] also `PERSON_UNKNOWN`, because nobody listens without a name (law 3).
-pub fn may(person: Option<&StaffMember>, action: Action) -> Result<(), Refusal> {
-    match person {
-        None if action == Action::ListenToFile => Err(Refusal::new(
-            RefusalCode::PersonUnknown,
-            Clause::Rules4Designation,
-        )),
-        Some(person) if !action.is_open_to(person.role) => {
-            Err(Refusal::new(RefusalCode::RoleNotPermitted, action.clause()))
-        }
-        None | Some(_) => Ok(()),
-    }
-}
-
-/// Somebody asks for a recording.
-#[derive(Debug, Clone)]
-pub struct ListenRequest<'a> {
-    /// The person, as the staff file knows them; `None` where nobody was named or found.
-    pub person: Option<&'a StaffMember>,
-    /// The Unix user that asks.
-    pub unix_user: &'a str,
-    /// What is asked for.
-    pub recording: RecordingId,
-    /// Where it stands.
-    pub state: RecordingState,
-    /// When its day expires.
-    pub expires_at: Timestamp,
-    /// What for.
-    pub purpose: Option<Purpose>,
-    /// Which part, in milliseconds from its beginning; `None` is the whole.
-    pub range_ms: Option<(u64, u64)>,
-}
-
-impl ListenRequest<'_> {
-    /// The entry that says that it was refused.
-    pub fn refused(&self, refusal: &Refusal) -> AuditDraft {
-        let event = AuditEvent::ListenRefused {
-            recording: self.recording,
-            action: Action::ListenToFile,
-            purpose: self.purpose,
-            code: refusal.code(),
-            policy: POLICY_VERSION,
+    fn refusal(self) -> Refusal {
+        let (code, clause) = match self {
+            Condition::PurposeGiven => (RefusalCode::PurposeRequired, Clause::Rules5Use),
+            Condition::PurposeFits => (RefusalCode::PurposeNotPermitted, Clause::Rules5Use),
+            Condition::OwnUnit => (RefusalCode::OrgNotPermitted, Clause::Consultation7Staff),
+            Condition::Designated => (RefusalCode::NotDesignated, Clause::Rules4Designation),
+            Condition::Trained => (RefusalCode::TrainingExpired, Clause::Rules4Training),
+            Condition::Acknowledged => (RefusalCode::AckRequired, Clause::Rules4Training),
+            Condition::Approved => (RefusalCode::NotApproved, Clause::Consultation7Staff),
+            Condition::ContractInForce => {
+                (RefusalCode::ContractScope, Clause::Consultation7Outsourcing)
+            }
+            Condition::InScope => (RefusalCode::OutOfScope, Clause::Consultation7Staff),
+            Condition::Attested => (RefusalCode::NotAttested, Clause::Consultation7Outsourcing),
+            Condition::DeputyPeriod => (RefusalCode::DeputyNotInPeriod, Clause::Rules3Manager),
+            Condition::OtherPerson => (RefusalCode::SelfApproval, Clause::Rules3Supervision),
+            Condition::RoleGrantable => (RefusalCode::RoleNotGrantable, Clause::Rules4Designation),
+            Condition::NotFounded => (RefusalCode::AlreadyFounded, Clause::Rules3Manager),
+            Condition::Recorded => (RefusalCode::NotRecorded, Clause::Consultation4Announcement),
+            Condition::Retained => (RefusalCode::Disposed, Clause::Rules5Retention),
+            Condition::Closed => (RefusalCode::RecordingOpen, Clause::Rules5Storing),
         };
-        AuditDraft {
-            actor: self.actor(),
-            event,
-        }
-    }
-
-    fn granted(&self, purpose: Purpose) -> AuditDraft {
-        let event = AuditEvent::ListenGranted {
-            recording: self.recording,
-            action: Action::ListenToFile,
-            purpose,
-            range_ms: self.range_ms,
-            policy: POLICY_VERSION,
-        };
-        AuditDraft {
-            actor: self.actor(),
-            event,
-        }
-    }
-
-    fn actor(&self) -> Actor {
-        Actor::Person {
-            unix_user: self.unix_user.to_owned(),
-            person: self.person.map(|person| person.id.clone()),
-        }
+        Refusal::new(code, clause)
     }
 }
 
-/// Judges a request to hear a recording from a file on the host.
-///
-/// The order: purpose given, person known, role, designation, training, purpose permitted, and only then what may be learnt about the recording.
-///
-/// # Errors
-/// The first rule that refuses. Write [`ListenRequest::refused`] to the trail.
-pub fn request_listen(request: &ListenRequest<'_>, now: Timestamp) -> Result<ListenGrant, Refusal> {
-    let Some(purpose) = request.purpose else {
-        return Err(Refusal::new(
-            RefusalCode::PurposeRequired,
-            Clause::Rules5Use,
-        ));
+/// Whoever of the city opens audio.
+const EAR: &[Condition] = &[
+    Condition::Designated,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::PurposeFits,
+    Condition::OwnUnit,
+    Condition::Recorded,
+    Condition::Retained,
+    Condition::Closed,
+];
+/// A contractor's supervisor: approval, contract and training; outside the contract nothing is even there.
+const VENDOR_EAR: &[Condition] = &[
+    Condition::Approved,
+    Condition::ContractInForce,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::PurposeFits,
+    Condition::InScope,
+    Condition::Recorded,
+    Condition::Retained,
+    Condition::Closed,
+];
+/// What is decided about another person of the own unit.
+const ABOUT_ANOTHER: &[Condition] = &[Condition::OtherPerson, Condition::OwnUnit];
+
+/// What the act demands of whoever stands there so; `None` is no, and whatever stands in no line is no.
+fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
+    use Role::{
+        Administrator, Assistant, Auditor, DutyOfficer, ExchangeStaff, Manager, VendorSupervisor,
     };
-    may(request.person, Action::ListenToFile)?;
-    let Some(person) = request.person else {
-        return Err(Refusal::new(
-            RefusalCode::PersonUnknown,
-            Clause::Rules4Designation,
-        ));
-    };
-    judge_person(person, purpose, now)?;
-    judge_recording(request.state, request.expires_at, now)?;
-    let lapses_at = person
-        .training_lapses_on()
-        .map_or(request.expires_at, |day| {
-            day.start().min(request.expires_at)
-        });
-    Ok(ListenGrant {
-        entry: request.granted(purpose),
-        recording: request.recording,
-        purpose,
-        range_ms: request.range_ms,
-        lapses_at,
+    use Standing::{Deputy, HostUser, Superuser};
+    Some(match (action, standing) {
+        (Action::Listen, Standing::Role(Manager | Assistant | ExchangeStaff)) => EAR,
+        (Action::Listen, Standing::Role(VendorSupervisor)) => VENDOR_EAR,
+        (Action::ListenToFile, Standing::Role(Assistant | ExchangeStaff)) => EAR,
+        (Action::AcknowledgeRecovery, Standing::Role(Auditor)) => &[],
+        (
+            Action::DeclareEmergency | Action::LiftEmergency,
+            Standing::Role(DutyOfficer) | HostUser | Superuser,
+        ) => &[],
+        (Action::Dispose, Standing::Role(Manager) | HostUser | Superuser) => &[],
+        (Action::Found, HostUser | Superuser) => &[Condition::NotFounded],
+        (Action::Recover, Superuser) => &[],
+        (Action::AddPerson, Standing::Role(Manager)) => {
+            &[Condition::RoleGrantable, Condition::OwnUnit]
+        }
+        (Action::AddPerson, Standing::Role(Administrator)) => &[Condition::RoleGrantable],
+        (Action::IssuePassword, Standing::Role(Manager)) => &[
+            Condition::OtherPerson,
+            Condition::RoleGrantable,
+            Condition::OwnUnit,
+        ],
+        (Action::IssuePassword, Standing::Role(Administrator)) => {
+            &[Condition::OtherPerson, Condition::RoleGrantable]
+        }
+        (
+            Action::Designate
+            | Action::Withdraw
+            | Action::Train
+            | Action::Appoint
+            | Action::Deputise,
+            Standing::Role(Manager),
+        ) => ABOUT_ANOTHER,
+        (Action::Acknowledge, Standing::Role(_)) => &[],
+        (Action::ListPeople, Standing::Role(Manager | Administrator | Auditor)) => &[],
+        (Action::AddVendor | Action::AttestVendor, Standing::Role(Manager)) => &[],
+        (Action::AddContract, Standing::Role(Manager)) => {
+            &[Condition::OwnUnit, Condition::Attested]
+        }
+        (Action::ApproveSupervisor, Standing::Role(Manager)) => &[
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::Attested,
+        ],
+        // A deputy decides what the manager decides about people and contracts, and names neither managers nor deputies.
+        (Action::Designate | Action::Withdraw | Action::Train, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+        ],
+        (Action::ApproveSupervisor, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::Attested,
+        ],
+        _ => return None,
     })
 }
 
-/// The person's part of the judgement; a permit in use asks it again with the person as the staff file has them by then.
-pub(crate) fn judge_person(
-    person: &StaffMember,
-    purpose: Purpose,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    let today = JstDay::of(now);
-    may(Some(person), Action::ListenToFile)?;
-    if !person.is_designated(today) {
-        return Err(Refusal::new(
-            RefusalCode::NotDesignated,
-            Clause::Rules4Designation,
-        ));
-    }
-    if !person.is_trained(today) {
-        return Err(Refusal::new(
-            RefusalCode::TrainingExpired,
-            Clause::Rules4Training,
-        ));
-    }
-    if !listens_for(person.role, purpose) {
-        return Err(Refusal::new(
-            RefusalCode::PurposeNotPermitted,
-            Clause::Rules5Use,
-        ));
-    }
-    Ok(())
-}
-
-/// For what a role listens to a file (K-19): exchange staff for their check, assistants for the analyses too.
-fn listens_for(role: Role, purpose: Purpose) -> bool {
-    match purpose {
-        Purpose::StaffCheck => matches!(role, Role::Assistant | Role::ExchangeStaff),
-        Purpose::AnalysisInquiry | Purpose::AnalysisComplaint => role == Role::Assistant,
-        Purpose::UnreasonableDemand
-        | Purpose::Statute
-        | Purpose::SubjectRights
-        | Purpose::Disposal => false,
+/// For what a standing does what opens content (K-19: to a file for the own check and the analyses only).
+///
+/// The purposes that need a case or a decision are for nobody until there is one.
+pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose) -> bool {
+    use Role::{Assistant, ExchangeStaff, Manager, VendorSupervisor};
+    let Standing::Role(role) = standing else {
+        return false;
+    };
+    match (action, purpose) {
+        (Action::Listen, Purpose::StaffCheck) => {
+            matches!(role, Manager | Assistant | ExchangeStaff)
+        }
+        (Action::Listen, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
+            matches!(role, Manager | Assistant | VendorSupervisor)
+        }
+        (Action::ListenToFile, Purpose::StaffCheck) => matches!(role, Assistant | ExchangeStaff),
+        (Action::ListenToFile, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
+            role == Assistant
+        }
+        _ => false,
     }
 }
 
-fn judge_recording(
-    state: RecordingState,
-    expires_at: Timestamp,
-    now: Timestamp,
+/// The roles that a standing may grant: no administrator one that opens content, and nobody a manager's, who is appointed.
+pub(crate) fn is_grantable(standing: Standing, granted: Role) -> bool {
+    match standing {
+        Standing::Role(Role::Administrator) => !granted.opens_content(),
+        Standing::Role(Role::Manager) => match granted {
+            Role::Manager | Role::Administrator | Role::Auditor => false,
+            Role::Assistant
+            | Role::ExchangeStaff
+            | Role::VendorSupervisor
+            | Role::Operator
+            | Role::DutyOfficer
+            | Role::Analyst => true,
+        },
+        Standing::Role(_) | Standing::Deputy | Standing::HostUser | Standing::Superuser => false,
+    }
+}
+
+/// As what a person stands before an act: by the own role where that has it, else as a deputy where there ever was one.
+pub(crate) fn standing_of(role: Role, was_deputised: bool, action: Action) -> Standing {
+    let own = Standing::Role(role);
+    let steps_in = was_deputised
+        && demands(own, action).is_none()
+        && demands(Standing::Deputy, action).is_some();
+    if steps_in { Standing::Deputy } else { own }
+}
+
+/// Judges an act: is it in the table, and does each of its conditions hold.
+///
+/// The order: purpose given, then the table, then the conditions as they stand there, those that tell of the recording last.
+///
+/// # Errors
+/// The first rule that refuses.
+pub(crate) fn judge(
+    standing: Standing,
+    action: Action,
+    holds: impl Fn(Condition) -> bool,
 ) -> Result<(), Refusal> {
-    // Past its instant a recording is gone for everybody, whether or not the sweep ran (K-22).
-    let is_past = now >= expires_at;
+    if action.opens_content() && !holds(Condition::PurposeGiven) {
+        return Err(Condition::PurposeGiven.refusal());
+    }
+    let conditions = judge_standing(standing, action)?;
+    match conditions.iter().find(|condition| !holds(**condition)) {
+        Some(condition) => Err(condition.refusal()),
+        None => Ok(()),
+    }
+}
+
+/// The first step of [`judge`]: whether the table has the act at all.
+///
+/// # Errors
+/// `PERSON_UNKNOWN` where nobody is proved and only a person could, else `ROLE_NOT_PERMITTED`.
+pub(crate) fn judge_standing(
+    standing: Standing,
+    action: Action,
+) -> Result<&'static [Condition], Refusal> {
+    demands(standing, action).ok_or_else(|| match standing {
+        Standing::HostUser | Standing::Superuser => Refusal::nobody(),
+        Standing::Role(_) | Standing::Deputy => {
+            Refusal::new(RefusalCode::RoleNotPermitted, action.clause())
+        }
+    })
+}
+
+/// A state of person, purpose and recording, as the table shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Everything that may be asked for holds.
+    Sound,
+    /// Everything holds, and this is the purpose.
+    For(Purpose),
+    /// Everything else holds.
+    Without(Condition),
+}
+
+impl State {
+    /// As the table shows it.
+    pub fn code(self) -> &'static str {
+        match self {
+            State::Sound => "sound",
+            State::For(purpose) => purpose.code(),
+            State::Without(condition) => condition.missing_code(),
+        }
+    }
+}
+
+/// A line of the table.
+#[derive(Debug, Clone)]
+pub struct AccessLine {
+    /// Who.
+    pub standing: Standing,
+    /// What.
+    pub action: Action,
+    /// In which state.
+    pub state: State,
+    /// Yes, or why not.
+    pub verdict: Result<(), Refusal>,
+}
+
+/// Every standing, action and state, judged as live requests are.
+///
+/// The states of an act are: sound or each purpose, and each condition missing that anybody's line of the act demands.
+pub fn access_table() -> impl Iterator<Item = AccessLine> {
+    Standing::all().flat_map(|standing| {
+        Action::ALL.iter().flat_map(move |action| {
+            states(*action).into_iter().map(move |state| AccessLine {
+                standing,
+                action: *action,
+                state,
+                verdict: judge(standing, *action, |condition| {
+                    holds_in(state, condition, standing, *action)
+                }),
+            })
+        })
+    })
+}
+
+fn states(action: Action) -> Vec<State> {
+    let mut missing: Vec<Condition> = Standing::all()
+        .filter_map(|standing| demands(standing, action))
+        .flatten()
+        .copied()
+        .filter(|condition| *condition != Condition::PurposeFits)
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    let without = missing.into_iter().map(State::Without);
+    if action.opens_content() {
+        let purposes = Purpose::ALL.into_iter().map(State::For);
+        let none = State::Without(Condition::PurposeGiven);
+        purposes.chain([none]).chain(without).collect()
+    } else {
+        [State::Sound].into_iter().chain(without).collect()
+    }
+}
+
+fn holds_in(state: State, condition: Condition, standing: Standing, action: Action) -> bool {
     match state {
-        RecordingState::Unrecorded => Err(Refusal::new(
-            RefusalCode::NotRecorded,
-            Clause::Consultation4Announcement,
-        )),
-        RecordingState::Disposed => {
-            Err(Refusal::new(RefusalCode::Disposed, Clause::Rules5Retention))
+        State::Sound => true,
+        State::For(purpose) => {
+            condition != Condition::PurposeFits || purpose_fits(standing, action, purpose)
         }
-        RecordingState::Open | RecordingState::Sealed | RecordingState::Recovered if is_past => {
-            Err(Refusal::new(RefusalCode::Disposed, Clause::Rules5Retention))
-        }
-        RecordingState::Open => Err(Refusal::new(
-            RefusalCode::RecordingOpen,
-            Clause::Rules5Storing,
-        )),
-        RecordingState::Sealed | RecordingState::Recovered => Ok(()),
-    }
-}
-
-/// A request that the rules allow, once the entry it holds is durable. It opens nothing.
-#[derive(Debug)]
-#[must_use = "a grant opens nothing until its entry is durable and it becomes a permit"]
-pub struct ListenGrant {
-    pub(crate) entry: AuditDraft,
-    pub(crate) recording: RecordingId,
-    pub(crate) purpose: Purpose,
-    pub(crate) range_ms: Option<(u64, u64)>,
-    pub(crate) lapses_at: Timestamp,
-}
-
-impl ListenGrant {
-    /// The entry that must be durable first.
-    pub fn entry(&self) -> &AuditDraft {
-        &self.entry
+        State::Without(missing) => condition != missing,
     }
 }

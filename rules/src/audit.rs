@@ -6,13 +6,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Action, Purpose},
+    access::Action,
     clock::FreezeCause,
     digest::Digest,
     emergency::{Emergency, Scope},
     fault::Fault,
     ids::{CallId, CaseId, EmergencyId, JstDay, RecordingId, StaffId},
+    purpose::Purpose,
     refusal::{Clause, Refusal, RefusalCode},
+    register::Fact,
 };
 
 /// Who did it.
@@ -25,13 +27,13 @@ pub enum Actor {
     Person {
         /// The Unix user that the socket or the process reports.
         unix_user: String,
-        /// The person of the staff file, where one was named and found.
+        /// The person, where one was proved; `None` is the host's user alone, let in by the socket's mode and group.
         person: Option<StaffId>,
     },
 }
 
 impl Actor {
-    /// The person of the staff file.
+    /// The person who was proved.
     pub fn person(&self) -> Option<&StaffId> {
         match self {
             Actor::System => None,
@@ -226,6 +228,42 @@ pub enum AuditEvent {
         code: RefusalCode,
         /// The version of the policy that refused it.
         policy: u32,
+    },
+    /// A fact was asked for and allowed; it is recorded next.
+    Registered {
+        /// Which.
+        change: Fact,
+        /// The version of the policy that allowed it.
+        policy: u32,
+    },
+    /// Somebody logged in.
+    LoggedIn,
+    /// An id, a password or a code was not right, or the password too old.
+    LoginRefused {
+        /// Whose id it was, where somebody has it.
+        tried: Option<StaffId>,
+        /// Why not.
+        code: RefusalCode,
+    },
+    /// A login session was ended by its person.
+    LoggedOut,
+    /// A person has a new password.
+    PasswordSet {
+        /// Whose.
+        person: StaffId,
+    },
+    /// A person's codes were enrolled.
+    TotpEnrolled,
+    /// A playback ended.
+    PlaybackEnded {
+        /// Of which recording.
+        recording: RecordingId,
+        /// The number of the entry that allowed it.
+        granted: u64,
+        /// What was sent, in milliseconds.
+        range_ms: (u64, u64),
+        /// What ended it before the end of what was asked for.
+        cut: Option<RefusalCode>,
     },
     /// A recording was written to a file on the host.
     ExportCompleted {

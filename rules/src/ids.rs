@@ -122,41 +122,100 @@ id! {
     EmergencyId, "emergency id"
 }
 
-/// A person of the city or of a contractor: 1 to 64 of `a-z 0-9 . _ -`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StaffId(String);
+macro_rules! plain_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name(String);
 
-impl StaffId {
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdFault;
+
+            fn from_str(text: &str) -> Result<$name, IdFault> {
+                let is_plain = |byte: u8| {
+                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)
+                };
+                if (1..=64).contains(&text.len()) && text.bytes().all(is_plain) {
+                    return Ok($name(text.to_owned()));
+                }
+                Err(IdFault {
+                    what: $what,
+                    expected: "1 to 64 of a-z, 0-9, dot, underscore, hyphen",
+                    found_bytes: text.len(),
+                })
+            }
+        }
+
+        serde_as_text!($name);
+    };
+}
+
+plain_id! {
+    /// A person of the city or of a contractor: 1 to 64 of `a-z 0-9 . _ -`.
+    StaffId, "staff id"
+}
+plain_id! {
+    /// 委託事業者: a contractor.
+    VendorId, "vendor id"
+}
+plain_id! {
+    /// 委託契約: a contract with a contractor.
+    ContractId, "contract id"
+}
+
+/// The name of an office, a course or a kind of attestation: 1 to 64 characters, no control character, at most 8 digits, so that no telephone number fits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Label(String);
+
+const MAX_LABEL_CHARACTERS: usize = 64; // The longest name of a city's office fits twice.
+const MAX_LABEL_DIGITS: usize = 8; // A date.
+
+impl Label {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for StaffId {
+impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
     }
 }
 
-impl FromStr for StaffId {
+impl FromStr for Label {
     type Err = IdFault;
 
-    fn from_str(text: &str) -> Result<StaffId, IdFault> {
-        let is_plain =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
-        if (1..=64).contains(&text.len()) && text.bytes().all(is_plain) {
-            return Ok(StaffId(text.to_owned()));
+    fn from_str(text: &str) -> Result<Label, IdFault> {
+        let text = text.trim();
+        let length = text.chars().count();
+        let digit_count = text.chars().filter(|letter| letter.is_numeric()).count();
+        let is_plain = !text.chars().any(char::is_control) && digit_count <= MAX_LABEL_DIGITS;
+        if (1..=MAX_LABEL_CHARACTERS).contains(&length) && is_plain {
+            return Ok(Label(text.to_owned()));
         }
         Err(IdFault {
-            what: "staff id",
-            expected: "1 to 64 of a-z, 0-9, dot, underscore, hyphen",
+            what: "name",
+            expected: "1 to 64 characters with at most 8 digits",
             found_bytes: text.len(),
         })
     }
 }
 
-serde_as_text!(StaffId);
+serde_as_text!(Label);
 
 /// A day of the city's calendar, 00:00 to 24:00 +09:00. All recordings of a day share its key and expire together (K-22).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -316,6 +375,23 @@ mod tests {
         );
         for text in ["", "Sato", "佐藤", "a b", "a/b", &"x".repeat(65)] {
             assert!(text.parse::<StaffId>().is_err());
+        }
+    }
+
+    #[test]
+    fn no_telephone_number_is_a_label() {
+        for text in ["市長室広報戦略部", "研修 2026-04", "令和8年度 2026"] {
+            assert_eq!(text.parse::<Label>().unwrap().as_str(), text);
+        }
+        for text in [
+            "",
+            "  ",
+            "078-333-1000",
+            "０７８３３３１０００",
+            "a\nb",
+            &"課".repeat(65),
+        ] {
+            assert!(text.parse::<Label>().is_err(), "{text}");
         }
     }
 

@@ -9,42 +9,56 @@
 mod access;
 mod audit;
 mod clock;
+mod credentials;
 mod digest;
 mod emergency;
 mod fault;
 mod ids;
+mod listen;
 mod notice;
 mod number;
+mod people;
 mod permit;
+mod purpose;
 mod recording;
 mod refusal;
+mod register;
 mod retention;
-mod staff;
+mod vendor;
 
 pub use crate::{
-    access::{Action, ListenGrant, ListenRequest, Purpose, may, request_listen},
+    access::{AccessLine, Action, Condition, Standing, State, access_table},
     audit::{
         Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Chain, CountsFault,
         DisposalCause, DisposalCounts, ExportCause, LastStop, RecoveryReason,
     },
     clock::{BootId, ClockAnchor, ClockReading, DestructionClock, FreezeCause, KernelClock},
+    credentials::{
+        Account, Attempts, CodeFound, Host, LoginSession, NewPassword, Origin, PasswordAge,
+        PasswordFound, Petitioner, Proved, REMEMBERED_PASSWORDS, Renewal, SecondFactor, Trial,
+        totp_steps,
+    },
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},
     fault::Fault,
     ids::{
-        CallId, CaseId, ConfirmationId, EmergencyId, IdFault, JstDay, RecordingId, StaffId,
-        jst_rfc3339,
+        CallId, CaseId, ConfirmationId, ContractId, EmergencyId, IdFault, JstDay, Label,
+        RecordingId, StaffId, VendorId, jst_rfc3339,
     },
+    listen::{Heard, ListenGrant, ListenRequest},
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
     number::{
         Caller, DecisionFault, Extension, Number, NumberDecision, NumberFault, NumberPolicy,
         Profile,
     },
+    people::{Designation, Period, PeriodFault, Person, Recovery, Role, Training},
     permit::{DisposalPermit, ListenPermit, RecordingDisposalPermit},
+    purpose::Purpose,
     recording::{CallRecord, EndCause, RecordingState},
     refusal::{Clause, Refusal, RefusalCode},
+    register::{Fact, Recorded, Register, RegisterFault, RegisterGrant, RegisterPermit, TakenIn},
     retention::{RetentionFault, RetentionPolicy, TrailTerm},
-    staff::{Role, Staff, StaffFault, StaffMember},
+    vendor::{Contract, Recipient, Terms, Vendor},
 };
 
 /// The version of the policy that this code is: roles, purposes, refusals, retention (K-31). Each access stores it.

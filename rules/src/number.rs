@@ -373,6 +373,30 @@ pub(crate) mod clear {
     }
 }
 
+/// The same for a set of the city's own numbers.
+pub(crate) mod clear_set {
+    use std::collections::BTreeSet;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use super::Number;
+
+    pub(crate) fn serialize<S: Serializer>(
+        numbers: &BTreeSet<Number>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(numbers.iter().map(Number::e164))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeSet<Number>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let parsed = texts.iter().map(|text| Number::parse(text));
+        parsed.collect::<Result<_, _>>().map_err(de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

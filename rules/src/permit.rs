@@ -3,11 +3,12 @@
 use jiff::{Timestamp, ToSpan};
 
 use crate::{
-    access::{ListenGrant, Purpose, judge_person},
     audit::{AuditEvent, AuditReceipt},
     ids::{JstDay, RecordingId, StaffId},
+    listen::ListenGrant,
+    purpose::Purpose,
     refusal::{Clause, Refusal, RefusalCode},
-    staff::StaffMember,
+    register::Register,
 };
 
 const LISTEN_MINUTES: i64 = 15; // K-08: at most 15 minutes.
@@ -45,7 +46,7 @@ impl ListenPermit {
         })
     }
 
-    /// Whether it still holds: within its 15 minutes, the recording's retention and the person's training.
+    /// Whether it still holds: within its 15 minutes, the recording's retention, and what of the person's right lapses by itself.
     ///
     /// A clock behind the permit's making says nothing about how long it lasted, so it ends it.
     ///
@@ -61,25 +62,15 @@ impl ListenPermit {
         ))
     }
 
-    /// Whether it still holds for the person as the staff file has them by now (K-11); `None` where they have left it.
+    /// Whether it still holds with the register as it stands by now: a withdrawal, an expiry, the end of a contract and a lapsed training each end it (K-11, K-12).
     ///
     /// # Errors
-    /// As [`Self::check`], and whatever refuses the person.
-    pub fn check_person(
-        &self,
-        person: Option<&StaffMember>,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
+    /// As [`Self::check`], and whatever refuses the person by now.
+    pub fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal> {
         self.check(now)?;
-        match person {
-            Some(person) if Some(&person.id) == self.person() => {
-                judge_person(person, self.grant.purpose, now)
-            }
-            Some(_) | None => Err(Refusal::new(
-                RefusalCode::PersonUnknown,
-                Clause::Rules4Designation,
-            )),
-        }
+        let person = self.person().and_then(|id| register.person(id));
+        let person = person.ok_or_else(Refusal::nobody)?;
+        self.grant.judge_again(register, person, now)
     }
 
     /// Who listens.
@@ -89,7 +80,7 @@ impl ListenPermit {
 
     /// The recording it opens, and no other.
     pub fn recording(&self) -> RecordingId {
-        self.grant.recording
+        self.grant.heard.recording
     }
 
     /// What for.
@@ -184,219 +175,5 @@ impl RecordingDisposalPermit {
     /// The number of the entry that stands for it in the trail.
     pub fn audit_seq(&self) -> u64 {
         self.receipt.seq()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::civil::date;
-
-    use super::*;
-    use crate::{
-        access::{ListenRequest, request_listen},
-        audit::{AuditDraft, AuditEntry},
-        recording::RecordingState,
-        staff::Role,
-    };
-
-    fn now() -> Timestamp {
-        "2026-11-24T00:00:00Z".parse().unwrap()
-    }
-
-    fn person() -> StaffMember {
-        StaffMember {
-            id: "hanako".parse().unwrap(),
-            name: "試験 花子".to_owned(),
-            role: Role::Assistant,
-            unit: "広報課".to_owned(),
-            designated_on: Some(date(2026, 4, 1)),
-            trained_on: Some(date(2026, 4, 1)),
-        }
-    }
-
-    fn grant(person: &StaffMember, expires_at: Timestamp, now: Timestamp) -> ListenGrant {
-        let request = ListenRequest {
-            person: Some(person),
-            unix_user: "root",
-            recording: RecordingId::new(now, 1),
-            state: RecordingState::Sealed,
-            expires_at,
-            purpose: Some(Purpose::AnalysisInquiry),
-            range_ms: None,
-        };
-        request_listen(&request, now).unwrap()
-    }
-
-    fn receipt(draft: &AuditDraft, at: Timestamp) -> AuditReceipt {
-        let AuditDraft { actor, event } = draft.clone();
-        AuditReceipt::durable(
-            AuditEntry {
-                seq: 9,
-                at,
-                actor,
-                event,
-            },
-            [1; 32],
-        )
-    }
-
-    fn permit(person: &StaffMember, expires_at: Timestamp, now: Timestamp) -> ListenPermit {
-        let grant = grant(person, expires_at, now);
-        let receipt = receipt(grant.entry(), now);
-        ListenPermit::issue(grant, receipt, now).unwrap()
-    }
-
-    #[test]
-    fn a_permit_opens_for_15_minutes_and_not_before_it_was_made() {
-        let permit = permit(&person(), now() + 720.hours(), now());
-        for (at, expected) in [
-            (now() - 1.nanosecond(), Err(RefusalCode::PermitLapsed)),
-            (now(), Ok(())),
-            (now() + 15.minutes() - 1.nanosecond(), Ok(())),
-            (now() + 15.minutes(), Err(RefusalCode::PermitLapsed)),
-        ] {
-            assert_eq!(permit.check(at).map_err(|refusal| refusal.code()), expected);
-        }
-        assert_eq!(
-            (permit.audit_seq(), permit.recording()),
-            (9, RecordingId::new(now(), 1))
-        );
-    }
-
-    #[test]
-    fn a_permit_ends_with_the_retention_and_with_the_training() {
-        let short = permit(&person(), now() + 1.minute(), now());
-        assert!(short.check(now() + 59.seconds()).is_ok());
-        assert!(short.check(now() + 1.minute()).is_err());
-
-        // 23:59 of the last day on which the training counts.
-        let eve: Timestamp = "2027-03-31T14:59:00Z".parse().unwrap();
-        let last = permit(&person(), eve + 720.hours(), eve);
-        assert!(last.check(eve + 59.seconds()).is_ok());
-        assert!(last.check(eve + 1.minute()).is_err());
-    }
-
-    #[test]
-    fn a_person_who_was_withdrawn_hears_no_more() {
-        let permit = permit(&person(), now() + 720.hours(), now());
-        let asked = |person: Option<&StaffMember>| {
-            permit
-                .check_person(person, now())
-                .map_err(|refusal| refusal.code())
-        };
-        assert_eq!(asked(Some(&person())), Ok(()));
-        assert_eq!(asked(None), Err(RefusalCode::PersonUnknown));
-        assert_eq!(
-            asked(Some(&StaffMember {
-                designated_on: None,
-                ..person()
-            })),
-            Err(RefusalCode::NotDesignated)
-        );
-        assert_eq!(
-            asked(Some(&StaffMember {
-                trained_on: None,
-                ..person()
-            })),
-            Err(RefusalCode::TrainingExpired)
-        );
-        assert_eq!(
-            asked(Some(&StaffMember {
-                role: Role::Operator,
-                ..person()
-            })),
-            Err(RefusalCode::RoleNotPermitted)
-        );
-        assert_eq!(
-            asked(Some(&StaffMember {
-                role: Role::ExchangeStaff,
-                ..person()
-            })),
-            Err(RefusalCode::PurposeNotPermitted)
-        );
-        assert_eq!(
-            asked(Some(&StaffMember {
-                id: "taro".parse().unwrap(),
-                ..person()
-            })),
-            Err(RefusalCode::PersonUnknown)
-        );
-    }
-
-    #[test]
-    fn the_receipt_of_another_entry_opens_nothing() {
-        let grant = grant(&person(), now() + 720.hours(), now());
-        let other = StaffMember {
-            id: "taro".parse().unwrap(),
-            ..person()
-        };
-        let receipt = receipt(
-            self::grant(&other, now() + 720.hours(), now()).entry(),
-            now(),
-        );
-        let refusal = ListenPermit::issue(grant, receipt, now()).unwrap_err();
-        assert_eq!(refusal.code(), RefusalCode::AuditUnavailable);
-    }
-
-    #[test]
-    fn a_day_is_disposed_of_from_its_expiry_on_and_with_its_own_entry() {
-        let day: JstDay = "2026-11-24".parse().unwrap();
-        let expires_at: Timestamp = "2027-02-20T15:00:00Z".parse().unwrap();
-        let begun = |day| {
-            receipt(
-                &AuditDraft::system(AuditEvent::DisposalBegun {
-                    day,
-                    expires_at,
-                    due: 3,
-                }),
-                expires_at,
-            )
-        };
-        let code = |result: Result<DisposalPermit, Refusal>| {
-            result
-                .map(|permit| permit.day())
-                .map_err(|refusal| refusal.code())
-        };
-        assert_eq!(
-            code(DisposalPermit::due(day, expires_at, expires_at, begun(day))),
-            Ok(day)
-        );
-        let early = DisposalPermit::due(day, expires_at, expires_at - 1.nanosecond(), begun(day));
-        assert_eq!(code(early), Err(RefusalCode::NotDue));
-        let other = DisposalPermit::due(day, expires_at, expires_at, begun(day.next()));
-        assert_eq!(code(other), Err(RefusalCode::AuditUnavailable));
-        let of_another_kind = receipt(
-            &AuditDraft::system(AuditEvent::ServerStopped { calls_ended: 0 }),
-            expires_at,
-        );
-        assert_eq!(
-            code(DisposalPermit::due(
-                day,
-                expires_at,
-                expires_at,
-                of_another_kind
-            )),
-            Err(RefusalCode::AuditUnavailable)
-        );
-    }
-
-    #[test]
-    fn a_day_that_goes_on_is_not_disposed_of_whatever_its_expiry_says() {
-        let day: JstDay = "2026-11-24".parse().unwrap();
-        let noon: Timestamp = "2026-11-24T03:00:00Z".parse().unwrap();
-        let begun = receipt(
-            &AuditDraft::system(AuditEvent::DisposalBegun {
-                day,
-                expires_at: noon,
-                due: 3,
-            }),
-            noon,
-        );
-        assert_eq!(
-            DisposalPermit::due(day, noon, noon, begun)
-                .unwrap_err()
-                .code(),
-            RefusalCode::NotDue
-        );
     }
 }

@@ -14,7 +14,7 @@ pub enum RefusalCode {
     PurposeRequired,
     /// The purpose is not on the closed list, or not for this act or role.
     PurposeNotPermitted,
-    /// Nobody is named, or the person is not in the staff file.
+    /// Nobody is proved to ask.
     PersonUnknown,
     /// The role does not include the act.
     RoleNotPermitted,
@@ -44,11 +44,45 @@ pub enum RefusalCode {
     EmergencyTooLong,
     /// An emergency that would be over when it begins.
     EmergencyTooShort,
+    /// Person and recording, number or person belong to different units.
+    OrgNotPermitted,
+    /// The rules in force are not acknowledged.
+    AckRequired,
+    /// No manager approved the contractor's supervisor.
+    NotApproved,
+    /// No contract is in force.
+    ContractScope,
+    /// The contract does not cover it; to this person it is not there.
+    OutOfScope,
+    /// What the contractor attested is missing or lapsed.
+    NotAttested,
+    /// A deputy outside the period.
+    DeputyNotInPeriod,
+    /// Whoever decides is whom it is about.
+    SelfApproval,
+    /// The role is not one that this person may grant.
+    RoleNotGrantable,
+    /// The first manager was named before.
+    AlreadyFounded,
+    /// Id, password and code do not belong together.
+    LoginFailed,
+    /// Wrong attempts: the next is looked at after a while.
+    TooManyAttempts,
+    /// The login session is idle, too old, or ended.
+    SessionOver,
+    /// The password must be changed first.
+    PasswordExpired,
+    /// A new password of fewer than 12 characters.
+    PasswordTooShort,
+    /// A new password that others would guess.
+    PasswordBlocked,
+    /// A new password that was one of the last ten.
+    PasswordReused,
 }
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 17] = [
+    pub const ALL: [RefusalCode; 34] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -66,6 +100,23 @@ impl RefusalCode {
         RefusalCode::ReasonRequired,
         RefusalCode::EmergencyTooLong,
         RefusalCode::EmergencyTooShort,
+        RefusalCode::OrgNotPermitted,
+        RefusalCode::AckRequired,
+        RefusalCode::NotApproved,
+        RefusalCode::ContractScope,
+        RefusalCode::OutOfScope,
+        RefusalCode::NotAttested,
+        RefusalCode::DeputyNotInPeriod,
+        RefusalCode::SelfApproval,
+        RefusalCode::RoleNotGrantable,
+        RefusalCode::AlreadyFounded,
+        RefusalCode::LoginFailed,
+        RefusalCode::TooManyAttempts,
+        RefusalCode::SessionOver,
+        RefusalCode::PasswordExpired,
+        RefusalCode::PasswordTooShort,
+        RefusalCode::PasswordBlocked,
+        RefusalCode::PasswordReused,
     ];
 
     /// As lists and messages show it.
@@ -88,28 +139,60 @@ impl RefusalCode {
             RefusalCode::ReasonRequired => "REASON_REQUIRED",
             RefusalCode::EmergencyTooLong => "EMERGENCY_TOO_LONG",
             RefusalCode::EmergencyTooShort => "EMERGENCY_TOO_SHORT",
+            RefusalCode::OrgNotPermitted => "ORG_NOT_PERMITTED",
+            RefusalCode::AckRequired => "ACK_REQUIRED",
+            RefusalCode::NotApproved => "NOT_APPROVED",
+            RefusalCode::ContractScope => "CONTRACT_SCOPE",
+            RefusalCode::OutOfScope => "OUT_OF_SCOPE",
+            RefusalCode::NotAttested => "NOT_ATTESTED",
+            RefusalCode::DeputyNotInPeriod => "DEPUTY_NOT_IN_PERIOD",
+            RefusalCode::SelfApproval => "SELF_APPROVAL",
+            RefusalCode::RoleNotGrantable => "ROLE_NOT_GRANTABLE",
+            RefusalCode::AlreadyFounded => "ALREADY_FOUNDED",
+            RefusalCode::LoginFailed => "LOGIN_FAILED",
+            RefusalCode::TooManyAttempts => "TOO_MANY_ATTEMPTS",
+            RefusalCode::SessionOver => "SESSION_OVER",
+            RefusalCode::PasswordExpired => "PASSWORD_EXPIRED",
+            RefusalCode::PasswordTooShort => "PASSWORD_TOO_SHORT",
+            RefusalCode::PasswordBlocked => "PASSWORD_BLOCKED",
+            RefusalCode::PasswordReused => "PASSWORD_REUSED",
         }
     }
 
     /// The HTTP status that says the same.
     pub fn status(self) -> u16 {
         match self {
+            RefusalCode::LoginFailed | RefusalCode::SessionOver => 401,
             RefusalCode::PurposeNotPermitted
             | RefusalCode::PersonUnknown
             | RefusalCode::RoleNotPermitted
             | RefusalCode::NotDesignated
             | RefusalCode::TrainingExpired
-            | RefusalCode::PermitLapsed => 403,
-            RefusalCode::NotRecorded => 404,
+            | RefusalCode::PermitLapsed
+            | RefusalCode::OrgNotPermitted
+            | RefusalCode::AckRequired
+            | RefusalCode::NotApproved
+            | RefusalCode::ContractScope
+            | RefusalCode::DeputyNotInPeriod
+            | RefusalCode::SelfApproval
+            | RefusalCode::RoleNotGrantable
+            | RefusalCode::PasswordExpired => 403,
+            RefusalCode::NotRecorded | RefusalCode::OutOfScope => 404,
             RefusalCode::RecordingOpen
             | RefusalCode::NotDue
             | RefusalCode::ClockFrozen
-            | RefusalCode::DecisionRequired => 409,
+            | RefusalCode::DecisionRequired
+            | RefusalCode::NotAttested
+            | RefusalCode::AlreadyFounded => 409,
             RefusalCode::Disposed => 410,
             RefusalCode::PurposeRequired
             | RefusalCode::ReasonRequired
             | RefusalCode::EmergencyTooLong
-            | RefusalCode::EmergencyTooShort => 422,
+            | RefusalCode::EmergencyTooShort
+            | RefusalCode::PasswordTooShort
+            | RefusalCode::PasswordBlocked
+            | RefusalCode::PasswordReused => 422,
+            RefusalCode::TooManyAttempts => 429,
             RefusalCode::AuditUnavailable => 503,
         }
     }
@@ -124,6 +207,12 @@ pub enum Clause {
     Consultation7Logs,
     /// Section 7(2): who may listen.
     Consultation7Staff,
+    /// Section 7(3): what contractors are bound to.
+    Consultation7Outsourcing,
+    /// 管理責任者 is the head of the unit.
+    Rules3Manager,
+    /// 管理責任者 makes others keep the rules.
+    Rules3Supervision,
     /// 管理補助者 are those whom the manager designates.
     Rules4Designation,
     /// They work after training.
@@ -145,6 +234,9 @@ impl Clause {
             Clause::Consultation4Announcement => "諮問書4①",
             Clause::Consultation7Logs => "諮問書7(1)",
             Clause::Consultation7Staff => "諮問書7(2)",
+            Clause::Consultation7Outsourcing => "諮問書7(3)",
+            Clause::Rules3Manager => "要領第3条第1項",
+            Clause::Rules3Supervision => "要領第3条第2項",
             Clause::Rules4Designation => "要領第4条第1項",
             Clause::Rules4Training => "要領第4条第2項",
             Clause::Rules5Storing => "要領第5条第1項",
@@ -160,6 +252,9 @@ impl Clause {
             Clause::Consultation4Announcement => "section 4(1) of the consultation",
             Clause::Consultation7Logs => "section 7(1) of the consultation",
             Clause::Consultation7Staff => "section 7(2) of the consultation",
+            Clause::Consultation7Outsourcing => "section 7(3) of the consultation",
+            Clause::Rules3Manager => "article 3 paragraph 1 of the handling rules",
+            Clause::Rules3Supervision => "article 3 paragraph 2 of the handling rules",
             Clause::Rules4Designation => "article 4 paragraph 1 of the handling rules",
             Clause::Rules4Training => "article 4 paragraph 2 of the handling rules",
             Clause::Rules5Storing => "article 5 paragraph 1 of the handling rules",
@@ -180,6 +275,16 @@ pub struct Refusal {
 impl Refusal {
     pub(crate) fn new(code: RefusalCode, clause: Clause) -> Refusal {
         Refusal { code, clause }
+    }
+
+    /// The refusal of whatever needs a person, where nobody is proved (law 3).
+    pub fn nobody() -> Refusal {
+        Refusal::new(RefusalCode::PersonUnknown, Clause::Rules5Security)
+    }
+
+    /// The refusal of a recording whose time is over (K-22).
+    pub fn disposed() -> Refusal {
+        Refusal::new(RefusalCode::Disposed, Clause::Rules5Retention)
     }
 
     /// The refusal of whatever needs an audit entry that could not be made durable (K-15).
@@ -244,7 +349,7 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
             "この目的で通話録音データを利用することはできません。認められた目的（ANALYSIS_INQUIRY、ANALYSIS_COMPLAINT、STAFF_CHECKなど）を指定してください。"
         }
         RefusalCode::PersonUnknown => {
-            "通話録音データを取り扱えるのは、指定された職員に限られます。職員名簿に登録された職員を指定してください。"
+            "通話録音データを取り扱えるのは、登録された職員本人に限られます。--as ID --password-file FILE を付けるか、denwaban login でログインしてください。"
         }
         RefusalCode::RoleNotPermitted => {
             "この操作はあなたの役割には認められていません。認められた役割の職員が行ってください。"
@@ -288,6 +393,55 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
         RefusalCode::EmergencyTooShort => {
             "緊急時の扱いには1秒以上の期間が要ります。30m や 4h のように指定してください。"
         }
+        RefusalCode::OrgNotPermitted => {
+            "通話録音データは、所管する課の職員だけが取り扱えます。所管課の職員が行ってください。"
+        }
+        RefusalCode::AckRequired => {
+            "現在の取扱要領を確認していない職員は取り扱えません。people acknowledge で確認してください。"
+        }
+        RefusalCode::NotApproved => {
+            "委託事業者で確認できるのは、管理責任者が承認した監督者だけです。contracts approve を依頼してください。"
+        }
+        RefusalCode::ContractScope => {
+            "委託契約の期間の外では取り扱えません。契約の期間を確認してください。"
+        }
+        RefusalCode::OutOfScope => {
+            "委託業務の範囲にこの録音はありません。契約の番号と目的を確認してください。"
+        }
+        RefusalCode::NotAttested => {
+            "情報セキュリティポリシー等の遵守の証明が有効でない事業者には認められません。vendors attest で登録してください。"
+        }
+        RefusalCode::DeputyNotInPeriod => {
+            "代決できるのは定められた期間だけです。管理責任者が決定してください。"
+        }
+        RefusalCode::SelfApproval => {
+            "自分についての決定はできません。別の管理責任者か代決者が行ってください。"
+        }
+        RefusalCode::RoleNotGrantable => {
+            "この役割を与えることはできません。内容を扱う役割は管理責任者が、管理責任者は現任の管理責任者（people appoint）が定めます。"
+        }
+        RefusalCode::AlreadyFounded => {
+            "最初の管理責任者は一度だけ定められます。以後は people appoint を使ってください。"
+        }
+        RefusalCode::LoginFailed => {
+            "ID、パスワード、確認コードのいずれかが違います。確かめてもう一度入力してください。"
+        }
+        RefusalCode::TooManyAttempts => {
+            "誤った入力が続いたため、しばらく待ってから入力してください（最長5分）。緊急時モードの宣言には影響しません。"
+        }
+        RefusalCode::SessionOver => {
+            "ログインの有効時間が過ぎました（無操作15分、最長8時間）。もう一度ログインしてください。"
+        }
+        RefusalCode::PasswordExpired => {
+            "パスワードを変更してから利用してください。`denwaban password` で変更できます。"
+        }
+        RefusalCode::PasswordTooShort => "パスワードは12文字以上にしてください。",
+        RefusalCode::PasswordBlocked => {
+            "推測されやすいパスワードは使えません。別のものにしてください。"
+        }
+        RefusalCode::PasswordReused => {
+            "直近10回に使ったパスワードは使えません。別のものにしてください。"
+        }
     }
 }
 
@@ -300,7 +454,7 @@ fn english_sentence(code: RefusalCode) -> &'static str {
             "recordings are not used for this purpose; name a permitted one"
         }
         RefusalCode::PersonUnknown => {
-            "only designated staff handle recordings; name a person who is in the staff file"
+            "only a registered person who proves to be that person does this; add --as ID --password-file FILE, or log in with `denwaban login`"
         }
         RefusalCode::RoleNotPermitted => {
             "this act is not part of the role; let a person of a permitted role do it"
@@ -343,6 +497,57 @@ fn english_sentence(code: RefusalCode) -> &'static str {
         }
         RefusalCode::EmergencyTooShort => {
             "an emergency lasts a second at least; say how long it shall hold, such as 30m or 4h"
+        }
+        RefusalCode::OrgNotPermitted => {
+            "what belongs to a unit is handled by that unit alone; let a person of that unit do it"
+        }
+        RefusalCode::AckRequired => {
+            "staff handle recordings once they acknowledged the rules in force; read them and run `people acknowledge`"
+        }
+        RefusalCode::NotApproved => {
+            "of a contractor only a supervisor whom the manager approved listens; ask for `contracts approve`"
+        }
+        RefusalCode::ContractScope => {
+            "a contractor listens only while the contract is in force; look at its period"
+        }
+        RefusalCode::OutOfScope => {
+            "there is no such recording in the scope of the contract; look at its numbers and purposes"
+        }
+        RefusalCode::NotAttested => {
+            "nothing is granted to a contractor whose attestations are missing or lapsed; record them with `vendors attest`"
+        }
+        RefusalCode::DeputyNotInPeriod => {
+            "a deputy decides within the appointed period only; let the manager decide"
+        }
+        RefusalCode::SelfApproval => {
+            "nobody decides about oneself; let another manager or a deputy do it"
+        }
+        RefusalCode::RoleNotGrantable => {
+            "this role is not yours to grant; roles that open content are the manager's to give, and a manager is appointed by the sitting one (`people appoint`)"
+        }
+        RefusalCode::AlreadyFounded => {
+            "the first manager is named once; later ones are appointed with `people appoint`"
+        }
+        RefusalCode::LoginFailed => {
+            "id, password and code do not belong together; look at them and try again"
+        }
+        RefusalCode::TooManyAttempts => {
+            "after wrong attempts the next is looked at later, in 5 minutes at most; the emergency is declared without it"
+        }
+        RefusalCode::SessionOver => {
+            "the login session is over (15 minutes idle, 8 hours at most); log in again"
+        }
+        RefusalCode::PasswordExpired => {
+            "the password must be changed first; change it with `denwaban password`"
+        }
+        RefusalCode::PasswordTooShort => {
+            "a password has at least 12 characters; choose a longer one"
+        }
+        RefusalCode::PasswordBlocked => {
+            "a password that is easily guessed is not taken; choose another"
+        }
+        RefusalCode::PasswordReused => {
+            "none of the last 10 passwords is taken again; choose another"
         }
     }
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain,
     Declaration, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
-    FreezeCause, LastStop, POLICY_VERSION, Purpose, RecordingId, RecoveryReason, RefusalCode,
-    Scope,
+    Fact, FreezeCause, LastStop, POLICY_VERSION, Period, Purpose, RecordingId, RecoveryReason,
+    RefusalCode, Scope,
 };
 
 fn now() -> Timestamp {
@@ -219,6 +219,30 @@ fn by_people() -> Vec<AuditEvent> {
             recording,
             granted: 16,
             cause: ExportCause::WriteFailed,
+        },
+        AuditEvent::Registered {
+            change: Fact::Designated {
+                person: "hanako".parse().unwrap(),
+                period: Period::new("2026-11-25".parse().unwrap(), "2027-03-31".parse().unwrap())
+                    .unwrap(),
+            },
+            policy,
+        },
+        AuditEvent::LoggedIn,
+        AuditEvent::LoginRefused {
+            tried: Some("hanako".parse().unwrap()),
+            code: RefusalCode::LoginFailed,
+        },
+        AuditEvent::LoggedOut,
+        AuditEvent::PasswordSet {
+            person: "hanako".parse().unwrap(),
+        },
+        AuditEvent::TotpEnrolled,
+        AuditEvent::PlaybackEnded {
+            recording,
+            granted: 15,
+            range_ms: (0, 12_000),
+            cut: Some(RefusalCode::NotDesignated),
         },
         AuditEvent::ActionRefused {
             action: Action::DeclareEmergency,

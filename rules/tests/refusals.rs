@@ -1,24 +1,24 @@
 //! Every refusal says which clause forbids it, in plain Japanese and in English (K-40).
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
+mod common;
+
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use expect_test::expect_file;
-use jiff::{Timestamp, ToSpan, civil::date};
+use jiff::ToSpan;
 use rules::{
-    Action, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Declaration, DestructionClock,
+    Action, Attempts, AuditDraft, AuditEvent, CodeFound, Declaration, DestructionClock,
     DisposalCause, DisposalPermit, EmergencyId, EmergencyState, JstDay, ListenPermit,
-    ListenRequest, Purpose, RecordingId, RecordingState, Refusal, RefusalCode, Role, Scope,
-    StaffMember, may, request_listen,
+    ListenRequest, LoginSession, NewPassword, PasswordAge, PasswordFound, Purpose, Refusal,
+    RefusalCode, Scope, Trial, access_table,
 };
 
-fn now() -> Timestamp {
-    "2026-11-24T03:00:00Z".parse().unwrap()
-}
+use common::{now, receipt};
 
 #[test]
 fn every_refusal_names_its_clause_in_japanese_and_english() {
-    let mut refusals = [listening(), acting(), permits(), emergencies(), disposals()].concat();
+    let mut refusals = [acting(), proving(), permits(), emergencies(), disposals()].concat();
     refusals.sort_by_key(|refusal| (refusal.code(), refusal.clause()));
     refusals.dedup();
     let reached: BTreeSet<_> = refusals.iter().map(Refusal::code).collect();
@@ -63,88 +63,57 @@ fn disposals() -> Vec<Refusal> {
     ]
 }
 
-fn person(role: Role) -> StaffMember {
-    StaffMember {
-        id: "hanako".parse().unwrap(),
-        name: "試験 花子".to_owned(),
-        role,
-        unit: "広報課".to_owned(),
-        designated_on: Some(date(2026, 4, 1)),
-        trained_on: Some(date(2026, 4, 1)),
-    }
-}
-
-fn ask(person: Option<&StaffMember>, purpose: Option<Purpose>, state: RecordingState) -> Refusal {
-    let recording = RecordingId::new(now(), 1);
-    let expires_at = now() + 720.hours();
-    let request = ListenRequest {
-        person,
-        unix_user: "root",
-        recording,
-        state,
-        expires_at,
-        purpose,
-        range_ms: None,
-    };
-    request_listen(&request, now()).unwrap_err()
-}
-
-fn listening() -> Vec<Refusal> {
-    let sound = person(Role::Assistant);
-    let undesignated = StaffMember {
-        designated_on: None,
-        ..sound.clone()
-    };
-    let untrained = StaffMember {
-        trained_on: None,
-        ..sound.clone()
-    };
-    let purpose = Some(Purpose::StaffCheck);
-    vec![
-        ask(Some(&sound), None, RecordingState::Sealed),
-        ask(Some(&sound), Some(Purpose::Statute), RecordingState::Sealed),
-        ask(None, purpose, RecordingState::Sealed),
-        ask(Some(&undesignated), purpose, RecordingState::Sealed),
-        ask(Some(&untrained), purpose, RecordingState::Sealed),
-        ask(Some(&sound), purpose, RecordingState::Open),
-        ask(Some(&sound), purpose, RecordingState::Unrecorded),
-        ask(Some(&sound), purpose, RecordingState::Disposed),
-    ]
-}
-
+/// Every refusal of the table.
 fn acting() -> Vec<Refusal> {
-    Action::ALL
-        .into_iter()
-        .map(|action| may(Some(&person(Role::Auditor)), action).unwrap_err())
+    access_table()
+        .filter_map(|line| line.verdict.err())
         .collect()
 }
 
+fn proving() -> Vec<Refusal> {
+    let person = "hanako".parse().unwrap();
+    let account = rules::Account {
+        set_at: now(),
+        origin: rules::Origin::Issued,
+        second: rules::SecondFactor::None,
+    };
+    let trial = |account| Trial {
+        person: &person,
+        account,
+        password: PasswordFound::Right,
+        code: CodeFound::None,
+        age: PasswordAge::default(),
+    };
+    let attempts = Attempts {
+        failures: 9,
+        last_at: Some(now()),
+    };
+    vec![
+        trial(None).judge(now()).unwrap_err(),
+        trial(Some(account)).judge(now()).unwrap_err(),
+        attempts.judge(now()).unwrap_err(),
+        LoginSession::over(),
+        NewPassword::judge(&person, "short").unwrap_err(),
+        NewPassword::judge(&person, "passwordpassword").unwrap_err(),
+        NewPassword::reused(),
+        "SECONDARY_USE".parse::<Purpose>().unwrap_err(),
+    ]
+}
+
 fn permits() -> Vec<Refusal> {
-    let person = person(Role::Assistant);
+    let register = common::register();
     let grant = || {
+        let proved = common::proved("hanako");
         let request = ListenRequest {
-            person: Some(&person),
-            unix_user: "root",
-            recording: RecordingId::new(now(), 1),
-            state: RecordingState::Sealed,
-            expires_at: now() + 720.hours(),
+            petitioner: common::petitioner(&proved),
+            action: Action::ListenToFile,
+            heard: common::heard(),
             purpose: Some(Purpose::StaffCheck),
             range_ms: None,
         };
-        request_listen(&request, now()).unwrap()
+        request.judge(&register, now()).unwrap()
     };
-    let receipt = |draft: &AuditDraft| {
-        let AuditDraft { actor, event } = draft.clone();
-        AuditReceipt::durable(
-            AuditEntry {
-                seq: 1,
-                at: now(),
-                actor,
-                event,
-            },
-            [0; 32],
-        )
-    };
+    let receipt = |draft: &AuditDraft| receipt(draft, now());
     let other = AuditDraft::system(AuditEvent::ServerStopped { calls_ended: 0 });
     let grant_of_permit = grant();
     let own = receipt(grant_of_permit.entry());

@@ -112,6 +112,12 @@ pub(crate) struct Message {
     /// A code that programs may compare, such as `PURPOSE_REQUIRED`; empty where there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code: String,
+    /// The HTTP status that says the same; 0 where there is none.
+    #[serde(default)]
+    pub status: u16,
+    /// The clause of the city's rules; empty where none forbids.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub clause: String,
     /// In Japanese.
     pub ja: String,
     /// In English.
@@ -119,26 +125,39 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// A message without a code.
+    /// A message without a code or a clause.
     pub(crate) fn new(ja: impl Into<String>, en: impl Into<String>) -> Message {
         Message {
             code: String::new(),
+            status: 0,
+            clause: String::new(),
             ja: ja.into(),
             en: en.into(),
         }
     }
 
-    /// A message with a code.
+    /// A message with a code, where no clause forbids.
     pub(crate) fn coded(code: &str, ja: impl Into<String>, en: impl Into<String>) -> Message {
         Message {
             code: code.to_owned(),
-            ja: ja.into(),
-            en: en.into(),
+            ..Message::new(ja, en)
         }
     }
 }
 
+/// An answer that is not `Done`.
+pub(crate) type Ending = Answer<Never>;
+
+/// Nothing is done with this answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Never {}
+
 impl<T> Answer<T> {
+    /// The answer that an outcome is.
+    pub(crate) fn of(outcome: Result<T, Ending>) -> Answer<T> {
+        outcome.map_or_else(Answer::without, Answer::Done)
+    }
+
     /// An answer that is not `Done`, to whoever asked for something else.
     pub(crate) fn without<U>(self) -> Answer<U> {
         match self {
@@ -183,6 +202,24 @@ impl Client {
     /// The client's end is gone or does not read.
     pub(crate) fn answer<T: Serialize>(&mut self, answer: &Answer<T>) -> io::Result<()> {
         self.write_all(&line_of(answer)?)
+    }
+
+    /// Sends a part of a file, its length before it.
+    ///
+    /// # Errors
+    /// The client's end is gone or does not read.
+    pub(crate) fn send_part(&mut self, part: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(part.len()).map_err(io::Error::other)?;
+        self.write_all(&length.to_le_bytes())?;
+        self.write_all(part)
+    }
+
+    /// Says how the parts ended, where a length would stand.
+    ///
+    /// # Errors
+    /// The client's end is gone or does not read.
+    pub(crate) fn end_parts(&mut self, mark: u32) -> io::Result<()> {
+        self.write_all(&mark.to_le_bytes())
     }
 
     /// Reads the request: one line, whole within [`REQUEST_PATIENCE`] however it drips.

@@ -2,13 +2,13 @@
 //!
 //! Who may is asked of `rules`, what it does of the exchange. Neither a key nor a disk can stop it (law 1).
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use exchange::{Output, Wiring};
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, Declaration, Digest, Emergency, EmergencyFault,
-    EmergencyId, EmergencyState, RefusalCode, Scope, StaffId, StaffMember, may,
+    Action, Actor, AlarmCode, Declaration, Digest, Emergency, EmergencyFault, EmergencyId,
+    EmergencyState, Refusal, Scope, StaffId,
 };
 use serde::{Deserialize, Serialize};
 use storage::{Duty, Lock, OsDisk, Sealer, Spool, SpoolEntry};
@@ -18,9 +18,11 @@ use crate::{
     calls::Desk,
     clock::Clock,
     config::Config,
-    duty::{Answer, Message},
+    duty::{Answer, Ending, Message},
     emergency_slot::Save,
-    people::{self, Unknown},
+    export::Alone as OfficeAlone,
+    office, people,
+    proof::{Asker, Proof},
     signalling::{self, Order},
 };
 
@@ -38,13 +40,18 @@ pub(crate) enum Request {
         scope: Scope,
         reason: String,
         for_s: Option<u64>,
-        person: Option<StaffId>,
+        proof: Proof,
     },
     /// Lift the one of a scope, or every one.
-    Lift {
-        scope: Option<Scope>,
-        person: Option<StaffId>,
-    },
+    Lift { scope: Option<Scope>, proof: Proof },
+}
+
+impl Request {
+    fn proof(&self) -> &Proof {
+        match self {
+            Request::Declare { proof, .. } | Request::Lift { proof, .. } => proof,
+        }
+    }
 }
 
 /// An emergency as the socket tells of it, without its reason.
@@ -176,6 +183,8 @@ pub(crate) struct Counter {
     pub(crate) config: Arc<Config>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) desk: Desk,
+    /// Where a person is proved; without it the socket's right alone holds.
+    pub(crate) office: Option<office::Desk>,
 }
 
 impl Counter {
@@ -187,27 +196,14 @@ impl Counter {
         request: Request,
         unix_user: &str,
     ) -> Answer<Vec<Declared>> {
-        let (person, action) = match &request {
-            Request::Declare { person, .. } => (person, Action::DeclareEmergency),
-            Request::Lift { person, .. } => (person, Action::LiftEmergency),
+        let (proof, action) = match &request {
+            Request::Declare { proof, .. } => (proof, Action::DeclareEmergency),
+            Request::Lift { proof, .. } => (proof, Action::LiftEmergency),
         };
-        let named = person
-            .as_ref()
-            .map(|id| people::find(&self.config.folders.staff, id))
-            .transpose();
-        let named = match named {
-            Ok(named) => named,
-            Err(unknown) => {
-                if let Unknown::Person(_) = &unknown {
-                    self.note_refusal(unix_user, None, action, RefusalCode::PersonUnknown);
-                }
-                return unknown.into_answer();
-            }
+        let person = match self.person(proof, action, unix_user) {
+            Ok(person) => person,
+            Err(refused) => return refused.without(),
         };
-        if let Err(refusal) = may(named.as_ref(), action) {
-            self.note_refusal(unix_user, named.as_ref(), action, refusal.code());
-            return Answer::Refused(people::message(&refusal));
-        }
         let answered = match request {
             Request::Declare {
                 scope: Scope::Number(number),
@@ -224,12 +220,12 @@ impl Counter {
                     scope,
                     reason,
                     duration: for_s.map(Duration::from_secs),
-                    declared_by: named.as_ref().map(|person: &StaffMember| person.id.clone()),
+                    declared_by: person.clone(),
                     unix_user: unix_user.to_owned(),
                 };
                 self.declare(officer, keep, declaration)
             }
-            Request::Lift { scope, person } => officer.lift(scope, unix_user, person),
+            Request::Lift { scope, .. } => officer.lift(scope, unix_user, person.clone()),
         };
         match answered {
             Some(Ok(emergencies)) => {
@@ -241,7 +237,7 @@ impl Counter {
             }
             Some(Err(fault)) => {
                 if let Some(refusal) = fault.refusal() {
-                    self.note_refusal(unix_user, named.as_ref(), action, refusal.code());
+                    self.note_refusal(unix_user, person, action, &refusal);
                 }
                 refused(&fault)
             }
@@ -268,20 +264,58 @@ impl Counter {
         declared.map(|declared| declared.map(|emergency| vec![emergency]))
     }
 
+    /// Who orders it, where somebody shows who they are and it can be looked at; the role is judged with it.
+    ///
+    /// `None`: the right is that of the socket's mode and group, and the entry names no person. So it is for whoever shows nothing, and where neither office
+    /// nor database answers: nothing that fails there may stop an emergency (law 1).
+    ///
+    /// # Errors
+    /// What was shown is wrong, or the role is another's; the office has written it down.
+    fn person(
+        &self,
+        proof: &Proof,
+        action: Action,
+        unix_user: &str,
+    ) -> Result<Option<StaffId>, Ending> {
+        let (proof, office) = match (proof, &self.office) {
+            (Proof::Nobody, _) | (_, None) => return Ok(None),
+            (proof, Some(office)) => (proof.clone(), office.clone()),
+        };
+        let is_login = matches!(proof, Proof::Session(_));
+        let asker = Asker::new(unix_user);
+        let (answer, answered) = std::sync::mpsc::channel();
+        let asking = thread::Builder::new().name("emergency-proof".to_owned());
+        // A thread of its own, so that an office that hangs in its disk is not waited for longer than patience lasts.
+        let asked = asking.spawn(move || {
+            let _ = answer.send(office.judge(action, proof, asker));
+        });
+        let judged = asked
+            .ok()
+            .and_then(|_| answered.recv_timeout(PATIENCE).ok());
+        match judged {
+            Some(Answer::Done(person)) => Ok(person),
+            // Nobody typed it in: a login that ran out is no mistake of whoever declares.
+            Some(Answer::Refused(message)) if is_login && message.status == 401 => Ok(None),
+            Some(Answer::Refused(message)) => Err(Answer::Refused(message)),
+            Some(_) | None => {
+                tracing::warn!(
+                    "who orders the emergency cannot be looked at; the socket's right holds"
+                );
+                Ok(None)
+            }
+        }
+    }
+
     fn note_refusal(
         &self,
         unix_user: &str,
-        person: Option<&StaffMember>,
+        person: Option<StaffId>,
         action: Action,
-        code: RefusalCode,
+        refusal: &Refusal,
     ) {
-        let actor = people::actor(unix_user, person);
-        let event = AuditEvent::ActionRefused {
-            action,
-            code,
-            policy: rules::POLICY_VERSION,
-        };
-        self.desk.audit(AuditDraft { actor, event });
+        let unix_user = unix_user.to_owned();
+        let actor = Actor::Person { unix_user, person };
+        self.desk.audit(people::refused(actor, action, refusal));
     }
 
     /// Seals the reason for the register; returns the digest that the audit entry holds, and the register's entry.
@@ -339,10 +373,16 @@ pub(crate) fn do_alone(
         desk: desk.clone(),
     };
     let sealer = Arc::new(Sealer::new(Arc::new(OsDisk), &layout));
+    // Nobody else proves a person where nothing runs; where an office runs alone, the socket's right holds.
+    let office = match request.proof() {
+        Proof::Nobody => None,
+        Proof::Named(_) | Proof::Password(_) | Proof::Session(_) => OfficeAlone::begin(config).ok(),
+    };
     let counter = Counter {
         config: Arc::clone(config),
         sealer,
         desk: desk.clone(),
+        office: office.as_ref().map(OfficeAlone::desk),
     };
     let mut spool = Spool::new(Arc::new(OsDisk), &layout);
     let keep = |entry: SpoolEntry| {
@@ -354,6 +394,9 @@ pub(crate) fn do_alone(
         }
     };
     let answer = counter.carry_out(&mut officer, keep, request, unix_user);
+    if let Some(office) = office {
+        office.end();
+    }
     desk.stop();
     // A desk that panicked has logged it.
     let _ = thread.join();

@@ -13,24 +13,22 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
-use jiff::Timestamp;
-use rules::{Actor, AuditDraft, AuditEvent, Digest, ExportCause, RecordingId, Refusal, StaffId};
+use rules::{Action, Actor, AuditDraft, AuditEvent, Digest, ExportCause, RecordingId, Refusal};
 use serde::{Deserialize, Serialize};
-use storage::{Codec, Duty, Lock, OpenFault, OsDisk, Playback, Vault};
+use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
 
 use crate::{
     config::Config,
     duty::{Answer, Client, Conversation, Message},
     office::{Desk, DisposeRequest, KeysRequest, Office, Opened, TrailRequest, Wish, export_cause},
-    people,
+    people::{self, Ask},
+    playback,
+    proof::{Asker, Proof},
+    voice::{self, Voice},
 };
 
 /// Samples of each channel sent at once: ten seconds.
 const SAMPLES_PER_PART: u64 = 80_000;
-const WAV_HEADER_BYTES: usize = 44;
-const SAMPLE_RATE_HZ: u32 = 8_000;
-const CHANNELS: u16 = 2;
-const BYTES_PER_FRAME: u16 = 4; // Two channels of 16 bits.
 
 /// What is asked on the office's socket.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,10 +38,19 @@ pub(crate) enum Request {
     Export {
         recording: RecordingId,
         purpose: Option<String>,
-        person: Option<StaffId>,
+        proof: Proof,
+    },
+    /// Hear it at speaking pace.
+    Play {
+        recording: RecordingId,
+        purpose: Option<String>,
+        range_ms: Option<(u64, u64)>,
+        proof: Proof,
     },
     /// Plan, destroy what is due, or acknowledge a certificate.
     Dispose(DisposeRequest),
+    /// Something about people.
+    People { ask: Ask, proof: Proof },
     /// Rotate, mirror or recover the keys.
     Keys(KeysRequest),
     /// Write down that a backup was made.
@@ -72,20 +79,37 @@ pub(crate) struct Exported {
 
 /// Answers one client of the office's socket.
 pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
+    let asker = Asker::new(&client.unix_user);
     let ended = match request {
         Request::Export {
             recording,
             purpose,
-            person,
-        } => export(
-            desk,
-            &Wish {
+            proof,
+        } => {
+            let wish = Wish {
                 recording,
+                action: Action::ListenToFile,
                 purpose,
-                person,
-            },
-            &mut client,
-        ),
+                range_ms: None,
+                proof,
+            };
+            export(desk, wish, asker, &mut client)
+        }
+        Request::Play {
+            recording,
+            purpose,
+            range_ms,
+            proof,
+        } => {
+            let wish = Wish {
+                recording,
+                action: Action::Listen,
+                purpose,
+                range_ms,
+                proof,
+            };
+            playback::play(desk, wish, asker, &mut client)
+        }
         Request::Dispose(request) => client.answer(&desk.dispose(request, &client.unix_user)),
         Request::BackedUp { rows, files } => {
             let actor = Actor::Person {
@@ -101,25 +125,27 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         }
         Request::Keys(request) => client.answer(&desk.keys(request, &client.unix_user)),
         Request::Trail(request) => client.answer(&desk.trail(request, &client.unix_user)),
+        Request::People { ask, proof } => client.answer(&desk.people(ask, proof, asker)),
     };
     if let Err(fault) = ended {
         tracing::warn!(%fault, "a client of the office's socket went away");
     }
 }
 
-fn export(desk: &Desk, wish: &Wish, client: &mut Client) -> io::Result<()> {
-    let opened = match desk.listen(wish.clone(), &client.unix_user) {
+fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Result<()> {
+    let recording = wish.recording;
+    let opened = match desk.listen(wish, asker) {
         Answer::Done(opened) => opened,
         other => return client.answer(&other.without::<()>()),
     };
     let Opened {
-        mut playback,
+        playback,
         granted,
         actor,
     } = opened;
     let failed = |cause| {
         let event = AuditEvent::ExportFailed {
-            recording: wish.recording,
+            recording,
             granted,
             cause,
         };
@@ -136,7 +162,7 @@ fn export(desk: &Desk, wish: &Wish, client: &mut Client) -> io::Result<()> {
         failed(ExportCause::FileRefused);
         return file.map(drop);
     }
-    let sent = match send(&mut playback, client) {
+    let sent = match send(desk, Voice::new(playback, None), client) {
         Ok(sent) => sent,
         Err(Broken::Client(fault)) => {
             failed(ExportCause::WriteFailed);
@@ -144,7 +170,7 @@ fn export(desk: &Desk, wish: &Wish, client: &mut Client) -> io::Result<()> {
         }
         Err(Broken::Recording(fault)) => {
             failed(export_cause(&fault));
-            client.write_all(&ABORT.to_le_bytes())?;
+            client.end_parts(ABORT)?;
             let ja = "録音を最後まで読めませんでした。ファイルは消しました。";
             return client.answer(&Answer::<Exported>::Failed(Message::new(
                 ja,
@@ -157,7 +183,7 @@ fn export(desk: &Desk, wish: &Wish, client: &mut Client) -> io::Result<()> {
         return Ok(());
     }
     let event = AuditEvent::ExportCompleted {
-        recording: wish.recording,
+        recording,
         granted,
         sha256: sent.sha256,
         bytes: sent.bytes,
@@ -176,92 +202,40 @@ fn export(desk: &Desk, wish: &Wish, client: &mut Client) -> io::Result<()> {
     )))
 }
 
-/// After the last part stands a length of zero; where the recording broke off, this one.
-const ABORT: u32 = u32::MAX;
+/// After the last part stands a length of zero; where the recording broke off, the other one.
+pub(crate) const END: u32 = 0;
+pub(crate) const ABORT: u32 = u32::MAX;
 
 enum Broken {
     Client(io::Error),
     Recording(OpenFault),
 }
 
-/// Sends the file in parts, each with its length before it, and hashes what is sent.
-fn send(playback: &mut Playback, client: &mut Client) -> Result<Exported, Broken> {
-    let lengths: Vec<u64> = playback
-        .segments()
-        .iter()
-        .map(storage::PlayedSegment::samples)
-        .collect();
-    let samples: u64 = lengths.iter().sum();
+/// Sends the file in parts, each with its length before it, and hashes what is sent. The right is looked at anew before each.
+fn send(desk: &Desk, mut voice: Voice, client: &mut Client) -> Result<Exported, Broken> {
+    let samples = voice.samples();
     let mut hash = Context::new(&SHA256);
     let mut bytes = 0;
     let mut send_part = |part: &[u8]| {
         hash.update(part);
         bytes += u64::try_from(part.len()).unwrap_or(0);
-        let length = u32::try_from(part.len()).map_err(io::Error::other)?;
-        client.write_all(&length.to_le_bytes())?;
-        client.write_all(part)
+        client.send_part(part)
     };
-    send_part(&wav_header(samples)).map_err(Broken::Client)?;
-    for (segment, length) in lengths.into_iter().enumerate() {
-        let codecs = playback
-            .segments()
-            .get(segment)
-            .map(|played| (played.header().carrier, played.header().city));
-        let Some((carrier, city)) = codecs else { break };
-        let mut start = 0;
-        while start < length {
-            let end = length.min(start + SAMPLES_PER_PART);
-            let audio = playback
-                .read(segment, start..end, Timestamp::now())
-                .map_err(Broken::Recording)?;
-            let frames = audio.carrier.iter().zip(audio.city.iter());
-            let part: Vec<u8> = frames
-                .flat_map(|(left, right)| {
-                    let [low, high] = media_codec(carrier).decode(*left).to_le_bytes();
-                    let [right_low, right_high] = media_codec(city).decode(*right).to_le_bytes();
-                    [low, high, right_low, right_high]
-                })
-                .collect();
-            send_part(&part).map_err(Broken::Client)?;
-            start = end;
-        }
+    send_part(&voice::wav_header(samples)).map_err(Broken::Client)?;
+    while let Some(part) = voice
+        .part(desk, SAMPLES_PER_PART)
+        .map_err(Broken::Recording)?
+    {
+        send_part(&part).map_err(Broken::Client)?;
     }
-    client
-        .write_all(&0_u32.to_le_bytes())
-        .map_err(Broken::Client)?;
+    client.end_parts(END).map_err(Broken::Client)?;
     let mut sha256 = [0; 32];
     sha256.copy_from_slice(hash.finish().as_ref());
     Ok(Exported {
         bytes,
         sha256: Digest(sha256),
-        duration_ms: samples * 1_000 / u64::from(SAMPLE_RATE_HZ),
+        duration_ms: voice::milliseconds(samples),
     })
-}
-
-fn media_codec(codec: Codec) -> media::Codec {
-    match codec {
-        Codec::Pcmu => media::Codec::Pcmu,
-        Codec::Pcma => media::Codec::Pcma,
-    }
-}
-
-/// The header of a WAV file: PCM, 16 bits, two channels, 8 kHz. Source: Microsoft and IBM, RIFF 1.0, chapter 3.
-fn wav_header(samples: u64) -> [u8; WAV_HEADER_BYTES] {
-    let data = u32::try_from(samples * u64::from(BYTES_PER_FRAME)).unwrap_or(u32::MAX - 36);
-    let mut header = Vec::with_capacity(WAV_HEADER_BYTES);
-    header.extend_from_slice(b"RIFF");
-    header.extend_from_slice(&(data + 36).to_le_bytes());
-    header.extend_from_slice(b"WAVEfmt ");
-    header.extend_from_slice(&16_u32.to_le_bytes());
-    header.extend_from_slice(&1_u16.to_le_bytes());
-    header.extend_from_slice(&CHANNELS.to_le_bytes());
-    header.extend_from_slice(&SAMPLE_RATE_HZ.to_le_bytes());
-    header.extend_from_slice(&(SAMPLE_RATE_HZ * u32::from(BYTES_PER_FRAME)).to_le_bytes());
-    header.extend_from_slice(&BYTES_PER_FRAME.to_le_bytes());
-    header.extend_from_slice(&16_u16.to_le_bytes());
-    header.extend_from_slice(b"data");
-    header.extend_from_slice(&data.to_le_bytes());
-    header.try_into().expect("the fields above are 44 bytes")
 }
 
 /// The asker's end of an export: makes the file once it is permitted, and takes it away again if it does not become whole.
@@ -318,20 +292,30 @@ pub(crate) fn not_made(path: &Path, fault: &io::Error) -> Message {
 
 /// `false` where the recording broke off.
 fn take_parts(conversation: &mut Conversation, file: &mut File) -> io::Result<bool> {
+    let is_whole = receive_parts(conversation, file)?;
+    if is_whole {
+        file.sync_all()?;
+    }
+    Ok(is_whole)
+}
+
+/// Writes parts as they come; `false` where the recording broke off.
+pub(crate) fn receive_parts(
+    conversation: &mut Conversation,
+    out: &mut impl Write,
+) -> io::Result<bool> {
     loop {
         let mut length = [0; 4];
         conversation.read_exact(&mut length)?;
         match u32::from_le_bytes(length) {
-            0 => {
-                file.sync_all()?;
-                return Ok(true);
-            }
+            END => return Ok(true),
             ABORT => return Ok(false),
             length => {
-                let copied = io::copy(&mut conversation.by_ref().take(u64::from(length)), file)?;
+                let copied = io::copy(&mut conversation.by_ref().take(u64::from(length)), out)?;
                 if copied != u64::from(length) {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
+                out.flush()?;
             }
         }
     }
@@ -377,28 +361,13 @@ impl Alone {
         Ok(Conversation::over(own))
     }
 
+    /// Where its jobs are handed in.
+    pub(crate) fn desk(&self) -> Desk {
+        self.office.desk()
+    }
+
     /// Ends it in order.
     pub(crate) fn end(self) {
         self.office.stop();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_header_is_what_an_independent_reader_expects() {
-        let mut file = wav_header(3).to_vec();
-        file.extend_from_slice(&[0; 12]);
-        let reader = hound::WavReader::new(io::Cursor::new(file)).unwrap();
-        assert_eq!(
-            (
-                reader.spec().channels,
-                reader.spec().sample_rate,
-                reader.duration()
-            ),
-            (2, 8_000, 3)
-        );
     }
 }

@@ -7,6 +7,8 @@ mod clock;
 mod heads;
 mod keys;
 mod owner;
+mod people;
+mod proving;
 mod sweep;
 
 use std::{
@@ -18,7 +20,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{Actor, AuditDraft, RecordingId, StaffId};
+use rules::{Action, Actor, AuditDraft, AuditEvent, RecordingId, Register, StaffId};
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
     verifier_keys,
@@ -37,6 +39,8 @@ pub(crate) use self::{
 use crate::{
     config::Config,
     duty::{Answer, Message},
+    people::{Ask, Told},
+    proof::{Asker, Proof},
 };
 
 /// How often the office looks at what it could not use, at the spool and at the date.
@@ -50,9 +54,37 @@ const JOBS: usize = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) recording: RecordingId,
+    /// In which way.
+    pub(crate) action: Action,
     /// As it was typed in.
     pub(crate) purpose: Option<String>,
-    pub(crate) person: Option<StaffId>,
+    /// Which part, in milliseconds; `None` is the whole.
+    pub(crate) range_ms: Option<(u64, u64)>,
+    pub(crate) proof: Proof,
+}
+
+impl Wish {
+    /// The entry of what was granted and then could not be opened.
+    fn not_heard(&self, granted: u64, fault: &OpenFault) -> AuditEvent {
+        let recording = self.recording;
+        if self.action == Action::Listen {
+            let cut = match fault {
+                OpenFault::Refused(refusal) => Some(refusal.code()),
+                _ => None,
+            };
+            return AuditEvent::PlaybackEnded {
+                recording,
+                granted,
+                range_ms: (0, 0),
+                cut,
+            };
+        }
+        AuditEvent::ExportFailed {
+            recording,
+            granted,
+            cause: export_cause(fault),
+        }
+    }
 }
 
 /// A recording that was opened for somebody.
@@ -67,8 +99,25 @@ pub(crate) struct Opened {
 enum Job {
     Listen {
         wish: Wish,
-        unix_user: String,
+        asker: Asker,
         answer: oneshot::Sender<Answer<Opened>>,
+    },
+    People {
+        ask: Ask,
+        proof: Proof,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<Told>>,
+    },
+    /// Whether somebody may do what opens no content.
+    Judge {
+        action: Action,
+        proof: Proof,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<Option<StaffId>>>,
+    },
+    /// The register as it stands, to judge anew what goes on.
+    Register {
+        answer: oneshot::Sender<Option<Register>>,
     },
     Audit {
         draft: AuditDraft,
@@ -152,14 +201,45 @@ impl Office {
 
 impl Desk {
     /// Asks to hear a recording. The audit entry is durable when the answer comes.
-    pub(crate) fn listen(&self, wish: Wish, unix_user: &str) -> Answer<Opened> {
-        let unix_user = unix_user.to_owned();
+    pub(crate) fn listen(&self, wish: Wish, asker: Asker) -> Answer<Opened> {
         self.ask(|answer| Job::Listen {
             wish,
-            unix_user,
+            asker,
             answer,
         })
         .unwrap_or_else(ended)
+    }
+
+    /// Asks something about people.
+    pub(crate) fn people(&self, ask: Ask, proof: Proof, asker: Asker) -> Answer<Told> {
+        self.ask(|answer| Job::People {
+            ask,
+            proof,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// Asks whether somebody may do what opens no content; who was proved is the answer.
+    pub(crate) fn judge(
+        &self,
+        action: Action,
+        proof: Proof,
+        asker: Asker,
+    ) -> Answer<Option<StaffId>> {
+        self.ask(|answer| Job::Judge {
+            action,
+            proof,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// The register as it stands; `None` where it cannot be read, and then nothing goes on.
+    pub(crate) fn register(&self) -> Option<Register> {
+        self.ask(|answer| Job::Register { answer }).flatten()
     }
 
     /// Writes an entry; `false` if it is not durable.

@@ -1,140 +1,257 @@
-//! The staff file and the people in it, for whoever must know who asks.
+//! What is asked of the office about people, how it answers, and the staff file of the first version, which `people bootstrap` takes in.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
-use rules::{Action, Actor, Refusal, Role, Staff, StaffId, StaffMember, may};
-use serde::Deserialize;
+use rules::{
+    AuditDraft, AuditEvent, ContractId, Fact, JstDay, Label, POLICY_VERSION, Period, Refusal,
+    RegisterFault, Role, StaffId, TakenIn, VendorId,
+};
+use serde::{Deserialize, Serialize};
 
-use crate::duty::{Answer, Message};
+use crate::{
+    duty::{Answer, Message},
+    proof::Secret,
+};
 
-#[derive(Deserialize)]
+/// What is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ask {
+    Account(AccountAsk),
+    Register(RegisterAsk),
+}
+
+/// About the own account; what is shown with it is looked at in a way of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AccountAsk {
+    Login,
+    Logout,
+    /// Change the own password.
+    Renew {
+        new: Secret,
+    },
+}
+
+/// About the register, by whoever is proved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RegisterAsk {
+    Bootstrap {
+        manager: StaffId,
+        manager_password: Secret,
+        administrator: StaffId,
+        administrator_password: Secret,
+    },
+    /// Take a person in; the answer holds the first password.
+    Add {
+        person: StaffId,
+        role: Role,
+        unit: Label,
+        vendor: Option<VendorId>,
+        name: Option<String>,
+    },
+    Deputise {
+        person: StaffId,
+        period: Period,
+        basis: String,
+    },
+    /// Name a manager with root's right; the answer holds the first password.
+    Recover {
+        person: StaffId,
+    },
+    Acknowledge,
+    AddContract(WishedContract),
+    /// A fact that needs nothing beside it.
+    Record(Fact),
+    /// Give another person a password that must be changed.
+    Issue {
+        person: StaffId,
+    },
+    List,
+    EnrolTotp,
+}
+
+/// A contract of the own unit, as it was typed in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WishedContract {
+    pub(crate) contract: ContractId,
+    pub(crate) vendor: VendorId,
+    pub(crate) numbers: Vec<String>,
+    pub(crate) period: Period,
+    pub(crate) purposes: Vec<String>,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Told {
+    Done,
+    /// It was so already.
+    AlreadySo,
+    /// A password for its first use.
+    Issued {
+        person: StaffId,
+        password: Secret,
+    },
+    /// A login session.
+    Session {
+        person: StaffId,
+        token: Secret,
+    },
+    /// The secret of one-time codes.
+    Totp {
+        person: StaffId,
+        secret: Secret,
+    },
+    People(Vec<PersonView>),
+}
+
+/// A person as `people list` shows them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PersonView {
+    pub(crate) id: StaffId,
+    pub(crate) name: Option<String>,
+    pub(crate) role: Role,
+    pub(crate) unit: Label,
+    pub(crate) vendor: Option<VendorId>,
+    pub(crate) designated_until: Option<JstDay>,
+    pub(crate) designated_by: Option<StaffId>,
+    pub(crate) trained_on: Option<JstDay>,
+    pub(crate) acknowledged: Option<u32>,
+    pub(crate) deputy_until: Option<JstDay>,
+    /// A recovery that no auditor has acknowledged.
+    pub(crate) recovered: bool,
+}
+
+/// The message of a refusal, with its clause in both languages (K-40).
+pub(crate) fn message(refusal: &Refusal) -> Message {
+    Message {
+        code: refusal.code().code().to_owned(),
+        status: refusal.code().status(),
+        clause: refusal.clause().japanese().to_owned(),
+        ja: refusal.japanese(),
+        en: refusal.english(),
+    }
+}
+
+/// The answer to whoever asked for what cannot be recorded.
+pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
+    let ja = match fault {
+        RegisterFault::Refused(refusal) => return Answer::Refused(message(refusal)),
+        RegisterFault::NoSuchPerson(id) => {
+            format!("{id} は登録されていません。people list で確かめてください。")
+        }
+        RegisterFault::NoSuchVendor(id) => {
+            format!("委託事業者 {id} は登録されていません。vendors add で登録してください。")
+        }
+        RegisterFault::NoSuchContract(id) => {
+            format!("契約 {id} は登録されていません。contracts add で登録してください。")
+        }
+        RegisterFault::IdTaken(id) => {
+            format!("{id} は別の人の id です。人ごとに別の id を付けてください。")
+        }
+        RegisterFault::ContractTaken(id) => {
+            format!("契約 {id} は別の内容で登録されています。変更は別の id で登録してください。")
+        }
+        RegisterFault::VendorOrNot(id) => {
+            format!("{id}: --vendor は vendor_supervisor にだけ、必ず指定してください。")
+        }
+        RegisterFault::OtherVendor(id) => format!("{id} はこの契約の事業者に属していません。"),
+        RegisterFault::OnePerson => "管理責任者とシステム管理者は別の人にしてください。".to_owned(),
+    };
+    Answer::Failed(Message::new(ja, fault.to_string()))
+}
+
+/// The entry of an act that was refused.
+pub(crate) fn refused(actor: rules::Actor, action: rules::Action, refusal: &Refusal) -> AuditDraft {
+    let event = AuditEvent::ActionRefused {
+        action,
+        code: refusal.code(),
+        policy: POLICY_VERSION,
+    };
+    AuditDraft { actor, event }
+}
+
+/// The staff file of the first version.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StaffFile {
     #[serde(default)]
     staff: Vec<Entry>,
 }
 
-/// A person as the file writes it.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     id: StaffId,
     name: String,
     role: Role,
-    unit: String,
+    unit: Label,
     designated_on: Option<toml::value::Datetime>,
     trained_on: Option<toml::value::Datetime>,
 }
 
-/// Why nobody could be found.
-#[derive(Debug)]
-pub(crate) enum Unknown {
-    /// The file cannot be used.
-    File(Message),
-    /// It does not list the person.
-    Person(Message),
+/// People of the first version, each with the name.
+pub(crate) struct Staff {
+    pub(crate) taken_in: Vec<TakenIn>,
+    pub(crate) names: Vec<(StaffId, String)>,
 }
 
-impl Unknown {
-    /// The answer to whoever asked.
-    pub(crate) fn into_answer<T>(self) -> Answer<T> {
-        match self {
-            Unknown::File(message) => Answer::Usage(message),
-            Unknown::Person(message) => Answer::Refused(message),
-        }
-    }
-}
-
-/// Reads the staff file. It is small and read at each request, so that a withdrawn designation counts at once (K-11).
+/// Reads the staff file; one that is not there names nobody. Managers and administrators are named by `bootstrap` and appointed later, never by a file.
 ///
 /// # Errors
-/// It is missing or not in its form; the message names the line and the remedy.
-pub(crate) fn read(path: &Path) -> Result<Staff, Message> {
+/// It is not in its form; the message names the line.
+pub(crate) fn read_staff(path: &Path) -> Result<Staff, Message> {
     let unusable = |why: String| {
         Message::new(
-            format!("職員名簿 {} を読めません。", path.display()),
             format!(
-                "the staff file {} cannot be used: {why}; `denwaban init` writes an example",
+                "職員名簿 {} を読めません。直すか、取り除いてください。",
+                path.display()
+            ),
+            format!(
+                "the staff file {} cannot be taken in: {why}; correct it, or take it away",
                 path.display()
             ),
         )
     };
-    let text = fs::read_to_string(path).map_err(|fault| unusable(fault.to_string()))?;
+    let text = match fs::read_to_string(path) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(|fault| unusable(fault.to_string()))?,
+    };
     let file: StaffFile = toml::from_str(&text).map_err(|fault| unusable(fault.to_string()))?;
-    let members = file
-        .staff
-        .into_iter()
-        .map(member)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unusable)?;
-    Staff::new(members).map_err(|fault| unusable(fault.to_string()))
-}
-
-/// Finds one person.
-///
-/// # Errors
-/// [`Unknown`], with the file and the lines to add.
-pub(crate) fn find(path: &Path, id: &StaffId) -> Result<StaffMember, Unknown> {
-    let staff = read(path).map_err(Unknown::File)?;
-    staff
-        .find(id)
-        .cloned()
-        .ok_or_else(|| Unknown::Person(missing(path, Some(id))))
-}
-
-/// What to say where nobody is named or the person is not listed: the clause, the file, and the lines to add.
-pub(crate) fn missing(path: &Path, id: Option<&StaffId>) -> Message {
-    let shown = id.map_or("yamada.hanako", StaffId::as_str);
-    let lines = format!(
-        "[[staff]]\nid = \"{shown}\"\nname = \"氏名\"\nrole = \"assistant\"\nunit = \"所属\"\ndesignated_on = 2026-04-01\ntrained_on = 2026-04-10"
-    );
-    let refusal = may(None, Action::ListenToFile).err();
-    let (code, ja, en) = refusal.as_ref().map_or_else(Default::default, |refusal| {
-        (refusal.code().code(), refusal.japanese(), refusal.english())
-    });
-    let file = path.display();
-    Message::coded(
-        code,
-        format!("{ja}\n{file} に次の行を加え、--as {shown} を指定してください。"),
-        format!(
-            "{en}\nadd these lines to {file} and name the person with --as {shown}:\n\n{lines}"
-        ),
-    )
-}
-
-/// The message of a refusal, with its clause in both languages (K-40).
-pub(crate) fn message(refusal: &Refusal) -> Message {
-    Message::coded(refusal.code().code(), refusal.japanese(), refusal.english())
-}
-
-/// Who did it, for the audit trail.
-pub(crate) fn actor(unix_user: &str, person: Option<&StaffMember>) -> Actor {
-    Actor::Person {
-        unix_user: unix_user.to_owned(),
-        person: person.map(|person| person.id.clone()),
+    let mut staff = Staff {
+        taken_in: Vec::new(),
+        names: Vec::new(),
+    };
+    for entry in file.staff {
+        let (id, name) = (entry.id.clone(), entry.name.clone());
+        staff.names.push((id, name));
+        if !matches!(entry.role, Role::Manager | Role::Administrator) {
+            staff.taken_in.push(taken_in(entry).map_err(unusable)?);
+        }
     }
+    Ok(staff)
 }
 
-fn member(entry: Entry) -> Result<StaffMember, String> {
-    let designated_on = entry
-        .designated_on
-        .map(|when| date(&when, "designated_on"))
-        .transpose()?;
-    let trained_on = entry
-        .trained_on
-        .map(|when| date(&when, "trained_on"))
-        .transpose()?;
-    Ok(StaffMember {
-        id: entry.id,
-        name: entry.name,
+/// Whether there is such a file with anybody in it; from the bootstrap on nobody reads it.
+pub(crate) fn is_left_behind(path: &Path) -> bool {
+    read_staff(path).map_or(path.exists(), |staff| !staff.names.is_empty())
+}
+
+fn taken_in(entry: Entry) -> Result<TakenIn, String> {
+    let day =
+        |when: Option<toml::value::Datetime>, key| when.map(|when| day(&when, key)).transpose();
+    Ok(TakenIn {
+        person: entry.id,
         role: entry.role,
         unit: entry.unit,
-        designated_on,
-        trained_on,
+        designated_on: day(entry.designated_on, "designated_on")?,
+        trained_on: day(entry.trained_on, "trained_on")?,
     })
 }
 
-fn date(when: &toml::value::Datetime, key: &str) -> Result<jiff::civil::Date, String> {
+fn day(when: &toml::value::Datetime, key: &str) -> Result<JstDay, String> {
     let wrong = || format!("{key} is {when}, expected a date such as 2026-04-01");
     when.date
         .filter(|_| when.time.is_none())
@@ -147,49 +264,32 @@ fn date(when: &toml::value::Datetime, key: &str) -> Result<jiff::civil::Date, St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::template;
 
-    fn written(text: &str) -> std::path::PathBuf {
-        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("denwaban-staff-{}-{count}", std::process::id()));
-        fs::write(&path, text).unwrap();
-        path
+    fn written(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        file
     }
 
     #[test]
-    fn the_file_of_init_is_empty_and_its_example_can_be_used() {
-        let path = written(template::STAFF);
-        let id: StaffId = "yamada.hanako".parse().unwrap();
-        let unknown = find(&path, &id).unwrap_err();
-        let Answer::<()>::Refused(message) = unknown.into_answer() else {
-            panic!("an unknown person is refused");
-        };
-        assert_eq!(message.code, "PERSON_UNKNOWN");
-        assert!(
-            message.en.contains("[[staff]]\nid = \"yamada.hanako\""),
-            "{}",
-            message.en
+    fn the_first_versions_people_are_taken_in_without_its_managers() {
+        let file = written(
+            "[[staff]]\nid = \"hanako\"\nname = \"山田 花子\"\nrole = \"assistant\"\nunit = \"市民相談課\"\ndesignated_on = 2026-04-01\ntrained_on = 2026-04-10\n\
+             [[staff]]\nid = \"kacho\"\nname = \"課長\"\nrole = \"manager\"\nunit = \"市民相談課\"\n",
         );
-
-        let example: String = template::STAFF
-            .lines()
-            .skip_while(|line| !line.contains("[[staff]]"))
-            .map(|line| line.trim_start_matches("# ").to_owned() + "\n")
-            .collect();
-        let example = written(&example);
-        assert_eq!(find(&example, &id).unwrap().role, Role::Assistant);
-        for path in [path, example] {
-            fs::remove_file(path).unwrap();
-        }
+        let staff = read_staff(file.path()).unwrap();
+        assert_eq!(staff.taken_in.len(), 1);
+        assert_eq!(staff.taken_in[0].trained_on, "2026-04-10".parse().ok());
+        assert_eq!(staff.names.len(), 2);
+        assert!(is_left_behind(file.path()));
+        assert!(!is_left_behind(written("# nobody\n").path()));
+        assert!(!is_left_behind(Path::new("/nowhere/staff.toml")));
     }
 
     #[test]
     fn a_wrong_line_is_named() {
-        let path = written("[[staff]]\nid = \"a\"\nname = \"b\"\nrole = \"king\"\nunit = \"c\"\n");
-        let message = read(&path).unwrap_err();
+        let file = written("[[staff]]\nid = \"a\"\nname = \"b\"\nrole = \"king\"\nunit = \"c\"\n");
+        let message = read_staff(file.path()).err().unwrap();
         assert!(message.en.contains("line 4"), "{}", message.en);
-        fs::remove_file(path).unwrap();
     }
 }

@@ -23,6 +23,11 @@ pub(crate) fn own_user() -> String {
     user_name(rustix::process::getuid().as_raw())
 }
 
+/// Whether this is the name of root.
+pub(crate) fn is_superuser(user: &str) -> bool {
+    user == user_name(0)
+}
+
 /// The number of a group that is written as a name or as a number.
 pub(crate) fn group_number(group: &str) -> Option<u32> {
     group.parse().ok().or_else(|| {

@@ -89,6 +89,7 @@ fn hang_up(caller: &Telephone, department: &Telephone, talk: &Talk) {
 fn an_announced_call_is_connected_after_the_notice_and_both_voices_are_kept_for_whoever_may_listen()
 {
     let mut house = House::init(&["--profile", "announce"]);
+    house.found();
     house.enlist("yamada.hanako", "assistant");
     house.enlist("sato.taro", "operator");
     house.run();
@@ -141,43 +142,42 @@ fn an_announced_call_is_connected_after_the_notice_and_both_voices_are_kept_for_
 /// Whoever may not listen gets a clause and no file; whoever may gets both channels.
 fn exports(house: &House, id: &str) {
     let wav = house.dir().join("call.wav");
-    let export = |more: &[&str]| {
+    let export = |person: Option<&str>, more: &[&str]| {
         let out = wav.to_str().unwrap();
-        house.denwaban(&[&["recordings", "export", id, "--out", out], more].concat())
+        let arguments = [&["recordings", "export", id, "--out", out], more].concat();
+        match person {
+            Some(person) => house.by(person, &arguments),
+            None => house.denwaban(&arguments),
+        }
     };
-    for (arguments, code, says) in [
-        (vec!["--as", "yamada.hanako"], 3, "PURPOSE_REQUIRED"),
+    let (hanako, taro) = (Some("yamada.hanako"), Some("sato.taro"));
+    for (person, arguments, says) in [
+        (hanako, &[][..], "PURPOSE_REQUIRED"),
+        (hanako, &["--purpose", "CURIOSITY"], "PURPOSE_NOT_PERMITTED"),
+        (hanako, &["--purpose", "STATUTE"], "PURPOSE_NOT_PERMITTED"),
+        (taro, &["--purpose", "STAFF_CHECK"], "ROLE_NOT_PERMITTED"),
         (
-            vec!["--as", "yamada.hanako", "--purpose", "CURIOSITY"],
-            3,
-            "PURPOSE_NOT_PERMITTED",
-        ),
-        (
-            vec!["--as", "yamada.hanako", "--purpose", "STATUTE"],
-            3,
-            "PURPOSE_NOT_PERMITTED",
-        ),
-        (
-            vec!["--as", "sato.taro", "--purpose", "STAFF_CHECK"],
-            3,
+            Some("kanri"),
+            &["--purpose", "STAFF_CHECK"],
             "ROLE_NOT_PERMITTED",
         ),
+        // An id proves nobody, and neither does nothing.
         (
-            vec!["--as", "nobody", "--purpose", "STAFF_CHECK"],
-            3,
-            "[[staff]]",
+            None,
+            &["--purpose", "STAFF_CHECK", "--as", "yamada.hanako"],
+            "PERSON_UNKNOWN",
         ),
-        (vec!["--purpose", "STAFF_CHECK"], 3, "staff.toml"),
+        (None, &["--purpose", "STAFF_CHECK"], "--password-file"),
     ] {
-        let refused = export(&arguments);
+        let refused = export(person, arguments);
         let said = text(&refused);
-        assert_eq!(refused.status.code(), Some(code), "{arguments:?}: {said}");
+        assert_eq!(refused.status.code(), Some(3), "{arguments:?}: {said}");
         assert!(said.contains(says), "{arguments:?}: {said}");
         assert!(said.contains("により"), "the clause in Japanese: {said}");
         assert!(!wav.exists());
     }
-    let granted = ["--as", "yamada.hanako", "--purpose", "ANALYSIS_COMPLAINT"];
-    let done = export(&granted);
+    let granted = ["--purpose", "ANALYSIS_COMPLAINT"];
+    let done = export(hanako, &granted);
     assert_eq!(
         done.status.code(),
         Some(0),
@@ -210,7 +210,7 @@ fn exports(house: &House, id: &str) {
         "nobody is in the other's channel"
     );
 
-    let again = export(&granted);
+    let again = export(hanako, &granted);
     assert_eq!(
         again.status.code(),
         Some(1),

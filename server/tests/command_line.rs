@@ -23,7 +23,6 @@ fn init_writes_a_folder_that_check_finds_sound() {
     let dir = house.dir();
     for name in [
         "denwaban.toml",
-        "staff.toml",
         "data",
         "root",
         "prompts/manifest.toml",
@@ -234,12 +233,11 @@ fn a_refused_declaration_leaves_an_entry_and_no_sealed_reason() {
     let nobody = house.denwaban(&["emergency", "declare", "--reason", "訓練", "--as", "nobody"]);
     assert_eq!(nobody.status.code(), Some(3), "{}", text(&nobody));
 
+    // Who is somebody is written down where people are proved.
+    let office = everything_under(&house.dir().join("data/office/audit"));
+    assert_eq!(office.matches("\"PERSON_UNKNOWN\"").count(), 1, "{office}");
     let audit = everything_under(&house.dir().join("data/calls/audit"));
-    for (event, count) in [
-        ("\"EMERGENCY_TOO_LONG\"", 1),
-        ("\"PERSON_UNKNOWN\"", 1),
-        ("emergency_declared", 1),
-    ] {
+    for (event, count) in [("\"EMERGENCY_TOO_LONG\"", 1), ("emergency_declared", 1)] {
         assert_eq!(audit.matches(event).count(), count, "{event}\n{audit}");
     }
     let spool = everything_under(&house.dir().join("data/calls/spool"));

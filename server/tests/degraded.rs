@@ -6,27 +6,15 @@ mod common;
 
 use std::fs;
 
-use common::{House, telephone::Telephone, text, wait_for};
-
-const CALLER: u8 = 0x21;
-const CITY: u8 = 0x47;
+use common::{
+    House,
+    telephone::{self, Telephone},
+    text, wait_for,
+};
 
 /// A transparent call in which both parties are heard.
 fn call(house: &House, call_id: &str) {
-    let sip = (house.addresses.house, 5060).into();
-    let caller = Telephone::new(house.addresses.carrier, 0, sip);
-    let department = Telephone::new(house.addresses.pbx, 5062, sip);
-    caller.invite(call_id);
-    let invite = department.pick_up();
-    let officer = department.speak(invite.media(), CITY);
-    let dialog = caller.answered(call_id);
-    let citizen = caller.speak(dialog.answer.media(), CALLER);
-    wait_for("both voices at the other end", || {
-        (citizen.heard(CITY) > 4_000 && officer.heard(CALLER) > 4_000).then_some(())
-    });
-    caller.hang_up(&dialog);
-    let bye = department.expect("BYE");
-    department.respond(&bye, "200 OK", false);
+    telephone::call(house, call_id, 4_000);
 }
 
 fn waived() -> House {
@@ -51,6 +39,7 @@ fn without_the_days_public_half_a_call_is_connected_unrecorded_with_an_alarm() {
 #[test]
 fn without_root_and_key_store_a_call_is_recorded_and_opens_when_they_are_back() {
     let mut house = waived();
+    house.found();
     house.enlist("yamada.hanako", "assistant");
     fs::rename(house.dir().join("root"), house.dir().join("elsewhere")).unwrap();
     house.run();
@@ -61,26 +50,24 @@ fn without_root_and_key_store_a_call_is_recorded_and_opens_when_they_are_back() 
         "recordings",
         "export",
         row["id"].as_str().unwrap(),
-        "--as",
-        "yamada.hanako",
+        "--purpose",
+        "STAFF_CHECK",
+        "--out",
+        wav.to_str().unwrap(),
     ];
-    let arguments = [
-        &arguments[..],
-        &["--purpose", "STAFF_CHECK", "--out", wav.to_str().unwrap()],
-    ]
-    .concat();
-    let refused = house.denwaban(&arguments);
+    let export = |house: &House| house.by("yamada.hanako", &arguments);
+    let refused = export(&house);
     assert_eq!(refused.status.code(), Some(4), "{}", text(&refused));
     assert!(!wav.exists());
     fs::remove_dir_all(house.dir().join("root")).unwrap();
     fs::rename(house.dir().join("elsewhere"), house.dir().join("root")).unwrap();
-    let done = house.denwaban(&arguments);
+    let done = export(&house);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done));
     fs::remove_file(&wav).unwrap();
 
     // The same without a running server: the command is the office for as long as it takes.
     house.terminate();
-    let alone = house.denwaban(&arguments);
+    let alone = export(&house);
     assert_eq!(alone.status.code(), Some(0), "{}", text(&alone));
     let verified = house.denwaban(&["audit", "verify"]);
     assert_eq!(verified.status.code(), Some(0), "{}", text(&verified));
@@ -113,6 +100,7 @@ fn without_a_database_calls_are_recorded_and_their_rows_wait() {
 #[test]
 fn without_an_audit_trail_calls_are_recorded_nobody_listens_and_the_emergency_holds() {
     let mut house = waived();
+    house.found();
     house.enlist("yamada.hanako", "assistant");
     for duty in ["calls", "office"] {
         let folder = house.dir().join("data").join(duty).join("audit");
@@ -123,17 +111,16 @@ fn without_an_audit_trail_calls_are_recorded_nobody_listens_and_the_emergency_ho
     call(&house, "unaudited");
     let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
     let wav = house.dir().join("call.wav");
-    let refused = house.denwaban(&[
+    let arguments = [
         "recordings",
         "export",
         row["id"].as_str().unwrap(),
-        "--as",
-        "yamada.hanako",
         "--purpose",
         "STAFF_CHECK",
         "--out",
         wav.to_str().unwrap(),
-    ]);
+    ];
+    let refused = house.by("yamada.hanako", &arguments);
     assert_eq!(refused.status.code(), Some(4), "{}", text(&refused));
     assert!(!wav.exists(), "the entry comes before the file");
     let declared = house.denwaban(&["emergency", "declare", "--reason", "地震"]);

@@ -19,7 +19,7 @@ fn overdue() -> House {
     let expiry = format!("{{\"day\":\"{DAY}\",\"expires_at\":\"2026-10-29T15:00:00Z\"}}");
     fs::write(folder.join("expiry"), expiry).unwrap();
     fs::write(folder.join("01M87149FV0000000000000002-000.krec"), "sealed").unwrap();
-    house.enlist("bucho", "manager");
+    house.found();
     house.enlist("yamada", "assistant");
     house
 }
@@ -94,7 +94,7 @@ fn what_is_due_is_planned_destroyed_certified_and_acknowledged() {
     let acknowledge = ["dispose", "acknowledge", DAY];
     assert_eq!(house.denwaban(&acknowledge).status.code(), Some(3));
     for _ in 0..2 {
-        let acknowledged = house.denwaban(&[&acknowledge[..], &["--as", "bucho"]].concat());
+        let acknowledged = house.by("kacho", &acknowledge);
         assert!(acknowledged.status.success(), "{}", text(&acknowledged));
     }
     assert_eq!(trail(&house).matches("disposal_acknowledged").count(), 1);
@@ -166,12 +166,12 @@ fn a_clock_that_left_the_monotonic_one_destroys_nothing_until_the_manager_confir
     let confirm = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
     let unnamed = house.denwaban(&confirm);
     assert_eq!(unnamed.status.code(), Some(3), "{}", text(&unnamed));
-    let assistant = house.denwaban(&[&confirm[..], &["--as", "yamada"]].concat());
+    let assistant = house.by("yamada", &confirm);
     assert_eq!(assistant.status.code(), Some(3), "{}", text(&assistant));
-    let empty = ["dispose", "--due", "--confirm-clock", " ", "--as", "bucho"];
-    assert_eq!(house.denwaban(&empty).status.code(), Some(2));
+    let empty = ["dispose", "--due", "--confirm-clock", " "];
+    assert_eq!(house.by("kacho", &empty).status.code(), Some(2));
 
-    let confirmed = house.denwaban(&[&confirm[..], &["--as", "bucho"]].concat());
+    let confirmed = house.by("kacho", &confirm);
 
     assert!(confirmed.status.success(), "{}", text(&confirmed));
     assert!(plan(&house).is_empty());
@@ -233,7 +233,7 @@ fn nothing_is_destroyed_before_its_day_without_a_decision() {
         Some(2),
         "it needs --decision"
     );
-    let refused = house.denwaban(&[&one[..], &["--decision", "1", "--as", "bucho"]].concat());
+    let refused = house.by("kacho", &[&one[..], &["--decision", "1"]].concat());
     assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
     assert!(
         text(&refused).contains("DECISION_REQUIRED"),

@@ -33,7 +33,10 @@ use crate::{
     spool::{self, SpoolFault},
 };
 
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001-calls.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../migrations/sqlite/0001-calls.sql"),
+    include_str!("../migrations/sqlite/0002-people.sql"),
+];
 const PAGE_ROWS: i64 = 500;
 
 /// The rows of all calls.
@@ -388,6 +391,19 @@ impl Catalogue {
             .map(ListedCall::read)
             .collect::<Result<_, _>>()?;
         Ok((calls, next))
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
+    /// Does one thing to one row.
+    pub(crate) async fn execute(
+        &mut self,
+        query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    ) -> Result<(), CatalogueFault> {
+        let done = query.execute(&mut self.connection).await;
+        done.map(drop).map_err(|source| self.fault(source))
     }
 
     pub(crate) fn fault(&self, source: sqlx::Error) -> CatalogueFault {

@@ -25,6 +25,8 @@ mod memory_disk;
 mod note;
 mod object;
 mod open;
+mod password;
+mod people;
 mod recover;
 mod rows;
 mod seal;
@@ -33,6 +35,7 @@ pub mod segment;
 mod signing;
 mod spool;
 mod tiles;
+mod totp;
 mod trail;
 mod tree;
 mod vault;
@@ -62,6 +65,10 @@ pub use lock::{Duty, Lock, LockFault};
 pub use memory_disk::{Faults, MemoryDisk};
 pub use note::{KeyName, NoteFault, SignedNote, VerifierKey};
 pub use open::{Audio, OpenFault, Opener, Playback, PlayedSegment};
+pub use password::{PasswordFault, PasswordHash};
+pub use people::{
+    Attachments, AttemptKey, KeptAccount, PasswordSet, SealedText, TextKind, TokenHash,
+};
 pub use recover::Recovered;
 pub use rows::{AudioFacts, RecoveredRow, Row, SpoolEntry};
 pub use seal::{PublicHalf, SealFault, SealedCaller, SealedFields, Sealer};
@@ -69,6 +76,7 @@ pub use secret::SecretFault;
 pub use segment::{Channel, Codec, Gap};
 pub use signing::{Signing, SigningFault, SigningKey, head_key, verifier_keys};
 pub use spool::{Spool, SpoolFault};
+pub use totp::TotpSecret;
 pub use trail::{
     Anchored, AuditFault, AuditTrail, BrokenReason, ChainEnd, ChainReport, FirstBad, Removal,
     RemovalFault, read_entries, remove_months, verify,

@@ -2,13 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use rules::{CallId, ConfirmationId, EmergencyId, RecordingId};
+use rules::{CallId, ConfirmationId, EmergencyId, RecordingId, StaffId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     group::Group,
     hex,
-    secret::{PrivateHalf, SealedKey, SecretFault, SecretKey},
+    secret::{self, PrivateHalf, SealedKey, SecretFault, SecretKey},
 };
 
 /// Something sealed under a fresh key, which is itself sealed to a group.
@@ -26,9 +26,50 @@ pub(crate) enum Object {
     Reason { emergency: EmergencyId },
     /// Why somebody says that the clock is right.
     Confirmation { confirmation: ConfirmationId },
+    /// A text about a person, in the register.
+    Text { person: PersonHash },
+    /// The secret of a person's codes.
+    Totp { person: PersonHash },
+}
+
+/// Sixteen bytes of the SHA-256 of a person's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PersonHash([u8; 16]);
+
+impl PersonHash {
+    fn of(person: &StaffId) -> PersonHash {
+        let hash = secret::sha256(&[person.as_str().as_bytes()]);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        PersonHash(bytes)
+    }
+}
+
+impl fmt::Display for PersonHash {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&hex::encode(&self.0))
+    }
+}
+
+impl FromStr for PersonHash {
+    type Err = ObjectFault;
+
+    fn from_str(text: &str) -> Result<PersonHash, ObjectFault> {
+        hex::decode_array(text).map(PersonHash).ok_or(ObjectFault)
+    }
 }
 
 impl Object {
+    pub(crate) fn text_of(person: &StaffId) -> Object {
+        let person = PersonHash::of(person);
+        Object::Text { person }
+    }
+
+    pub(crate) fn totp_of(person: &StaffId) -> Object {
+        let person = PersonHash::of(person);
+        Object::Totp { person }
+    }
+
     /// The words that its key is sealed with; it opens for the same words only.
     pub(crate) fn info(self) -> Vec<u8> {
         match self {
@@ -41,6 +82,8 @@ impl Object {
             Object::Caller { .. } => [&b"denwaban row key"[..], &self.id()].concat(),
             Object::Reason { .. } => [&b"denwaban reason key"[..], &self.id()].concat(),
             Object::Confirmation { .. } => [&b"denwaban confirmation key"[..], &self.id()].concat(),
+            Object::Text { .. } => [&b"denwaban text key"[..], &self.id()].concat(),
+            Object::Totp { .. } => [&b"denwaban totp key"[..], &self.id()].concat(),
         }
     }
 
@@ -51,6 +94,7 @@ impl Object {
             Object::Caller { call } => call.to_bytes(),
             Object::Reason { emergency } => emergency.to_bytes(),
             Object::Confirmation { confirmation } => confirmation.to_bytes(),
+            Object::Text { person } | Object::Totp { person } => person.0,
         }
     }
 }
@@ -65,6 +109,8 @@ impl fmt::Display for Object {
             Object::Caller { call } => write!(out, "caller-{call}"),
             Object::Reason { emergency } => write!(out, "reason-{emergency}"),
             Object::Confirmation { confirmation } => write!(out, "confirmation-{confirmation}"),
+            Object::Text { person } => write!(out, "text-{person}"),
+            Object::Totp { person } => write!(out, "totp-{person}"),
         }
     }
 }
@@ -90,6 +136,8 @@ impl FromStr for Object {
                 .parse()
                 .ok()
                 .map(|confirmation| Object::Confirmation { confirmation }),
+            "text" => name.parse().ok().map(|person| Object::Text { person }),
+            "totp" => name.parse().ok().map(|person| Object::Totp { person }),
             _ => None,
         };
         object.ok_or(ObjectFault)
@@ -99,7 +147,7 @@ impl FromStr for Object {
 /// A text that names no object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no object has this name, expected segment-ID-NNN, caller-ID, reason-ID or confirmation-ID"
+    "no object has this name, expected segment-ID-NNN, caller-ID, reason-ID, confirmation-ID, text-HASH or totp-HASH"
 )]
 pub(crate) struct ObjectFault;
 
@@ -176,6 +224,8 @@ mod tests {
             Object::Reason {
                 emergency: EmergencyId::new(at, 9),
             },
+            Object::text_of(&"hanako".parse().unwrap()),
+            Object::totp_of(&"hanako".parse().unwrap()),
         ] {
             assert_eq!(object.to_string().parse(), Ok(object));
         }

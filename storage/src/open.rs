@@ -7,7 +7,7 @@
 use std::{ops::Range, sync::Arc};
 
 use jiff::Timestamp;
-use rules::{CallId, Caller, Fault, JstDay, ListenPermit, Number, RecordingId, Refusal};
+use rules::{CallId, Caller, Fault, JstDay, ListenPermit, Number, RecordingId, Refusal, StaffId};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -18,12 +18,13 @@ use crate::{
     keys::{self, KeyFault, RootProvider},
     layout::Layout,
     object::{Object, SealedTo},
-    seal::SealedCaller,
+    seal::{SALT_BYTES, SealedCaller, SealedFields},
     secret::{SecretFault, SecretKey},
     segment::{
         ChunkPlace, CutReason, Gap, SegmentFault, Walk, chunk_aad, chunk_key, chunk_nonce,
         next_secret, split_channels,
     },
+    totp::TotpSecret,
     vault::{SegmentFile, Vault, VaultFault},
 };
 
@@ -81,6 +82,40 @@ impl Opener {
         number
             .map(Caller::Known)
             .ok_or(OpenFault::Secret(SecretFault::DoesNotOpen))
+    }
+
+    /// Opens a text about a person, for whoever may see the register.
+    ///
+    /// # Errors
+    /// [`OpenFault`] if the month's key is gone or does not fit.
+    pub fn open_text(&self, person: &StaffId, sealed: &SealedFields) -> Result<String, OpenFault> {
+        let salted = self.open_fields(Object::text_of(person), sealed)?;
+        let text = salted
+            .get(SALT_BYTES..)
+            .and_then(|text| String::from_utf8(text.to_vec()).ok());
+        text.ok_or(OpenFault::Secret(SecretFault::DoesNotOpen))
+    }
+
+    /// Opens the secret of a person's codes, to look at a code.
+    ///
+    /// # Errors
+    /// [`OpenFault`] if the month's key is gone or does not fit.
+    pub fn open_totp(
+        &self,
+        person: &StaffId,
+        sealed: &SealedFields,
+    ) -> Result<TotpSecret, OpenFault> {
+        let bytes = self.open_fields(Object::totp_of(person), sealed)?;
+        Ok(TotpSecret::from_bytes(bytes))
+    }
+
+    fn open_fields(
+        &self,
+        object: Object,
+        sealed: &SealedFields,
+    ) -> Result<Zeroizing<Vec<u8>>, OpenFault> {
+        let key = self.key(object, sealed.sealed_to())?;
+        Ok(sealed.open(object, &key)?)
     }
 
     fn key(&self, object: Object, first: &SealedTo) -> Result<SecretKey, KeyFault> {

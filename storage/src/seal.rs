@@ -4,7 +4,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
-use rules::{CallId, Caller, ConfirmationId, Digest, EmergencyId, Fault, JstDay};
+use rules::{CallId, Caller, ConfirmationId, Digest, EmergencyId, Fault, JstDay, StaffId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -16,6 +16,7 @@ use crate::{
     layout::Layout,
     object::{Object, SealedTo},
     secret::{self, SealedKey, SecretFault, SecretKey},
+    totp::TotpSecret,
 };
 
 /// Seals to the public halves that the office has made ahead.
@@ -105,6 +106,37 @@ impl Sealer {
         let half = self.half(Group::Register(RegisterMonth::of(at)))?;
         let (salted, digest) = salt_reason(reason)?;
         Ok((seal_fields(&half, object, &salted)?, digest))
+    }
+
+    /// Seals a text about a person to the month's register; an audit entry may hold the digest.
+    ///
+    /// # Errors
+    /// [`SealFault`] if the month's public half cannot be used.
+    pub fn seal_text(
+        &self,
+        person: &StaffId,
+        at: Timestamp,
+        text: &str,
+    ) -> Result<(SealedFields, Digest), SealFault> {
+        let half = self.half(Group::Register(RegisterMonth::of(at)))?;
+        let (salted, digest) = salt_reason(text)?;
+        let fields = seal_fields(&half, Object::text_of(person), &salted)?;
+        Ok((fields, digest))
+    }
+
+    /// Seals the secret of a person's codes to the month's register.
+    ///
+    /// # Errors
+    /// [`SealFault`] if the month's public half cannot be used.
+    pub fn seal_totp(
+        &self,
+        person: &StaffId,
+        at: Timestamp,
+        secret: &TotpSecret,
+    ) -> Result<SealedFields, SealFault> {
+        let half = self.half(Group::Register(RegisterMonth::of(at)))?;
+        let fields = seal_fields(&half, Object::totp_of(person), secret.bytes())?;
+        Ok(fields)
     }
 
     fn half(&self, group: Group) -> Result<PublicHalf, SealFault> {

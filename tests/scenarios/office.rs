@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use rules::{
-    Actor, ListenPermit, ListenRequest, Purpose, RecordingState, Role, StaffMember, request_listen,
+    Account, Action, Actor, CodeFound, Fact, Heard, Host, Label, ListenPermit, ListenRequest,
+    Origin, POLICY_VERSION, PasswordAge, PasswordFound, Petitioner, Proved, Purpose, Recorded,
+    RecordingState, Register, Role, SecondFactor, StaffId, TakenIn, Trial,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, Office, OpenFault, Opener,
@@ -56,26 +58,72 @@ fn disk(city: &City) -> Arc<dyn Disk> {
     Arc::new(city.recorder.archive.disk.clone())
 }
 
+/// Whoever the first version's staff file named as an assistant, and who acknowledged the rules since.
+fn register(now: Timestamp) -> Register {
+    let unit: Label = "広聴課".parse().unwrap();
+    let person: StaffId = "hanako".parse().unwrap();
+    let founded = Fact::Founded {
+        manager: "kacho".parse().unwrap(),
+        administrator: "kanri".parse().unwrap(),
+        unit: unit.clone(),
+        taken_in: vec![TakenIn {
+            person: person.clone(),
+            role: Role::Assistant,
+            unit,
+            designated_on: Some("2026-04-01".parse().unwrap()),
+            trained_on: Some("2026-10-01".parse().unwrap()),
+        }],
+    };
+    let by = Actor::Person {
+        unix_user: "hanako".to_owned(),
+        person: Some(person),
+    };
+    let version = POLICY_VERSION;
+    let facts = [founded, Fact::Acknowledged { version }];
+    Register::of(facts.map(|fact| Recorded {
+        at: now,
+        by: by.clone(),
+        fact,
+    }))
+}
+
+fn proved(now: Timestamp) -> Proved {
+    let account = Account {
+        set_at: now,
+        origin: Origin::Own,
+        second: SecondFactor::None,
+    };
+    let trial = Trial {
+        person: &"hanako".parse().unwrap(),
+        account: Some(account),
+        password: PasswordFound::Right,
+        code: CodeFound::None,
+        age: PasswordAge::default(),
+    };
+    trial.judge(now).unwrap()
+}
+
 /// Somebody who may listen asks, and the entry is durable before the permit exists.
 fn permit(city: &City, listed: &ListedCall, now: Timestamp) -> ListenPermit {
-    let person = StaffMember {
-        id: "hanako".parse().unwrap(),
-        name: "神戸花子".to_owned(),
-        role: Role::Assistant,
-        unit: "広聴課".to_owned(),
-        designated_on: Some(jiff::civil::date(2026, 4, 1)),
-        trained_on: Some(jiff::civil::date(2026, 10, 1)),
-    };
+    let proved = proved(now);
     let request = ListenRequest {
-        person: Some(&person),
-        unix_user: "hanako",
-        recording: listed.recording.unwrap(),
-        state: listed.state,
-        expires_at: listed.expires_at,
+        petitioner: Petitioner {
+            proved: Some(&proved),
+            unix_user: "hanako",
+            host: Host::User,
+        },
+        action: Action::ListenToFile,
+        heard: Heard {
+            recording: listed.recording.unwrap(),
+            state: listed.state,
+            expires_at: listed.expires_at,
+            called: None,
+            unit: "広聴課".parse().unwrap(),
+        },
         purpose: Some(Purpose::AnalysisInquiry),
         range_ms: None,
     };
-    let grant = request_listen(&request, now).unwrap();
+    let grant = request.judge(&register(now), now).unwrap();
     let mut trail = AuditTrail::open(disk(city), &layout(), Duty::Office).unwrap();
     let receipt = trail.append(grant.entry().clone(), now).unwrap();
     ListenPermit::issue(grant, receipt, now).unwrap()

@@ -12,7 +12,7 @@ use std::{fs, path::Path};
 use expect_test::expect_file;
 
 /// Every function that makes evidence; all of them live in `rules`.
-const MAKERS: [&str; 9] = [
+const MAKERS: [&str; 10] = [
     "Played::reported",
     "Notice::announced",
     "Notice::waived_by_emergency",
@@ -20,6 +20,7 @@ const MAKERS: [&str; 9] = [
     "Notice::reopen",
     "AuditReceipt::durable",
     "ListenPermit::issue",
+    "RegisterPermit::issue",
     "DisposalPermit::due",
     "WorkPermit::",
 ];

@@ -1,7 +1,7 @@
 //! A grant comes from a judged request.
 
-fn for_another(grant: rules::ListenGrant, recording: rules::RecordingId) -> rules::ListenGrant {
-    rules::ListenGrant { recording, ..grant }
+fn for_another(grant: rules::ListenGrant, heard: rules::Heard) -> rules::ListenGrant {
+    rules::ListenGrant { heard, ..grant }
 }
 
 fn main() {}

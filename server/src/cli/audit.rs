@@ -19,7 +19,7 @@ use storage::{
     VerifierKey, head_key, read_entries, verifier_keys,
 };
 
-use super::{Exit, Place, Terminal, calls::json, recordings::with_office};
+use super::{Exit, Form, Place, Terminal, calls::json, recordings::with_office};
 use crate::{
     config::Config,
     duty::Answer,
@@ -51,9 +51,6 @@ pub(super) struct List {
     /// この係の証跡だけ / of one chain
     #[arg(long, value_name = "CHAIN")]
     chain: Option<ChainName>,
-    /// 1行に1件の JSON / one JSON object a line
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -72,9 +69,6 @@ pub(super) struct Verify {
     /// 庁外に保管した頭（何度でも指定できます）/ a file of heads that was kept outside; may be given again
     #[arg(long, value_name = "FILE")]
     head: Vec<PathBuf>,
-    /// 1行に1連鎖の JSON / one JSON object a chain
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -118,7 +112,7 @@ fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
         let first = arguments.from_seq;
         let read = read_entries(&OsDisk, &layout, chain.into(), first, &mut |_, entry| {
             if said.is_ok() {
-                said = shown(name, entry, arguments.json).and_then(|line| out.line(&line));
+                said = shown(name, entry, out.form).and_then(|line| out.line(&line));
             }
         });
         said?;
@@ -138,7 +132,7 @@ struct Listed<'entry> {
 }
 
 /// A line for an entry; one that a newer version wrote is shown as it stands.
-fn shown(chain: &'static str, text: &str, is_json: bool) -> Result<String, Exit> {
+fn shown(chain: &'static str, text: &str, form: Form) -> Result<String, Exit> {
     let Ok(entry) = serde_json::from_str::<AuditEntry>(text) else {
         return Ok(format!("{{\"chain\":\"{chain}\",\"entry\":{text}}}"));
     };
@@ -149,7 +143,7 @@ fn shown(chain: &'static str, text: &str, is_json: bool) -> Result<String, Exit>
         actor: &entry.actor,
         event: &entry.event,
     };
-    if is_json {
+    if form == Form::Json {
         return json(&listed);
     }
     let who = match &entry.actor {
@@ -195,7 +189,7 @@ fn verify_all(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
     for duty in [Duty::Calls, Duty::Office] {
         // A broken chain is worse than one that cannot be read.
         let found = match verify(&layout, duty, &heads) {
-            Ok(report) if arguments.json => {
+            Ok(report) if out.form == Form::Json => {
                 out.line(&json(&Shown::of(&report))?)?;
                 exit_of(&report)
             }

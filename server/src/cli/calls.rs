@@ -8,7 +8,7 @@ use serde::Serialize;
 use sip_core::Passage;
 use storage::Duty;
 
-use super::{Exit, Place, Terminal};
+use super::{Exit, Form, Place, Terminal};
 use crate::{
     calls,
     duty::{Answer, Conversation, Message},
@@ -19,9 +19,6 @@ use crate::{
 pub(super) struct List {
     #[command(flatten)]
     place: Place,
-    /// 1行に1件の JSON / one JSON object a line
-    #[arg(long)]
-    json: bool,
     /// 終わった通話を新しい順にこの件数 / so many of the calls that ended last
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     ended: usize,
@@ -33,9 +30,6 @@ pub(super) struct One {
     id: String,
     #[command(flatten)]
     place: Place,
-    /// 1行の JSON / one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 /// Lists calls, the live ones first.
@@ -48,7 +42,7 @@ pub(super) fn calls(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
     loop {
         let page: Page<CallView> = hear(&mut conversation, out)?;
         for call in &page.items {
-            if arguments.json {
+            if out.form == Form::Json {
                 out.line(&json(call)?)?;
                 continue;
             }
@@ -63,7 +57,7 @@ pub(super) fn calls(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
             break;
         }
     }
-    if shown.is_none() && !arguments.json {
+    if shown.is_none() && out.form == Form::Text {
         out.line("通話はありません / no call goes on, and none ended lately")?;
     }
     Ok(())
@@ -76,7 +70,7 @@ pub(super) fn call(arguments: &One, out: &mut Terminal) -> Result<(), Exit> {
     };
     let mut conversation = ask(&arguments.place, request, out)?;
     let story: Story = hear(&mut conversation, out)?;
-    if arguments.json {
+    if out.form == Form::Json {
         return out.line(&json(&story)?);
     }
     for line in summary(&story.call) {

@@ -3,7 +3,7 @@
 use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
-use rules::JstDay;
+use rules::{JstDay, Recovery, Register, jst_rfc3339};
 use storage::{Catalogue, Disk, Duty, KeyStatus, Layout, OsDisk, Sealer, Standing, verifier_keys};
 use tokio::runtime;
 
@@ -29,13 +29,12 @@ pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     found.tls(&config)?;
     found.secrets(&config)?;
     found.prompts(&config)?;
-    found.staff(&config)?;
     let layout = config.layout();
     found.keys(&layout)?;
     found.root(&layout)?;
     found.mirrors(&layout)?;
     found.signing(&layout)?;
-    found.catalogue(&layout)?;
+    found.catalogue(&config, &layout)?;
     found.audit(&layout)?;
     match found.worst {
         Exit::Done => Ok(()),
@@ -130,11 +129,32 @@ impl Found<'_> {
         self.good(&format!("音声案内 / prompts: {}", library.iter().count()))
     }
 
-    fn staff(&mut self, config: &Config) -> Result<(), Exit> {
-        match people::read(&config.folders.staff) {
-            Ok(staff) => self.good(&format!("職員名簿 / staff: {}", staff.iter().count())),
-            Err(message) => self.bad(Exit::Usage, &format!("{} / {}", message.ja, message.en)),
+    /// Whom the register knows; the first version's file is no register any more.
+    fn people(&mut self, config: &Config, register: &Register) -> Result<(), Exit> {
+        let file = config.folders.staff.display();
+        let is_left = people::is_left_behind(&config.folders.staff);
+        if !register.is_founded() {
+            return self.note(&format!(
+                "まだ職員が登録されていません。people bootstrap で管理責任者とシステム管理者を定めてください / nobody is registered: run people bootstrap{}",
+                if is_left { "; it takes staff.toml in" } else { "" }
+            ));
         }
+        if is_left {
+            self.bad(
+                Exit::Usage,
+                &format!("職員名簿 {file} はもう読まれません。削除してください / nobody reads {file} any more: people are registered; delete it"),
+            )?;
+        }
+        for person in register.people() {
+            if let Some(Recovery::Open { at }) = person.recovery() {
+                self.note(&format!(
+                    "{} は root の権限で管理責任者になりました（{}）。監査の確認（people acknowledge-recovery）が必要です / became manager by recovery, no auditor has acknowledged it",
+                    person.id(),
+                    jst_rfc3339(at)
+                ))?;
+            }
+        }
+        self.good(&format!("職員 / people: {}", register.people().count()))
     }
 
     /// A day's public half is all that calls need; it is made a week ahead.
@@ -242,7 +262,7 @@ impl Found<'_> {
         }
     }
 
-    fn catalogue(&mut self, layout: &Layout) -> Result<(), Exit> {
+    fn catalogue(&mut self, config: &Config, layout: &Layout) -> Result<(), Exit> {
         let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else {
             return self.bad(
                 Exit::Failed,
@@ -251,10 +271,14 @@ impl Found<'_> {
         };
         let read = runtime.block_on(async {
             let mut catalogue = Catalogue::open_read_only(layout).await?;
-            catalogue.list(true, Some(1)).await?.page().await.map(drop)
+            catalogue.list(true, Some(1)).await?.page().await?;
+            catalogue.register().await
         });
         match read {
-            Ok(()) => self.good("データベース / database"),
+            Ok(register) => {
+                self.good("データベース / database")?;
+                self.people(config, &register)
+            }
             Err(fault) => self.bad(
                 Exit::Unavailable,
                 &format!("データベース / database: {fault}"),

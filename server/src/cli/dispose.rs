@@ -8,7 +8,7 @@ use rules::{RecordingId, jst_rfc3339};
 use serde::Serialize;
 use storage::{DisposalRecord, OsDisk, Subject, VerifierKey, verify_certificate};
 
-use super::{Exit, Person, Place, Terminal, calls::json, recordings::with_office};
+use super::{Exit, Form, Person, Place, Terminal, recordings::with_office};
 use crate::{
     export::{Request, not_made},
     office::{DisposeDone, DisposeRequest, Disposed},
@@ -27,9 +27,6 @@ pub(super) struct Arguments {
     /// この時刻の予定（RFC 3339）/ what is due at that time
     #[arg(long, value_name = "TIME", requires = "plan")]
     at: Option<Timestamp>,
-    /// 1行に1日の JSON / one JSON object a line
-    #[arg(long, requires = "plan")]
-    json: bool,
     /// 時計が正しいと判断した理由（管理責任者）/ the manager's reason why the clock is right
     #[arg(long, value_name = "REASON", requires = "due")]
     confirm_clock: Option<String>,
@@ -117,7 +114,8 @@ fn destroy(
     arguments: &Arguments,
     out: &mut Terminal,
 ) -> Result<(), Exit> {
-    let person = arguments.person.person.clone();
+    let layout = place.load(out)?.layout();
+    let proof = arguments.person.proof(&layout, out)?;
     let request = match (what, &arguments.decision) {
         (What { plan: true, .. }, _) => DisposeRequest::Plan { at: arguments.at },
         (
@@ -127,18 +125,18 @@ fn destroy(
             },
             Some(decision),
         ) => DisposeRequest::One {
-            person,
+            proof,
             recording: *recording,
             decision: decision.clone(),
         },
         _ => DisposeRequest::Due {
-            person,
+            proof,
             confirm_clock: arguments.confirm_clock.clone(),
         },
     };
     match ask(place, request, out)? {
         DisposeDone::Planned(days) => {
-            if days.is_empty() && !arguments.json {
+            if days.is_empty() && out.form == Form::Text {
                 return out.line("期限の来た録音はありません / nothing is due");
             }
             for day in days {
@@ -150,10 +148,7 @@ fn destroy(
                     held: day.held,
                     failed: day.failed,
                 };
-                out.line(&match arguments.json {
-                    true => json(&line)?,
-                    false => line.to_text(),
-                })?;
+                out.result(&line, || line.to_text())?;
             }
             Ok(())
         }
@@ -239,8 +234,9 @@ fn certificate(arguments: &Certificate, out: &mut Terminal) -> Result<(), Exit> 
 }
 
 fn acknowledge(arguments: &Acknowledge, out: &mut Terminal) -> Result<(), Exit> {
+    let layout = arguments.place.load(out)?.layout();
     let request = DisposeRequest::Acknowledge {
-        person: arguments.person.person.clone(),
+        proof: arguments.person.proof(&layout, out)?,
         subject: arguments.subject,
     };
     ask(&arguments.place, request, out)?;

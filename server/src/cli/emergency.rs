@@ -10,6 +10,7 @@ use super::{Exit, Person, Place, Terminal};
 use crate::{
     calls,
     clock::Clock,
+    config::Config,
     duty::{Answer, Conversation, Message},
     emergency::{self, Declared, Request},
     unix,
@@ -56,13 +57,14 @@ pub(super) struct Lift {
 pub(super) fn emergency(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
     match command {
         Command::Declare(arguments) => {
+            let config = arguments.place.load(out)?;
             let request = Request::Declare {
                 scope: arguments.scope.clone(),
                 reason: arguments.reason.clone(),
                 for_s: arguments.duration.map(|duration| duration.as_secs()),
-                person: arguments.person.person.clone(),
+                proof: arguments.person.proof(&config.layout(), out)?,
             };
-            let declared = send(&arguments.place, request, out)?;
+            let declared = send(config, request, out)?;
             for emergency in &declared {
                 out.line(&format!(
                     "緊急時モードを宣言しました / declared: {}",
@@ -73,11 +75,12 @@ pub(super) fn emergency(command: &Command, out: &mut Terminal) -> Result<(), Exi
             Ok(())
         }
         Command::Lift(arguments) => {
+            let config = arguments.place.load(out)?;
             let request = Request::Lift {
                 scope: arguments.scope.clone(),
-                person: arguments.person.person.clone(),
+                proof: arguments.person.proof(&config.layout(), out)?,
             };
-            let lifted = send(&arguments.place, request, out)?;
+            let lifted = send(config, request, out)?;
             for emergency in &lifted {
                 out.line(&format!(
                     "緊急時モードを解除しました / lifted: {}",
@@ -101,8 +104,7 @@ fn warn_unless_saved(emergencies: &[Declared], out: &mut Terminal) {
     }
 }
 
-fn send(place: &Place, request: Request, out: &mut Terminal) -> Result<Vec<Declared>, Exit> {
-    let config = place.load(out)?;
+fn send(config: Config, request: Request, out: &mut Terminal) -> Result<Vec<Declared>, Exit> {
     let asked = calls::Request::Emergency(request.clone());
     let answer = match Conversation::ask(&config.layout(), Duty::Calls, &asked) {
         Ok(Some(mut conversation)) => conversation.answer(),

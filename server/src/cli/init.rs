@@ -1,4 +1,4 @@
-//! `denwaban init`: a folder with configuration, keys, prompts and staff file, ready to run.
+//! `denwaban init`: a folder with configuration, keys and prompts, ready to run.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use exchange::Place;
-use rules::{JstDay, Number, Profile};
+use rules::{JstDay, Label, Number, Profile};
 use sip_core::Transport;
 
 use super::{Exit, Terminal};
@@ -19,6 +19,7 @@ use crate::{
     clock::Clock,
     config::{
         Config, PortRange,
+        people::USUAL_UNIT,
         target::Destination,
         template::{self, TlsWishes, Waiver, Wishes},
     },
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// DIR に denwaban.toml, data, root, prompts, staff.toml を書きます。既存の denwaban.toml は上書きしません。
-/// Write denwaban.toml, data, root, prompts and staff.toml into DIR. An existing denwaban.toml is never overwritten.
+/// Write denwaban.toml, data, root and prompts into DIR. An existing denwaban.toml is never overwritten.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// 作るフォルダ（既存でもよい）/ the folder to fill; it may exist
@@ -48,6 +49,9 @@ pub(super) struct Arguments {
     /// 応答の仕方: announce 告知してから取り次ぐ, transparent そのまま取り次ぐ / how calls are answered
     #[arg(long, value_enum, default_value_t = ProfileName::Announce)]
     profile: ProfileName,
+    /// 録音の管理所管課 / whose the recordings are
+    #[arg(long, default_value = USUAL_UNIT)]
+    unit: Label,
     /// 告知に代わる決定の文書番号 / the decision that tells callers by other means, so that recording needs no announcement of ours
     #[arg(long, value_name = "REFERENCE")]
     waiver: Option<String>,
@@ -179,6 +183,7 @@ fn wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Wishes, Exit> {
         unix_user: unix::own_user(),
     });
     Ok(Wishes {
+        unit: arguments.unit.clone(),
         listen: arguments.listen.clone(),
         carriers: arguments.carriers.clone(),
         pbxs: arguments.pbxs.clone(),
@@ -260,7 +265,6 @@ fn make(config: &Config, file: &Path, text: &str) -> io::Result<()> {
         std::os::unix::fs::PermissionsExt::from_mode(0o700),
     )?;
     announcements::write_embedded(file.parent().unwrap_or(Path::new(".")))?;
-    write_new(&folders.staff, template::STAFF)?;
     write_new(file, text)
 }
 
@@ -299,8 +303,7 @@ fn report(arguments: &Arguments, config: &Config, out: &mut Terminal) -> Result<
     }
     out.line("次にすること / what to do next:")?;
     out.line(&format!(
-        "  1. 録音を聞く職員を記す / list who may listen: {}",
-        config.folders.staff.display()
+        "  1. 管理責任者とシステム管理者を定める / name the manager and the administrator:\n     denwaban people bootstrap --config {file} --manager ID --manager-password-file FILE --administrator ID --administrator-password-file FILE"
     ))?;
     out.line(&format!(
         "  2. 調べる / examine:  denwaban check --config {file}"

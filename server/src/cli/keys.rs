@@ -12,7 +12,7 @@ use storage::{
 use tokio::runtime;
 
 use super::{
-    Exit, Place, Terminal,
+    Exit, Form, Place, Terminal,
     audit::{ask_of_trail, shown_keys},
     calls::json,
     recordings::with_office,
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// 鍵の状態 / the root's generation, the mirrors, and the groups that have keys
-    Status(Status),
+    Status(Place),
     /// 鍵の根を新しくします。古い鍵束の写しでは何も開けなくなります / a new root, under which old key stores open nothing
     Rotate(Rotate),
     /// 鍵の写しをすべて書きます（新しいボリュームにも）/ write every mirror, on a volume that was replaced too
@@ -35,15 +35,6 @@ pub(super) enum Command {
     Recover(Recover),
     /// 署名を検証するための公開鍵（新しいものが最後）/ the public keys that verify what was signed, the newest last
     Public(Place),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Status {
-    #[command(flatten)]
-    place: Place,
-    /// 1つの JSON / one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +57,7 @@ pub(super) struct Recover {
 
 pub(super) fn keys(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
     match command {
-        Command::Status(arguments) => status(arguments, out),
+        Command::Status(place) => status(place, out),
         Command::Public(place) => public(place, out),
         Command::Rotate(arguments) if arguments.signing => {
             let config = Arc::new(arguments.place.load(out)?);
@@ -139,13 +130,13 @@ struct ShownGroup {
     expires_at: Option<String>,
 }
 
-fn status(arguments: &Status, out: &mut Terminal) -> Result<(), Exit> {
-    let config = arguments.place.load(out)?;
+fn status(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
+    let config = place.load(out)?;
     let shown = look(&config).map_err(|fault| {
         out.complain(&format!("鍵の状態を読めません。\n{fault}"));
         Exit::Unavailable
     })?;
-    if arguments.json {
+    if out.form == Form::Json {
         return out.line(&json(&shown)?);
     }
     let made = shown.created_at.as_deref().unwrap_or("-");

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how each answer becomes text and an exit status.
 
+mod access;
 mod audit;
 mod backup;
 mod calls;
@@ -9,24 +10,30 @@ mod dispose;
 mod emergency;
 mod init;
 mod keys;
+mod login;
+mod people;
 mod recordings;
 mod run;
 mod trunks;
+mod vendors;
 
 use std::{
     ffi::OsString,
     io::{self, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, Parser, Subcommand};
 use rules::StaffId;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use serde::Serialize;
+use storage::Layout;
 
 use crate::{
     config::Config,
     duty::{Answer, Message},
+    proof::{self, Proof, Secret, Typed},
 };
 
 /// 電話番: 市の代表電話に立ち、告知し、取り次ぎ、通話を封印して記録します。
@@ -44,6 +51,9 @@ use crate::{
 struct Line {
     #[command(subcommand)]
     command: Command,
+    /// 1行に1件の JSON。拒否の理由も標準エラーに JSON / one JSON object a line; a refusal too, on standard error
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,6 +90,27 @@ enum Command {
     /// 証跡 / the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
+    /// 職員：登録・指定・研修・確認・任命・代決 / people: who they are, and what is on record about them
+    #[command(subcommand)]
+    People(people::Command),
+    /// ログインします（無操作15分、最長8時間）/ log in, for 15 minutes without use and 8 hours at most
+    Login(login::Login),
+    /// ログアウトします / log out
+    Logout(Place),
+    /// パスワードを変更、または他の職員に発行します / change the own password, or issue one to another person
+    Password(login::Password),
+    /// 確認コード（RFC 6238）/ one-time codes
+    #[command(subcommand)]
+    Totp(login::Totp),
+    /// 権限の一覧 / who may do what
+    #[command(subcommand)]
+    Access(access::Command),
+    /// 委託事業者 / contractors
+    #[command(subcommand)]
+    Vendors(vendors::Vendors),
+    /// 委託契約 / contracts with contractors
+    #[command(subcommand)]
+    Contracts(vendors::Contracts),
 }
 
 /// Where the configuration lies.
@@ -100,12 +131,57 @@ impl Place {
     }
 }
 
-/// Who asks, where a person of the staff file is meant.
+/// Who asks. Without it the person of `login`, and where nobody is logged in, the host's user.
 #[derive(Clone, Debug, Args)]
 struct Person {
-    /// 職員名簿 (staff.toml) の id / the person's id in staff.toml
+    /// 職員の id / the person's id
     #[arg(long = "as", value_name = "ID")]
     person: Option<StaffId>,
+    /// パスワードのファイル（1行目）/ the file whose first line is the password
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// 確認コード6桁 / the six digits of the one-time code
+    #[arg(long, value_name = "CODE")]
+    totp: Option<String>,
+}
+
+impl Person {
+    /// What is shown of the person.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] where the password's file cannot be read.
+    fn proof(&self, layout: &Layout, out: &mut Terminal) -> Result<Proof, Exit> {
+        match (&self.person, &self.password_file) {
+            (Some(person), Some(file)) => Ok(Proof::Password(Typed {
+                person: person.clone(),
+                password: read_password(file, out)?,
+                code: self.totp.as_deref().map(Secret::new),
+            })),
+            (Some(person), None) => Ok(Proof::Named(person.clone())),
+            (None, _) => {
+                let token =
+                    proof::session_file(layout).and_then(|file| proof::read_password(&file).ok());
+                Ok(token.map_or(Proof::Nobody, Proof::Session))
+            }
+        }
+    }
+}
+
+/// Reads a password from its file.
+///
+/// # Errors
+/// [`Exit::Usage`] where that cannot be read.
+fn read_password(file: &Path, out: &mut Terminal) -> Result<Secret, Exit> {
+    proof::read_password(file).map_err(|fault| {
+        let file = file.display();
+        out.message(&Message::new(
+            format!("パスワードのファイル {file} を読めません。"),
+            format!(
+                "the password's file {file} cannot be read: {fault}; its first line is the password"
+            ),
+        ));
+        Exit::Usage
+    })
 }
 
 /// How a command ends; the numbers are the exit status.
@@ -129,6 +205,26 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 struct Terminal {
     out: io::StdoutLock<'static>,
+    form: Form,
+}
+
+/// For whom it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// People.
+    Text,
+    /// Programs: one JSON object a line.
+    Json,
+}
+
+/// A refusal as programs read it.
+#[derive(Serialize)]
+struct RefusalObject<'m> {
+    code: &'m str,
+    status: u16,
+    clause: &'m str,
+    ja: &'m str,
+    en: &'m str,
 }
 
 impl Terminal {
@@ -152,7 +248,37 @@ impl Terminal {
         let _ = writeln!(io::stderr(), "{}", text.trim_end());
     }
 
+    /// Writes an object of the result for programs, or its text for people.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    fn result<T: Serialize>(
+        &mut self,
+        object: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Exit> {
+        match self.form {
+            Form::Text => self.line(&text()),
+            Form::Json => {
+                let object = serde_json::to_string(object).map_err(|_| Exit::Failed)?;
+                self.line(&object)
+            }
+        }
+    }
+
     fn message(&mut self, message: &Message) {
+        if self.form == Form::Json {
+            let object = RefusalObject {
+                code: &message.code,
+                status: message.status,
+                clause: &message.clause,
+                ja: &message.ja,
+                en: &message.en,
+            };
+            if let Ok(object) = serde_json::to_string(&object) {
+                return self.complain(&object);
+            }
+        }
         let code = if message.code.is_empty() {
             String::new()
         } else {
@@ -200,6 +326,7 @@ where
     };
     let mut out = Terminal {
         out: io::stdout().lock(),
+        form: if line.json { Form::Json } else { Form::Text },
     };
     let ended = match line.command {
         Command::Init(arguments) => init::init(&arguments, &mut out),
@@ -216,6 +343,14 @@ where
         Command::Backup(arguments) => backup::backup(&arguments, &mut out),
         Command::Restore(arguments) => backup::restore(&arguments, &mut out),
         Command::Audit(command) => audit::audit(&command, &mut out),
+        Command::People(command) => people::people(command, &mut out),
+        Command::Login(arguments) => login::login(&arguments, &mut out),
+        Command::Logout(place) => login::logout(&place, &mut out),
+        Command::Password(arguments) => login::password(&arguments, &mut out),
+        Command::Totp(command) => login::totp(&command, &mut out),
+        Command::Access(command) => access::access(&command, &mut out),
+        Command::Vendors(command) => vendors::vendors(command, &mut out),
+        Command::Contracts(command) => vendors::contracts(command, &mut out),
     };
     match ended {
         Ok(()) => Exit::Done.into(),
@@ -263,7 +398,7 @@ mod tests {
             .lines()
             .filter(|line| !line.starts_with('#'))
             .map(|line| {
-                let (command, events) = line.split_at(20);
+                let (command, events) = line.split_at(30);
                 for event in events.split_whitespace() {
                     let is_known =
                         event == "none" || TRAIL.contains(&format!("\"event\":\"{event}\""));

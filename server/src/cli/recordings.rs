@@ -1,6 +1,6 @@
 //! `denwaban recordings`: lists what is kept, and writes one recording out for a person who may hear it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -9,10 +9,11 @@ use serde::Serialize;
 use storage::{Catalogue, Duty, ListedCall};
 use tokio::runtime;
 
-use super::{Exit, Person, Place, Terminal};
+use super::{Exit, Form, Person, Place, Terminal};
 use crate::{
     duty::{Answer, Conversation, Message},
     export::{self, Alone, Exported, Request},
+    playback::{self, Played},
 };
 
 #[derive(Debug, Subcommand)]
@@ -21,15 +22,14 @@ pub(super) enum Command {
     List(List),
     /// 録音を WAV に書き出します（左: 市民、右: 市）/ write a recording to a WAV file: caller left, city right
     Export(Export),
+    /// 録音を話す速さで標準出力に流します（WAV）/ play a recording at speaking pace, as WAV on standard output
+    Play(Play),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
     place: Place,
-    /// 1行に1件の JSON / one JSON object a line
-    #[arg(long)]
-    json: bool,
     /// 録音のない通話も / with calls that have no recording
     #[arg(long)]
     all: bool,
@@ -55,10 +55,29 @@ pub(super) struct Export {
     out: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Play {
+    /// 録音の id（recordings list に表示）/ the recording's id
+    id: RecordingId,
+    #[command(flatten)]
+    place: Place,
+    #[arg(long, value_name = "PURPOSE", help = PURPOSE_HELP)]
+    purpose: Option<String>,
+    #[command(flatten)]
+    person: Person,
+    /// ここから（ミリ秒）/ from here, in milliseconds; the beginning unless given
+    #[arg(long, value_name = "MS")]
+    from_ms: Option<u64>,
+    /// ここまで（ミリ秒）/ to here, in milliseconds; the end unless given
+    #[arg(long, value_name = "MS")]
+    to_ms: Option<u64>,
+}
+
 pub(super) fn recordings(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
     match command {
         Command::List(arguments) => list(arguments, out),
         Command::Export(arguments) => export(arguments, out),
+        Command::Play(arguments) => play(arguments, out),
     }
 }
 
@@ -76,7 +95,7 @@ fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
         };
         let mut catalogue = Catalogue::open_read_only(&config.layout()).await.map_err(|fault| unavailable(out, &fault))?;
         let mut listing = catalogue.list(arguments.all, arguments.limit).await.map_err(|fault| unavailable(out, &fault))?;
-        if !arguments.json {
+        if out.form == Form::Text {
             out.line("録音/recording             開始/started                   長さ/length 状態/state   告知/notice 番号/called")?;
         }
         loop {
@@ -85,7 +104,7 @@ fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
                 return Ok(());
             }
             for call in &page {
-                out.line(&if arguments.json { object(call, now)? } else { line(call, now) })?;
+                out.line(&if out.form == Form::Json { object(call, now)? } else { line(call, now) })?;
             }
         }
     })
@@ -172,13 +191,13 @@ fn line(call: &ListedCall, now: Timestamp) -> String {
 fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
     if arguments.out.exists() {
-        let exists = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        let exists = io::Error::from(io::ErrorKind::AlreadyExists);
         return out.settle(Answer::Failed(export::not_made(&arguments.out, &exists)));
     }
     let request = Request::Export {
         recording: arguments.id,
         purpose: arguments.purpose.clone(),
-        person: arguments.person.person.clone(),
+        proof: arguments.person.proof(&config.layout(), out)?,
     };
     let answer = with_office(&config, &request, |conversation| {
         export::receive(conversation, &arguments.out)
@@ -194,13 +213,46 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
     out.line("  聞き終えたら消してください。複写も録音と同じ期日までです / delete it when heard: a copy lives no longer than its recording")
 }
 
+fn play(arguments: &Play, out: &mut Terminal) -> Result<(), Exit> {
+    let config = Arc::new(arguments.place.load(out)?);
+    let range_ms = match (arguments.from_ms, arguments.to_ms) {
+        (None, None) => None,
+        (from, to) => Some((from.unwrap_or(0), to.unwrap_or(u64::MAX))),
+    };
+    let request = Request::Play {
+        recording: arguments.id,
+        purpose: arguments.purpose.clone(),
+        range_ms,
+        proof: arguments.person.proof(&config.layout(), out)?,
+    };
+    let answer = with_office(&config, &request, |conversation| {
+        match playback::receive(conversation, &mut out.out) {
+            Err(fault) if fault.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(Answer::Failed(stopped()))
+            }
+            played => played,
+        }
+    });
+    let played: Played = out.settle(answer)?;
+    let (from, to) = played.range_ms;
+    out.complain(&format!("再生しました / played: {from}..{to} ms"));
+    Ok(())
+}
+
+fn stopped() -> Message {
+    Message::new(
+        "再生を途中で止めました。送った範囲は証跡に残ります。",
+        "whoever read the sound stopped; the trail says which part was sent",
+    )
+}
+
 /// Asks the running server's office, or is the office for as long as it takes.
 pub(super) fn with_office<T>(
     config: &Arc<crate::config::Config>,
     request: &Request,
-    converse: impl FnOnce(&mut Conversation) -> std::io::Result<Answer<T>>,
+    converse: impl FnOnce(&mut Conversation) -> io::Result<Answer<T>>,
 ) -> Answer<T> {
-    let failed = |fault: std::io::Error| {
+    let failed = |fault: io::Error| {
         Answer::Failed(Message::new(
             "動いている denwaban と話せません。ソケットの権限を確認してください。",
             format!(

@@ -180,6 +180,7 @@ impl Running {
             config: Arc::clone(config),
             sealer,
             desk: desk.clone(),
+            office: Some(office.desk()),
         };
         open_sockets(config, layout, locks, counter, &orders, &rows, &office);
         if is_ready.recv_timeout(signalling::FIRST_PORTS).is_err() {

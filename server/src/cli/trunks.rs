@@ -4,7 +4,7 @@ use clap::Args;
 use exchange::{Ailment, Unreachable};
 
 use super::{
-    Exit, Place, Terminal,
+    Exit, Form, Place, Terminal,
     calls::{ask, hear, json},
 };
 use crate::look::{
@@ -16,9 +16,6 @@ use crate::look::{
 pub(super) struct Arguments {
     #[command(flatten)]
     place: Place,
-    /// 1行に1件の JSON / one JSON object a line
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn trunks(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit> {
@@ -26,7 +23,7 @@ pub(super) fn trunks(arguments: &Arguments, out: &mut Terminal) -> Result<(), Ex
     loop {
         let page: Page<TrunkView> = hear(&mut conversation, out)?;
         for trunk in &page.items {
-            if arguments.json {
+            if out.form == Form::Json {
                 out.line(&json(trunk)?)?;
                 continue;
             }

@@ -1,12 +1,15 @@
 //! Departments and numbers, and how they refer to each other and to peers.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use exchange::{Department, PeerRole, Places, Target, Trunk};
-use rules::{Number, NumberDecision, NumberPolicy, Profile};
+use rules::{Label, Number, NumberDecision, NumberPolicy, Profile};
 
 use super::{
-    quoted,
+    people, quoted,
     reader::{Faults, Placed, Section},
 };
 
@@ -126,13 +129,20 @@ fn pbx_of(peer: &Placed<&str>, peers: &[Trunk], faults: &mut Faults) -> Option<P
     }
 }
 
+/// The city's numbers, and whose those are that name another unit.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    pub(super) policies: Vec<NumberPolicy>,
+    pub(super) units: BTreeMap<Number, Label>,
+}
+
 pub(super) fn read_numbers(
     sections: Vec<Section<'_>>,
     departments: &[Department],
     faults: &mut Faults,
-) -> Vec<NumberPolicy> {
+) -> Numbers {
     let mut seen = BTreeSet::new();
-    let mut numbers = Vec::new();
+    let mut numbers = Numbers::default();
     for mut section in sections {
         let number = section.required_text(
             faults,
@@ -146,6 +156,7 @@ pub(super) fn read_numbers(
         );
         let department =
             section.required_text(faults, "department", "name the department that answers");
+        let unit = section.text(faults, "unit");
         let waiver = section.section(faults, "waiver");
         section.finish(faults);
         let number = number.and_then(|text| number_of(&text, &mut seen, faults));
@@ -163,7 +174,11 @@ pub(super) fn read_numbers(
         }
         let decision = waiver.map(|waiver| read_waiver(waiver, number.as_ref(), faults));
         if let (Some(number), Some(profile), Some(department)) = (number, profile, department) {
-            numbers.push(NumberPolicy {
+            let unit = unit.and_then(|unit| people::unit_of(&unit, faults));
+            numbers
+                .units
+                .extend(unit.map(|unit| (number.clone(), unit)));
+            numbers.policies.push(NumberPolicy {
                 number,
                 profile,
                 decision: decision.flatten(),

@@ -7,6 +7,7 @@ mod listing;
 mod outbound;
 mod overload;
 mod peer;
+pub(crate) mod people;
 mod port_range;
 mod profile;
 pub(crate) mod reader;
@@ -17,6 +18,7 @@ pub(crate) mod target;
 pub(crate) mod template;
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read},
     ops::Range,
@@ -24,13 +26,14 @@ use std::{
 };
 
 use exchange::{Department, Dscp, Limits, Outbound, Overload, Trunk};
-use rules::{Digest, Number, NumberPolicy, RetentionPolicy};
+use rules::{Digest, Label, Number, NumberPolicy, RetentionPolicy};
 use storage::Layout;
 use toml::de::DeTable;
 
 pub(crate) use self::port_range::PortRange;
 use self::{
     peer::Surroundings,
+    people::People,
     reader::{Faults, Placed, Section},
     report::ConfigReport,
     sip::Sip,
@@ -67,6 +70,10 @@ pub(crate) struct Config {
     pub departments: Vec<Department>,
     /// The city's numbers.
     pub numbers: Vec<NumberPolicy>,
+    /// 管理所管課 of each number that is another's than `people.unit`'s.
+    pub(crate) units: BTreeMap<Number, Label>,
+    /// Whose the recordings are, and how people prove who they are.
+    pub(crate) people: People,
     /// Whom people of the city may call outside.
     pub outbound: Outbound,
     /// How much there may be at once.
@@ -86,7 +93,7 @@ pub(crate) struct Folders {
     pub signing: PathBuf,
     /// Prompts and their manifest.
     pub prompts: PathBuf,
-    /// The file that names the staff.
+    /// The staff file of the first version, which `people bootstrap` takes in.
     pub staff: PathBuf,
     /// Folders on other volumes that follow the keys.
     pub mirrors: Vec<PathBuf>,
@@ -153,6 +160,13 @@ impl Config {
     /// Whether this is a number of the city.
     pub(crate) fn is_ours(&self, number: &Number) -> bool {
         self.numbers.iter().any(|known| known.number == *number)
+    }
+
+    /// 管理所管課 of calls to a number; of a call whose number is not known, the usual one.
+    pub(crate) fn unit_of(&self, called: Option<&Number>) -> &Label {
+        called
+            .and_then(|number| self.units.get(number))
+            .unwrap_or(&self.people.unit)
     }
 
     /// Where storage finds its files.
@@ -247,7 +261,9 @@ fn read(file: &Path, text: &str, table: &DeTable<'_>, faults: &mut Faults) -> Op
         peers: peers.trunks,
         secrets,
         departments,
-        numbers,
+        numbers: numbers.policies,
+        units: numbers.units,
+        people: host.people?,
         outbound,
         limits,
         overload,
@@ -276,6 +292,7 @@ struct Host {
     retention: Option<RetentionPolicy>,
     calls: Option<SocketAccess>,
     office: Option<SocketAccess>,
+    people: Option<People>,
 }
 
 fn read_host(root: &mut Section<'_>, base: &Path, faults: &mut Faults) -> Host {
@@ -288,11 +305,13 @@ fn read_host(root: &mut Section<'_>, base: &Path, faults: &mut Faults) -> Host {
     let calls = root.section(faults, "calls");
     let calls = read_access(calls, faults);
     let office = root.section(faults, "office");
+    let people = root.section(faults, "people");
     Host {
         folders,
         retention,
         calls,
         office: read_access(office, faults),
+        people: people::read(people, faults),
     }
 }
 

@@ -1,8 +1,8 @@
-//! The text of the files that `init` writes: `denwaban.toml` and `staff.toml`.
+//! The text of the file that `init` writes: `denwaban.toml`.
 
 use std::{fmt::Write, net::SocketAddr};
 
-use rules::Profile;
+use rules::{Label, Profile};
 
 use super::{PortRange, target::Destination};
 
@@ -15,6 +15,8 @@ pub(crate) struct Wishes {
     pub(crate) carriers: Vec<Destination>,
     /// Where the PBX nodes take calls, the preferred one first.
     pub(crate) pbxs: Vec<Destination>,
+    /// 管理所管課 of the recordings.
+    pub(crate) unit: Label,
     /// The city's numbers as they were typed.
     pub numbers: Vec<String>,
     /// How their calls are answered.
@@ -72,7 +74,10 @@ root = "root"
 # 証跡や証明書に署名する鍵。事務の係だけが読みます / the key that signs the audit trail and certificates; only the office reads it
 signing = "signing"
 prompts = "prompts"
-staff = "staff.toml"
+
+[people]
+# 録音の管理所管課。職員はこの課で登録します / whose the recordings are: people are registered in this unit
+unit = {unit}
 
 [retention]
 # 保存日数 1〜92（要領第5条第6項: 3か月以内）/ days that recordings are kept
@@ -89,6 +94,7 @@ socket_mode = "0600"
         listen = one_or_list(&listeners(wishes)),
         tls = wishes.tls.as_ref().map(tls_section).unwrap_or_default(),
         ports = one_or_list(&wishes.ports),
+        unit = toml::Value::String(wishes.unit.to_string()),
     );
     text.push_str(OUTBOUND);
     text.push_str(OVERLOAD);
@@ -221,18 +227,3 @@ fn line(text: &mut String, key: &str, value: &str) {
     let value = toml::Value::String(value.to_owned());
     let _ = writeln!(text, "{key} = {value}");
 }
-
-/// The staff file: empty, with a commented example.
-pub(crate) const STAFF: &str = r#"# 職員名簿 / the people who may open recordings
-# 録音を開けるのは、ここに記され、指定と研修が有効な人だけです（要領第4条）。
-# Only people listed here, designated and trained within 12 months, may open a recording.
-# role: manager, assistant, exchange_staff, vendor_supervisor, operator, duty_officer, administrator, analyst, auditor
-#
-# [[staff]]
-# id = "yamada.hanako"            # denwaban recordings export … --as yamada.hanako
-# name = "山田 花子"
-# role = "assistant"              # 管理補助者
-# unit = "市民相談課"
-# designated_on = 2026-04-01      # 指定日
-# trained_on = 2026-04-10         # 研修日
-"#;

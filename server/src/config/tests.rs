@@ -15,6 +15,7 @@ use super::{
 
 fn wishes(profile: Profile, waiver: Option<Waiver>) -> Wishes {
     Wishes {
+        unit: "広報課".parse().unwrap(),
         listen: vec!["127.0.0.1:5060".parse().unwrap()],
         carriers: vec![Destination::parse("127.0.0.2", Transport::Udp).unwrap()],
         pbxs: vec![Destination::parse("127.0.0.3:5062", Transport::Udp).unwrap()],

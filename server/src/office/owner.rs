@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use rules::{
-    AlarmCode, AuditDraft, AuditEvent, JstDay, ListenPermit, ListenRequest, Purpose, RecordingId,
-    Refusal, StaffMember, request_listen,
+    Action, AlarmCode, AuditDraft, Heard, JstDay, ListenPermit, ListenRequest, Number, Purpose,
+    RecordingId, Refusal, StaffId,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, OpenFault, Opener, OsDisk,
@@ -15,11 +15,14 @@ use storage::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::{GATHER, Job, LOOK, Opened, Wish, clock::ClockWatch, export_cause, sweep::FIRST_SWEEP};
+use super::{
+    GATHER, Job, LOOK, Opened, Wish, clock::ClockWatch, people::Caller, sweep::FIRST_SWEEP,
+};
 use crate::{
     config::Config,
-    duty::{Answer, Message},
+    duty::{Answer, Ending, Message},
     people,
+    proof::{Asker, Proof},
 };
 
 /// What the office's thread owns. What could not be opened is `None` and tried again.
@@ -28,7 +31,7 @@ pub(super) struct Owner {
     pub(super) layout: Layout,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) vault: Arc<Vault>,
-    opener: Opener,
+    pub(super) opener: Opener,
     nudge: Arc<Notify>,
     pub(super) trail: Option<AuditTrail>,
     pub(super) keys: Option<Keys>,
@@ -103,9 +106,24 @@ impl Owner {
                 // Whoever asked may be gone; what was done is done.
                 Some(Job::Listen {
                     wish,
-                    unix_user,
+                    asker,
                     answer,
-                }) => drop(answer.send(self.listen(&wish, &unix_user).await)),
+                }) => drop(answer.send(Answer::of(self.listen(&wish, &asker).await))),
+                Some(Job::People {
+                    ask,
+                    proof,
+                    asker,
+                    answer,
+                }) => drop(answer.send(self.attend_people(ask, &proof, &asker).await)),
+                Some(Job::Judge {
+                    action,
+                    proof,
+                    asker,
+                    answer,
+                }) => drop(answer.send(Answer::of(self.judge(action, &proof, &asker).await))),
+                Some(Job::Register { answer }) => {
+                    let _ = answer.send(self.register().await.ok());
+                }
                 Some(Job::Audit { draft, answer }) => {
                     let _ = answer.send(self.audit(draft).is_some());
                 }
@@ -202,127 +220,114 @@ impl Owner {
     }
 
     /// Judges a wish, writes it down, and only then opens the recording.
-    async fn listen(&mut self, wish: &Wish, unix_user: &str) -> Answer<Opened> {
+    async fn listen(&mut self, wish: &Wish, asker: &Asker) -> Result<Opened, Ending> {
         self.take_in().await;
-        let call = match self.find(wish.recording).await {
-            Answer::Done(call) => call,
-            other => return other.without(),
-        };
         let now = Timestamp::now();
+        let proved = self.prove(&wish.proof, asker, now).await?;
+        let caller = Caller {
+            proved: proved.as_ref(),
+            asker,
+        };
+        let call = self.find(wish.recording).await?;
+        let register = self.register().await?;
         let purpose = wish
             .purpose
             .as_ref()
             .map(|text| text.parse::<Purpose>())
             .transpose();
-        let person = match wish
-            .person
-            .as_ref()
-            .map(|id| people::find(&self.config.folders.staff, id))
-            .transpose()
-        {
-            Ok(person) => person,
-            Err(people::Unknown::Person(_)) => None,
-            Err(unknown @ people::Unknown::File(_)) => return unknown.into_answer(),
-        };
         let mut request = ListenRequest {
-            person: person.as_ref(),
-            unix_user,
-            recording: wish.recording,
-            state: call.state,
-            expires_at: call.expires_at,
+            petitioner: caller.petitioner(),
+            action: wish.action,
+            heard: self.heard(wish.recording, &call),
             purpose: None,
-            range_ms: None,
+            range_ms: wish.range_ms,
         };
         let judged = purpose.and_then(|purpose| {
             request.purpose = purpose;
-            request_listen(&request, now)
+            request.judge(&register, now)
         });
-        let grant = match judged {
-            Ok(grant) => grant,
-            Err(refusal) => {
-                // The refusal stands whether or not it can be written down.
-                self.audit(request.refused(&refusal));
-                return Answer::Refused(self.explain(&refusal, wish, person.as_ref()));
-            }
-        };
-        let Some(receipt) = self.audit(grant.entry().clone()) else {
-            return Answer::Unavailable(people::message(&Refusal::audit_unavailable()));
-        };
+        let grant = judged.map_err(|refusal| {
+            // The refusal stands whether or not it can be written down.
+            self.audit(request.refused(&refusal));
+            Answer::Refused(people::message(&refusal))
+        })?;
+        let receipt = self
+            .audit(grant.entry().clone())
+            .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
         let granted = receipt.seq();
         let actor = grant.entry().actor.clone();
         let opened = ListenPermit::issue(grant, receipt, now)
             .map_err(OpenFault::from)
             .and_then(|permit| self.vault.open(permit, call.day, &self.opener, now));
         match opened {
-            Ok(playback) => Answer::Done(Opened {
+            Ok(playback) => Ok(Opened {
                 playback,
                 granted,
                 actor,
             }),
             Err(fault) => {
-                let cause = export_cause(&fault);
-                self.audit(AuditDraft {
-                    actor,
-                    event: AuditEvent::ExportFailed {
-                        recording: wish.recording,
-                        granted,
-                        cause,
-                    },
-                });
-                not_opened(&fault)
+                let event = wish.not_heard(granted, &fault);
+                self.audit(AuditDraft { actor, event });
+                Err(not_opened(&fault))
             }
         }
     }
 
-    /// A refusal for want of a person also says what to write where.
-    fn explain(&self, refusal: &Refusal, wish: &Wish, person: Option<&StaffMember>) -> Message {
-        match person {
-            None if refusal.code() == rules::RefusalCode::PersonUnknown => {
-                people::missing(&self.config.folders.staff, wish.person.as_ref())
-            }
-            _ => people::message(refusal),
+    /// The recording, as far as a right depends on it.
+    fn heard(&self, recording: RecordingId, call: &ListedCall) -> Heard {
+        let called = call.called.as_deref();
+        let called = called.and_then(|text| Number::parse(text).ok());
+        Heard {
+            recording,
+            state: call.state,
+            expires_at: call.expires_at,
+            unit: self.config.unit_of(called.as_ref()).clone(),
+            called,
         }
     }
 
-    async fn find(&mut self, recording: RecordingId) -> Answer<ListedCall> {
-        let unavailable = || {
-            Answer::Unavailable(Message::new(
-                "データベースを使えません。",
-                "the catalogue cannot be used; see the log and `denwaban check`",
+    /// Whether a proved person may do what opens no content, for the duty that cannot look itself.
+    ///
+    /// # Returns
+    /// Who was proved.
+    pub(super) async fn judge(
+        &mut self,
+        action: Action,
+        proof: &Proof,
+        asker: &Asker,
+    ) -> Result<Option<StaffId>, Ending> {
+        let now = Timestamp::now();
+        let proved = self.prove(proof, asker, now).await?;
+        let caller = Caller {
+            proved: proved.as_ref(),
+            asker,
+        };
+        let register = self.register().await?;
+        let judged = register.judge(&caller.petitioner(), action, None, now);
+        judged.map_err(|fault| self.refuse(&caller, action, &fault))?;
+        Ok(proved.map(|proved| proved.person().clone()))
+    }
+
+    async fn find(&mut self, recording: RecordingId) -> Result<ListedCall, Ending> {
+        let found = self
+            .rows(async |catalogue| catalogue.find(recording).await)
+            .await?;
+        found.ok_or_else(|| {
+            let ja = format!(
+                "録音 {recording} はありません。`denwaban recordings list` で確かめてください。"
+            );
+            Answer::Failed(Message::new(
+                ja,
+                format!("there is no recording {recording}; see `denwaban recordings list`"),
             ))
-        };
-        let Some(mut catalogue) = self.open_catalogue().await else {
-            return unavailable();
-        };
-        let found = catalogue.find(recording).await;
-        match self.note(AlarmCode::DatabaseUnavailable, found) {
-            Some(Some(call)) => {
-                self.catalogue = Some(catalogue);
-                Answer::Done(call)
-            }
-            Some(None) => {
-                self.catalogue = Some(catalogue);
-                let ja = format!(
-                    "録音 {recording} はありません。`denwaban recordings list` で確かめてください。"
-                );
-                Answer::Failed(Message::new(
-                    ja,
-                    format!("there is no recording {recording}; see `denwaban recordings list`"),
-                ))
-            }
-            None => unavailable(),
-        }
+        })
     }
 }
 
-fn not_opened(fault: &OpenFault) -> Answer<Opened> {
+fn not_opened(fault: &OpenFault) -> Ending {
     match fault {
         OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
-        OpenFault::Expired => Answer::Refused(Message::coded(
-            "DISPOSED",
-            "要領第5条第6項により、保存期間を過ぎた録音は確認できません。",
-            fault.to_string(),
-        )),
+        OpenFault::Expired => Answer::Refused(people::message(&Refusal::disposed())),
         OpenFault::Key(_) => Answer::Unavailable(Message::new(
             "鍵を使えないため、録音を開けません。",
             fault.to_string(),

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, AuditDraft, AuditEvent, DestructionClock, DisposalCause, JstDay,
-    RecordingId, Refusal, StaffId, StaffMember, may,
+    RecordingId, Refusal, StaffId,
 };
 use serde::{Deserialize, Serialize};
 use storage::{AuditTrail, DisposeFault, DisposedDay, Duty, Pending, PlannedDay, Signing, Subject};
@@ -17,6 +17,7 @@ use super::{clock::NotConfirmed, owner::Owner};
 use crate::{
     duty::{Answer, Message},
     people,
+    proof::{Asker, Proof},
 };
 
 /// A start has other things to do first, and a command that does the office's duty in its absence is over by then.
@@ -34,22 +35,19 @@ pub(crate) enum DisposeRequest {
     Plan { at: Option<Timestamp> },
     /// To destroy what is due.
     Due {
-        person: Option<StaffId>,
+        proof: Proof,
         /// Why the clock is right.
         confirm_clock: Option<String>,
     },
     /// To destroy one recording before its day.
     One {
-        person: Option<StaffId>,
+        proof: Proof,
         recording: RecordingId,
         /// As it was typed in.
         decision: String,
     },
     /// The manager has seen a certificate.
-    Acknowledge {
-        person: Option<StaffId>,
-        subject: Subject,
-    },
+    Acknowledge { proof: Proof, subject: Subject },
 }
 
 /// What was done.
@@ -140,36 +138,38 @@ impl Owner {
         request: &DisposeRequest,
         unix_user: &str,
     ) -> Answer<DisposeDone> {
-        let (DisposeRequest::Due { person, .. }
-        | DisposeRequest::One { person, .. }
-        | DisposeRequest::Acknowledge { person, .. }) = request
+        let (DisposeRequest::Due { proof, .. }
+        | DisposeRequest::One { proof, .. }
+        | DisposeRequest::Acknowledge { proof, .. }) = request
         else {
             return self.plan(request).await;
         };
-        let named = match person
-            .as_ref()
-            .map(|id| people::find(&self.config.folders.staff, id))
-            .transpose()
-        {
-            Ok(named) => named,
-            Err(unknown) => return unknown.into_answer(),
+        let person = match proof {
+            // Destroying what is due needs no person, and no database to know one by.
+            Proof::Nobody => None,
+            Proof::Named(_) | Proof::Password(_) | Proof::Session(_) => {
+                let asker = Asker::new(unix_user);
+                match self.judge(Action::Dispose, proof, &asker).await {
+                    Ok(person) => person,
+                    Err(ending) => return ending.without(),
+                }
+            }
         };
-        let actor = people::actor(unix_user, named.as_ref());
-        if let Err(refusal) = may(named.as_ref(), Action::Dispose) {
-            return self.refuse(actor, &refusal);
-        }
+        let actor = Actor::Person {
+            unix_user: unix_user.to_owned(),
+            person: person.clone(),
+        };
         match request {
             DisposeRequest::Plan { .. } => self.plan(request).await,
             DisposeRequest::Due { confirm_clock, .. } => {
-                self.due_asked(&actor, named.as_ref(), confirm_clock.as_deref())
-                    .await
+                self.due_asked(&actor, confirm_clock.as_deref()).await
             }
             DisposeRequest::One { .. } => match DisposalCause::decided(None) {
                 Ok(_) => Answer::Done(DisposeDone::Disposed(Vec::new())),
-                Err(refusal) => self.refuse(actor, &refusal),
+                Err(refusal) => self.refuse_disposal(actor, &refusal),
             },
             DisposeRequest::Acknowledge { subject, .. } => {
-                self.acknowledge(actor, named.as_ref(), *subject).await
+                self.acknowledge(actor, person.as_ref(), *subject).await
             }
         }
     }
@@ -192,17 +192,16 @@ impl Owner {
     async fn due_asked(
         &mut self,
         actor: &Actor,
-        named: Option<&StaffMember>,
         confirm_clock: Option<&str>,
     ) -> Answer<DisposeDone> {
         self.look_at_clock();
         if let Some(reason) = confirm_clock
-            && let Err(answer) = self.confirm_clock(actor, named, reason)
+            && let Err(answer) = self.confirm_clock(actor, reason)
         {
             return answer;
         }
         if let Err(refusal) = self.clock.clock().check() {
-            return self.refuse(actor.clone(), &refusal);
+            return self.refuse_disposal(actor.clone(), &refusal);
         }
         match self.dispose_due(actor).await {
             Ok(days) => Answer::Done(DisposeDone::Disposed(days.iter().map(disposed).collect())),
@@ -210,24 +209,21 @@ impl Owner {
         }
     }
 
-    fn confirm_clock(
-        &mut self,
-        actor: &Actor,
-        named: Option<&StaffMember>,
-        reason: &str,
-    ) -> Result<(), Answer<DisposeDone>> {
+    fn confirm_clock(&mut self, actor: &Actor, reason: &str) -> Result<(), Answer<DisposeDone>> {
         if reason.trim().is_empty() {
             return Err(Answer::Usage(Message::new(
                 "時計が正しいと判断した理由を書いてください。",
                 "say why the clock is right: --confirm-clock REASON",
             )));
         }
-        let by = named.map(|person| &person.id);
         let disk = Arc::clone(&self.disk);
-        let digest = match self.clock.confirm(by, reason, disk, &self.layout) {
+        let digest = match self
+            .clock
+            .confirm(actor.person(), reason, disk, &self.layout)
+        {
             Ok(digest) => digest,
             Err(NotConfirmed::Refused(refusal)) => {
-                return Err(self.refuse(actor.clone(), &refusal));
+                return Err(self.refuse_disposal(actor.clone(), &refusal));
             }
             Err(NotConfirmed::Sealing(fault)) => {
                 return Err(Answer::Unavailable(Message::new(
@@ -257,15 +253,15 @@ impl Owner {
     async fn acknowledge(
         &mut self,
         actor: Actor,
-        named: Option<&StaffMember>,
+        person: Option<&StaffId>,
         subject: Subject,
     ) -> Answer<DisposeDone> {
-        let Some(person) = named else {
-            return Answer::Refused(people::missing(&self.config.folders.staff, None));
+        let Some(person) = person else {
+            return self.refuse_disposal(actor, &Refusal::nobody());
         };
         let acknowledged = self
             .with_office(async |office| {
-                storage::acknowledge(office, &actor, &person.id, subject, Timestamp::now())
+                storage::acknowledge(office, &actor, person, subject, Timestamp::now())
             })
             .await;
         match acknowledged {
@@ -336,13 +332,8 @@ impl Owner {
     }
 
     /// Refuses, and writes it down; the refusal stands whether or not that works.
-    fn refuse(&mut self, actor: Actor, refusal: &Refusal) -> Answer<DisposeDone> {
-        let event = AuditEvent::ActionRefused {
-            action: Action::Dispose,
-            code: refusal.code(),
-            policy: rules::POLICY_VERSION,
-        };
-        self.audit(AuditDraft { actor, event });
+    fn refuse_disposal(&mut self, actor: Actor, refusal: &Refusal) -> Answer<DisposeDone> {
+        self.audit(people::refused(actor, Action::Dispose, refusal));
         Answer::Refused(people::message(refusal))
     }
 }

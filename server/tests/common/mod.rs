@@ -122,12 +122,26 @@ impl House {
 
     /// Runs a command of the program on this folder.
     pub(crate) fn denwaban(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_denwaban"))
+        self.command(arguments).output().unwrap()
+    }
+
+    /// A command of the program on this folder, whose user's own folder lies here too.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_denwaban"));
+        command
             .args(arguments)
             .arg("--config")
             .arg(self.config())
-            .output()
-            .unwrap()
+            .env("HOME", self.dir())
+            .env_remove("XDG_RUNTIME_DIR");
+        command
+    }
+
+    /// Runs a command of the program that must do what it is told.
+    pub(crate) fn done(&self, arguments: &[&str]) -> Output {
+        let output = self.denwaban(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        output
     }
 
     /// Starts the program and waits until it says that it carries calls.
@@ -219,17 +233,92 @@ impl House {
         }
     }
 
-    /// Writes one person who may listen into the staff file.
+    /// The file of a person's password; the first of a new person is written into it.
+    pub(crate) fn password_file(&self, id: &str, password: &str) -> String {
+        let file = self.dir().join(format!("{id}.password"));
+        fs::write(&file, password).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
+    /// Names the manager `kacho` and the administrator `kanri`, and runs a command as the manager from then on.
+    pub(crate) fn found(&self) {
+        let manager = self.password_file("kacho", MANAGER_PASSWORD);
+        let administrator = self.password_file("kanri", ADMINISTRATOR_PASSWORD);
+        self.done(&[
+            "people",
+            "bootstrap",
+            "--manager",
+            "kacho",
+            "--manager-password-file",
+            &manager,
+            "--administrator",
+            "kanri",
+            "--administrator-password-file",
+            &administrator,
+        ]);
+    }
+
+    /// What proves a person whom [`Self::found`] or [`Self::enlist`] took in.
+    pub(crate) fn proof(&self, id: &str) -> [String; 4] {
+        let file = self.dir().join(format!("{id}.password"));
+        let file = file.to_str().unwrap().to_owned();
+        [
+            "--as".to_owned(),
+            id.to_owned(),
+            "--password-file".to_owned(),
+            file,
+        ]
+    }
+
+    /// Runs a command as this person.
+    pub(crate) fn by(&self, id: &str, arguments: &[&str]) -> Output {
+        let proof = self.proof(id);
+        let proof: Vec<&str> = proof.iter().map(String::as_str).collect();
+        self.denwaban(&[arguments, &proof].concat())
+    }
+
+    /// Takes one person in who may do all that the role allows: designated, trained, with a password of the own, the rules acknowledged.
     pub(crate) fn enlist(&self, id: &str, role: &str) {
-        let today = rules::JstDay::of(jiff::Timestamp::now()).date();
-        let path = self.dir().join("staff.toml");
-        let mut staff = fs::read_to_string(&path).unwrap();
-        staff.push_str(&format!(
-            "\n[[staff]]\nid = \"{id}\"\nname = \"試験 花子\"\nrole = \"{role}\"\nunit = \"広報\"\ndesignated_on = {today}\ntrained_on = {today}\n"
-        ));
-        fs::write(path, staff).unwrap();
+        let today = rules::JstDay::of(jiff::Timestamp::now()).to_string();
+        let file = self.password_file("kacho", MANAGER_PASSWORD);
+        self.done(&["login", "--as", "kacho", "--password-file", &file]);
+        let unit = ["--unit", "管理所管課"];
+        let added =
+            self.done(&[&["people", "add", id, "--role", role, "--json"], &unit[..]].concat());
+        let added: serde_json::Value = serde_json::from_slice(&added.stdout).unwrap();
+        let first = added["password"].as_str().unwrap();
+        let days = ["--from", &today, "--until", &today];
+        self.done(&[&["people", "designate", id], &days[..]].concat());
+        self.done(&[
+            "people",
+            "train",
+            id,
+            "--course",
+            "個人情報保護",
+            "--on",
+            &today,
+        ]);
+        self.done(&["logout"]);
+        let first = self.password_file(id, first);
+        let own = self.password_file(&format!("{id}.own"), OWN_PASSWORD);
+        self.done(&[
+            "password",
+            "--as",
+            id,
+            "--password-file",
+            &first,
+            "--new-password-file",
+            &own,
+        ]);
+        self.password_file(id, OWN_PASSWORD);
+        let acknowledged = self.by(id, &["people", "acknowledge"]);
+        assert!(acknowledged.status.success(), "{}", text(&acknowledged));
     }
 }
+
+const MANAGER_PASSWORD: &str = "umi-no-mieru-oka\n";
+const ADMINISTRATOR_PASSWORD: &str = "yama-wa-rokko-oroshi\n";
+const OWN_PASSWORD: &str = "kaze-ni-noru-tori\n";
 
 impl Drop for House {
     fn drop(&mut self) {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{PATIENCE, line::Line};
+use super::{House, PATIENCE, line::Line, wait_for};
 
 /// A party's sockets.
 pub(crate) struct Telephone {
@@ -314,4 +314,24 @@ fn listen(rtp: &UdpSocket, ending: &AtomicBool, heard: &Mutex<Vec<u8>>) {
             heard.lock().unwrap().extend_from_slice(&bytes[12..length]);
         }
     }
+}
+
+/// A transparent call that lasts until both parties have heard so many samples.
+pub(crate) fn call(house: &House, call_id: &str, samples: usize) {
+    const CALLER: u8 = 0x21;
+    const CITY: u8 = 0x47;
+    let sip = (house.addresses.house, 5060).into();
+    let caller = Telephone::new(house.addresses.carrier, 0, sip);
+    let department = Telephone::new(house.addresses.pbx, 5062, sip);
+    caller.invite(call_id);
+    let invite = department.pick_up();
+    let officer = department.speak(invite.media(), CITY);
+    let dialog = caller.answered(call_id);
+    let citizen = caller.speak(dialog.answer.media(), CALLER);
+    wait_for("both voices at the other end", || {
+        (citizen.heard(CITY) > samples && officer.heard(CALLER) > samples).then_some(())
+    });
+    caller.hang_up(&dialog);
+    let bye = department.expect("BYE");
+    department.respond(&bye, "200 OK", false);
 }

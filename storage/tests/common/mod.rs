@@ -7,11 +7,12 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use jiff::{Timestamp, ToSpan, civil::date};
+use jiff::{Timestamp, ToSpan};
 use rules::{
-    CallId, CallRecord, Caller, Digest, EndCause, JstDay, ListenPermit, ListenRequest, Notice,
-    Number, Played, Purpose, RecordingId, RecordingState, RetentionPolicy, Role, StaffMember,
-    request_listen,
+    Account, Action, Actor, CallId, CallRecord, Caller, CodeFound, Digest, EndCause, Fact, Heard,
+    Host, JstDay, ListenPermit, ListenRequest, Notice, Number, Origin, PasswordAge, PasswordFound,
+    Petitioner, Played, Proved, Purpose, Recorded, RecordingId, RecordingState, Register,
+    RetentionPolicy, Role, SecondFactor, TakenIn, Trial,
 };
 use storage::{
     AuditTrail, Channel, Chunk, Codec, Disk, Duty, Gap, Keys, Layout, Opener, Opening,
@@ -152,26 +153,79 @@ pub fn signing(city: &City) -> Option<Signing> {
     Signing::open(&city.disk, &city.layout, now()).ok()
 }
 
+/// Somebody who was shown to be that person.
+pub fn proved(id: &str, at: Timestamp) -> Proved {
+    let account = Account {
+        set_at: at,
+        origin: Origin::Own,
+        second: SecondFactor::None,
+    };
+    let trial = Trial {
+        person: &id.parse().unwrap(),
+        account: Some(account),
+        password: PasswordFound::Right,
+        code: CodeFound::None,
+        age: PasswordAge::default(),
+    };
+    trial.judge(at).unwrap()
+}
+
+pub fn petitioner(proved: Option<&Proved>) -> Petitioner<'_> {
+    Petitioner {
+        proved,
+        unix_user: "denwaban",
+        host: Host::User,
+    }
+}
+
+/// The first two persons, and an assistant whom the first version's staff file named.
+pub fn founded() -> Fact {
+    Fact::Founded {
+        manager: "kacho".parse().unwrap(),
+        administrator: "kanri".parse().unwrap(),
+        unit: "広聴課".parse().unwrap(),
+        taken_in: vec![TakenIn {
+            person: "sato".parse().unwrap(),
+            role: Role::Assistant,
+            unit: "広聴課".parse().unwrap(),
+            designated_on: Some("2026-04-01".parse().unwrap()),
+            trained_on: Some("2026-10-01".parse().unwrap()),
+        }],
+    }
+}
+
+fn register(at: Timestamp) -> Register {
+    let person = "sato".parse().unwrap();
+    let by = Actor::Person {
+        unix_user: "denwaban".to_owned(),
+        person: Some(person),
+    };
+    let version = rules::POLICY_VERSION;
+    let facts = [founded(), Fact::Acknowledged { version }];
+    Register::of(facts.map(|fact| Recorded {
+        at,
+        by: by.clone(),
+        fact,
+    }))
+}
+
 /// A permit of somebody who may, through the trail as in service.
 pub fn permit(city: &City, recording: RecordingId, at: Timestamp) -> ListenPermit {
-    let person = StaffMember {
-        id: "sato".parse().unwrap(),
-        name: "試験 花子".to_owned(),
-        role: Role::Assistant,
-        unit: "広聴課".to_owned(),
-        designated_on: Some(date(2026, 4, 1)),
-        trained_on: Some(date(2026, 10, 1)),
-    };
+    let proved = proved("sato", at);
     let request = ListenRequest {
-        person: Some(&person),
-        unix_user: "sato",
-        recording,
-        state: RecordingState::Sealed,
-        expires_at: at + 1000.hours(),
+        petitioner: petitioner(Some(&proved)),
+        action: Action::ListenToFile,
+        heard: Heard {
+            recording,
+            state: RecordingState::Sealed,
+            expires_at: at + 1000.hours(),
+            called: None,
+            unit: "広聴課".parse().unwrap(),
+        },
         purpose: Some(Purpose::AnalysisComplaint),
         range_ms: None,
     };
-    let grant = request_listen(&request, at).unwrap();
+    let grant = request.judge(&register(at), at).unwrap();
     let receipt = trail(city).append(grant.entry().clone(), at).unwrap();
     ListenPermit::issue(grant, receipt, at).unwrap()
 }

@@ -6,6 +6,7 @@
 mod call;
 mod ladder;
 mod party;
+mod people;
 mod speech;
 mod waveform;
 
@@ -19,8 +20,7 @@ use std::{
 };
 
 use exchange::PeerRole;
-use jiff::Timestamp;
-use rules::{JstDay, Profile};
+use rules::Profile;
 
 use self::{call::Scene, ladder::Ladder, party::Line, speech::Speech};
 use super::{Exit, Place, Terminal};
@@ -46,9 +46,12 @@ pub(super) struct Arguments {
         conflicts_with = "config"
     )]
     dir: PathBuf,
-    /// 録音を書き出す職員の id / who exports the recording, by the id in staff.toml
-    #[arg(long = "as", value_name = "ID", default_value = "demo")]
+    /// 録音を書き出す職員の id / who exports the recording
+    #[arg(long = "as", value_name = "ID", default_value = people::DEMO_PERSON)]
     person: String,
+    /// そのパスワードのファイル / the file of that person's password
+    #[arg(long, value_name = "FILE", requires = "config")]
+    password_file: Option<PathBuf>,
 }
 
 /// Why a demonstration ends before its end.
@@ -132,6 +135,10 @@ fn show(arguments: &Arguments, out: &mut Terminal) -> Result<(), Stop> {
     let wav = file.with_file_name(format!("{announced}.wav"));
     let picture = file.with_file_name(format!("{announced}.png"));
     let wav_text = wav.display().to_string();
+    let password_file = arguments.password_file.clone();
+    let password_file =
+        password_file.unwrap_or_else(|| file.with_file_name(people::file_of(people::DEMO_PERSON)));
+    let password_file = password_file.display().to_string();
     denwaban(
         &file,
         &[
@@ -142,6 +149,8 @@ fn show(arguments: &Arguments, out: &mut Terminal) -> Result<(), Stop> {
             "ANALYSIS_INQUIRY",
             "--as",
             &arguments.person,
+            "--password-file",
+            &password_file,
             "--out",
             &wav_text,
         ],
@@ -227,6 +236,10 @@ fn seconds(samples: usize) -> f64 {
 fn prepare(folder: &Path) -> io::Result<PathBuf> {
     let config = folder.join("denwaban.toml");
     if config.exists() {
+        // One of the first version has no people yet.
+        if !folder.join(people::file_of(people::DEMO_PERSON)).exists() {
+            people::enlist(&config, folder)?;
+        }
         return Ok(config);
     }
     let listen = SocketAddr::new(LISTEN, free_port(LISTEN)?).to_string();
@@ -252,12 +265,7 @@ fn prepare(folder: &Path) -> io::Result<PathBuf> {
             String::from_utf8_lossy(&output.stderr).into_owned(),
         ));
     }
-    // A demonstration is no call: the date is read here and goes nowhere but into its staff file.
-    let today = JstDay::of(Timestamp::now());
-    let staff = format!(
-        "[[staff]]\nid = \"demo\"\nname = \"デモ 太郎\"\nrole = \"assistant\"\nunit = \"市長室広報戦略部\"\ndesignated_on = {today}\ntrained_on = {today}\n"
-    );
-    fs::write(folder.join("staff.toml"), staff)?;
+    people::enlist(&config, folder)?;
     Ok(config)
 }
 

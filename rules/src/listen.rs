@@ -1,0 +1,254 @@
+//! Listening: judged, written to the trail, permitted, and judged anew while it goes on (K-08, K-11, K-12).
+//!
+//! It takes two steps, so that the entry is durable before the first byte leaves (law 3): [`ListenRequest::judge`] returns a [`ListenGrant`], a wish that
+//! holds the entry to write; with the trail's receipt for exactly that entry it becomes a [`crate::ListenPermit`].
+
+use jiff::Timestamp;
+
+use crate::{
+    POLICY_VERSION,
+    access::{Action, Condition, Standing, judge, purpose_fits},
+    audit::{AuditDraft, AuditEvent},
+    credentials::Petitioner,
+    ids::{Label, RecordingId},
+    number::Number,
+    people::Person,
+    purpose::Purpose,
+    recording::RecordingState,
+    refusal::Refusal,
+    register::Register,
+};
+
+/// A recording, as far as a right depends on it.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// Which.
+    pub recording: RecordingId,
+    /// Where it stands.
+    pub state: RecordingState,
+    /// When its day expires.
+    pub expires_at: Timestamp,
+    /// The city's number that was called.
+    pub called: Option<Number>,
+    /// 管理所管課 of that number.
+    pub unit: Label,
+}
+
+/// Somebody asks for a recording.
+#[derive(Debug, Clone)]
+pub struct ListenRequest<'a> {
+    /// Who.
+    pub petitioner: Petitioner<'a>,
+    /// In which way.
+    pub action: Action,
+    /// What is asked for.
+    pub heard: Heard,
+    /// What for.
+    pub purpose: Option<Purpose>,
+    /// Which part, in milliseconds from its beginning; `None` is the whole.
+    pub range_ms: Option<(u64, u64)>,
+}
+
+impl ListenRequest<'_> {
+    /// The entry that says that it was refused.
+    pub fn refused(&self, refusal: &Refusal) -> AuditDraft {
+        let event = AuditEvent::ListenRefused {
+            recording: self.heard.recording,
+            action: self.action,
+            purpose: self.purpose,
+            code: refusal.code(),
+            policy: POLICY_VERSION,
+        };
+        AuditDraft {
+            actor: self.petitioner.actor(),
+            event,
+        }
+    }
+
+    fn granted(&self, purpose: Purpose) -> AuditDraft {
+        let event = AuditEvent::ListenGranted {
+            recording: self.heard.recording,
+            action: self.action,
+            purpose,
+            range_ms: self.range_ms,
+            policy: POLICY_VERSION,
+        };
+        AuditDraft {
+            actor: self.petitioner.actor(),
+            event,
+        }
+    }
+
+    /// Judges the request.
+    ///
+    /// # Errors
+    /// The first rule that refuses. Write [`ListenRequest::refused`] to the trail.
+    pub fn judge(&self, register: &Register, now: Timestamp) -> Result<ListenGrant, Refusal> {
+        let case = Case {
+            register,
+            action: self.action,
+            heard: &self.heard,
+            purpose: self.purpose,
+        };
+        let person = self.petitioner.person(register);
+        case.judge(self.petitioner.standing(person, self.action), person, now)?;
+        // Both are there: the table opens content to nobody without either.
+        let (Some(purpose), Some(person)) = (self.purpose, person) else {
+            return Err(Refusal::nobody());
+        };
+        Ok(ListenGrant {
+            entry: self.granted(purpose),
+            action: self.action,
+            heard: self.heard.clone(),
+            purpose,
+            range_ms: self.range_ms,
+            lapses_at: case.lapses_at(person, now),
+        })
+    }
+}
+
+/// What is judged, when it is asked for and while it goes on.
+struct Case<'a> {
+    register: &'a Register,
+    action: Action,
+    heard: &'a Heard,
+    purpose: Option<Purpose>,
+}
+
+impl Case<'_> {
+    fn judge(
+        &self,
+        standing: Standing,
+        person: Option<&Person>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        judge(standing, self.action, |condition| {
+            self.holds(condition, standing, person, now)
+        })
+    }
+
+    fn holds(
+        &self,
+        condition: Condition,
+        standing: Standing,
+        person: Option<&Person>,
+        now: Timestamp,
+    ) -> bool {
+        let Heard {
+            state,
+            unit,
+            called,
+            ..
+        } = self.heard;
+        match (condition, person) {
+            (Condition::PurposeGiven, _) => self.purpose.is_some(),
+            (Condition::Recorded, _) => *state != RecordingState::Unrecorded,
+            // Past its instant a recording is gone for everybody, whether or not the sweep ran (K-22).
+            (Condition::Retained, _) => {
+                *state != RecordingState::Disposed && now < self.heard.expires_at
+            }
+            (Condition::Closed, _) => *state != RecordingState::Open,
+            (Condition::OwnUnit, Some(person)) => person.unit == *unit,
+            (Condition::Designated, Some(person)) => person.designation(now).is_some(),
+            (Condition::Trained, Some(person)) => person.training(now).is_some(),
+            (Condition::Acknowledged, Some(person)) => person.acknowledged >= Some(POLICY_VERSION),
+            (Condition::PurposeFits, Some(person)) => self.purpose.is_some_and(|purpose| {
+                purpose_fits(standing, self.action, purpose) && self.is_agreed(person, purpose, now)
+            }),
+            (Condition::Approved, Some(person)) => {
+                self.register.engagement(person).approved().next().is_some()
+            }
+            (Condition::ContractInForce, Some(person)) => self
+                .register
+                .engagement(person)
+                .in_force(now)
+                .next()
+                .is_some(),
+            (Condition::InScope, Some(person)) => self
+                .register
+                .engagement(person)
+                .covering(unit, called.as_ref(), now)
+                .any(|contract| {
+                    self.purpose
+                        .is_some_and(|purpose| contract.terms.purposes.contains(&purpose))
+                }),
+            // Conditions of the register's acts, and a person's where there is nobody.
+            (
+                Condition::Attested
+                | Condition::DeputyPeriod
+                | Condition::OtherPerson
+                | Condition::RoleGrantable
+                | Condition::NotFounded
+                | Condition::OwnUnit
+                | Condition::Designated
+                | Condition::Trained
+                | Condition::Acknowledged
+                | Condition::PurposeFits
+                | Condition::Approved
+                | Condition::ContractInForce
+                | Condition::InScope,
+                _,
+            ) => false,
+        }
+    }
+
+    /// A contractor's purpose is also one of a contract in force.
+    fn is_agreed(&self, person: &Person, purpose: Purpose, now: Timestamp) -> bool {
+        person.vendor.is_none()
+            || self
+                .register
+                .engagement(person)
+                .in_force(now)
+                .any(|contract| contract.terms.purposes.contains(&purpose))
+    }
+
+    /// The instant from which the right is over, as far as known now.
+    fn lapses_at(&self, person: &Person, now: Timestamp) -> Timestamp {
+        let contract = self
+            .register
+            .engagement(person)
+            .covering(&self.heard.unit, self.heard.called.as_ref(), now)
+            .map(|contract| contract.terms.period.end())
+            .max();
+        person
+            .lapses_at(now)
+            .into_iter()
+            .chain(contract)
+            .fold(self.heard.expires_at, Timestamp::min)
+    }
+}
+
+/// A request that the rules allow, once the entry it holds is durable. It opens nothing.
+#[derive(Debug)]
+#[must_use = "a grant opens nothing until its entry is durable and it becomes a permit"]
+pub struct ListenGrant {
+    pub(crate) entry: AuditDraft,
+    pub(crate) action: Action,
+    pub(crate) heard: Heard,
+    pub(crate) purpose: Purpose,
+    pub(crate) range_ms: Option<(u64, u64)>,
+    pub(crate) lapses_at: Timestamp,
+}
+
+impl ListenGrant {
+    /// The entry that must be durable first.
+    pub fn entry(&self) -> &AuditDraft {
+        &self.entry
+    }
+
+    /// Judges it anew with the register as it stands by now; `person` is as that register has them.
+    pub(crate) fn judge_again(
+        &self,
+        register: &Register,
+        person: &Person,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let case = Case {
+            register,
+            action: self.action,
+            heard: &self.heard,
+            purpose: Some(self.purpose),
+        };
+        case.judge(Standing::Role(person.role), Some(person), now)
+    }
+}

@@ -1,0 +1,450 @@
+//! The register of people, contractors and contracts: a list of facts, from which it is computed what holds.
+//!
+//! A fact is asked for ([`Register::request`]), written to the trail, and only then recorded: [`RegisterPermit`] needs the receipt of its own entry.
+
+mod fact;
+mod permit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::{
+    access::{Action, Condition, Standing, is_grantable, judge, judge_standing},
+    audit::Actor,
+    credentials::Petitioner,
+    fault::Fault,
+    ids::{ContractId, Label, StaffId, VendorId},
+    people::{Designation, Person, Recovery, Role, Training},
+    refusal::Refusal,
+    vendor::{Contract, Engagement, Vendor},
+};
+
+pub use fact::{Fact, Recorded, TakenIn};
+pub use permit::{RegisterGrant, RegisterPermit};
+
+/// Everybody whom the rules know, and what is on record about them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Register {
+    people: BTreeMap<StaffId, Person>,
+    vendors: BTreeMap<VendorId, Vendor>,
+    contracts: BTreeMap<ContractId, Contract>,
+}
+
+impl Register {
+    /// What holds after these facts, in the order in which they were recorded.
+    pub fn of(recorded: impl IntoIterator<Item = Recorded>) -> Register {
+        let mut register = Register::default();
+        for Recorded { at, by, fact } in recorded {
+            register.handle_fact(at, &by, fact);
+        }
+        register
+    }
+
+    /// Whether the first manager was named.
+    pub fn is_founded(&self) -> bool {
+        !self.people.is_empty()
+    }
+
+    /// Finds a person.
+    pub fn person(&self, id: &StaffId) -> Option<&Person> {
+        self.people.get(id)
+    }
+
+    /// Everybody, by id.
+    pub fn people(&self) -> impl Iterator<Item = &Person> {
+        self.people.values()
+    }
+
+    /// The contractors, by id.
+    pub fn vendors(&self) -> &BTreeMap<VendorId, Vendor> {
+        &self.vendors
+    }
+
+    /// The contracts, by id.
+    pub fn contracts(&self) -> &BTreeMap<ContractId, Contract> {
+        &self.contracts
+    }
+
+    pub(crate) fn engagement<'a>(&'a self, supervisor: &'a Person) -> Engagement<'a> {
+        Engagement {
+            contracts: &self.contracts,
+            supervisor: &supervisor.id,
+            vendor: supervisor.vendor.as_ref(),
+        }
+    }
+
+    /// Takes a fact in. One about somebody who is not there changes nothing, which denies.
+    fn handle_fact(&mut self, at: Timestamp, by: &Actor, fact: Fact) {
+        match fact {
+            Fact::Founded {
+                manager,
+                administrator,
+                unit,
+                taken_in,
+            } => self.found(manager, administrator, &unit, taken_in),
+            Fact::PersonAdded {
+                person,
+                role,
+                unit,
+                vendor,
+            } => self.add(Person::new(person, role, unit, vendor)),
+            Fact::VendorAdded { vendor, recipient } => {
+                let attestations = BTreeMap::new();
+                let new = Vendor {
+                    recipient,
+                    attestations,
+                };
+                self.vendors.insert(vendor, new);
+            }
+            Fact::VendorAttested {
+                vendor,
+                kind,
+                until,
+            } => {
+                if let Some(vendor) = self.vendors.get_mut(&vendor) {
+                    vendor.attestations.insert(kind, until);
+                }
+            }
+            Fact::ContractAdded { contract, terms } => {
+                let supervisors = BTreeSet::new();
+                self.contracts
+                    .insert(contract, Contract { terms, supervisors });
+            }
+            Fact::SupervisorApproved { contract, person } => {
+                if let Some(contract) = self.contracts.get_mut(&contract) {
+                    contract.supervisors.insert(person);
+                }
+            }
+            Fact::Recovered { person, unit } => {
+                let known = self.people.entry(person.clone());
+                let person =
+                    known.or_insert_with(|| Person::new(person, Role::Manager, unit.clone(), None));
+                person.role = Role::Manager;
+                person.unit = unit;
+                person.recovery = Some(Recovery::Open { at });
+            }
+            Fact::Acknowledged { version } => {
+                if let Some(person) = by.person().and_then(|id| self.people.get_mut(id)) {
+                    person.acknowledged = person.acknowledged.max(Some(version));
+                }
+            }
+            Fact::Designated { ref person, .. }
+            | Fact::Withdrawn { ref person }
+            | Fact::Trained { ref person, .. }
+            | Fact::Appointed { ref person }
+            | Fact::Deputised { ref person, .. }
+            | Fact::RecoveryAcknowledged { ref person } => {
+                if let Some(person) = self.people.get_mut(person) {
+                    person.handle_fact(by, fact);
+                }
+            }
+        }
+    }
+
+    fn found(
+        &mut self,
+        manager: StaffId,
+        administrator: StaffId,
+        unit: &Label,
+        taken_in: Vec<TakenIn>,
+    ) {
+        self.add(Person::new(manager, Role::Manager, unit.clone(), None));
+        let role = Role::Administrator;
+        self.add(Person::new(administrator, role, unit.clone(), None));
+        for taken in taken_in {
+            self.add(taken.person());
+        }
+    }
+
+    /// Whoever came first keeps the id.
+    fn add(&mut self, person: Person) {
+        self.people.entry(person.id.clone()).or_insert(person);
+    }
+
+    /// Judges a wish to record a fact. `None`: it is so already, and is not recorded again.
+    ///
+    /// # Errors
+    /// [`RegisterFault`]: refused by a rule, or about somebody or something that is not there.
+    pub fn request(
+        &self,
+        petitioner: &Petitioner<'_>,
+        fact: Fact,
+        now: Timestamp,
+    ) -> Result<Option<RegisterGrant>, RegisterFault> {
+        let by = petitioner.person(self);
+        let action = fact.action();
+        let standing = petitioner.standing(by, action);
+        judge_standing(standing, action)?;
+        let about = self.about(&fact)?;
+        judge(standing, action, |condition| {
+            self.holds(condition, standing, by, &about, now)
+        })?;
+        let mut next = self.clone();
+        next.handle_fact(now, &petitioner.actor(), fact.clone());
+        if next == *self {
+            return Ok(None);
+        }
+        let entry = fact.entry(petitioner.actor());
+        Ok(Some(RegisterGrant { entry, fact }))
+    }
+
+    /// Whom and what a fact is about.
+    ///
+    /// # Errors
+    /// [`RegisterFault`] where that is not there, or is there already as something else.
+    fn about(&self, fact: &Fact) -> Result<About<'_>, RegisterFault> {
+        let mut about = About::default();
+        match fact {
+            Fact::PersonAdded {
+                person,
+                role,
+                unit,
+                vendor,
+            } => {
+                self.vacant(person, *role, unit, vendor.as_ref())?;
+                about.unit = Some(unit.clone());
+                about.role = Some(*role);
+            }
+            Fact::Founded {
+                manager,
+                administrator,
+                ..
+            } if manager == administrator => {
+                return Err(RegisterFault::OnePerson);
+            }
+            Fact::Founded { .. }
+            | Fact::Recovered { .. }
+            | Fact::Acknowledged { .. }
+            | Fact::VendorAdded { .. } => {}
+            Fact::Designated { person, .. }
+            | Fact::Withdrawn { person }
+            | Fact::Trained { person, .. }
+            | Fact::Appointed { person }
+            | Fact::Deputised { person, .. }
+            | Fact::RecoveryAcknowledged { person } => about.person = Some(self.known(person)?),
+            Fact::VendorAttested { vendor, .. } => {
+                about.vendor = Some(self.known_vendor(vendor)?);
+            }
+            Fact::ContractAdded { contract, terms } => {
+                about.vendor = Some(self.known_vendor(&terms.vendor)?);
+                about.unit = Some(terms.unit.clone());
+                if self
+                    .contracts
+                    .get(contract)
+                    .is_some_and(|known| known.terms != *terms)
+                {
+                    return Err(RegisterFault::ContractTaken(contract.clone()));
+                }
+            }
+            Fact::SupervisorApproved { contract, person } => {
+                let found = self.contracts.get(contract);
+                let terms = &found
+                    .ok_or_else(|| RegisterFault::NoSuchContract(contract.clone()))?
+                    .terms;
+                let supervisor = self.known(person)?;
+                if supervisor.vendor.as_ref() != Some(&terms.vendor) {
+                    return Err(RegisterFault::OtherVendor(person.clone()));
+                }
+                about.vendor = self.vendors.get(&terms.vendor);
+                about.unit = Some(terms.unit.clone());
+                about.person = Some(supervisor);
+            }
+        }
+        Ok(about)
+    }
+
+    fn known(&self, id: &StaffId) -> Result<&Person, RegisterFault> {
+        self.person(id)
+            .ok_or_else(|| RegisterFault::NoSuchPerson(id.clone()))
+    }
+
+    fn known_vendor(&self, id: &VendorId) -> Result<&Vendor, RegisterFault> {
+        self.vendors
+            .get(id)
+            .ok_or_else(|| RegisterFault::NoSuchVendor(id.clone()))
+    }
+
+    /// Whether a person can be taken in under this id; the same person twice is no fault.
+    fn vacant(
+        &self,
+        id: &StaffId,
+        role: Role,
+        unit: &Label,
+        vendor: Option<&VendorId>,
+    ) -> Result<(), RegisterFault> {
+        if let Some(vendor) = vendor {
+            self.known_vendor(vendor)?;
+        }
+        if vendor.is_some() != (role == Role::VendorSupervisor) {
+            return Err(RegisterFault::VendorOrNot(id.clone()));
+        }
+        let is_other = |known: &Person| {
+            (known.role, &known.unit, known.vendor.as_ref()) != (role, unit, vendor)
+        };
+        match self.person(id) {
+            Some(known) if is_other(known) => Err(RegisterFault::IdTaken(id.clone())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn holds(
+        &self,
+        condition: Condition,
+        standing: Standing,
+        by: Option<&Person>,
+        about: &About<'_>,
+        now: Timestamp,
+    ) -> bool {
+        match condition {
+            Condition::OwnUnit => {
+                let unit = about
+                    .unit
+                    .as_ref()
+                    .or(about.person.map(|person| &person.unit));
+                unit.is_some() && unit == by.map(|person| &person.unit)
+            }
+            Condition::OtherPerson => {
+                about.person.map(|person| &person.id) != by.map(|person| &person.id)
+            }
+            Condition::DeputyPeriod => by.is_some_and(|person| person.is_deputy(now)),
+            Condition::RoleGrantable => about.role.is_some_and(|role| is_grantable(standing, role)),
+            Condition::NotFounded => !self.is_founded(),
+            Condition::Attested => about.vendor.is_some_and(|vendor| vendor.is_attested(now)),
+            // Conditions of listening; no act of the register demands them.
+            Condition::PurposeGiven
+            | Condition::PurposeFits
+            | Condition::Designated
+            | Condition::Trained
+            | Condition::Acknowledged
+            | Condition::Approved
+            | Condition::ContractInForce
+            | Condition::InScope
+            | Condition::Recorded
+            | Condition::Retained
+            | Condition::Closed => false,
+        }
+    }
+
+    /// Judges an act that records no fact: giving another person a password, or looking at the register.
+    ///
+    /// `target`: whom it is about.
+    ///
+    /// # Errors
+    /// [`RegisterFault`]: refused by a rule, or about somebody who is not there.
+    pub fn judge(
+        &self,
+        petitioner: &Petitioner<'_>,
+        action: Action,
+        target: Option<&StaffId>,
+        now: Timestamp,
+    ) -> Result<(), RegisterFault> {
+        let by = petitioner.person(self);
+        let standing = petitioner.standing(by, action);
+        judge_standing(standing, action)?;
+        let person = target.map(|id| self.known(id)).transpose()?;
+        let about = About {
+            person,
+            role: person.map(|person| person.role),
+            ..About::default()
+        };
+        judge(standing, action, |condition| {
+            self.holds(condition, standing, by, &about, now)
+        })?;
+        Ok(())
+    }
+}
+
+/// What an act of the register is about, as its conditions ask.
+#[derive(Default)]
+struct About<'a> {
+    person: Option<&'a Person>,
+    role: Option<Role>,
+    unit: Option<Label>,
+    vendor: Option<&'a Vendor>,
+}
+
+impl Person {
+    /// Takes in a fact about this person.
+    fn handle_fact(&mut self, by: &Actor, fact: Fact) {
+        match fact {
+            Fact::Designated { period, .. } => {
+                let new = Designation {
+                    period,
+                    by: by.person().cloned(),
+                };
+                if !self.designations.contains(&new) {
+                    self.designations.push(new);
+                }
+            }
+            Fact::Withdrawn { .. } => self.designations.clear(),
+            Fact::Trained { course, on, .. } => {
+                let new = Training { course, on };
+                if !self.trainings.contains(&new) {
+                    self.trainings.push(new);
+                }
+            }
+            Fact::Appointed { .. } => self.role = Role::Manager,
+            Fact::Deputised { period, .. } => {
+                if !self.deputyships.contains(&period) {
+                    self.deputyships.push(period);
+                }
+            }
+            Fact::RecoveryAcknowledged { .. } => {
+                if self.recovery.is_some() {
+                    self.recovery = Some(Recovery::Acknowledged);
+                }
+            }
+            // Facts about nobody, or about whoever is only now taken in.
+            Fact::Founded { .. }
+            | Fact::PersonAdded { .. }
+            | Fact::Acknowledged { .. }
+            | Fact::Recovered { .. }
+            | Fact::VendorAdded { .. }
+            | Fact::VendorAttested { .. }
+            | Fact::ContractAdded { .. }
+            | Fact::SupervisorApproved { .. } => {}
+        }
+    }
+}
+
+/// Why a fact is not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegisterFault {
+    /// A rule forbids it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nobody has this id.
+    #[error("there is no person {0}; `denwaban people list` shows who is registered")]
+    NoSuchPerson(StaffId),
+    /// No contractor has this id.
+    #[error("there is no vendor {0}; take it in with `denwaban vendors add`")]
+    NoSuchVendor(VendorId),
+    /// No contract has this id.
+    #[error("there is no contract {0}; enter it with `denwaban contracts add`")]
+    NoSuchContract(ContractId),
+    /// Somebody else has it.
+    #[error("the id {0} is another person's; give each person an id of their own")]
+    IdTaken(StaffId),
+    /// Another contract has it.
+    #[error(
+        "the contract {0} was entered with other terms; enter the change under an id of its own"
+    )]
+    ContractTaken(ContractId),
+    /// A contractor's supervisor has a contractor, and nobody else has.
+    #[error("{0}: a vendor_supervisor is taken in with --vendor, and nobody else is")]
+    VendorOrNot(StaffId),
+    /// The person works for another contractor.
+    #[error("{0} does not work for the contract's vendor; approve a supervisor of that vendor")]
+    OtherVendor(StaffId),
+    /// The manager and the administrator are two persons.
+    #[error("the manager and the administrator are one person; name two persons")]
+    OnePerson,
+}
+
+impl RegisterFault {
+    /// The operator's.
+    pub fn fault(&self) -> Fault {
+        Fault::Operator
+    }
+}

@@ -1,0 +1,203 @@
+//! Facts: what stands in the register, one a line.
+
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    POLICY_VERSION,
+    access::Action,
+    audit::{Actor, AuditDraft, AuditEvent},
+    digest::Digest,
+    ids::{ContractId, JstDay, Label, StaffId, VendorId},
+    people::{Designation, Period, Person, Role, Training},
+    vendor::{Recipient, Terms},
+};
+
+/// What the city writes into its registers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// The first manager and the first administrator, and whom the first version's staff file named.
+    Founded {
+        /// 管理責任者.
+        manager: StaffId,
+        /// システム管理者, another person.
+        administrator: StaffId,
+        /// The unit of both.
+        unit: Label,
+        /// From the staff file.
+        taken_in: Vec<TakenIn>,
+    },
+    /// A person was taken in.
+    PersonAdded {
+        /// Who.
+        person: StaffId,
+        /// As what.
+        role: Role,
+        /// Into which unit.
+        unit: Label,
+        /// Of which contractor.
+        vendor: Option<VendorId>,
+    },
+    /// 指定.
+    Designated {
+        /// Who.
+        person: StaffId,
+        /// For which days.
+        period: Period,
+    },
+    /// Every designation of the person ended.
+    Withdrawn {
+        /// Whose.
+        person: StaffId,
+    },
+    /// 研修.
+    Trained {
+        /// Who.
+        person: StaffId,
+        /// In what.
+        course: Label,
+        /// When.
+        on: JstDay,
+    },
+    /// Whoever wrote this acknowledged a version of the rules.
+    Acknowledged {
+        /// Which.
+        version: u32,
+    },
+    /// 管理責任者 of the unit.
+    Appointed {
+        /// Who.
+        person: StaffId,
+    },
+    /// 代決.
+    Deputised {
+        /// Who.
+        person: StaffId,
+        /// For which days.
+        period: Period,
+        /// The salted hash of its basis.
+        basis: Digest,
+    },
+    /// Somebody with root on the host made a manager.
+    Recovered {
+        /// Whom.
+        person: StaffId,
+        /// Of which unit.
+        unit: Label,
+    },
+    /// An auditor took note of that.
+    RecoveryAcknowledged {
+        /// Of whose.
+        person: StaffId,
+    },
+    /// A contractor was taken in.
+    VendorAdded {
+        /// Who.
+        vendor: VendorId,
+        /// To whom packages are encrypted.
+        recipient: Recipient,
+    },
+    /// A contractor attested something.
+    VendorAttested {
+        /// Who.
+        vendor: VendorId,
+        /// What.
+        kind: Label,
+        /// The last day on which it counts.
+        until: JstDay,
+    },
+    /// A contract was made.
+    ContractAdded {
+        /// Which.
+        contract: ContractId,
+        /// What it is about.
+        #[serde(flatten)]
+        terms: Terms,
+    },
+    /// A contract's supervisor was approved.
+    SupervisorApproved {
+        /// Of which.
+        contract: ContractId,
+        /// Who.
+        person: StaffId,
+    },
+}
+
+/// A person of the first version's staff file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenIn {
+    /// Who.
+    pub person: StaffId,
+    /// As what.
+    pub role: Role,
+    /// In which unit.
+    pub unit: Label,
+    /// From when the designation held.
+    pub designated_on: Option<JstDay>,
+    /// The last training.
+    pub trained_on: Option<JstDay>,
+}
+
+impl Fact {
+    /// What it is to bring it about.
+    pub fn action(&self) -> Action {
+        match self {
+            Fact::Founded { .. } => Action::Found,
+            Fact::PersonAdded { .. } => Action::AddPerson,
+            Fact::Designated { .. } => Action::Designate,
+            Fact::Withdrawn { .. } => Action::Withdraw,
+            Fact::Trained { .. } => Action::Train,
+            Fact::Acknowledged { .. } => Action::Acknowledge,
+            Fact::Appointed { .. } => Action::Appoint,
+            Fact::Deputised { .. } => Action::Deputise,
+            Fact::Recovered { .. } => Action::Recover,
+            Fact::RecoveryAcknowledged { .. } => Action::AcknowledgeRecovery,
+            Fact::VendorAdded { .. } => Action::AddVendor,
+            Fact::VendorAttested { .. } => Action::AttestVendor,
+            Fact::ContractAdded { .. } => Action::AddContract,
+            Fact::SupervisorApproved { .. } => Action::ApproveSupervisor,
+        }
+    }
+
+    /// The entry that says so.
+    pub(super) fn entry(&self, actor: Actor) -> AuditDraft {
+        let event = AuditEvent::Registered {
+            change: self.clone(),
+            policy: POLICY_VERSION,
+        };
+        AuditDraft { actor, event }
+    }
+}
+
+/// A fact as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: Actor,
+    /// What.
+    pub fact: Fact,
+}
+
+const TAKEN_IN_MONTHS: i32 = 12; // The first version's designations had no end; longer than a training none is believed.
+
+impl TakenIn {
+    pub(super) fn person(self) -> Person {
+        let mut person = Person::new(self.person, self.role, self.unit, None);
+        let last = |from: JstDay| from.date().saturating_add(TAKEN_IN_MONTHS.months());
+        let period = self
+            .designated_on
+            .and_then(|from| Period::new(from, JstDay::on(last(from))).ok());
+        person
+            .designations
+            .extend(period.map(|period| Designation { period, by: None }));
+        // The first version named no course; the word says where the record comes from.
+        let course = "staff.toml".parse();
+        if let (Ok(course), Some(on)) = (course, self.trained_on) {
+            person.trainings.push(Training { course, on });
+        }
+        person
+    }
+}

@@ -1,0 +1,127 @@
+//! A small city: a manager, an administrator, two sound assistants.
+#![allow(dead_code, reason = "each test of this folder uses its part")]
+
+use jiff::{Timestamp, ToSpan};
+
+use rules::{
+    Account, Actor, AuditDraft, AuditEntry, AuditReceipt, CodeFound, Fact, Heard, Host, Label,
+    Number, Origin, POLICY_VERSION, PasswordAge, PasswordFound, Period, Petitioner, Proved,
+    Recorded, RecordingId, RecordingState, Register, Role, SecondFactor, StaffId, Trial,
+};
+
+pub(crate) fn now() -> Timestamp {
+    "2026-11-24T00:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn unit() -> Label {
+    "広報課".parse().unwrap()
+}
+
+pub(crate) fn heard() -> Heard {
+    Heard {
+        recording: RecordingId::new(now(), 1),
+        state: RecordingState::Sealed,
+        expires_at: now() + 720.hours(),
+        called: Some(Number::parse("0783331000").unwrap()),
+        unit: unit(),
+    }
+}
+
+pub(crate) fn proved(id: &str) -> Proved {
+    let account = Account {
+        set_at: now(),
+        origin: Origin::Own,
+        second: SecondFactor::None,
+    };
+    let trial = Trial {
+        person: &id.parse().unwrap(),
+        account: Some(account),
+        password: PasswordFound::Right,
+        code: CodeFound::None,
+        age: PasswordAge::default(),
+    };
+    trial.judge(now()).unwrap()
+}
+
+pub(crate) fn petitioner(proved: &Proved) -> Petitioner<'_> {
+    Petitioner {
+        proved: Some(proved),
+        unix_user: "denwaban",
+        host: Host::User,
+    }
+}
+
+pub(crate) fn register() -> Register {
+    register_with(Vec::new())
+}
+
+/// The small city after more facts, which the manager recorded.
+pub(crate) fn register_with(more: Vec<Fact>) -> Register {
+    register_by(more, &"kacho".parse().unwrap())
+}
+
+/// The small city after more facts, which this person recorded.
+pub(crate) fn register_by(more: Vec<Fact>, recorder: &StaffId) -> Register {
+    let [manager, administrator, hanako, taro] =
+        ["kacho", "kanri", "hanako", "taro"].map(|id| id.parse::<StaffId>().unwrap());
+    let by = |id: &StaffId| Actor::Person {
+        unix_user: "denwaban".to_owned(),
+        person: Some(id.clone()),
+    };
+    let mut facts = vec![(
+        by(&manager),
+        Fact::Founded {
+            manager: manager.clone(),
+            administrator,
+            unit: unit(),
+            taken_in: Vec::new(),
+        },
+    )];
+    for person in [hanako, taro] {
+        facts.extend(sound(&person).map(|fact| (by(&manager), fact)));
+        let version = POLICY_VERSION;
+        facts.push((by(&person), Fact::Acknowledged { version }));
+    }
+    facts.extend(more.into_iter().map(|fact| (by(recorder), fact)));
+    let at = now();
+    Register::of(
+        facts
+            .into_iter()
+            .map(|(by, fact)| Recorded { at, by, fact }),
+    )
+}
+
+fn sound(person: &StaffId) -> [Fact; 3] {
+    let day = |text: &str| text.parse().unwrap();
+    [
+        Fact::PersonAdded {
+            person: person.clone(),
+            role: Role::Assistant,
+            unit: unit(),
+            vendor: None,
+        },
+        Fact::Designated {
+            person: person.clone(),
+            period: Period::new(day("2026-04-01"), day("2028-03-31")).unwrap(),
+        },
+        Fact::Trained {
+            person: person.clone(),
+            course: "個人情報".parse().unwrap(),
+            on: day("2026-04-01"),
+        },
+    ]
+}
+
+/// What the trail would give for this entry.
+pub(crate) fn receipt(draft: &AuditDraft, at: Timestamp) -> AuditReceipt {
+    let AuditDraft { actor, event } = draft.clone();
+    AuditReceipt::durable(
+        AuditEntry {
+            seq: 9,
+            at,
+            actor,
+            event,
+        },
+        [1; 32],
+    )
+}

@@ -1,0 +1,7 @@
+//! One proof, one request.
+
+fn copy(proved: &rules::Proved) -> rules::Proved {
+    proved.clone()
+}
+
+fn main() {}

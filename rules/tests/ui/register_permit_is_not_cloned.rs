@@ -1,0 +1,7 @@
+//! One permit, one fact.
+
+fn copy(permit: &rules::RegisterPermit) -> rules::RegisterPermit {
+    permit.clone()
+}
+
+fn main() {}

@@ -1,0 +1,146 @@
+//! `denwaban vendors` and `denwaban contracts`: contractors, what they attested, and what their contracts cover.
+
+use clap::{Args, Subcommand};
+use rules::{ContractId, Fact, JstDay, Label, Recipient, StaffId, VendorId};
+
+use super::{
+    Exit, Person, Place, Terminal,
+    people::{Days, ask_as},
+};
+use crate::people::{RegisterAsk, WishedContract};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Vendors {
+    /// 委託事業者を登録します / take a contractor in
+    Add(Add),
+    /// 遵守の証明を記録します / record what the contractor attested
+    Attest(Attest),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// 委託事業者の id / the contractor's id
+    id: VendorId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 受け渡しの公開鍵 / to which packages are encrypted: an age public key
+    #[arg(long, value_name = "age1…")]
+    recipient: Recipient,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Attest {
+    /// 委託事業者の id / the contractor's id
+    id: VendorId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 証明の種類 / what is attested, such as security-policy
+    #[arg(long)]
+    kind: Label,
+    /// 有効期限 / the last day on which it counts
+    #[arg(long, value_name = "DATE")]
+    until: JstDay,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Contracts {
+    /// 契約を登録します / enter a contract of the own unit
+    Add(AddContract),
+    /// 契約の監督者を承認します / approve a contract's supervisor
+    Approve(Approve),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddContract {
+    /// 契約の id / the contract's id
+    id: ContractId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 委託事業者 / the contractor
+    #[arg(long)]
+    vendor: VendorId,
+    /// 対象とする市の番号 / a number of the city; may be repeated
+    #[arg(long = "number", value_name = "NUMBER", required = true)]
+    numbers: Vec<String>,
+    #[command(flatten)]
+    days: Days,
+    /// 目的 / what for; may be repeated
+    #[arg(long = "purpose", value_name = "PURPOSE", required = true)]
+    purposes: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    /// 契約の id / the contract's id
+    id: ContractId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 監督者 / the supervisor
+    #[arg(long, value_name = "ID")]
+    supervisor: StaffId,
+}
+
+pub(super) fn vendors(command: Vendors, out: &mut Terminal) -> Result<(), Exit> {
+    match command {
+        Vendors::Add(arguments) => {
+            let fact = Fact::VendorAdded {
+                vendor: arguments.id,
+                recipient: arguments.recipient,
+            };
+            ask_as(
+                &arguments.place,
+                &arguments.person,
+                RegisterAsk::Record(fact),
+                out,
+            )
+        }
+        Vendors::Attest(arguments) => {
+            let fact = Fact::VendorAttested {
+                vendor: arguments.id,
+                kind: arguments.kind,
+                until: arguments.until,
+            };
+            ask_as(
+                &arguments.place,
+                &arguments.person,
+                RegisterAsk::Record(fact),
+                out,
+            )
+        }
+    }
+}
+
+pub(super) fn contracts(command: Contracts, out: &mut Terminal) -> Result<(), Exit> {
+    match command {
+        Contracts::Add(arguments) => {
+            let ask = RegisterAsk::AddContract(WishedContract {
+                contract: arguments.id,
+                vendor: arguments.vendor,
+                numbers: arguments.numbers,
+                period: arguments.days.period(out)?,
+                purposes: arguments.purposes,
+            });
+            ask_as(&arguments.place, &arguments.person, ask, out)
+        }
+        Contracts::Approve(arguments) => {
+            let fact = Fact::SupervisorApproved {
+                contract: arguments.id,
+                person: arguments.supervisor,
+            };
+            ask_as(
+                &arguments.place,
+                &arguments.person,
+                RegisterAsk::Record(fact),
+                out,
+            )
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! People at the office: judged, written down, recorded (K-10 to K-13). Start at [`Owner::attend_people`]; go on at `proving`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+use rules::{
+    Action, AlarmCode, AuditDraft, AuditEvent, Fact, NewPassword, Number, POLICY_VERSION,
+    Petitioner, Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId, Terms,
+};
+use storage::{
+    Attachments, Catalogue, CatalogueFault, PasswordHash, PasswordSet, SealedText, Sealer, TextKind,
+};
+
+use super::owner::Owner;
+use crate::{
+    duty::{Answer, Ending, Message},
+    people::{self, AccountAsk, Ask, PersonView, RegisterAsk, Told, WishedContract},
+    proof::{Asker, Proof, Secret, random_text},
+};
+
+/// Somebody who asks: proved or not, from where.
+pub(super) struct Caller<'a> {
+    pub(super) proved: Option<&'a Proved>,
+    pub(super) asker: &'a Asker,
+}
+
+impl Caller<'_> {
+    pub(super) fn petitioner(&self) -> Petitioner<'_> {
+        Petitioner {
+            proved: self.proved,
+            unix_user: &self.asker.unix_user,
+            host: self.asker.host(),
+        }
+    }
+
+    /// The person, where only a person can ask.
+    pub(super) fn person(&self) -> Result<&StaffId, Ending> {
+        let nobody = || Answer::Refused(people::message(&Refusal::nobody()));
+        self.proved.map(Proved::person).ok_or_else(nobody)
+    }
+}
+
+impl Owner {
+    pub(super) async fn attend_people(
+        &mut self,
+        ask: Ask,
+        proof: &Proof,
+        asker: &Asker,
+    ) -> Answer<Told> {
+        let now = Timestamp::now();
+        let told = match ask {
+            Ask::Account(AccountAsk::Login) => self.log_in(proof, asker, now).await,
+            Ask::Account(AccountAsk::Logout) => self.log_out(proof, asker, now).await,
+            Ask::Account(AccountAsk::Renew { new }) => self.renew(proof, asker, &new, now).await,
+            Ask::Register(ask) => self.ask_register(ask, proof, asker, now).await,
+        };
+        Answer::of(told)
+    }
+
+    async fn ask_register(
+        &mut self,
+        ask: RegisterAsk,
+        proof: &Proof,
+        asker: &Asker,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let proved = self.prove(proof, asker, now).await?;
+        let caller = Caller {
+            proved: proved.as_ref(),
+            asker,
+        };
+        match ask {
+            RegisterAsk::Bootstrap {
+                manager,
+                manager_password,
+                administrator,
+                administrator_password,
+            } => {
+                let manager = (manager, manager_password);
+                let first = [manager, (administrator, administrator_password)];
+                self.bootstrap(&caller, first, now).await
+            }
+            RegisterAsk::Add {
+                person,
+                role,
+                unit,
+                vendor,
+                name,
+            } => {
+                let fact = Fact::PersonAdded {
+                    person: person.clone(),
+                    role,
+                    unit,
+                    vendor,
+                };
+                self.take_in_person(&caller, person, fact, name, now).await
+            }
+            RegisterAsk::Recover { person } => {
+                let fact = Fact::Recovered {
+                    person: person.clone(),
+                    unit: self.config.people.unit.clone(),
+                };
+                self.take_in_person(&caller, person, fact, None, now).await
+            }
+            RegisterAsk::Deputise {
+                person,
+                period,
+                basis,
+            } => {
+                let (text, basis) = self.seal_text(&person, TextKind::Basis, &basis, now)?;
+                let fact = Fact::Deputised {
+                    person,
+                    period,
+                    basis,
+                };
+                let attach = |_: &Owner| {
+                    Ok(Attachments {
+                        texts: vec![text],
+                        ..Attachments::default()
+                    })
+                };
+                self.record(&caller, fact, attach, now).await
+            }
+            RegisterAsk::Acknowledge => {
+                caller.person()?;
+                let version = POLICY_VERSION;
+                let fact = Fact::Acknowledged { version };
+                self.record(&caller, fact, nothing, now).await
+            }
+            RegisterAsk::AddContract(wish) => self.add_contract(&caller, wish, now).await,
+            RegisterAsk::Record(fact) => self.record(&caller, fact, nothing, now).await,
+            RegisterAsk::Issue { person } => self.issue(&caller, person, now).await,
+            RegisterAsk::List => self.list_people(&caller, now).await,
+            RegisterAsk::EnrolTotp => self.enrol_totp(&caller, now).await,
+        }
+    }
+
+    async fn add_contract(
+        &mut self,
+        caller: &Caller<'_>,
+        wish: WishedContract,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let person = caller.person()?;
+        let register = self.register().await?;
+        let unit = register
+            .person(person)
+            .map_or(&self.config.people.unit, |person| person.unit());
+        let terms = Terms {
+            vendor: wish.vendor,
+            unit: unit.clone(),
+            numbers: self.own_numbers(&wish.numbers)?,
+            period: wish.period,
+            purposes: purposes_of(&wish.purposes)?,
+        };
+        let contract = wish.contract;
+        let fact = Fact::ContractAdded { contract, terms };
+        self.record(caller, fact, nothing, now).await
+    }
+
+    /// The register as it stands; without the database nobody is anybody.
+    pub(super) async fn register(&mut self) -> Result<Register, Ending> {
+        self.rows(async |catalogue| catalogue.register().await)
+            .await
+    }
+
+    /// Does something to the rows. A catalogue that fails is closed, and opened anew next time.
+    pub(super) async fn rows<T>(
+        &mut self,
+        act: impl AsyncFnOnce(&mut Catalogue) -> Result<T, CatalogueFault>,
+    ) -> Result<T, Ending> {
+        let unavailable = || {
+            Answer::Unavailable(Message::new(
+                "データベースを使えません。",
+                "the catalogue cannot be used; see the log and `denwaban check`",
+            ))
+        };
+        let mut catalogue = self.open_catalogue().await.ok_or_else(unavailable)?;
+        let done = act(&mut catalogue).await;
+        let value = self
+            .note(AlarmCode::DatabaseUnavailable, done)
+            .ok_or_else(unavailable)?;
+        self.catalogue = Some(catalogue);
+        Ok(value)
+    }
+
+    /// Judges, writes the entry, and only then records.
+    ///
+    /// `attach` makes what belongs to the fact, which may cost a password's hash, and is asked once the fact is allowed.
+    async fn record(
+        &mut self,
+        caller: &Caller<'_>,
+        fact: Fact,
+        attach: impl FnOnce(&Owner) -> Result<Attachments, Ending>,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let register = self.register().await?;
+        let action = fact.action();
+        let grant = match register.request(&caller.petitioner(), fact, now) {
+            Ok(Some(grant)) => grant,
+            Ok(None) => return Ok(Told::AlreadySo),
+            Err(fault) => return Err(self.refuse(caller, action, &fault)),
+        };
+        let attachments = attach(self)?;
+        let receipt = self
+            .audit(grant.entry().clone())
+            .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
+        let permit = RegisterPermit::issue(grant, receipt)
+            .map_err(|refusal| Answer::Unavailable(people::message(&refusal)))?;
+        self.rows(async |catalogue| catalogue.record(permit, attachments).await)
+            .await?;
+        Ok(Told::Done)
+    }
+
+    /// A refusal stands whether or not it can be written down.
+    pub(super) fn refuse(
+        &mut self,
+        caller: &Caller<'_>,
+        action: Action,
+        fault: &RegisterFault,
+    ) -> Ending {
+        if let RegisterFault::Refused(refusal) = fault {
+            let actor = caller.petitioner().actor();
+            self.audit(people::refused(actor, action, refusal));
+        }
+        people::not_recorded(fault)
+    }
+
+    async fn bootstrap(
+        &mut self,
+        caller: &Caller<'_>,
+        first: [(StaffId, Secret); 2],
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let staff = people::read_staff(&self.config.folders.staff).map_err(Answer::Usage)?;
+        let fact = Fact::Founded {
+            manager: first[0].0.clone(),
+            administrator: first[1].0.clone(),
+            unit: self.config.people.unit.clone(),
+            taken_in: staff.taken_in,
+        };
+        let attach = |office: &Owner| {
+            let passwords = first.into_iter().map(|(person, password)| {
+                let hash = make_hash(&judge_new(&person, password.text())?)?;
+                Ok(PasswordSet::founders(person, hash))
+            });
+            let texts = staff.names.iter().map(|(person, name)| {
+                let (text, _) = office.seal_text(person, TextKind::Name, name, now)?;
+                Ok(text)
+            });
+            Ok(Attachments {
+                passwords: passwords.collect::<Result<_, Ending>>()?,
+                texts: texts.collect::<Result<_, Ending>>()?,
+            })
+        };
+        self.record(caller, fact, attach, now).await
+    }
+
+    /// Records a fact about somebody who gets a first password by it.
+    async fn take_in_person(
+        &mut self,
+        caller: &Caller<'_>,
+        person: StaffId,
+        fact: Fact,
+        name: Option<String>,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let password = random_text().map_err(|fault| no_randomness(&fault))?;
+        let attach = |office: &Owner| {
+            let hash = make_hash(&judge_new(&person, password.text())?)?;
+            let name = name.map(|name| office.seal_text(&person, TextKind::Name, &name, now));
+            let texts = name.transpose()?.map(|(text, _)| text);
+            let set = PasswordSet::issued(person.clone(), hash);
+            Ok(Attachments {
+                passwords: vec![set],
+                texts: texts.into_iter().collect(),
+            })
+        };
+        match self.record(caller, fact, attach, now).await? {
+            Told::Done => Ok(Told::Issued { person, password }),
+            other => Ok(other),
+        }
+    }
+
+    async fn issue(
+        &mut self,
+        caller: &Caller<'_>,
+        person: StaffId,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let register = self.register().await?;
+        let action = Action::IssuePassword;
+        let petitioner = caller.petitioner();
+        if let Err(fault) = register.judge(&petitioner, action, Some(&person), now) {
+            return Err(self.refuse(caller, action, &fault));
+        }
+        let password = random_text().map_err(|fault| no_randomness(&fault))?;
+        let hash = make_hash(&judge_new(&person, password.text())?)?;
+        let set = PasswordSet::issued(person.clone(), hash);
+        self.set_password(caller, &person, &set, now).await?;
+        Ok(Told::Issued { person, password })
+    }
+
+    /// The entry is durable before the password is in force.
+    pub(super) async fn set_password(
+        &mut self,
+        caller: &Caller<'_>,
+        person: &StaffId,
+        set: &PasswordSet,
+        now: Timestamp,
+    ) -> Result<(), Ending> {
+        let person = person.clone();
+        self.write_down(caller, AuditEvent::PasswordSet { person })?;
+        self.rows(async |catalogue| catalogue.set_password(set, now).await)
+            .await
+    }
+
+    pub(super) fn write_down(
+        &mut self,
+        caller: &Caller<'_>,
+        event: AuditEvent,
+    ) -> Result<(), Ending> {
+        let actor = caller.petitioner().actor();
+        // What was written down is done next; nothing else is allowed by it.
+        self.audit(AuditDraft { actor, event })
+            .map(drop)
+            .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))
+    }
+
+    async fn list_people(&mut self, caller: &Caller<'_>, now: Timestamp) -> Result<Told, Ending> {
+        let register = self.register().await?;
+        let action = Action::ListPeople;
+        if let Err(fault) = register.judge(&caller.petitioner(), action, None, now) {
+            return Err(self.refuse(caller, action, &fault));
+        }
+        let mut views = Vec::new();
+        for person in register.people() {
+            let id = person.id();
+            let sealed = self
+                .rows(async |catalogue| catalogue.sealed_name(id).await)
+                .await?;
+            let name = sealed.and_then(|sealed| self.opener.open_text(id, &sealed).ok());
+            views.push(PersonView::of(person, name, now));
+        }
+        Ok(Told::People(views))
+    }
+
+    fn seal_text(
+        &self,
+        person: &StaffId,
+        kind: TextKind,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(SealedText, rules::Digest), Ending> {
+        let (sealed, digest) = Sealer::new(Arc::clone(&self.disk), &self.layout)
+            .seal_text(person, now, text.trim())
+            .map_err(|fault| no_key(&fault))?;
+        let person = person.clone();
+        let text = SealedText {
+            person,
+            kind,
+            sealed,
+        };
+        Ok((text, digest))
+    }
+
+    /// Numbers of the city, as the configuration lists them; a contract is about no others.
+    fn own_numbers(&self, texts: &[String]) -> Result<BTreeSet<Number>, Ending> {
+        let own = |text: &String| {
+            let number = Number::parse(text).ok()?;
+            self.config.is_ours(&number).then_some(number)
+        };
+        let numbers = texts.iter().map(own).collect::<Option<_>>();
+        numbers.ok_or_else(|| {
+            Answer::Usage(Message::new(
+                "--number は設定ファイルにある市の番号を指定してください。",
+                "a number of --number is no [[number]] of the configuration; name the city's own",
+            ))
+        })
+    }
+}
+
+/// Most facts have nothing beside them.
+fn nothing(_: &Owner) -> Result<Attachments, Ending> {
+    Ok(Attachments::default())
+}
+
+impl PersonView {
+    fn of(person: &rules::Person, name: Option<String>, now: Timestamp) -> PersonView {
+        let designation = person.designation(now);
+        let deputy = person
+            .deputyships()
+            .iter()
+            .filter(|period| period.contains(now));
+        PersonView {
+            id: person.id().clone(),
+            name,
+            role: person.role(),
+            unit: person.unit().clone(),
+            vendor: person.vendor().cloned(),
+            designated_until: designation.map(|held| held.period.until()),
+            designated_by: designation.and_then(|held| held.by.clone()),
+            trained_on: person.training(now).map(|training| training.on),
+            acknowledged: person.acknowledged(),
+            deputy_until: deputy.map(|period| period.until()).max(),
+            recovered: matches!(person.recovery(), Some(rules::Recovery::Open { .. })),
+        }
+    }
+}
+
+fn purposes_of(texts: &[String]) -> Result<BTreeSet<Purpose>, Ending> {
+    let parsed = texts.iter().map(|text| text.parse::<Purpose>());
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|refusal| Answer::Refused(people::message(&refusal)))
+}
+
+pub(super) fn judge_new(person: &StaffId, text: &str) -> Result<NewPassword, Ending> {
+    NewPassword::judge(person, text).map_err(|refusal| Answer::Refused(people::message(&refusal)))
+}
+
+pub(super) fn make_hash(password: &NewPassword) -> Result<PasswordHash, Ending> {
+    PasswordHash::new(password).map_err(|fault| {
+        Answer::Unavailable(Message::new(
+            "パスワードを設定できません。",
+            fault.to_string(),
+        ))
+    })
+}
+
+pub(super) fn no_key(fault: &storage::SealFault) -> Ending {
+    Answer::Unavailable(Message::new("今月の鍵を使えません。", fault.to_string()))
+}
+
+pub(super) fn no_randomness(fault: &dyn std::fmt::Display) -> Ending {
+    Answer::Failed(Message::new("乱数を得られません。", fault.to_string()))
+}

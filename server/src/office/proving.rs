@@ -1,0 +1,264 @@
+//! How a person is proved at the office: password and code, login session, and what of them the person changes (K-14).
+//!
+//! Passwords are looked at here, on the office's one thread, so that two never take memory at once. Start at [`Owner::prove`].
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rules::{
+    Attempts, AuditDraft, AuditEvent, CodeFound, LoginSession, NewPassword, PasswordFound, Proved,
+    Refusal, RefusalCode, StaffId, Trial, totp_steps,
+};
+use storage::{AttemptKey, KeptAccount, PasswordHash, PasswordSet, Sealer, TokenHash, TotpSecret};
+
+use super::{
+    owner::Owner,
+    people::{Caller, judge_new, make_hash, no_key, no_randomness},
+};
+use crate::{
+    duty::{Answer, Ending, Message},
+    people::{self, Told},
+    proof::{Asker, Proof, Secret, Typed, random_text},
+};
+
+impl Owner {
+    /// Proves whoever shows something.
+    ///
+    /// # Errors
+    /// What was shown proves nobody; it is written down, unless it came too early to be looked at.
+    pub(super) async fn prove(
+        &mut self,
+        proof: &Proof,
+        asker: &Asker,
+        now: Timestamp,
+    ) -> Result<Option<Proved>, Ending> {
+        match proof {
+            Proof::Nobody => Ok(None),
+            Proof::Named(_) => {
+                let refusal = Refusal::nobody();
+                self.note_login(None, &refusal, asker);
+                Err(Answer::Refused(people::message(&refusal)))
+            }
+            Proof::Password(typed) => {
+                let proved = self
+                    .try_password(typed, asker, now, |trial, now| trial.judge(now))
+                    .await;
+                proved.map(Some)
+            }
+            Proof::Session(token) => {
+                let token = TokenHash::of(token.text());
+                let session = self
+                    .rows(async |catalogue| catalogue.session(&token).await)
+                    .await?;
+                let proved = session
+                    .ok_or_else(LoginSession::over)
+                    .and_then(|session| session.judge(now))
+                    .map_err(|refusal| Answer::Refused(people::message(&refusal)))?;
+                self.rows(async |catalogue| catalogue.use_session(&token, now).await)
+                    .await?;
+                Ok(Some(proved))
+            }
+        }
+    }
+
+    /// Looks at id, password and code, unless wrong ones came just before.
+    async fn try_password<T>(
+        &mut self,
+        typed: &Typed,
+        asker: &Asker,
+        now: Timestamp,
+        judge: impl FnOnce(&Trial<'_>, Timestamp) -> Result<T, Refusal>,
+    ) -> Result<T, Ending> {
+        let refused = |refusal: Refusal| Answer::Refused(people::message(&refusal));
+        let key = AttemptKey::of(&typed.person, &asker.unix_user);
+        let (attempts, kept) = self
+            .rows(async |catalogue| {
+                Ok((
+                    catalogue.attempts(&key).await?,
+                    catalogue.account(&typed.person).await?,
+                ))
+            })
+            .await?;
+        attempts.judge(now).map_err(refused)?;
+        let trial = Trial {
+            person: &typed.person,
+            account: kept.as_ref().map(|kept| kept.account),
+            password: self.find_password(typed, kept.as_ref())?,
+            code: self.find_code(typed, kept.as_ref(), now)?,
+            age: self.config.people.password_age,
+        };
+        let judged = judge(&trial, now);
+        let is_wrong =
+            matches!(&judged, Err(refusal) if refusal.code() == RefusalCode::LoginFailed);
+        let attempts = match is_wrong {
+            true => attempts.failed(now),
+            false => Attempts::default(),
+        };
+        self.rows(async |catalogue| {
+            if let (false, CodeFound::Step(step)) = (is_wrong, trial.code) {
+                catalogue.use_totp_step(&typed.person, step).await?;
+            }
+            catalogue.keep_attempts(&key, attempts, now).await
+        })
+        .await?;
+        judged.map_err(|refusal| {
+            let tried = kept.is_some().then(|| typed.person.clone());
+            self.note_login(tried, &refusal, asker);
+            refused(refusal)
+        })
+    }
+
+    /// `tried`: whose id it was, where somebody has it. What nobody has may be a password in the wrong place.
+    fn note_login(&mut self, tried: Option<StaffId>, refusal: &Refusal, asker: &Asker) {
+        let event = AuditEvent::LoginRefused {
+            tried,
+            code: refusal.code(),
+        };
+        let caller = Caller {
+            proved: None,
+            asker,
+        };
+        let actor = caller.petitioner().actor();
+        self.audit(AuditDraft { actor, event });
+    }
+
+    /// An id that nobody has costs what a wrong password costs.
+    fn find_password(
+        &mut self,
+        typed: &Typed,
+        kept: Option<&KeptAccount>,
+    ) -> Result<PasswordFound, Ending> {
+        let hash = kept.map_or_else(PasswordHash::decoy, |kept| kept.hash.clone());
+        hash.find(typed.password.text()).map_err(|fault| {
+            Answer::Unavailable(Message::new(
+                "パスワードを確かめられません。",
+                fault.to_string(),
+            ))
+        })
+    }
+
+    fn find_code(
+        &self,
+        typed: &Typed,
+        kept: Option<&KeptAccount>,
+        now: Timestamp,
+    ) -> Result<CodeFound, Ending> {
+        let sealed = kept.and_then(|kept| kept.totp.as_ref());
+        let (Some(code), Some(sealed)) = (&typed.code, sealed) else {
+            return Ok(CodeFound::None);
+        };
+        let secret = self
+            .opener
+            .open_totp(&typed.person, sealed)
+            .map_err(|fault| {
+                Answer::Unavailable(Message::new(
+                    "鍵を使えないため、確認コードを確かめられません。",
+                    fault.to_string(),
+                ))
+            })?;
+        Ok(secret.find(code.text(), totp_steps(now)))
+    }
+
+    pub(super) async fn log_in(
+        &mut self,
+        proof: &Proof,
+        asker: &Asker,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let proved = self.prove(proof, asker, now).await?;
+        let caller = Caller {
+            proved: proved.as_ref(),
+            asker,
+        };
+        let person = caller.person()?.clone();
+        let token = random_text().map_err(|fault| no_randomness(&fault))?;
+        self.write_down(&caller, AuditEvent::LoggedIn)?;
+        let session = LoginSession {
+            person: person.clone(),
+            began_at: now,
+            seen_at: now,
+        };
+        let hash = TokenHash::of(token.text());
+        self.rows(async |catalogue| catalogue.begin_session(&hash, &session).await)
+            .await?;
+        Ok(Told::Session { person, token })
+    }
+
+    pub(super) async fn log_out(
+        &mut self,
+        proof: &Proof,
+        asker: &Asker,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let Proof::Session(token) = proof else {
+            return Ok(Told::AlreadySo);
+        };
+        let proved = self.prove(proof, asker, now).await;
+        let hash = TokenHash::of(token.text());
+        self.rows(async |catalogue| catalogue.end_session(&hash).await)
+            .await?;
+        let Ok(Some(proved)) = proved else {
+            return Ok(Told::AlreadySo);
+        };
+        let caller = Caller {
+            proved: Some(&proved),
+            asker,
+        };
+        self.write_down(&caller, AuditEvent::LoggedOut)?;
+        Ok(Told::Done)
+    }
+
+    /// Changes the own password; the old one is asked for again, however somebody logged in.
+    pub(super) async fn renew(
+        &mut self,
+        proof: &Proof,
+        asker: &Asker,
+        new: &Secret,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let Proof::Password(typed) = proof else {
+            return Err(Answer::Refused(people::message(&Refusal::nobody())));
+        };
+        let renewal = self
+            .try_password(typed, asker, now, |trial, _| trial.renew())
+            .await?;
+        let person = typed.person.clone();
+        // One that is not taken for its form needs no look at ten old ones.
+        let password = judge_new(&person, new.text())?;
+        let last = self
+            .rows(async |catalogue| catalogue.last_passwords(&person).await)
+            .await?;
+        for old in last {
+            if old
+                .find(new.text())
+                .is_ok_and(|found| found == PasswordFound::Right)
+            {
+                return Err(Answer::Refused(people::message(&NewPassword::reused())));
+            }
+        }
+        let set = PasswordSet::renewed(renewal, make_hash(&password)?);
+        let caller = Caller {
+            proved: None,
+            asker,
+        };
+        self.set_password(&caller, &person, &set, now).await?;
+        Ok(Told::Done)
+    }
+
+    pub(super) async fn enrol_totp(
+        &mut self,
+        caller: &Caller<'_>,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let person = caller.person()?.clone();
+        let secret = TotpSecret::random().map_err(|fault| no_randomness(&fault))?;
+        let sealed = Sealer::new(Arc::clone(&self.disk), &self.layout)
+            .seal_totp(&person, now, &secret)
+            .map_err(|fault| no_key(&fault))?;
+        self.write_down(caller, AuditEvent::TotpEnrolled)?;
+        self.rows(async |catalogue| catalogue.enrol_totp(&person, &sealed).await)
+            .await?;
+        let secret = Secret::new(secret.text().as_str());
+        Ok(Told::Totp { person, secret })
+    }
+}

@@ -1,0 +1,136 @@
+//! A recording that is being heard, as 16-bit PCM: the caller left, the city right. Before each part the right is looked at anew (K-11).
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+use rules::Refusal;
+use storage::{Codec, OpenFault, Playback, PlayedSegment};
+
+use crate::office::Desk;
+
+const WAV_HEADER_BYTES: usize = 44;
+pub(crate) const SAMPLE_RATE_HZ: u32 = 8_000;
+const CHANNELS: u16 = 2;
+const BYTES_PER_FRAME: u16 = 4; // Two channels of 16 bits.
+
+/// What is left to be heard of a playback.
+pub(crate) struct Voice {
+    playback: Playback,
+    /// In samples from the recording's beginning, over all its segments.
+    range: Range<u64>,
+}
+
+impl Voice {
+    /// `range_ms`: what is asked for; `None` is the whole. What lies beyond the end is left out.
+    pub(crate) fn new(playback: Playback, range_ms: Option<(u64, u64)>) -> Voice {
+        let total: u64 = playback.segments().iter().map(PlayedSegment::samples).sum();
+        let sample = |ms: u64| {
+            ms.saturating_mul(u64::from(SAMPLE_RATE_HZ) / 1_000)
+                .min(total)
+        };
+        let range = range_ms.map_or(0..total, |(from, to)| sample(from)..sample(to));
+        Voice { playback, range }
+    }
+
+    /// How much is left, in samples.
+    pub(crate) fn samples(&self) -> u64 {
+        self.range.end.saturating_sub(self.range.start)
+    }
+
+    /// Where it stands, in milliseconds from the recording's beginning.
+    pub(crate) fn at_ms(&self) -> u64 {
+        milliseconds(self.range.start)
+    }
+
+    /// The next part, of at most so many samples; `None` at the end.
+    ///
+    /// # Errors
+    /// The right is over by now, or the recording does not open.
+    pub(crate) fn part(&mut self, desk: &Desk, samples: u64) -> Result<Option<Vec<u8>>, OpenFault> {
+        let Some((segment, stretch)) = self.stretch(samples) else {
+            return Ok(None);
+        };
+        let now = Timestamp::now();
+        // Where nobody can be looked up, nobody hears on.
+        let register = desk.register().ok_or_else(Refusal::nobody)?;
+        self.playback.permit().check_person(&register, now)?;
+        let header = self.playback.segments()[segment].header();
+        let (carrier, city) = (media_codec(header.carrier), media_codec(header.city));
+        self.range.start += stretch.end - stretch.start;
+        let audio = self.playback.read(segment, stretch, now)?;
+        let frames = audio.carrier.iter().zip(audio.city.iter());
+        let bytes = frames.flat_map(|(left, right)| {
+            let [low, high] = carrier.decode(*left).to_le_bytes();
+            let [right_low, right_high] = city.decode(*right).to_le_bytes();
+            [low, high, right_low, right_high]
+        });
+        Ok(Some(bytes.collect()))
+    }
+
+    /// The next stretch that lies within one segment, in that segment's own samples.
+    fn stretch(&self, samples: u64) -> Option<(usize, Range<u64>)> {
+        let mut begin = 0;
+        for (index, segment) in self.playback.segments().iter().enumerate() {
+            let end = begin + segment.samples();
+            if self.range.start < end && self.range.start < self.range.end {
+                let last = end.min(self.range.end).min(self.range.start + samples);
+                return Some((index, self.range.start - begin..last - begin));
+            }
+            begin = end;
+        }
+        None
+    }
+}
+
+/// Samples as time.
+pub(crate) fn milliseconds(samples: u64) -> u64 {
+    samples * 1_000 / u64::from(SAMPLE_RATE_HZ)
+}
+
+fn media_codec(codec: Codec) -> media::Codec {
+    match codec {
+        Codec::Pcmu => media::Codec::Pcmu,
+        Codec::Pcma => media::Codec::Pcma,
+    }
+}
+
+/// The header of a WAV file: PCM, 16 bits, two channels, 8 kHz. Source: Microsoft and IBM, RIFF 1.0, chapter 3.
+pub(crate) fn wav_header(samples: u64) -> [u8; WAV_HEADER_BYTES] {
+    let data = u32::try_from(samples * u64::from(BYTES_PER_FRAME)).unwrap_or(u32::MAX - 36);
+    let mut header = Vec::with_capacity(WAV_HEADER_BYTES);
+    header.extend_from_slice(b"RIFF");
+    header.extend_from_slice(&(data + 36).to_le_bytes());
+    header.extend_from_slice(b"WAVEfmt ");
+    header.extend_from_slice(&16_u32.to_le_bytes());
+    header.extend_from_slice(&1_u16.to_le_bytes());
+    header.extend_from_slice(&CHANNELS.to_le_bytes());
+    header.extend_from_slice(&SAMPLE_RATE_HZ.to_le_bytes());
+    header.extend_from_slice(&(SAMPLE_RATE_HZ * u32::from(BYTES_PER_FRAME)).to_le_bytes());
+    header.extend_from_slice(&BYTES_PER_FRAME.to_le_bytes());
+    header.extend_from_slice(&16_u16.to_le_bytes());
+    header.extend_from_slice(b"data");
+    header.extend_from_slice(&data.to_le_bytes());
+    header.try_into().expect("the fields above are 44 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn the_header_is_what_an_independent_reader_expects() {
+        let mut file = wav_header(3).to_vec();
+        file.extend_from_slice(&[0; 12]);
+        let reader = hound::WavReader::new(io::Cursor::new(file)).unwrap();
+        assert_eq!(
+            (
+                reader.spec().channels,
+                reader.spec().sample_rate,
+                reader.duration()
+            ),
+            (2, 8_000, 3)
+        );
+    }
+}

@@ -1,0 +1,319 @@
+//! People through the real program: founded once, proved each time, stopped within a second.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    process::{Output, Stdio},
+};
+
+use common::{House, telephone, text, wait_for};
+use serde_json::Value;
+
+fn house() -> House {
+    House::init(&["--profile", "transparent", "--waiver", "広報第12号"])
+}
+
+/// The refusal that stands on standard error as JSON.
+fn refusal(output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(3), "{}", text(output));
+    let refusal: Value = serde_json::from_slice(&output.stderr).unwrap();
+    let keys: Vec<_> = refusal.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["clause", "code", "en", "ja", "status"]);
+    refusal
+}
+
+fn code(output: &Output) -> String {
+    refusal(output)["code"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn two_persons_are_named_once_and_the_first_versions_people_are_taken_in() {
+    let house = house();
+    let staff = house.dir().join("staff.toml");
+    fs::write(
+        &staff,
+        "[[staff]]\nid = \"hanako\"\nname = \"試験 花子\"\nrole = \"assistant\"\nunit = \"管理所管課\"\ndesignated_on = 2026-04-01\n",
+    )
+    .unwrap();
+    let one = house.password_file("same", "umi-no-mieru-oka\n");
+    let bootstrap = |manager: &str, administrator: &str| {
+        house.denwaban(&[
+            "people",
+            "bootstrap",
+            "--json",
+            "--manager",
+            manager,
+            "--manager-password-file",
+            &one,
+            "--administrator",
+            administrator,
+            "--administrator-password-file",
+            &one,
+        ])
+    };
+    let alone = bootstrap("kacho", "kacho");
+    assert_eq!(alone.status.code(), Some(1), "{}", text(&alone));
+    house.found();
+    assert_eq!(code(&bootstrap("thief", "kanri")), "ALREADY_FOUNDED");
+
+    let listed = house.by("kacho", &["people", "list", "--json"]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let people: Vec<Value> = listed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ids: Vec<_> = people
+        .iter()
+        .map(|person| person["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["hanako", "kacho", "kanri"]);
+    assert_eq!(people[0]["name"], "試験 花子");
+    let catalogue = fs::read(house.dir().join("data/office/catalogue.db")).unwrap();
+    let name = "花子".as_bytes();
+    assert!(!catalogue.windows(name.len()).any(|window| window == name));
+
+    let checked = house.denwaban(&["check"]);
+    assert_eq!(checked.status.code(), Some(2), "{}", text(&checked));
+    assert!(text(&checked).contains("staff.toml"), "{}", text(&checked));
+    fs::remove_file(staff).unwrap();
+    assert_eq!(house.denwaban(&["check"]).status.code(), Some(0));
+}
+
+#[test]
+fn the_manager_designates_and_no_administrator_grants_what_opens_content() {
+    let house = house();
+    house.found();
+    let add = |by: &str, id: &str, role: &str, unit: &str| {
+        house.by(
+            by,
+            &[
+                "people", "add", id, "--role", role, "--unit", unit, "--json",
+            ],
+        )
+    };
+    assert_eq!(
+        code(&add("kanri", "hanako", "assistant", "管理所管課")),
+        "ROLE_NOT_GRANTABLE"
+    );
+    assert_eq!(
+        code(&add("kacho", "hanako", "manager", "管理所管課")),
+        "ROLE_NOT_GRANTABLE"
+    );
+    assert_eq!(
+        code(&add("kacho", "hanako", "assistant", "税務課")),
+        "ORG_NOT_PERMITTED"
+    );
+    assert!(
+        add("kanri", "toban", "duty_officer", "管理所管課")
+            .status
+            .success()
+    );
+    let added = add("kacho", "hanako", "assistant", "管理所管課");
+    let first: Value = serde_json::from_slice(&added.stdout).unwrap();
+    let again = add("kacho", "hanako", "assistant", "管理所管課");
+    assert!(
+        String::from_utf8_lossy(&again.stdout).contains("already_so"),
+        "{}",
+        text(&again)
+    );
+
+    // The first password opens nothing but its change.
+    house.password_file("hanako", first["password"].as_str().unwrap());
+    let early = house.by("hanako", &["people", "acknowledge", "--json"]);
+    assert_eq!(code(&early), "PASSWORD_EXPIRED");
+    let own = house.password_file("own", "hanako-hanako\n");
+    let renew = |file: &str| {
+        house.by(
+            "hanako",
+            &["password", "--new-password-file", file, "--json"],
+        )
+    };
+    assert_eq!(code(&renew(&own)), "PASSWORD_BLOCKED");
+    house.password_file("own", "kaze-ni-noru-tori\n");
+    assert!(renew(&own).status.success());
+    house.password_file("hanako", "kaze-ni-noru-tori\n");
+    assert_eq!(code(&renew(&own)), "PASSWORD_REUSED");
+
+    let days = ["--from", "2026-04-01", "--until", "2027-03-31", "--json"];
+    let designate =
+        |by: &str, id: &str| house.by(by, &[&["people", "designate", id], &days[..]].concat());
+    assert_eq!(code(&designate("kanri", "hanako")), "ROLE_NOT_PERMITTED");
+    assert_eq!(code(&designate("kacho", "kacho")), "SELF_APPROVAL");
+    assert!(designate("kacho", "hanako").status.success());
+}
+
+#[test]
+fn wrong_passwords_delay_one_account_and_nobody_else_and_never_the_emergency() {
+    let house = house();
+    house.found();
+    let right = fs::read_to_string(house.dir().join("kacho.password")).unwrap();
+    house.password_file("kacho", "not-the-password\n");
+    house.password_file("nobody", "not-the-password\n");
+    let list = |id: &str| house.by(id, &["people", "list", "--json"]);
+    assert_eq!(code(&list("nobody")), "LOGIN_FAILED");
+    let mut codes = Vec::new();
+    for _ in 0..10 {
+        codes.push(code(&list("kacho")));
+    }
+    assert_eq!(codes[..3], ["LOGIN_FAILED"; 3]);
+    assert!(
+        codes.iter().any(|code| code == "TOO_MANY_ATTEMPTS"),
+        "{codes:?}"
+    );
+    // The right one waits too, another person does not.
+    house.password_file("kacho", &right);
+    let other = list("kanri");
+    assert!(other.status.success(), "{}", text(&other));
+    let declared = house.denwaban(&["emergency", "declare", "--reason", "訓練"]);
+    assert!(declared.status.success(), "{}", text(&declared));
+}
+
+#[test]
+fn whoever_declares_an_emergency_is_named_where_that_can_be_proved() {
+    let mut house = house();
+    house.found();
+    house.enlist("toban", "duty_officer");
+    let declare = ["emergency", "declare", "--reason", "訓練", "--json"];
+    assert_eq!(code(&house.by("kanri", &declare)), "ROLE_NOT_PERMITTED");
+    house.run();
+    let declared = house.by("toban", &declare);
+    assert!(declared.status.success(), "{}", text(&declared));
+    let catalogue = house.dir().join("data/office/catalogue.db");
+    let sound = fs::read(&catalogue).unwrap();
+    house.terminate();
+    fs::write(&catalogue, b"no database".repeat(100)).unwrap();
+    let declared = house.by("toban", &declare);
+    assert!(declared.status.success(), "{}", text(&declared));
+    fs::write(&catalogue, sound).unwrap();
+
+    let folder = house.dir().join("data/calls/audit");
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let trail: String = files
+        .filter(|path| path.is_file())
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let declared: Vec<&str> = trail
+        .lines()
+        .filter(|line| line.contains("emergency_declared"))
+        .collect();
+    assert_eq!(declared.len(), 2, "{trail}");
+    assert!(declared[0].contains("\"person\":\"toban\""), "{trail}");
+    assert!(declared[1].contains("\"person\":null"), "{trail}");
+}
+
+#[test]
+fn a_login_lasts_until_it_is_ended_and_a_code_counts_once() {
+    let house = house();
+    house.found();
+    let [as_id, id, option, file] = house.proof("kacho");
+    let proof = [as_id.as_str(), &id, &option, &file];
+    let list = ["people", "list", "--json"];
+    assert_eq!(code(&house.denwaban(&list)), "PERSON_UNKNOWN");
+    house.done(&[&["login"], &proof[..]].concat());
+    house.done(&list);
+    house.done(&["logout"]);
+    assert_eq!(code(&house.denwaban(&list)), "PERSON_UNKNOWN");
+
+    let enrolled = house.done(&[&["totp", "enrol", "--json"], &proof[..]].concat());
+    let enrolled: Value = serde_json::from_slice(&enrolled.stdout).unwrap();
+    assert_eq!(enrolled["secret"].as_str().unwrap().len(), 32);
+    assert_eq!(code(&house.by("kacho", &list)), "LOGIN_FAILED");
+    let wrong = house.by("kacho", &[&list[..], &["--totp", "12345"]].concat());
+    assert_eq!(code(&wrong), "LOGIN_FAILED");
+    // A password that another person issues takes the lost codes away. Nobody may for the manager but another one.
+    let issue = house.by("kanri", &["password", "--for", "kacho", "--json"]);
+    assert_eq!(code(&issue), "ROLE_NOT_GRANTABLE");
+}
+
+#[test]
+fn a_withdrawal_stops_the_sound_and_the_entry_says_how_much_was_heard() {
+    let mut house = house();
+    house.found();
+    house.enlist("hanako", "assistant");
+    house.run();
+    telephone::call(&house, "long", 40_000);
+    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let id = row["id"].as_str().unwrap();
+    let proof = house.proof("hanako");
+    let arguments = [
+        "recordings",
+        "play",
+        id,
+        "--purpose",
+        "STAFF_CHECK",
+        "--json",
+    ];
+    let mut playing = house
+        .command(&arguments)
+        .args(&proof)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut sound = BufReader::new(playing.stdout.take().unwrap());
+    assert!(sound.fill_buf().unwrap().starts_with(b"RIFF"));
+    let withdrawn = house.by("kacho", &["people", "withdraw", "hanako"]);
+    assert!(withdrawn.status.success(), "{}", text(&withdrawn));
+    let mut heard = Vec::new();
+    sound.read_to_end(&mut heard).unwrap();
+    let ended = playing.wait_with_output().unwrap();
+    assert_eq!(code(&ended), "NOT_DESIGNATED");
+
+    let whole = row["duration_ms"].as_u64().unwrap() * 32;
+    assert!(
+        (heard.len() as u64) < whole,
+        "{} of {whole} bytes",
+        heard.len()
+    );
+    let entry = wait_for("the entry of the playback", || {
+        let folder = house.dir().join("data/office/audit");
+        let files = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let trail: String = files
+            .filter(|path| path.is_file())
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect();
+        trail
+            .lines()
+            .find(|line| line.contains("playback_ended"))
+            .map(str::to_owned)
+    });
+    let sent_ms = (heard.len() - 44) / 32;
+    assert!(
+        entry.contains(&format!(
+            "\"range_ms\":[0,{sent_ms}],\"cut\":\"NOT_DESIGNATED\""
+        )),
+        "{entry}"
+    );
+    house.terminate();
+}
+
+#[test]
+fn the_table_of_rights_is_shown_as_it_is_judged() {
+    let house = House::unwritten();
+    let shown = house
+        .command(&["access", "table", "--json"])
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(shown.stdout).unwrap();
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let expected = fs::read_to_string("../rules/tests/access.table").unwrap();
+    assert_eq!(lines.len(), expected.lines().count());
+    for (line, expected) in lines.iter().zip(expected.lines()) {
+        let code = line["code"].as_str().unwrap_or("yes");
+        let words: Vec<&str> = expected.split_whitespace().collect();
+        let found = ["role", "action", "state"].map(|key| line[key].as_str().unwrap());
+        assert_eq!([&found[..], &[code]].concat(), words);
+        assert_eq!(line["allow"].as_bool().unwrap(), line["clause"].is_null());
+    }
+}

@@ -1,0 +1,519 @@
+//! People in the catalogue's database: the register's facts, passwords, codes, wrong attempts and login sessions.
+//!
+//! Facts are recorded against a [`RegisterPermit`], so that none is there that the trail does not know. What holds is computed by `rules` each time.
+
+use jiff::{SignedDuration, Timestamp};
+use rules::{
+    Account, Attempts, LoginSession, Origin, REMEMBERED_PASSWORDS, Recorded, Register,
+    RegisterPermit, Renewal, SecondFactor, StaffId,
+};
+use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use crate::{
+    catalogue::{Catalogue, CatalogueFault, parse, time},
+    hex,
+    password::PasswordHash,
+    seal::SealedFields,
+    secret,
+};
+
+/// What is sealed about a person beside the facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    /// The person's name.
+    Name,
+    /// On what a deputy's appointment rests.
+    Basis,
+}
+
+impl TextKind {
+    fn code(self) -> &'static str {
+        match self {
+            TextKind::Name => "name",
+            TextKind::Basis => "basis",
+        }
+    }
+}
+
+/// A text about a person, sealed to the month of the register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedText {
+    /// About whom.
+    pub person: StaffId,
+    /// What it is.
+    pub kind: TextKind,
+    /// The text.
+    pub sealed: SealedFields,
+}
+
+/// A password that is set.
+#[derive(Debug)]
+pub struct PasswordSet {
+    person: StaffId,
+    origin: Origin,
+    hash: PasswordHash,
+}
+
+impl PasswordSet {
+    /// By the person, who knew the old one.
+    pub fn renewed(renewal: Renewal, hash: PasswordHash) -> PasswordSet {
+        PasswordSet {
+            person: renewal.into_person(),
+            origin: Origin::Own,
+            hash,
+        }
+    }
+
+    /// By one of the two first persons, each from a file of the own.
+    #[must_use]
+    pub fn founders(person: StaffId, hash: PasswordHash) -> PasswordSet {
+        PasswordSet {
+            person,
+            origin: Origin::Own,
+            hash,
+        }
+    }
+
+    /// By somebody else; it opens nothing but its own change.
+    #[must_use]
+    pub fn issued(person: StaffId, hash: PasswordHash) -> PasswordSet {
+        PasswordSet {
+            person,
+            origin: Origin::Issued,
+            hash,
+        }
+    }
+}
+
+/// What is recorded together with a fact, or not at all.
+#[derive(Debug, Default)]
+pub struct Attachments {
+    /// Names and bases.
+    pub texts: Vec<SealedText>,
+    /// First passwords.
+    pub passwords: Vec<PasswordSet>,
+}
+
+/// A person's account as it is kept.
+#[derive(Debug)]
+pub struct KeptAccount {
+    /// What the rules ask.
+    pub account: Account,
+    /// The password in force.
+    pub hash: PasswordHash,
+    /// The sealed secret of the codes.
+    pub totp: Option<SealedFields>,
+}
+
+/// What wrong attempts are counted by: id and source, hashed, because what is typed in as an id may be a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptKey(String);
+
+impl AttemptKey {
+    /// `source`: where the attempt comes from, such as a Unix user.
+    #[must_use]
+    pub fn of(id: &StaffId, source: &str) -> AttemptKey {
+        let hash = secret::sha256(&[id.as_str().as_bytes(), &[0], source.as_bytes()]);
+        AttemptKey(hex::encode(&hash))
+    }
+}
+
+/// What a person holds who has logged in; the database has its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenHash(String);
+
+impl TokenHash {
+    /// Of the token's text.
+    #[must_use]
+    pub fn of(token: &str) -> TokenHash {
+        TokenHash(hex::encode(&secret::sha256(&[token.as_bytes()])))
+    }
+}
+
+const ATTEMPTS_KEPT: SignedDuration = SignedDuration::from_hours(24); // Far longer than the longest delay.
+const MOST_ATTEMPTS: i64 = 10_000; // Ids that nobody has are counted too; the oldest go first.
+
+impl Catalogue {
+    /// The register as it stands.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read or a row is not as it was written; nothing is allowed by a register that has a hole.
+    pub async fn register(&mut self) -> Result<Register, CatalogueFault> {
+        let rows = sqlx::query("SELECT at, actor, fact FROM register ORDER BY row")
+            .fetch_all(self.connection())
+            .await;
+        let recorded = rows.and_then(|rows| {
+            let facts = rows.iter().map(recorded);
+            facts.collect::<Result<Vec<_>, _>>()
+        });
+        let recorded = recorded.map_err(|source| self.fault(source))?;
+        Ok(Register::of(recorded))
+    }
+
+    /// Records a fact and what belongs to it. The permit is moved into the record.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`]; then nothing of it is recorded.
+    pub async fn record(
+        &mut self,
+        permit: RegisterPermit,
+        attachments: Attachments,
+    ) -> Result<(), CatalogueFault> {
+        let recorded = record(self.connection(), &permit, attachments).await;
+        recorded.map_err(|source| self.fault(source))
+    }
+
+    /// Sets a password, forgets the eleventh last one, and ends the person's sessions. One that others issue also takes the codes away: whoever lost the telephone has lost the secret.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`]; then the old one is in force.
+    pub async fn set_password(
+        &mut self,
+        set: &PasswordSet,
+        now: Timestamp,
+    ) -> Result<(), CatalogueFault> {
+        let result = async {
+            let mut transaction = self.connection().begin_with("BEGIN IMMEDIATE").await?;
+            insert_password(&mut transaction, set, now).await?;
+            transaction.commit().await
+        };
+        result.await.map_err(|source| self.fault(source))
+    }
+
+    /// The account of a person; `None` where nobody has the id, or no password was set.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn account(
+        &mut self,
+        person: &StaffId,
+    ) -> Result<Option<KeptAccount>, CatalogueFault> {
+        let found = sqlx::query(
+            "SELECT set_at, origin, hash, secret, last_step FROM passwords LEFT JOIN second_factors USING (person)
+             WHERE person = ? ORDER BY row DESC LIMIT 1",
+        )
+        .bind(person.as_str())
+        .fetch_optional(self.connection())
+        .await;
+        found
+            .and_then(|row| row.as_ref().map(kept_account).transpose())
+            .map_err(|source| self.fault(source))
+    }
+
+    /// The hashes of the passwords that the person may not take again.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn last_passwords(
+        &mut self,
+        person: &StaffId,
+    ) -> Result<Vec<PasswordHash>, CatalogueFault> {
+        let rows = sqlx::query("SELECT hash FROM passwords WHERE person = ? ORDER BY row DESC")
+            .bind(person.as_str())
+            .fetch_all(self.connection())
+            .await;
+        rows.and_then(|rows| rows.iter().map(|row| read_json(row, 0)).collect())
+            .map_err(|source| self.fault(source))
+    }
+
+    /// Enrols a person's codes, in place of former ones.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`]; then the former are in force.
+    pub async fn enrol_totp(
+        &mut self,
+        person: &StaffId,
+        sealed: &SealedFields,
+    ) -> Result<(), CatalogueFault> {
+        let secret = json(sealed).map_err(|source| self.fault(source))?;
+        self.execute(
+            sqlx::query("INSERT INTO second_factors (person, secret) VALUES (?, ?) ON CONFLICT (person) DO UPDATE SET secret = excluded.secret, last_step = NULL")
+                .bind(person.as_str().to_owned())
+                .bind(secret),
+        )
+        .await
+    }
+
+    /// Keeps the step whose code was used; none is used twice.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`]; then the code must not count.
+    pub async fn use_totp_step(
+        &mut self,
+        person: &StaffId,
+        step: u64,
+    ) -> Result<(), CatalogueFault> {
+        self.execute(
+            sqlx::query("UPDATE second_factors SET last_step = ? WHERE person = ?")
+                .bind(i64::try_from(step).unwrap_or(i64::MAX))
+                .bind(person.as_str().to_owned()),
+        )
+        .await
+    }
+
+    /// The sealed name of a person.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn sealed_name(
+        &mut self,
+        person: &StaffId,
+    ) -> Result<Option<SealedFields>, CatalogueFault> {
+        let found = sqlx::query("SELECT sealed FROM register_texts WHERE person = ? AND kind = ? ORDER BY row DESC LIMIT 1")
+            .bind(person.as_str())
+            .bind(TextKind::Name.code())
+            .fetch_optional(self.connection())
+            .await;
+        found
+            .and_then(|row| row.map(|row| read_json(&row, 0)).transpose())
+            .map_err(|source| self.fault(source))
+    }
+
+    /// Wrong attempts in a row.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read; then nobody is let in.
+    pub async fn attempts(&mut self, key: &AttemptKey) -> Result<Attempts, CatalogueFault> {
+        let found = sqlx::query("SELECT failures, last_at FROM attempts WHERE key = ?")
+            .bind(&key.0)
+            .fetch_optional(self.connection())
+            .await;
+        let read = |row: SqliteRow| -> Result<Attempts, sqlx::Error> {
+            Ok(Attempts {
+                failures: u32::try_from(row.try_get::<i64, _>(0)?).unwrap_or(u32::MAX),
+                last_at: Some(time(row.try_get(1)?)?),
+            })
+        };
+        found
+            .and_then(|row| row.map(read).transpose())
+            .map(Option::unwrap_or_default)
+            .map_err(|source| self.fault(source))
+    }
+
+    /// Keeps wrong attempts; none in a row are forgotten.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be written; then nobody is let in.
+    pub async fn keep_attempts(
+        &mut self,
+        key: &AttemptKey,
+        attempts: Attempts,
+        now: Timestamp,
+    ) -> Result<(), CatalogueFault> {
+        let result = keep_attempts(self.connection(), key, attempts, now).await;
+        result.map_err(|source| self.fault(source))
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be written.
+    pub async fn begin_session(
+        &mut self,
+        token: &TokenHash,
+        session: &LoginSession,
+    ) -> Result<(), CatalogueFault> {
+        self.execute(
+            sqlx::query(
+                "INSERT INTO login_sessions (token, person, began_at, seen_at) VALUES (?, ?, ?, ?)",
+            )
+            .bind(token.0.clone())
+            .bind(session.person.as_str().to_owned())
+            .bind(session.began_at.as_millisecond())
+            .bind(session.seen_at.as_millisecond()),
+        )
+        .await
+    }
+
+    /// The session that a token stands for.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn session(
+        &mut self,
+        token: &TokenHash,
+    ) -> Result<Option<LoginSession>, CatalogueFault> {
+        let found =
+            sqlx::query("SELECT person, began_at, seen_at FROM login_sessions WHERE token = ?")
+                .bind(&token.0)
+                .fetch_optional(self.connection())
+                .await;
+        let read = |row: SqliteRow| -> Result<LoginSession, sqlx::Error> {
+            Ok(LoginSession {
+                person: parse(row.try_get(0)?, "person")?,
+                began_at: time(row.try_get(1)?)?,
+                seen_at: time(row.try_get(2)?)?,
+            })
+        };
+        found
+            .and_then(|row| row.map(read).transpose())
+            .map_err(|source| self.fault(source))
+    }
+
+    /// Keeps that a session was used.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be written.
+    pub async fn use_session(
+        &mut self,
+        token: &TokenHash,
+        now: Timestamp,
+    ) -> Result<(), CatalogueFault> {
+        self.execute(
+            sqlx::query("UPDATE login_sessions SET seen_at = ? WHERE token = ?")
+                .bind(now.as_millisecond())
+                .bind(token.0.clone()),
+        )
+        .await
+    }
+
+    /// Ends a session; one that is not there has ended.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be written; then it goes on until its time is over.
+    pub async fn end_session(&mut self, token: &TokenHash) -> Result<(), CatalogueFault> {
+        self.execute(
+            sqlx::query("DELETE FROM login_sessions WHERE token = ?").bind(token.0.clone()),
+        )
+        .await
+    }
+}
+
+fn recorded(row: &SqliteRow) -> Result<Recorded, sqlx::Error> {
+    let at = Timestamp::from_nanosecond(i128::from(row.try_get::<i64, _>(0)?));
+    Ok(Recorded {
+        at: at.map_err(|fault| sqlx::Error::Decode(Box::new(fault)))?,
+        by: read_json(row, 1)?,
+        fact: read_json(row, 2)?,
+    })
+}
+
+fn kept_account(row: &SqliteRow) -> Result<KeptAccount, sqlx::Error> {
+    let totp: Option<String> = row.try_get(3)?;
+    let last_step: Option<i64> = row.try_get(4)?;
+    let second = match totp {
+        None => SecondFactor::None,
+        Some(_) => SecondFactor::Totp {
+            last_step: last_step.and_then(|step| u64::try_from(step).ok()),
+        },
+    };
+    let origin: &str = row.try_get(1)?;
+    let account = Account {
+        set_at: time(row.try_get(0)?)?,
+        // Whatever else stands there opens nothing.
+        origin: match origin {
+            OWN => Origin::Own,
+            _ => Origin::Issued,
+        },
+        second,
+    };
+    Ok(KeptAccount {
+        account,
+        hash: read_json(row, 2)?,
+        totp: totp.map(|_| read_json(row, 3)).transpose()?,
+    })
+}
+
+const OWN: &str = "own";
+const ISSUED: &str = "issued";
+
+async fn record(
+    connection: &mut SqliteConnection,
+    permit: &RegisterPermit,
+    attachments: Attachments,
+) -> Result<(), sqlx::Error> {
+    let Recorded { at, by, fact } = permit.record();
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query("INSERT INTO register (at, audit_seq, actor, fact) VALUES (?, ?, ?, ?)")
+        .bind(i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX))
+        .bind(i64::try_from(permit.audit_seq()).unwrap_or(i64::MAX))
+        .bind(json(&by)?)
+        .bind(json(&fact)?)
+        .execute(&mut *transaction)
+        .await?;
+    for text in attachments.texts {
+        sqlx::query("INSERT INTO register_texts (person, kind, sealed) VALUES (?, ?, ?)")
+            .bind(text.person.as_str())
+            .bind(text.kind.code())
+            .bind(json(&text.sealed)?)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    for set in &attachments.passwords {
+        insert_password(&mut transaction, set, at).await?;
+    }
+    transaction.commit().await
+}
+
+async fn insert_password(
+    connection: &mut SqliteConnection,
+    set: &PasswordSet,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let person = set.person.as_str();
+    let origin = match set.origin {
+        Origin::Own => OWN,
+        Origin::Issued => ISSUED,
+    };
+    sqlx::query("INSERT INTO passwords (person, set_at, origin, hash) VALUES (?, ?, ?, ?)")
+        .bind(person)
+        .bind(now.as_millisecond())
+        .bind(origin)
+        .bind(json(&set.hash)?)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM passwords WHERE person = ? AND row NOT IN (SELECT row FROM passwords WHERE person = ? ORDER BY row DESC LIMIT ?)")
+        .bind(person)
+        .bind(person)
+        .bind(i64::try_from(REMEMBERED_PASSWORDS).unwrap_or(i64::MAX))
+        .execute(&mut *connection)
+        .await?;
+    if set.origin == Origin::Issued {
+        sqlx::query("DELETE FROM second_factors WHERE person = ?")
+            .bind(person)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query("DELETE FROM login_sessions WHERE person = ?")
+        .bind(person)
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
+async fn keep_attempts(
+    connection: &mut SqliteConnection,
+    key: &AttemptKey,
+    attempts: Attempts,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let oldest = now.saturating_sub(ATTEMPTS_KEPT).unwrap_or(now);
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query("DELETE FROM attempts WHERE key = ? OR last_at < ? OR key IN (SELECT key FROM attempts ORDER BY last_at DESC LIMIT -1 OFFSET ?)")
+        .bind(&key.0)
+        .bind(oldest.as_millisecond())
+        .bind(MOST_ATTEMPTS)
+        .execute(&mut *transaction)
+        .await?;
+    if let Some(last_at) = attempts.last_at {
+        sqlx::query("INSERT INTO attempts (key, failures, last_at) VALUES (?, ?, ?)")
+            .bind(&key.0)
+            .bind(i64::from(attempts.failures))
+            .bind(last_at.as_millisecond())
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|fault| sqlx::Error::Encode(Box::new(fault)))
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: usize,
+) -> Result<T, sqlx::Error> {
+    let text: &str = row.try_get(column)?;
+    serde_json::from_str(text).map_err(|fault| sqlx::Error::Decode(Box::new(fault)))
+}

@@ -1,0 +1,281 @@
+//! People as they are kept, whatever engine keeps them: facts once and in order, the last passwords, used codes, sessions, wrong attempts.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::{path::Path, sync::Arc};
+
+use common::*;
+use jiff::{Timestamp, ToSpan};
+use rules::{
+    Attempts, Fact, LoginSession, NewPassword, Origin, PasswordFound, Period, RegisterPermit,
+    SecondFactor, StaffId,
+};
+use storage::{
+    Attachments, AttemptKey, Catalogue, Layout, OsDisk, PasswordHash, PasswordSet, SealedText,
+    TextKind, TokenHash, TotpSecret,
+};
+
+/// A catalogue with its keys and trail.
+struct House {
+    city: City,
+    catalogue: Catalogue,
+}
+
+impl House {
+    async fn new(folder: &Path) -> House {
+        let layout = Layout::new(folder.join("data"), folder.join("root"));
+        let city = city(Arc::new(OsDisk), &layout);
+        let catalogue = Catalogue::open(&layout).await.unwrap();
+        House { city, catalogue }
+    }
+
+    /// Asks, writes the entry, records.
+    async fn record(&mut self, by: Option<&str>, fact: Fact, attachments: Attachments) -> bool {
+        let proved = by.map(|id| proved(id, now()));
+        let register = self.catalogue.register().await.unwrap();
+        let granted = register.request(&petitioner(proved.as_ref()), fact, now());
+        let Some(grant) = granted.unwrap() else {
+            return false;
+        };
+        let receipt = trail(&self.city)
+            .append(grant.entry().clone(), now())
+            .unwrap();
+        let permit = RegisterPermit::issue(grant, receipt).unwrap();
+        self.catalogue.record(permit, attachments).await.unwrap();
+        true
+    }
+}
+
+fn id(text: &str) -> StaffId {
+    text.parse().unwrap()
+}
+
+fn hash(text: &str) -> PasswordHash {
+    PasswordHash::new(&NewPassword::judge(&id("x"), text).unwrap()).unwrap()
+}
+
+fn designated(person: &str) -> Fact {
+    let day = |text: &str| text.parse().unwrap();
+    Fact::Designated {
+        person: id(person),
+        period: Period::new(day("2026-11-01"), day("2027-03-31")).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn facts_are_read_back_as_they_were_recorded_and_none_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let (sealed, _) = house
+        .city
+        .sealer
+        .seal_text(&id("sato"), now(), "試験 花子")
+        .unwrap();
+    let attachments = Attachments {
+        texts: vec![SealedText {
+            person: id("sato"),
+            kind: TextKind::Name,
+            sealed,
+        }],
+        passwords: vec![PasswordSet::founders(
+            id("kacho"),
+            hash("kaze-ni-noru-tori"),
+        )],
+    };
+    assert!(house.record(None, founded(), attachments).await);
+    let nothing = Attachments::default;
+    assert!(
+        house
+            .record(Some("kacho"), designated("sato"), nothing())
+            .await
+    );
+    assert!(
+        !house
+            .record(Some("kacho"), designated("sato"), nothing())
+            .await
+    );
+    house.catalogue.close().await.unwrap();
+
+    let mut catalogue = Catalogue::open(&house.city.layout).await.unwrap();
+    let register = catalogue.register().await.unwrap();
+    let sato = register.person(&id("sato")).unwrap();
+    let held = sato.designation(now()).unwrap();
+    assert_eq!(held.period.until().to_string(), "2027-04-01");
+    assert_eq!(register.people().count(), 3);
+    let account = catalogue.account(&id("kacho")).await.unwrap().unwrap();
+    assert_eq!(account.account.origin, Origin::Own);
+    assert_eq!(account.account.second, SecondFactor::None);
+    assert_eq!(
+        account.hash.find("kaze-ni-noru-tori").unwrap(),
+        PasswordFound::Right
+    );
+    assert!(catalogue.account(&id("sato")).await.unwrap().is_none());
+    let name = catalogue.sealed_name(&id("sato")).await.unwrap().unwrap();
+    let opened = house.city.opener.open_text(&id("sato"), &name).unwrap();
+    assert_eq!(opened, "試験 花子");
+    assert!(house.city.opener.open_text(&id("kacho"), &name).is_err());
+}
+
+#[tokio::test]
+async fn no_name_password_code_or_token_lies_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let (sealed, _) = house
+        .city
+        .sealer
+        .seal_text(&id("sato"), now(), "試験 花子")
+        .unwrap();
+    let attachments = Attachments {
+        texts: vec![SealedText {
+            person: id("sato"),
+            kind: TextKind::Name,
+            sealed,
+        }],
+        passwords: vec![PasswordSet::issued(id("sato"), hash("kaze-ni-noru-tori"))],
+    };
+    house.record(None, founded(), attachments).await;
+    let secret = TotpSecret::random().unwrap();
+    let totp = house
+        .city
+        .sealer
+        .seal_totp(&id("sato"), now(), &secret)
+        .unwrap();
+    house
+        .catalogue
+        .enrol_totp(&id("sato"), &totp)
+        .await
+        .unwrap();
+    let session = session(now());
+    let token = TokenHash::of("a-token-that-only-sato-holds");
+    house
+        .catalogue
+        .begin_session(&token, &session)
+        .await
+        .unwrap();
+    let key = AttemptKey::of(&id("my-password-as-an-id"), "root");
+    let wrong = Attempts::default().failed(now());
+    house
+        .catalogue
+        .keep_attempts(&key, wrong, now())
+        .await
+        .unwrap();
+    for name in ["catalogue.db", "catalogue.db-wal"] {
+        let path = house.city.layout.catalogue().with_file_name(name);
+        let bytes = std::fs::read(path).unwrap();
+        for marker in [
+            "花子".as_bytes(),
+            b"kaze-ni-noru",
+            secret.text().as_bytes(),
+            b"only-sato-holds",
+            b"my-password",
+        ] {
+            assert!(!contains(&bytes, marker), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ten_passwords_are_remembered_and_a_new_one_ends_the_sessions() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let token = TokenHash::of("token");
+    let session = session(now());
+    house
+        .catalogue
+        .begin_session(&token, &session)
+        .await
+        .unwrap();
+    let one = hash("kaze-ni-noru-tori");
+    for _ in 0..12 {
+        let set = PasswordSet::issued(id("sato"), one.clone());
+        house.catalogue.set_password(&set, now()).await.unwrap();
+    }
+    let last = house.catalogue.last_passwords(&id("sato")).await.unwrap();
+    assert_eq!(last.len(), 10);
+    assert_eq!(house.catalogue.session(&token).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn codes_are_enrolled_used_and_taken_away_with_an_issued_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let person = id("sato");
+    let own = PasswordSet::founders(person.clone(), hash("kaze-ni-noru-tori"));
+    house.catalogue.set_password(&own, now()).await.unwrap();
+    let secret = TotpSecret::random().unwrap();
+    let sealed = house
+        .city
+        .sealer
+        .seal_totp(&person, now(), &secret)
+        .unwrap();
+    house.catalogue.enrol_totp(&person, &sealed).await.unwrap();
+    house.catalogue.use_totp_step(&person, 7).await.unwrap();
+    let kept = house.catalogue.account(&person).await.unwrap().unwrap();
+    let last_step = Some(7);
+    assert_eq!(kept.account.second, SecondFactor::Totp { last_step });
+    let opened = house
+        .city
+        .opener
+        .open_totp(&person, &kept.totp.unwrap())
+        .unwrap();
+    assert_eq!(*opened.text(), *secret.text());
+
+    let issued = PasswordSet::issued(person.clone(), hash("kaze-ni-noru-tori"));
+    house.catalogue.set_password(&issued, now()).await.unwrap();
+    let kept = house.catalogue.account(&person).await.unwrap().unwrap();
+    assert_eq!(kept.account.second, SecondFactor::None);
+    assert_eq!(kept.account.origin, Origin::Issued);
+}
+
+#[tokio::test]
+async fn a_session_is_found_by_its_token_used_and_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let (token, other) = (TokenHash::of("token"), TokenHash::of("other"));
+    let begun = session(now());
+    house.catalogue.begin_session(&token, &begun).await.unwrap();
+    let later = now() + 1.minute();
+    house.catalogue.use_session(&token, later).await.unwrap();
+    let found = house.catalogue.session(&token).await.unwrap().unwrap();
+    assert_eq!((found.began_at, found.seen_at), (now(), later));
+    assert_eq!(house.catalogue.session(&other).await.unwrap(), None);
+    house.catalogue.end_session(&token).await.unwrap();
+    assert_eq!(house.catalogue.session(&token).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn wrong_attempts_are_counted_for_one_id_from_one_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let key = AttemptKey::of(&id("sato"), "alice");
+    let wrong = Attempts::default().failed(now()).failed(now());
+    house
+        .catalogue
+        .keep_attempts(&key, wrong, now())
+        .await
+        .unwrap();
+    assert_eq!(house.catalogue.attempts(&key).await.unwrap(), wrong);
+    for other in [
+        AttemptKey::of(&id("sato"), "bob"),
+        AttemptKey::of(&id("suzuki"), "alice"),
+    ] {
+        let none = house.catalogue.attempts(&other).await.unwrap();
+        assert_eq!(none, Attempts::default());
+    }
+    let none = Attempts::default();
+    house
+        .catalogue
+        .keep_attempts(&key, none, now())
+        .await
+        .unwrap();
+    assert_eq!(house.catalogue.attempts(&key).await.unwrap(), none);
+}
+
+fn session(at: Timestamp) -> LoginSession {
+    LoginSession {
+        person: id("sato"),
+        began_at: at,
+        seen_at: at,
+    }
+}
