@@ -161,6 +161,12 @@ impl Exchange {
         self.settle(now);
     }
 
+    /// The peer answers no more what was asked by a connection; it may still read.
+    pub(crate) fn handle_closed(&mut self, now: Now, hop: Hop) {
+        self.house.endpoint.handle_closed(now.at, hop);
+        self.settle(now);
+    }
+
     pub(crate) fn handle_legs_offered(&mut self, now: Now, legs: Vec<OfferedLeg>) {
         self.house.ports.offer(legs);
         self.settle(now);

@@ -48,6 +48,11 @@ pub enum Input {
         /// What is in it.
         why: Unreachable,
     },
+    /// The peer has closed its direction of this connection: it answers by it no more, and may still read.
+    Closed {
+        /// The connection.
+        hop: Hop,
+    },
     /// Where a name leads that `Output::Resolve` asked for.
     Resolved {
         /// What was asked.
@@ -112,6 +117,7 @@ impl Wiring {
             } => self.exchange.handle_message(now, hop, payload, received_at),
             Input::Load(load) => self.exchange.handle_load(now, load),
             Input::Unreachable { hop, why } => self.exchange.handle_unreachable(now, hop, why),
+            Input::Closed { hop } => self.exchange.handle_closed(now, hop),
             Input::Resolved {
                 question,
                 places,

@@ -259,6 +259,7 @@ impl Signalling {
                     received_at,
                 }),
                 Heard::Unreachable { hop, why } => self.take(Input::Unreachable { hop, why }),
+                Heard::Closed { hop } => self.take(Input::Closed { hop }),
                 Heard::Resolved(answer) => self.take(Input::Resolved {
                     question: answer.question,
                     places: answer.places,

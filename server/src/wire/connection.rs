@@ -58,6 +58,7 @@ impl Default for Keeping {
 /// The task's ends of what joins it to the wire.
 pub(super) struct Line {
     pub(super) hop: Hop,
+    pub(super) number: u64,
     pub(super) keeping: Keeping,
     pub(super) outbox: mpsc::Receiver<Bytes>,
     /// Octets that wait in the outbox or are being written.
@@ -125,6 +126,13 @@ pub(super) async fn carry<S: AsyncRead + AsyncWrite>(stream: S, line: &mut Line)
                 };
                 place.send(Word::Message { hop: line.hop, payload, received_at });
             }
+            place = line.words.reserve(), if ear.is_closing() => {
+                let Ok(place) = place else {
+                    return End::LetGo;
+                };
+                place.send(Word::Closed { hop: line.hop, number: line.number });
+                ear.closed();
+            }
             read = reader.read(&mut portion), if ear.is_open() => match read {
                 Ok(0) => {
                     line.closed.store(true, Ordering::Relaxed);
@@ -164,7 +172,11 @@ struct Ear {
 
 enum Stage {
     Open,
-    /// The peer says nothing more, and may still read.
+    /// The peer says nothing more, and may still read; the wire is not told yet.
+    Closing {
+        since: Instant,
+    },
+    /// And the wire is told.
     Closed {
         since: Instant,
     },
@@ -189,7 +201,18 @@ impl Ear {
 
     /// The peer has closed its direction.
     fn close(&mut self, now: Instant) {
-        self.stage = Stage::Closed { since: now };
+        self.stage = Stage::Closing { since: now };
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(self.stage, Stage::Closing { .. })
+    }
+
+    /// The wire is told.
+    fn closed(&mut self) {
+        if let Stage::Closing { since } = self.stage {
+            self.stage = Stage::Closed { since };
+        }
     }
 
     /// Takes what was read; returns how many signs of life the peer asked for.
@@ -217,7 +240,11 @@ impl Ear {
         }
         match self.stage {
             Stage::Faulty(fault) => Some(End::Unparted(fault)),
-            Stage::Closed { since } if now >= since + self.last_words => Some(End::Closed),
+            Stage::Closing { since } | Stage::Closed { since }
+                if now >= since + self.last_words =>
+            {
+                Some(End::Closed)
+            }
             Stage::Open
                 if self
                     .inside_message_since
@@ -226,13 +253,13 @@ impl Ear {
                 Some(End::Stalled)
             }
             Stage::Open if now >= self.last_heard + keeping.idle => Some(End::Idle(keeping.idle)),
-            Stage::Open | Stage::Closed { .. } => None,
+            Stage::Open | Stage::Closing { .. } | Stage::Closed { .. } => None,
         }
     }
 
     fn next(&self, keeping: Keeping) -> Instant {
         match self.stage {
-            Stage::Closed { since } => since + self.last_words,
+            Stage::Closing { since } | Stage::Closed { since } => since + self.last_words,
             Stage::Open | Stage::Faulty(_) => {
                 let idle = self.last_heard + keeping.idle;
                 self.inside_message_since

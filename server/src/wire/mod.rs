@@ -69,6 +69,8 @@ pub(crate) enum Heard {
     },
     /// What was sent this way reaches nobody.
     Unreachable { hop: Hop, why: Unreachable },
+    /// The peer says nothing more by this connection of its own, and may still read answers.
+    Closed { hop: Hop },
     /// Where a name leads.
     Resolved(Answer),
 }
@@ -84,6 +86,11 @@ enum Word {
         hop: Hop,
         payload: Bytes,
         received_at: Instant,
+    },
+    /// The peer has closed its direction.
+    Closed {
+        hop: Hop,
+        number: u64,
     },
     Ended {
         hop: Hop,
@@ -233,7 +240,10 @@ impl Wire {
                 Word::Ended { hop, number, why } if self.streams.ended(hop, number) => {
                     return Some(Heard::Unreachable { hop, why });
                 }
-                Word::Ended { .. } => {}
+                Word::Closed { hop, number } if self.streams.is_current(hop, number) => {
+                    return Some(Heard::Closed { hop });
+                }
+                Word::Ended { .. } | Word::Closed { .. } => {}
                 Word::Resolved(answer) => {
                     self.learn(&answer);
                     return Some(Heard::Resolved(answer));

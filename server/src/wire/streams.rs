@@ -232,6 +232,7 @@ impl Streams {
         self.next += 1;
         let line = Line {
             hop,
+            number,
             keeping: self.keeping,
             outbox: inbox,
             waiting: Arc::clone(&waiting),
@@ -264,12 +265,17 @@ impl Streams {
 
     /// A task has ended by itself; whether its connection was the one of this hop.
     pub(super) fn ended(&mut self, hop: Hop, number: u64) -> bool {
-        let is_current = |connection: &Connection| connection.number == number;
-        let known = self.open.get(&hop).is_some_and(is_current);
+        let known = self.is_current(hop, number);
         if known {
             self.open.remove(&hop);
         }
         known
+    }
+
+    /// Whether this is the connection of this hop, and no earlier one.
+    pub(super) fn is_current(&self, hop: Hop, number: u64) -> bool {
+        let open = self.open.get(&hop);
+        open.is_some_and(|connection| connection.number == number)
     }
 
     fn let_go(&mut self, hop: Hop) {

@@ -115,6 +115,14 @@ impl House {
         }
     }
 
+    fn hear_closed(&mut self, hop: Hop) {
+        let heard = self.hear();
+        assert!(
+            matches!(heard, Heard::Closed { hop: told } if told == hop),
+            "{heard:?}"
+        );
+    }
+
     /// Lets the tasks run for a while.
     fn run(&mut self, time: Duration) {
         assert!(self.hear_within(time).is_none());
@@ -361,9 +369,37 @@ fn a_peer_that_has_said_its_last_word_still_hears_the_answer() {
     peer.shutdown(Shutdown::Write).unwrap();
     let (hop, _) = house.hear_message();
     house.send(hop, "SIP/2.0 200 OK\r\n\r\n");
+    house.hear_closed(hop);
     house.run(Duration::from_millis(50));
     assert_eq!(read(&mut peer, 18), "SIP/2.0 200 OK\r\n\r\n");
     assert_eq!(house.hear_unreachable(), hop);
+}
+
+#[test]
+fn that_a_peer_has_said_its_last_word_is_told_at_once() {
+    // Else what was asked just before would be waited for until the connection is let go.
+    let mut house = House::new(Transport::Tcp, "127.0.78.18");
+    let mut peer = house.connect();
+    peer.write_all(OPTIONS.as_bytes()).unwrap();
+    let (hop, _) = house.hear_message();
+    house.send(hop, "BYE sip:peer@127.0.78.18 SIP/2.0\r\n\r\n");
+    peer.write_all(OPTIONS.as_bytes()).unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(
+        house.hear_message().0,
+        hop,
+        "what it said before comes first"
+    );
+    let closed = house.hear_within(Duration::from_secs(1));
+    assert!(
+        matches!(closed, Some(Heard::Closed { hop: told }) if told == hop),
+        "{closed:?}"
+    );
+    house.send(hop, "SIP/2.0 200 OK\r\n\r\n");
+    assert_eq!(house.hear_unreachable(), hop);
+    let mut heard = String::new();
+    peer.read_to_string(&mut heard).unwrap();
+    assert!(heard.ends_with("SIP/2.0 200 OK\r\n\r\n"), "{heard}");
 }
 
 #[test]
@@ -373,7 +409,7 @@ fn nothing_is_asked_where_the_peer_has_closed_its_direction() {
     peer.write_all(OPTIONS.as_bytes()).unwrap();
     let (hop, _) = house.hear_message();
     peer.shutdown(Shutdown::Write).unwrap();
-    house.run(Duration::from_millis(50));
+    house.hear_closed(hop);
     house.send(hop, "BYE sip:peer@127.0.78.13 SIP/2.0\r\n\r\n");
     let heard = house.hear_within(Duration::from_millis(50));
     assert!(

@@ -34,13 +34,36 @@ impl Endpoint {
     /// dialog came if the Contact named another, once more by a new connection if its own had died unnoticed. Else it is given up
     /// (RFC 3261 section 17.1.4), as if it had been answered 503. Answers go to where their caller listens.
     pub fn handle_loss(&mut self, now: Instant, hop: Hop, loss: Loss) {
+        self.speak_elsewhere(hop);
         for usage in self.usages.values_mut() {
-            for session in usage.sessions() {
-                session.dialog.lose(hop);
-            }
             usage.lose_answer(hop);
         }
         self.ack_by_another_way(hop);
+        self.ask_elsewhere(now, hop, loss);
+        if hop.transport.is_reliable() {
+            self.answer_by_another_way(hop);
+        }
+    }
+
+    /// Takes the report that the peer has closed its direction of a connection: it answers by it no request any more, and may still read
+    /// answers, which go on by it.
+    ///
+    /// A request that nothing at all has come back to goes its other way, or is given up, as by [`Endpoint::handle_loss`].
+    pub fn handle_closed(&mut self, now: Instant, hop: Hop) {
+        self.speak_elsewhere(hop);
+        // Another connection to that port of the peer's would find nobody.
+        self.ask_elsewhere(now, hop, Loss::Unreachable);
+    }
+
+    /// Lets further requests of dialogs go another way than by `hop`.
+    fn speak_elsewhere(&mut self, hop: Hop) {
+        for session in self.usages.values_mut().flat_map(Usage::sessions) {
+            session.dialog.lose(hop);
+        }
+    }
+
+    /// Gives requests that went by `hop` unheard their other way, or gives them up.
+    fn ask_elsewhere(&mut self, now: Instant, hop: Hop, loss: Loss) {
         let is_lost = |entry: &ClientEntry| entry.hop == hop && entry.is_unheard();
         let lost: Vec<ClientKey> = self
             .clients
@@ -52,9 +75,6 @@ impl Endpoint {
             if !self.ask_by_another_way(now, key, loss) {
                 self.give_up(now, key, 503);
             }
-        }
-        if hop.transport.is_reliable() {
-            self.answer_by_another_way(hop);
         }
     }
 

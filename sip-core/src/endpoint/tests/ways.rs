@@ -476,3 +476,35 @@ fn a_new_request_by_a_connection_that_has_died_is_sent_once_by_a_new_one() {
         assert_eq!(bench.names().len(), 1);
     }
 }
+
+#[test]
+fn where_the_peer_has_closed_its_direction_answers_go_on_and_requests_go_elsewhere() {
+    // The Contact is the connection itself.
+    let mut bench = Bench::with(settings());
+    let id = talking(&mut bench, "sip:a@192.0.2.9:40123;transport=tcp");
+    let tag = bench.tag();
+    let asked = over_tcp("INFO", "2", &tag, "").replace("CSeq: 1", "CSeq: 2");
+    bench.hear_by(connection(), &asked);
+    let Some(Event::Requested { request, .. }) = bench.events.pop() else {
+        panic!("nothing is asked")
+    };
+    let info = InDialog {
+        method: "INFO".to_owned(),
+        headers: Vec::new(),
+        body: None,
+    };
+    bench.endpoint.request(bench.now, id, info);
+    bench.drain();
+    assert_eq!(bench.ways.last(), Some(&connection()));
+    bench.ladder();
+    bench.endpoint.handle_closed(bench.now, connection());
+    bench.drain();
+    assert_eq!(bench.ladder(), ["> INFO again"]);
+    assert_eq!(bench.ways.last(), Some(&by(Transport::Tcp, PEER)));
+    bench
+        .endpoint
+        .respond(bench.now, request, 200, "OK", Vec::new(), None);
+    bench.drain();
+    assert_eq!(bench.ladder(), ["> 200 INFO"]);
+    assert_eq!(bench.ways.last(), Some(&connection()));
+}
