@@ -9,9 +9,10 @@ use bytes::Bytes;
 use super::{
     Endpoint,
     label::{Again, Label},
+    session::{Aim, Change},
     table::{
         ClientEntry, ClientKey, ClientMachine, Fork, Offer, ServerId, ServerMachine, Stage, Task,
-        Usage,
+        Usage, Wish,
     },
 };
 use crate::{
@@ -31,8 +32,9 @@ impl Endpoint {
     /// Takes the report that messages by `hop` find nobody.
     ///
     /// A request that nothing at all has come back to goes its other way at once, if it has one: by UDP if it went over TCP for its length, by the way its
-    /// dialog came if the Contact named another, once more by a new connection if its own had died unnoticed. Else it is given up
-    /// (RFC 3261 section 17.1.4), as if it had been answered 503. Answers go to where their caller listens.
+    /// dialog came if the Contact named another, once more by a new connection if its own had died unnoticed. Else, and where it is an
+    /// INVITE that the application has given up, it is over (RFC 3261 section 17.1.4), as if it had been answered 503. Answers go to where
+    /// their caller listens.
     pub fn handle_loss(&mut self, now: Instant, hop: Hop, loss: Loss) {
         self.speak_elsewhere(hop);
         for usage in self.usages.values_mut() {
@@ -72,10 +74,21 @@ impl Endpoint {
             .map(|(key, _)| *key)
             .collect();
         for key in lost {
-            if !self.ask_by_another_way(now, key, loss) {
+            if self.is_given_up(key) || !self.ask_by_another_way(now, key, loss) {
                 self.give_up(now, key, 503);
             }
         }
+    }
+
+    /// Whether nobody wants the answer to an INVITE any more: by another way it would ring for nobody, and its CANCEL might come too late.
+    fn is_given_up(&mut self, key: ClientKey) -> bool {
+        let entry = self.clients.get(&key);
+        let Some(ClientMachine::Invite { .. }) = entry.map(|entry| &entry.machine) else {
+            return false;
+        };
+        let usage = entry.and_then(|entry| entry.usage);
+        let usage = usage.and_then(|id| self.usages.get_mut(&id));
+        usage.is_none_or(|usage| !usage.wants(key))
     }
 
     /// Sends a request the other way; whether there is one. The same way anew is none where nobody was there.
@@ -166,6 +179,21 @@ impl Endpoint {
 }
 
 impl Usage {
+    /// Whether the application still waits for what this INVITE or re-INVITE of ours asks for.
+    fn wants(&mut self, key: ClientKey) -> bool {
+        if let Stage::Calling { client, wish, .. } = &self.stage
+            && *client == key
+        {
+            return matches!(wish, Wish::Ring);
+        }
+        let is_wanted = |change: &Change| match change {
+            Change::Sent { client, attempt } => *client == key && attempt.aim != Aim::Withdrawn,
+            Change::None => false,
+        };
+        let mut sessions = self.sessions().iter();
+        sessions.any(|session| is_wanted(&session.change))
+    }
+
     /// A 2xx of ours over a connection that is gone is repeated to where its caller listens.
     fn lose_answer(&mut self, lost: Hop) {
         let unacked = match &mut self.stage {

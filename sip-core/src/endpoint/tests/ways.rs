@@ -478,6 +478,32 @@ fn a_new_request_by_a_connection_that_has_died_is_sent_once_by_a_new_one() {
 }
 
 #[test]
+fn an_invite_that_was_given_up_goes_no_other_way() {
+    // A silent PBX starts anew after the call was answered elsewhere.
+    let mut bench = Bench::with(settings());
+    let way = by(Transport::Tcp, PEER);
+    let id = bench.call_by(way, "sip:200@pbx.example");
+    bench.endpoint.cancel(bench.now, id, None);
+    bench.ladder();
+    bench.lose(way);
+    assert_eq!(bench.ladder(), [""; 0]);
+    assert_eq!(bench.names(), ["NoResponse"]);
+    assert!(bench.is_empty());
+
+    let id = bench.call();
+    let invite = bench.last().clone();
+    let contact = "Contact: <sip:200@192.0.2.9;transport=tcp>\r\n";
+    bench.describe(&invite, "200 OK", "near", contact);
+    bench.endpoint.reinvite(bench.now, id, sdp(), Glare::Report);
+    bench.endpoint.withdraw(bench.now, id);
+    bench.drain();
+    bench.ladder();
+    bench.lose(by(Transport::Tcp, "192.0.2.9:5060"));
+    assert_eq!(bench.ladder(), ["> ACK again"], "that of the 2xx alone");
+    assert_eq!(bench.names(), ["Accepted", "NotModified"]);
+}
+
+#[test]
 fn where_the_peer_has_closed_its_direction_answers_go_on_and_requests_go_elsewhere() {
     // The Contact is the connection itself.
     let mut bench = Bench::with(settings());
