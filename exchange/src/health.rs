@@ -199,8 +199,15 @@ pub(crate) enum Watch {
 pub(crate) struct Health {
     watch: Watch,
     state: State,
-    /// When it wants to be asked again, as its last 503 with a time said; what was taken by it since has overtaken that word.
-    ailing_until: Option<Instant>,
+    /// What its last 503 with a time asked for; a call that was sent since and taken by it has overtaken that word.
+    rest: Option<Rest>,
+}
+
+/// A time in which a place wants to be asked nothing.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    said_at: Instant,
+    until: Instant,
 }
 
 #[derive(Debug, Clone)]
@@ -232,7 +239,7 @@ impl Health {
         Health {
             watch,
             state: State::Up { bad_in_a_row: 0 },
-            ailing_until: None,
+            rest: None,
         }
     }
 
@@ -246,7 +253,22 @@ impl Health {
 
     /// Until when it has asked for nothing to be sent there; none where it takes what is.
     pub(crate) fn rests_until(&self, now: Instant) -> Option<Instant> {
-        self.ailing_until.filter(|until| now < *until)
+        self.rest_end().filter(|until| now < *until)
+    }
+
+    /// The end of what it asked for last, past or to come.
+    pub(crate) fn rest_end(&self) -> Option<Instant> {
+        self.rest.map(|rest| rest.until)
+    }
+
+    /// What a sign says if a call brought it that was sent then: a call from before the last 503 takes nothing of that back, and shows only
+    /// that somebody is there.
+    pub(crate) fn weigh(&self, sent_at: Instant, sign: Sign) -> Sign {
+        let is_newer = self.rest.is_none_or(|rest| rest.said_at < sent_at);
+        match sign {
+            Sign::TookCall if !is_newer => Sign::Alive,
+            sign => sign,
+        }
     }
 
     /// How it stands for a call that is to be placed at this moment.
@@ -291,14 +313,17 @@ impl Health {
     pub(crate) fn take(&mut self, now: Instant, sign: Sign) -> Option<Change> {
         match sign {
             Sign::TookCall => {
-                self.ailing_until = None;
+                self.rest = None;
                 self.take_good()
             }
             Sign::Alive => self.take_good(),
             Sign::Ailing(ailment) => self.take_bad(now, ailment),
             Sign::Resting(retry_after) => {
                 let did_rest = self.rests_until(now).is_some();
-                self.ailing_until = Some(now + retry_after.wait());
+                self.rest = Some(Rest {
+                    said_at: now,
+                    until: now + retry_after.wait(),
+                });
                 let begins = (!did_rest).then_some(Change::Rests(retry_after));
                 self.take_bad(now, Ailment::Unavailable).or(begins)
             }

@@ -51,7 +51,7 @@ pub(crate) struct Peers {
     ends: BTreeMap<DialogId, IpAddr>,
     pub(crate) occupancy: Occupancy,
     /// INVITEs of ours of which nothing has been heard.
-    unheard: BTreeMap<DialogId, (PeerId, Hop)>,
+    unheard: BTreeMap<DialogId, Unheard>,
     /// Requests of ours outside of dialogs, and what for.
     asked: BTreeMap<SentId, (PeerId, Hop, Purpose)>,
     generator: ChaCha20Rng,
@@ -59,6 +59,14 @@ pub(crate) struct Peers {
     requests: VecDeque<PeerRequest>,
     questions: VecDeque<Question>,
     news: VecDeque<(PeerId, PeerNews)>,
+}
+
+/// An INVITE of ours of which nothing has been heard.
+#[derive(Debug, Clone, Copy)]
+struct Unheard {
+    peer: PeerId,
+    hop: Hop,
+    sent_at: Instant,
 }
 
 /// How far the peers' service is.
@@ -192,7 +200,7 @@ impl Peers {
         if let Some(registrar) = registrar {
             return registrar.settings().registrar.clone();
         }
-        let place = known.and_then(|peer| peer.places.iter().find(|place| place.is(hop)));
+        let place = known.and_then(|peer| peer.place(hop));
         place
             .and_then(|place| place.name.clone())
             .unwrap_or_else(|| hop.remote.to_string())
@@ -208,7 +216,8 @@ impl Peers {
     pub(crate) fn call_sent(&mut self, now: Instant, dialog: DialogId, peer: PeerId, hop: Hop) {
         self.occupancy.occupy(dialog, peer);
         self.ends.insert(dialog, hop.remote.ip().to_canonical());
-        self.unheard.insert(dialog, (peer, hop));
+        let sent_at = now;
+        self.unheard.insert(dialog, Unheard { peer, hop, sent_at });
         if let Some(place) = self.place_mut(peer, hop) {
             place.health.is_called(now);
         }
@@ -216,15 +225,18 @@ impl Peers {
 
     /// Something, or nothing, came back from a call of ours. Only the first word about each counts.
     pub(crate) fn call_heard(&mut self, now: Now, dialog: DialogId, sign: Sign) {
-        if let Some((peer, hop)) = self.unheard.remove(&dialog) {
-            self.take_sign(now, peer, hop, sign);
-        }
+        let Some(Unheard { peer, hop, sent_at }) = self.unheard.remove(&dialog) else {
+            return;
+        };
+        let place = self.peer(peer).and_then(|peer| peer.place(hop));
+        let sign = place.map_or(sign, |place| place.health.weigh(sent_at, sign));
+        self.take_sign(now, peer, hop, sign);
     }
 
     /// What is sent this way reaches nobody. What is unanswered tells by itself whether that harms it, or another way is left.
     pub(crate) fn way_lost(&mut self, hop: Hop, why: Unreachable) {
-        let places = self.each.iter_mut().flat_map(|peer| &mut peer.places);
-        for place in places.filter(|place| place.is(hop)) {
+        let places = self.each.iter_mut().filter_map(|peer| peer.place_mut(hop));
+        for place in places {
             place.loss = why;
         }
     }
@@ -232,12 +244,13 @@ impl Peers {
     /// Why what was sent to whoever is called reaches nobody, if that is so.
     pub(crate) fn loss(&self, dialog: DialogId) -> Unreachable {
         let sent = self.unheard.get(&dialog);
-        sent.map_or(Unreachable::Nobody, |(peer, hop)| self.loss_of(*peer, *hop))
+        sent.map_or(Unreachable::Nobody, |sent| {
+            self.loss_of(sent.peer, sent.hop)
+        })
     }
 
     fn loss_of(&self, peer: PeerId, hop: Hop) -> Unreachable {
-        let mut places = self.peer(peer).into_iter().flat_map(|peer| &peer.places);
-        let place = places.find(|place| place.is(hop));
+        let place = self.peer(peer).and_then(|peer| peer.place(hop));
         place.map_or(Unreachable::Nobody, |place| place.loss)
     }
 
@@ -306,8 +319,7 @@ impl Peers {
     }
 
     fn place_mut(&mut self, peer: PeerId, hop: Hop) -> Option<&mut KnownPlace> {
-        let places = &mut self.each.get_mut(usize::from(peer.0))?.places;
-        places.iter_mut().find(|place| place.is(hop))
+        self.each.get_mut(usize::from(peer.0))?.place_mut(hop)
     }
 
     /// Tells when a peer as a whole falls or rises.
@@ -355,7 +367,9 @@ impl Peers {
             let names = peer.names.iter().map(Name::due);
             let registration = peer.registrar.iter().filter_map(Registrar::due);
             let probes = peer.places.iter().filter_map(|place| {
-                let at = place.probe_at.filter(|_| self.service == Service::Open)?;
+                let at = place
+                    .probe_due()
+                    .filter(|_| self.service == Service::Open)?;
                 Some((at, "health: asks a peer whether it lives"))
             });
             names.chain(registration).chain(probes).min()
@@ -423,6 +437,16 @@ impl Peers {
 }
 
 impl Peer {
+    /// The place that a hop leads to.
+    fn place(&self, hop: Hop) -> Option<&KnownPlace> {
+        self.places.get(place::index_of(&self.places, hop)?)
+    }
+
+    fn place_mut(&mut self, hop: Hop) -> Option<&mut KnownPlace> {
+        let index = place::index_of(&self.places, hop)?;
+        self.places.get_mut(index)
+    }
+
     /// What is wrong with it as a whole; none while one of its places can be called.
     fn ailment(&self) -> Option<Ailment> {
         let registrar = self.registrar.as_ref();

@@ -177,7 +177,7 @@ impl Peers {
             return;
         };
         for place in &mut peer.places {
-            if place.probe_at.is_none_or(|at| now.at < at) {
+            if place.probe_due().is_none_or(|at| now.at < at) {
                 continue;
             }
             place.probe_at = Some(now.at + probe.interval);

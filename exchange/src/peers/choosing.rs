@@ -106,9 +106,7 @@ impl Peers {
 
     /// What a failure says of the way: a status, or what its place showed when it failed.
     fn setback(&self, way: Route, failure: Failure) -> Setback {
-        let place = self
-            .peer(way.peer)
-            .and_then(|peer| peer.places.iter().find(|place| place.is(way.hop)));
+        let place = self.peer(way.peer).and_then(|peer| peer.place(way.hop));
         match (failure.reach, place.and_then(|place| place.last_ailment)) {
             (Reach::Route, Some(ailment)) => Setback::Ailing(ailment),
             (Reach::Route | Reach::Destination | Reach::Everywhere, _) => {

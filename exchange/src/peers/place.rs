@@ -51,7 +51,7 @@ pub(super) struct KnownPlace {
     pub(super) loss: Unreachable,
     /// What was wrong when something went wrong last.
     pub(super) last_ailment: Option<Ailment>,
-    /// When it is asked next whether it lives.
+    /// When it would be asked next whether it lives; see [`KnownPlace::probe_due`].
     pub(super) probe_at: Option<Instant>,
 }
 
@@ -81,26 +81,30 @@ impl KnownPlace {
         }
     }
 
-    /// Takes a sign; returns the change of mind where it makes one. What wants to be asked nothing is asked nothing (RFC 3261 section
-    /// 21.5.4): not even whether it lives.
+    /// Takes a sign; returns the change of mind where it makes one.
     pub(super) fn take(&mut self, now: Instant, sign: Sign) -> Option<Change> {
         self.last_ailment = sign.ailment().or(self.last_ailment);
-        let change = self.health.take(now, sign);
-        let rests_until = self.health.rests_until(now);
-        self.probe_at = self
-            .probe_at
-            .map(|at| rests_until.map_or(at, |until| at.max(until)));
-        change
+        self.health.take(now, sign)
     }
 
-    /// Whether this is where the hop leads. A long request may have gone there by another transport.
-    pub(super) fn is(&self, hop: Hop) -> bool {
-        self.address == hop.remote
+    /// When it is asked whether it lives. What wants to be asked nothing is not asked that either (RFC 3261 section 21.5.4).
+    pub(super) fn probe_due(&self) -> Option<Instant> {
+        let rest_end = self.health.rest_end();
+        self.probe_at
+            .map(|at| rest_end.map_or(at, |until| at.max(until)))
     }
 
     pub(super) fn is_at(&self, origin: &Origin) -> bool {
         self.address == origin.address && self.transport == origin.transport
     }
+}
+
+/// Which of the places a hop leads to. What is too long for UDP may have gone to the same address by another transport.
+pub(super) fn index_of(places: &[KnownPlace], hop: Hop) -> Option<usize> {
+    let is_there = |place: &KnownPlace| place.address == hop.remote;
+    let exact = |place: &KnownPlace| is_there(place) && place.transport == hop.transport;
+    let index = places.iter().position(exact);
+    index.or_else(|| places.iter().position(is_there))
 }
 
 /// The places of a peer: its targets' own, and those that its names stand for.

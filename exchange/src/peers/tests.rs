@@ -1,6 +1,7 @@
 //! Which peer a call goes to, when some are down, full, not registered, or known by name only.
 
 mod asking;
+mod signs;
 
 use std::collections::BTreeSet;
 
@@ -243,6 +244,7 @@ fn the_last_one_left_is_called_though_it_rests_and_a_call_it_takes_ends_that() {
     assert_eq!(house.why_chosen("first"), Some(Choice::LastLeft));
     let mut house = House::new(vec![pbx("only", "192.0.2.20:5060")]);
     assert_eq!(house.call(retry_after(600)), "only");
+    house.pass(1);
     assert_eq!(house.call(Sign::TookCall), "only");
     assert_eq!(house.report("only").places[0].state, PlaceState::Up);
 }

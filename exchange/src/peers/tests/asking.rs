@@ -29,6 +29,20 @@ fn who_rests_is_not_asked_whether_it_lives_either() {
 }
 
 #[test]
+fn who_takes_a_call_before_its_rest_is_over_is_asked_again_as_ever() {
+    let interval = Duration::from_secs(30);
+    let mut house = House::new(vec![Trunk {
+        probe: Some(Probe { interval }),
+        ..pbx("node", "192.0.2.20:5060")
+    }]);
+    house.call(retry_after(3_600));
+    house.pass(1);
+    house.call(Sign::TookCall);
+    house.pass(30);
+    assert!(house.peers.poll_request().is_some());
+}
+
+#[test]
 fn the_place_is_asked_by_options_where_that_is_set_and_no_call_is_spent_on_it() {
     let mut house = House::new(vec![Trunk {
         probe: Some(Probe {
