@@ -59,7 +59,7 @@ use crate::{
 };
 
 pub(crate) use self::{
-    attempts::{EarlyEnd, Reliability},
+    attempts::Reliability,
     attended::{Handover, Prospect, Terms},
     parties::Parties,
     transferring::Referral,
@@ -83,7 +83,6 @@ pub(crate) struct Call {
     destinations: VecDeque<Destination>,
     parties: Parties,
     reliability: Reliability,
-    early_end: EarlyEnd,
     caller: Caller,
     record: CallRecord,
     stage: Stage,
@@ -150,7 +149,6 @@ pub(crate) struct Arrival {
     pub(crate) transport: Transport,
     pub(crate) parties: Parties,
     pub(crate) reliability: Reliability,
-    pub(crate) early_end: EarlyEnd,
     pub(crate) errand: Errand,
 }
 
@@ -222,7 +220,6 @@ impl Call {
             transport,
             parties,
             reliability,
-            early_end,
             errand,
         } = arrival;
         let caller = parties.caller();
@@ -260,7 +257,6 @@ impl Call {
             destinations,
             parties,
             reliability,
-            early_end,
             caller,
             record,
             stage: Stage::Over,
@@ -479,12 +475,6 @@ impl Call {
 
     fn handle_far(&mut self, house: &mut House, now: Now, dialog: DialogId, event: Event) {
         match event {
-            Event::Rang {
-                status: EarlyEnd::STATUS,
-                message,
-                delivery,
-                ..
-            } => self.far_ended_early(house, now, dialog, &message, delivery),
             Event::Rang {
                 status,
                 message,

@@ -227,7 +227,6 @@ pub(crate) fn phrase(status: u16) -> &'static str {
         181 => "Call Is Being Forwarded",
         182 => "Queued",
         183 => "Session Progress",
-        199 => "Early Dialog Terminated",
         202 => "Accepted",
         400 => "Bad Request",
         403 => "Forbidden",

@@ -4,16 +4,16 @@ use std::{collections::VecDeque, net::IpAddr, time::Instant};
 
 use bytes::Bytes;
 use media::{OfferedLeg, sdp};
-use sip_core::{Delivery, DialogId, Message, Reliable, Ring};
+use sip_core::{DialogId, Message, Reliable};
 
 use crate::{
-    call::{Call, Stage},
+    call::Call,
     house::House,
     leg::{Events, Leg, Session},
     now::Now,
     peers::Wanted,
     ports::can_send,
-    route::{Destination, Failure, Reach, Route, phrase},
+    route::{Destination, Failure, Reach, Route},
 };
 
 /// The attempts of a call: the one that rings, those that wait, and the most telling failure so far.
@@ -321,33 +321,6 @@ impl Call {
         }
     }
 
-    /// An early dialog of the called side is over: that is for a caller who hears its answers as they come, and knows this one.
-    pub(super) fn far_ended_early(
-        &self,
-        house: &mut House,
-        now: Now,
-        dialog: DialogId,
-        message: &Message,
-        delivery: Delivery,
-    ) {
-        let Stage::Passing { attempts, .. } = &self.stage else {
-            return;
-        };
-        let is_heard = attempts.is_current(dialog) && attempts.tone == Tone::Theirs;
-        match self.early_end {
-            EarlyEnd::Known if is_heard => {
-                let status = EarlyEnd::STATUS;
-                let ring = Ring {
-                    headers: self.told_of(house, attempts.current.leg.peer, message),
-                    delivery,
-                    ..Ring::plain(status, phrase(status))
-                };
-                house.endpoint.ring(now.at, self.origin.dialog, ring);
-            }
-            EarlyEnd::Known | EarlyEnd::Unknown => {}
-        }
-    }
-
     /// Whether keypad events are offered onward.
     pub(super) fn events(&self) -> Events {
         match (self.origin.agreed(), &self.offer) {
@@ -402,29 +375,6 @@ impl Reliability {
             Reliability::Possible
         } else {
             Reliability::Unknown
-        }
-    }
-}
-
-/// Whether a caller knows 199, which says that an early dialog is over while others may ring on (RFC 6228).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EarlyEnd {
-    /// It does, and is told.
-    Known,
-    /// It does not: it would take it for ringing.
-    Unknown,
-}
-
-impl EarlyEnd {
-    /// The status that says it.
-    pub(crate) const STATUS: u16 = 199;
-
-    pub(crate) fn of(request: &Message) -> EarlyEnd {
-        let mut tags = request.elements(sip_core::HeaderName::Supported);
-        if tags.any(|tag| tag.eq_ignore_ascii_case(b"199")) {
-            EarlyEnd::Known
-        } else {
-            EarlyEnd::Unknown
         }
     }
 }

@@ -9,7 +9,7 @@ use sip_core::{DialogId, Hop, Message, PeerId, Transport};
 use super::{Exchange, InHand, Service};
 use crate::{
     admission::Refusal,
-    call::{Arrival, Call, EarlyEnd, Errand, Parties, Reliability},
+    call::{Arrival, Call, Errand, Parties, Reliability},
     direction::Direction,
     house::{Place, Usage},
     identity::Identity,
@@ -113,7 +113,6 @@ impl Exchange {
             transport: hop.transport,
             parties,
             reliability: Reliability::of(request, self.house.reliable(peer)),
-            early_end: EarlyEnd::of(request),
             errand,
         };
         self.begin(now, arrival);

@@ -24,6 +24,9 @@ use crate::{
     via,
 };
 
+/// An early dialog is over, while those of other callees may go on (RFC 6228 section 4).
+const EARLY_DIALOG_TERMINATED: u16 = 199;
+
 impl Endpoint {
     /// Finds the request an answer belongs to (RFC 3261 sections 17.1.3 and 18.1.2); what belongs to none is dropped.
     pub(super) fn handle_response(
@@ -155,6 +158,10 @@ impl Endpoint {
     ) {
         let label = Label::of(&message);
         let early = usage.map(|id| self.hear_early(now, id, key, &message));
+        let is_end = message.status() == Some(EARLY_DIALOG_TERMINATED);
+        if is_end && let Some(id) = usage {
+            self.leave_ended_fork(id, &message);
+        }
         let again = match early {
             Some(Early::OutOfOrder) => Again::Repeated,
             Some(Early::Plain | Early::Reliable) | None => Again::First,
@@ -169,7 +176,9 @@ impl Endpoint {
         };
         match (wish, message.status()) {
             (Wish::Cancel { .. }, _) => self.cancel_if_possible(now, id),
-            (Wish::Ring, Some(status @ 101..=199)) if early != Some(Early::OutOfOrder) => {
+            (Wish::Ring, Some(status @ 101..EARLY_DIALOG_TERMINATED))
+                if early != Some(Early::OutOfOrder) =>
+            {
                 self.events.push_back(Event::Rang {
                     dialog: id,
                     status,
@@ -180,8 +189,15 @@ impl Endpoint {
                     },
                 });
             }
-            // A 100 is for the transaction, and whoever cancelled wants to hear no ringing.
+            // A 100 is for the transaction, a 199 for its early dialog, and whoever cancelled wants to hear no ringing.
             (Wish::Ring | Wish::Cancelled, _) => {}
+        }
+    }
+
+    /// The callee that says it is none any more is not spoken to again; others may ring on (RFC 6228 section 4).
+    fn leave_ended_fork(&mut self, id: DialogId, answer: &Message) {
+        if let Some(tag) = answer.to().ok().and_then(|to| to.tag()) {
+            self.leave_forks(id, |fork| fork.dialog.remote_tag() != tag);
         }
     }
 

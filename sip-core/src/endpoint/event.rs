@@ -328,7 +328,7 @@ pub enum Event {
     Rang {
         /// The usage.
         dialog: DialogId,
-        /// 101..=199.
+        /// 101..=198; a 199 ends an early dialog and tells no more (RFC 6228 section 4).
         status: u16,
         /// The answer.
         message: Message,

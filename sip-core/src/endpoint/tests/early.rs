@@ -107,6 +107,34 @@ fn one_of_several_callees_that_gives_up_does_not_end_the_call() {
 }
 
 #[test]
+fn a_199_ends_its_own_early_dialog_and_nothing_else() {
+    // RFC 6228 section 4: a branch of a forking PBX has ended, another rings on.
+    let mut bench = Bench::new();
+    let id = bench.call();
+    let invite = bench.last().clone();
+    bench.answer(&invite, "180 Ringing", "one", "");
+    bench.answer(&invite, "180 Ringing", "two", "");
+    bench.ladder();
+    let reliable = "Require: 100rel\r\nRSeq: 1\r\n";
+    bench.answer(&invite, "199 Early Dialog Terminated", "two", reliable);
+    assert_eq!(bench.ladder(), ["> PRACK", "< 199 INVITE"]);
+    let info = InDialog {
+        method: "INFO".to_owned(),
+        headers: Vec::new(),
+        body: None,
+    };
+    bench.endpoint.request(bench.now, id, info);
+    bench.drain();
+    assert_eq!(bench.last().to().unwrap().tag(), Some(&b"one"[..]));
+    // One that never rang leaves nothing either.
+    bench.answer(&invite, "199 Early Dialog Terminated", "three", "");
+    let usage = bench.endpoint.usages.get_mut(&id).unwrap();
+    assert_eq!(usage.sessions().len(), 1);
+    bench.answer(&invite, "200 OK", "one", "");
+    assert_eq!(bench.names(), ["Rang", "Rang", "Accepted"]);
+}
+
+#[test]
 fn a_200_that_crosses_an_early_bye_is_ended_under_a_new_number() {
     let mut bench = Bench::new();
     bench.call();
