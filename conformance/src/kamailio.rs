@@ -80,14 +80,13 @@ impl Kamailio {
         Ok(kamailio)
     }
 
-    /// Waits until it has proved something, as its log says it.
+    /// Waits until its log says something.
     ///
     /// # Errors
     /// When it has not within [`PATIENCE`]; the message holds its log.
-    pub fn wait_for_proof(&self, words: &str) -> io::Result<()> {
+    pub fn wait_for(&self, line: &str) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let line = format!("proved {words}");
-        while !self.log().contains(&line) {
+        while !self.log().contains(line) {
             if Instant::now() > deadline {
                 let log = self.log();
                 return Err(io::Error::other(format!("never `{line}` in:\n{log}")));

@@ -277,10 +277,10 @@ fn kamailio_takes_a_line_by_its_sha_256_digest_calls_it_and_lets_it_call_out() {
             house.server.wait_until_registered().unwrap();
             house.calls_through(Carrier, registrar, callee(network, Carrier));
             house.calls_through(Pbx, network.server, line.callee);
-            kamailio.wait_for_proof("INVITE of city").unwrap();
+            kamailio.wait_for("proved INVITE of city").unwrap();
         });
         kamailio
-            .wait_for_proof("REGISTER of city expires 0")
+            .wait_for("proved REGISTER of city expires 0")
             .unwrap();
     }
 }
@@ -298,6 +298,7 @@ fn a_line_with_a_wrong_password_is_not_taken_by_kamailio() {
     let secret = Secret::new();
     let registers = |text: String| registered(&text, &secret);
     House::open_as(154, Udp, TRANSPARENT, registers, |house| {
+        kamailio.wait_for("refused REGISTER of city").unwrap();
         house.server.wait_until_refused().unwrap();
     });
     assert!(!kamailio.log().contains("proved"), "{}", kamailio.log());
