@@ -205,7 +205,7 @@ impl DestructionClock {
         }
     }
 
-    /// Somebody has looked and says that the clock is right. Whether the role allows it is [`crate::may`]'s to say.
+    /// Somebody has looked and says that the clock is right. Whether the role allows it is [`crate::access_table`]'s to say.
     ///
     /// # Errors
     /// `PERSON_UNKNOWN` where nobody is named.
