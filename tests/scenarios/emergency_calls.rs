@@ -14,6 +14,8 @@ use tests::{
     plan::{NUMBER, OTHER_NUMBER},
 };
 
+use crate::transfer::refer_to_dialog;
+
 const WEST: &str = "127.0.0.4:5060";
 
 /// A second carrier, with the second number, for telephones whose extension begins with 7.
@@ -329,6 +331,13 @@ fn call(city: &mut City, caller: usize, called: &str, callee: usize) {
     city.run_ms(500);
 }
 
+/// One telephone joins its two calls, of which it is these lines.
+fn join(city: &mut City, first: usize, second: usize) {
+    let replaces = city.lines[second].replaces();
+    refer_to_dialog(city, first, &replaces);
+    city.run_until_line(second, "BYE", 1);
+}
+
 /// No call lasts longer than a minute, but for those to 110, 118 and 119.
 fn short_calls(settings: &mut Settings) {
     settings.limits.longest_call = Duration::from_secs(60);
@@ -384,19 +393,30 @@ fn an_emergency_call_that_is_joined_to_another_is_still_one() {
     let colleague = city.line(city.pbx.address, "100");
     call(&mut city, first, NUMBER, colleague);
     let (caller, office) = talking(&mut city);
-    let replaces = city.lines[caller].replaces();
-    let replaces = replaces
-        .replace('@', "%40")
-        .replace(';', "%3B")
-        .replace('=', "%3D");
-    let refer = Extra::header(format!("Refer-To: <sip:119@127.0.0.1?Replaces={replaces}>"));
-    city.line_says(first, "REFER", &refer);
-    city.run_until_line(caller, "BYE", 1);
+    join(&mut city, first, caller);
     city.run_ms(90_000);
     assert_eq!(city.lines[office].end_of_call(), "");
     city.line_says(office, "BYE", &Extra::default());
     city.finish();
     assert_eq!(city.lines[colleague].end_of_call(), "was hung up on");
+}
+
+#[test]
+fn an_emergency_call_that_got_a_silent_party_by_a_join_ends_when_the_other_falls_silent() {
+    let mut city = city();
+    let first = city.line(city.pbx.address, "200");
+    let colleague = city.line(city.pbx.address, "100");
+    call(&mut city, first, NUMBER, colleague);
+    city.lines[colleague].voice.hush();
+    city.run_ms(65_000);
+    let (caller, office) = talking(&mut city);
+    join(&mut city, first, caller);
+    city.run_ms(65_000);
+    assert_eq!(city.lines[office].end_of_call(), "");
+    city.lines[office].voice.hush();
+    city.run_ms(65_000);
+    assert_eq!(city.lines[office].end_of_call(), "was hung up on");
+    city.finish();
 }
 
 #[test]

@@ -537,3 +537,27 @@ fn a_leg_that_was_to_move_to_the_other_shard_in_vain_stays_where_it_is() {
         assert_eq!(all.segments(), 1);
     }
 }
+
+#[test]
+fn what_a_party_agreed_to_stands_until_the_join() {
+    // Whoever transfers has put both on hold, and hangs up while the expert is still asked.
+    let mut all = consult(&Named {
+        citizen: &[PCMU, 101],
+        department: &[PCMU, 101],
+        consultation: &[PCMU, 101],
+    });
+    let (citizen, department, consulting, expert) =
+        (all.citizen, all.department, all.consulting, all.expert);
+    hold(&mut all.city, department, citizen, "sendonly", "recvonly");
+    hold(&mut all.city, consulting, expert, "sendonly", "recvonly");
+    all.refer();
+    agrees(&mut all.city, citizen, 2, "sendrecv", &[PCMU, 101]);
+    all.city.run_until_line(expert, "INVITE (sdp)", 3);
+    all.hangs_up(department);
+    let body = all.city.lines[citizen].describe("sendonly");
+    all.city.line_says(citizen, "INVITE", &Extra::body(body));
+    all.city.run_until_line(citizen, "491 INVITE", 1);
+    agrees(&mut all.city, expert, 3, "sendrecv", &[PCMU, 101]);
+    hear_each_other(&mut all.city, citizen, expert);
+    all.finish();
+}

@@ -373,3 +373,55 @@ fn a_citizen_who_was_fetched_from_hold_while_the_transfer_failed_is_on_hold_agai
     city.line_says(citizen, "BYE", &Extra::default());
     city.finish();
 }
+
+#[test]
+fn a_citizen_who_is_being_fetched_from_hold_comes_before_what_whoever_transfers_wants() {
+    let (mut city, citizen, department) = talking();
+    let body = city.lines[department].describe("sendonly");
+    city.line_says(department, "INVITE", &Extra::body(body));
+    citizen_agrees(&mut city, citizen, 1, "sendonly", "recvonly");
+    let next = ask(&mut city, department);
+    city.run_until_line(citizen, "INVITE (sdp)", 2);
+    city.line_says(department, "INVITE", &Extra::default());
+    city.run_until_line(department, "491 INVITE", 1);
+    city.line_answers(next, "INVITE", 486, &Extra::default());
+    city.run_ms(100);
+    citizen_agrees(&mut city, citizen, 2, "sendrecv", "sendrecv");
+    citizen_agrees(&mut city, citizen, 3, "sendonly", "recvonly");
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn what_whoever_transfers_is_offered_comes_before_what_the_citizen_wants() {
+    let (mut city, [citizen, department, next]) = transferring();
+    city.run_ms(100);
+    city.lines[department].acknowledges = false;
+    city.line_says(department, "INVITE", &Extra::default());
+    city.run_until_line(department, "200 INVITE (sdp)", 1);
+    city.line_says(citizen, "INVITE", &Extra::default());
+    city.run_until_line(citizen, "491 INVITE", 1);
+    // Once it is let go, nobody waits for its ACK.
+    answer(&mut city, next);
+    city.run_until_line(department, "BYE", 1);
+    city.line_says(citizen, "INVITE", &Extra::default());
+    city.run_until_line(citizen, "200 INVITE (sdp)", 1);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}
+
+#[test]
+fn whoever_wants_the_place_of_a_party_in_a_transfer_is_told_to_wait() {
+    // Not 481: the dialog lives.
+    let (mut city, [citizen, department, next]) = transferring();
+    let other = city.line(city.pbx.address, "300");
+    let replaces = city.lines[department].replaces();
+    let body = city.lines[other].describe("sendrecv");
+    let wants = Extra::body(body).and(format!("Replaces: {replaces}"));
+    city.line_calls(other, OTHER_NUMBER, &wants);
+    city.run_until_line(other, "491 INVITE", 1);
+    answer(&mut city, next);
+    city.run_until_line(department, "BYE", 1);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+}

@@ -11,7 +11,7 @@ use sip_core::{DialogId, Glare};
 
 use crate::{
     call::{
-        Call, Stage,
+        Call, Hearing, Stage,
         negotiating::{End, Negotiation},
         proposal::{Proposal, put_in_force},
         transferring::{DONE, Talk},
@@ -75,6 +75,8 @@ pub(crate) struct Handover {
     /// As it has agreed to be.
     pub(crate) leg: Leg,
     peer: Option<String>,
+    /// Whether its party is heard: a leg that has fallen silent does not say so again.
+    hearing: Hearing,
 }
 
 impl Terms {
@@ -167,8 +169,19 @@ impl Call {
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
-            | Negotiation::GivenUp(_) => None,
+            | Negotiation::GivenUp { .. } => None,
         }
+    }
+
+    /// Whether the party of this dialog has agreed to a join that is still to come.
+    pub(super) fn has_agreed_to_join(&self, dialog: DialogId) -> bool {
+        let has_agreed = |attended: &Attended| match attended.standing {
+            Standing::Agreed(_) => attended.staying == dialog,
+            Standing::Unasked | Standing::Asked(_) | Standing::Refused(_) | Standing::Unusable => {
+                false
+            }
+        };
+        self.attended().is_some_and(has_agreed)
     }
 
     /// Whether whoever transfers this call by a join has this dialog.
@@ -254,7 +267,8 @@ impl Call {
         let peer = house.peer_name(leg.peer);
         self.write_record(house, now, talk.kept(), EndCause::DepartmentHungUp);
         house.trace(now, self.id, "joined to another call by transfer");
-        Some(Handover { leg, peer })
+        let hearing = self.hearing(leg.id());
+        Some(Handover { leg, peer, hearing })
     }
 
     /// Joins the party that stays with the leg of another call, and lets whoever transfers go.
@@ -262,12 +276,14 @@ impl Call {
         let Some(talk) = self.conclude(house, now) else {
             return;
         };
-        let Handover { leg, peer } = handover;
+        let Handover { leg, peer, hearing } = handover;
+        let coming = leg.id();
         self.peers.truncate(1);
         self.peers.extend(peer);
-        self.join(house, leg.id());
+        self.join(house, coming);
         house.trace(now, self.id, "transferred");
         self.talk_on(house, now, leg, talk);
+        self.hears(house, now, coming, hearing);
     }
 
     /// Puts in force what the party that stays has agreed to, and lets whoever transfers go.
@@ -338,16 +354,18 @@ impl Call {
             moves_to,
             standing,
         } = attended;
-        if let Some(pair) = moves_to {
-            house.close(pair.leg);
-        }
-        match (standing, self.end_of(staying)) {
-            (Standing::Asked(_), Some(_)) => {
-                self.negotiation = Negotiation::GivenUp(staying);
-                house.endpoint.withdraw(now.at, staying);
+        let has_agreed = match standing {
+            Standing::Asked(_) => {
+                let dialog = staying;
+                self.negotiation = Negotiation::GivenUp { dialog, moves_to };
+                return house.endpoint.withdraw(now.at, staying);
             }
-            (Standing::Agreed(_) | Standing::Unusable, Some(end)) => self.restore(house, now, end),
-            (Standing::Unasked | Standing::Refused(_), Some(_)) | (_, None) => {}
+            Standing::Agreed(_) | Standing::Unusable => true,
+            Standing::Unasked | Standing::Refused(_) => false,
+        };
+        give_back(house, moves_to);
+        if let Some(end) = self.end_of(staying).filter(|_| has_agreed) {
+            self.restore(house, now, end);
         }
     }
 
@@ -371,10 +389,17 @@ impl Call {
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
-            | Negotiation::GivenUp(_)) => {
+            | Negotiation::GivenUp { .. }) => {
                 self.negotiation = other;
                 None
             }
         }
+    }
+}
+
+/// Gives a pair back that no leg moves to any more.
+pub(super) fn give_back(house: &mut House, moves_to: Option<OfferedLeg>) {
+    if let Some(pair) = moves_to {
+        house.close(pair.leg);
     }
 }

@@ -4,7 +4,10 @@
 //! the two legs are not joined. What is refused leaves both legs as they were. Follows RFC 3264 section 8, RFC 3261 section 14, RFC 6337.
 
 use bytes::Bytes;
-use media::sdp::{Direction, RemoteMedia};
+use media::{
+    OfferedLeg,
+    sdp::{Direction, RemoteMedia},
+};
 use rules::EndCause;
 use sip_core::{DialogId, Event, Glare, Message, Method, RequestId};
 
@@ -12,7 +15,7 @@ use crate::{
     call::{
         Call, Stage,
         alone::{admit_offer, change_alone, offer_alone},
-        attended::Attended,
+        attended::{Attended, give_back},
         proposal::{Proposal, put_in_force},
     },
     house::House,
@@ -50,7 +53,11 @@ pub(super) enum Negotiation {
     /// A party is to be joined with one of another call, and nobody is asked for anything else meanwhile.
     Attended(Attended),
     /// What we asked the party of this dialog for is wanted no more; it has not answered yet.
-    GivenUp(DialogId),
+    GivenUp {
+        dialog: DialogId,
+        /// The pair that its leg was to move to: nobody else has it until the outcome is known.
+        moves_to: Option<OfferedLeg>,
+    },
 }
 
 impl Negotiation {
@@ -61,7 +68,7 @@ impl Negotiation {
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
             | Negotiation::Attended(_)
-            | Negotiation::GivenUp(_) => false,
+            | Negotiation::GivenUp { .. } => false,
         }
     }
 }
@@ -110,6 +117,10 @@ impl Call {
         };
         let leg = self.leg(end).ok_or(488_u16)?;
         let agreed = leg.agreed().ok_or(491_u16)?;
+        // What it had is not the newest description any more, and what it has agreed to counts only once it is joined.
+        if self.has_agreed_to_join(dialog) {
+            return Err(491);
+        }
         let Some(body) = message.sdp() else {
             return self.reoffer(house, now, end, request);
         };
@@ -182,7 +193,7 @@ impl Call {
             Negotiation::PassedOn(passed_on) => Some(passed_on.from.other()),
             Negotiation::Reoffered { end, .. } | Negotiation::Own { end, .. } => Some(*end),
             Negotiation::Attended(attended) => self.end_of(attended.asked()?),
-            Negotiation::GivenUp(dialog) => self.end_of(*dialog),
+            Negotiation::GivenUp { dialog, .. } => self.end_of(*dialog),
         }
     }
 
@@ -260,7 +271,11 @@ impl Call {
                 let attended = attended.answered(house, self.leg(end), body.as_ref());
                 self.negotiation = Negotiation::Attended(attended);
             }
-            Negotiation::GivenUp(asked) if asked == dialog => {
+            Negotiation::GivenUp {
+                dialog: asked,
+                moves_to,
+            } if asked == dialog => {
+                give_back(house, moves_to);
                 self.restore(house, now, end);
             }
             // The outcome of something that was given up meanwhile.
@@ -269,7 +284,7 @@ impl Call {
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
             | Negotiation::Attended(_)
-            | Negotiation::GivenUp(_)) => self.negotiation = other,
+            | Negotiation::GivenUp { .. }) => self.negotiation = other,
         }
     }
 
@@ -370,7 +385,7 @@ impl Call {
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
             | Negotiation::Attended(_)
-            | Negotiation::GivenUp(_) => None,
+            | Negotiation::GivenUp { .. } => None,
         };
         if let Some(other) = other {
             house.endpoint.withdraw(now.at, other.dialog);
@@ -435,13 +450,19 @@ impl Call {
                 self.negotiation = Negotiation::Attended(attended.refused(status));
                 is_missed = false;
             }
-            Negotiation::GivenUp(asked) if asked == dialog => is_missed = false,
+            Negotiation::GivenUp {
+                dialog: asked,
+                moves_to,
+            } if asked == dialog => {
+                give_back(house, moves_to);
+                is_missed = false;
+            }
             other @ (Negotiation::Idle
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
             | Negotiation::Attended(_)
-            | Negotiation::GivenUp(_)) => self.negotiation = other,
+            | Negotiation::GivenUp { .. }) => self.negotiation = other,
         }
         // It knows of no such dialog any more, or is not there (RFC 3261 section 12.2.1.2). What merely goes unanswered ends no
         // emergency call (S-17).
@@ -499,7 +520,7 @@ impl Call {
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
             | Negotiation::Attended(_)
-            | Negotiation::GivenUp(_)) => self.negotiation = other,
+            | Negotiation::GivenUp { .. }) => self.negotiation = other,
         }
     }
 
@@ -514,7 +535,7 @@ impl Call {
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
             | Negotiation::Attended(_)
-            | Negotiation::GivenUp(_) => {}
+            | Negotiation::GivenUp { .. } => {}
         }
         self.fail(house, now, EndCause::NotAcknowledged);
     }

@@ -227,6 +227,14 @@ impl Call {
         self.end_if_silent(house, now);
     }
 
+    /// Whether a leg's party is heard.
+    pub(super) fn hearing(&self, leg: LegId) -> Hearing {
+        match self.silent.contains(&leg) {
+            true => Hearing::Silence,
+            false => Hearing::Speech,
+        }
+    }
+
     /// Whether nobody is heard on either leg.
     pub(super) fn is_silent(&self, talking: &Talking) -> bool {
         let legs = [self.origin_leg(), talking.far.id()];

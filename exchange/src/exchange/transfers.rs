@@ -197,6 +197,10 @@ impl Exchange {
         let replaced = self.named(peer, &replaces).ok_or(481_u16)?;
         let id = self.house.place(replaced).ok_or(481_u16)?.call;
         let call = self.calls.get(&id).ok_or(481_u16)?;
+        // One transfer after the other; 481 would say that the dialog is over.
+        if call.is_transferring() {
+            return Err(491);
+        }
         call.remaining(replaced).ok_or(481_u16)?;
         if replaces.early_only {
             return Err(486); // RFC 3891 section 3: it is answered.

@@ -41,21 +41,27 @@ impl Endpoint {
         self.change(now, dialog, By::Update, Aim::Offer(Glare::Report), body);
     }
 
-    /// Gives up the re-INVITE that the application has sent: CANCEL, as soon as a provisional answer lets it out.
+    /// Gives up the re-INVITE that the application has sent: CANCEL, as soon as a provisional answer lets it out. One that waits for its
+    /// time is not sent any more.
     ///
-    /// `Modified` or `NotModified` follows as ever. An UPDATE is answered too soon to be cancelled.
+    /// `Modified` or `NotModified` follows as ever; what was not sent counts as cancelled (487). An UPDATE is answered too soon to be
+    /// cancelled.
     ///
     /// Source: RFC 3261 section 9.1.
     pub fn withdraw(&mut self, now: Instant, dialog: DialogId) {
         let Some(session) = self.usages.get_mut(&dialog).and_then(Usage::current) else {
             return;
         };
+        let is_offer = |attempt: &mut Attempt| attempt.aim != Aim::Refresh;
+        let waiting = session.waiting.take_if(is_offer);
         if let Change::Sent { attempt, .. } = &mut session.change
             && attempt.by == By::Invite
             && let Aim::Offer(_) = attempt.aim
         {
             attempt.aim = Aim::Withdrawn;
             self.cancel_withdrawn(now, dialog);
+        } else if let Some(attempt) = waiting {
+            self.not_changed(now, dialog, attempt.aim, 487, None);
         }
     }
 

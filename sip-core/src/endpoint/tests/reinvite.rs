@@ -103,6 +103,29 @@ fn a_reinvite_that_is_withdrawn_is_cancelled_after_a_provisional_answer() {
 }
 
 #[test]
+fn a_reinvite_that_waits_and_is_withdrawn_is_never_sent() {
+    let mut bench = Bench::new();
+    let (id, _) = bench.called_with("");
+    bench.endpoint.reinvite(bench.now, id, sdp(), Glare::Repeat);
+    bench.drain();
+    let reinvite = sent_invite(&bench);
+    bench.answer(&reinvite, "491 Request Pending", "", "");
+    bench.ladder();
+    bench.endpoint.withdraw(bench.now, id);
+    bench.drain();
+    assert!(matches!(
+        bench.events.pop(),
+        Some(Event::NotModified {
+            status: 487,
+            message: None,
+            ..
+        })
+    ));
+    bench.wait(Duration::from_secs(10));
+    assert_eq!(bench.ladder(), [""; 0]);
+}
+
+#[test]
 fn a_reinvite_that_nobody_answers_is_told_and_over() {
     let mut bench = Bench::new();
     let (id, _) = bench.called_with("");
