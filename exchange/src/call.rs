@@ -429,9 +429,9 @@ impl Call {
             Some(Event::Ended { .. }) if self.is_leaving(dialog) => {
                 self.leaving_hung_up(house, now, dialog);
             }
-            // Nobody waits for the ACK of whoever is leaving.
+            // Nobody waits for the ACK of whoever is leaving: its session stays as it was before.
             Some(Event::AckMissing { .. }) if self.is_leaving(dialog) => {
-                self.leaving_unacknowledged(dialog);
+                self.take_reoffered(dialog);
             }
             Some(event) if dialog == self.origin.dialog => self.handle_origin(house, now, event),
             Some(event) => self.handle_far(house, now, dialog, event),

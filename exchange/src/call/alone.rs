@@ -1,10 +1,10 @@
 //! Offers inside a call that are answered on their own leg; the other party does not notice.
 
 use media::sdp::{self, Direction, RemoteMedia};
-use sip_core::{PeerId, RequestId};
+use sip_core::{DialogId, PeerId, RequestId};
 
 use crate::{
-    call::proposal::Proposal,
+    call::{Call, negotiating::Negotiation, proposal::Proposal},
     house::House,
     leg::{Agreed, Leg, Session},
     now::Now,
@@ -77,4 +77,25 @@ pub(super) fn offer_alone(
     let proposal = Proposal::to(leg, leg.lent, &says, wish).ok_or(491_u16)?;
     house.answer_offer(now, request, proposal.text());
     Ok(proposal)
+}
+
+impl Call {
+    /// Our offer in the answer to a re-INVITE of this dialog, whose ACK is still to come.
+    pub(super) fn take_reoffered(&mut self, dialog: DialogId) -> Option<Proposal> {
+        match std::mem::replace(&mut self.negotiation, Negotiation::Idle) {
+            Negotiation::Reoffered {
+                dialog: asked,
+                proposal,
+            } if asked == dialog => Some(proposal),
+            other @ (Negotiation::Idle
+            | Negotiation::PassedOn(_)
+            | Negotiation::Reoffered { .. }
+            | Negotiation::Own { .. }
+            | Negotiation::Attended(_)
+            | Negotiation::GivenUp { .. }) => {
+                self.negotiation = other;
+                None
+            }
+        }
+    }
 }

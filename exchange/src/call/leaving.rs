@@ -7,7 +7,8 @@ use crate::{
     call::{
         Call, Stage,
         alone::{admit_offer, change_alone, offer_alone},
-        proposal::{Proposal, put_in_force},
+        negotiating::Negotiation,
+        proposal::put_in_force,
         transferring::Transferring,
     },
     house::House,
@@ -15,65 +16,13 @@ use crate::{
     now::Now,
 };
 
-/// See the module.
-pub(super) struct Leaving {
-    pub(super) leg: Leg,
-    /// Our offer in the answer to a re-INVITE without one; the ACK brings its answer.
-    pub(super) reoffered: Option<Proposal>,
-}
-
-impl Leaving {
-    pub(super) fn new(leg: Leg) -> Leaving {
-        let reoffered = None;
-        Leaving { leg, reoffered }
-    }
-
-    /// Wants its session refreshed or changed. What it wishes counts again where the transfer fails.
-    fn asks(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        request: RequestId,
-        message: &Message,
-    ) -> Result<(), u16> {
-        let leg = &mut self.leg;
-        let wish = leg.local.direction;
-        let agreed = leg.agreed().ok_or(491_u16)?;
-        let Some(body) = message.sdp() else {
-            let says = agreed.theirs.clone();
-            self.reoffered = Some(offer_alone(house, now, leg, request, &says, wish)?);
-            return Ok(());
-        };
-        let theirs = admit_offer(house, leg.peer, agreed, &body)?;
-        if !agreed.theirs.changes_nothing(&theirs) {
-            return change_alone(house, now, leg, request, &theirs, wish);
-        }
-        house.answer_offer(now, request, agreed.ours.clone());
-        leg.keep_origin(theirs);
-        Ok(())
-    }
-
-    /// Takes the ACK of an answer of ours; false where it does not bring the answer to our offer that it has to.
-    fn acknowledges(&mut self, house: &mut House, body: Option<&Bytes>) -> bool {
-        let Some(proposal) = self.reoffered.take() else {
-            return true;
-        };
-        let answered = proposal.answered(house, &self.leg, body);
-        let is_usable = answered.is_some();
-        if let Some(answered) = answered {
-            put_in_force(house, &mut self.leg, answered);
-        }
-        is_usable
-    }
-}
-
 impl Call {
-    fn leaving(&mut self, dialog: DialogId) -> Option<&mut Leaving> {
+    fn leaving(&mut self, dialog: DialogId) -> Option<&mut Leg> {
         let Stage::Transferring(transferring) = &mut self.stage else {
             return None;
         };
         let leaving = transferring.leaving.as_mut();
-        leaving.filter(|leaving| leaving.leg.dialog == dialog)
+        leaving.filter(|leaving| leaving.dialog == dialog)
     }
 
     /// Whether it is the dialog of whoever asked for a transfer that is under way, blind or attended.
@@ -81,7 +30,7 @@ impl Call {
         match &self.stage {
             Stage::Transferring(transferring) => {
                 let mut leaving = transferring.leaving.iter();
-                leaving.any(|leaving| leaving.leg.dialog == dialog)
+                leaving.any(|leaving| leaving.dialog == dialog)
             }
             Stage::Talking(_) => self.is_joined_away_by(dialog),
             Stage::ExpectPrack(_)
@@ -102,12 +51,13 @@ impl Call {
             return self.left_to_join(house, now, dialog);
         };
         let leaving = &mut transferring.leaving;
-        if let Some(leaving) = leaving.take_if(|leaving| leaving.leg.dialog == dialog) {
-            house.close(leaving.leg.id());
+        if let Some(leaving) = leaving.take_if(|leaving| leaving.dialog == dialog) {
+            house.close(leaving.id());
+            self.take_reoffered(dialog);
         }
     }
 
-    /// Whoever asked for the transfer wants its session refreshed or changed.
+    /// Whoever asked for the transfer wants its session refreshed or changed. What it wishes counts again where the transfer fails.
     pub(super) fn answer_leaving(
         &mut self,
         house: &mut House,
@@ -116,8 +66,27 @@ impl Call {
         request: RequestId,
         message: &Message,
     ) -> Result<(), u16> {
-        let leaving = self.leaving(dialog).ok_or(488_u16)?;
-        leaving.asks(house, now, request, message)
+        let is_idle = self.negotiation.is_idle();
+        let leg = self.leaving(dialog).ok_or(488_u16)?;
+        let wish = leg.local.direction;
+        let agreed = leg.agreed().ok_or(491_u16)?;
+        let Some(body) = message.sdp() else {
+            // Whoever stays may be being fetched from hold, and where the transfer fails there is but one exchange in the call.
+            if !is_idle {
+                return Err(491);
+            }
+            let says = agreed.theirs.clone();
+            let proposal = offer_alone(house, now, leg, request, &says, wish)?;
+            self.negotiation = Negotiation::Reoffered { dialog, proposal };
+            return Ok(());
+        };
+        let theirs = admit_offer(house, leg.peer, agreed, &body)?;
+        if !agreed.theirs.changes_nothing(&theirs) {
+            return change_alone(house, now, leg, request, &theirs, wish);
+        }
+        house.answer_offer(now, request, agreed.ours.clone());
+        leg.keep_origin(theirs);
+        Ok(())
     }
 
     /// The ACK of an answer to whoever asked for the transfer is here. Whoever leaves our offer unanswered has no session: it is hung up on.
@@ -128,19 +97,18 @@ impl Call {
         dialog: DialogId,
         body: Option<&Bytes>,
     ) {
-        let Some(leaving) = self.leaving(dialog) else {
+        let Some(proposal) = self.take_reoffered(dialog) else {
             return;
         };
-        if !leaving.acknowledges(house, body) {
-            self.leaving_hung_up(house, now, dialog);
-            house.end(now, dialog, 488, Some(Call::MEDIA_REASON));
-        }
-    }
-
-    /// That ACK never came: the session stays as it was before.
-    pub(super) fn leaving_unacknowledged(&mut self, dialog: DialogId) {
-        if let Some(leaving) = self.leaving(dialog) {
-            leaving.reoffered = None;
+        let Some(leg) = self.leaving(dialog) else {
+            return;
+        };
+        match proposal.answered(house, leg, body) {
+            Some(answered) => put_in_force(house, leg, answered),
+            None => {
+                self.leaving_hung_up(house, now, dialog);
+                house.end(now, dialog, 488, Some(Call::MEDIA_REASON));
+            }
         }
     }
 
@@ -150,7 +118,7 @@ impl Call {
             return None;
         };
         let Transferring { leaving, .. } = &**transferring;
-        let leg = &leaving.as_ref()?.leg;
+        let leg = leaving.as_ref()?;
         Some((leg.dialog, leg.peer))
     }
 }

@@ -47,7 +47,10 @@ pub(super) enum Negotiation {
     /// What one leg asked for was offered to the other.
     PassedOn(Box<PassedOn>),
     /// A re-INVITE without a description got our offer; its ACK brings the answer.
-    Reoffered { end: End, proposal: Proposal },
+    Reoffered {
+        dialog: DialogId,
+        proposal: Proposal,
+    },
     /// We asked a leg for something of our own accord.
     Own { end: End, proposal: Proposal },
     /// A party is to be joined with one of another call, and nobody is asked for anything else meanwhile.
@@ -191,9 +194,11 @@ impl Call {
         match &self.negotiation {
             Negotiation::Idle => None,
             Negotiation::PassedOn(passed_on) => Some(passed_on.from.other()),
-            Negotiation::Reoffered { end, .. } | Negotiation::Own { end, .. } => Some(*end),
+            Negotiation::Own { end, .. } => Some(*end),
             Negotiation::Attended(attended) => self.end_of(attended.asked()?),
-            Negotiation::GivenUp { dialog, .. } => self.end_of(*dialog),
+            Negotiation::Reoffered { dialog, .. } | Negotiation::GivenUp { dialog, .. } => {
+                self.end_of(*dialog)
+            }
         }
     }
 
@@ -492,8 +497,9 @@ impl Call {
         let says = other.or(own).ok_or(491_u16)?.theirs.clone();
         let wish = self.other_wish(end);
         let leg = self.leg_mut(end).ok_or(491_u16)?;
+        let dialog = leg.dialog;
         let proposal = offer_alone(house, now, leg, request, &says, wish)?;
-        self.negotiation = Negotiation::Reoffered { end, proposal };
+        self.negotiation = Negotiation::Reoffered { dialog, proposal };
         Ok(())
     }
 
@@ -505,38 +511,21 @@ impl Call {
         dialog: DialogId,
         body: Option<&Bytes>,
     ) {
-        if self.end_of(dialog).is_none() {
+        let Some(end) = self.end_of(dialog) else {
             return self.leaving_acknowledged(house, now, dialog, body);
+        };
+        let Some(proposal) = self.take_reoffered(dialog) else {
+            return;
+        };
+        if !self.take_answer(house, end, proposal, body) {
+            return self.fail(house, now, EndCause::NotAcceptable);
         }
-        match std::mem::replace(&mut self.negotiation, Negotiation::Idle) {
-            Negotiation::Reoffered { end, proposal } if self.end_of(dialog) == Some(end) => {
-                if !self.take_answer(house, end, proposal, body) {
-                    return self.fail(house, now, EndCause::NotAcceptable);
-                }
-                self.tell_other(house, now, end);
-            }
-            other @ (Negotiation::Idle
-            | Negotiation::PassedOn(_)
-            | Negotiation::Reoffered { .. }
-            | Negotiation::Own { .. }
-            | Negotiation::Attended(_)
-            | Negotiation::GivenUp { .. }) => self.negotiation = other,
-        }
+        self.tell_other(house, now, end);
     }
 
     /// The ACK of an answer of ours never came. Where the call goes on, the leg's session stays as it was before that answer.
     pub(super) fn unacknowledged(&mut self, house: &mut House, now: Now, dialog: DialogId) {
-        match &self.negotiation {
-            Negotiation::Reoffered { end, .. } if self.end_of(dialog) == Some(*end) => {
-                self.negotiation = Negotiation::Idle;
-            }
-            Negotiation::Idle
-            | Negotiation::PassedOn(_)
-            | Negotiation::Reoffered { .. }
-            | Negotiation::Own { .. }
-            | Negotiation::Attended(_)
-            | Negotiation::GivenUp { .. } => {}
-        }
+        self.take_reoffered(dialog);
         self.fail(house, now, EndCause::NotAcknowledged);
     }
 

@@ -13,8 +13,7 @@ use crate::{
     call::{
         Call, Stage,
         attempts::{Attempts, Tone},
-        leaving::Leaving,
-        negotiating::{End, Negotiation},
+        negotiating::End,
         talking::Talking,
     },
     call_record::Kept,
@@ -30,7 +29,7 @@ use crate::{
 pub(super) struct Transferring {
     pub(super) attempts: Attempts,
     /// Who asked for it; none once it has hung up.
-    pub(super) leaving: Option<Leaving>,
+    pub(super) leaving: Option<Leg>,
     talk: Talk,
 }
 
@@ -139,7 +138,7 @@ impl Call {
             Ok(attempts) => {
                 let transferring = Transferring {
                     attempts,
-                    leaving: Some(Leaving::new(leaving)),
+                    leaving: Some(leaving),
                     talk,
                 };
                 self.enter(house, now, Stage::Transferring(Box::new(transferring)));
@@ -147,8 +146,7 @@ impl Call {
                 self.align_origin(house, now);
             }
             Err(failure) => {
-                let leaving = Some(Leaving::new(leaving));
-                self.transfer_failed(house, now, leaving, talk, failure);
+                self.transfer_failed(house, now, Some(leaving), talk, failure);
             }
         }
         Ok(())
@@ -194,7 +192,7 @@ impl Call {
         if let Stage::Transferring(transferring) = &self.stage
             && let Some(leaving) = &transferring.leaving
         {
-            let dialog = leaving.leg.dialog;
+            let dialog = leaving.dialog;
             house.notify(now, dialog, status, Subscription::Active);
         }
     }
@@ -206,7 +204,9 @@ impl Call {
             leaving,
             talk,
         } = transferring;
-        if let Some(Leaving { leg: leaving, .. }) = leaving {
+        if let Some(leaving) = leaving {
+            // Nobody waits for an ACK of it any more.
+            self.take_reoffered(leaving.dialog);
             house.notify(now, leaving.dialog, 200, Subscription::Terminated);
             house.end(now, leaving.dialog, 480, Some(DONE));
             house.close(leaving.id());
@@ -220,20 +220,16 @@ impl Call {
         &mut self,
         house: &mut House,
         now: Now,
-        leaving: Option<Leaving>,
+        leaving: Option<Leg>,
         talk: Talk,
         failure: Failure,
     ) {
         house.trace(now, self.id, "transfer failed");
         match leaving {
-            Some(Leaving { leg, reoffered }) => {
+            Some(leg) => {
                 let status = failure.status;
                 house.notify(now, leg.dialog, status, Subscription::Terminated);
                 self.join(house, leg.id());
-                if let Some(proposal) = reoffered {
-                    let end = End::Far;
-                    self.negotiation = Negotiation::Reoffered { end, proposal };
-                }
                 self.talk_on(house, now, leg, talk);
             }
             None => match self.direction {
