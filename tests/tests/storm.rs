@@ -45,6 +45,8 @@ fn storms_that_found_something_are_weathered() {
         1_795_579_466_000_018,
         803_122,
         809_012,
+        30_001_464,
+        1_796_035_849_000_007,
     ] {
         storm::run(seed);
     }

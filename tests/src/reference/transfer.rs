@@ -201,8 +201,14 @@ impl Reference {
         }
     }
 
+    /// Until now both calls were whole, so what is on its way may still be heard.
     fn succeed(&mut self, now: Instant, at: usize) {
-        let Transfer { stays, goal, .. } = self.transfers.remove(at);
+        let Transfer {
+            referrer,
+            stays,
+            goal,
+        } = self.transfers.remove(at);
+        self.part(now, &referrer, &stays);
         let comes = match goal {
             Goal::Called { leg, .. } => {
                 self.outcomes.blind += 1;
@@ -210,6 +216,7 @@ impl Reference {
             }
             Goal::Dialog { other, joined } => {
                 self.outcomes.attended += 1;
+                self.part(now, &other, &joined);
                 self.let_go(now, &other);
                 joined
             }
