@@ -42,7 +42,7 @@ need_python() {
     local place pair
     place=$PWD/${CARGO_TARGET_DIR:-target}/python
     case ${CARGO_TARGET_DIR:-} in /*) place=$CARGO_TARGET_DIR/python ;; esac
-    export PYTHONPATH=$place${PYTHONPATH:+:$PYTHONPATH}
+    case ":${PYTHONPATH:-}:" in *":$place:"*) ;; *) export PYTHONPATH=$place${PYTHONPATH:+:$PYTHONPATH} ;; esac
     for pair in "$@"; do
         python3 -c "import ${pair%%:*}" 2>/dev/null && continue
         echo "installing ${pair##*:} for the tests" >&2

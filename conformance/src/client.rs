@@ -9,7 +9,7 @@ use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -210,8 +210,8 @@ fn read_events(output: ChildStdout) -> Receiver<Event> {
 fn packages() -> OsString {
     let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let place = folder().join("..").join(target).join("python");
-    let mut paths = vec![place];
-    paths.extend(env::var_os("PYTHONPATH").map(PathBuf::from));
+    let given = env::var_os("PYTHONPATH").unwrap_or_default();
+    let paths = [place].into_iter().chain(env::split_paths(&given));
     env::join_paths(paths).expect("a folder of the build has no colon in its name")
 }
 

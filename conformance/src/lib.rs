@@ -5,6 +5,7 @@
 pub mod client;
 pub mod house;
 pub mod kamailio;
+mod listener;
 pub mod matrix;
 pub mod readers;
 pub mod server;

@@ -15,11 +15,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::listener;
+
 /// Long enough for a busy machine, short enough to be a failure with a name.
 pub const PATIENCE: Duration = Duration::from_secs(40);
-
-/// The person in the staff file who may listen.
-const LISTENER: &str = "listener";
 
 /// The loopback network of one test: nobody else binds anything there, so tests run beside each other.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +110,6 @@ impl Server {
         ])
         .args(&plan.profile);
         succeeded("init", &init.output()?)?;
-        fs::write(folder.path().join("staff.toml"), staff())?;
         let config = folder.path().join("denwaban.toml");
         fs::write(&config, edit(fs::read_to_string(&config)?))?;
 
@@ -215,7 +213,7 @@ impl Server {
         }
     }
 
-    /// Writes a recording out as WAV, as the person of the staff file who may.
+    /// Writes a recording out as WAV, as a person who may.
     ///
     /// # Errors
     /// When it is refused.
@@ -224,17 +222,10 @@ impl Server {
         let out = file
             .to_str()
             .ok_or_else(|| io::Error::other("the folder's name is no UTF-8"))?;
-        self.command(&[
-            "recordings",
-            "export",
-            recording,
-            "--purpose",
-            "STAFF_CHECK",
-            "--as",
-            LISTENER,
-            "--out",
-            out,
-        ])?;
+        let proof = listener::proof(self)?;
+        let export = ["recordings", "export", recording, "--out", out];
+        let asked = [&export[..], &["--purpose", "STAFF_CHECK"], &proof.each()].concat();
+        self.command(&asked)?;
         Ok(file)
     }
 
@@ -270,6 +261,11 @@ impl Server {
                 None => thread::sleep(Duration::from_millis(20)),
             }
         }
+    }
+
+    /// Where all of it lies.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn config(&self) -> PathBuf {
@@ -364,17 +360,6 @@ pub fn binary() -> &'static Path {
         );
         profile.join("denwaban")
     })
-}
-
-/// A listener whose training began today: it lasts twelve months.
-fn staff() -> String {
-    let today = jiff::tz::offset(9)
-        .to_datetime(jiff::Timestamp::now())
-        .date();
-    format!(
-        "[[staff]]\nid = \"{LISTENER}\"\nname = \"Listener of the test\"\nrole = \"assistant\"\nunit = \"exchange\"\n\
-         designated_on = {today}\ntrained_on = {today}\n"
-    )
 }
 
 fn succeeded(what: &str, output: &Output) -> io::Result<()> {
