@@ -106,5 +106,8 @@ pub fn run(seed: u64) -> Tally {
     }
     world.calm();
     checks::check(&world);
-    world.tally()
+    let unexplained = checks::talks_that_neither_ended(&world);
+    let mut tally = world.tally();
+    tally.count("a talk that neither ended", unexplained);
+    tally
 }
