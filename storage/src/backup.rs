@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::{
     catalogue::{Catalogue, CatalogueFault},
+    dispose::{DisposalRecord, RecordFault, Subject},
     files::{Disk, OsDisk, fresh_name, list_if_there},
     group::Group,
     keys::{KeyFault, Keys},
@@ -118,12 +119,20 @@ async fn restore_rows(layout: &Layout, copy: &Layout) -> Result<(u64, Catalogue)
     fs::create_dir_all(restoring.office()).map_err(at(&beside))?;
     let path = restoring.catalogue();
     fs::copy(copy.catalogue(), &path).map_err(at(&path))?;
-    Catalogue::open(&restoring).await?.close().await?;
-    let mut catalogue = Catalogue::open(layout).await?;
-    let rows = catalogue.take_over(&path).await?;
-    // What the backup's rows say of disposed recordings must not stay in a file.
+    let taken = take_over(layout, &restoring).await;
+    // What the backup's rows say of disposed recordings must not stay in a file, whatever came of it.
     OsDisk.overwrite(&path).map_err(at(&path))?;
     fs::remove_dir_all(&beside).map_err(at(&beside))?;
+    Ok(taken?)
+}
+
+async fn take_over(
+    layout: &Layout,
+    restoring: &Layout,
+) -> Result<(u64, Catalogue), CatalogueFault> {
+    Catalogue::open(restoring).await?.close().await?;
+    let mut catalogue = Catalogue::open(layout).await?;
+    let rows = catalogue.take_over(&restoring.catalogue()).await?;
     Ok((rows, catalogue))
 }
 
@@ -146,15 +155,25 @@ async fn purge(
         let files = vault.files(day)?;
         let mut dead: BTreeSet<RecordingId> = BTreeSet::new();
         for file in &files {
-            let lives = vault
-                .sealed(file)?
-                .is_some_and(|sealed| keys.opens(&sealed));
-            if !lives && !held.contains(&file.recording) {
+            // What cannot be read is damaged, not dead: it stays as evidence while its day has a key.
+            let is_dead = match vault.sealed(file)? {
+                Some(sealed) => keys.has_destroyed(&sealed)?,
+                None => false,
+            };
+            if is_dead && !held.contains(&file.recording) {
                 dead.insert(file.recording);
             }
         }
         let left = match with_keys.contains(&Group::Day(day)) {
             true => {
+                // One that was disposed of by itself may have had no closed file when the backup was made.
+                for recording in &rows.living {
+                    if DisposalRecord::read(&OsDisk, layout, Subject::Recording(*recording))?
+                        .is_some()
+                    {
+                        dead.insert(*recording);
+                    }
+                }
                 for recording in &dead {
                     catalogue.bury_one(*recording, day, expires_at).await?;
                 }
@@ -258,6 +277,9 @@ pub enum BackupFault {
     /// The keys.
     #[error(transparent)]
     Key(#[from] KeyFault),
+    /// A record of a disposal.
+    #[error(transparent)]
+    Record(#[from] RecordFault),
 }
 
 impl BackupFault {
@@ -266,7 +288,9 @@ impl BackupFault {
     pub fn fault(&self) -> Fault {
         match self {
             BackupFault::NoBackup { .. } => Fault::Operator,
-            BackupFault::NotRemoved { .. } | BackupFault::Disk { .. } => Fault::Resource,
+            BackupFault::NotRemoved { .. } | BackupFault::Disk { .. } | BackupFault::Record(_) => {
+                Fault::Resource
+            }
             BackupFault::Catalogue(fault) => fault.fault(),
             BackupFault::Vault(fault) => fault.fault(),
             BackupFault::Key(fault) => fault.fault(),

@@ -243,12 +243,19 @@ impl Keys {
         self.store.held()
     }
 
-    /// Whether anything still opens the key of an object.
-    pub(crate) fn opens(&self, sealed: &Sealed) -> bool {
+    /// Whether every key that an object was sealed to is destroyed. One that is damaged is not: it is evidence.
+    ///
+    /// # Errors
+    /// [`KeyFault`] where that cannot be told, because the root or the store cannot be read.
+    pub(crate) fn has_destroyed(&self, sealed: &Sealed) -> Result<bool, KeyFault> {
         let opened = self
             .store
             .open_key(&*self.ring.roots, sealed.object, &sealed.first);
-        opened.is_ok()
+        match opened {
+            Ok(_) | Err(KeyFault::Secret(_)) => Ok(false),
+            Err(KeyFault::Destroyed { .. }) => Ok(true),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Recordings whose keys were destroyed by themselves, and whose bytes and rows are still to go.

@@ -9,8 +9,8 @@ use common::*;
 use jiff::{Timestamp, ToSpan};
 use rules::{Actor, DisposalCause, JstDay, RecordingState};
 use storage::{
-    AuditTrail, BackupFault, Carried, Catalogue, Duty, Keys, Layout, Lock, MemoryDisk, Office,
-    Opening, OsDisk, Spool, SpoolEntry, back_up, dispose_due, dispose_one, restore,
+    BackupFault, Carried, Catalogue, Duty, Keys, Layout, Lock, MemoryDisk, Office, Opening, OsDisk,
+    Spool, SpoolEntry, back_up, dispose_due, dispose_one, restore,
 };
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -186,7 +186,31 @@ fn restoring_over_a_folder_that_lacks_nothing_brings_nothing_back() {
             [Duty::Calls, Duty::Office].map(|duty| Lock::acquire(&house.layout, duty).unwrap());
         let refused = restore(&house.layout, &house.city.vault, &keys, &nothing, &held).await;
         assert!(matches!(refused, Err(BackupFault::NoBackup { .. })));
-        let _: AuditTrail = trail(&house.city);
+    });
+}
+
+#[test]
+fn a_recording_that_is_damaged_is_not_taken_for_one_that_was_disposed_of() {
+    run(async {
+        let house = backed_up().await;
+        let recording = later(4).recording;
+        let day = JstDay::of(later(4).call_started);
+        let folder = house.layout.vault_day(day);
+        let name = recording.to_string();
+        let files = fs::read_dir(&folder)
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        let file = files
+            .filter(|file| file.to_string_lossy().contains(&name))
+            .find(|file| file.extension().is_some_and(|ending| ending == "krec"))
+            .unwrap();
+        fs::write(&file, b"a header that nobody can read").unwrap();
+        let restored = house.restore().await.unwrap();
+        assert_eq!(restored.purged, 0);
+        assert!(file.exists());
+        let mut catalogue = Catalogue::open(&house.layout).await.unwrap();
+        let row = catalogue.find(recording).await.unwrap().unwrap();
+        assert_eq!(row.state, RecordingState::Sealed);
     });
 }
 

@@ -816,9 +816,9 @@ impl Phone {
         packets
     }
 
-    /// Speaks to where a description says.
+    /// Speaks to where a description says, in the first codec of it that it has too.
     fn listen(&mut self, now: Instant, message: &Text) {
-        let payload_type = message.payload_types().first().copied();
+        let payload_type = self.common(message).first().copied();
         if let (Some(media), Some(payload_type)) = (message.media(), payload_type)
             && !matches!(
                 self.stage,

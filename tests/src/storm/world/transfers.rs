@@ -134,12 +134,12 @@ impl World {
                 continue;
             }
             for (mouth, ear) in [(one, other), (other, one)] {
-                self.was_heard(since + SPEAK_AFTER, mouth, ear);
+                self.was_heard(since + SPEAK_AFTER, now, mouth, ear);
             }
         }
     }
 
-    fn was_heard(&mut self, since: Instant, mouth: usize, ear: usize) {
+    fn was_heard(&mut self, since: Instant, now: Instant, mouth: usize, ear: usize) {
         let (speaks, hears) = (&self.phones[mouth], &self.phones[ear]);
         let sent = speaks.voice.sent.values().rev();
         let spoken = sent.take_while(|at| **at > since).count();
@@ -151,9 +151,12 @@ impl World {
         if is_heard {
             self.tally.count("joined parties heard each other", 1);
         } else if spoken > 50 {
-            // The reference does not yet know each reason why they need not.
-            self.tally
-                .count("joined parties did not hear each other", 1);
+            let ms = now.saturating_duration_since(since).as_millis();
+            let fault = format!(
+                "{} was joined to {} and is not heard for {ms} ms",
+                speaks.name, hears.name
+            );
+            self.watch.faults.push(fault);
         }
     }
 
