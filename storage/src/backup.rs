@@ -181,7 +181,12 @@ async fn purge(
             }
             false => {
                 // Of a day without a key only what is held has one; rows go with it, unrecorded calls too.
-                dead.extend(rows.living.difference(&held));
+                let all: BTreeSet<RecordingId> = files.iter().map(|file| file.recording).collect();
+                dead.extend(
+                    rows.living
+                        .union(&all)
+                        .filter(|recording| !held.contains(recording)),
+                );
                 let strays: Vec<RecordingId> = dead.difference(&rows.recordings).copied().collect();
                 catalogue.bury(day, expires_at, &strays, &held).await?;
                 vault.remove_segments(day, &held)?

@@ -46,6 +46,7 @@ fn storms_that_found_something_are_weathered() {
         803_122,
         809_012,
         30_001_464,
+        41_000_052,
         1_796_035_849_000_007,
     ] {
         storm::run(seed);

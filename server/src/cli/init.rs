@@ -27,8 +27,8 @@ use crate::{
     wire::TlsFiles,
 };
 
-/// DIR に denwaban.toml, data, root, prompts, staff.toml を書きます。既存の denwaban.toml は上書きしません。
-/// Write denwaban.toml, data, root and prompts into DIR. An existing denwaban.toml is never overwritten.
+/// DIR に denwaban.toml, data, root, signing, prompts を書きます。既存の denwaban.toml は上書きしません。
+/// Write denwaban.toml, data, root, signing and prompts into DIR. An existing denwaban.toml is never overwritten.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// 作るフォルダ（既存でもよい）/ the folder to fill; it may exist

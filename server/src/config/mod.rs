@@ -410,15 +410,19 @@ fn read_folders(base: &Path, section: Option<Section<'_>>, faults: &mut Faults) 
             *place = base.join(path.value);
         }
     }
-    if folders.root.starts_with(&folders.data) {
-        let remedy = "give the root a folder of its own, in service on another volume";
-        faults.note(
-            section.span.clone(),
-            "folders.root",
-            "a root inside the data",
-            "a root outside the data folder",
-            remedy,
-        );
+    for (key, folder) in [
+        ("folders.root", &folders.root),
+        ("folders.signing", &folders.signing),
+    ] {
+        if folder.starts_with(&folders.data) {
+            faults.note(
+                section.span.clone(),
+                key,
+                "a folder inside the data",
+                "one outside the data folder",
+                "give it a folder of its own, in service on another volume",
+            );
+        }
     }
     section.finish(faults);
     folders
@@ -439,11 +443,11 @@ fn read_mirrors(
     let mut mirrors: Vec<PathBuf> = Vec::new();
     for text in &texts {
         let mirror = base.join(text.value);
-        let is_inside = [&folders.data, &folders.root]
+        let is_inside = [&folders.data, &folders.root, &folders.signing]
             .iter()
             .any(|folder| mirror.starts_with(folder) || folder.starts_with(&mirror));
         if is_inside || mirrors.contains(&mirror) {
-            let expected = "a folder of its own, outside data and root";
+            let expected = "a folder of its own, outside data, root and signing";
             let remedy = "give each mirror a folder on another volume";
             faults.at(text, quoted(text), expected, remedy);
         } else {

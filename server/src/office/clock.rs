@@ -34,6 +34,14 @@ struct Confirmation {
     reason: SealedFields,
 }
 
+/// What a look at the clock has found.
+pub(super) struct Look {
+    /// The wall clock that was judged; nothing is destroyed by another.
+    pub(super) wall: Timestamp,
+    /// What the rule said before, where it says another thing now.
+    pub(super) before: Option<DestructionClock>,
+}
+
 /// Why a confirmation was not taken.
 pub(super) enum NotConfirmed {
     Refused(Refusal),
@@ -61,20 +69,19 @@ impl ClockWatch {
 
     /// Judges anew.
     ///
-    /// # Returns
-    /// What the rule said before, where it says another thing now.
-    ///
     /// # Errors
     /// The clocks cannot be read, or what the rule says cannot be kept; it holds until the process ends.
-    pub(super) fn look(&mut self) -> io::Result<Option<DestructionClock>> {
+    pub(super) fn look(&mut self) -> io::Result<Look> {
         let reading = read(&self.audit)?;
+        let wall = reading.wall;
         let before = self.kept.clock;
         self.kept.clock = before.handle_reading(&reading);
         if self.kept.clock == before {
-            return Ok(None);
+            return Ok(Look { wall, before: None });
         }
         self.keep()?;
-        Ok(Some(before))
+        let before = Some(before);
+        Ok(Look { wall, before })
     }
 
     /// Takes somebody's word that the clock is right.

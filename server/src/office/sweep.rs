@@ -13,7 +13,10 @@ use rules::{
 use serde::{Deserialize, Serialize};
 use storage::{AuditTrail, DisposeFault, DisposedDay, Duty, Pending, PlannedDay, Signing, Subject};
 
-use super::{clock::NotConfirmed, owner::Owner};
+use super::{
+    clock::{Look, NotConfirmed},
+    owner::Owner,
+};
 use crate::{
     duty::{Answer, Message},
     people,
@@ -82,17 +85,24 @@ pub(crate) struct Disposed {
 }
 
 impl Owner {
-    /// Judges the clock, and tells of it when it says another thing than before.
-    pub(super) fn look_at_clock(&mut self) {
+    /// Judges the clock, and tells of it when it says another thing than before; the wall clock that was judged, if one could be.
+    pub(super) fn look_at_clock(&mut self) -> Option<Timestamp> {
         self.clock_again = Instant::now() + CLOCK_LOOK;
-        let before = match self.clock.look() {
-            Ok(None) => return,
-            Ok(Some(before)) => before,
+        match self.clock.look() {
+            Ok(Look { wall, before }) => {
+                if let Some(before) = before {
+                    self.tell_of_clock(before);
+                }
+                Some(wall)
+            }
             Err(fault) => {
                 tracing::error!(%fault, "the clock cannot be judged, or what was judged cannot be kept");
-                return;
+                None
             }
-        };
+        }
+    }
+
+    fn tell_of_clock(&mut self, before: DestructionClock) {
         let event = match (before, self.clock.clock()) {
             (_, DestructionClock::Frozen { cause, by_ms, .. }) => {
                 let code = AlarmCode::DestructionFrozen;
@@ -122,11 +132,13 @@ impl Owner {
             return;
         }
         self.sweep_again = Instant::now() + SWEEP;
-        self.look_at_clock();
+        let Some(judged) = self.look_at_clock() else {
+            return;
+        };
         if self.clock.clock().check().is_err() {
             return;
         }
-        match self.dispose_due(&Actor::System).await {
+        match self.dispose_due(&Actor::System, judged).await {
             Ok(days) => days.iter().for_each(tell),
             Err(message) => tracing::warn!("disposal waits: {}", message.en),
         }
@@ -138,11 +150,11 @@ impl Owner {
         request: &DisposeRequest,
         unix_user: &str,
     ) -> Answer<DisposeDone> {
-        let (DisposeRequest::Due { proof, .. }
-        | DisposeRequest::One { proof, .. }
-        | DisposeRequest::Acknowledge { proof, .. }) = request
-        else {
-            return self.plan(request).await;
+        let proof = match request {
+            DisposeRequest::Plan { at } => return self.plan(*at).await,
+            DisposeRequest::Due { proof, .. }
+            | DisposeRequest::One { proof, .. }
+            | DisposeRequest::Acknowledge { proof, .. } => proof,
         };
         let person = match proof {
             // Destroying what is due needs no person, and no database to know one by.
@@ -160,7 +172,7 @@ impl Owner {
             person: person.clone(),
         };
         match request {
-            DisposeRequest::Plan { .. } => self.plan(request).await,
+            DisposeRequest::Plan { at } => self.plan(*at).await,
             DisposeRequest::Due { confirm_clock, .. } => {
                 self.due_asked(&actor, confirm_clock.as_deref()).await
             }
@@ -174,11 +186,8 @@ impl Owner {
         }
     }
 
-    async fn plan(&mut self, request: &DisposeRequest) -> Answer<DisposeDone> {
-        let at = match request {
-            DisposeRequest::Plan { at: Some(at) } => *at,
-            _ => Timestamp::now(),
-        };
+    async fn plan(&mut self, at: Option<Timestamp>) -> Answer<DisposeDone> {
+        let at = at.unwrap_or_else(Timestamp::now);
         let planned = self
             .with_office(async |office| storage::plan_due(office, at).await)
             .await;
@@ -194,7 +203,12 @@ impl Owner {
         actor: &Actor,
         confirm_clock: Option<&str>,
     ) -> Answer<DisposeDone> {
-        self.look_at_clock();
+        let Some(judged) = self.look_at_clock() else {
+            return Answer::Unavailable(Message::new(
+                "時計を読めないため、廃棄できません。",
+                "the clock cannot be judged, so nothing is destroyed by it; the log says why",
+            ));
+        };
         if let Some(reason) = confirm_clock
             && let Err(answer) = self.confirm_clock(actor, reason)
         {
@@ -203,7 +217,7 @@ impl Owner {
         if let Err(refusal) = self.clock.clock().check() {
             return self.refuse_disposal(actor.clone(), &refusal);
         }
-        match self.dispose_due(actor).await {
+        match self.dispose_due(actor, judged).await {
             Ok(days) => Answer::Done(DisposeDone::Disposed(days.iter().map(disposed).collect())),
             Err(message) => Answer::Unavailable(message),
         }
@@ -271,9 +285,14 @@ impl Owner {
         }
     }
 
-    async fn dispose_due(&mut self, actor: &Actor) -> Result<Vec<DisposedDay>, Message> {
+    /// `judged`: the wall clock by which the rule allows it.
+    async fn dispose_due(
+        &mut self,
+        actor: &Actor,
+        judged: Timestamp,
+    ) -> Result<Vec<DisposedDay>, Message> {
         let disposed = self
-            .with_office(async |office| storage::dispose_due(office, actor, Timestamp::now()).await)
+            .with_office(async |office| storage::dispose_due(office, actor, judged).await)
             .await;
         let days = disposed.map_err(|fault| match fault {
             NotDone::Unusable(message) => message,

@@ -220,8 +220,8 @@ fn what_is_heard_is_one_stream(world: &World, phone: &Phone) {
     }
 }
 
-/// Talks that neither party ended, while nothing was lost and nobody died. The reference does not yet know each reason that the
-/// exchange may have, so they are counted and do not fail a storm.
+/// Talks that neither party ended, while nothing was lost and nobody died. One way to it is known and open: a
+/// caller without an offer answers ours after the next target has taken another codec. So they are counted and do not fail a storm.
 pub(super) fn talks_that_neither_ended(world: &World) -> u64 {
     if world.watch.is_rough {
         return 0;
