@@ -110,8 +110,24 @@ id! {
     RecordingId, "recording id"
 }
 id! {
-    /// One case for which recordings are held beyond their day (要領 5-4).
+    /// One request, and the case that it opens: what holds, listening and hand-overs name (要領 5-2, 5-4).
     CaseId, "case id"
+}
+id! {
+    /// One legal hold of a case (要領 5-4).
+    HoldId, "hold id"
+}
+id! {
+    /// One hand-over (要領 5-3).
+    HandOverId, "hand-over id"
+}
+id! {
+    /// One copy outside the vault (K-39).
+    CopyId, "copy id"
+}
+id! {
+    /// One decision of a manager about a number's notice, a measure or a policy.
+    DecisionId, "decision id"
 }
 id! {
     /// One word of a person that the clock is right.

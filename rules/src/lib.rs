@@ -24,6 +24,7 @@ mod recording;
 mod refusal;
 mod register;
 mod retention;
+mod subject;
 mod vendor;
 
 pub use crate::{
@@ -42,8 +43,8 @@ pub use crate::{
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},
     fault::Fault,
     ids::{
-        CallId, CaseId, ConfirmationId, ContractId, EmergencyId, IdFault, JstDay, Label,
-        RecordingId, StaffId, VendorId, jst_rfc3339,
+        CallId, CaseId, ConfirmationId, ContractId, CopyId, DecisionId, EmergencyId, HandOverId,
+        HoldId, IdFault, JstDay, Label, RecordingId, StaffId, VendorId, jst_rfc3339,
     },
     listen::{Heard, ListenGrant, ListenRequest},
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
@@ -58,6 +59,7 @@ pub use crate::{
     refusal::{Clause, Refusal, RefusalCode},
     register::{Fact, Recorded, Register, RegisterFault, RegisterGrant, RegisterPermit, TakenIn},
     retention::{RetentionFault, RetentionPolicy, TrailTerm},
+    subject::Subject,
     vendor::{Contract, Recipient, Terms, Vendor},
 };
 

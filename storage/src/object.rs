@@ -2,12 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use rules::{CallId, ConfirmationId, EmergencyId, RecordingId, StaffId};
+use rules::{CallId, ConfirmationId, EmergencyId, RecordingId, StaffId, Subject};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     group::Group,
     hex,
+    people::TextKind,
     secret::{self, PrivateHalf, SealedKey, SecretFault, SecretKey},
 };
 
@@ -26,47 +27,49 @@ pub(crate) enum Object {
     Reason { emergency: EmergencyId },
     /// Why somebody says that the clock is right.
     Confirmation { confirmation: ConfirmationId },
-    /// A text about a person, in the register.
-    Text { person: PersonHash },
+    /// A text of the register, about one subject and of one kind.
+    Text { of: NameHash },
     /// The secret of a person's codes.
-    Totp { person: PersonHash },
+    Totp { person: NameHash },
 }
 
-/// Sixteen bytes of the SHA-256 of a person's id.
+/// Sixteen bytes of the SHA-256 of what it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct PersonHash([u8; 16]);
+pub(crate) struct NameHash([u8; 16]);
 
-impl PersonHash {
-    fn of(person: &StaffId) -> PersonHash {
-        let hash = secret::sha256(&[person.as_str().as_bytes()]);
+impl NameHash {
+    fn of(parts: &[&str]) -> NameHash {
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        let hash = secret::sha256(&parts);
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&hash[..16]);
-        PersonHash(bytes)
+        NameHash(bytes)
     }
 }
 
-impl fmt::Display for PersonHash {
+impl fmt::Display for NameHash {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&hex::encode(&self.0))
     }
 }
 
-impl FromStr for PersonHash {
+impl FromStr for NameHash {
     type Err = ObjectFault;
 
-    fn from_str(text: &str) -> Result<PersonHash, ObjectFault> {
-        hex::decode_array(text).map(PersonHash).ok_or(ObjectFault)
+    fn from_str(text: &str) -> Result<NameHash, ObjectFault> {
+        hex::decode_array(text).map(NameHash).ok_or(ObjectFault)
     }
 }
 
 impl Object {
-    pub(crate) fn text_of(person: &StaffId) -> Object {
-        let person = PersonHash::of(person);
-        Object::Text { person }
+    pub(crate) fn text_of(subject: &Subject, kind: TextKind) -> Object {
+        // No id holds a colon.
+        let of = NameHash::of(&[&subject.to_string(), ":", kind.code()]);
+        Object::Text { of }
     }
 
     pub(crate) fn totp_of(person: &StaffId) -> Object {
-        let person = PersonHash::of(person);
+        let person = NameHash::of(&[person.as_str()]);
         Object::Totp { person }
     }
 
@@ -94,7 +97,7 @@ impl Object {
             Object::Caller { call } => call.to_bytes(),
             Object::Reason { emergency } => emergency.to_bytes(),
             Object::Confirmation { confirmation } => confirmation.to_bytes(),
-            Object::Text { person } | Object::Totp { person } => person.0,
+            Object::Text { of: hash } | Object::Totp { person: hash } => hash.0,
         }
     }
 }
@@ -109,7 +112,7 @@ impl fmt::Display for Object {
             Object::Caller { call } => write!(out, "caller-{call}"),
             Object::Reason { emergency } => write!(out, "reason-{emergency}"),
             Object::Confirmation { confirmation } => write!(out, "confirmation-{confirmation}"),
-            Object::Text { person } => write!(out, "text-{person}"),
+            Object::Text { of } => write!(out, "text-{of}"),
             Object::Totp { person } => write!(out, "totp-{person}"),
         }
     }
@@ -136,7 +139,7 @@ impl FromStr for Object {
                 .parse()
                 .ok()
                 .map(|confirmation| Object::Confirmation { confirmation }),
-            "text" => name.parse().ok().map(|person| Object::Text { person }),
+            "text" => name.parse().ok().map(|of| Object::Text { of }),
             "totp" => name.parse().ok().map(|person| Object::Totp { person }),
             _ => None,
         };
@@ -224,7 +227,7 @@ mod tests {
             Object::Reason {
                 emergency: EmergencyId::new(at, 9),
             },
-            Object::text_of(&"hanako".parse().unwrap()),
+            Object::text_of(&Subject::Person("hanako".parse().unwrap()), TextKind::Name),
             Object::totp_of(&"hanako".parse().unwrap()),
         ] {
             assert_eq!(object.to_string().parse(), Ok(object));

@@ -18,6 +18,7 @@ use crate::{
     keys::{self, KeyFault, RootProvider},
     layout::Layout,
     object::{Object, SealedTo},
+    people::SealedText,
     seal::{SALT_BYTES, SealedCaller, SealedFields},
     secret::{SecretFault, SecretKey},
     segment::{
@@ -84,12 +85,13 @@ impl Opener {
             .ok_or(OpenFault::Secret(SecretFault::DoesNotOpen))
     }
 
-    /// Opens a text about a person, for whoever may see the register.
+    /// Opens a text of the register, for whoever may see it.
     ///
     /// # Errors
     /// [`OpenFault`] if the month's key is gone or does not fit.
-    pub fn open_text(&self, person: &StaffId, sealed: &SealedFields) -> Result<String, OpenFault> {
-        let salted = self.open_fields(Object::text_of(person), sealed)?;
+    pub fn open_text(&self, text: &SealedText) -> Result<String, OpenFault> {
+        let object = Object::text_of(&text.about, text.kind);
+        let salted = self.open_fields(object, &text.sealed)?;
         let text = salted
             .get(SALT_BYTES..)
             .and_then(|text| String::from_utf8(text.to_vec()).ok());

@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rules::{
     Account, Attempts, LoginSession, Origin, REMEMBERED_PASSWORDS, Recorded, Register,
-    RegisterPermit, Renewal, SecondFactor, StaffId,
+    RegisterPermit, Renewal, SecondFactor, StaffId, Subject,
 };
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
@@ -17,7 +17,7 @@ use crate::{
     secret,
 };
 
-/// What is sealed about a person beside the facts.
+/// What is sealed beside the facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
     /// The person's name.
@@ -27,7 +27,7 @@ pub enum TextKind {
 }
 
 impl TextKind {
-    fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             TextKind::Name => "name",
             TextKind::Basis => "basis",
@@ -35,11 +35,11 @@ impl TextKind {
     }
 }
 
-/// A text about a person, sealed to the month of the register.
+/// A text of the register, sealed to its month.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedText {
-    /// About whom.
-    pub person: StaffId,
+    /// About whom or what.
+    pub about: Subject,
     /// What it is.
     pub kind: TextKind,
     /// The text.
@@ -88,7 +88,7 @@ impl PasswordSet {
 /// What is recorded together with a fact, or not at all.
 #[derive(Debug, Default)]
 pub struct Attachments {
-    /// Names and bases.
+    /// Names, bases, reasons.
     pub texts: Vec<SealedText>,
     /// First passwords.
     pub passwords: Vec<PasswordSet>,
@@ -251,22 +251,27 @@ impl Catalogue {
         .await
     }
 
-    /// The sealed name of a person.
+    /// The newest text of a kind about somebody or something.
     ///
     /// # Errors
     /// [`CatalogueFault`] if the database cannot be read.
-    pub async fn sealed_name(
+    pub async fn sealed_text(
         &mut self,
-        person: &StaffId,
-    ) -> Result<Option<SealedFields>, CatalogueFault> {
-        let found = sqlx::query("SELECT sealed FROM register_texts WHERE person = ? AND kind = ? ORDER BY row DESC LIMIT 1")
-            .bind(person.as_str())
-            .bind(TextKind::Name.code())
+        about: Subject,
+        kind: TextKind,
+    ) -> Result<Option<SealedText>, CatalogueFault> {
+        let found = sqlx::query("SELECT sealed FROM register_texts WHERE about = ? AND kind = ? ORDER BY row DESC LIMIT 1")
+            .bind(about.to_string())
+            .bind(kind.code())
             .fetch_optional(self.connection())
             .await;
-        found
-            .and_then(|row| row.map(|row| read_json(&row, 0)).transpose())
-            .map_err(|source| self.fault(source))
+        let sealed = found.and_then(|row| row.map(|row| read_json(&row, 0)).transpose());
+        let sealed = sealed.map_err(|source| self.fault(source))?;
+        Ok(sealed.map(|sealed| SealedText {
+            about,
+            kind,
+            sealed,
+        }))
     }
 
     /// Wrong attempts in a row.
@@ -432,8 +437,8 @@ async fn record(
         .execute(&mut *transaction)
         .await?;
     for text in attachments.texts {
-        sqlx::query("INSERT INTO register_texts (person, kind, sealed) VALUES (?, ?, ?)")
-            .bind(text.person.as_str())
+        sqlx::query("INSERT INTO register_texts (about, kind, sealed) VALUES (?, ?, ?)")
+            .bind(text.about.to_string())
             .bind(text.kind.code())
             .bind(json(&text.sealed)?)
             .execute(&mut *transaction)

@@ -4,7 +4,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
-use rules::{CallId, Caller, ConfirmationId, Digest, EmergencyId, Fault, JstDay, StaffId};
+use rules::{CallId, Caller, ConfirmationId, Digest, EmergencyId, Fault, JstDay, StaffId, Subject};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -15,6 +15,7 @@ use crate::{
     hex,
     layout::Layout,
     object::{Object, SealedTo},
+    people::{SealedText, TextKind},
     secret::{self, SealedKey, SecretFault, SecretKey},
     totp::TotpSecret,
 };
@@ -108,20 +109,26 @@ impl Sealer {
         Ok((seal_fields(&half, object, &salted)?, digest))
     }
 
-    /// Seals a text about a person to the month's register; an audit entry may hold the digest.
+    /// Seals a text to the month's register; an audit entry may hold the digest.
     ///
     /// # Errors
     /// [`SealFault`] if the month's public half cannot be used.
     pub fn seal_text(
         &self,
-        person: &StaffId,
+        about: Subject,
+        kind: TextKind,
         at: Timestamp,
         text: &str,
-    ) -> Result<(SealedFields, Digest), SealFault> {
+    ) -> Result<(SealedText, Digest), SealFault> {
         let half = self.half(Group::Register(RegisterMonth::of(at)))?;
         let (salted, digest) = salt_reason(text)?;
-        let fields = seal_fields(&half, Object::text_of(person), &salted)?;
-        Ok((fields, digest))
+        let sealed = seal_fields(&half, Object::text_of(&about, kind), &salted)?;
+        let text = SealedText {
+            about,
+            kind,
+            sealed,
+        };
+        Ok((text, digest))
     }
 
     /// Seals the secret of a person's codes to the month's register.

@@ -9,7 +9,7 @@ use common::*;
 use jiff::{Timestamp, ToSpan};
 use rules::{
     Attempts, Fact, LoginSession, NewPassword, Origin, PasswordFound, Period, RegisterPermit,
-    SecondFactor, StaffId,
+    SecondFactor, StaffId, Subject,
 };
 use storage::{
     Attachments, AttemptKey, Catalogue, Layout, OsDisk, PasswordHash, PasswordSet, SealedText,
@@ -67,17 +67,14 @@ fn designated(person: &str) -> Fact {
 async fn facts_are_read_back_as_they_were_recorded_and_none_twice() {
     let folder = tempfile::tempdir().unwrap();
     let mut house = House::new(folder.path()).await;
-    let (sealed, _) = house
+    let about = Subject::Person(id("sato"));
+    let (text, _) = house
         .city
         .sealer
-        .seal_text(&id("sato"), now(), "試験 花子")
+        .seal_text(about, TextKind::Name, now(), "試験 花子")
         .unwrap();
     let attachments = Attachments {
-        texts: vec![SealedText {
-            person: id("sato"),
-            kind: TextKind::Name,
-            sealed,
-        }],
+        texts: vec![text],
         passwords: vec![PasswordSet::founders(
             id("kacho"),
             hash("kaze-ni-noru-tori"),
@@ -111,27 +108,39 @@ async fn facts_are_read_back_as_they_were_recorded_and_none_twice() {
         PasswordFound::Right
     );
     assert!(catalogue.account(&id("sato")).await.unwrap().is_none());
-    let name = catalogue.sealed_name(&id("sato")).await.unwrap().unwrap();
-    let opened = house.city.opener.open_text(&id("sato"), &name).unwrap();
+    let about = Subject::Person(id("sato"));
+    let name = catalogue.sealed_text(about, TextKind::Name).await;
+    let name = name.unwrap().unwrap();
+    let opened = house.city.opener.open_text(&name).unwrap();
     assert_eq!(opened, "試験 花子");
-    assert!(house.city.opener.open_text(&id("kacho"), &name).is_err());
+    let about = Subject::Person(id("kacho"));
+    let of_another = SealedText {
+        about,
+        ..name.clone()
+    };
+    assert!(house.city.opener.open_text(&of_another).is_err());
+    let kind = TextKind::Basis;
+    assert!(
+        house
+            .city
+            .opener
+            .open_text(&SealedText { kind, ..name })
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn no_name_password_code_or_token_lies_in_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let mut house = House::new(folder.path()).await;
-    let (sealed, _) = house
+    let about = Subject::Person(id("sato"));
+    let (text, _) = house
         .city
         .sealer
-        .seal_text(&id("sato"), now(), "試験 花子")
+        .seal_text(about, TextKind::Name, now(), "試験 花子")
         .unwrap();
     let attachments = Attachments {
-        texts: vec![SealedText {
-            person: id("sato"),
-            kind: TextKind::Name,
-            sealed,
-        }],
+        texts: vec![text],
         passwords: vec![PasswordSet::issued(id("sato"), hash("kaze-ni-noru-tori"))],
     };
     house.record(None, founded(), attachments).await;

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AuditDraft, AuditEvent, Fact, NewPassword, Number, POLICY_VERSION,
-    Petitioner, Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId, Terms,
+    Petitioner, Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId,
+    Subject, Terms,
 };
 use storage::{
     Attachments, Catalogue, CatalogueFault, PasswordHash, PasswordSet, SealedText, Sealer, TextKind,
@@ -107,7 +108,12 @@ impl Owner {
                 period,
                 basis,
             } => {
-                let (text, basis) = self.seal_text(&person, TextKind::Basis, &basis, now)?;
+                let (text, basis) = self.seal_text(
+                    Subject::Person(person.clone()),
+                    TextKind::Basis,
+                    &basis,
+                    now,
+                )?;
                 let fact = Fact::Deputised {
                     person,
                     period,
@@ -245,7 +251,8 @@ impl Owner {
                 Ok(PasswordSet::founders(person, hash))
             });
             let texts = staff.names.iter().map(|(person, name)| {
-                let (text, _) = office.seal_text(person, TextKind::Name, name, now)?;
+                let (text, _) =
+                    office.seal_text(Subject::Person(person.clone()), TextKind::Name, name, now)?;
                 Ok(text)
             });
             Ok(Attachments {
@@ -268,7 +275,9 @@ impl Owner {
         let password = random_text().map_err(|fault| no_randomness(&fault))?;
         let attach = |office: &Owner| {
             let hash = make_hash(&judge_new(&person, password.text())?)?;
-            let name = name.map(|name| office.seal_text(&person, TextKind::Name, &name, now));
+            let name = name.map(|name| {
+                office.seal_text(Subject::Person(person.clone()), TextKind::Name, &name, now)
+            });
             let texts = name.transpose()?.map(|(text, _)| text);
             let set = PasswordSet::issued(person.clone(), hash);
             Ok(Attachments {
@@ -336,32 +345,26 @@ impl Owner {
         let mut views = Vec::new();
         for person in register.people() {
             let id = person.id();
+            let about = Subject::Person(id.clone());
             let sealed = self
-                .rows(async |catalogue| catalogue.sealed_name(id).await)
+                .rows(async |catalogue| catalogue.sealed_text(about, TextKind::Name).await)
                 .await?;
-            let name = sealed.and_then(|sealed| self.opener.open_text(id, &sealed).ok());
+            let name = sealed.and_then(|sealed| self.opener.open_text(&sealed).ok());
             views.push(PersonView::of(person, name, now));
         }
         Ok(Told::People(views))
     }
 
-    fn seal_text(
+    pub(super) fn seal_text(
         &self,
-        person: &StaffId,
+        about: Subject,
         kind: TextKind,
         text: &str,
         now: Timestamp,
     ) -> Result<(SealedText, rules::Digest), Ending> {
-        let (sealed, digest) = Sealer::new(Arc::clone(&self.disk), &self.layout)
-            .seal_text(person, now, text.trim())
-            .map_err(|fault| no_key(&fault))?;
-        let person = person.clone();
-        let text = SealedText {
-            person,
-            kind,
-            sealed,
-        };
-        Ok((text, digest))
+        Sealer::new(Arc::clone(&self.disk), &self.layout)
+            .seal_text(about, kind, now, text.trim())
+            .map_err(|fault| no_key(&fault))
     }
 
     /// Numbers of the city, as the configuration lists them; a contract is about no others.

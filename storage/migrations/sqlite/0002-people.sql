@@ -7,15 +7,15 @@ CREATE TABLE register (
     fact           TEXT NOT NULL      -- JSON
 ) STRICT;
 
--- Names of people and bases of deputies, sealed to the month of the register.
+-- Names, bases, reasons and what else is text, sealed to the month of the register.
 CREATE TABLE register_texts (
     row            INTEGER PRIMARY KEY AUTOINCREMENT,
-    person         TEXT NOT NULL,
+    about          TEXT NOT NULL,     -- an id: of a person, a case, a decision
     kind           TEXT NOT NULL,     -- name, basis
     sealed         TEXT NOT NULL      -- JSON
 ) STRICT;
 
-CREATE INDEX register_texts_by_person ON register_texts (person);
+CREATE INDEX register_texts_by_subject ON register_texts (about);
 
 -- The passwords that a person may not take again, the newest in force.
 CREATE TABLE passwords (
