@@ -46,6 +46,12 @@ actions! {
     Listen "listen" Consultation7Staff,
     /// Writes a recording to a file on the host, to be heard there (K-19).
     ListenToFile "listen_to_file" Consultation7Staff,
+    /// Finds recordings by number or time, masked.
+    Find "find" Consultation7Staff,
+    /// Sees a caller's number in clear (K-03).
+    Reveal "reveal" Consultation7Staff,
+    /// Sees who heard a recording.
+    SeeHeard "see_heard" Rules3Supervision,
     /// Declares or renews an emergency.
     DeclareEmergency "declare_emergency" Consultation4Announcement,
     /// Ends an emergency.
@@ -87,9 +93,12 @@ actions! {
 }
 
 impl Action {
-    /// Whether it opens what was said, so that a purpose is asked for before anything else.
+    /// Whether it opens something of the calls themselves, so that a purpose is asked for before anything else.
     pub fn opens_content(self) -> bool {
-        matches!(self, Action::Listen | Action::ListenToFile)
+        matches!(
+            self,
+            Action::Listen | Action::ListenToFile | Action::Find | Action::Reveal
+        )
     }
 }
 
@@ -131,6 +140,8 @@ pub enum Condition {
     PurposeGiven,
     /// It is one for which this standing does this.
     PurposeFits,
+    /// It is said why.
+    ReasonGiven,
     /// Person and what is acted upon belong to one 管理所管課.
     OwnUnit,
     /// The manager's designation holds.
@@ -169,6 +180,7 @@ impl Condition {
         match self {
             Condition::PurposeGiven => "no_purpose",
             Condition::PurposeFits => "another_purpose",
+            Condition::ReasonGiven => "no_reason",
             Condition::OwnUnit => "other_unit",
             Condition::Designated => "not_designated",
             Condition::Trained => "not_trained",
@@ -187,10 +199,35 @@ impl Condition {
         }
     }
 
+    /// Whether it tells of the recording; where many are asked for, each is asked for by itself.
+    pub(crate) fn is_of_recording(self) -> bool {
+        match self {
+            Condition::OwnUnit
+            | Condition::InScope
+            | Condition::Recorded
+            | Condition::Retained
+            | Condition::Closed => true,
+            Condition::PurposeGiven
+            | Condition::PurposeFits
+            | Condition::ReasonGiven
+            | Condition::Designated
+            | Condition::Trained
+            | Condition::Acknowledged
+            | Condition::Approved
+            | Condition::ContractInForce
+            | Condition::Attested
+            | Condition::DeputyPeriod
+            | Condition::OtherPerson
+            | Condition::RoleGrantable
+            | Condition::NotFounded => false,
+        }
+    }
+
     fn refusal(self) -> Refusal {
         let (code, clause) = match self {
             Condition::PurposeGiven => (RefusalCode::PurposeRequired, Clause::Rules5Use),
             Condition::PurposeFits => (RefusalCode::PurposeNotPermitted, Clause::Rules5Use),
+            Condition::ReasonGiven => (RefusalCode::ReasonRequired, Clause::Rules4Training),
             Condition::OwnUnit => (RefusalCode::OrgNotPermitted, Clause::Consultation7Staff),
             Condition::Designated => (RefusalCode::NotDesignated, Clause::Rules4Designation),
             Condition::Trained => (RefusalCode::TrainingExpired, Clause::Rules4Training),
@@ -236,6 +273,37 @@ const VENDOR_EAR: &[Condition] = &[
     Condition::Retained,
     Condition::Closed,
 ];
+/// Whoever of the city sees a caller's number.
+const EYE: &[Condition] = &[
+    Condition::Designated,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::PurposeFits,
+    Condition::ReasonGiven,
+    Condition::OwnUnit,
+    Condition::Recorded,
+    Condition::Retained,
+    Condition::Closed,
+];
+/// Whoever of the city looks for recordings.
+const SEARCH: &[Condition] = &[
+    Condition::Designated,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::PurposeFits,
+    Condition::OwnUnit,
+    Condition::Retained,
+];
+/// A contractor's supervisor who does.
+const VENDOR_SEARCH: &[Condition] = &[
+    Condition::Approved,
+    Condition::ContractInForce,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::PurposeFits,
+    Condition::InScope,
+    Condition::Retained,
+];
 /// What is decided about another person of the own unit.
 const ABOUT_ANOTHER: &[Condition] = &[Condition::OtherPerson, Condition::OwnUnit];
 
@@ -249,6 +317,11 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
         (Action::Listen, Standing::Role(Manager | Assistant | ExchangeStaff)) => EAR,
         (Action::Listen, Standing::Role(VendorSupervisor)) => VENDOR_EAR,
         (Action::ListenToFile, Standing::Role(Assistant | ExchangeStaff)) => EAR,
+        (Action::Find, Standing::Role(Manager | Assistant | ExchangeStaff)) => SEARCH,
+        (Action::Find, Standing::Role(VendorSupervisor)) => VENDOR_SEARCH,
+        (Action::Reveal, Standing::Role(Manager | Assistant | ExchangeStaff)) => EYE,
+        // Whoever may enter the folders reads the trail itself.
+        (Action::SeeHeard, Standing::Role(Manager | Auditor) | HostUser | Superuser) => &[],
         (Action::AcknowledgeRecovery, Standing::Role(Auditor)) => &[],
         (
             Action::DeclareEmergency | Action::LiftEmergency,
@@ -306,7 +379,7 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
 
 /// For what a standing does what opens content (K-19: to a file for the own check and the analyses only).
 ///
-/// The purposes that need a case or a decision are for nobody until there is one.
+/// The purposes that need a case or a decision are for nobody until there is one, but for looking up which recordings a request would be about (K-33).
 pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose) -> bool {
     use Role::{Assistant, ExchangeStaff, Manager, VendorSupervisor};
     let Standing::Role(role) = standing else {
@@ -323,6 +396,19 @@ pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose)
         (Action::ListenToFile, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
             role == Assistant
         }
+        (Action::Find, Purpose::StaffCheck) => matches!(role, Manager | Assistant | ExchangeStaff),
+        (Action::Find, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
+            matches!(role, Manager | Assistant | VendorSupervisor)
+        }
+        (
+            Action::Find,
+            Purpose::UnreasonableDemand | Purpose::Statute | Purpose::SubjectRights,
+        ) => matches!(role, Manager | Assistant),
+        // An analysis of inquiries asks what was said, not by whom.
+        (Action::Reveal, Purpose::StaffCheck) => {
+            matches!(role, Manager | Assistant | ExchangeStaff)
+        }
+        (Action::Reveal, Purpose::AnalysisComplaint) => matches!(role, Manager | Assistant),
         _ => false,
     }
 }

@@ -13,6 +13,7 @@ mod credentials;
 mod digest;
 mod emergency;
 mod fault;
+mod hearing;
 mod ids;
 mod listen;
 mod notice;
@@ -24,6 +25,8 @@ mod recording;
 mod refusal;
 mod register;
 mod retention;
+mod reveal;
+mod search;
 mod subject;
 mod vendor;
 
@@ -42,6 +45,7 @@ pub use crate::{
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},
     fault::Fault,
+    hearing::{Hearing, Hearings},
     ids::{
         CallId, CaseId, ConfirmationId, ContractId, CopyId, DecisionId, EmergencyId, HandOverId,
         HoldId, IdFault, JstDay, Label, RecordingId, StaffId, VendorId, jst_rfc3339,
@@ -59,6 +63,8 @@ pub use crate::{
     refusal::{Clause, Refusal, RefusalCode},
     register::{Fact, Recorded, Register, RegisterFault, RegisterGrant, RegisterPermit, TakenIn},
     retention::{RetentionFault, RetentionPolicy, TrailTerm},
+    reveal::{RevealGrant, RevealPermit, RevealRequest},
+    search::{Criterion, FindGrant, FindPermit, FindRequest, Sought},
     subject::Subject,
     vendor::{Contract, Recipient, Terms, Vendor},
 };

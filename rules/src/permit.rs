@@ -11,7 +11,36 @@ use crate::{
     register::Register,
 };
 
-const LISTEN_MINUTES: i64 = 15; // K-08: at most 15 minutes.
+const PERMIT_MINUTES: i64 = 15; // K-08: at most 15 minutes.
+
+/// How long a permit holds. It is asked again at every read.
+#[derive(Debug)]
+pub(crate) struct Validity {
+    issued_at: Timestamp,
+    lapses_at: Timestamp,
+}
+
+impl Validity {
+    /// From now for at most 15 minutes; shorter where what it rests on lapses before.
+    pub(crate) fn begin(now: Timestamp, lapses_at: Timestamp) -> Validity {
+        let longest = now.saturating_add(PERMIT_MINUTES.minutes()).unwrap_or(now);
+        Validity {
+            issued_at: now,
+            lapses_at: longest.min(lapses_at),
+        }
+    }
+
+    /// A clock behind the permit's making says nothing about how long it lasted, so it ends it.
+    pub(crate) fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        if (self.issued_at..self.lapses_at).contains(&now) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            RefusalCode::PermitLapsed,
+            Clause::Rules5Security,
+        ))
+    }
+}
 
 /// Leave to hear one recording for one purpose, for at most 15 minutes. It is moved into the playback and asked again at every read.
 #[derive(Debug)]
@@ -19,8 +48,7 @@ const LISTEN_MINUTES: i64 = 15; // K-08: at most 15 minutes.
 pub struct ListenPermit {
     grant: ListenGrant,
     receipt: AuditReceipt,
-    issued_at: Timestamp,
-    lapses_at: Timestamp,
+    validity: Validity,
 }
 
 impl ListenPermit {
@@ -36,30 +64,20 @@ impl ListenPermit {
         if !receipt.is_for(&grant.entry) {
             return Err(Refusal::audit_unavailable());
         }
-        let longest = now.saturating_add(LISTEN_MINUTES.minutes()).unwrap_or(now);
-        let lapses_at = longest.min(grant.lapses_at);
+        let validity = Validity::begin(now, grant.lapses_at);
         Ok(ListenPermit {
             grant,
             receipt,
-            issued_at: now,
-            lapses_at,
+            validity,
         })
     }
 
     /// Whether it still holds: within its 15 minutes, the recording's retention, and what of the person's right lapses by itself.
     ///
-    /// A clock behind the permit's making says nothing about how long it lasted, so it ends it.
-    ///
     /// # Errors
-    /// `PERMIT_LAPSED`, or `DISPOSED` and `TRAINING_EXPIRED` are found by asking anew.
+    /// `PERMIT_LAPSED`; `DISPOSED` and `TRAINING_EXPIRED` are found by asking anew.
     pub fn check(&self, now: Timestamp) -> Result<(), Refusal> {
-        if (self.issued_at..self.lapses_at).contains(&now) {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            RefusalCode::PermitLapsed,
-            Clause::Rules5Security,
-        ))
+        self.validity.check(now)
     }
 
     /// Whether it still holds with the register as it stands by now: a withdrawal, an expiry, the end of a contract and a lapsed training each end it (K-11, K-12).

@@ -38,7 +38,7 @@ pub enum RefusalCode {
     ClockFrozen,
     /// What needs a decision has none.
     DecisionRequired,
-    /// An emergency without a reason.
+    /// An emergency, or a look at a caller's number, without a reason.
     ReasonRequired,
     /// An emergency of more than 24 hours.
     EmergencyTooLong,
@@ -385,7 +385,7 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
             "保存期間内のデータは、決定がなければ廃棄できません。決定を記録してください。"
         }
         RefusalCode::ReasonRequired => {
-            "録音の案内を省けるのは災害等の緊急時に限られます。緊急時とする理由を入力してください。"
+            "理由のない取扱いはできません。理由を入力してください。"
         }
         RefusalCode::EmergencyTooLong => {
             "緊急時の扱いは一度に24時間までです。期間を短くし、必要なときは改めて宣言してください。"
@@ -490,7 +490,7 @@ fn english_sentence(code: RefusalCode) -> &'static str {
             "nothing is disposed of before its retention ends without a decision; record the decision first"
         }
         RefusalCode::ReasonRequired => {
-            "the announcement is waived in an emergency only; give the reason"
+            "this is done for a stated reason only; give the reason"
         }
         RefusalCode::EmergencyTooLong => {
             "an emergency is declared for 24 hours at most; shorten it, and declare again if need be"

@@ -314,6 +314,7 @@ impl Register {
             // Conditions of listening; no act of the register demands them.
             Condition::PurposeGiven
             | Condition::PurposeFits
+            | Condition::ReasonGiven
             | Condition::Designated
             | Condition::Trained
             | Condition::Acknowledged

@@ -5,7 +5,7 @@ use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain,
-    Declaration, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
+    Criterion, Declaration, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
     Fact, FreezeCause, LastStop, POLICY_VERSION, Period, Purpose, RecordingId, RecoveryReason,
     RefusalCode, Scope,
 };
@@ -244,6 +244,24 @@ fn by_people() -> Vec<AuditEvent> {
             range_ms: (0, 12_000),
             cut: Some(RefusalCode::NotDesignated),
         },
+        AuditEvent::SearchGranted {
+            criteria: [Criterion::Caller, Criterion::Time].into(),
+            purpose: Purpose::SubjectRights,
+            policy,
+        },
+        AuditEvent::SearchEnded {
+            granted: 24,
+            found: 2,
+            compared: 6_700,
+            cut: None,
+        },
+        AuditEvent::NumberRevealed {
+            recording,
+            purpose: Purpose::StaffCheck,
+            reason: Digest([0xcd; 32]),
+            policy,
+        },
+        AuditEvent::HearingsShown { recording },
         AuditEvent::ActionRefused {
             action: Action::DeclareEmergency,
             code: RefusalCode::RoleNotPermitted,
