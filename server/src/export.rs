@@ -20,10 +20,15 @@ use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
 use crate::{
     config::Config,
     duty::{Answer, Client, Conversation, Message},
-    office::{Desk, DisposeRequest, KeysRequest, Office, Opened, TrailRequest, Wish, export_cause},
+    heard,
+    office::{
+        Desk, DisposeRequest, FindWish, KeysRequest, Office, Opened, RevealWish, TrailRequest,
+        Wish, export_cause,
+    },
     people::{self, Ask},
     playback,
     proof::{Asker, Proof},
+    search,
     voice::{self, Voice},
 };
 
@@ -45,6 +50,15 @@ pub(crate) enum Request {
         recording: RecordingId,
         purpose: Option<String>,
         range_ms: Option<(u64, u64)>,
+        proof: Proof,
+    },
+    /// Look for recordings.
+    Find(FindWish),
+    /// See who called.
+    Reveal(RevealWish),
+    /// See who heard a recording.
+    Heard {
+        recording: RecordingId,
         proof: Proof,
     },
     /// Plan, destroy what is due, or acknowledge a certificate.
@@ -109,6 +123,11 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
                 proof,
             };
             playback::play(desk, wish, asker, &mut client)
+        }
+        Request::Find(wish) => search::find(desk, wish, asker, &mut client),
+        Request::Reveal(wish) => client.answer(&desk.reveal(wish, asker)),
+        Request::Heard { recording, proof } => {
+            heard::show(desk, recording, proof, asker, &mut client)
         }
         Request::Dispose(request) => client.answer(&desk.dispose(request, &client.unix_user)),
         Request::BackedUp { rows, files } => {
