@@ -400,10 +400,9 @@ pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose)
         (Action::Find, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
             matches!(role, Manager | Assistant | VendorSupervisor)
         }
-        (
-            Action::Find,
-            Purpose::UnreasonableDemand | Purpose::Statute | Purpose::SubjectRights,
-        ) => matches!(role, Manager | Assistant),
+        (Action::Find, Purpose::UnreasonableDemand | Purpose::Statute | Purpose::SubjectRights) => {
+            matches!(role, Manager | Assistant)
+        }
         // An analysis of inquiries asks what was said, not by whom.
         (Action::Reveal, Purpose::StaffCheck) => {
             matches!(role, Manager | Assistant | ExchangeStaff)

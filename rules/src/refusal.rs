@@ -384,9 +384,7 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
         RefusalCode::DecisionRequired => {
             "保存期間内のデータは、決定がなければ廃棄できません。決定を記録してください。"
         }
-        RefusalCode::ReasonRequired => {
-            "理由のない取扱いはできません。理由を入力してください。"
-        }
+        RefusalCode::ReasonRequired => "理由のない取扱いはできません。理由を入力してください。",
         RefusalCode::EmergencyTooLong => {
             "緊急時の扱いは一度に24時間までです。期間を短くし、必要なときは改めて宣言してください。"
         }
@@ -489,9 +487,7 @@ fn english_sentence(code: RefusalCode) -> &'static str {
         RefusalCode::DecisionRequired => {
             "nothing is disposed of before its retention ends without a decision; record the decision first"
         }
-        RefusalCode::ReasonRequired => {
-            "this is done for a stated reason only; give the reason"
-        }
+        RefusalCode::ReasonRequired => "this is done for a stated reason only; give the reason",
         RefusalCode::EmergencyTooLong => {
             "an emergency is declared for 24 hours at most; shorten it, and declare again if need be"
         }

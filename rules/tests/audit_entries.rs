@@ -4,8 +4,8 @@
 use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain,
-    Criterion, Declaration, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
+    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain, Criterion,
+    Declaration, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
     Fact, FreezeCause, LastStop, POLICY_VERSION, Period, Purpose, RecordingId, RecoveryReason,
     RefusalCode, Scope,
 };

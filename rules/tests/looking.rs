@@ -87,10 +87,7 @@ fn the_entry_of_a_search_says_by_what_and_never_the_number() {
     };
     let grant = request.judge(&common::register(), now()).unwrap();
     let entry = serde_json::to_string(grant.entry()).unwrap();
-    assert!(
-        entry.contains(r#""criteria":["caller","time"]"#),
-        "{entry}"
-    );
+    assert!(entry.contains(r#""criteria":["caller","time"]"#), "{entry}");
     assert!(!entry.contains("90000001"));
     let other = receipt(
         &AuditDraft::system(AuditEvent::ServerStopped { calls_ended: 0 }),

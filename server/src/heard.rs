@@ -78,9 +78,8 @@ fn hearings(
             &Refusal::audit_unavailable(),
         )));
     }
-    read(desk, recording).map_err(|fault| {
-        Answer::Unavailable(Message::new("証跡を読めません。", fault.to_string()))
-    })
+    read(desk, recording)
+        .map_err(|fault| Answer::Unavailable(Message::new("証跡を読めません。", fault.to_string())))
 }
 
 fn read(desk: &Desk, recording: RecordingId) -> Result<Hearings, AuditFault> {

@@ -23,8 +23,8 @@ use std::{
 use jiff::Timestamp;
 use rules::{Action, Actor, AuditDraft, AuditEvent, RecordingId, Register, StaffId};
 use storage::{
-    AuditTrail, Catalogue, Disk, Duty, Group, Keys, Layout, OpenFault, OsDisk, Playback, Signing, Vault,
-    verifier_keys,
+    AuditTrail, Catalogue, Disk, Duty, Group, Keys, Layout, OpenFault, OsDisk, Playback, Signing,
+    Vault, verifier_keys,
 };
 use tokio::{
     runtime,

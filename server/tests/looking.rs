@@ -103,7 +103,10 @@ fn who_heard_is_told_with_the_part_that_was_sent() {
     let heard = ["recordings", "heard", id, "--json"];
     assert!(lines(&house.denwaban(&heard)).is_empty());
     let range = ["--purpose", "STAFF_CHECK", "--to-ms", "100"];
-    let played = house.by("hanako", &[&["recordings", "play", id], &range[..]].concat());
+    let played = house.by(
+        "hanako",
+        &[&["recordings", "play", id], &range[..]].concat(),
+    );
     assert!(played.status.success(), "{}", text(&played));
     let told = lines(&house.by("kacho", &heard));
     assert_eq!(told.len(), 1);

@@ -11,8 +11,9 @@ use rules::{
     Actor, CallRecord, Caller, Number, Reason, RecordingId, RecordingState, RecoveryReason, Sought,
 };
 use storage::{
-    Catalogue, Comparison, Disk, DisposeFault, Faults, Keys, Layout, ListedCall, MemoryDisk, Office, OpenFault,
-    OsDisk, RecordingWriter, Row, SealedCaller, SearchPlace, Spool, SpoolEntry, TakenIn, dispose_due,
+    Catalogue, Comparison, Disk, DisposeFault, Faults, Keys, Layout, ListedCall, MemoryDisk,
+    Office, OpenFault, OsDisk, RecordingWriter, Row, SealedCaller, SearchPlace, Spool, SpoolEntry,
+    TakenIn, dispose_due,
 };
 
 fn run<T>(future: impl Future<Output = T>) -> T {

@@ -5,8 +5,9 @@ use jiff::{Timestamp, ToSpan};
 
 use rules::{
     Account, Actor, AuditDraft, AuditEntry, AuditReceipt, CodeFound, Fact, Heard, Host, Label,
-    Number, Origin, POLICY_VERSION, PasswordAge, PasswordFound, Period, Petitioner, Proved, Purpose,
-    Recorded, RecordingId, RecordingState, Register, Role, SecondFactor, StaffId, Terms, Trial,
+    Number, Origin, POLICY_VERSION, PasswordAge, PasswordFound, Period, Petitioner, Proved,
+    Purpose, Recorded, RecordingId, RecordingState, Register, Role, SecondFactor, StaffId, Terms,
+    Trial,
 };
 
 pub(crate) fn now() -> Timestamp {
