@@ -105,9 +105,9 @@ impl RevealGrant {
 #[derive(Debug)]
 #[must_use = "a permit opens the one number that it is for"]
 pub struct RevealPermit {
-    recording: RecordingId,
-    validity: Validity,
+    grant: RevealGrant,
     receipt: AuditReceipt,
+    validity: Validity,
 }
 
 impl RevealPermit {
@@ -123,10 +123,11 @@ impl RevealPermit {
         if !receipt.is_for(&grant.entry) {
             return Err(Refusal::audit_unavailable());
         }
+        let validity = Validity::begin(now, grant.expires_at);
         Ok(RevealPermit {
-            recording: grant.recording,
-            validity: Validity::begin(now, grant.expires_at),
+            grant,
             receipt,
+            validity,
         })
     }
 
@@ -140,7 +141,7 @@ impl RevealPermit {
 
     /// The recording whose caller it is about, and no other.
     pub fn recording(&self) -> RecordingId {
-        self.recording
+        self.grant.recording
     }
 
     /// The number of the entry that stands for it in the trail.

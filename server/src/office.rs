@@ -107,11 +107,11 @@ enum Job {
     BeginSearch {
         wish: FindWish,
         asker: Asker,
-        answer: oneshot::Sender<Answer<Search>>,
+        answer: oneshot::Sender<Answer<Box<Search>>>,
     },
     SearchPage {
-        search: Search,
-        answer: oneshot::Sender<(Search, search::Page)>,
+        search: Box<Search>,
+        answer: oneshot::Sender<(Box<Search>, search::Page)>,
     },
     Reveal {
         wish: RevealWish,
@@ -231,7 +231,7 @@ impl Desk {
     }
 
     /// Asks to look for recordings. The audit entry is durable when the answer comes.
-    pub(crate) fn begin_search(&self, wish: FindWish, asker: Asker) -> Answer<Search> {
+    pub(crate) fn begin_search(&self, wish: FindWish, asker: Asker) -> Answer<Box<Search>> {
         self.ask(|answer| Job::BeginSearch {
             wish,
             asker,
@@ -244,7 +244,10 @@ impl Desk {
     ///
     /// # Errors
     /// The office has ended.
-    pub(crate) fn search_page(&self, search: Search) -> Result<(Search, search::Page), Ending> {
+    pub(crate) fn search_page(
+        &self,
+        search: Box<Search>,
+    ) -> Result<(Box<Search>, search::Page), Ending> {
         self.ask(|answer| Job::SearchPage { search, answer })
             .ok_or_else(ended)
     }

@@ -44,7 +44,7 @@ fn a_call_is_found_by_its_caller_and_only_a_reveal_shows_the_number() {
     let purpose = ["--purpose", "SUBJECT_RIGHTS"];
     let found = find(&[&["--caller", "079-000-0001"], &purpose[..]].concat());
     assert!(!text(&found).contains(DIGITS), "{}", text(&found));
-    assert_eq!(lines(&found), [row.clone()]);
+    assert_eq!(lines(&found), std::slice::from_ref(&row));
     for (criteria, expected) in [
         (&["--caller", "0790000002"][..], 0),
         (&["--called", "0783331000"], 1),

@@ -114,7 +114,7 @@ impl Owner {
         &mut self,
         wish: &FindWish,
         asker: &Asker,
-    ) -> Result<Search, Ending> {
+    ) -> Result<Box<Search>, Ending> {
         self.take_in().await;
         let now = Timestamp::now();
         let proved = self.prove(&wish.proof, asker, now).await?;
@@ -152,14 +152,14 @@ impl Owner {
         let actor = grant.entry().actor.clone();
         let permit = FindPermit::issue(grant, receipt, now)
             .map_err(|refusal| Answer::Unavailable(people::message(&refusal)))?;
-        Ok(Search {
+        Ok(Box::new(Search {
             permit,
             actor,
             place: SearchPlace::default(),
             read: 0,
             of,
             findings: Findings::default(),
-        })
+        }))
     }
 
     /// Reads the next page of a search, and keeps of it what the permit shows by now.
