@@ -5,7 +5,6 @@
 
 mod burial;
 mod carry;
-mod search;
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +24,6 @@ use sqlx::{
 use thiserror::Error;
 
 pub(crate) use self::burial::DayRows;
-pub use self::search::{FoundCall, SearchPlace};
 use crate::{
     apply::apply,
     files::{Disk, MODE_SHARED},
