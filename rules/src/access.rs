@@ -46,6 +46,12 @@ actions! {
     Listen "listen" Consultation7Staff,
     /// Writes a recording to a file on the host, to be heard there (K-19).
     ListenToFile "listen_to_file" Consultation7Staff,
+    /// Finds recordings by number or time, masked.
+    Find "find" Consultation7Staff,
+    /// Sees a caller's number in clear (K-03).
+    Reveal "reveal" Consultation7Staff,
+    /// Sees who heard a recording.
+    SeeHeard "see_heard" Rules3Supervision,
     /// Declares or renews an emergency.
     DeclareEmergency "declare_emergency" Consultation4Announcement,
     /// Ends an emergency.
@@ -84,42 +90,14 @@ actions! {
     AddContract "add_contract" Consultation7Outsourcing,
     /// Approves a contract's supervisor.
     ApproveSupervisor "approve_supervisor" Consultation7Staff,
-    /// Asks that recordings are handed over.
-    RequestHandOver "request_hand_over" Rules5HandOver,
-    /// 管理責任者の決定 about a hand-over.
-    DecideHandOver "decide_hand_over" Rules5HandOver,
-    /// Makes the encrypted package.
-    Package "package" Rules5HandOver,
-    /// Says that a package was not made to its end.
-    AbandonPackage "abandon_package" Rules5HandOver,
-    /// Sees a package's passphrase.
-    ShowPassphrase "show_passphrase" Rules5HandOver,
-    /// 渡す.
-    GiveHandOver "give_hand_over" Rules5HandOver,
-    /// Records that the receiver has it.
-    ReceiveHandOver "receive_hand_over" Rules5HandOver,
-    /// Records that it came back, or is destroyed.
-    EndHandOver "end_hand_over" Rules5HandOver,
-    /// Closes a hand-over.
-    CloseHandOver "close_hand_over" Rules5HandOver,
-    /// Sees the 収受簿.
-    ListHandOvers "list_hand_overs" Rules3Supervision,
-    /// Enters a copy outside the vault.
-    MakeCopy "make_copy" Rules5Retention,
-    /// Takes a certificate of its destruction in.
-    DestroyCopy "destroy_copy" Rules5Retention,
-    /// Removes a copy at its time.
-    RemoveCopy "remove_copy" Rules5Retention,
-    /// Sees the register of copies.
-    ListCopies "list_copies" Rules3Supervision,
 }
 
 impl Action {
-    /// Whether it opens what was said, here or elsewhere, so that a purpose is asked for before anything else.
+    /// Whether it opens something of the calls themselves, so that a purpose is asked for before anything else.
     pub fn opens_content(self) -> bool {
         matches!(
             self,
-            Action::Listen | Action::ListenToFile | Action::RequestHandOver
+            Action::Listen | Action::ListenToFile | Action::Find | Action::Reveal
         )
     }
 }
@@ -135,19 +113,12 @@ pub enum Standing {
     HostUser,
     /// Root on the host.
     Superuser,
-    /// The service, by itself.
-    Service,
 }
 
 impl Standing {
     /// All of them, in the order of the table.
     pub fn all() -> impl Iterator<Item = Standing> {
-        let others = [
-            Standing::Deputy,
-            Standing::HostUser,
-            Standing::Superuser,
-            Standing::Service,
-        ];
+        let others = [Standing::Deputy, Standing::HostUser, Standing::Superuser];
         Role::ALL.into_iter().map(Standing::Role).chain(others)
     }
 
@@ -158,7 +129,6 @@ impl Standing {
             Standing::Deputy => "deputy",
             Standing::HostUser => "host_user",
             Standing::Superuser => "superuser",
-            Standing::Service => "service",
         }
     }
 }
@@ -170,6 +140,8 @@ pub enum Condition {
     PurposeGiven,
     /// It is one for which this standing does this.
     PurposeFits,
+    /// It is said why.
+    ReasonGiven,
     /// Person and what is acted upon belong to one 管理所管課.
     OwnUnit,
     /// The manager's designation holds.
@@ -200,22 +172,6 @@ pub enum Condition {
     Retained,
     /// Its recording is closed.
     Closed,
-    /// The contract is with whom it is handed to.
-    OfRecipient,
-    /// The contractor has nothing that should be gone.
-    VendorClear,
-    /// Whoever makes a copy has none that should be gone.
-    HolderClear,
-    /// The manager decided, and the decision is yes.
-    Decided,
-    /// It is the hand-over's next step.
-    InOrder,
-    /// What leaves is encrypted.
-    Encrypted,
-    /// The code is the one that lies in the package.
-    CodeRight,
-    /// Nothing of it is outside.
-    NothingOutside,
 }
 
 impl Condition {
@@ -224,6 +180,7 @@ impl Condition {
         match self {
             Condition::PurposeGiven => "no_purpose",
             Condition::PurposeFits => "another_purpose",
+            Condition::ReasonGiven => "no_reason",
             Condition::OwnUnit => "other_unit",
             Condition::Designated => "not_designated",
             Condition::Trained => "not_trained",
@@ -239,14 +196,30 @@ impl Condition {
             Condition::Recorded => "unrecorded",
             Condition::Retained => "expired",
             Condition::Closed => "open",
-            Condition::OfRecipient => "other_recipient",
-            Condition::VendorClear => "vendor_overdue",
-            Condition::HolderClear => "copy_overdue",
-            Condition::Decided => "undecided",
-            Condition::InOrder => "out_of_order",
-            Condition::Encrypted => "in_clear",
-            Condition::CodeRight => "wrong_code",
-            Condition::NothingOutside => "outside",
+        }
+    }
+
+    /// Whether it tells of the recording; where many are asked for, each is asked for by itself.
+    pub(crate) fn is_of_recording(self) -> bool {
+        match self {
+            Condition::OwnUnit
+            | Condition::InScope
+            | Condition::Recorded
+            | Condition::Retained
+            | Condition::Closed => true,
+            Condition::PurposeGiven
+            | Condition::PurposeFits
+            | Condition::ReasonGiven
+            | Condition::Designated
+            | Condition::Trained
+            | Condition::Acknowledged
+            | Condition::Approved
+            | Condition::ContractInForce
+            | Condition::Attested
+            | Condition::DeputyPeriod
+            | Condition::OtherPerson
+            | Condition::RoleGrantable
+            | Condition::NotFounded => false,
         }
     }
 
@@ -254,6 +227,7 @@ impl Condition {
         let (code, clause) = match self {
             Condition::PurposeGiven => (RefusalCode::PurposeRequired, Clause::Rules5Use),
             Condition::PurposeFits => (RefusalCode::PurposeNotPermitted, Clause::Rules5Use),
+            Condition::ReasonGiven => (RefusalCode::ReasonRequired, Clause::Rules4Training),
             Condition::OwnUnit => (RefusalCode::OrgNotPermitted, Clause::Consultation7Staff),
             Condition::Designated => (RefusalCode::NotDesignated, Clause::Rules4Designation),
             Condition::Trained => (RefusalCode::TrainingExpired, Clause::Rules4Training),
@@ -271,23 +245,6 @@ impl Condition {
             Condition::Recorded => (RefusalCode::NotRecorded, Clause::Consultation4Announcement),
             Condition::Retained => (RefusalCode::Disposed, Clause::Rules5Retention),
             Condition::Closed => (RefusalCode::RecordingOpen, Clause::Rules5Storing),
-            Condition::OfRecipient => (RefusalCode::WrongRecipient, Clause::Rules5HandOver),
-            Condition::VendorClear => {
-                let clause = Clause::Consultation7Outsourcing;
-                (RefusalCode::VendorCertOverdue, clause)
-            }
-            Condition::HolderClear => (RefusalCode::CopyOverdue, Clause::Rules5Retention),
-            Condition::Decided => (RefusalCode::DecisionRequired, Clause::Rules5HandOver),
-            Condition::InOrder => (RefusalCode::OutOfOrder, Clause::Rules5HandOver),
-            Condition::Encrypted => (
-                RefusalCode::PlainExportForbidden,
-                Clause::Consultation7Staff,
-            ),
-            Condition::CodeRight => (RefusalCode::ReceiptCodeWrong, Clause::Rules5HandOver),
-            Condition::NothingOutside => {
-                let clause = Clause::Consultation7Outsourcing;
-                (RefusalCode::CertificateRequired, clause)
-            }
         };
         Refusal::new(code, clause)
     }
@@ -304,18 +261,6 @@ const EAR: &[Condition] = &[
     Condition::Retained,
     Condition::Closed,
 ];
-/// Whoever of the city writes a recording to a file.
-const EAR_TO_FILE: &[Condition] = &[
-    Condition::Designated,
-    Condition::Trained,
-    Condition::Acknowledged,
-    Condition::PurposeFits,
-    Condition::OwnUnit,
-    Condition::HolderClear,
-    Condition::Recorded,
-    Condition::Retained,
-    Condition::Closed,
-];
 /// A contractor's supervisor: approval, contract and training; outside the contract nothing is even there.
 const VENDOR_EAR: &[Condition] = &[
     Condition::Approved,
@@ -328,39 +273,36 @@ const VENDOR_EAR: &[Condition] = &[
     Condition::Retained,
     Condition::Closed,
 ];
-/// Whoever asks that recordings are handed over.
-const HAND_OVER: &[Condition] = &[
+/// Whoever of the city sees a caller's number.
+const EYE: &[Condition] = &[
     Condition::Designated,
     Condition::Trained,
     Condition::Acknowledged,
     Condition::PurposeFits,
-    Condition::OfRecipient,
-    Condition::ContractInForce,
-    Condition::Attested,
-    Condition::VendorClear,
+    Condition::ReasonGiven,
     Condition::OwnUnit,
-    Condition::InScope,
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
 ];
-/// Whoever makes a package: what held when it was asked for still does, and it was decided.
-const PACKAGE: &[Condition] = &[
+/// Whoever of the city looks for recordings.
+const SEARCH: &[Condition] = &[
     Condition::Designated,
     Condition::Trained,
     Condition::Acknowledged,
+    Condition::PurposeFits,
     Condition::OwnUnit,
-    Condition::Decided,
-    Condition::InOrder,
-    Condition::ContractInForce,
-    Condition::Attested,
-    Condition::VendorClear,
-    Condition::HolderClear,
-    Condition::Encrypted,
-    Condition::InScope,
-    Condition::Recorded,
     Condition::Retained,
-    Condition::Closed,
+];
+/// A contractor's supervisor who does.
+const VENDOR_SEARCH: &[Condition] = &[
+    Condition::Approved,
+    Condition::ContractInForce,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::PurposeFits,
+    Condition::InScope,
+    Condition::Retained,
 ];
 /// What is decided about another person of the own unit.
 const ABOUT_ANOTHER: &[Condition] = &[Condition::OtherPerson, Condition::OwnUnit];
@@ -370,11 +312,16 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
     use Role::{
         Administrator, Assistant, Auditor, DutyOfficer, ExchangeStaff, Manager, VendorSupervisor,
     };
-    use Standing::{Deputy, HostUser, Service, Superuser};
+    use Standing::{Deputy, HostUser, Superuser};
     Some(match (action, standing) {
         (Action::Listen, Standing::Role(Manager | Assistant | ExchangeStaff)) => EAR,
         (Action::Listen, Standing::Role(VendorSupervisor)) => VENDOR_EAR,
-        (Action::ListenToFile, Standing::Role(Assistant | ExchangeStaff)) => EAR_TO_FILE,
+        (Action::ListenToFile, Standing::Role(Assistant | ExchangeStaff)) => EAR,
+        (Action::Find, Standing::Role(Manager | Assistant | ExchangeStaff)) => SEARCH,
+        (Action::Find, Standing::Role(VendorSupervisor)) => VENDOR_SEARCH,
+        (Action::Reveal, Standing::Role(Manager | Assistant | ExchangeStaff)) => EYE,
+        // Whoever may enter the folders reads the trail itself.
+        (Action::SeeHeard, Standing::Role(Manager | Auditor) | HostUser | Superuser) => &[],
         (Action::AcknowledgeRecovery, Standing::Role(Auditor)) => &[],
         (
             Action::DeclareEmergency | Action::LiftEmergency,
@@ -426,69 +373,13 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
             Condition::OwnUnit,
             Condition::Attested,
         ],
-        (Action::RequestHandOver, Standing::Role(Manager | Assistant)) => HAND_OVER,
-        (Action::DecideHandOver, Standing::Role(Manager)) => &[
-            Condition::OtherPerson,
-            Condition::OwnUnit,
-            Condition::InOrder,
-            Condition::ContractInForce,
-            Condition::Attested,
-            Condition::VendorClear,
-        ],
-        (Action::DecideHandOver, Deputy) => &[
-            Condition::DeputyPeriod,
-            Condition::OtherPerson,
-            Condition::OwnUnit,
-            Condition::InOrder,
-            Condition::ContractInForce,
-            Condition::Attested,
-            Condition::VendorClear,
-        ],
-        (Action::Package, Standing::Role(Manager | Assistant)) => PACKAGE,
-        (Action::ShowPassphrase, Standing::Role(Manager | Assistant)) => &[
-            Condition::OwnUnit,
-            Condition::OtherPerson,
-            Condition::Decided,
-            Condition::InOrder,
-        ],
-        (Action::GiveHandOver, Standing::Role(Manager | Assistant)) => &[
-            Condition::OwnUnit,
-            Condition::Decided,
-            Condition::InOrder,
-            Condition::ContractInForce,
-            Condition::Attested,
-        ],
-        (Action::ReceiveHandOver, Standing::Role(Manager | Assistant)) => {
-            &[Condition::OwnUnit, Condition::InOrder, Condition::CodeRight]
-        }
-        (Action::EndHandOver, Standing::Role(Manager | Assistant)) => {
-            &[Condition::OwnUnit, Condition::InOrder]
-        }
-        (Action::CloseHandOver, Standing::Role(Manager)) => &[
-            Condition::OwnUnit,
-            Condition::NothingOutside,
-            Condition::InOrder,
-        ],
-        (Action::CloseHandOver, Deputy) => &[
-            Condition::DeputyPeriod,
-            Condition::OwnUnit,
-            Condition::NothingOutside,
-            Condition::InOrder,
-        ],
-        (Action::ListHandOvers, Standing::Role(Manager | Assistant | Auditor)) => &[],
-        (Action::MakeCopy, Standing::Role(Assistant | ExchangeStaff)) => &[],
-        (Action::DestroyCopy, Standing::Role(Manager | Assistant | ExchangeStaff)) => {
-            &[Condition::OwnUnit]
-        }
-        (Action::ListCopies, Standing::Role(Manager | Assistant | ExchangeStaff | Auditor)) => &[],
-        (Action::AbandonPackage | Action::RemoveCopy, Service) => &[],
         _ => return None,
     })
 }
 
 /// For what a standing does what opens content (K-19: to a file for the own check and the analyses only).
 ///
-/// The purposes that need a case or a decision are for nobody until there is one.
+/// The purposes that need a case or a decision are for nobody until there is one, but for looking up which recordings a request would be about (K-33).
 pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose) -> bool {
     use Role::{Assistant, ExchangeStaff, Manager, VendorSupervisor};
     let Standing::Role(role) = standing else {
@@ -505,9 +396,18 @@ pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose)
         (Action::ListenToFile, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
             role == Assistant
         }
-        (Action::RequestHandOver, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
+        (Action::Find, Purpose::StaffCheck) => matches!(role, Manager | Assistant | ExchangeStaff),
+        (Action::Find, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
+            matches!(role, Manager | Assistant | VendorSupervisor)
+        }
+        (Action::Find, Purpose::UnreasonableDemand | Purpose::Statute | Purpose::SubjectRights) => {
             matches!(role, Manager | Assistant)
         }
+        // An analysis of inquiries asks what was said, not by whom.
+        (Action::Reveal, Purpose::StaffCheck) => {
+            matches!(role, Manager | Assistant | ExchangeStaff)
+        }
+        (Action::Reveal, Purpose::AnalysisComplaint) => matches!(role, Manager | Assistant),
         _ => false,
     }
 }
@@ -525,11 +425,7 @@ pub(crate) fn is_grantable(standing: Standing, granted: Role) -> bool {
             | Role::DutyOfficer
             | Role::Analyst => true,
         },
-        Standing::Role(_)
-        | Standing::Deputy
-        | Standing::HostUser
-        | Standing::Superuser
-        | Standing::Service => false,
+        Standing::Role(_) | Standing::Deputy | Standing::HostUser | Standing::Superuser => false,
     }
 }
 
@@ -572,7 +468,7 @@ pub(crate) fn judge_standing(
     action: Action,
 ) -> Result<&'static [Condition], Refusal> {
     demands(standing, action).ok_or_else(|| match standing {
-        Standing::HostUser | Standing::Superuser | Standing::Service => Refusal::nobody(),
+        Standing::HostUser | Standing::Superuser => Refusal::nobody(),
         Standing::Role(_) | Standing::Deputy => {
             Refusal::new(RefusalCode::RoleNotPermitted, action.clause())
         }

@@ -2,6 +2,8 @@
 //!
 //! This room makes entries; `storage` numbers, chains and keeps them, and gives an [`AuditReceipt`] for each that is durable.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,7 @@ use crate::{
     purpose::Purpose,
     refusal::{Clause, Refusal, RefusalCode},
     register::Fact,
+    search::Criterion,
 };
 
 /// Who did it.
@@ -219,6 +222,42 @@ pub enum AuditEvent {
         code: RefusalCode,
         /// The version of the policy that refused it.
         policy: u32,
+    },
+    /// Somebody was allowed to look for recordings.
+    SearchGranted {
+        /// By what.
+        criteria: BTreeSet<Criterion>,
+        /// What for.
+        purpose: Purpose,
+        /// The version of the policy that allowed it.
+        policy: u32,
+    },
+    /// A search ended.
+    SearchEnded {
+        /// The number of the entry that allowed it.
+        granted: u64,
+        /// Recordings that were shown.
+        found: u64,
+        /// Callers' numbers that were compared with the one sought.
+        compared: u64,
+        /// What ended it before its end.
+        cut: Option<RefusalCode>,
+    },
+    /// Somebody was allowed to see the number from which a call came.
+    NumberRevealed {
+        /// Of which recording.
+        recording: RecordingId,
+        /// What for.
+        purpose: Purpose,
+        /// The salted hash of why.
+        reason: Digest,
+        /// The version of the policy that allowed it.
+        policy: u32,
+    },
+    /// Somebody saw who had heard a recording.
+    HearingsShown {
+        /// Which.
+        recording: RecordingId,
     },
     /// Somebody was refused something else.
     ActionRefused {

@@ -9,12 +9,11 @@
 mod access;
 mod audit;
 mod clock;
-mod copies;
 mod credentials;
 mod digest;
 mod emergency;
 mod fault;
-mod hand_over;
+mod hearing;
 mod ids;
 mod listen;
 mod notice;
@@ -22,11 +21,12 @@ mod number;
 mod people;
 mod permit;
 mod purpose;
-mod recipient;
 mod recording;
 mod refusal;
 mod register;
 mod retention;
+mod reveal;
+mod search;
 mod subject;
 mod vendor;
 
@@ -37,10 +37,6 @@ pub use crate::{
         DisposalCause, DisposalCounts, ExportCause, LastStop, RecoveryReason,
     },
     clock::{BootId, ClockAnchor, ClockReading, DestructionClock, FreezeCause, KernelClock},
-    copies::{
-        Copies, CopyCounts, CopyFact, CopyOf, CopyState, Destruction, Holder, OutsideCopy,
-        destroy_by,
-    },
     credentials::{
         Account, Attempts, CodeFound, Host, LoginSession, NewPassword, Origin, PasswordAge,
         PasswordFound, Petitioner, Proved, REMEMBERED_PASSWORDS, Renewal, SecondFactor, Trial,
@@ -49,10 +45,7 @@ pub use crate::{
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},
     fault::Fault,
-    hand_over::{
-        Begun, Contents, Destination, HandOver, HandOverFact, HandOverPermit, HandOverState,
-        ItemPermit, MOST_ITEMS, Package, PackageForm, PackageLock, Step, Verdict, Wished,
-    },
+    hearing::{Hearing, Hearings},
     ids::{
         CallId, CaseId, ConfirmationId, ContractId, CopyId, DecisionId, EmergencyId, HandOverId,
         HoldId, IdFault, JstDay, Label, RecordingId, StaffId, VendorId, jst_rfc3339,
@@ -64,15 +57,16 @@ pub use crate::{
         Profile,
     },
     people::{Designation, Period, PeriodFault, Person, Recovery, Role, Training},
-    permit::{DisposalPermit, ListenPermit, Permit, RecordingDisposalPermit},
+    permit::{DisposalPermit, ListenPermit, RecordingDisposalPermit},
     purpose::Purpose,
-    recipient::Recipient,
     recording::{CallRecord, EndCause, RecordingState},
     refusal::{Clause, Refusal, RefusalCode},
     register::{Fact, Recorded, Register, RegisterFault, RegisterGrant, RegisterPermit, TakenIn},
     retention::{RetentionFault, RetentionPolicy, TrailTerm},
+    reveal::{RevealGrant, RevealPermit, RevealRequest},
+    search::{Criterion, FindGrant, FindPermit, FindRequest, Sought},
     subject::Subject,
-    vendor::{Contract, Terms, Vendor},
+    vendor::{Contract, Recipient, Terms, Vendor},
 };
 
 /// The version of the policy that this code is: roles, purposes, refusals, retention (K-31). Each access stores it.

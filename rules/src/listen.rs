@@ -9,7 +9,6 @@ use crate::{
     POLICY_VERSION,
     access::{Action, Condition, Standing, judge, purpose_fits},
     audit::{AuditDraft, AuditEvent},
-    copies::Holder,
     credentials::Petitioner,
     ids::{Label, RecordingId},
     number::Number,
@@ -86,10 +85,12 @@ impl ListenRequest<'_> {
     /// The first rule that refuses. Write [`ListenRequest::refused`] to the trail.
     pub fn judge(&self, register: &Register, now: Timestamp) -> Result<ListenGrant, Refusal> {
         let case = Case {
-            register,
-            action: self.action,
+            right: Right {
+                register,
+                action: self.action,
+                purpose: self.purpose,
+            },
             heard: &self.heard,
-            purpose: self.purpose,
         };
         let person = self.petitioner.person(register);
         case.judge(self.petitioner.standing(person, self.action), person, now)?;
@@ -108,48 +109,24 @@ impl ListenRequest<'_> {
     }
 }
 
-/// What is judged, when it is asked for and while it goes on.
-struct Case<'a> {
-    register: &'a Register,
-    action: Action,
-    heard: &'a Heard,
-    purpose: Option<Purpose>,
+/// What somebody may do with recordings, whichever they are.
+pub(crate) struct Right<'a> {
+    pub(crate) register: &'a Register,
+    pub(crate) action: Action,
+    pub(crate) purpose: Option<Purpose>,
 }
 
-impl Case<'_> {
-    fn judge(
-        &self,
-        standing: Standing,
-        person: Option<&Person>,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        judge(standing, self.action, |condition| {
-            self.holds(condition, standing, person, now)
-        })
-    }
-
-    fn holds(
+impl Right<'_> {
+    /// Whether a condition on person and purpose holds; one on a recording does not.
+    pub(crate) fn holds(
         &self,
         condition: Condition,
         standing: Standing,
         person: Option<&Person>,
         now: Timestamp,
     ) -> bool {
-        let Heard {
-            state,
-            unit,
-            called,
-            ..
-        } = self.heard;
         match (condition, person) {
             (Condition::PurposeGiven, _) => self.purpose.is_some(),
-            (Condition::Recorded, _) => *state != RecordingState::Unrecorded,
-            // Past its instant a recording is gone for everybody, whether or not the sweep ran (K-22).
-            (Condition::Retained, _) => {
-                *state != RecordingState::Disposed && now < self.heard.expires_at
-            }
-            (Condition::Closed, _) => *state != RecordingState::Open,
-            (Condition::OwnUnit, Some(person)) => person.unit == *unit,
             (Condition::Designated, Some(person)) => person.designation(now).is_some(),
             (Condition::Trained, Some(person)) => person.training(now).is_some(),
             (Condition::Acknowledged, Some(person)) => person.acknowledged >= Some(POLICY_VERSION),
@@ -165,41 +142,25 @@ impl Case<'_> {
                 .in_force(now)
                 .next()
                 .is_some(),
-            (Condition::InScope, Some(person)) => self
-                .register
-                .engagement(person)
-                .covering(unit, called.as_ref(), now)
-                .any(|contract| {
-                    self.purpose
-                        .is_some_and(|purpose| contract.terms.purposes.contains(&purpose))
-                }),
-            (Condition::HolderClear, Some(person)) => {
-                let own = Holder::Person(person.id.clone());
-                !self.register.copies().is_overdue(&own, now)
-            }
-            // Conditions of the register's acts, and a person's where there is nobody.
+            // Conditions of the register's acts and of a recording, and a person's where there is nobody.
             (
                 Condition::Attested
                 | Condition::DeputyPeriod
                 | Condition::OtherPerson
                 | Condition::RoleGrantable
                 | Condition::NotFounded
+                | Condition::ReasonGiven
                 | Condition::OwnUnit
+                | Condition::InScope
+                | Condition::Recorded
+                | Condition::Retained
+                | Condition::Closed
                 | Condition::Designated
                 | Condition::Trained
                 | Condition::Acknowledged
                 | Condition::PurposeFits
                 | Condition::Approved
-                | Condition::ContractInForce
-                | Condition::InScope
-                | Condition::HolderClear
-                | Condition::OfRecipient
-                | Condition::VendorClear
-                | Condition::Decided
-                | Condition::InOrder
-                | Condition::Encrypted
-                | Condition::CodeRight
-                | Condition::NothingOutside,
+                | Condition::ContractInForce,
                 _,
             ) => false,
         }
@@ -214,10 +175,65 @@ impl Case<'_> {
                 .in_force(now)
                 .any(|contract| contract.terms.purposes.contains(&purpose))
     }
+}
+
+/// What is judged of one recording, when it is asked for and while it goes on.
+pub(crate) struct Case<'a> {
+    pub(crate) right: Right<'a>,
+    pub(crate) heard: &'a Heard,
+}
+
+impl Case<'_> {
+    pub(crate) fn judge(
+        &self,
+        standing: Standing,
+        person: Option<&Person>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        judge(standing, self.right.action, |condition| {
+            self.holds(condition, standing, person, now)
+        })
+    }
+
+    pub(crate) fn holds(
+        &self,
+        condition: Condition,
+        standing: Standing,
+        person: Option<&Person>,
+        now: Timestamp,
+    ) -> bool {
+        let Heard {
+            state,
+            unit,
+            called,
+            ..
+        } = self.heard;
+        match (condition, person) {
+            (Condition::Recorded, _) => *state != RecordingState::Unrecorded,
+            // Past its instant a recording is gone for everybody, whether or not the sweep ran (K-22).
+            (Condition::Retained, _) => {
+                *state != RecordingState::Disposed && now < self.heard.expires_at
+            }
+            (Condition::Closed, _) => *state != RecordingState::Open,
+            (Condition::OwnUnit, Some(person)) => person.unit == *unit,
+            (Condition::InScope, Some(person)) => self
+                .right
+                .register
+                .engagement(person)
+                .covering(unit, called.as_ref(), now)
+                .any(|contract| {
+                    self.right
+                        .purpose
+                        .is_some_and(|purpose| contract.terms.purposes.contains(&purpose))
+                }),
+            _ => self.right.holds(condition, standing, person, now),
+        }
+    }
 
     /// The instant from which the right is over, as far as known now.
     fn lapses_at(&self, person: &Person, now: Timestamp) -> Timestamp {
         let contract = self
+            .right
             .register
             .engagement(person)
             .covering(&self.heard.unit, self.heard.called.as_ref(), now)
@@ -257,10 +273,12 @@ impl ListenGrant {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let case = Case {
-            register,
-            action: self.action,
+            right: Right {
+                register,
+                action: self.action,
+                purpose: Some(self.purpose),
+            },
             heard: &self.heard,
-            purpose: Some(self.purpose),
         };
         case.judge(Standing::Role(person.role), Some(person), now)
     }

@@ -11,26 +11,35 @@ use crate::{
     register::Register,
 };
 
-pub(crate) const LONGEST_MINUTES: i64 = 15; // K-08: at most 15 minutes.
+const PERMIT_MINUTES: i64 = 15; // K-08: at most 15 minutes.
 
-/// Leave to open one recording. It is moved into the reading that it allows, and asked again at each part.
-pub trait Permit {
-    /// The recording it opens, and no other.
-    fn recording(&self) -> RecordingId;
+/// How long a permit holds. It is asked again at every read.
+#[derive(Debug)]
+pub(crate) struct Validity {
+    issued_at: Timestamp,
+    lapses_at: Timestamp,
+}
 
-    /// Whether it still holds: within its 15 minutes, the recording's retention, and what of the person's right lapses by itself.
-    ///
+impl Validity {
+    /// From now for at most 15 minutes; shorter where what it rests on lapses before.
+    pub(crate) fn begin(now: Timestamp, lapses_at: Timestamp) -> Validity {
+        let longest = now.saturating_add(PERMIT_MINUTES.minutes()).unwrap_or(now);
+        Validity {
+            issued_at: now,
+            lapses_at: longest.min(lapses_at),
+        }
+    }
+
     /// A clock behind the permit's making says nothing about how long it lasted, so it ends it.
-    ///
-    /// # Errors
-    /// `PERMIT_LAPSED`, or `DISPOSED` and `TRAINING_EXPIRED` are found by asking anew.
-    fn check(&self, now: Timestamp) -> Result<(), Refusal>;
-
-    /// Whether it still holds with the register as it stands by now: a withdrawal, an expiry, the end of a contract and a lapsed training each end it (K-11, K-12).
-    ///
-    /// # Errors
-    /// As [`Self::check`], and whatever refuses the person by now.
-    fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal>;
+    pub(crate) fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        if (self.issued_at..self.lapses_at).contains(&now) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            RefusalCode::PermitLapsed,
+            Clause::Rules5Security,
+        ))
+    }
 }
 
 /// Leave to hear one recording for one purpose, for at most 15 minutes. It is moved into the playback and asked again at every read.
@@ -39,8 +48,7 @@ pub trait Permit {
 pub struct ListenPermit {
     grant: ListenGrant,
     receipt: AuditReceipt,
-    issued_at: Timestamp,
-    lapses_at: Timestamp,
+    validity: Validity,
 }
 
 impl ListenPermit {
@@ -56,19 +64,41 @@ impl ListenPermit {
         if !receipt.is_for(&grant.entry) {
             return Err(Refusal::audit_unavailable());
         }
-        let longest = now.saturating_add(LONGEST_MINUTES.minutes()).unwrap_or(now);
-        let lapses_at = longest.min(grant.lapses_at);
+        let validity = Validity::begin(now, grant.lapses_at);
         Ok(ListenPermit {
             grant,
             receipt,
-            issued_at: now,
-            lapses_at,
+            validity,
         })
+    }
+
+    /// Whether it still holds: within its 15 minutes, the recording's retention, and what of the person's right lapses by itself.
+    ///
+    /// # Errors
+    /// `PERMIT_LAPSED`; `DISPOSED` and `TRAINING_EXPIRED` are found by asking anew.
+    pub fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.validity.check(now)
+    }
+
+    /// Whether it still holds with the register as it stands by now: a withdrawal, an expiry, the end of a contract and a lapsed training each end it (K-11, K-12).
+    ///
+    /// # Errors
+    /// As [`Self::check`], and whatever refuses the person by now.
+    pub fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal> {
+        self.check(now)?;
+        let person = self.person().and_then(|id| register.person(id));
+        let person = person.ok_or_else(Refusal::nobody)?;
+        self.grant.judge_again(register, person, now)
     }
 
     /// Who listens.
     pub fn person(&self) -> Option<&StaffId> {
         self.grant.entry.actor.person()
+    }
+
+    /// The recording it opens, and no other.
+    pub fn recording(&self) -> RecordingId {
+        self.grant.heard.recording
     }
 
     /// What for.
@@ -84,29 +114,6 @@ impl ListenPermit {
     /// The number of the entry that stands for it in the trail.
     pub fn audit_seq(&self) -> u64 {
         self.receipt.seq()
-    }
-}
-
-impl Permit for ListenPermit {
-    fn recording(&self) -> RecordingId {
-        self.grant.heard.recording
-    }
-
-    fn check(&self, now: Timestamp) -> Result<(), Refusal> {
-        if (self.issued_at..self.lapses_at).contains(&now) {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            RefusalCode::PermitLapsed,
-            Clause::Rules5Security,
-        ))
-    }
-
-    fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal> {
-        self.check(now)?;
-        let person = self.person().and_then(|id| register.person(id));
-        let person = person.ok_or_else(Refusal::nobody)?;
-        self.grant.judge_again(register, person, now)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ids::{CaseId, CopyId, DecisionId, HandOverId, HoldId, StaffId};
+use crate::ids::{CaseId, CopyId, DecisionId, HandOverId, HoldId, RecordingId, StaffId};
 
 /// What a sealed text is about: a name, a basis, a reason never stands without it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +11,8 @@ pub enum Subject {
     Person(StaffId),
     /// A request, or the case that it opened.
     Case(CaseId),
+    /// A recording: why its caller's number was looked at.
+    Recording(RecordingId),
     /// A legal hold.
     Hold(HoldId),
     /// A hand-over.
@@ -27,6 +29,7 @@ impl fmt::Display for Subject {
         match self {
             Subject::Person(id) => id.fmt(f),
             Subject::Case(id) => id.fmt(f),
+            Subject::Recording(id) => id.fmt(f),
             Subject::Hold(id) => id.fmt(f),
             Subject::HandOver(id) => id.fmt(f),
             Subject::Copy(id) => id.fmt(f),

@@ -13,19 +13,22 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
-use rules::{
-    Action, Actor, AuditDraft, AuditEvent, Digest, ExportCause, ListenPermit, RecordingId, Refusal,
-};
+use rules::{Action, Actor, AuditDraft, AuditEvent, Digest, ExportCause, RecordingId, Refusal};
 use serde::{Deserialize, Serialize};
 use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
 
 use crate::{
     config::Config,
     duty::{Answer, Client, Conversation, Message},
-    office::{Desk, DisposeRequest, KeysRequest, Office, Opened, TrailRequest, Wish, export_cause},
+    heard,
+    office::{
+        Desk, DisposeRequest, FindWish, KeysRequest, Office, Opened, RevealWish, TrailRequest,
+        Wish, export_cause,
+    },
     people::{self, Ask},
     playback,
     proof::{Asker, Proof},
+    search,
     voice::{self, Voice},
 };
 
@@ -47,6 +50,15 @@ pub(crate) enum Request {
         recording: RecordingId,
         purpose: Option<String>,
         range_ms: Option<(u64, u64)>,
+        proof: Proof,
+    },
+    /// Look for recordings.
+    Find(FindWish),
+    /// See who called.
+    Reveal(RevealWish),
+    /// See who heard a recording.
+    Heard {
+        recording: RecordingId,
         proof: Proof,
     },
     /// Plan, destroy what is due, or acknowledge a certificate.
@@ -111,6 +123,11 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
                 proof,
             };
             playback::play(desk, wish, asker, &mut client)
+        }
+        Request::Find(wish) => search::find(desk, wish, asker, &mut client),
+        Request::Reveal(wish) => client.answer(&desk.reveal(wish, asker)),
+        Request::Heard { recording, proof } => {
+            heard::show(desk, recording, proof, asker, &mut client)
         }
         Request::Dispose(request) => client.answer(&desk.dispose(request, &client.unix_user)),
         Request::BackedUp { rows, files } => {
@@ -214,11 +231,7 @@ enum Broken {
 }
 
 /// Sends the file in parts, each with its length before it, and hashes what is sent. The right is looked at anew before each.
-fn send(
-    desk: &Desk,
-    mut voice: Voice<ListenPermit>,
-    client: &mut Client,
-) -> Result<Exported, Broken> {
+fn send(desk: &Desk, mut voice: Voice, client: &mut Client) -> Result<Exported, Broken> {
     let samples = voice.samples();
     let mut hash = Context::new(&SHA256);
     let mut bytes = 0;

@@ -9,6 +9,7 @@ mod keys;
 mod owner;
 mod people;
 mod proving;
+mod search;
 mod sweep;
 
 use std::{
@@ -20,10 +21,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{Action, Actor, AuditDraft, AuditEvent, ListenPermit, RecordingId, Register, StaffId};
+use rules::{Action, Actor, AuditDraft, AuditEvent, RecordingId, Register, StaffId};
 use storage::{
-    AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
-    verifier_keys,
+    AuditTrail, Catalogue, Disk, Duty, Group, Keys, Layout, OpenFault, OsDisk, Playback, Signing,
+    Vault, verifier_keys,
 };
 use tokio::{
     runtime,
@@ -34,11 +35,12 @@ use self::owner::Owner;
 pub(crate) use self::{
     heads::{TrailDone, TrailRequest},
     keys::{KeysDone, KeysRequest},
+    search::{Cut, FindWish, RevealWish, Revealed, Search},
     sweep::{DisposeDone, DisposeRequest, Disposed},
 };
 use crate::{
     config::Config,
-    duty::{Answer, Message},
+    duty::{Answer, Ending, Message},
     people::{Ask, Told},
     proof::{Asker, Proof},
 };
@@ -89,7 +91,7 @@ impl Wish {
 
 /// A recording that was opened for somebody.
 pub(crate) struct Opened {
-    pub(crate) playback: Playback<ListenPermit>,
+    pub(crate) playback: Playback,
     /// The number of the audit entry that allowed it.
     pub(crate) granted: u64,
     /// Who it was allowed to.
@@ -101,6 +103,20 @@ enum Job {
         wish: Wish,
         asker: Asker,
         answer: oneshot::Sender<Answer<Opened>>,
+    },
+    BeginSearch {
+        wish: FindWish,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<Box<Search>>>,
+    },
+    SearchPage {
+        search: Box<Search>,
+        answer: oneshot::Sender<(Box<Search>, search::Page)>,
+    },
+    Reveal {
+        wish: RevealWish,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<Revealed>>,
     },
     People {
         ask: Ask,
@@ -145,6 +161,7 @@ enum Job {
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     jobs: mpsc::Sender<Job>,
+    layout: Layout,
 }
 
 /// The office's thread.
@@ -175,7 +192,10 @@ impl Office {
             .name("office".to_owned())
             .spawn(move || runtime.block_on(owner.run(inbox)))?;
         Ok(Office {
-            desk: Desk { jobs },
+            desk: Desk {
+                jobs,
+                layout: config.layout(),
+            },
             nudge,
             thread,
         })
@@ -208,6 +228,43 @@ impl Desk {
             answer,
         })
         .unwrap_or_else(ended)
+    }
+
+    /// Asks to look for recordings. The audit entry is durable when the answer comes.
+    pub(crate) fn begin_search(&self, wish: FindWish, asker: Asker) -> Answer<Box<Search>> {
+        self.ask(|answer| Job::BeginSearch {
+            wish,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// Reads the next page of a search; between two pages others have their turn.
+    ///
+    /// # Errors
+    /// The office has ended.
+    pub(crate) fn search_page(
+        &self,
+        search: Box<Search>,
+    ) -> Result<(Box<Search>, search::Page), Ending> {
+        self.ask(|answer| Job::SearchPage { search, answer })
+            .ok_or_else(ended)
+    }
+
+    /// Asks for a caller's number. The audit entry is durable when the answer comes.
+    pub(crate) fn reveal(&self, wish: RevealWish, asker: Asker) -> Answer<Revealed> {
+        self.ask(|answer| Job::Reveal {
+            wish,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// Where the office's files lie, for whoever only reads its trail.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Asks something about people.

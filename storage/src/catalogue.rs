@@ -5,6 +5,7 @@
 
 mod burial;
 mod carry;
+mod search;
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +25,7 @@ use sqlx::{
 use thiserror::Error;
 
 pub(crate) use self::burial::DayRows;
+pub use self::search::{FoundCall, SearchPlace};
 use crate::{
     apply::apply,
     files::{Disk, MODE_SHARED},

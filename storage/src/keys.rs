@@ -404,6 +404,19 @@ pub(crate) fn open_key(
     Store::read(disk, &layout.key_store())?.open_key(roots, object, first)
 }
 
+/// The keys of several objects, for which the key store is read once.
+pub(crate) fn open_keys<'first>(
+    disk: &dyn Disk,
+    layout: &Layout,
+    roots: &dyn RootProvider,
+    objects: impl Iterator<Item = (Object, &'first SealedTo)>,
+) -> Result<Vec<Result<SecretKey, KeyFault>>, KeyFault> {
+    let store = Store::read(disk, &layout.key_store())?;
+    Ok(objects
+        .map(|(object, first)| store.open_key(roots, object, first))
+        .collect())
+}
+
 pub(crate) fn folder_roots(disk: &Arc<dyn Disk>, layout: &Layout) -> Arc<dyn RootProvider> {
     Arc::new(FolderRoots::new(Arc::clone(disk), layout.root()))
 }

@@ -42,7 +42,7 @@ mod vault;
 mod writer;
 
 pub use backup::{BackupFault, Carried, back_up, restore};
-pub use catalogue::{Catalogue, CatalogueFault, TakenIn};
+pub use catalogue::{Catalogue, CatalogueFault, FoundCall, SearchPlace, TakenIn};
 pub use dispose::{
     Certificate, CertificateFault, DisposalRecord, DisposalStage, DisposeFault, DisposedDay,
     Office, Pending, PlannedDay, RecordFault, Subject, acknowledge, dispose_due, dispose_one, hold,
@@ -64,7 +64,7 @@ pub use listing::{ListedCall, Listing};
 pub use lock::{Duty, Lock, LockFault};
 pub use memory_disk::{Faults, MemoryDisk};
 pub use note::{KeyName, NoteFault, SignedNote, VerifierKey};
-pub use open::{Audio, OpenFault, Opener, Playback, PlayedSegment};
+pub use open::{Audio, Comparison, OpenFault, Opener, Playback, PlayedSegment};
 pub use password::{PasswordFault, PasswordHash};
 pub use people::{
     Attachments, AttemptKey, KeptAccount, PasswordSet, SealedText, TextKind, TokenHash,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use rules::{CallId, JstDay, RecordingId, RecordingState};
+use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use crate::catalogue::{Catalogue, CatalogueFault, parse, time};
@@ -30,7 +31,7 @@ impl Listing<'_> {
 }
 
 /// A call as lists show it. Of a disposed one everything is `None` that may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedCall {
     /// The recording; `None` for a call without one.
     pub recording: Option<RecordingId>,

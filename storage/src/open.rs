@@ -8,12 +8,14 @@ use std::{ops::Range, sync::Arc};
 
 use jiff::Timestamp;
 use rules::{
-    CallId, Caller, Fault, JstDay, ListenPermit, Number, Permit, RecordingId, Refusal, StaffId,
+    CallId, Caller, Fault, FindPermit, JstDay, ListenPermit, Number, RecordingId, Refusal,
+    RevealPermit, StaffId,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
+    catalogue::FoundCall,
     files::Disk,
     group::Group,
     header::Header,
@@ -61,13 +63,13 @@ impl Opener {
         }
     }
 
-    /// Opens a caller's number.
+    /// Opens a caller's number. The permit is for one recording; `call` is that recording's, as its row says.
     ///
     /// # Errors
     /// [`OpenFault`] if the permit has lapsed, or the day's key is gone or does not fit.
     pub fn open_caller(
         &self,
-        permit: &ListenPermit,
+        permit: &RevealPermit,
         call: CallId,
         caller: &SealedCaller,
         now: Timestamp,
@@ -78,13 +80,51 @@ impl Opener {
         };
         let object = Object::Caller { call };
         let key = self.key(object, fields.sealed_to())?;
-        let digits = fields.open(object, &key)?;
-        let number = std::str::from_utf8(&digits)
-            .ok()
-            .and_then(|text| Number::parse(text).ok());
-        number
-            .map(Caller::Known)
-            .ok_or(OpenFault::Secret(SecretFault::DoesNotOpen))
+        Ok(Caller::Known(read_number(object, fields, &key)?))
+    }
+
+    /// Compares callers with the number that is sought, and gives none away.
+    ///
+    /// # Errors
+    /// [`OpenFault`] if the permit has lapsed or the key store cannot be read; a caller that does not open is one that cannot be told.
+    pub fn compare_callers(
+        &self,
+        permit: &FindPermit,
+        calls: &[FoundCall],
+        now: Timestamp,
+    ) -> Result<Vec<Comparison>, OpenFault> {
+        permit.check(now)?;
+        let sealed: Vec<Option<(Object, &SealedFields)>> = calls
+            .iter()
+            .map(|found| match (found.call.call, &found.caller) {
+                (Some(call), Some(SealedCaller::Number(fields))) => {
+                    Some((Object::Caller { call }, fields))
+                }
+                _ => None,
+            })
+            .collect();
+        let objects = sealed
+            .iter()
+            .flatten()
+            .map(|(object, fields)| (*object, fields.sealed_to()));
+        let keys = keys::open_keys(&*self.disk, &self.layout, &*self.roots, objects)?;
+        let mut keys = keys.into_iter();
+        let compare = |sealed: &Option<(Object, &SealedFields)>| {
+            let (object, fields) = (*sealed)?;
+            let key = keys.next()?.ok()?;
+            let number = read_number(object, fields, &key).ok()?;
+            let is_sought = permit.sought().caller.as_ref() == Some(&number);
+            Some(if is_sought {
+                Comparison::Same
+            } else {
+                Comparison::Other
+            })
+        };
+        Ok(sealed
+            .iter()
+            .map(compare)
+            .map(|found| found.unwrap_or(Comparison::Unreadable))
+            .collect())
     }
 
     /// Opens a text of the register, for whoever may see it.
@@ -127,6 +167,29 @@ impl Opener {
     }
 }
 
+fn read_number(
+    object: Object,
+    fields: &SealedFields,
+    key: &SecretKey,
+) -> Result<Number, SecretFault> {
+    let digits = fields.open(object, key)?;
+    let number = std::str::from_utf8(&digits)
+        .ok()
+        .and_then(|text| Number::parse(text).ok());
+    number.ok_or(SecretFault::DoesNotOpen)
+}
+
+/// Whether a caller is the one that is sought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// It is.
+    Same,
+    /// It is another.
+    Other,
+    /// Nobody can say: there was no number, it was not kept, or it does not open.
+    Unreadable,
+}
+
 impl Vault {
     /// Opens a recording. The permit is moved into the playback that it allows.
     ///
@@ -134,13 +197,13 @@ impl Vault {
     ///
     /// # Errors
     /// [`OpenFault`] if the permit has lapsed, the day has expired, or its key is gone.
-    pub fn open<P: Permit>(
+    pub fn open(
         &self,
-        permit: P,
+        permit: ListenPermit,
         day: JstDay,
         opener: &Opener,
         now: Timestamp,
-    ) -> Result<Playback<P>, OpenFault> {
+    ) -> Result<Playback, OpenFault> {
         permit.check(now)?;
         let recording = permit.recording();
         let expires_at = self
@@ -165,9 +228,9 @@ impl Vault {
     }
 }
 
-/// A recording that somebody may hear or package, as long as its permit and its day last.
-pub struct Playback<P> {
-    permit: P,
+/// A recording that somebody may hear, as long as its permit and its day last.
+pub struct Playback {
+    permit: ListenPermit,
     expires_at: Timestamp,
     segments: Vec<PlayedSegment>,
 }
@@ -181,9 +244,9 @@ pub struct Audio {
     pub city: Zeroizing<Vec<u8>>,
 }
 
-impl<P: Permit> Playback<P> {
+impl Playback {
     /// The permit that allows it.
-    pub fn permit(&self) -> &P {
+    pub fn permit(&self) -> &ListenPermit {
         &self.permit
     }
 

@@ -24,6 +24,8 @@ pub enum TextKind {
     Name,
     /// On what a deputy's appointment rests.
     Basis,
+    /// Why something was done.
+    Reason,
 }
 
 impl TextKind {
@@ -31,6 +33,7 @@ impl TextKind {
         match self {
             TextKind::Name => "name",
             TextKind::Basis => "basis",
+            TextKind::Reason => "reason",
         }
     }
 }
@@ -274,6 +277,15 @@ impl Catalogue {
         }))
     }
 
+    /// Keeps a text whose digest the trail holds.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be written.
+    pub async fn keep_text(&mut self, text: &SealedText) -> Result<(), CatalogueFault> {
+        let kept = insert_text(self.connection(), text).await;
+        kept.map_err(|source| self.fault(source))
+    }
+
     /// Wrong attempts in a row.
     ///
     /// # Errors
@@ -436,18 +448,26 @@ async fn record(
         .bind(json(&fact)?)
         .execute(&mut *transaction)
         .await?;
-    for text in attachments.texts {
-        sqlx::query("INSERT INTO register_texts (about, kind, sealed) VALUES (?, ?, ?)")
-            .bind(text.about.to_string())
-            .bind(text.kind.code())
-            .bind(json(&text.sealed)?)
-            .execute(&mut *transaction)
-            .await?;
+    for text in &attachments.texts {
+        insert_text(&mut transaction, text).await?;
     }
     for set in &attachments.passwords {
         insert_password(&mut transaction, set, at).await?;
     }
     transaction.commit().await
+}
+
+async fn insert_text(
+    connection: &mut SqliteConnection,
+    text: &SealedText,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO register_texts (about, kind, sealed) VALUES (?, ?, ?)")
+        .bind(text.about.to_string())
+        .bind(text.kind.code())
+        .bind(json(&text.sealed)?)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn insert_password(

@@ -432,7 +432,7 @@ fn one_recording_is_destroyed_and_every_other_of_its_day_still_opens() {
         let caller = archive.catalogue.caller(opening(2).recording).await;
         let caller = caller.unwrap().unwrap();
         let desk = city(Arc::new(MemoryDisk::new()), &memory_layout());
-        let permit = permit(&desk, opening(2).recording, now());
+        let permit = reveal_permit(&desk, opening(2).recording, now());
         let opener = &archive.city.opener;
         assert!(
             opener

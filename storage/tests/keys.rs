@@ -27,7 +27,7 @@ fn seal(city: &City, day: JstDay) -> SealedCaller {
 fn opens(disk: &MemoryDisk, sealed: &SealedCaller) -> bool {
     // Its own city, so that the trail of the permit does not touch the disk under test.
     let desk = city(Arc::new(MemoryDisk::new()), &memory_layout());
-    let permit = permit(&desk, opening(1).recording, now());
+    let permit = reveal_permit(&desk, opening(1).recording, now());
     let opener = storage::Opener::new(Arc::new(disk.clone()), &memory_layout());
     let opened = opener.open_caller(&permit, opening(1).call, sealed, now());
     opened.is_ok_and(|opened| opened == caller())

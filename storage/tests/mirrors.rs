@@ -31,7 +31,7 @@ fn seal(city: &City) -> SealedCaller {
 
 fn opens(opener: &Opener, sealed: &SealedCaller) -> bool {
     let desk = city(Arc::new(MemoryDisk::new()), &memory_layout());
-    let permit = permit(&desk, opening(1).recording, now());
+    let permit = reveal_permit(&desk, opening(1).recording, now());
     opener
         .open_caller(&permit, opening(1).call, sealed, now())
         .is_ok()

@@ -8,11 +8,12 @@ use std::{path::Path, sync::Arc};
 use common::*;
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Actor, CallRecord, Caller, Number, Reason, RecordingId, RecordingState, RecoveryReason,
+    Actor, CallRecord, Caller, Number, Reason, RecordingId, RecordingState, RecoveryReason, Sought,
 };
 use storage::{
-    Catalogue, Disk, DisposeFault, Faults, Keys, Layout, ListedCall, MemoryDisk, Office, OpenFault,
-    OsDisk, RecordingWriter, Row, SealedCaller, Spool, SpoolEntry, TakenIn, dispose_due,
+    Catalogue, Comparison, Disk, DisposeFault, Faults, Keys, Layout, ListedCall, MemoryDisk,
+    Office, OpenFault, OsDisk, RecordingWriter, Row, SealedCaller, SearchPlace, Spool, SpoolEntry,
+    TakenIn, dispose_due,
 };
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -104,7 +105,7 @@ fn rows_wait_in_the_spool_and_are_taken_in_exactly_once() {
 
         let recording = opening(1).recording;
         let caller = catalogue.caller(recording).await.unwrap().unwrap();
-        let permit = permit(&city, recording, now());
+        let permit = reveal_permit(&city, recording, now());
         let opened = city
             .opener
             .open_caller(&permit, opening(1).call, &caller, now())
@@ -117,6 +118,81 @@ fn rows_wait_in_the_spool_and_are_taken_in_exactly_once() {
         !contains(&everything, b"90000001"),
         "a citizen's number lies in the clear"
     );
+}
+
+#[test]
+fn a_search_reads_page_by_page_and_compares_callers_without_an_index_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = real_layout(folder.path());
+    let city = city(Arc::new(OsDisk), &layout);
+    let mut spool = Spool::new(Arc::clone(&city.disk), &layout);
+    let other = Caller::Known(Number::parse("0790000002").unwrap());
+    for number in 1..=600 {
+        let row = row(&city, &opening(number), None);
+        let caller = match number {
+            600 => row.caller,
+            _ => Some(
+                city.sealer
+                    .seal_caller(row.call.call_id, today(), &other)
+                    .unwrap(),
+            ),
+        };
+        spool.put(&entry(Row { caller, ..row })).unwrap();
+    }
+    spool.flush(now()).unwrap();
+    let sought = Sought {
+        caller: Some(Number::parse("0790000001").unwrap()),
+        called: Some(Number::parse("0783331000").unwrap()),
+        ..Sought::default()
+    };
+    run(async {
+        let mut catalogue = Catalogue::open(&layout).await.unwrap();
+        catalogue.take_in(&OsDisk, &layout).await.unwrap();
+        assert_eq!(catalogue.count_sought(&sought).await.unwrap(), 600);
+        let permit = find_permit(&city, sought.clone(), now());
+        let (mut place, mut pages, mut found) = (SearchPlace::default(), 0, Vec::new());
+        loop {
+            let (calls, next) = catalogue.search(&sought, place).await.unwrap();
+            if calls.is_empty() {
+                break;
+            }
+            let compared = city.opener.compare_callers(&permit, &calls, now());
+            let same = compared.unwrap().into_iter().zip(&calls);
+            found.extend(
+                same.filter(|(compared, _)| *compared == Comparison::Same)
+                    .map(|(_, found)| found.call.recording),
+            );
+            (place, pages) = (next, pages + 1);
+        }
+        assert_eq!((pages, found), (2, vec![Some(opening(600).recording)]));
+        for (sought, expected) in [
+            (
+                Sought {
+                    from: Some(now() + 1.second()),
+                    ..Sought::default()
+                },
+                0,
+            ),
+            (
+                Sought {
+                    from: Some(now()),
+                    until: Some(now() + 1.second()),
+                    ..Sought::default()
+                },
+                600,
+            ),
+            (
+                Sought {
+                    called: Some(Number::parse("0783332000").unwrap()),
+                    ..Sought::default()
+                },
+                0,
+            ),
+        ] {
+            assert_eq!(catalogue.count_sought(&sought).await.unwrap(), expected);
+        }
+        catalogue.close().await.unwrap();
+    });
 }
 
 #[test]

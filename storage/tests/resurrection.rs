@@ -7,7 +7,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use common::*;
 use jiff::{Timestamp, ToSpan};
-use rules::{Actor, JstDay, RecordingId, RecordingState};
+use rules::{Actor, JstDay, RecordingState};
 use storage::{
     AuditTrail, Catalogue, Duty, Keys, Layout, MemoryDisk, Office, Opening, OsDisk, Signing, Spool,
     SpoolEntry, dispose_due,
@@ -143,14 +143,14 @@ async fn opened(folder: &Path, opening: &Opening) -> (bool, bool) {
     let city = city_again(Arc::new(OsDisk), &layout);
     let day = JstDay::of(opening.call_started);
     let at = opening.call_started;
-    let playback = city
-        .vault
-        .open(foreign_permit(opening.recording, at), day, &city.opener, at);
+    let permit = permit(&city_of_another(), opening.recording, at);
+    let playback = city.vault.open(permit, day, &city.opener, at);
     let sound = playback.is_ok_and(|mut playback| playback.read(0, 0..9_600, at).is_ok());
     let caller = async {
         let mut catalogue = Catalogue::open(&layout).await.ok()?;
         let caller = catalogue.caller(opening.recording).await.ok()??;
-        let permit = foreign_permit(opening.recording, at);
+        let desk = city_of_another();
+        let permit = reveal_permit(&desk, opening.recording, at);
         city.opener
             .open_caller(&permit, opening.call, &caller, at)
             .ok()
@@ -158,10 +158,9 @@ async fn opened(folder: &Path, opening: &Opening) -> (bool, bool) {
     (sound, caller.await.is_some())
 }
 
-/// Issued elsewhere, so that the trail under test stays as it was restored.
-fn foreign_permit(recording: RecordingId, at: Timestamp) -> rules::ListenPermit {
-    let desk = city(Arc::new(MemoryDisk::new()), &memory_layout());
-    permit(&desk, recording, at)
+/// Permits are issued elsewhere, so that the trail under test stays as it was restored.
+fn city_of_another() -> City {
+    city(Arc::new(MemoryDisk::new()), &memory_layout())
 }
 
 fn names(mask: usize) -> String {

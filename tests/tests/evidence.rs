@@ -12,7 +12,7 @@ use std::{fs, path::Path};
 use expect_test::expect_file;
 
 /// Every function that makes evidence; all of them live in `rules`.
-const MAKERS: [&str; 11] = [
+const MAKERS: [&str; 12] = [
     "Played::reported",
     "Notice::announced",
     "Notice::waived_by_emergency",
@@ -20,8 +20,9 @@ const MAKERS: [&str; 11] = [
     "Notice::reopen",
     "AuditReceipt::durable",
     "ListenPermit::issue",
+    "FindPermit::issue",
+    "RevealPermit::issue",
     "RegisterPermit::issue",
-    "HandOverPermit::issue",
     "DisposalPermit::due",
     "WorkPermit::",
 ];

@@ -7,13 +7,10 @@ use crate::{
     POLICY_VERSION,
     access::Action,
     audit::{Actor, AuditDraft, AuditEvent},
-    copies::{CopyFact, Destruction},
     digest::Digest,
-    hand_over::HandOverFact,
     ids::{ContractId, JstDay, Label, StaffId, VendorId},
     people::{Designation, Period, Person, Role, Training},
-    recipient::Recipient,
-    vendor::Terms,
+    vendor::{Recipient, Terms},
 };
 
 /// What the city writes into its registers.
@@ -125,10 +122,6 @@ pub enum Fact {
         /// Who.
         person: StaffId,
     },
-    /// 収受.
-    HandOver(HandOverFact),
-    /// A copy outside the vault.
-    Copy(CopyFact),
 }
 
 /// A person of the first version's staff file.
@@ -164,12 +157,6 @@ impl Fact {
             Fact::VendorAttested { .. } => Action::AttestVendor,
             Fact::ContractAdded { .. } => Action::AddContract,
             Fact::SupervisorApproved { .. } => Action::ApproveSupervisor,
-            Fact::HandOver(step) => step.action(),
-            Fact::Copy(CopyFact::Begun { .. } | CopyFact::Made { .. }) => Action::MakeCopy,
-            Fact::Copy(CopyFact::Destroyed { how, .. }) => match how {
-                Destruction::Removed => Action::RemoveCopy,
-                Destruction::Certified { .. } => Action::DestroyCopy,
-            },
         }
     }
 

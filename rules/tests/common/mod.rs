@@ -6,7 +6,8 @@ use jiff::{Timestamp, ToSpan};
 use rules::{
     Account, Actor, AuditDraft, AuditEntry, AuditReceipt, CodeFound, Fact, Heard, Host, Label,
     Number, Origin, POLICY_VERSION, PasswordAge, PasswordFound, Period, Petitioner, Proved,
-    Recorded, RecordingId, RecordingState, Register, Role, SecondFactor, StaffId, Trial,
+    Purpose, Recorded, RecordingId, RecordingState, Register, Role, SecondFactor, StaffId, Terms,
+    Trial,
 };
 
 pub(crate) fn now() -> Timestamp {
@@ -89,6 +90,59 @@ pub(crate) fn register_by(more: Vec<Fact>, recorder: &StaffId) -> Register {
             .into_iter()
             .map(|(by, fact)| Recorded { at, by, fact }),
     )
+}
+
+/// The small city with a contractor's supervisor `kantoku`, whom no manager has approved.
+pub(crate) fn register_with_supervisor() -> Register {
+    register_by(contractor(), &"kantoku".parse().unwrap())
+}
+
+/// The small city with a contractor's supervisor `kantoku`, approved for inquiries to one number in November 2026.
+pub(crate) fn register_with_contractor() -> Register {
+    let approved = Fact::SupervisorApproved {
+        contract: "r8-1".parse().unwrap(),
+        person: "kantoku".parse().unwrap(),
+    };
+    let facts = [contractor(), vec![approved]].concat();
+    register_by(facts, &"kantoku".parse().unwrap())
+}
+
+fn contractor() -> Vec<Fact> {
+    let day = |text: &str| text.parse().unwrap();
+    let terms = Terms {
+        vendor: "bunseki".parse().unwrap(),
+        unit: unit(),
+        numbers: heard().called.into_iter().collect(),
+        period: Period::new(day("2026-11-01"), day("2026-11-30")).unwrap(),
+        purposes: [Purpose::AnalysisInquiry].into(),
+    };
+    let person: StaffId = "kantoku".parse().unwrap();
+    vec![
+        Fact::VendorAdded {
+            vendor: terms.vendor.clone(),
+            recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudqhqjmsxg5jz9"
+                .parse()
+                .unwrap(),
+        },
+        Fact::PersonAdded {
+            person: person.clone(),
+            role: Role::VendorSupervisor,
+            unit: unit(),
+            vendor: Some(terms.vendor.clone()),
+        },
+        Fact::Trained {
+            person,
+            course: "個人情報".parse().unwrap(),
+            on: day("2026-11-01"),
+        },
+        Fact::ContractAdded {
+            contract: "r8-1".parse().unwrap(),
+            terms,
+        },
+        Fact::Acknowledged {
+            version: POLICY_VERSION,
+        },
+    ]
 }
 
 fn sound(person: &StaffId) -> [Fact; 3] {

@@ -1,7 +1,7 @@
-//! A permit's end is fixed when it is made.
+//! A permit cannot be taken from another: its fields are its own.
 
-fn prolong(permit: rules::ListenPermit, lapses_at: jiff::Timestamp) -> rules::ListenPermit {
-    rules::ListenPermit { lapses_at, ..permit }
+fn of_another(permit: rules::ListenPermit, grant: rules::ListenGrant) -> rules::ListenPermit {
+    rules::ListenPermit { grant, ..permit }
 }
 
 fn main() {}

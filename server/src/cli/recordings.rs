@@ -1,4 +1,6 @@
-//! `denwaban recordings`: lists what is kept, and writes one recording out for a person who may hear it.
+//! `denwaban recordings`: lists and finds what is kept, and opens one recording for a person who may hear it.
+
+mod looking;
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -22,8 +24,14 @@ pub(super) enum Command {
     List(List),
     /// 録音を WAV に書き出します（左: 市民、右: 市）/ write a recording to a WAV file: caller left, city right
     Export(Export),
+    /// 録音を番号・期間で探します（番号は伏せて表示）/ find recordings by number and time; numbers are shown masked
+    Find(looking::Find),
     /// 録音を話す速さで標準出力に流します（WAV）/ play a recording at speaking pace, as WAV on standard output
     Play(Play),
+    /// 発信者の番号を表示します（理由は封印して保存）/ show the caller's number; the reason is kept sealed
+    Reveal(looking::Reveal),
+    /// 誰がどこを聞いたか（証跡から）/ who heard it, and which part, from the audit trail
+    Heard(looking::Heard),
 }
 
 #[derive(Debug, Args)]
@@ -38,7 +46,7 @@ pub(super) struct List {
     limit: Option<u32>,
 }
 
-const PURPOSE_HELP: &str = "目的（必須）: ANALYSIS_INQUIRY 問い合わせ分析, ANALYSIS_COMPLAINT 苦情の原因分析, STAFF_CHECK 職員の確認 / what for; required";
+const PURPOSE_HELP: &str = "目的（必須）: ANALYSIS_INQUIRY 問い合わせ分析, ANALYSIS_COMPLAINT 苦情の原因分析, STAFF_CHECK 職員の確認 など / what for; required";
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
@@ -78,6 +86,9 @@ pub(super) fn recordings(command: &Command, out: &mut Terminal) -> Result<(), Ex
         Command::List(arguments) => list(arguments, out),
         Command::Export(arguments) => export(arguments, out),
         Command::Play(arguments) => play(arguments, out),
+        Command::Find(arguments) => looking::find(arguments, out),
+        Command::Reveal(arguments) => looking::reveal(arguments, out),
+        Command::Heard(arguments) => looking::heard(arguments, out),
     }
 }
 

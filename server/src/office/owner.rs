@@ -109,6 +109,20 @@ impl Owner {
                     asker,
                     answer,
                 }) => drop(answer.send(Answer::of(self.listen(&wish, &asker).await))),
+                Some(Job::BeginSearch {
+                    wish,
+                    asker,
+                    answer,
+                }) => drop(answer.send(Answer::of(self.begin_search(&wish, &asker).await))),
+                Some(Job::SearchPage { mut search, answer }) => {
+                    let page = self.search_page(&mut search).await;
+                    let _ = answer.send((search, page));
+                }
+                Some(Job::Reveal {
+                    wish,
+                    asker,
+                    answer,
+                }) => drop(answer.send(Answer::of(self.reveal(&wish, &asker).await))),
                 Some(Job::People {
                     ask,
                     proof,
@@ -274,7 +288,7 @@ impl Owner {
     }
 
     /// The recording, as far as a right depends on it.
-    fn heard(&self, recording: RecordingId, call: &ListedCall) -> Heard {
+    pub(super) fn heard(&self, recording: RecordingId, call: &ListedCall) -> Heard {
         let called = call.called.as_deref();
         let called = called.and_then(|text| Number::parse(text).ok());
         Heard {
@@ -308,7 +322,7 @@ impl Owner {
         Ok(proved.map(|proved| proved.person().clone()))
     }
 
-    async fn find(&mut self, recording: RecordingId) -> Result<ListedCall, Ending> {
+    pub(super) async fn find(&mut self, recording: RecordingId) -> Result<ListedCall, Ending> {
         let found = self
             .rows(async |catalogue| catalogue.find(recording).await)
             .await?;

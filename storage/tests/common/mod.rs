@@ -9,10 +9,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Account, Action, Actor, CallId, CallRecord, Caller, CodeFound, Digest, EndCause, Fact, Heard,
-    Host, JstDay, ListenPermit, ListenRequest, Notice, Number, Origin, PasswordAge, PasswordFound,
-    Petitioner, Played, Proved, Purpose, Recorded, RecordingId, RecordingState, Register,
-    RetentionPolicy, Role, SecondFactor, TakenIn, Trial,
+    Account, Action, Actor, CallId, CallRecord, Caller, CodeFound, Digest, EndCause, Fact,
+    FindPermit, FindRequest, Heard, Host, JstDay, ListenPermit, ListenRequest, Notice, Number,
+    Origin, PasswordAge, PasswordFound, Petitioner, Played, Proved, Purpose, Recorded, RecordingId,
+    RecordingState, Register, RetentionPolicy, RevealPermit, RevealRequest, Role, SecondFactor,
+    Sought, TakenIn, Trial,
 };
 use storage::{
     AuditTrail, Channel, Chunk, Codec, Disk, Duty, Gap, Keys, Layout, Opener, Opening,
@@ -209,25 +210,56 @@ fn register(at: Timestamp) -> Register {
     }))
 }
 
+fn heard(recording: RecordingId, at: Timestamp) -> Heard {
+    Heard {
+        recording,
+        state: RecordingState::Sealed,
+        expires_at: at + 1000.hours(),
+        called: None,
+        unit: "広聴課".parse().unwrap(),
+    }
+}
+
 /// A permit of somebody who may, through the trail as in service.
 pub fn permit(city: &City, recording: RecordingId, at: Timestamp) -> ListenPermit {
     let proved = proved("sato", at);
     let request = ListenRequest {
         petitioner: petitioner(Some(&proved)),
         action: Action::ListenToFile,
-        heard: Heard {
-            recording,
-            state: RecordingState::Sealed,
-            expires_at: at + 1000.hours(),
-            called: None,
-            unit: "広聴課".parse().unwrap(),
-        },
+        heard: heard(recording, at),
         purpose: Some(Purpose::AnalysisComplaint),
         range_ms: None,
     };
     let grant = request.judge(&register(at), at).unwrap();
     let receipt = trail(city).append(grant.entry().clone(), at).unwrap();
     ListenPermit::issue(grant, receipt, at).unwrap()
+}
+
+/// A permit to see a caller's number, in the same way.
+pub fn reveal_permit(city: &City, recording: RecordingId, at: Timestamp) -> RevealPermit {
+    let proved = proved("sato", at);
+    let request = RevealRequest {
+        petitioner: petitioner(Some(&proved)),
+        heard: heard(recording, at),
+        purpose: Some(Purpose::AnalysisComplaint),
+        reason: Some(Digest([7; 32])),
+    };
+    let grant = request.judge(&register(at), at).unwrap();
+    let receipt = trail(city).append(grant.entry().clone(), at).unwrap();
+    RevealPermit::issue(grant, receipt, at).unwrap()
+}
+
+/// A permit to search, in the same way.
+pub fn find_permit(city: &City, sought: Sought, at: Timestamp) -> FindPermit {
+    let proved = proved("sato", at);
+    let request = FindRequest {
+        petitioner: petitioner(Some(&proved)),
+        sought,
+        purpose: Some(Purpose::SubjectRights),
+    };
+    let grant = request.judge(&register(at), at).unwrap();
+    let receipt = trail(city).append(grant.entry().clone(), at).unwrap();
+    FindPermit::issue(grant, receipt, at).unwrap()
 }
 
 pub fn contains(bytes: &[u8], marker: &[u8]) -> bool {
