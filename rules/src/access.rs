@@ -90,14 +90,46 @@ actions! {
     AddContract "add_contract" Consultation7Outsourcing,
     /// Approves a contract's supervisor.
     ApproveSupervisor "approve_supervisor" Consultation7Staff,
+    /// Asks that recordings are handed over.
+    RequestHandOver "request_hand_over" Rules5HandOver,
+    /// 管理責任者の決定 about a hand-over.
+    DecideHandOver "decide_hand_over" Rules5HandOver,
+    /// Makes the encrypted package.
+    Package "package" Rules5HandOver,
+    /// Says that a package was not made to its end.
+    AbandonPackage "abandon_package" Rules5HandOver,
+    /// Sees a package's passphrase.
+    ShowPassphrase "show_passphrase" Rules5HandOver,
+    /// 渡す.
+    GiveHandOver "give_hand_over" Rules5HandOver,
+    /// Records that the receiver has it.
+    ReceiveHandOver "receive_hand_over" Rules5HandOver,
+    /// Records that it came back, or is destroyed.
+    EndHandOver "end_hand_over" Rules5HandOver,
+    /// Closes a hand-over.
+    CloseHandOver "close_hand_over" Rules5HandOver,
+    /// Sees the 収受簿.
+    ListHandOvers "list_hand_overs" Rules3Supervision,
+    /// Enters a copy outside the vault.
+    MakeCopy "make_copy" Rules5Retention,
+    /// Takes a certificate of its destruction in.
+    DestroyCopy "destroy_copy" Rules5Retention,
+    /// Removes a copy at its time.
+    RemoveCopy "remove_copy" Rules5Retention,
+    /// Sees the register of copies.
+    ListCopies "list_copies" Rules3Supervision,
 }
 
 impl Action {
-    /// Whether it opens something of the calls themselves, so that a purpose is asked for before anything else.
+    /// Whether it opens something of the calls themselves, here or elsewhere, so that a purpose is asked for before anything else.
     pub fn opens_content(self) -> bool {
         matches!(
             self,
-            Action::Listen | Action::ListenToFile | Action::Find | Action::Reveal
+            Action::Listen
+                | Action::ListenToFile
+                | Action::Find
+                | Action::Reveal
+                | Action::RequestHandOver
         )
     }
 }
@@ -113,12 +145,19 @@ pub enum Standing {
     HostUser,
     /// Root on the host.
     Superuser,
+    /// The service, by itself.
+    Service,
 }
 
 impl Standing {
     /// All of them, in the order of the table.
     pub fn all() -> impl Iterator<Item = Standing> {
-        let others = [Standing::Deputy, Standing::HostUser, Standing::Superuser];
+        let others = [
+            Standing::Deputy,
+            Standing::HostUser,
+            Standing::Superuser,
+            Standing::Service,
+        ];
         Role::ALL.into_iter().map(Standing::Role).chain(others)
     }
 
@@ -129,6 +168,7 @@ impl Standing {
             Standing::Deputy => "deputy",
             Standing::HostUser => "host_user",
             Standing::Superuser => "superuser",
+            Standing::Service => "service",
         }
     }
 }
@@ -172,6 +212,22 @@ pub enum Condition {
     Retained,
     /// Its recording is closed.
     Closed,
+    /// The contract is with whom it is handed to.
+    OfRecipient,
+    /// The contractor has nothing that should be gone.
+    VendorClear,
+    /// Whoever makes a copy has none that should be gone.
+    HolderClear,
+    /// The manager decided, and the decision is yes.
+    Decided,
+    /// It is the hand-over's next step.
+    InOrder,
+    /// What leaves is encrypted.
+    Encrypted,
+    /// The code is the one that lies in the package.
+    CodeRight,
+    /// Nothing of it is outside.
+    NothingOutside,
 }
 
 impl Condition {
@@ -196,6 +252,14 @@ impl Condition {
             Condition::Recorded => "unrecorded",
             Condition::Retained => "expired",
             Condition::Closed => "open",
+            Condition::OfRecipient => "other_recipient",
+            Condition::VendorClear => "vendor_overdue",
+            Condition::HolderClear => "copy_overdue",
+            Condition::Decided => "undecided",
+            Condition::InOrder => "out_of_order",
+            Condition::Encrypted => "in_clear",
+            Condition::CodeRight => "wrong_code",
+            Condition::NothingOutside => "outside",
         }
     }
 
@@ -219,7 +283,15 @@ impl Condition {
             | Condition::DeputyPeriod
             | Condition::OtherPerson
             | Condition::RoleGrantable
-            | Condition::NotFounded => false,
+            | Condition::NotFounded
+            | Condition::OfRecipient
+            | Condition::VendorClear
+            | Condition::HolderClear
+            | Condition::Decided
+            | Condition::InOrder
+            | Condition::Encrypted
+            | Condition::CodeRight
+            | Condition::NothingOutside => false,
         }
     }
 
@@ -245,6 +317,23 @@ impl Condition {
             Condition::Recorded => (RefusalCode::NotRecorded, Clause::Consultation4Announcement),
             Condition::Retained => (RefusalCode::Disposed, Clause::Rules5Retention),
             Condition::Closed => (RefusalCode::RecordingOpen, Clause::Rules5Storing),
+            Condition::OfRecipient => (RefusalCode::WrongRecipient, Clause::Rules5HandOver),
+            Condition::VendorClear => {
+                let clause = Clause::Consultation7Outsourcing;
+                (RefusalCode::VendorCertOverdue, clause)
+            }
+            Condition::HolderClear => (RefusalCode::CopyOverdue, Clause::Rules5Retention),
+            Condition::Decided => (RefusalCode::DecisionRequired, Clause::Rules5HandOver),
+            Condition::InOrder => (RefusalCode::OutOfOrder, Clause::Rules5HandOver),
+            Condition::Encrypted => (
+                RefusalCode::PlainExportForbidden,
+                Clause::Consultation7Staff,
+            ),
+            Condition::CodeRight => (RefusalCode::ReceiptCodeWrong, Clause::Rules5HandOver),
+            Condition::NothingOutside => {
+                let clause = Clause::Consultation7Outsourcing;
+                (RefusalCode::CertificateRequired, clause)
+            }
         };
         Refusal::new(code, clause)
     }
@@ -257,6 +346,18 @@ const EAR: &[Condition] = &[
     Condition::Acknowledged,
     Condition::PurposeFits,
     Condition::OwnUnit,
+    Condition::Recorded,
+    Condition::Retained,
+    Condition::Closed,
+];
+/// Whoever of the city writes a recording to a file.
+const EAR_TO_FILE: &[Condition] = &[
+    Condition::Designated,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::PurposeFits,
+    Condition::OwnUnit,
+    Condition::HolderClear,
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
@@ -304,6 +405,40 @@ const VENDOR_SEARCH: &[Condition] = &[
     Condition::InScope,
     Condition::Retained,
 ];
+/// Whoever asks that recordings are handed over.
+const HAND_OVER: &[Condition] = &[
+    Condition::Designated,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::PurposeFits,
+    Condition::OfRecipient,
+    Condition::ContractInForce,
+    Condition::Attested,
+    Condition::VendorClear,
+    Condition::OwnUnit,
+    Condition::InScope,
+    Condition::Recorded,
+    Condition::Retained,
+    Condition::Closed,
+];
+/// Whoever makes a package: what held when it was asked for still does, and it was decided.
+const PACKAGE: &[Condition] = &[
+    Condition::Designated,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::OwnUnit,
+    Condition::Decided,
+    Condition::InOrder,
+    Condition::ContractInForce,
+    Condition::Attested,
+    Condition::VendorClear,
+    Condition::HolderClear,
+    Condition::Encrypted,
+    Condition::InScope,
+    Condition::Recorded,
+    Condition::Retained,
+    Condition::Closed,
+];
 /// What is decided about another person of the own unit.
 const ABOUT_ANOTHER: &[Condition] = &[Condition::OtherPerson, Condition::OwnUnit];
 
@@ -312,11 +447,11 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
     use Role::{
         Administrator, Assistant, Auditor, DutyOfficer, ExchangeStaff, Manager, VendorSupervisor,
     };
-    use Standing::{Deputy, HostUser, Superuser};
+    use Standing::{Deputy, HostUser, Service, Superuser};
     Some(match (action, standing) {
         (Action::Listen, Standing::Role(Manager | Assistant | ExchangeStaff)) => EAR,
         (Action::Listen, Standing::Role(VendorSupervisor)) => VENDOR_EAR,
-        (Action::ListenToFile, Standing::Role(Assistant | ExchangeStaff)) => EAR,
+        (Action::ListenToFile, Standing::Role(Assistant | ExchangeStaff)) => EAR_TO_FILE,
         (Action::Find, Standing::Role(Manager | Assistant | ExchangeStaff)) => SEARCH,
         (Action::Find, Standing::Role(VendorSupervisor)) => VENDOR_SEARCH,
         (Action::Reveal, Standing::Role(Manager | Assistant | ExchangeStaff)) => EYE,
@@ -373,6 +508,62 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
             Condition::OwnUnit,
             Condition::Attested,
         ],
+        (Action::RequestHandOver, Standing::Role(Manager | Assistant)) => HAND_OVER,
+        (Action::DecideHandOver, Standing::Role(Manager)) => &[
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::InOrder,
+            Condition::ContractInForce,
+            Condition::Attested,
+            Condition::VendorClear,
+        ],
+        (Action::DecideHandOver, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::InOrder,
+            Condition::ContractInForce,
+            Condition::Attested,
+            Condition::VendorClear,
+        ],
+        (Action::Package, Standing::Role(Manager | Assistant)) => PACKAGE,
+        (Action::ShowPassphrase, Standing::Role(Manager | Assistant)) => &[
+            Condition::OwnUnit,
+            Condition::OtherPerson,
+            Condition::Decided,
+            Condition::InOrder,
+        ],
+        (Action::GiveHandOver, Standing::Role(Manager | Assistant)) => &[
+            Condition::OwnUnit,
+            Condition::Decided,
+            Condition::InOrder,
+            Condition::ContractInForce,
+            Condition::Attested,
+        ],
+        (Action::ReceiveHandOver, Standing::Role(Manager | Assistant)) => {
+            &[Condition::OwnUnit, Condition::InOrder, Condition::CodeRight]
+        }
+        (Action::EndHandOver, Standing::Role(Manager | Assistant)) => {
+            &[Condition::OwnUnit, Condition::InOrder]
+        }
+        (Action::CloseHandOver, Standing::Role(Manager)) => &[
+            Condition::OwnUnit,
+            Condition::NothingOutside,
+            Condition::InOrder,
+        ],
+        (Action::CloseHandOver, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OwnUnit,
+            Condition::NothingOutside,
+            Condition::InOrder,
+        ],
+        (Action::ListHandOvers, Standing::Role(Manager | Assistant | Auditor)) => &[],
+        (Action::MakeCopy, Standing::Role(Assistant | ExchangeStaff)) => &[],
+        (Action::DestroyCopy, Standing::Role(Manager | Assistant | ExchangeStaff)) => {
+            &[Condition::OwnUnit]
+        }
+        (Action::ListCopies, Standing::Role(Manager | Assistant | ExchangeStaff | Auditor)) => &[],
+        (Action::AbandonPackage | Action::RemoveCopy, Service) => &[],
         _ => return None,
     })
 }
@@ -408,6 +599,9 @@ pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose)
             matches!(role, Manager | Assistant | ExchangeStaff)
         }
         (Action::Reveal, Purpose::AnalysisComplaint) => matches!(role, Manager | Assistant),
+        (Action::RequestHandOver, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
+            matches!(role, Manager | Assistant)
+        }
         _ => false,
     }
 }
@@ -425,7 +619,11 @@ pub(crate) fn is_grantable(standing: Standing, granted: Role) -> bool {
             | Role::DutyOfficer
             | Role::Analyst => true,
         },
-        Standing::Role(_) | Standing::Deputy | Standing::HostUser | Standing::Superuser => false,
+        Standing::Role(_)
+        | Standing::Deputy
+        | Standing::HostUser
+        | Standing::Superuser
+        | Standing::Service => false,
     }
 }
 
@@ -468,7 +666,7 @@ pub(crate) fn judge_standing(
     action: Action,
 ) -> Result<&'static [Condition], Refusal> {
     demands(standing, action).ok_or_else(|| match standing {
-        Standing::HostUser | Standing::Superuser => Refusal::nobody(),
+        Standing::HostUser | Standing::Superuser | Standing::Service => Refusal::nobody(),
         Standing::Role(_) | Standing::Deputy => {
             Refusal::new(RefusalCode::RoleNotPermitted, action.clause())
         }

@@ -54,6 +54,8 @@ pub enum Host {
     Superuser,
     /// Anybody else whom mode and group of the socket let in.
     User,
+    /// The service, by itself.
+    Service,
 }
 
 /// Whoever asks for something: a proved person, or the host's own user.
@@ -68,8 +70,20 @@ pub struct Petitioner<'a> {
 }
 
 impl Petitioner<'_> {
+    /// The service, for what it does by itself.
+    pub fn service() -> Petitioner<'static> {
+        Petitioner {
+            proved: None,
+            unix_user: "",
+            host: Host::Service,
+        }
+    }
+
     /// For the audit entry.
     pub fn actor(&self) -> Actor {
+        if self.host == Host::Service {
+            return Actor::System;
+        }
         Actor::Person {
             unix_user: self.unix_user.to_owned(),
             person: self.proved.map(|proved| proved.person.clone()),
@@ -87,6 +101,7 @@ impl Petitioner<'_> {
             (Some(person), _) => standing_of(person.role, !person.deputyships.is_empty(), action),
             (None, Host::Superuser) => Standing::Superuser,
             (None, Host::User) => Standing::HostUser,
+            (None, Host::Service) => Standing::Service,
         }
     }
 }

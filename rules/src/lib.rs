@@ -9,10 +9,12 @@
 mod access;
 mod audit;
 mod clock;
+mod copies;
 mod credentials;
 mod digest;
 mod emergency;
 mod fault;
+mod hand_over;
 mod hearing;
 mod ids;
 mod listen;
@@ -21,6 +23,7 @@ mod number;
 mod people;
 mod permit;
 mod purpose;
+mod recipient;
 mod recording;
 mod refusal;
 mod register;
@@ -37,6 +40,10 @@ pub use crate::{
         DisposalCause, DisposalCounts, ExportCause, LastStop, RecoveryReason,
     },
     clock::{BootId, ClockAnchor, ClockReading, DestructionClock, FreezeCause, KernelClock},
+    copies::{
+        Copies, CopyCounts, CopyFact, CopyOf, CopyState, Destruction, Holder, OutsideCopy,
+        destroy_by,
+    },
     credentials::{
         Account, Attempts, CodeFound, Host, LoginSession, NewPassword, Origin, PasswordAge,
         PasswordFound, Petitioner, Proved, REMEMBERED_PASSWORDS, Renewal, SecondFactor, Trial,
@@ -45,6 +52,10 @@ pub use crate::{
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},
     fault::Fault,
+    hand_over::{
+        Begun, Contents, Destination, HandOver, HandOverFact, HandOverPermit, HandOverState,
+        ItemPermit, MOST_ITEMS, Package, PackageForm, PackageLock, Step, Verdict, Wished,
+    },
     hearing::{Hearing, Hearings},
     ids::{
         CallId, CaseId, ConfirmationId, ContractId, CopyId, DecisionId, EmergencyId, HandOverId,
@@ -57,8 +68,9 @@ pub use crate::{
         Profile,
     },
     people::{Designation, Period, PeriodFault, Person, Recovery, Role, Training},
-    permit::{DisposalPermit, ListenPermit, RecordingDisposalPermit},
+    permit::{DisposalPermit, ListenPermit, Permit, RecordingDisposalPermit},
     purpose::Purpose,
+    recipient::Recipient,
     recording::{CallRecord, EndCause, RecordingState},
     refusal::{Clause, Refusal, RefusalCode},
     register::{Fact, Recorded, Register, RegisterFault, RegisterGrant, RegisterPermit, TakenIn},
@@ -66,7 +78,7 @@ pub use crate::{
     reveal::{RevealGrant, RevealPermit, RevealRequest},
     search::{Criterion, FindGrant, FindPermit, FindRequest, Sought},
     subject::Subject,
-    vendor::{Contract, Recipient, Terms, Vendor},
+    vendor::{Contract, Terms, Vendor},
 };
 
 /// The version of the policy that this code is: roles, purposes, refusals, retention (K-31). Each access stores it.

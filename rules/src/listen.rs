@@ -9,6 +9,7 @@ use crate::{
     POLICY_VERSION,
     access::{Action, Condition, Standing, judge, purpose_fits},
     audit::{AuditDraft, AuditEvent},
+    copies::Holder,
     credentials::Petitioner,
     ids::{Label, RecordingId},
     number::Number,
@@ -142,6 +143,10 @@ impl Right<'_> {
                 .in_force(now)
                 .next()
                 .is_some(),
+            (Condition::HolderClear, Some(person)) => {
+                let own = Holder::Person(person.id.clone());
+                !self.register.copies().is_overdue(&own, now)
+            }
             // Conditions of the register's acts and of a recording, and a person's where there is nobody.
             (
                 Condition::Attested
@@ -160,7 +165,15 @@ impl Right<'_> {
                 | Condition::Acknowledged
                 | Condition::PurposeFits
                 | Condition::Approved
-                | Condition::ContractInForce,
+                | Condition::ContractInForce
+                | Condition::HolderClear
+                | Condition::OfRecipient
+                | Condition::VendorClear
+                | Condition::Decided
+                | Condition::InOrder
+                | Condition::Encrypted
+                | Condition::CodeRight
+                | Condition::NothingOutside,
                 _,
             ) => false,
         }

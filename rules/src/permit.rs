@@ -42,6 +42,24 @@ impl Validity {
     }
 }
 
+/// Leave to open one recording. It is moved into the reading that it allows, and asked again at each part.
+pub trait Permit {
+    /// The recording it opens, and no other.
+    fn recording(&self) -> RecordingId;
+
+    /// Whether it still holds: within its 15 minutes, the recording's retention, and what of the person's right lapses by itself.
+    ///
+    /// # Errors
+    /// `PERMIT_LAPSED`; `DISPOSED` and `TRAINING_EXPIRED` are found by asking anew.
+    fn check(&self, now: Timestamp) -> Result<(), Refusal>;
+
+    /// Whether it still holds with the register as it stands by now: a withdrawal, an expiry, the end of a contract and a lapsed training each end it (K-11, K-12).
+    ///
+    /// # Errors
+    /// As [`Self::check`], and whatever refuses the person by now.
+    fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal>;
+}
+
 /// Leave to hear one recording for one purpose, for at most 15 minutes. It is moved into the playback and asked again at every read.
 #[derive(Debug)]
 #[must_use = "a permit is moved into the playback that it allows"]
@@ -72,33 +90,9 @@ impl ListenPermit {
         })
     }
 
-    /// Whether it still holds: within its 15 minutes, the recording's retention, and what of the person's right lapses by itself.
-    ///
-    /// # Errors
-    /// `PERMIT_LAPSED`; `DISPOSED` and `TRAINING_EXPIRED` are found by asking anew.
-    pub fn check(&self, now: Timestamp) -> Result<(), Refusal> {
-        self.validity.check(now)
-    }
-
-    /// Whether it still holds with the register as it stands by now: a withdrawal, an expiry, the end of a contract and a lapsed training each end it (K-11, K-12).
-    ///
-    /// # Errors
-    /// As [`Self::check`], and whatever refuses the person by now.
-    pub fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal> {
-        self.check(now)?;
-        let person = self.person().and_then(|id| register.person(id));
-        let person = person.ok_or_else(Refusal::nobody)?;
-        self.grant.judge_again(register, person, now)
-    }
-
     /// Who listens.
     pub fn person(&self) -> Option<&StaffId> {
         self.grant.entry.actor.person()
-    }
-
-    /// The recording it opens, and no other.
-    pub fn recording(&self) -> RecordingId {
-        self.grant.heard.recording
     }
 
     /// What for.
@@ -114,6 +108,23 @@ impl ListenPermit {
     /// The number of the entry that stands for it in the trail.
     pub fn audit_seq(&self) -> u64 {
         self.receipt.seq()
+    }
+}
+
+impl Permit for ListenPermit {
+    fn recording(&self) -> RecordingId {
+        self.grant.heard.recording
+    }
+
+    fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.validity.check(now)
+    }
+
+    fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal> {
+        self.check(now)?;
+        let person = self.person().and_then(|id| register.person(id));
+        let person = person.ok_or_else(Refusal::nobody)?;
+        self.grant.judge_again(register, person, now)
     }
 }
 

@@ -38,6 +38,15 @@ impl Purpose {
         Purpose::Disposal,
     ];
 
+    /// The purpose that was typed in.
+    ///
+    /// # Errors
+    /// `PURPOSE_REQUIRED` where none was, `PURPOSE_NOT_PERMITTED` where it is not on the list.
+    pub fn given(text: Option<&str>) -> Result<Purpose, Refusal> {
+        let required = Refusal::new(RefusalCode::PurposeRequired, Clause::Rules5Use);
+        text.ok_or(required)?.parse()
+    }
+
     /// As it is typed in and written down.
     pub fn code(self) -> &'static str {
         match self {

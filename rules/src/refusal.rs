@@ -78,11 +78,25 @@ pub enum RefusalCode {
     PasswordBlocked,
     /// A new password that was one of the last ten.
     PasswordReused,
+    /// The contractor has what should be gone, and no certificate of its destruction.
+    VendorCertOverdue,
+    /// The person has a copy that should be gone.
+    CopyOverdue,
+    /// The contract is with somebody else than whom it is handed to.
+    WrongRecipient,
+    /// Another step is due, or this one was taken.
+    OutOfOrder,
+    /// What leaves the city would not be encrypted.
+    PlainExportForbidden,
+    /// The code is not the one that lies in the package.
+    ReceiptCodeWrong,
+    /// Something of it is outside, and nothing says that it is gone.
+    CertificateRequired,
 }
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 34] = [
+    pub const ALL: [RefusalCode; 41] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -117,6 +131,13 @@ impl RefusalCode {
         RefusalCode::PasswordTooShort,
         RefusalCode::PasswordBlocked,
         RefusalCode::PasswordReused,
+        RefusalCode::VendorCertOverdue,
+        RefusalCode::CopyOverdue,
+        RefusalCode::WrongRecipient,
+        RefusalCode::OutOfOrder,
+        RefusalCode::PlainExportForbidden,
+        RefusalCode::ReceiptCodeWrong,
+        RefusalCode::CertificateRequired,
     ];
 
     /// As lists and messages show it.
@@ -156,6 +177,13 @@ impl RefusalCode {
             RefusalCode::PasswordTooShort => "PASSWORD_TOO_SHORT",
             RefusalCode::PasswordBlocked => "PASSWORD_BLOCKED",
             RefusalCode::PasswordReused => "PASSWORD_REUSED",
+            RefusalCode::VendorCertOverdue => "VENDOR_CERT_OVERDUE",
+            RefusalCode::CopyOverdue => "COPY_OVERDUE",
+            RefusalCode::WrongRecipient => "WRONG_RECIPIENT",
+            RefusalCode::OutOfOrder => "OUT_OF_ORDER",
+            RefusalCode::PlainExportForbidden => "PLAIN_EXPORT_FORBIDDEN",
+            RefusalCode::ReceiptCodeWrong => "RECEIPT_CODE_WRONG",
+            RefusalCode::CertificateRequired => "CERTIFICATE_REQUIRED",
         }
     }
 
@@ -176,14 +204,21 @@ impl RefusalCode {
             | RefusalCode::DeputyNotInPeriod
             | RefusalCode::SelfApproval
             | RefusalCode::RoleNotGrantable
-            | RefusalCode::PasswordExpired => 403,
+            | RefusalCode::PasswordExpired
+            | RefusalCode::WrongRecipient
+            | RefusalCode::PlainExportForbidden
+            | RefusalCode::ReceiptCodeWrong => 403,
             RefusalCode::NotRecorded | RefusalCode::OutOfScope => 404,
             RefusalCode::RecordingOpen
             | RefusalCode::NotDue
             | RefusalCode::ClockFrozen
             | RefusalCode::DecisionRequired
             | RefusalCode::NotAttested
-            | RefusalCode::AlreadyFounded => 409,
+            | RefusalCode::AlreadyFounded
+            | RefusalCode::VendorCertOverdue
+            | RefusalCode::CopyOverdue
+            | RefusalCode::OutOfOrder
+            | RefusalCode::CertificateRequired => 409,
             RefusalCode::Disposed => 410,
             RefusalCode::PurposeRequired
             | RefusalCode::ReasonRequired
@@ -221,6 +256,8 @@ pub enum Clause {
     Rules5Storing,
     /// For analysis, certain demands and statutes only; no other use.
     Rules5Use,
+    /// Hand-overs need the manager's decision and a record.
+    Rules5HandOver,
     /// Systems are protected by personal accounts and enough security.
     Rules5Security,
     /// Three months at most, then beyond recovery.
@@ -241,6 +278,7 @@ impl Clause {
             Clause::Rules4Training => "要領第4条第2項",
             Clause::Rules5Storing => "要領第5条第1項",
             Clause::Rules5Use => "要領第5条第2項",
+            Clause::Rules5HandOver => "要領第5条第3項",
             Clause::Rules5Security => "要領第5条第5項",
             Clause::Rules5Retention => "要領第5条第6項",
         }
@@ -259,6 +297,7 @@ impl Clause {
             Clause::Rules4Training => "article 4 paragraph 2 of the handling rules",
             Clause::Rules5Storing => "article 5 paragraph 1 of the handling rules",
             Clause::Rules5Use => "article 5 paragraph 2 of the handling rules",
+            Clause::Rules5HandOver => "article 5 paragraph 3 of the handling rules",
             Clause::Rules5Security => "article 5 paragraph 5 of the handling rules",
             Clause::Rules5Retention => "article 5 paragraph 6 of the handling rules",
         }
@@ -382,7 +421,7 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
             "装置の時計を信頼できない間は、何も廃棄しません。時計を確かめ、管理責任者が dispose --due --confirm-clock 理由 --as ID で確認してください。"
         }
         RefusalCode::DecisionRequired => {
-            "保存期間内のデータは、決定がなければ廃棄できません。決定を記録してください。"
+            "決定がなければ行えません。管理責任者の決定を記録してください。"
         }
         RefusalCode::ReasonRequired => "理由のない取扱いはできません。理由を入力してください。",
         RefusalCode::EmergencyTooLong => {
@@ -440,6 +479,27 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
         RefusalCode::PasswordReused => {
             "直近10回に使ったパスワードは使えません。別のものにしてください。"
         }
+        RefusalCode::VendorCertOverdue => {
+            "廃棄証明の期限を過ぎたデータがある事業者には、新たに渡せません。handover destroyed または copies destroyed で証明を登録してください。"
+        }
+        RefusalCode::CopyOverdue => {
+            "廃棄の期限を過ぎた写しを持つ職員は、新たに書き出せません。copies list で確かめ、copies destroyed で廃棄を記録してください。"
+        }
+        RefusalCode::WrongRecipient => {
+            "契約の相手方でない事業者には渡せません。--to と --contract を確かめてください。"
+        }
+        RefusalCode::OutOfOrder => {
+            "この手続は今の段階では行えないか、既に済んでいます。handover list で段階を確かめてください。"
+        }
+        RefusalCode::PlainExportForbidden => {
+            "暗号化していないデータは渡せません。受け取る側の公開鍵（--recipient）を登録するか、--zip を付けてください。"
+        }
+        RefusalCode::ReceiptCodeWrong => {
+            "受領コードが違います。受け取った側が包みを開いて読んだコードを確かめてください。"
+        }
+        RefusalCode::CertificateRequired => {
+            "渡したデータの廃棄証明がないため、完了にできません。handover destroyed で登録してください。"
+        }
     }
 }
 
@@ -485,7 +545,7 @@ fn english_sentence(code: RefusalCode) -> &'static str {
             "nothing is destroyed while the clock cannot be believed; look at it, and let the manager confirm it by dispose --due --confirm-clock REASON --as ID"
         }
         RefusalCode::DecisionRequired => {
-            "nothing is disposed of before its retention ends without a decision; record the decision first"
+            "this is not done without the manager's decision; record the decision first"
         }
         RefusalCode::ReasonRequired => "this is done for a stated reason only; give the reason",
         RefusalCode::EmergencyTooLong => {
@@ -544,6 +604,27 @@ fn english_sentence(code: RefusalCode) -> &'static str {
         }
         RefusalCode::PasswordReused => {
             "none of the last 10 passwords is taken again; choose another"
+        }
+        RefusalCode::VendorCertOverdue => {
+            "nothing more is handed to a contractor whose certificates of destruction are overdue; record them with `handover destroyed`"
+        }
+        RefusalCode::CopyOverdue => {
+            "nobody makes a copy who still has one that must be gone; see `copies list`, and record its destruction with `copies destroyed`"
+        }
+        RefusalCode::WrongRecipient => {
+            "recordings go to the contractor of the contract and to nobody else; look at --to and --contract"
+        }
+        RefusalCode::OutOfOrder => {
+            "this step is not due, or was taken already; see `handover list` for where the hand-over stands"
+        }
+        RefusalCode::PlainExportForbidden => {
+            "nothing leaves the city in clear; give the receiver's public key (--recipient) or package with --zip"
+        }
+        RefusalCode::ReceiptCodeWrong => {
+            "this is not the code that lies in the package; ask the receiver to open it and read the code out"
+        }
+        RefusalCode::CertificateRequired => {
+            "what was handed over is not yet certified as destroyed; record the certificate with `handover destroyed`"
         }
     }
 }

@@ -12,9 +12,12 @@ use jiff::Timestamp;
 use crate::{
     access::{Action, Condition, Standing, is_grantable, judge, judge_standing},
     audit::Actor,
+    copies::{Copies, CopyFact, CopyOf, Holder, destroy_by},
     credentials::Petitioner,
     fault::Fault,
-    ids::{ContractId, Label, StaffId, VendorId},
+    hand_over::{Deed, Destination, HandOver, HandOvers, MOST_ITEMS},
+    ids::{ContractId, CopyId, HandOverId, Label, StaffId, VendorId},
+    listen::Heard,
     people::{Designation, Person, Recovery, Role, Training},
     refusal::Refusal,
     vendor::{Contract, Engagement, Vendor},
@@ -29,16 +32,23 @@ pub struct Register {
     people: BTreeMap<StaffId, Person>,
     vendors: BTreeMap<VendorId, Vendor>,
     contracts: BTreeMap<ContractId, Contract>,
+    hand_overs: HandOvers,
+    copies: Copies,
 }
 
 impl Register {
     /// What holds after these facts, in the order in which they were recorded.
     pub fn of(recorded: impl IntoIterator<Item = Recorded>) -> Register {
         let mut register = Register::default();
-        for Recorded { at, by, fact } in recorded {
-            register.handle_fact(at, &by, fact);
+        for recorded in recorded {
+            register.handle_recorded(recorded);
         }
         register
+    }
+
+    /// Takes in one more fact.
+    pub fn handle_recorded(&mut self, Recorded { at, by, fact }: Recorded) {
+        self.handle_fact(at, &by, fact);
     }
 
     /// Whether the first manager was named.
@@ -64,6 +74,42 @@ impl Register {
     /// The contracts, by id.
     pub fn contracts(&self) -> &BTreeMap<ContractId, Contract> {
         &self.contracts
+    }
+
+    /// Finds a hand-over.
+    pub fn hand_over(&self, id: HandOverId) -> Option<&HandOver> {
+        self.hand_overs.0.get(&id)
+    }
+
+    /// The hand-overs, by id.
+    pub fn hand_overs(&self) -> &BTreeMap<HandOverId, HandOver> {
+        &self.hand_overs.0
+    }
+
+    /// When a package of this hand-over, begun now, must be gone (K-24).
+    ///
+    /// `heard`: its recordings, as the office knows them.
+    ///
+    /// # Errors
+    /// [`RegisterFault::NoSuchHandOver`].
+    pub fn package_destroy_by(
+        &self,
+        id: HandOverId,
+        heard: &[Heard],
+        now: Timestamp,
+    ) -> Result<Timestamp, RegisterFault> {
+        let contract = match &self.known_hand_over(id)?.wish().to {
+            Destination::Contract { contract, .. } => self.contracts.get(contract),
+            Destination::Request { .. } => None,
+        };
+        let contract_end = contract.map(|contract| contract.terms.period.end());
+        let expiries = heard.iter().map(|heard| heard.expires_at);
+        Ok(destroy_by(now, expiries, contract_end))
+    }
+
+    /// The copies outside the vault.
+    pub fn copies(&self) -> &Copies {
+        &self.copies
     }
 
     pub(crate) fn engagement<'a>(&'a self, supervisor: &'a Person) -> Engagement<'a> {
@@ -129,6 +175,13 @@ impl Register {
                     person.acknowledged = person.acknowledged.max(Some(version));
                 }
             }
+            Fact::HandOver(step) => {
+                let unit = by.person().and_then(|id| self.people.get(id));
+                let unit = unit.map(|person| &person.unit);
+                self.hand_overs
+                    .handle_fact(at, by, unit, step, &mut self.copies);
+            }
+            Fact::Copy(fact) => self.copies.handle_fact(at, by.person(), &fact),
             Fact::Designated { ref person, .. }
             | Fact::Withdrawn { ref person }
             | Fact::Trained { ref person, .. }
@@ -172,14 +225,27 @@ impl Register {
         fact: Fact,
         now: Timestamp,
     ) -> Result<Option<RegisterGrant>, RegisterFault> {
+        self.request_with(petitioner, fact, &[], now)
+    }
+
+    /// The same for a fact about recordings.
+    ///
+    /// `heard`: those recordings, as the office knows them.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub fn request_with(
+        &self,
+        petitioner: &Petitioner<'_>,
+        fact: Fact,
+        heard: &[Heard],
+        now: Timestamp,
+    ) -> Result<Option<RegisterGrant>, RegisterFault> {
         let by = petitioner.person(self);
         let action = fact.action();
         let standing = petitioner.standing(by, action);
         judge_standing(standing, action)?;
-        let about = self.about(&fact)?;
-        judge(standing, action, |condition| {
-            self.holds(condition, standing, by, &about, now)
-        })?;
+        self.judge_fact(standing, by, &fact, heard, now)?;
         let mut next = self.clone();
         next.handle_fact(now, &petitioner.actor(), fact.clone());
         if next == *self {
@@ -189,11 +255,47 @@ impl Register {
         Ok(Some(RegisterGrant { entry, fact }))
     }
 
+    fn judge_fact(
+        &self,
+        standing: Standing,
+        by: Option<&Person>,
+        fact: &Fact,
+        heard: &[Heard],
+        now: Timestamp,
+    ) -> Result<(), RegisterFault> {
+        let about = self.about(fact, heard)?;
+        judge(standing, fact.action(), |condition| {
+            self.holds(condition, standing, by, &about, now)
+        })?;
+        Ok(())
+    }
+
+    /// Judges a fact that goes on anew, for whoever it was granted to.
+    ///
+    /// # Errors
+    /// Whatever refuses it by now.
+    pub(crate) fn judge_again(
+        &self,
+        person: &StaffId,
+        fact: &Fact,
+        heard: &[Heard],
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let person = self.person(person).ok_or_else(Refusal::nobody)?;
+        let standing = Standing::Role(person.role);
+        match self.judge_fact(standing, Some(person), fact, heard, now) {
+            Ok(()) => Ok(()),
+            Err(RegisterFault::Refused(refusal)) => Err(refusal),
+            // What it is about was there and facts are never taken back.
+            Err(_) => Err(Refusal::nobody()),
+        }
+    }
+
     /// Whom and what a fact is about.
     ///
     /// # Errors
     /// [`RegisterFault`] where that is not there, or is there already as something else.
-    fn about(&self, fact: &Fact) -> Result<About<'_>, RegisterFault> {
+    fn about<'a>(&'a self, fact: &'a Fact, heard: &'a [Heard]) -> Result<About<'a>, RegisterFault> {
         let mut about = About::default();
         match fact {
             Fact::PersonAdded {
@@ -238,10 +340,7 @@ impl Register {
                 }
             }
             Fact::SupervisorApproved { contract, person } => {
-                let found = self.contracts.get(contract);
-                let terms = &found
-                    .ok_or_else(|| RegisterFault::NoSuchContract(contract.clone()))?
-                    .terms;
+                let terms = &self.known_contract(contract)?.terms;
                 let supervisor = self.known(person)?;
                 if supervisor.vendor.as_ref() != Some(&terms.vendor) {
                     return Err(RegisterFault::OtherVendor(person.clone()));
@@ -250,6 +349,8 @@ impl Register {
                 about.unit = Some(terms.unit.clone());
                 about.person = Some(supervisor);
             }
+            Fact::HandOver(step) => about.deed = Some(Deed::of(self, step, heard)?),
+            Fact::Copy(fact) => about.person = self.holder_of(fact)?,
         }
         Ok(about)
     }
@@ -259,10 +360,39 @@ impl Register {
             .ok_or_else(|| RegisterFault::NoSuchPerson(id.clone()))
     }
 
-    fn known_vendor(&self, id: &VendorId) -> Result<&Vendor, RegisterFault> {
+    pub(crate) fn known_vendor(&self, id: &VendorId) -> Result<&Vendor, RegisterFault> {
         self.vendors
             .get(id)
             .ok_or_else(|| RegisterFault::NoSuchVendor(id.clone()))
+    }
+
+    pub(crate) fn known_contract(&self, id: &ContractId) -> Result<&Contract, RegisterFault> {
+        self.contracts
+            .get(id)
+            .ok_or_else(|| RegisterFault::NoSuchContract(id.clone()))
+    }
+
+    pub(crate) fn known_hand_over(&self, id: HandOverId) -> Result<&HandOver, RegisterFault> {
+        self.hand_over(id).ok_or(RegisterFault::NoSuchHandOver(id))
+    }
+
+    /// Who holds the copy that a fact is about; a package that is still known is told by its hand-over.
+    fn holder_of(&self, fact: &CopyFact) -> Result<Option<&Person>, RegisterFault> {
+        let id = fact.copy();
+        if matches!(fact, CopyFact::Begun { .. }) {
+            return Ok(None);
+        }
+        let copy = self.copies.get(id).ok_or(RegisterFault::NoSuchCopy(id))?;
+        if let CopyOf::HandOver(hand_over) = copy.of() {
+            let known = self.known_hand_over(hand_over)?;
+            if known.package().is_some_and(|package| package.copy == id) {
+                return Err(RegisterFault::OfHandOver(id, hand_over));
+            }
+        }
+        match copy.holder() {
+            Holder::Person(person) => self.known(person).map(Some),
+            Holder::Vendor(_) | Holder::Receiver(_) => Ok(None),
+        }
     }
 
     /// Whether a person can be taken in under this id; the same person twice is no fault.
@@ -296,6 +426,9 @@ impl Register {
         about: &About<'_>,
         now: Timestamp,
     ) -> bool {
+        if let Some(deed) = &about.deed {
+            return by.is_some_and(|by| deed.holds(condition, standing, by, now));
+        }
         match condition {
             Condition::OwnUnit => {
                 let unit = about
@@ -311,7 +444,7 @@ impl Register {
             Condition::RoleGrantable => about.role.is_some_and(|role| is_grantable(standing, role)),
             Condition::NotFounded => !self.is_founded(),
             Condition::Attested => about.vendor.is_some_and(|vendor| vendor.is_attested(now)),
-            // Conditions of listening; no act of the register demands them.
+            // Conditions of listening and of hand-overs.
             Condition::PurposeGiven
             | Condition::PurposeFits
             | Condition::ReasonGiven
@@ -323,7 +456,15 @@ impl Register {
             | Condition::InScope
             | Condition::Recorded
             | Condition::Retained
-            | Condition::Closed => false,
+            | Condition::Closed
+            | Condition::OfRecipient
+            | Condition::VendorClear
+            | Condition::HolderClear
+            | Condition::Decided
+            | Condition::InOrder
+            | Condition::Encrypted
+            | Condition::CodeRight
+            | Condition::NothingOutside => false,
         }
     }
 
@@ -363,6 +504,7 @@ struct About<'a> {
     role: Option<Role>,
     unit: Option<Label>,
     vendor: Option<&'a Vendor>,
+    deed: Option<Deed<'a>>,
 }
 
 impl Person {
@@ -404,7 +546,9 @@ impl Person {
             | Fact::VendorAdded { .. }
             | Fact::VendorAttested { .. }
             | Fact::ContractAdded { .. }
-            | Fact::SupervisorApproved { .. } => {}
+            | Fact::SupervisorApproved { .. }
+            | Fact::HandOver(_)
+            | Fact::Copy(_) => {}
         }
     }
 }
@@ -438,6 +582,22 @@ pub enum RegisterFault {
     /// The person works for another contractor.
     #[error("{0} does not work for the contract's vendor; approve a supervisor of that vendor")]
     OtherVendor(StaffId),
+    /// No hand-over has this id.
+    #[error("there is no hand-over {0}; `denwaban handover list` shows what is known")]
+    NoSuchHandOver(HandOverId),
+    /// No copy has this id.
+    #[error("there is no copy {0}; `denwaban copies list` shows what is known")]
+    NoSuchCopy(CopyId),
+    /// The copy is the package of a hand-over.
+    #[error(
+        "the copy {0} is the package of hand-over {1}; record it with `denwaban handover destroyed`"
+    )]
+    OfHandOver(CopyId, HandOverId),
+    /// A hand-over is of some recordings, and of few enough for one entry.
+    #[error(
+        "a hand-over is of 1 to {MOST_ITEMS} recordings, found {0}; name them with --recording, or hand over in parts"
+    )]
+    ItemCount(usize),
     /// The manager and the administrator are two persons.
     #[error("the manager and the administrator are one person; name two persons")]
     OnePerson,

@@ -4,10 +4,11 @@
 use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain, Criterion,
-    Declaration, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
-    Fact, FreezeCause, LastStop, POLICY_VERSION, Period, Purpose, RecordingId, RecoveryReason,
-    RefusalCode, Scope,
+    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain, Contents,
+    CopyFact, CopyId, Criterion, Declaration, Destination, Destruction, Digest, DisposalCause,
+    DisposalCounts, EmergencyId, EmergencyState, ExportCause, Fact, FreezeCause, HandOverFact,
+    HandOverId, LastStop, POLICY_VERSION, Period, Purpose, RecordingId, RecoveryReason,
+    RefusalCode, Scope, Wished,
 };
 
 fn now() -> Timestamp {
@@ -184,6 +185,8 @@ fn by_people() -> Vec<AuditEvent> {
         unix_user: "denwaban".to_owned(),
     };
     let emergency = state.declare(declaration, now()).unwrap();
+    let (hand_over, copy) = (HandOverId::new(now(), 4), CopyId::new(now(), 5));
+    let registered = |change| AuditEvent::Registered { change, policy };
     let granted = |range_ms| AuditEvent::ListenGranted {
         recording,
         action: Action::ListenToFile,
@@ -228,6 +231,34 @@ fn by_people() -> Vec<AuditEvent> {
             },
             policy,
         },
+        registered(Fact::HandOver(HandOverFact::Requested {
+            hand_over,
+            wish: Wished {
+                to: Destination::Contract {
+                    vendor: "bunseki".parse().unwrap(),
+                    contract: "r8-1".parse().unwrap(),
+                },
+                purpose: Purpose::AnalysisInquiry,
+                medium: "USB-12".parse().unwrap(),
+                items: [recording].into(),
+            },
+        })),
+        registered(Fact::HandOver(HandOverFact::Packaged {
+            hand_over,
+            copy,
+            contents: Contents {
+                sha256: Digest([0xcd; 32]),
+                bytes: 1_920_700,
+                code: Digest([0xef; 32]),
+                items: [(recording, Digest([0xef; 32]))].into(),
+            },
+        })),
+        registered(Fact::Copy(CopyFact::Destroyed {
+            copy,
+            how: Destruction::Certified {
+                certificate: Digest([0xcd; 32]),
+            },
+        })),
         AuditEvent::LoggedIn,
         AuditEvent::LoginRefused {
             tried: Some("hanako".parse().unwrap()),

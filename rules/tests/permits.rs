@@ -6,8 +6,8 @@ mod common;
 use jiff::{Timestamp, ToSpan};
 use rules::{
     Action, AuditDraft, AuditEvent, DisposalPermit, Fact, Heard, JstDay, ListenGrant, ListenPermit,
-    ListenRequest, Period, Petitioner, Purpose, Refusal, RefusalCode, Register, RegisterFault,
-    RegisterPermit, Role, StaffId,
+    ListenRequest, Period, Permit, Petitioner, Purpose, Refusal, RefusalCode, Register,
+    RegisterFault, RegisterPermit, Role, StaffId,
 };
 
 use common::{now, receipt};

@@ -10,7 +10,7 @@ use jiff::ToSpan;
 use rules::{
     Action, Attempts, AuditDraft, AuditEvent, CodeFound, Declaration, DestructionClock,
     DisposalCause, DisposalPermit, EmergencyId, EmergencyState, JstDay, ListenPermit,
-    ListenRequest, LoginSession, NewPassword, PasswordAge, PasswordFound, Purpose, Refusal,
+    ListenRequest, LoginSession, NewPassword, PasswordAge, PasswordFound, Permit, Purpose, Refusal,
     RefusalCode, Scope, Trial, access_table,
 };
 

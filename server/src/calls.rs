@@ -44,7 +44,7 @@ pub(crate) enum Request {
 }
 
 enum Task {
-    Audit(AuditDraft),
+    Audit(Box<AuditDraft>),
     Stop,
 }
 
@@ -87,7 +87,7 @@ impl Desk {
 
     /// Writes an entry as soon as the disk lets it.
     pub(crate) fn audit(&self, draft: AuditDraft) {
-        if self.tasks.try_send(Task::Audit(draft)).is_err() {
+        if self.tasks.try_send(Task::Audit(Box::new(draft))).is_err() {
             tracing::error!("the calls' desk is behind; an entry is lost");
         }
     }
@@ -152,7 +152,7 @@ impl Worker {
             {
                 match task {
                     Task::Audit(draft) if self.waiting.len() < WAITING_ENTRIES => {
-                        self.waiting.push_back(draft);
+                        self.waiting.push_back(*draft);
                         self.is_kept = false;
                     }
                     Task::Audit(_) => {

@@ -13,7 +13,9 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
-use rules::{Action, Actor, AuditDraft, AuditEvent, Digest, ExportCause, RecordingId, Refusal};
+use rules::{
+    Action, Actor, AuditDraft, AuditEvent, Digest, ExportCause, ListenPermit, RecordingId, Refusal,
+};
 use serde::{Deserialize, Serialize};
 use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
 
@@ -231,7 +233,11 @@ enum Broken {
 }
 
 /// Sends the file in parts, each with its length before it, and hashes what is sent. The right is looked at anew before each.
-fn send(desk: &Desk, mut voice: Voice, client: &mut Client) -> Result<Exported, Broken> {
+fn send(
+    desk: &Desk,
+    mut voice: Voice<ListenPermit>,
+    client: &mut Client,
+) -> Result<Exported, Broken> {
     let samples = voice.samples();
     let mut hash = Context::new(&SHA256);
     let mut bytes = 0;

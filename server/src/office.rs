@@ -21,7 +21,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{Action, Actor, AuditDraft, AuditEvent, RecordingId, Register, StaffId};
+use rules::{Action, Actor, AuditDraft, AuditEvent, ListenPermit, RecordingId, Register, StaffId};
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Group, Keys, Layout, OpenFault, OsDisk, Playback, Signing,
     Vault, verifier_keys,
@@ -91,7 +91,7 @@ impl Wish {
 
 /// A recording that was opened for somebody.
 pub(crate) struct Opened {
-    pub(crate) playback: Playback,
+    pub(crate) playback: Playback<ListenPermit>,
     /// The number of the audit entry that allowed it.
     pub(crate) granted: u64,
     /// Who it was allowed to.

@@ -3,8 +3,8 @@
 use std::{fs, io, path::Path};
 
 use rules::{
-    AuditDraft, AuditEvent, ContractId, Fact, JstDay, Label, POLICY_VERSION, Period, Refusal,
-    RegisterFault, Role, StaffId, TakenIn, VendorId,
+    AuditDraft, AuditEvent, ContractId, Fact, JstDay, Label, MOST_ITEMS, POLICY_VERSION, Period,
+    Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -158,6 +158,18 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
             format!("{id}: --vendor は vendor_supervisor にだけ、必ず指定してください。")
         }
         RegisterFault::OtherVendor(id) => format!("{id} はこの契約の事業者に属していません。"),
+        RegisterFault::NoSuchHandOver(id) => {
+            format!("収受 {id} はありません。handover list で確かめてください。")
+        }
+        RegisterFault::NoSuchCopy(id) => {
+            format!("写し {id} はありません。copies list で確かめてください。")
+        }
+        RegisterFault::OfHandOver(copy, hand_over) => format!(
+            "写し {copy} は収受 {hand_over} の包みです。handover destroyed で記録してください。"
+        ),
+        RegisterFault::ItemCount(count) => format!(
+            "一度に渡せる録音は1件から{MOST_ITEMS}件です（{count}件）。--recording で指定し、多いときは分けてください。"
+        ),
         RegisterFault::OnePerson => "管理責任者とシステム管理者は別の人にしてください。".to_owned(),
     };
     Answer::Failed(Message::new(ja, fault.to_string()))

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rules::{AuditDraft, AuditEvent, Refusal, RefusalCode};
+use rules::{AuditDraft, AuditEvent, ListenPermit, Refusal, RefusalCode};
 use serde::{Deserialize, Serialize};
 use storage::OpenFault;
 
@@ -82,7 +82,7 @@ enum Cut {
 const PIECE: Duration = Duration::from_millis(500); // A right that lapses is seen at the next one, within a second.
 
 /// A client that stops reading is waited for, and then gone; nothing is sent ahead of its time.
-fn send(desk: &Desk, voice: &mut Voice, client: &mut Client) -> Result<(), Cut> {
+fn send(desk: &Desk, voice: &mut Voice<ListenPermit>, client: &mut Client) -> Result<(), Cut> {
     client.answer(&Answer::Done(())).map_err(Cut::Client)?;
     let header = wav_header(voice.samples());
     client.send_part(&header).map_err(Cut::Client)?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use rules::Refusal;
+use rules::{Permit, Refusal};
 use storage::{Codec, OpenFault, Playback, PlayedSegment};
 
 use crate::office::Desk;
@@ -14,15 +14,15 @@ const CHANNELS: u16 = 2;
 const BYTES_PER_FRAME: u16 = 4; // Two channels of 16 bits.
 
 /// What is left to be heard of a playback.
-pub(crate) struct Voice {
-    playback: Playback,
+pub(crate) struct Voice<P> {
+    playback: Playback<P>,
     /// In samples from the recording's beginning, over all its segments.
     range: Range<u64>,
 }
 
-impl Voice {
+impl<P: Permit> Voice<P> {
     /// `range_ms`: what is asked for; `None` is the whole. What lies beyond the end is left out.
-    pub(crate) fn new(playback: Playback, range_ms: Option<(u64, u64)>) -> Voice {
+    pub(crate) fn new(playback: Playback<P>, range_ms: Option<(u64, u64)>) -> Voice<P> {
         let total: u64 = playback.segments().iter().map(PlayedSegment::samples).sum();
         let sample = |ms: u64| {
             ms.saturating_mul(u64::from(SAMPLE_RATE_HZ) / 1_000)

@@ -8,8 +8,8 @@ use std::{ops::Range, sync::Arc};
 
 use jiff::Timestamp;
 use rules::{
-    CallId, Caller, Fault, FindPermit, JstDay, ListenPermit, Number, RecordingId, Refusal,
-    RevealPermit, StaffId,
+    CallId, Caller, Fault, FindPermit, JstDay, Number, Permit, RecordingId, Refusal, RevealPermit,
+    StaffId,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -197,13 +197,13 @@ impl Vault {
     ///
     /// # Errors
     /// [`OpenFault`] if the permit has lapsed, the day has expired, or its key is gone.
-    pub fn open(
+    pub fn open<P: Permit>(
         &self,
-        permit: ListenPermit,
+        permit: P,
         day: JstDay,
         opener: &Opener,
         now: Timestamp,
-    ) -> Result<Playback, OpenFault> {
+    ) -> Result<Playback<P>, OpenFault> {
         permit.check(now)?;
         let recording = permit.recording();
         let expires_at = self
@@ -228,9 +228,9 @@ impl Vault {
     }
 }
 
-/// A recording that somebody may hear, as long as its permit and its day last.
-pub struct Playback {
-    permit: ListenPermit,
+/// A recording that somebody may hear or package, as long as its permit and its day last.
+pub struct Playback<P> {
+    permit: P,
     expires_at: Timestamp,
     segments: Vec<PlayedSegment>,
 }
@@ -244,9 +244,9 @@ pub struct Audio {
     pub city: Zeroizing<Vec<u8>>,
 }
 
-impl Playback {
+impl<P: Permit> Playback<P> {
     /// The permit that allows it.
-    pub fn permit(&self) -> &ListenPermit {
+    pub fn permit(&self) -> &P {
         &self.permit
     }
 

@@ -12,7 +12,7 @@ use std::{fs, path::Path};
 use expect_test::expect_file;
 
 /// Every function that makes evidence; all of them live in `rules`.
-const MAKERS: [&str; 12] = [
+const MAKERS: [&str; 13] = [
     "Played::reported",
     "Notice::announced",
     "Notice::waived_by_emergency",
@@ -23,6 +23,7 @@ const MAKERS: [&str; 12] = [
     "FindPermit::issue",
     "RevealPermit::issue",
     "RegisterPermit::issue",
+    "HandOverPermit::issue",
     "DisposalPermit::due",
     "WorkPermit::",
 ];

@@ -7,10 +7,13 @@ use crate::{
     POLICY_VERSION,
     access::Action,
     audit::{Actor, AuditDraft, AuditEvent},
+    copies::{CopyFact, Destruction},
     digest::Digest,
+    hand_over::HandOverFact,
     ids::{ContractId, JstDay, Label, StaffId, VendorId},
     people::{Designation, Period, Person, Role, Training},
-    vendor::{Recipient, Terms},
+    recipient::Recipient,
+    vendor::Terms,
 };
 
 /// What the city writes into its registers.
@@ -122,6 +125,10 @@ pub enum Fact {
         /// Who.
         person: StaffId,
     },
+    /// 収受.
+    HandOver(HandOverFact),
+    /// A copy outside the vault.
+    Copy(CopyFact),
 }
 
 /// A person of the first version's staff file.
@@ -157,6 +164,12 @@ impl Fact {
             Fact::VendorAttested { .. } => Action::AttestVendor,
             Fact::ContractAdded { .. } => Action::AddContract,
             Fact::SupervisorApproved { .. } => Action::ApproveSupervisor,
+            Fact::HandOver(step) => step.action(),
+            Fact::Copy(CopyFact::Begun { .. } | CopyFact::Made { .. }) => Action::MakeCopy,
+            Fact::Copy(CopyFact::Destroyed { how, .. }) => match how {
+                Destruction::Removed => Action::RemoveCopy,
+                Destruction::Certified { .. } => Action::DestroyCopy,
+            },
         }
     }
 

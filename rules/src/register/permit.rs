@@ -19,6 +19,11 @@ impl RegisterGrant {
     pub fn entry(&self) -> &AuditDraft {
         &self.entry
     }
+
+    /// The fact that it would record.
+    pub fn fact(&self) -> &Fact {
+        &self.fact
+    }
 }
 
 /// Leave to record one fact. It is moved into the record.

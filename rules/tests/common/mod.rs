@@ -120,7 +120,7 @@ fn contractor() -> Vec<Fact> {
     vec![
         Fact::VendorAdded {
             vendor: terms.vendor.clone(),
-            recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kudqhqjmsxg5jz9"
+            recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
                 .parse()
                 .unwrap(),
         },

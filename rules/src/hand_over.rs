@@ -1,0 +1,547 @@
+//! 収受: hand-overs of recordings, from the request to the certificate that nothing is left outside (要領 5-3; K-19, K-20, K-24).
+//!
+//! A hand-over is a state machine that only recorded steps move. What each step demands is [`deed`]; what lets the bytes of a package leave is
+//! [`HandOverPermit`].
+
+mod deed;
+mod permit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    access::Action,
+    audit::Actor,
+    copies::{Copies, CopyOf, Destruction, Holder, OutsideCopy},
+    digest::Digest,
+    ids::{CaseId, ContractId, CopyId, HandOverId, Label, RecordingId, StaffId, VendorId},
+    purpose::Purpose,
+    recipient::Recipient,
+};
+
+pub(crate) use deed::Deed;
+pub use permit::{HandOverPermit, ItemPermit};
+
+/// Items of one hand-over, so that its entry stays a line that can be read.
+pub const MOST_ITEMS: usize = 500;
+
+/// What is recorded of a hand-over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum HandOverFact {
+    /// Somebody of the unit asks for it.
+    Requested {
+        /// Which.
+        hand_over: HandOverId,
+        /// What is asked for.
+        #[serde(flatten)]
+        wish: Wished,
+    },
+    /// 管理責任者の決定.
+    Decided {
+        /// Which.
+        hand_over: HandOverId,
+        /// Yes or no.
+        verdict: Verdict,
+        /// The salted hash of the reason.
+        reason: Digest,
+    },
+    /// The package's first byte leaves next.
+    PackageBegun {
+        /// Which.
+        hand_over: HandOverId,
+        /// The copy that it is.
+        copy: CopyId,
+        /// How it is encrypted.
+        form: PackageForm,
+        /// When it must be gone.
+        destroy_by: Timestamp,
+    },
+    /// It was not made to its end, and what there was of it is removed.
+    PackageAbandoned {
+        /// Which.
+        hand_over: HandOverId,
+        /// The copy that it was.
+        copy: CopyId,
+    },
+    /// It is whole.
+    Packaged {
+        /// Which.
+        hand_over: HandOverId,
+        /// The copy that it is.
+        copy: CopyId,
+        /// What it is.
+        #[serde(flatten)]
+        contents: Contents,
+    },
+    /// Its passphrase was shown, for the first and last time.
+    PassphraseShown {
+        /// Which.
+        hand_over: HandOverId,
+    },
+    /// 渡した.
+    Given {
+        /// Which.
+        hand_over: HandOverId,
+        /// The salted hash of the name of whoever took it.
+        receiver: Digest,
+    },
+    /// 受け取った: the receiver told the code that lies in the package.
+    Received {
+        /// Which.
+        hand_over: HandOverId,
+        /// The hash of the code that was told.
+        code: Digest,
+    },
+    /// The medium came back.
+    Returned {
+        /// Which.
+        hand_over: HandOverId,
+    },
+    /// 廃棄証明.
+    Destroyed {
+        /// Which.
+        hand_over: HandOverId,
+        /// The SHA-256 of the certificate.
+        certificate: Digest,
+    },
+    /// Nothing is left to be done.
+    Closed {
+        /// Which.
+        hand_over: HandOverId,
+    },
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wished {
+    /// To whom.
+    pub to: Destination,
+    /// What for.
+    pub purpose: Purpose,
+    /// 媒体.
+    pub medium: Label,
+    /// Which recordings.
+    pub items: BTreeSet<RecordingId>,
+}
+
+/// To whom recordings are handed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "snake_case")]
+pub enum Destination {
+    /// 委託事業者, under a contract.
+    Contract {
+        /// Who.
+        vendor: VendorId,
+        /// Under which.
+        contract: ContractId,
+    },
+    /// Whoever an approved request names.
+    Request {
+        /// Which request.
+        case: CaseId,
+        /// The salted hash of the receiver's name.
+        receiver: Digest,
+        /// The receiver's public key, where there is one.
+        recipient: Option<Recipient>,
+    },
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Yes.
+    Approved,
+    /// No.
+    Rejected,
+}
+
+/// How a package is encrypted (K-19).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageForm {
+    /// `age`, to the receiver's public key.
+    Age,
+    /// AES-256 in a ZIP file, under a machine-made passphrase.
+    Zip,
+}
+
+/// What a whole package is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// Of the file.
+    pub sha256: Digest,
+    /// Its length.
+    pub bytes: u64,
+    /// The hash of the code that lies in it.
+    pub code: Digest,
+    /// The SHA-256 of each WAV file in it.
+    pub items: BTreeMap<RecordingId, Digest>,
+}
+
+impl HandOverFact {
+    /// Which hand-over.
+    pub fn hand_over(&self) -> HandOverId {
+        match self {
+            HandOverFact::Requested { hand_over, .. }
+            | HandOverFact::Decided { hand_over, .. }
+            | HandOverFact::PackageBegun { hand_over, .. }
+            | HandOverFact::PackageAbandoned { hand_over, .. }
+            | HandOverFact::Packaged { hand_over, .. }
+            | HandOverFact::PassphraseShown { hand_over }
+            | HandOverFact::Given { hand_over, .. }
+            | HandOverFact::Received { hand_over, .. }
+            | HandOverFact::Returned { hand_over }
+            | HandOverFact::Destroyed { hand_over, .. }
+            | HandOverFact::Closed { hand_over } => *hand_over,
+        }
+    }
+
+    /// What it is to bring it about.
+    pub fn action(&self) -> Action {
+        match self {
+            HandOverFact::Requested { .. } => Action::RequestHandOver,
+            HandOverFact::Decided { .. } => Action::DecideHandOver,
+            HandOverFact::PackageBegun { .. } | HandOverFact::Packaged { .. } => Action::Package,
+            HandOverFact::PackageAbandoned { .. } => Action::AbandonPackage,
+            HandOverFact::PassphraseShown { .. } => Action::ShowPassphrase,
+            HandOverFact::Given { .. } => Action::GiveHandOver,
+            HandOverFact::Received { .. } => Action::ReceiveHandOver,
+            HandOverFact::Returned { .. } | HandOverFact::Destroyed { .. } => Action::EndHandOver,
+            HandOverFact::Closed { .. } => Action::CloseHandOver,
+        }
+    }
+}
+
+/// Where a hand-over stands (K-20).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandOverState {
+    /// REQUESTED.
+    Requested,
+    /// DECIDED, and the decision is no.
+    Rejected,
+    /// DECIDED, and the decision is yes.
+    Decided,
+    /// A package leaves, or broke off on the way.
+    Packaging(Begun),
+    /// PACKAGED.
+    Packaged(Package),
+    /// `HANDED_OVER`.
+    HandedOver(Package),
+    /// RECEIVED.
+    Received(Package),
+    /// RETURNED.
+    Returned(Package),
+    /// DESTROYED, as a certificate says.
+    Destroyed,
+    /// CLOSED.
+    Closed,
+}
+
+impl HandOverState {
+    /// As lists show it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            HandOverState::Requested => "REQUESTED",
+            HandOverState::Rejected => "REJECTED",
+            HandOverState::Decided => "DECIDED",
+            HandOverState::Packaging(_) => "PACKAGING",
+            HandOverState::Packaged(_) => "PACKAGED",
+            HandOverState::HandedOver(_) => "HANDED_OVER",
+            HandOverState::Received(_) => "RECEIVED",
+            HandOverState::Returned(_) => "RETURNED",
+            HandOverState::Destroyed => "DESTROYED",
+            HandOverState::Closed => "CLOSED",
+        }
+    }
+}
+
+/// A package that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// The copy that it is.
+    pub copy: CopyId,
+    /// How it is encrypted.
+    pub form: PackageForm,
+    /// Who packages.
+    pub by: StaffId,
+}
+
+/// A whole package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// The copy that it is.
+    pub copy: CopyId,
+    /// Who packaged.
+    pub by: StaffId,
+    /// How it opens.
+    pub lock: PackageLock,
+    /// What it is.
+    pub contents: Contents,
+}
+
+/// How a package opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackageLock {
+    /// By the receiver's private key.
+    Key,
+    /// By a passphrase that nobody has seen.
+    PassphraseKept,
+    /// By a passphrase that one other person has seen.
+    PassphraseShown,
+}
+
+/// A step as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: Option<StaffId>,
+    /// What.
+    pub fact: HandOverFact,
+}
+
+/// One hand-over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOver {
+    wish: Wished,
+    unit: Label,
+    requested_by: StaffId,
+    state: HandOverState,
+    steps: Vec<Step>,
+}
+
+impl HandOver {
+    /// What was asked for.
+    pub fn wish(&self) -> &Wished {
+        &self.wish
+    }
+
+    /// 管理所管課 that hands over.
+    pub fn unit(&self) -> &Label {
+        &self.unit
+    }
+
+    /// Who asked for it.
+    pub fn requested_by(&self) -> &StaffId {
+        &self.requested_by
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> &HandOverState {
+        &self.state
+    }
+
+    /// How it came there, for the 収受簿.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Whether this step is the next one; what has been done is not done again.
+    fn awaits(&self, fact: &HandOverFact, by: Option<&StaffId>) -> bool {
+        match &self.state {
+            HandOverState::Requested => {
+                matches!(
+                    fact,
+                    HandOverFact::Decided { .. } | HandOverFact::Closed { .. }
+                )
+            }
+            HandOverState::Rejected | HandOverState::Destroyed => {
+                matches!(fact, HandOverFact::Closed { .. })
+            }
+            HandOverState::Decided => matches!(
+                fact,
+                HandOverFact::PackageBegun { .. } | HandOverFact::Closed { .. }
+            ),
+            HandOverState::Packaging(begun) => match fact {
+                HandOverFact::PackageBegun { .. } => true,
+                // Whoever began it ends it: nobody else may be kept from its passphrase.
+                HandOverFact::Packaged { copy, .. } => begun.copy == *copy && by == Some(&begun.by),
+                HandOverFact::PackageAbandoned { copy, .. } => begun.copy == *copy,
+                _ => false,
+            },
+            HandOverState::Packaged(package) => match fact {
+                HandOverFact::PassphraseShown { .. } => package.lock == PackageLock::PassphraseKept,
+                HandOverFact::Given { .. } | HandOverFact::Destroyed { .. } => true,
+                _ => false,
+            },
+            HandOverState::HandedOver(package) => match fact {
+                HandOverFact::PassphraseShown { .. } => package.lock == PackageLock::PassphraseKept,
+                HandOverFact::Received { .. }
+                | HandOverFact::Returned { .. }
+                | HandOverFact::Destroyed { .. } => true,
+                _ => false,
+            },
+            HandOverState::Received(_) => matches!(
+                fact,
+                HandOverFact::Returned { .. } | HandOverFact::Destroyed { .. }
+            ),
+            HandOverState::Returned(_) => matches!(fact, HandOverFact::Destroyed { .. }),
+            HandOverState::Closed => false,
+        }
+    }
+
+    /// The package, from its last byte to its certificate.
+    pub fn package(&self) -> Option<&Package> {
+        match &self.state {
+            HandOverState::Packaged(package)
+            | HandOverState::HandedOver(package)
+            | HandOverState::Received(package)
+            | HandOverState::Returned(package) => Some(package),
+            HandOverState::Requested
+            | HandOverState::Rejected
+            | HandOverState::Decided
+            | HandOverState::Packaging(_)
+            | HandOverState::Destroyed
+            | HandOverState::Closed => None,
+        }
+    }
+
+    /// Takes a step; one that is not the next changes nothing.
+    fn handle_fact(&mut self, step: Step, copies: &mut Copies) {
+        if !self.awaits(&step.fact, step.by.as_ref()) {
+            return;
+        }
+        self.state = self.next(&step, copies);
+        self.steps.push(step);
+    }
+
+    fn next(&self, step: &Step, copies: &mut Copies) -> HandOverState {
+        match (&step.fact, &step.by, self.package()) {
+            (HandOverFact::Decided { verdict, .. }, _, _) => match verdict {
+                Verdict::Approved => HandOverState::Decided,
+                Verdict::Rejected => HandOverState::Rejected,
+            },
+            (
+                HandOverFact::PackageBegun {
+                    hand_over,
+                    copy,
+                    form,
+                    destroy_by,
+                },
+                Some(by),
+                _,
+            ) => {
+                let (of, holder) = (CopyOf::HandOver(*hand_over), Holder::Person(by.clone()));
+                copies.begin(*copy, OutsideCopy::begun(of, holder, step.at, *destroy_by));
+                HandOverState::Packaging(Begun {
+                    copy: *copy,
+                    form: *form,
+                    by: by.clone(),
+                })
+            }
+            (HandOverFact::PackageAbandoned { copy, .. }, _, _) => {
+                copies.destroy(*copy, step.at, Destruction::Removed);
+                HandOverState::Decided
+            }
+            (HandOverFact::Packaged { contents, .. }, _, _) => self.packaged(contents, copies),
+            (HandOverFact::PassphraseShown { .. }, _, Some(package)) => {
+                let shown = Package {
+                    lock: PackageLock::PassphraseShown,
+                    ..package.clone()
+                };
+                match self.state {
+                    HandOverState::HandedOver(_) => HandOverState::HandedOver(shown),
+                    _ => HandOverState::Packaged(shown),
+                }
+            }
+            (HandOverFact::Given { hand_over, .. }, _, Some(package)) => {
+                copies.hand_to(package.copy, self.receiver(*hand_over));
+                HandOverState::HandedOver(package.clone())
+            }
+            (HandOverFact::Received { .. }, _, Some(package)) => {
+                HandOverState::Received(package.clone())
+            }
+            (HandOverFact::Returned { .. }, Some(by), Some(package)) => {
+                copies.hand_to(package.copy, Holder::Person(by.clone()));
+                HandOverState::Returned(package.clone())
+            }
+            (HandOverFact::Destroyed { certificate, .. }, _, Some(package)) => {
+                let certificate = *certificate;
+                copies.destroy(
+                    package.copy,
+                    step.at,
+                    Destruction::Certified { certificate },
+                );
+                HandOverState::Destroyed
+            }
+            (HandOverFact::Closed { .. }, _, _) => HandOverState::Closed,
+            // The request made it what it is; the rest is not awaited without a person or a package.
+            (
+                HandOverFact::Requested { .. }
+                | HandOverFact::PackageBegun { .. }
+                | HandOverFact::PassphraseShown { .. }
+                | HandOverFact::Given { .. }
+                | HandOverFact::Received { .. }
+                | HandOverFact::Returned { .. }
+                | HandOverFact::Destroyed { .. },
+                _,
+                _,
+            ) => self.state.clone(),
+        }
+    }
+
+    fn packaged(&self, contents: &Contents, copies: &mut Copies) -> HandOverState {
+        let HandOverState::Packaging(begun) = &self.state else {
+            return self.state.clone();
+        };
+        copies.finish(begun.copy, contents.sha256, contents.bytes);
+        HandOverState::Packaged(Package {
+            copy: begun.copy,
+            by: begun.by.clone(),
+            lock: match begun.form {
+                PackageForm::Age => PackageLock::Key,
+                PackageForm::Zip => PackageLock::PassphraseKept,
+            },
+            contents: contents.clone(),
+        })
+    }
+
+    fn receiver(&self, hand_over: HandOverId) -> Holder {
+        match &self.wish.to {
+            Destination::Contract { vendor, .. } => Holder::Vendor(vendor.clone()),
+            Destination::Request { .. } => Holder::Receiver(hand_over),
+        }
+    }
+}
+
+/// All hand-overs, by id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HandOvers(pub(crate) BTreeMap<HandOverId, HandOver>);
+
+impl HandOvers {
+    /// Takes a step in. `unit`: of whoever took it.
+    pub(crate) fn handle_fact(
+        &mut self,
+        at: Timestamp,
+        by: &Actor,
+        unit: Option<&Label>,
+        fact: HandOverFact,
+        copies: &mut Copies,
+    ) {
+        let id = fact.hand_over();
+        let by = by.person().cloned();
+        let step = Step { at, by, fact };
+        match (&step.fact, &step.by, unit) {
+            (HandOverFact::Requested { wish, .. }, Some(by), Some(unit)) => {
+                let requested = HandOver {
+                    wish: wish.clone(),
+                    unit: unit.clone(),
+                    requested_by: by.clone(),
+                    state: HandOverState::Requested,
+                    steps: vec![step],
+                };
+                self.0.entry(id).or_insert(requested);
+            }
+            _ => {
+                if let Some(known) = self.0.get_mut(&id) {
+                    known.handle_fact(step, copies);
+                }
+            }
+        }
+    }
+}

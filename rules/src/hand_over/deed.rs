@@ -1,0 +1,225 @@
+//! What a step of a hand-over demands, and whether it holds.
+
+use jiff::Timestamp;
+
+use super::{Destination, HandOver, HandOverFact, HandOverState, PackageForm, Verdict, Wished};
+use crate::{
+    access::{Action, Condition, Standing, purpose_fits},
+    copies::Holder,
+    listen::Heard,
+    people::Person,
+    recording::RecordingState,
+    register::{Register, RegisterFault},
+    vendor::{Contract, Vendor},
+};
+
+/// A step that somebody wants to take, with everything that its conditions ask.
+pub(crate) struct Deed<'a> {
+    register: &'a Register,
+    fact: &'a HandOverFact,
+    wish: &'a Wished,
+    /// `None` for the request, which makes it.
+    known: Option<&'a HandOver>,
+    contract: Option<(&'a Contract, &'a Vendor)>,
+    heard: &'a [Heard],
+}
+
+impl<'a> Deed<'a> {
+    /// Looks up what the step is about.
+    ///
+    /// `heard`: the recordings, as the office knows them.
+    ///
+    /// # Errors
+    /// [`RegisterFault`] where a hand-over, vendor or contract is not there, or the request names no recordings or too many.
+    pub(crate) fn of(
+        register: &'a Register,
+        fact: &'a HandOverFact,
+        heard: &'a [Heard],
+    ) -> Result<Deed<'a>, RegisterFault> {
+        let (wish, known) = match fact {
+            HandOverFact::Requested { wish, .. } => (wish, None),
+            _ => {
+                let known = register.known_hand_over(fact.hand_over())?;
+                (&known.wish, Some(known))
+            }
+        };
+        if wish.items.is_empty() || wish.items.len() > super::MOST_ITEMS {
+            return Err(RegisterFault::ItemCount(wish.items.len()));
+        }
+        let contract = match &wish.to {
+            Destination::Contract { vendor, contract } => Some((
+                register.known_contract(contract)?,
+                register.known_vendor(vendor)?,
+            )),
+            Destination::Request { .. } => None,
+        };
+        Ok(Deed {
+            register,
+            fact,
+            wish,
+            known,
+            contract,
+            heard,
+        })
+    }
+
+    /// Whether a condition holds for whoever takes the step.
+    pub(crate) fn holds(
+        &self,
+        condition: Condition,
+        standing: Standing,
+        by: &Person,
+        now: Timestamp,
+    ) -> bool {
+        match condition {
+            Condition::Designated => by.designation(now).is_some(),
+            Condition::Trained => by.training(now).is_some(),
+            Condition::Acknowledged => by.acknowledged >= Some(crate::POLICY_VERSION),
+            Condition::DeputyPeriod => by.is_deputy(now),
+            Condition::OwnUnit => {
+                self.known.is_none_or(|known| known.unit == by.unit)
+                    && self.heard.iter().all(|heard| heard.unit == by.unit)
+            }
+            Condition::OtherPerson => self.is_another(by),
+            Condition::PurposeFits => {
+                purpose_fits(standing, Action::RequestHandOver, self.wish.purpose)
+            }
+            Condition::OfRecipient => self.is_of_recipient(),
+            Condition::ContractInForce => {
+                self.contract_holds(|contract, _| contract.terms.period.contains(now))
+            }
+            Condition::Attested => self.contract_holds(|_, vendor| vendor.is_attested(now)),
+            Condition::VendorClear => self.vendor_is_clear(now),
+            Condition::HolderClear => {
+                let own = Holder::Person(by.id.clone());
+                !self.register.copies().is_overdue(&own, now)
+            }
+            Condition::InScope => self.is_in_scope(),
+            Condition::Recorded => self.all(|heard| heard.state != RecordingState::Unrecorded),
+            // Past its instant a recording is gone for everybody, whether or not the sweep ran (K-22).
+            Condition::Retained => {
+                self.all(|heard| heard.state != RecordingState::Disposed && now < heard.expires_at)
+            }
+            Condition::Closed => self.all(|heard| heard.state != RecordingState::Open),
+            Condition::Decided => !matches!(
+                self.state(),
+                Some(HandOverState::Requested | HandOverState::Rejected) | None
+            ),
+            Condition::InOrder => self
+                .known
+                .is_some_and(|known| known.awaits(self.fact, Some(&by.id))),
+            Condition::Encrypted => self.is_encrypted(),
+            Condition::CodeRight => self.is_code_right(),
+            Condition::NothingOutside => !self.is_outside(),
+            // A wish has a purpose.
+            Condition::PurposeGiven => true,
+            // Conditions of other acts.
+            Condition::ReasonGiven
+            | Condition::Approved
+            | Condition::RoleGrantable
+            | Condition::NotFounded => false,
+        }
+    }
+
+    fn state(&self) -> Option<&HandOverState> {
+        self.known.map(HandOver::state)
+    }
+
+    fn all(&self, holds: impl Fn(&Heard) -> bool) -> bool {
+        self.heard.iter().all(holds)
+    }
+
+    /// Whoever decides did not ask; whoever sees the passphrase did not package.
+    fn is_another(&self, by: &Person) -> bool {
+        match (self.fact, self.known) {
+            (HandOverFact::PassphraseShown { .. }, Some(known)) => {
+                known.package().is_none_or(|package| package.by != by.id)
+            }
+            (_, Some(known)) => known.requested_by != by.id,
+            (_, None) => true,
+        }
+    }
+
+    fn is_of_recipient(&self) -> bool {
+        match (&self.wish.to, self.contract) {
+            (Destination::Contract { vendor, .. }, Some((contract, _))) => {
+                contract.terms.vendor == *vendor
+            }
+            (Destination::Contract { .. }, None) => false,
+            (Destination::Request { .. }, _) => true,
+        }
+    }
+
+    /// What is asked of a contract holds where none is needed, and where the answer is no anyway.
+    fn contract_holds(&self, holds: impl Fn(&Contract, &Vendor) -> bool) -> bool {
+        let is_rejection = matches!(
+            self.fact,
+            HandOverFact::Decided {
+                verdict: Verdict::Rejected,
+                ..
+            }
+        );
+        is_rejection
+            || self
+                .contract
+                .is_none_or(|(contract, vendor)| holds(contract, vendor))
+    }
+
+    fn vendor_is_clear(&self, now: Timestamp) -> bool {
+        let Destination::Contract { vendor, .. } = &self.wish.to else {
+            return true;
+        };
+        let vendor = Holder::Vendor(vendor.clone());
+        self.contract_holds(|_, _| !self.register.copies().is_overdue(&vendor, now))
+    }
+
+    /// Exactly the wished recordings were looked up, and the contract covers each.
+    fn is_in_scope(&self) -> bool {
+        let is_whole = self.heard.len() == self.wish.items.len()
+            && self.all(|heard| self.wish.items.contains(&heard.recording));
+        is_whole
+            && self.contract_holds(|contract, _| {
+                let terms = &contract.terms;
+                terms.purposes.contains(&self.wish.purpose)
+                    && self.all(|heard| {
+                        let called = heard.called.as_ref();
+                        terms.unit == heard.unit
+                            && called.is_some_and(|number| terms.numbers.contains(number))
+                    })
+            })
+    }
+
+    /// What leaves is encrypted to a key, or under a passphrase (K-19).
+    fn is_encrypted(&self) -> bool {
+        match (self.fact, &self.wish.to) {
+            (
+                HandOverFact::PackageBegun {
+                    form: PackageForm::Age,
+                    ..
+                },
+                Destination::Request { recipient, .. },
+            ) => recipient.is_some(),
+            _ => true,
+        }
+    }
+
+    fn is_code_right(&self) -> bool {
+        match (self.fact, self.known.and_then(HandOver::package)) {
+            (HandOverFact::Received { code, .. }, Some(package)) => package.contents.code == *code,
+            _ => false,
+        }
+    }
+
+    fn is_outside(&self) -> bool {
+        matches!(
+            self.state(),
+            Some(
+                HandOverState::Packaging(_)
+                    | HandOverState::Packaged(_)
+                    | HandOverState::HandedOver(_)
+                    | HandOverState::Received(_)
+                    | HandOverState::Returned(_)
+            )
+        )
+    }
+}

@@ -1,0 +1,133 @@
+//! What lets a package leave: made of the grant of its beginning and the receipt of that entry, and asked again at each part.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{HandOverFact, HandOverState};
+use crate::{
+    audit::AuditReceipt,
+    ids::{CopyId, HandOverId, RecordingId, StaffId},
+    listen::Heard,
+    permit::{Permit, Validity},
+    refusal::{Clause, Refusal, RefusalCode},
+    register::{Fact, Register, RegisterGrant, RegisterPermit},
+};
+
+/// Leave to package the recordings of one hand-over, once, for at most 15 minutes.
+#[derive(Debug)]
+#[must_use = "a permit is moved into the package that it allows"]
+pub struct HandOverPermit {
+    granted: Arc<Granted>,
+    left: Vec<RecordingId>,
+}
+
+/// What was granted to whom, as it is judged again.
+#[derive(Debug)]
+struct Granted {
+    person: StaffId,
+    fact: Fact,
+    hand_over: HandOverId,
+    copy: CopyId,
+    heard: Vec<Heard>,
+    validity: Validity,
+}
+
+impl HandOverPermit {
+    /// Turns the grant of a package's beginning into the leave to record it and the leave to make it, now that its entry is durable.
+    ///
+    /// `heard`: the recordings, as they were judged.
+    ///
+    /// # Errors
+    /// `AUDIT_UNAVAILABLE` where the receipt is for another entry than the grant's, or the grant is for another fact.
+    pub fn issue(
+        grant: RegisterGrant,
+        receipt: AuditReceipt,
+        heard: Vec<Heard>,
+        now: Timestamp,
+    ) -> Result<(RegisterPermit, HandOverPermit), Refusal> {
+        let fact = grant.fact().clone();
+        let person = grant.entry().actor.person().cloned();
+        let recorded = RegisterPermit::issue(grant, receipt)?;
+        let (
+            Fact::HandOver(HandOverFact::PackageBegun {
+                hand_over,
+                copy,
+                destroy_by,
+                ..
+            }),
+            Some(person),
+        ) = (&fact, person)
+        else {
+            return Err(Refusal::audit_unavailable());
+        };
+        let (hand_over, copy) = (*hand_over, *copy);
+        let left = heard.iter().rev().map(|heard| heard.recording).collect();
+        let granted = Granted {
+            validity: Validity::begin(now, *destroy_by),
+            person,
+            hand_over,
+            copy,
+            heard,
+            fact,
+        };
+        let granted = Arc::new(granted);
+        Ok((recorded, HandOverPermit { granted, left }))
+    }
+
+    /// The leave to open the next recording; each is given once.
+    pub fn next_item(&mut self) -> Option<ItemPermit> {
+        let recording = self.left.pop()?;
+        let granted = Arc::clone(&self.granted);
+        Some(ItemPermit { granted, recording })
+    }
+
+    /// Of which hand-over.
+    pub fn hand_over(&self) -> HandOverId {
+        self.granted.hand_over
+    }
+
+    /// The copy that the package is.
+    pub fn copy(&self) -> CopyId {
+        self.granted.copy
+    }
+}
+
+/// Leave to open one recording of a package.
+#[derive(Debug)]
+#[must_use = "a permit is moved into the reading that it allows"]
+pub struct ItemPermit {
+    granted: Arc<Granted>,
+    recording: RecordingId,
+}
+
+impl Permit for ItemPermit {
+    fn recording(&self) -> RecordingId {
+        self.recording
+    }
+
+    fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.granted.validity.check(now)
+    }
+
+    fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal> {
+        self.check(now)?;
+        let Granted {
+            person,
+            fact,
+            hand_over,
+            copy,
+            heard,
+            ..
+        } = &*self.granted;
+        register.judge_again(person, fact, heard, now)?;
+        let state = register.hand_over(*hand_over).map(|known| known.state());
+        match state {
+            Some(HandOverState::Packaging(begun)) if begun.copy == *copy => Ok(()),
+            _ => Err(Refusal::new(
+                RefusalCode::OutOfOrder,
+                Clause::Rules5HandOver,
+            )),
+        }
+    }
+}

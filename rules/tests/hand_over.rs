@@ -1,0 +1,610 @@
+//! Hand-overs (要領 5-3): people who press every button in every order, a contractor who is late, a clock at each of its ends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+mod common;
+
+use common::{heard, now, petitioner, proved, receipt, unit};
+use jiff::{Timestamp, ToSpan};
+use rules::{
+    Actor, Contents, CopyFact, CopyId, Destination, Destruction, Digest, Fact, HandOverFact,
+    HandOverId, HandOverPermit, HandOverState, Heard, Holder, PackageForm, PackageLock, Period,
+    Permit, Purpose, Recorded, RecordingId, RefusalCode, Register, RegisterFault, Role, Terms,
+    Verdict, Wished,
+};
+
+const CODE: Digest = Digest([3; 32]);
+
+fn hand_over() -> HandOverId {
+    HandOverId::new(now(), 1)
+}
+
+fn copy(random: u128) -> CopyId {
+    CopyId::new(now(), random)
+}
+
+fn by(id: &str) -> Actor {
+    Actor::Person {
+        unix_user: "denwaban".to_owned(),
+        person: Some(id.parse().unwrap()),
+    }
+}
+
+/// The small city with a second manager, a contractor that attested until the end of the year, and a contract of November.
+struct City {
+    register: Register,
+}
+
+impl City {
+    fn new() -> City {
+        let day = |text: &str| text.parse().unwrap();
+        let vendor: rules::VendorId = "bunseki".parse().unwrap();
+        let period = Period::new(day("2026-11-01"), day("2026-12-20")).unwrap();
+        let terms = Terms {
+            vendor: vendor.clone(),
+            unit: unit(),
+            numbers: heard().called.into_iter().collect(),
+            period,
+            purposes: [Purpose::AnalysisInquiry].into(),
+        };
+        let person = "bucho".parse().unwrap();
+        let facts = vec![
+            Fact::PersonAdded {
+                person,
+                role: Role::Manager,
+                unit: unit(),
+                vendor: None,
+            },
+            Fact::VendorAdded {
+                vendor: vendor.clone(),
+                recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+                    .parse()
+                    .unwrap(),
+            },
+            Fact::VendorAdded {
+                vendor: "betsu".parse().unwrap(),
+                recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+                    .parse()
+                    .unwrap(),
+            },
+            Fact::VendorAttested {
+                vendor,
+                kind: "policy".parse().unwrap(),
+                until: day("2026-12-10"),
+            },
+            Fact::ContractAdded {
+                contract: "r8-1".parse().unwrap(),
+                terms,
+            },
+        ];
+        let register = common::register_with(facts);
+        City { register }
+    }
+
+    /// Asks, and records what is allowed.
+    fn ask(&mut self, id: &str, fact: HandOverFact, at: Timestamp) -> Result<(), RefusalCode> {
+        self.ask_about(id, fact, &[heard()], at)
+    }
+
+    fn ask_about(
+        &mut self,
+        id: &str,
+        fact: HandOverFact,
+        heard: &[Heard],
+        at: Timestamp,
+    ) -> Result<(), RefusalCode> {
+        let (proved, fact) = (proved(id), Fact::HandOver(fact));
+        let asked = self
+            .register
+            .request_with(&petitioner(&proved), fact.clone(), heard, at);
+        match asked {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => {
+                self.record(by(id), fact, at);
+                Ok(())
+            }
+            Err(RegisterFault::Refused(refusal)) => Err(refusal.code()),
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+
+    fn record(&mut self, by: Actor, fact: Fact, at: Timestamp) {
+        self.register.handle_recorded(Recorded { at, by, fact });
+    }
+
+    fn state(&self) -> &HandOverState {
+        self.register.hand_over(hand_over()).unwrap().state()
+    }
+
+    /// Takes the hand-over as far as these steps.
+    fn led(steps: &[(&str, HandOverFact)]) -> City {
+        let mut city = City::new();
+        for (id, fact) in steps {
+            city.ask(id, fact.clone(), now()).unwrap();
+        }
+        city
+    }
+}
+
+fn requested() -> HandOverFact {
+    HandOverFact::Requested {
+        hand_over: hand_over(),
+        wish: wished("bunseki", Purpose::AnalysisInquiry),
+    }
+}
+
+fn wished(vendor: &str, purpose: Purpose) -> Wished {
+    Wished {
+        to: Destination::Contract {
+            vendor: vendor.parse().unwrap(),
+            contract: "r8-1".parse().unwrap(),
+        },
+        purpose,
+        medium: "USB-12".parse().unwrap(),
+        items: [heard().recording].into(),
+    }
+}
+
+fn decided(verdict: Verdict) -> HandOverFact {
+    HandOverFact::Decided {
+        hand_over: hand_over(),
+        verdict,
+        reason: Digest([1; 32]),
+    }
+}
+
+fn begun(random: u128, form: PackageForm) -> HandOverFact {
+    HandOverFact::PackageBegun {
+        hand_over: hand_over(),
+        copy: copy(random),
+        form,
+        destroy_by: now() + 720.hours(),
+    }
+}
+
+fn packaged(random: u128) -> HandOverFact {
+    HandOverFact::Packaged {
+        hand_over: hand_over(),
+        copy: copy(random),
+        contents: Contents {
+            sha256: Digest([2; 32]),
+            bytes: 1_000,
+            code: CODE,
+            items: [(heard().recording, Digest([4; 32]))].into(),
+        },
+    }
+}
+
+fn given() -> HandOverFact {
+    HandOverFact::Given {
+        hand_over: hand_over(),
+        receiver: Digest([5; 32]),
+    }
+}
+
+fn destroyed() -> HandOverFact {
+    HandOverFact::Destroyed {
+        hand_over: hand_over(),
+        certificate: Digest([6; 32]),
+    }
+}
+
+fn to_the_receiver() -> City {
+    City::led(&[
+        ("hanako", requested()),
+        ("kacho", decided(Verdict::Approved)),
+        ("taro", begun(1, PackageForm::Zip)),
+        ("taro", packaged(1)),
+        ("taro", given()),
+    ])
+}
+
+/// A small generator, so that an order can be told again by its seed. Source: Knuth, MMIX.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+}
+
+#[test]
+fn in_100_000_random_orders_no_package_is_before_its_decision_and_nobody_decides_alone() {
+    const STEPS: usize = 9;
+    let people = ["hanako", "taro", "kacho", "bucho", "kanri"];
+    let sound = City::new().register;
+    let proofs = people.map(proved);
+    let id = hand_over();
+    for seed in 0..100_000_u64 {
+        let (mut dice, mut register) = (Dice(seed), sound.clone());
+        let mut taken: Vec<(usize, HandOverFact)> = Vec::new();
+        for _ in 0..STEPS {
+            let form = [PackageForm::Age, PackageForm::Zip][dice.below(2)];
+            let attempt = u128::try_from(dice.below(2)).unwrap();
+            // The steps of the straight way come more often, so that many orders go far.
+            let straight = taken.len().min(8);
+            let fact = match [dice.below(11), straight, straight][dice.below(3)] {
+                0 => requested(),
+                1 => decided([Verdict::Approved, Verdict::Rejected][dice.below(8) / 7]),
+                2 => begun(attempt, form),
+                3 => packaged(attempt),
+                4 => HandOverFact::PassphraseShown { hand_over: id },
+                5 => given(),
+                6 => HandOverFact::Received {
+                    hand_over: id,
+                    code: [CODE, Digest([9; 32])][dice.below(2)],
+                },
+                7 => destroyed(),
+                8 => HandOverFact::Closed { hand_over: id },
+                9 => HandOverFact::Returned { hand_over: id },
+                _ => HandOverFact::PackageAbandoned {
+                    hand_over: id,
+                    copy: copy(attempt),
+                },
+            };
+            let person = dice.below(people.len());
+            let by_whom = petitioner(&proofs[person]);
+            let asked = Fact::HandOver(fact.clone());
+            let granted = register.request_with(&by_whom, asked.clone(), &[heard()], now());
+            if matches!(granted, Ok(Some(_))) {
+                register.handle_recorded(Recorded {
+                    at: now(),
+                    by: by(people[person]),
+                    fact: asked,
+                });
+                taken.push((person, fact));
+            }
+            let counts = register.copies().counts();
+            assert_eq!(counts.made, counts.destroyed + counts.outstanding, "{seed}");
+        }
+        check_order(seed, &taken);
+    }
+}
+
+/// What must be true of every order of steps that were allowed.
+fn check_order(seed: u64, taken: &[(usize, HandOverFact)]) {
+    let find = |wanted: &dyn Fn(&HandOverFact) -> bool| {
+        let place = taken.iter().position(|(_, fact)| wanted(fact));
+        place.map(|place| (place, taken[place].0))
+    };
+    let request = find(&|fact| matches!(fact, HandOverFact::Requested { .. }));
+    let decision = find(&|fact| matches!(fact, HandOverFact::Decided { .. }));
+    let package = find(&|fact| matches!(fact, HandOverFact::PackageBegun { .. }));
+    let whole = find(&|fact| matches!(fact, HandOverFact::Packaged { .. }));
+    let count = |wanted: &dyn Fn(&HandOverFact) -> bool| {
+        taken.iter().filter(|(_, fact)| wanted(fact)).count()
+    };
+    if let Some((place, decider)) = decision {
+        let (before, asker) = request.expect("a decision is about a request");
+        assert!(before < place && asker != decider, "{seed}");
+        assert!([2, 3].contains(&decider), "{seed}: a manager decides");
+    }
+    if let Some((place, _)) = package {
+        let (before, _) = decision.expect("a package has a decision");
+        assert!(before < place, "{seed}");
+    }
+    let shown = |fact: &HandOverFact| matches!(fact, HandOverFact::PassphraseShown { .. });
+    assert!(count(&shown) <= 1, "{seed}: shown once");
+    if let Some((_, seer)) = find(&shown) {
+        let (_, packager) = whole.expect("a passphrase has a package");
+        assert_ne!(seer, packager, "{seed}");
+    }
+    let closed = |fact: &HandOverFact| matches!(fact, HandOverFact::Closed { .. });
+    if let (Some((end, _)), Some((begin, _))) = (find(&closed), whole) {
+        let certificate = find(&|fact| matches!(fact, HandOverFact::Destroyed { .. }));
+        let (place, _) = certificate.expect("what was packaged is certified before it is closed");
+        assert!(begin < place && place < end, "{seed}");
+    }
+}
+
+#[test]
+fn a_hand_over_goes_its_whole_way_and_the_register_of_copies_with_it() {
+    let mut city = to_the_receiver();
+    let held_by = |city: &City| {
+        city.register
+            .copies()
+            .get(copy(1))
+            .unwrap()
+            .holder()
+            .clone()
+    };
+    assert_eq!(held_by(&city), Holder::Vendor("bunseki".parse().unwrap()));
+    let received = |code| HandOverFact::Received {
+        hand_over: hand_over(),
+        code,
+    };
+    let wrong = city.ask("hanako", received(Digest([9; 32])), now());
+    assert_eq!(wrong, Err(RefusalCode::ReceiptCodeWrong));
+    city.ask("hanako", received(CODE), now()).unwrap();
+    assert_eq!(city.state().code(), "RECEIVED");
+    let closed = HandOverFact::Closed {
+        hand_over: hand_over(),
+    };
+    let early = city.ask("kacho", closed.clone(), now());
+    assert_eq!(early, Err(RefusalCode::CertificateRequired));
+    city.ask("hanako", destroyed(), now()).unwrap();
+    city.ask("kacho", closed, now()).unwrap();
+    assert_eq!(city.state().code(), "CLOSED");
+    assert_eq!(city.register.copies().counts().outstanding, 0);
+}
+
+#[test]
+fn each_step_is_refused_to_whoever_may_not_take_it_and_when_it_is_not_due() {
+    let mut city = City::led(&[("hanako", requested())]);
+    let today = rules::JstDay::of(now());
+    let deputised = Fact::Deputised {
+        person: "hanako".parse().unwrap(),
+        period: Period::new(today, today).unwrap(),
+        basis: Digest([1; 32]),
+    };
+    city.record(by("kacho"), deputised, now());
+    let approve = || decided(Verdict::Approved);
+    let own = city.ask("hanako", approve(), now());
+    assert_eq!(own, Err(RefusalCode::SelfApproval));
+    let early = city.ask("taro", begun(1, PackageForm::Zip), now());
+    assert_eq!(early, Err(RefusalCode::DecisionRequired));
+    let assistant = city.ask("taro", approve(), now());
+    assert_eq!(assistant, Err(RefusalCode::RoleNotPermitted));
+    city.ask("bucho", approve(), now()).unwrap();
+    let again = city.ask("bucho", decided(Verdict::Rejected), now());
+    assert_eq!(again, Err(RefusalCode::OutOfOrder));
+    city.ask("taro", begun(1, PackageForm::Zip), now()).unwrap();
+    city.ask("taro", packaged(1), now()).unwrap();
+    let show = || HandOverFact::PassphraseShown {
+        hand_over: hand_over(),
+    };
+    let packager = city.ask("taro", show(), now());
+    assert_eq!(packager, Err(RefusalCode::SelfApproval));
+    city.ask("hanako", show(), now()).unwrap();
+    let package = city.register.hand_over(hand_over()).unwrap().package();
+    assert_eq!(package.unwrap().lock, PackageLock::PassphraseShown);
+    let twice = city.ask("kacho", show(), now());
+    assert_eq!(twice, Err(RefusalCode::OutOfOrder));
+}
+
+#[test]
+fn a_rejected_hand_over_is_never_packaged() {
+    let mut city = City::led(&[
+        ("hanako", requested()),
+        ("kacho", decided(Verdict::Rejected)),
+    ]);
+    let packaged = city.ask("taro", begun(1, PackageForm::Age), now());
+    assert_eq!(packaged, Err(RefusalCode::DecisionRequired));
+}
+
+#[test]
+fn a_request_outside_contract_purpose_or_attestation_is_refused() {
+    let day = |text: &str| text.parse::<rules::JstDay>().unwrap().start();
+    let with = |wish| HandOverFact::Requested {
+        hand_over: hand_over(),
+        wish,
+    };
+    let (own, far) = ("bunseki", now() + 3_000.hours());
+    let inquiry = Purpose::AnalysisInquiry;
+    let elsewhere = Heard {
+        called: rules::Number::parse("0783332000").ok(),
+        ..heard()
+    };
+    let other_unit = Heard {
+        unit: "税務課".parse().unwrap(),
+        ..heard()
+    };
+    let other = Heard {
+        recording: RecordingId::new(now(), 77),
+        ..heard()
+    };
+    for (vendor, purpose, heard, at, expected) in [
+        (
+            "betsu",
+            inquiry,
+            heard(),
+            now(),
+            RefusalCode::WrongRecipient,
+        ),
+        (
+            own,
+            Purpose::StaffCheck,
+            heard(),
+            now(),
+            RefusalCode::PurposeNotPermitted,
+        ),
+        (
+            own,
+            Purpose::Statute,
+            heard(),
+            now(),
+            RefusalCode::PurposeNotPermitted,
+        ),
+        (
+            own,
+            Purpose::AnalysisComplaint,
+            heard(),
+            now(),
+            RefusalCode::OutOfScope,
+        ),
+        (own, inquiry, elsewhere, now(), RefusalCode::OutOfScope),
+        (own, inquiry, other, now(), RefusalCode::OutOfScope),
+        (
+            own,
+            inquiry,
+            other_unit,
+            now(),
+            RefusalCode::OrgNotPermitted,
+        ),
+        (
+            own,
+            inquiry,
+            heard(),
+            day("2026-12-11"),
+            RefusalCode::NotAttested,
+        ),
+        (
+            own,
+            inquiry,
+            heard(),
+            day("2026-12-21"),
+            RefusalCode::ContractScope,
+        ),
+        (
+            own,
+            inquiry,
+            Heard {
+                expires_at: now(),
+                ..heard()
+            },
+            now(),
+            RefusalCode::Disposed,
+        ),
+        (own, inquiry, heard(), far, RefusalCode::ContractScope),
+    ] {
+        let mut city = City::new();
+        let asked = city.ask_about("hanako", with(wished(vendor, purpose)), &[heard], at);
+        assert_eq!(asked, Err(expected), "{vendor} {purpose} {at}");
+    }
+}
+
+#[test]
+fn a_contractor_with_an_overdue_certificate_gets_nothing_more() {
+    let mut city = to_the_receiver();
+    let next = |random| HandOverFact::Requested {
+        hand_over: HandOverId::new(now(), random),
+        wish: wished("bunseki", Purpose::AnalysisInquiry),
+    };
+    let late = now() + 720.hours();
+    let fresh = Heard {
+        expires_at: late + 720.hours(),
+        ..heard()
+    };
+    // The contractor attests longer, so that nothing else refuses.
+    let attested = Fact::VendorAttested {
+        vendor: "bunseki".parse().unwrap(),
+        kind: "policy".parse().unwrap(),
+        until: "2027-03-31".parse().unwrap(),
+    };
+    let longer = Fact::ContractAdded {
+        contract: "r8-1".parse().unwrap(),
+        terms: Terms {
+            period: Period::new("2026-11-01".parse().unwrap(), "2027-03-31".parse().unwrap())
+                .unwrap(),
+            ..city.register.contracts()[&"r8-1".parse().unwrap()]
+                .terms()
+                .clone()
+        },
+    };
+    city.record(by("kacho"), attested, now());
+    city.record(by("kacho"), longer, now());
+    let before = late - 1.second();
+    city.ask_about("hanako", next(2), std::slice::from_ref(&fresh), before)
+        .unwrap();
+    let overdue = city.ask_about("hanako", next(3), std::slice::from_ref(&fresh), late);
+    assert_eq!(overdue, Err(RefusalCode::VendorCertOverdue));
+    city.ask("hanako", destroyed(), late).unwrap();
+    city.ask_about("hanako", next(3), &[fresh], late).unwrap();
+}
+
+#[test]
+fn a_package_without_a_key_or_a_passphrase_does_not_leave() {
+    let mut city = City::new();
+    let wish = Wished {
+        to: Destination::Request {
+            case: rules::CaseId::new(now(), 1),
+            receiver: Digest([7; 32]),
+            recipient: None,
+        },
+        ..wished("bunseki", Purpose::AnalysisInquiry)
+    };
+    let request = HandOverFact::Requested {
+        hand_over: hand_over(),
+        wish,
+    };
+    city.record(by("hanako"), Fact::HandOver(request), now());
+    city.ask("kacho", decided(Verdict::Approved), now())
+        .unwrap();
+    let plain = city.ask("taro", begun(1, PackageForm::Age), now());
+    assert_eq!(plain, Err(RefusalCode::PlainExportForbidden));
+    city.ask("taro", begun(1, PackageForm::Zip), now()).unwrap();
+}
+
+#[test]
+fn a_broken_off_package_stands_as_a_copy_until_its_destruction_is_certified() {
+    let mut city = City::led(&[
+        ("hanako", requested()),
+        ("kacho", decided(Verdict::Approved)),
+        ("taro", begun(1, PackageForm::Age)),
+        ("taro", begun(2, PackageForm::Age)),
+        ("taro", packaged(2)),
+    ]);
+    assert_eq!(city.register.copies().counts().outstanding, 2);
+    let certified = |copy| {
+        Fact::Copy(CopyFact::Destroyed {
+            copy,
+            how: Destruction::Certified {
+                certificate: Digest([6; 32]),
+            },
+        })
+    };
+    let taro = proved("taro");
+    let whole = city
+        .register
+        .request(&petitioner(&taro), certified(copy(2)), now());
+    assert!(matches!(whole, Err(RegisterFault::OfHandOver(..))));
+    let stale = city
+        .register
+        .request(&petitioner(&taro), certified(copy(1)), now());
+    assert!(matches!(stale, Ok(Some(_))));
+    city.record(by("taro"), certified(copy(1)), now());
+    assert_eq!(city.register.copies().counts().outstanding, 1);
+}
+
+#[test]
+fn a_permit_opens_each_item_once_and_ends_with_what_ends_the_hand_over() {
+    let mut city = City::led(&[
+        ("hanako", requested()),
+        ("kacho", decided(Verdict::Approved)),
+    ]);
+    let taro = proved("taro");
+    let fact = Fact::HandOver(begun(1, PackageForm::Age));
+    let grant = || {
+        let asked = city
+            .register
+            .request_with(&petitioner(&taro), fact.clone(), &[heard()], now());
+        asked.unwrap().unwrap()
+    };
+    let other = receipt(
+        &rules::AuditDraft::system(rules::AuditEvent::LoggedIn),
+        now(),
+    );
+    let refused = HandOverPermit::issue(grant(), other, vec![heard()], now());
+    assert_eq!(
+        refused.unwrap_err().code(),
+        RefusalCode::AuditUnavailable,
+        "its own entry"
+    );
+    let granted = grant();
+    let own = receipt(granted.entry(), now());
+    let (recorded, mut permit) = HandOverPermit::issue(granted, own, vec![heard()], now()).unwrap();
+    let item = permit.next_item().unwrap();
+    assert_eq!(item.recording(), heard().recording);
+    assert!(permit.next_item().is_none(), "each once");
+
+    let check = |register: &Register, at| {
+        let checked = item.check_person(register, at);
+        checked.map_err(|refusal| refusal.code())
+    };
+    assert_eq!(check(&city.register, now()), Err(RefusalCode::OutOfOrder));
+    city.register.handle_recorded(recorded.record());
+    assert_eq!(check(&city.register, now()), Ok(()));
+    let lapsed = check(&city.register, now() + 15.minutes());
+    assert_eq!(lapsed, Err(RefusalCode::PermitLapsed));
+    let withdrawn = Fact::Withdrawn {
+        person: "taro".parse().unwrap(),
+    };
+    city.record(by("kacho"), withdrawn, now());
+    assert_eq!(
+        check(&city.register, now()),
+        Err(RefusalCode::NotDesignated)
+    );
+}

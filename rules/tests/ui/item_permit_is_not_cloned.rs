@@ -1,0 +1,7 @@
+//! One permit, one reading.
+
+fn copy(permit: &rules::ItemPermit) -> rules::ItemPermit {
+    permit.clone()
+}
+
+fn main() {}
