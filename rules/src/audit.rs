@@ -688,6 +688,8 @@ pub enum AlarmCode {
     AuditUnavailable,
     /// Entries are not as they were when a head of them was signed.
     AuditAltered,
+    /// The register of people is not what the trail says.
+    RegisterDiffers,
     /// The state of the emergency could not be saved; it holds until the process ends.
     EmergencyNotSaved,
     /// A media shard was lost and its calls ended.
@@ -729,6 +731,7 @@ impl AlarmCode {
             AlarmCode::DatabaseUnavailable => "DATABASE_UNAVAILABLE",
             AlarmCode::AuditUnavailable => "AUDIT_UNAVAILABLE",
             AlarmCode::AuditAltered => "AUDIT_ALTERED",
+            AlarmCode::RegisterDiffers => "REGISTER_DIFFERS",
             AlarmCode::EmergencyNotSaved => "EMERGENCY_NOT_SAVED",
             AlarmCode::ShardLost => "SHARD_LOST",
             AlarmCode::CallAbandoned => "CALL_ABANDONED",

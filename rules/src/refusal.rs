@@ -458,7 +458,7 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
             "この役割を与えることはできません。内容を扱う役割は管理責任者が、管理責任者は現任の管理責任者（people appoint）が定めます。"
         }
         RefusalCode::AlreadyFounded => {
-            "最初の管理責任者は一度だけ定められます。以後は people appoint を使ってください。"
+            "最初の管理責任者は一度だけ定められます。以後は people appoint、誰もログインできないときは root で people recover を使ってください。"
         }
         RefusalCode::LoginFailed => {
             "ID、パスワード、確認コードのいずれかが違います。確かめてもう一度入力してください。"
@@ -582,7 +582,7 @@ fn english_sentence(code: RefusalCode) -> &'static str {
             "this role is not yours to grant; roles that open content are the manager's to give, and a manager is appointed by the sitting one (`people appoint`)"
         }
         RefusalCode::AlreadyFounded => {
-            "the first manager is named once; later ones are appointed with `people appoint`"
+            "the first manager is named once; later ones are appointed with `people appoint`, or named by root with `people recover` where nobody can log in"
         }
         RefusalCode::LoginFailed => {
             "id, password and code do not belong together; look at them and try again"

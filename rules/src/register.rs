@@ -34,6 +34,17 @@ pub struct Register {
     contracts: BTreeMap<ContractId, Contract>,
     hand_overs: HandOvers,
     copies: Copies,
+    history: History,
+}
+
+/// Whether anything was ever recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum History {
+    /// Nobody was named yet.
+    #[default]
+    Blank,
+    /// Somebody was, known or not.
+    Begun,
 }
 
 impl Register {
@@ -51,9 +62,17 @@ impl Register {
         self.handle_fact(at, &by, fact);
     }
 
+    /// A register of which nothing is left, and of which nobody knows any more how it began: it gives no right, and nobody founds it anew.
+    pub fn without_its_beginning() -> Register {
+        Register {
+            history: History::Begun,
+            ..Register::default()
+        }
+    }
+
     /// Whether the first manager was named.
     pub fn is_founded(&self) -> bool {
-        !self.people.is_empty()
+        self.history == History::Begun
     }
 
     /// Finds a person.
@@ -122,6 +141,7 @@ impl Register {
 
     /// Takes a fact in. One about somebody who is not there changes nothing, which denies.
     fn handle_fact(&mut self, at: Timestamp, by: &Actor, fact: Fact) {
+        self.history = History::Begun;
         match fact {
             Fact::Founded {
                 manager,

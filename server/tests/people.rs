@@ -296,6 +296,53 @@ fn a_withdrawal_stops_the_sound_and_the_entry_says_how_much_was_heard() {
 }
 
 #[test]
+fn an_old_catalogue_revives_no_right_and_a_lost_one_lets_nobody_found_it_anew() {
+    let house = house();
+    house.found();
+    house.enlist("hanako", "assistant");
+    let catalogue = house.dir().join("data/office/catalogue.db");
+    let old = fs::read(&catalogue).unwrap();
+    let withdrawn = house.by("kacho", &["people", "withdraw", "hanako"]);
+    assert!(withdrawn.status.success(), "{}", text(&withdrawn));
+    fs::write(&catalogue, old).unwrap();
+    assert!(
+        text(&house.denwaban(&["check"])).contains("facts of the trail are not in the register")
+    );
+    let listed = house.by("kacho", &["people", "list", "--json"]);
+    let hanako = String::from_utf8(listed.stdout).unwrap();
+    let hanako = hanako.lines().find(|line| line.contains("hanako")).unwrap();
+    assert!(hanako.contains("\"designated_until\":null"), "{hanako}");
+
+    fs::remove_file(&catalogue).unwrap();
+    let one = house.password_file("same", "umi-no-mieru-oka\n");
+    let anew = house.denwaban(&[
+        "people",
+        "bootstrap",
+        "--json",
+        "--manager",
+        "thief",
+        "--manager-password-file",
+        &one,
+        "--administrator",
+        "friend",
+        "--administrator-password-file",
+        &one,
+    ]);
+    assert_eq!(code(&anew), "ALREADY_FOUNDED");
+
+    // A right that somebody writes into the database by hand is none.
+    let trail = house.dir().join("data/office/audit");
+    fs::rename(&trail, trail.with_extension("away")).unwrap();
+    let listed = house.denwaban(&["people", "list", "--json"]);
+    assert_eq!(listed.status.code(), Some(5), "{}", text(&listed));
+    assert!(
+        text(&listed).contains("REGISTER_DIFFERS"),
+        "{}",
+        text(&listed)
+    );
+}
+
+#[test]
 fn the_table_of_rights_is_shown_as_it_is_judged() {
     let house = House::unwritten();
     let shown = house

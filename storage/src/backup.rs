@@ -68,7 +68,8 @@ pub async fn back_up(layout: &Layout, out: &Path) -> Result<Carried, BackupFault
     })
 }
 
-/// Brings back what a backup holds and this folder lacks, and purges whatever has no key any more.
+/// Brings back what a backup holds and this folder lacks, and purges whatever has no key any more. The backup's people stay in it:
+/// the register takes up what the trail says.
 ///
 /// `_held`: nobody records, listens or disposes meanwhile. The audit trail of this folder stays as it is, if it has one.
 ///
@@ -102,6 +103,7 @@ pub async fn restore(
         files += copy_missing(&copy.vault_day(day), &layout.vault_day(day), |_| true)?;
     }
     let purged = purge(layout, vault, keys, &mut catalogue).await?;
+    catalogue.compare(&OsDisk, layout).await?;
     catalogue.close().await?;
     Ok(Carried {
         rows,

@@ -31,13 +31,16 @@ use crate::{
     files::{Disk, MODE_SHARED},
     layout::Layout,
     listing::{ListedCall, Listing},
+    people::RegisterMismatch,
     seal::{SealedCaller, SealedFields},
     spool::{self, SpoolFault},
+    trail::AuditFault,
 };
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/sqlite/0001-calls.sql"),
     include_str!("../migrations/sqlite/0002-people.sql"),
+    include_str!("../migrations/sqlite/0003-register.sql"),
 ];
 const PAGE_ROWS: i64 = 500;
 
@@ -45,6 +48,15 @@ const PAGE_ROWS: i64 = 500;
 pub struct Catalogue {
     path: PathBuf,
     connection: SqliteConnection,
+    register: RegisterState,
+}
+
+/// Whether the register of this connection may be believed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RegisterState {
+    /// Nobody has looked what the trail says since the database was opened.
+    Unread,
+    Compared,
 }
 
 /// Which files of the spool go once they are taken in.
@@ -301,7 +313,11 @@ impl Catalogue {
         options: SqliteConnectOptions,
     ) -> Result<Catalogue, CatalogueFault> {
         match SqliteConnection::connect_with(&options).await {
-            Ok(connection) => Ok(Catalogue { path, connection }),
+            Ok(connection) => Ok(Catalogue {
+                path,
+                connection,
+                register: RegisterState::Unread,
+            }),
             Err(source) => Err(CatalogueFault::Database { path, source }),
         }
     }
@@ -395,6 +411,10 @@ impl Catalogue {
         Ok((calls, next))
     }
 
+    pub(crate) fn register_state(&mut self) -> &mut RegisterState {
+        &mut self.register
+    }
+
     pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.connection
     }
@@ -470,6 +490,12 @@ pub enum CatalogueFault {
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] SpoolFault),
+    /// The trail with which the register is compared cannot be read, or is not whole.
+    #[error(transparent)]
+    Audit(#[from] AuditFault),
+    /// Register and trail contradict each other.
+    #[error(transparent)]
+    Register(#[from] RegisterMismatch),
 }
 
 impl CatalogueFault {
@@ -482,6 +508,8 @@ impl CatalogueFault {
             | CatalogueFault::Busy { .. } => Fault::Resource,
             CatalogueFault::Version { .. } => Fault::Operator,
             CatalogueFault::Spool(fault) => fault.fault(),
+            CatalogueFault::Audit(fault) => fault.fault(),
+            CatalogueFault::Register(mismatch) => mismatch.fault(),
         }
     }
 }

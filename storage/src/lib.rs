@@ -67,7 +67,8 @@ pub use note::{KeyName, NoteFault, SignedNote, VerifierKey};
 pub use open::{Audio, Comparison, OpenFault, Opener, Playback, PlayedSegment};
 pub use password::{PasswordFault, PasswordHash};
 pub use people::{
-    Attachments, AttemptKey, KeptAccount, PasswordSet, SealedText, TextKind, TokenHash,
+    Attachments, AttemptKey, Compared, KeptAccount, PasswordSet, RegisterMismatch, SealedText,
+    TextKind, TokenHash,
 };
 pub use recover::Recovered;
 pub use rows::{AudioFacts, RecoveredRow, Row, SpoolEntry};

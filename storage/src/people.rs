@@ -1,14 +1,18 @@
 //! People in the catalogue's database: the register's facts, passwords, codes, wrong attempts and login sessions.
 //!
-//! Facts are recorded against a [`RegisterPermit`], so that none is there that the trail does not know. What holds is computed by `rules` each time.
+//! Facts are recorded against a [`RegisterPermit`], so that none is there that the trail does not know. What holds is computed by `rules` each time, once
+//! the register was compared with the trail (`compared`).
+
+mod compared;
 
 use jiff::{SignedDuration, Timestamp};
 use rules::{
-    Account, Attempts, LoginSession, Origin, REMEMBERED_PASSWORDS, Recorded, Register,
-    RegisterPermit, Renewal, SecondFactor, StaffId, Subject,
+    Account, Attempts, LoginSession, Origin, REMEMBERED_PASSWORDS, Recorded, RegisterPermit,
+    Renewal, SecondFactor, StaffId, Subject,
 };
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
+pub use self::compared::{Compared, RegisterMismatch};
 use crate::{
     catalogue::{Catalogue, CatalogueFault, parse, time},
     hex,
@@ -137,22 +141,6 @@ const ATTEMPTS_KEPT: SignedDuration = SignedDuration::from_hours(24); // Far lon
 const MOST_ATTEMPTS: i64 = 10_000; // Ids that nobody has are counted too; the oldest go first.
 
 impl Catalogue {
-    /// The register as it stands.
-    ///
-    /// # Errors
-    /// [`CatalogueFault`] if the database cannot be read or a row is not as it was written; nothing is allowed by a register that has a hole.
-    pub async fn register(&mut self) -> Result<Register, CatalogueFault> {
-        let rows = sqlx::query("SELECT at, actor, fact FROM register ORDER BY row")
-            .fetch_all(self.connection())
-            .await;
-        let recorded = rows.and_then(|rows| {
-            let facts = rows.iter().map(recorded);
-            facts.collect::<Result<Vec<_>, _>>()
-        });
-        let recorded = recorded.map_err(|source| self.fault(source))?;
-        Ok(Register::of(recorded))
-    }
-
     /// Records a fact and what belongs to it. The permit is moved into the record.
     ///
     /// # Errors
@@ -439,20 +427,14 @@ async fn record(
     permit: &RegisterPermit,
     attachments: Attachments,
 ) -> Result<(), sqlx::Error> {
-    let Recorded { at, by, fact } = permit.record();
+    let recorded = permit.record();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("INSERT INTO register (at, audit_seq, actor, fact) VALUES (?, ?, ?, ?)")
-        .bind(i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX))
-        .bind(i64::try_from(permit.audit_seq()).unwrap_or(i64::MAX))
-        .bind(json(&by)?)
-        .bind(json(&fact)?)
-        .execute(&mut *transaction)
-        .await?;
+    insert_fact(&mut transaction, permit.audit_seq(), &recorded).await?;
     for text in &attachments.texts {
         insert_text(&mut transaction, text).await?;
     }
     for set in &attachments.passwords {
-        insert_password(&mut transaction, set, at).await?;
+        insert_password(&mut transaction, set, recorded.at).await?;
     }
     transaction.commit().await
 }
@@ -468,6 +450,22 @@ async fn insert_text(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// `seq`: the number of the entry that says so.
+async fn insert_fact(
+    connection: &mut SqliteConnection,
+    seq: u64,
+    Recorded { at, by, fact }: &Recorded,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO register (at, audit_seq, actor, fact) VALUES (?, ?, ?, ?)")
+        .bind(i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX))
+        .bind(i64::try_from(seq).unwrap_or(i64::MAX))
+        .bind(json(by)?)
+        .bind(json(fact)?)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 async fn insert_password(

@@ -20,13 +20,16 @@ use std::{
 use rules::{Digest, Fault};
 use thiserror::Error;
 
-pub(crate) use self::walk::{Seen, Start, Walked, walk};
 pub use self::{
     append::AuditTrail,
     read::read_entries,
     removal::{Removal, RemovalFault, remove_months},
     verify::{Anchored, ChainReport, verify},
     walk::{BrokenReason, FirstBad},
+};
+pub(crate) use self::{
+    read::entries_gone,
+    walk::{Seen, Start, Walked, walk},
 };
 use crate::{layout::Layout, lock::Duty, secret::sha256};
 
@@ -41,7 +44,7 @@ pub struct ChainEnd {
 
 impl ChainEnd {
     /// Where a chain hangs: two duties' chains cannot be exchanged for each other.
-    fn origin(chain: Duty) -> ChainEnd {
+    pub(crate) fn origin(chain: Duty) -> ChainEnd {
         ChainEnd {
             seq: 0,
             hash: Digest(sha256(&[b"denwaban audit ", chain.name().as_bytes()])),

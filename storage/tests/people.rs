@@ -33,7 +33,11 @@ impl House {
     /// Asks, writes the entry, records.
     async fn record(&mut self, by: Option<&str>, fact: Fact, attachments: Attachments) -> bool {
         let proved = by.map(|id| proved(id, now()));
-        let register = self.catalogue.register().await.unwrap();
+        let register = self
+            .catalogue
+            .register(&*self.city.disk, &self.city.layout)
+            .await
+            .unwrap();
         let granted = register.request(&petitioner(proved.as_ref()), fact, now());
         let Some(grant) = granted.unwrap() else {
             return false;
@@ -95,7 +99,10 @@ async fn facts_are_read_back_as_they_were_recorded_and_none_twice() {
     house.catalogue.close().await.unwrap();
 
     let mut catalogue = Catalogue::open(&house.city.layout).await.unwrap();
-    let register = catalogue.register().await.unwrap();
+    let register = catalogue
+        .register(&OsDisk, &house.city.layout)
+        .await
+        .unwrap();
     let sato = register.person(&id("sato")).unwrap();
     let held = sato.designation(now()).unwrap();
     assert_eq!(held.period.until().to_string(), "2027-04-01");

@@ -4,7 +4,10 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
 use rules::{JstDay, Recovery, Register, jst_rfc3339};
-use storage::{Catalogue, Disk, Duty, KeyStatus, Layout, OsDisk, Sealer, Standing, verifier_keys};
+use storage::{
+    Catalogue, CatalogueFault, Compared, Disk, Duty, KeyStatus, Layout, OsDisk, Sealer, Standing,
+    verifier_keys,
+};
 use tokio::runtime;
 
 use super::{Exit, Place, Terminal, audit};
@@ -272,18 +275,36 @@ impl Found<'_> {
         let read = runtime.block_on(async {
             let mut catalogue = Catalogue::open_read_only(layout).await?;
             catalogue.list(true, Some(1)).await?.page().await?;
-            catalogue.register().await
+            let compared = catalogue.compare_whole(&OsDisk, layout).await?;
+            Ok((compared, catalogue.recorded_register().await?))
         });
         match read {
-            Ok(register) => {
+            Ok((compared, register)) => {
                 self.good("データベース / database")?;
+                self.compared(compared)?;
                 self.people(config, &register)
             }
+            Err(fault @ CatalogueFault::Register(_)) => self.bad(
+                Exit::Unverified,
+                &format!("職員の登録と証跡 / register and trail: {fault}"),
+            ),
             Err(fault) => self.bad(
                 Exit::Unavailable,
                 &format!("データベース / database: {fault}"),
             ),
         }
+    }
+
+    /// Beside an office that records something this very moment a fact may lack its row.
+    fn compared(&mut self, Compared { facts, lacking }: Compared) -> Result<(), Exit> {
+        if lacking > 0 {
+            self.note(&format!(
+                "証跡にあり、職員の登録にないものがあります。次の起動で補います / facts of the trail are not in the register, the next start takes them up: {lacking}"
+            ))?;
+        }
+        self.good(&format!(
+            "職員の登録は証跡と一致します / register as the trail says: {facts} 件 facts"
+        ))
     }
 
     fn audit(&mut self, layout: &Layout) -> Result<(), Exit> {

@@ -43,6 +43,8 @@ pub(super) struct Owner {
     pub(super) signing: Option<Signing>,
     /// When heads are signed again.
     pub(super) heads_again: Instant,
+    /// When the register is compared with the trail again.
+    pub(super) register_again: Instant,
     pub(super) clock: ClockWatch,
     /// When the clock is judged next.
     pub(super) clock_again: Instant,
@@ -70,6 +72,7 @@ impl Owner {
             mirrors_again: Instant::now(),
             signing: None,
             heads_again: Instant::now(),
+            register_again: Instant::now(),
             clock,
             clock_again: Instant::now(),
             sweep_again: Instant::now() + FIRST_SWEEP,
@@ -95,6 +98,7 @@ impl Owner {
                     }
                     self.look_after_keys(Timestamp::now());
                     self.look_after_heads();
+                    self.look_after_register().await;
                     None
                 }
             };
@@ -160,6 +164,8 @@ impl Owner {
             }
         }
         self.take_in().await;
+        self.register_again = Instant::now();
+        self.look_after_register().await;
         self.sign_all();
         if let Some(catalogue) = self.catalogue.take()
             && let Err(fault) = catalogue.close().await

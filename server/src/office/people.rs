@@ -1,6 +1,10 @@
 //! People at the office: judged, written down, recorded (K-10 to K-13). Start at [`Owner::attend_people`]; go on at `proving`.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use rules::{
@@ -9,7 +13,8 @@ use rules::{
     Subject, Terms,
 };
 use storage::{
-    Attachments, Catalogue, CatalogueFault, PasswordHash, PasswordSet, SealedText, Sealer, TextKind,
+    Attachments, AuditFault, Catalogue, CatalogueFault, PasswordHash, PasswordSet, SealedText,
+    Sealer, TextKind,
 };
 
 use super::owner::Owner;
@@ -18,6 +23,9 @@ use crate::{
     people::{self, AccountAsk, Ask, PersonView, RegisterAsk, Told, WishedContract},
     proof::{Asker, Proof, Secret, random_text},
 };
+
+/// How often the register is compared with the trail.
+const EACH: Duration = Duration::from_secs(3600);
 
 /// Somebody who asks: proved or not, from where.
 pub(super) struct Caller<'a> {
@@ -164,10 +172,54 @@ impl Owner {
         self.record(caller, fact, nothing, now).await
     }
 
-    /// The register as it stands; without the database nobody is anybody.
+    /// The register as it stands; without the database nobody is anybody, and nobody is what the trail does not say.
     pub(super) async fn register(&mut self) -> Result<Register, Ending> {
-        self.rows(async |catalogue| catalogue.register().await)
-            .await
+        let (disk, layout) = (Arc::clone(&self.disk), self.layout.clone());
+        let mut catalogue = self.open_catalogue().await.ok_or_else(no_database)?;
+        let read = catalogue.register(&*disk, &layout).await;
+        self.judge_register(read, catalogue)
+    }
+
+    /// Looks what the trail says when an hour has gone by, so that a start has little to read.
+    pub(super) async fn look_after_register(&mut self) {
+        if Instant::now() < self.register_again {
+            return;
+        }
+        self.register_again = Instant::now() + EACH;
+        let (disk, layout) = (Arc::clone(&self.disk), self.layout.clone());
+        if let Some(mut catalogue) = self.open_catalogue().await {
+            let compared = catalogue.compare(&*disk, &layout).await;
+            // What is wrong was told; whoever needs the register is refused.
+            let _ = self.judge_register(compared, catalogue);
+        }
+    }
+
+    fn judge_register<T>(
+        &mut self,
+        read: Result<T, CatalogueFault>,
+        catalogue: Catalogue,
+    ) -> Result<T, Ending> {
+        let code = match &read {
+            Ok(_) | Err(CatalogueFault::Register(_)) => AlarmCode::RegisterDiffers,
+            Err(CatalogueFault::Audit(AuditFault::Broken(_))) => AlarmCode::AuditAltered,
+            Err(CatalogueFault::Audit(_)) => AlarmCode::AuditUnavailable,
+            Err(_) => AlarmCode::DatabaseUnavailable,
+        };
+        let ending = match &read {
+            Err(fault @ CatalogueFault::Register(_)) => not_the_trails(code, fault),
+            Err(fault @ CatalogueFault::Audit(_)) => no_trail(fault),
+            Ok(_) | Err(_) => no_database(),
+        };
+        let is_news = read.is_err() && !self.is_told(code);
+        let read = self.note(code, read);
+        if is_news && code == AlarmCode::RegisterDiffers {
+            let event = AuditEvent::AlarmRaised { code, call: None };
+            self.audit(AuditDraft::system(event));
+        }
+        // A database that fails is opened anew next time.
+        self.catalogue =
+            (read.is_some() || code != AlarmCode::DatabaseUnavailable).then_some(catalogue);
+        read.ok_or(ending)
     }
 
     /// Does something to the rows. A catalogue that fails is closed, and opened anew next time.
@@ -175,17 +227,11 @@ impl Owner {
         &mut self,
         act: impl AsyncFnOnce(&mut Catalogue) -> Result<T, CatalogueFault>,
     ) -> Result<T, Ending> {
-        let unavailable = || {
-            Answer::Unavailable(Message::new(
-                "データベースを使えません。",
-                "the catalogue cannot be used; see the log and `denwaban check`",
-            ))
-        };
-        let mut catalogue = self.open_catalogue().await.ok_or_else(unavailable)?;
+        let mut catalogue = self.open_catalogue().await.ok_or_else(no_database)?;
         let done = act(&mut catalogue).await;
         let value = self
             .note(AlarmCode::DatabaseUnavailable, done)
-            .ok_or_else(unavailable)?;
+            .ok_or_else(no_database)?;
         self.catalogue = Some(catalogue);
         Ok(value)
     }
@@ -429,6 +475,28 @@ pub(super) fn make_hash(password: &NewPassword) -> Result<PasswordHash, Ending> 
             fault.to_string(),
         ))
     })
+}
+
+fn no_database() -> Ending {
+    Answer::Unavailable(Message::new(
+        "データベースを使えません。",
+        "the catalogue cannot be used; see the log and `denwaban check`",
+    ))
+}
+
+fn no_trail(fault: &CatalogueFault) -> Ending {
+    Answer::Unavailable(Message::new(
+        "職員の登録を証跡と照合できません。",
+        fault.to_string(),
+    ))
+}
+
+fn not_the_trails(code: AlarmCode, fault: &CatalogueFault) -> Ending {
+    Answer::Unverified(Message::coded(
+        code.code(),
+        "職員の登録が証跡と一致しません。一致するまで、誰も録音を開けません。",
+        fault.to_string(),
+    ))
 }
 
 pub(super) fn no_key(fault: &storage::SealFault) -> Ending {

@@ -63,7 +63,7 @@ impl<'bytes> Line<'bytes> {
     }
 
     /// The end of the chain, as the line itself says it.
-    pub(super) fn end(&self) -> Option<ChainEnd> {
+    pub(crate) fn end(&self) -> Option<ChainEnd> {
         let hash = std::str::from_utf8(self.hash).ok()?.parse().ok()?;
         Some(ChainEnd {
             seq: self.seq,
@@ -72,7 +72,7 @@ impl<'bytes> Line<'bytes> {
     }
 
     /// The whole entry, if it is of this version or an older one.
-    pub(super) fn read(&self) -> Option<AuditEntry> {
+    pub(crate) fn read(&self) -> Option<AuditEntry> {
         serde_json::from_slice(self.entry).ok()
     }
 
@@ -92,6 +92,11 @@ impl<'bytes> Line<'bytes> {
             }),
             _ => None,
         })
+    }
+
+    /// Whether the entry tells of a fact of the register.
+    pub(crate) fn tells_of_fact(&self) -> bool {
+        self.event == "registered"
     }
 
     /// Whether the entry tells of months that were removed.

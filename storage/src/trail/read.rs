@@ -6,7 +6,11 @@ use rules::AuditEntry;
 
 use crate::{files::Disk, layout::Layout, lock::Duty};
 
-use super::{AuditFault, Seen, Start, walk};
+use super::{
+    AuditFault, Seen, Start, folder,
+    month::{beginning_of, file_name, months},
+    walk,
+};
 
 /// Shows hash and entry of each line from number `first` on, as they stand there, up to the first that is not as it was written.
 ///
@@ -30,6 +34,20 @@ pub fn read_entries(
         Ok::<(), AuditFault>(())
     })?;
     walked.first_bad.map_or(Ok(()), |bad| Err(bad.into()))
+}
+
+/// How many entries came before the first month that is there.
+pub(crate) fn entries_gone(
+    disk: &dyn Disk,
+    layout: &Layout,
+    chain: Duty,
+) -> Result<u64, AuditFault> {
+    let folder = folder(layout, chain);
+    let Some(first) = months(disk, &folder)?.into_iter().next() else {
+        return Ok(0);
+    };
+    let begun = beginning_of(disk, &folder.join(file_name(&first)))?;
+    Ok(begun.map_or(0, |begun| begun.end.seq))
 }
 
 /// The decisions to remove months, in order.
