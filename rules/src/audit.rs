@@ -15,6 +15,7 @@ use crate::{
     fault::Fault,
     ids::{CallId, CaseId, EmergencyId, JstDay, RecordingId, StaffId},
     purpose::Purpose,
+    reconciliation::DayCounts,
     refusal::{Clause, Refusal, RefusalCode},
     register::Fact,
     search::Criterion,
@@ -374,6 +375,14 @@ pub enum AuditEvent {
         /// Its day.
         day: JstDay,
     },
+    /// A day that had ended was counted: its rows may go, this stays.
+    DayCounted {
+        /// Which.
+        day: JstDay,
+        /// What it came to.
+        #[serde(flatten)]
+        counts: DayCounts,
+    },
     /// The wall clock was put on or back.
     ClockStepped {
         /// By how much.
@@ -698,6 +707,8 @@ pub enum AlarmCode {
     CallAbandoned,
     /// No RTP port was left to lend.
     PortsExhausted,
+    /// A call has neither recording nor reason, or a row or a file lacks the other (K-06).
+    Unreconciled,
     /// The wall clock stepped.
     ClockStepped,
     /// The wall clock is not believed, so nothing is destroyed.
@@ -736,6 +747,7 @@ impl AlarmCode {
             AlarmCode::ShardLost => "SHARD_LOST",
             AlarmCode::CallAbandoned => "CALL_ABANDONED",
             AlarmCode::PortsExhausted => "PORTS_EXHAUSTED",
+            AlarmCode::Unreconciled => "UNRECONCILED",
             AlarmCode::ClockStepped => "CLOCK_STEPPED",
             AlarmCode::DestructionFrozen => "DESTRUCTION_FROZEN",
             AlarmCode::DisposalOverdue => "DISPOSAL_OVERDUE",

@@ -47,6 +47,11 @@ macro_rules! id {
                 $name(ulid(wall, random))
             }
 
+            /// The instant at which it was made, in whole milliseconds.
+            pub fn made_at(self) -> Timestamp {
+                made_at(self.0)
+            }
+
             /// The 16 bytes, most significant first, as file formats hold them.
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0.to_be_bytes()
@@ -317,6 +322,11 @@ fn ulid(wall: Timestamp, random: u128) -> u128 {
     milliseconds << 80 | random & ((1 << 80) - 1)
 }
 
+fn made_at(ulid: u128) -> Timestamp {
+    let milliseconds = i64::try_from(ulid >> 80).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
+}
+
 fn write_base32(value: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let mut text = [0; ID_CHARACTERS];
     let mut rest = value;
@@ -357,6 +367,7 @@ mod tests {
         assert!(early < late);
         assert!(early.to_string() < late.to_string());
         assert_eq!(early.to_string().len(), 26);
+        assert_eq!(late.made_at(), at("2026-11-24T00:00:00.001Z"));
     }
 
     #[test]

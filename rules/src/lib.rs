@@ -24,6 +24,7 @@ mod people;
 mod permit;
 mod purpose;
 mod recipient;
+mod reconciliation;
 mod recording;
 mod refusal;
 mod register;
@@ -71,6 +72,7 @@ pub use crate::{
     permit::{DisposalPermit, ListenPermit, Permit, RecordingDisposalPermit},
     purpose::Purpose,
     recipient::Recipient,
+    reconciliation::{DayCounts, Discrepancy, KeptCall, Reconciled},
     recording::{CallRecord, EndCause, RecordingState},
     refusal::{Clause, Refusal, RefusalCode},
     register::{Fact, Recorded, Register, RegisterFault, RegisterGrant, RegisterPermit, TakenIn},

@@ -274,6 +274,26 @@ impl NoticeKind {
     }
 }
 
+impl FromStr for NoticeKind {
+    type Err = IdFault;
+
+    fn from_str(text: &str) -> Result<NoticeKind, IdFault> {
+        let fault = IdFault {
+            what: "notice",
+            expected: "announced, emergency or decision",
+            found_bytes: text.len(),
+        };
+        [
+            NoticeKind::Announced,
+            NoticeKind::Emergency,
+            NoticeKind::Decision,
+        ]
+        .into_iter()
+        .find(|kind| kind.code() == text)
+        .ok_or(fault)
+    }
+}
+
 /// Whether a call's sound is kept: by a notice, or not at all and why. "No notice" is not a choice.
 #[derive(Debug)]
 #[must_use = "a call carries its keeping to its end"]

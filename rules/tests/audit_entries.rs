@@ -5,10 +5,10 @@ use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain, Contents,
-    CopyFact, CopyId, Criterion, Declaration, Destination, Destruction, Digest, DisposalCause,
-    DisposalCounts, EmergencyId, EmergencyState, ExportCause, Fact, FreezeCause, HandOverFact,
-    HandOverId, LastStop, POLICY_VERSION, Period, Purpose, RecordingId, RecoveryReason,
-    RefusalCode, Scope, Wished,
+    CopyFact, CopyId, Criterion, DayCounts, Declaration, Destination, Destruction, Digest,
+    DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause, Fact, FreezeCause,
+    HandOverFact, HandOverId, LastStop, NoticeKind, POLICY_VERSION, Period, Purpose, Reason,
+    RecordingId, RecoveryReason, RefusalCode, Scope, Wished,
 };
 
 fn now() -> Timestamp {
@@ -102,6 +102,17 @@ fn by_itself() -> Vec<AuditEvent> {
         AuditEvent::DisposalCompleted {
             day,
             counts: DisposalCounts::new(6, 3, 2, 1).unwrap(),
+        },
+        AuditEvent::DayCounted {
+            day,
+            counts: DayCounts {
+                calls: 12,
+                unanswered: 3,
+                recorded: 10,
+                notices: [(NoticeKind::Announced, 9), (NoticeKind::Emergency, 1)].into(),
+                unrecorded: [(Reason::RecorderFault, 2)].into(),
+                ..DayCounts::default()
+            },
         },
         AuditEvent::ClockStepped { by_ms: -3_600_000 },
         AuditEvent::AlarmRaised {

@@ -63,6 +63,8 @@ pub(crate) enum Request {
         recording: RecordingId,
         proof: Proof,
     },
+    /// Compare rows and files.
+    Reconcile,
     /// Plan, destroy what is due, or acknowledge a certificate.
     Dispose(DisposeRequest),
     /// Something about people.
@@ -131,6 +133,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         Request::Heard { recording, proof } => {
             heard::show(desk, recording, proof, asker, &mut client)
         }
+        Request::Reconcile => client.answer(&desk.reconcile()),
         Request::Dispose(request) => client.answer(&desk.dispose(request, &client.unix_user)),
         Request::BackedUp { rows, files } => {
             let actor = Actor::Person {

@@ -9,6 +9,7 @@ mod keys;
 mod owner;
 mod people;
 mod proving;
+mod reconciling;
 mod search;
 mod sweep;
 
@@ -21,7 +22,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{Action, Actor, AuditDraft, AuditEvent, ListenPermit, RecordingId, Register, StaffId};
+use rules::{
+    Action, Actor, AuditDraft, AuditEvent, DayCounts, JstDay, ListenPermit, Reconciled,
+    RecordingId, Register, StaffId,
+};
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Group, Keys, Layout, OpenFault, OsDisk, Playback, Signing,
     Vault, verifier_keys,
@@ -35,6 +39,7 @@ use self::owner::Owner;
 pub(crate) use self::{
     heads::{TrailDone, TrailRequest},
     keys::{KeysDone, KeysRequest},
+    reconciling::Comparison,
     search::{Cut, FindWish, RevealWish, Revealed, Search},
     sweep::{DisposeDone, DisposeRequest, Disposed},
 };
@@ -112,6 +117,18 @@ enum Job {
     SearchPage {
         search: Box<Search>,
         answer: oneshot::Sender<(Box<Search>, search::Page)>,
+    },
+    DaysToReconcile {
+        answer: oneshot::Sender<Answer<BTreeSet<JstDay>>>,
+    },
+    ReconcileDay {
+        day: JstDay,
+        answer: oneshot::Sender<Answer<Reconciled>>,
+    },
+    /// Everything was compared.
+    Compared {
+        counts: DayCounts,
+        answer: oneshot::Sender<()>,
     },
     Reveal {
         wish: RevealWish,
@@ -260,6 +277,27 @@ impl Desk {
             answer,
         })
         .unwrap_or_else(ended)
+    }
+
+    /// Compares rows and files of all days; between two days others have their turn.
+    pub(crate) fn reconcile(&self) -> Answer<Comparison> {
+        let listed = self.ask(|answer| Job::DaysToReconcile { answer });
+        let days = match listed.unwrap_or_else(ended) {
+            Answer::Done(days) => days,
+            other => return other.without(),
+        };
+        let mut comparison = Comparison::default();
+        for day in days {
+            let compared = self.ask(|answer| Job::ReconcileDay { day, answer });
+            match compared.unwrap_or_else(ended) {
+                Answer::Done(reconciled) => comparison.add(day, &reconciled),
+                other => return other.without(),
+            }
+        }
+        let counts = comparison.counts.clone();
+        // An alarm that cannot be told any more is in the answer all the same.
+        let _ = self.ask(|answer| Job::Compared { counts, answer });
+        Answer::Done(comparison)
     }
 
     /// Where the office's files lie, for whoever only reads its trail.

@@ -5,6 +5,7 @@
 
 mod burial;
 mod carry;
+mod counting;
 mod search;
 
 use std::{
@@ -37,10 +38,11 @@ use crate::{
     trail::AuditFault,
 };
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/sqlite/0001-calls.sql"),
     include_str!("../migrations/sqlite/0002-people.sql"),
     include_str!("../migrations/sqlite/0003-register.sql"),
+    include_str!("../migrations/sqlite/0004-day-counts.sql"),
 ];
 const PAGE_ROWS: i64 = 500;
 

@@ -27,6 +27,7 @@ mod object;
 mod open;
 mod password;
 mod people;
+mod reconcile;
 mod recover;
 mod rows;
 mod seal;
@@ -70,6 +71,7 @@ pub use people::{
     Attachments, AttemptKey, Compared, KeptAccount, PasswordSet, RegisterMismatch, SealedText,
     TextKind, TokenHash,
 };
+pub use reconcile::{ReconcileFault, days_to_reconcile, reconcile_day};
 pub use recover::Recovered;
 pub use rows::{AudioFacts, RecoveredRow, Row, SpoolEntry};
 pub use seal::{PublicHalf, SealFault, SealedCaller, SealedFields, Sealer};

@@ -8,12 +8,13 @@ use std::{path::Path, sync::Arc};
 use common::*;
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Actor, CallRecord, Caller, Number, Reason, RecordingId, RecordingState, RecoveryReason, Sought,
+    Actor, CallRecord, Caller, DayCounts, Discrepancy, Number, Reason, Reconciled, RecordingId,
+    RecordingState, RecoveryReason, Sought,
 };
 use storage::{
     Catalogue, Comparison, Disk, DisposeFault, Faults, Keys, Layout, ListedCall, MemoryDisk,
     Office, OpenFault, OsDisk, RecordingWriter, Row, SealedCaller, SearchPlace, Spool, SpoolEntry,
-    TakenIn, dispose_due,
+    TakenIn, days_to_reconcile, dispose_due, reconcile_day,
 };
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -191,6 +192,75 @@ fn a_search_reads_page_by_page_and_compares_callers_without_an_index_of_them() {
         ] {
             assert_eq!(catalogue.count_sought(&sought).await.unwrap(), expected);
         }
+        catalogue.close().await.unwrap();
+    });
+}
+
+#[test]
+fn of_a_thousand_calls_each_planted_loss_is_named_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = real_layout(folder.path());
+    let city = city(Arc::new(MemoryDisk::new()), &layout);
+    // Files in memory, because each would cost a sync; rows in a real database.
+    layout.make_folders(&OsDisk).unwrap();
+    let mut spool = Spool::new(Arc::new(OsDisk), &layout);
+    for number in 1..=1_000 {
+        let opening = opening(number);
+        let row = match number {
+            1..=900 => {
+                let sealed = record(&city, &opening, 1);
+                row(&city, &opening, Some(&sealed))
+            }
+            number => Row {
+                call: CallRecord {
+                    answered_at: Some(now()),
+                    unrecorded: (number != 1_000).then_some(Reason::NoAnnouncement),
+                    ..unrecorded(&city, number).call
+                },
+                ..unrecorded(&city, number)
+            },
+        };
+        spool.put(&entry(row)).unwrap();
+    }
+    spool.flush(now()).unwrap();
+    let lost = city.vault.segments(today(), opening(7).recording).unwrap();
+    city.disk
+        .unlink(&layout.vault_day(today()).join(lost[0].name()))
+        .unwrap();
+    record(&city, &opening(2_000), 1);
+    let later = now() + 1.hour();
+    run(async {
+        let mut catalogue = Catalogue::open(&layout).await.unwrap();
+        let days = days_to_reconcile(&mut catalogue, &city.vault).await;
+        assert_eq!(days.unwrap(), [today()].into());
+        let compared = reconcile_day(&mut catalogue, &city.vault, &OsDisk, today(), later).await;
+        let Reconciled {
+            counts,
+            discrepancies,
+        } = compared.unwrap();
+        assert_eq!(
+            (counts.calls, counts.recorded, counts.missing),
+            (1_000, 899, 2)
+        );
+        assert_eq!(counts.unrecorded, [(Reason::NoAnnouncement, 99)].into());
+        assert_eq!((counts.orphan_files, counts.orphan_rows), (1, 1));
+        let expected = [
+            Discrepancy::NoFile {
+                recording: opening(7).recording,
+            },
+            Discrepancy::NoReason {
+                call: Some(opening(1_000).call),
+            },
+            Discrepancy::NoRow {
+                recording: opening(2_000).recording,
+            },
+        ];
+        assert_eq!(discrepancies, expected);
+        catalogue.keep_day_counts(today(), &counts).await.unwrap();
+        let again = DayCounts::default();
+        catalogue.keep_day_counts(today(), &again).await.unwrap();
+        let kept = catalogue.day_counts(today()).await.unwrap();
+        assert_eq!(kept, Some(counts), "a day is counted once");
         catalogue.close().await.unwrap();
     });
 }

@@ -12,6 +12,7 @@ mod init;
 mod keys;
 mod login;
 mod people;
+mod reconcile;
 mod recordings;
 mod run;
 mod trunks;
@@ -78,6 +79,8 @@ enum Command {
     /// 録音の一覧と書き出し / list recordings, write one out
     #[command(subcommand)]
     Recordings(recordings::Command),
+    /// 通話・記録・音声の突き合わせ（要領第5条第1項）/ whether every answered call has its recording or a reason
+    Reconcile(Place),
     /// 期限の来た録音の予定・廃棄・証明書（要領第5条第6項）/ what is due, its destruction and the certificate
     Dispose(dispose::Arguments),
     /// 鍵の状態・更新・写し・復旧 / the keys: how they stand, rotation, mirrors, recovery
@@ -338,6 +341,7 @@ where
         Command::Call(arguments) => calls::call(&arguments, &mut out),
         Command::Trunks(arguments) => trunks::trunks(&arguments, &mut out),
         Command::Recordings(command) => recordings::recordings(&command, &mut out),
+        Command::Reconcile(place) => reconcile::reconcile(&place, &mut out),
         Command::Dispose(arguments) => dispose::dispose(&arguments, &mut out),
         Command::Keys(command) => keys::keys(&command, &mut out),
         Command::Backup(arguments) => backup::backup(&arguments, &mut out),

@@ -16,7 +16,8 @@ use storage::{
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    GATHER, Job, LOOK, Opened, Wish, clock::ClockWatch, people::Caller, sweep::FIRST_SWEEP,
+    GATHER, Job, LOOK, Opened, Wish, clock::ClockWatch, people::Caller, reconciling::Round,
+    sweep::FIRST_SWEEP,
 };
 use crate::{
     config::Config,
@@ -50,6 +51,7 @@ pub(super) struct Owner {
     pub(super) clock_again: Instant,
     /// When what is due is destroyed next.
     pub(super) sweep_again: Instant,
+    pub(super) round: Round,
     told: BTreeSet<&'static str>,
 }
 
@@ -76,6 +78,7 @@ impl Owner {
             clock,
             clock_again: Instant::now(),
             sweep_again: Instant::now() + FIRST_SWEEP,
+            round: Round::new(),
             told: BTreeSet::new(),
         }
     }
@@ -99,6 +102,7 @@ impl Owner {
                     self.look_after_keys(Timestamp::now());
                     self.look_after_heads();
                     self.look_after_register().await;
+                    self.look_after_reconciliation().await;
                     None
                 }
             };
@@ -121,6 +125,16 @@ impl Owner {
                 Some(Job::SearchPage { mut search, answer }) => {
                     let page = self.search_page(&mut search).await;
                     let _ = answer.send((search, page));
+                }
+                Some(Job::DaysToReconcile { answer }) => {
+                    let _ = answer.send(Answer::of(self.days_to_reconcile().await));
+                }
+                Some(Job::ReconcileDay { day, answer }) => {
+                    let _ = answer.send(Answer::of(self.reconcile_day(day).await));
+                }
+                Some(Job::Compared { counts, answer }) => {
+                    self.tell_of_reconciliation(&counts);
+                    let _ = answer.send(());
                 }
                 Some(Job::Reveal {
                     wish,

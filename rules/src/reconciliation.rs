@@ -1,0 +1,268 @@
+//! 自動的に保存 (要領 5-1): has every answered call its recording, or a reason; every row its file, and every file its row (K-06).
+//!
+//! A day is looked at whole. What it counts is also what the monthly statement tells the public, long after the rows are gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{CallId, RecordingId},
+    notice::{NoticeKind, Reason},
+    recording::RecordingState,
+};
+
+/// A citizen's call, as its row has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptCall {
+    /// Which; a tombstone does not say.
+    pub call: Option<CallId>,
+    /// Its recording.
+    pub recording: Option<RecordingId>,
+    /// Where that stands.
+    pub state: RecordingState,
+    /// When a department answered.
+    pub answered_at: Option<Timestamp>,
+    /// What allowed the recording.
+    pub notice: Option<NoticeKind>,
+    /// Why there is none.
+    pub unrecorded: Option<Reason>,
+}
+
+/// What a day's calls came to: calls = recorded + unrecorded + missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayCounts {
+    /// Citizens' calls that were answered.
+    pub calls: u64,
+    /// Citizens' calls that were not.
+    pub unanswered: u64,
+    /// Answered calls with a recording.
+    pub recorded: u64,
+    /// Those by what allowed it; of one that was destroyed before it was counted nobody can say.
+    pub notices: BTreeMap<NoticeKind, u64>,
+    /// Answered calls without a recording, by the reason.
+    pub unrecorded: BTreeMap<Reason, u64>,
+    /// Answered calls with neither, and recordings whose file is not there.
+    pub missing: u64,
+    /// Recordings that have a file and no row.
+    pub orphan_files: u64,
+    /// Recordings that have a row and no file.
+    pub orphan_rows: u64,
+}
+
+impl DayCounts {
+    /// Adds another day's.
+    pub fn add(&mut self, other: &DayCounts) {
+        self.calls += other.calls;
+        self.unanswered += other.unanswered;
+        self.recorded += other.recorded;
+        for (kind, count) in &other.notices {
+            *self.notices.entry(*kind).or_default() += count;
+        }
+        for (reason, count) in &other.unrecorded {
+            *self.unrecorded.entry(*reason).or_default() += count;
+        }
+        self.missing += other.missing;
+        self.orphan_files += other.orphan_files;
+        self.orphan_rows += other.orphan_rows;
+    }
+
+    /// Whether everything has its counterpart or its reason.
+    pub fn is_explained(&self) -> bool {
+        self.missing == 0 && self.orphan_files == 0 && self.orphan_rows == 0
+    }
+}
+
+/// Something without its counterpart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+pub enum Discrepancy {
+    /// An answered call with neither a recording nor a reason.
+    NoReason {
+        /// Which.
+        call: Option<CallId>,
+    },
+    /// A row whose recording has no file.
+    NoFile {
+        /// Which.
+        recording: RecordingId,
+    },
+    /// A file whose recording has no row.
+    NoRow {
+        /// Which.
+        recording: RecordingId,
+    },
+}
+
+/// A day after the comparison of its rows with its files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconciled {
+    /// What was counted.
+    pub counts: DayCounts,
+    /// What has no counterpart.
+    pub discrepancies: Vec<Discrepancy>,
+}
+
+/// What has just begun may lack its counterpart: a row waits for the spool, a file for its first chunk.
+const SETTLING: SignedDuration = SignedDuration::from_mins(10);
+
+impl Reconciled {
+    /// Compares a day's rows with the recordings that have files.
+    ///
+    /// `files` must have been listed before the rows were read: rows come later than files, and never go before them.
+    pub fn of(
+        calls: impl IntoIterator<Item = KeptCall>,
+        files: &BTreeSet<RecordingId>,
+        now: Timestamp,
+    ) -> Reconciled {
+        let mut reconciled = Reconciled::default();
+        let mut rows = BTreeSet::new();
+        for call in calls {
+            rows.extend(call.recording);
+            reconciled.count(&call, files, now);
+        }
+        for recording in files.difference(&rows) {
+            if has_settled(*recording, now) {
+                reconciled.counts.orphan_files += 1;
+                let recording = *recording;
+                reconciled
+                    .discrepancies
+                    .push(Discrepancy::NoRow { recording });
+            }
+        }
+        reconciled
+    }
+
+    fn count(&mut self, call: &KeptCall, files: &BTreeSet<RecordingId>, now: Timestamp) {
+        let counts = &mut self.counts;
+        let Some(recording) = call.recording else {
+            match (call.answered_at, call.unrecorded) {
+                (None, _) => counts.unanswered += 1,
+                (Some(_), Some(reason)) => {
+                    counts.calls += 1;
+                    *counts.unrecorded.entry(reason).or_default() += 1;
+                }
+                (Some(_), None) => {
+                    counts.calls += 1;
+                    counts.missing += 1;
+                    let call = call.call;
+                    self.discrepancies.push(Discrepancy::NoReason { call });
+                }
+            }
+            return;
+        };
+        counts.calls += 1;
+        // What was destroyed as the rules say is no loss.
+        let is_there = call.state == RecordingState::Disposed
+            || files.contains(&recording)
+            || !has_settled(recording, now);
+        if is_there {
+            counts.recorded += 1;
+            if let Some(kind) = call.notice {
+                *counts.notices.entry(kind).or_default() += 1;
+            }
+        } else {
+            counts.missing += 1;
+            counts.orphan_rows += 1;
+            self.discrepancies.push(Discrepancy::NoFile { recording });
+        }
+    }
+}
+
+fn has_settled(recording: RecordingId, now: Timestamp) -> bool {
+    now.duration_since(recording.made_at()) >= SETTLING
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-24T15:00:00Z".parse().unwrap()
+    }
+
+    fn recording(number: u128) -> RecordingId {
+        RecordingId::new(now() - SignedDuration::from_hours(3), number)
+    }
+
+    fn recorded(recording: RecordingId) -> KeptCall {
+        KeptCall {
+            call: Some(CallId::new(now(), 1)),
+            recording: Some(recording),
+            state: RecordingState::Sealed,
+            answered_at: Some(now()),
+            notice: Some(NoticeKind::Announced),
+            unrecorded: None,
+        }
+    }
+
+    fn unrecorded(answered_at: Option<Timestamp>, reason: Option<Reason>) -> KeptCall {
+        KeptCall {
+            recording: None,
+            state: RecordingState::Unrecorded,
+            answered_at,
+            notice: None,
+            unrecorded: reason,
+            ..recorded(recording(0))
+        }
+    }
+
+    #[test]
+    fn each_answered_call_is_recorded_or_has_a_reason_or_is_missed() {
+        let calls = [
+            recorded(recording(1)),
+            recorded(recording(2)),
+            unrecorded(Some(now()), Some(Reason::NoWaiver)),
+            unrecorded(Some(now()), None),
+            unrecorded(None, Some(Reason::CallerHungUp)),
+        ];
+        let files = [recording(1), recording(3)].into();
+        let Reconciled {
+            counts,
+            discrepancies,
+        } = Reconciled::of(calls, &files, now());
+        let expected = DayCounts {
+            calls: 4,
+            unanswered: 1,
+            recorded: 1,
+            notices: [(NoticeKind::Announced, 1)].into(),
+            unrecorded: [(Reason::NoWaiver, 1)].into(),
+            missing: 2,
+            orphan_files: 1,
+            orphan_rows: 1,
+        };
+        assert_eq!(counts, expected);
+        assert!(!counts.is_explained());
+        let call = Some(CallId::new(now(), 1));
+        let found = [
+            Discrepancy::NoFile {
+                recording: recording(2),
+            },
+            Discrepancy::NoReason { call },
+            Discrepancy::NoRow {
+                recording: recording(3),
+            },
+        ];
+        assert_eq!(discrepancies, found);
+    }
+
+    #[test]
+    fn what_has_just_begun_or_was_destroyed_is_no_loss() {
+        let fresh = RecordingId::new(now() - SignedDuration::from_mins(1), 1);
+        let of_a_row_to_come = RecordingId::new(now(), 2);
+        let disposed = KeptCall {
+            state: RecordingState::Disposed,
+            call: None,
+            notice: None,
+            ..recorded(recording(3))
+        };
+        let files = [of_a_row_to_come].into();
+        let reconciled = Reconciled::of([recorded(fresh), disposed], &files, now());
+        assert!(reconciled.counts.is_explained());
+        assert_eq!(
+            (reconciled.counts.calls, reconciled.counts.recorded),
+            (2, 2)
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! Reconciliation as the office does it: soon after its start, each night, and when somebody asks (K-06).
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use rules::{AlarmCode, AuditDraft, AuditEvent, DayCounts, Discrepancy, JstDay, Reconciled};
+use storage::{Catalogue, ReconcileFault, days_to_reconcile, reconcile_day};
+
+use super::owner::Owner;
+use crate::duty::{Answer, Ending, Message};
+
+/// A start has other things to do first, and a command that does the office's duty in its absence is over by then.
+const FIRST: Duration = Duration::from_secs(10);
+/// Midnight's calls have their rows by then.
+const AFTER_MIDNIGHT: SignedDuration = SignedDuration::from_mins(10);
+/// How long one look may take, so that commands wait for no more than a day's rows.
+const A_LOOK: Duration = Duration::from_millis(200);
+
+/// The office's own round through the days.
+pub(super) struct Round {
+    begins: Instant,
+    /// The night for which it was begun.
+    night: Option<JstDay>,
+    /// What is left of it.
+    days: BTreeSet<JstDay>,
+    /// What it has counted so far.
+    counts: DayCounts,
+}
+
+impl Round {
+    pub(super) fn new() -> Round {
+        Round {
+            begins: Instant::now() + FIRST,
+            night: None,
+            days: BTreeSet::new(),
+            counts: DayCounts::default(),
+        }
+    }
+}
+
+impl Owner {
+    /// Goes on with the round, and begins the next when its night has come.
+    pub(super) async fn look_after_reconciliation(&mut self) {
+        let now = Timestamp::now();
+        let night = JstDay::of(now - AFTER_MIDNIGHT);
+        if Instant::now() < self.round.begins {
+            return;
+        }
+        if self.round.night != Some(night) {
+            let Ok(days) = self.days_to_reconcile().await else {
+                return;
+            };
+            self.round = Round {
+                night: Some(night),
+                days,
+                ..Round::new()
+            };
+            self.round.begins = Instant::now();
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < A_LOOK
+            && let Some(day) = self.round.days.pop_first()
+        {
+            let Ok(reconciled) = self.reconcile_day(day).await else {
+                self.round.days.insert(day);
+                return;
+            };
+            for discrepancy in reconciled.discrepancies.iter().take(MOST_LOGGED) {
+                tracing::error!(%day, ?discrepancy, "a call has neither recording nor reason, or a row or a file lacks the other");
+            }
+            self.round.counts.add(&reconciled.counts);
+            if day < night {
+                self.count_day(day, reconciled.counts).await;
+            }
+            if self.round.days.is_empty() {
+                let counts = std::mem::take(&mut self.round.counts);
+                self.tell_of_reconciliation(&counts);
+            }
+        }
+    }
+
+    /// Raises the alarm once, and takes it back when everything has its counterpart again.
+    pub(super) fn tell_of_reconciliation(&mut self, counts: &DayCounts) {
+        let code = AlarmCode::Unreconciled;
+        if !counts.is_explained() && !self.is_told(code) {
+            self.audit(AuditDraft::system(AuditEvent::AlarmRaised {
+                code,
+                call: None,
+            }));
+        }
+        let outcome = match counts.is_explained() {
+            true => Ok(()),
+            false => Err("calls, rows and files do not match; `denwaban reconcile` names them"),
+        };
+        self.note(code, outcome);
+    }
+
+    /// Keeps what an ended day came to, once, for the statements of the time when its rows are gone.
+    async fn count_day(&mut self, day: JstDay, counts: DayCounts) {
+        let known = self
+            .rows(async |catalogue| catalogue.day_counts(day).await)
+            .await;
+        if !matches!(known, Ok(None)) {
+            return;
+        }
+        let event = AuditEvent::DayCounted {
+            day,
+            counts: counts.clone(),
+        };
+        if self.audit(AuditDraft::system(event)).is_some() {
+            // What is not kept is counted again by the next round; the first entry of a day is the one that counts.
+            let _ = self
+                .rows(async |catalogue| catalogue.keep_day_counts(day, &counts).await)
+                .await;
+        }
+    }
+
+    pub(super) async fn days_to_reconcile(&mut self) -> Result<BTreeSet<JstDay>, Ending> {
+        let vault = std::sync::Arc::clone(&self.vault);
+        self.compare(async |catalogue| days_to_reconcile(catalogue, &vault).await)
+            .await
+    }
+
+    pub(super) async fn reconcile_day(&mut self, day: JstDay) -> Result<Reconciled, Ending> {
+        let vault = std::sync::Arc::clone(&self.vault);
+        let disk = std::sync::Arc::clone(&self.disk);
+        let now = Timestamp::now();
+        self.compare(async |catalogue| reconcile_day(catalogue, &vault, &*disk, day, now).await)
+            .await
+    }
+
+    async fn compare<T>(
+        &mut self,
+        act: impl AsyncFnOnce(&mut Catalogue) -> Result<T, ReconcileFault>,
+    ) -> Result<T, Ending> {
+        // Files that cannot be listed are no fault of the rows.
+        let compared = self
+            .rows(async |catalogue| match act(catalogue).await {
+                Ok(value) => Ok(Ok(value)),
+                Err(ReconcileFault::Vault(fault)) => Ok(Err(fault)),
+                Err(ReconcileFault::Catalogue(fault)) => Err(fault),
+            })
+            .await?;
+        compared.map_err(|fault| {
+            Answer::Unavailable(Message::new("録音庫を読めません。", fault.to_string()))
+        })
+    }
+}
+
+/// Of one day; `denwaban reconcile` names more.
+const MOST_LOGGED: usize = 20;
+/// Named in one answer, which is a line of at most 64 KiB.
+const MOST_NAMED: usize = 500;
+
+/// What a comparison of all days came to.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Comparison {
+    pub(crate) days: u64,
+    pub(crate) counts: DayCounts,
+    /// The first of what has no counterpart, each with its day.
+    pub(crate) discrepancies: Vec<(JstDay, Discrepancy)>,
+}
+
+impl Comparison {
+    /// Adds a day.
+    pub(crate) fn add(&mut self, day: JstDay, reconciled: &Reconciled) {
+        self.days += 1;
+        self.counts.add(&reconciled.counts);
+        let left = MOST_NAMED.saturating_sub(self.discrepancies.len());
+        let named = reconciled.discrepancies.iter().take(left);
+        self.discrepancies
+            .extend(named.map(|discrepancy| (day, *discrepancy)));
+    }
+}

@@ -1,0 +1,56 @@
+//! Rows and files of a day side by side (K-06). What a difference means is `rules::Reconciled`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+use rules::{JstDay, Reconciled, RecordingId};
+use thiserror::Error;
+
+use crate::{
+    catalogue::{Catalogue, CatalogueFault},
+    files::Disk,
+    vault::{Vault, VaultFault},
+};
+
+/// Compares the rows of a day with its files.
+///
+/// # Errors
+/// [`ReconcileFault`] if either cannot be read.
+pub async fn reconcile_day(
+    catalogue: &mut Catalogue,
+    vault: &Arc<Vault>,
+    disk: &dyn Disk,
+    day: JstDay,
+    now: Timestamp,
+) -> Result<Reconciled, ReconcileFault> {
+    // Files first, then the rows: a row that was on its way meanwhile explains its file.
+    let files = vault.files(day)?;
+    let files: BTreeSet<RecordingId> = files.into_iter().map(|file| file.recording).collect();
+    catalogue.take_in(disk, vault.layout()).await?;
+    let calls = catalogue.kept_calls(day).await?;
+    Ok(Reconciled::of(calls, &files, now))
+}
+
+/// The days that have rows or files, the oldest first.
+///
+/// # Errors
+/// [`ReconcileFault`] if either cannot be read.
+pub async fn days_to_reconcile(
+    catalogue: &mut Catalogue,
+    vault: &Vault,
+) -> Result<BTreeSet<JstDay>, ReconcileFault> {
+    let mut days: BTreeSet<JstDay> = vault.days()?.into_iter().collect();
+    days.extend(catalogue.living_days().await?);
+    Ok(days)
+}
+
+/// Why a day cannot be compared.
+#[derive(Debug, Error)]
+pub enum ReconcileFault {
+    /// The files.
+    #[error(transparent)]
+    Vault(#[from] VaultFault),
+    /// The rows.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueFault),
+}
