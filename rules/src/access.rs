@@ -118,6 +118,24 @@ actions! {
     RemoveCopy "remove_copy" Rules5Retention,
     /// Sees the register of copies.
     ListCopies "list_copies" Rules3Supervision,
+    /// Takes note of a certificate of disposal.
+    AcknowledgeDisposal "acknowledge_disposal" Rules5Retention,
+    /// Says that the clock is right by which is destroyed.
+    ConfirmClock "confirm_clock" Rules5Retention,
+    /// Reads the audit trail.
+    ReadTrail "read_trail" Rules3Supervision,
+    /// Writes the audit trail to a file.
+    ExportTrail "export_trail" Rules3Supervision,
+    /// Makes a new root, or a new key that signs.
+    RotateKeys "rotate_keys" Rules5Security,
+    /// Writes the mirrors of the keys.
+    MirrorKeys "mirror_keys" Rules5Security,
+    /// Makes lost keys anew from a mirror.
+    RecoverKeys "recover_keys" Rules5Security,
+    /// Copies rows, audio and trail out.
+    BackUp "back_up" Rules5Security,
+    /// Brings them back.
+    Restore "restore" Rules5Security,
 }
 
 impl Action {
@@ -131,6 +149,14 @@ impl Action {
                 | Action::Reveal
                 | Action::RequestHandOver
         )
+    }
+
+    /// Whether whoever is refused so does it all the same, without a name and by the socket's right.
+    ///
+    /// A login that ran out is no mistake of whoever declares an emergency; a password that was typed in wrong is one.
+    pub fn goes_on_unnamed(self, refused: RefusalCode) -> bool {
+        let is_emergency = matches!(self, Action::DeclareEmergency | Action::LiftEmergency);
+        is_emergency && refused == RefusalCode::SessionOver
     }
 }
 
@@ -463,6 +489,22 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
             Standing::Role(DutyOfficer) | HostUser | Superuser,
         ) => &[],
         (Action::Dispose, Standing::Role(Manager) | HostUser | Superuser) => &[],
+        (Action::AcknowledgeDisposal | Action::ConfirmClock, Standing::Role(Manager)) => &[],
+        (Action::AcknowledgeDisposal | Action::ConfirmClock, Deputy) => &[Condition::DeputyPeriod],
+        // Root reads every file of the host by itself; the trail shows neither content nor numbers.
+        (
+            Action::ReadTrail | Action::ExportTrail,
+            Standing::Role(Manager | Auditor) | Superuser,
+        ) => &[],
+        // Root too: whoever lost keys or catalogue can prove nobody.
+        (
+            Action::RotateKeys
+            | Action::MirrorKeys
+            | Action::RecoverKeys
+            | Action::BackUp
+            | Action::Restore,
+            Standing::Role(Administrator) | Superuser,
+        ) => &[],
         (Action::Found, HostUser | Superuser) => &[Condition::NotFounded],
         (Action::Recover, Superuser) => &[],
         (Action::AddPerson, Standing::Role(Manager)) => {

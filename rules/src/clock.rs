@@ -9,7 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    ids::{IdFault, StaffId},
+    credentials::Proved,
+    ids::IdFault,
     refusal::{Clause, Refusal, RefusalCode},
 };
 
@@ -206,21 +207,9 @@ impl DestructionClock {
     }
 
     /// Somebody has looked and says that the clock is right. Whether the role allows it is [`crate::access_table`]'s to say.
-    ///
-    /// # Errors
-    /// `PERSON_UNKNOWN` where nobody is named.
-    pub fn confirm(
-        by: Option<&StaffId>,
-        reading: &ClockReading,
-    ) -> Result<DestructionClock, Refusal> {
-        match by {
-            Some(_) => Ok(DestructionClock::Believed {
-                anchor: ClockAnchor::at(reading),
-            }),
-            None => Err(Refusal::new(
-                RefusalCode::PersonUnknown,
-                Clause::Rules4Designation,
-            )),
+    pub fn confirm(_by: &Proved, reading: &ClockReading) -> DestructionClock {
+        DestructionClock::Believed {
+            anchor: ClockAnchor::at(reading),
         }
     }
 }
@@ -241,6 +230,7 @@ mod tests {
     use jiff::ToSpan;
 
     use super::*;
+    use crate::credentials::LoginSession;
 
     const MONDAY: &str = "fdf9c005-c311-4e88-9307-03e2402e1d79";
     const TUESDAY: &str = "0df9c005-c311-4e88-9307-03e2402e1d79";
@@ -353,10 +343,13 @@ mod tests {
         stepped.wall += (90 * 24).hours();
         let frozen = believed().handle_reading(&stepped);
         assert_eq!(frozen.check().unwrap_err().code(), RefusalCode::ClockFrozen);
-        let nobody = DestructionClock::confirm(None, &stepped).unwrap_err();
-        assert_eq!(nobody.code(), RefusalCode::PersonUnknown);
-        let manager = "bucho".parse().unwrap();
-        let clock = DestructionClock::confirm(Some(&manager), &stepped).unwrap();
+        let session = LoginSession {
+            person: "bucho".parse().unwrap(),
+            began_at: stepped.wall,
+            seen_at: stepped.wall,
+        };
+        let manager = session.judge(stepped.wall).unwrap();
+        let clock = DestructionClock::confirm(&manager, &stepped);
         assert!(clock.check().is_ok());
         stepped.since_boot += SignedDuration::from_hours(1);
         stepped.wall += 1.hour();

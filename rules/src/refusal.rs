@@ -140,6 +140,13 @@ impl RefusalCode {
         RefusalCode::CertificateRequired,
     ];
 
+    /// The code that is written so.
+    pub fn of(code: &str) -> Option<RefusalCode> {
+        RefusalCode::ALL
+            .into_iter()
+            .find(|known| known.code() == code)
+    }
+
     /// As lists and messages show it.
     pub fn code(self) -> &'static str {
         match self {

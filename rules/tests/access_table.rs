@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use expect_test::expect_file;
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Action, Fact, Heard, ListenRequest, Purpose, RecordingState, Refusal, Register, Role, StaffId,
-    Standing, State, access_table,
+    Action, Fact, Heard, ListenRequest, Purpose, RecordingState, Refusal, RefusalCode, Register,
+    Role, StaffId, Standing, State, access_table,
 };
 
 use common::now;
@@ -31,6 +31,44 @@ fn the_table_is_the_citys() {
         writeln!(text, "{standing:<18} {action:<21} {state:<22} {verdict}").unwrap();
     }
     expect_file!["access.table"].assert_eq(&text);
+}
+
+/// Nobody of the host's group by the group alone; root where a lost key or catalogue lets nobody be proved.
+#[test]
+fn who_reads_the_trail_touches_keys_and_says_that_the_clock_is_right() {
+    let whom = |action: Action| {
+        let lines = access_table().filter(|line| line.action == action && line.verdict.is_ok());
+        let whom: Vec<_> = lines.map(|line| line.standing.code()).collect();
+        whom.join(" ")
+    };
+    for action in [Action::ReadTrail, Action::ExportTrail] {
+        assert_eq!(whom(action), "manager auditor superuser", "{action:?}");
+    }
+    for action in [
+        Action::RotateKeys,
+        Action::MirrorKeys,
+        Action::RecoverKeys,
+        Action::BackUp,
+        Action::Restore,
+    ] {
+        assert_eq!(whom(action), "administrator superuser", "{action:?}");
+    }
+    for action in [Action::AcknowledgeDisposal, Action::ConfirmClock] {
+        assert_eq!(whom(action), "manager manager deputy", "{action:?}");
+    }
+}
+
+#[test]
+fn a_login_that_ran_out_stops_no_emergency_and_a_wrong_password_does() {
+    let declare = Action::DeclareEmergency;
+    assert!(declare.goes_on_unnamed(RefusalCode::SessionOver));
+    assert!(Action::LiftEmergency.goes_on_unnamed(RefusalCode::SessionOver));
+    assert!(!declare.goes_on_unnamed(RefusalCode::LoginFailed));
+    assert!(!declare.goes_on_unnamed(RefusalCode::RoleNotPermitted));
+    assert!(!Action::Dispose.goes_on_unnamed(RefusalCode::SessionOver));
+    for code in RefusalCode::ALL {
+        assert_eq!(RefusalCode::of(code.code()), Some(code));
+    }
 }
 
 #[test]

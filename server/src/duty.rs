@@ -30,6 +30,8 @@ const MAX_REQUEST_BYTES: usize = 64 * 1024;
 const MAX_CLIENTS: usize = 16;
 /// How long a client may take to send its request: a command sends it at once, and others wait for its place.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a client may work, such as at a backup, until it says that it is done.
+const WORK_PATIENCE: Duration = Duration::from_hours(24);
 /// How long a client may take to send a further line or to read its answer.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -246,6 +248,15 @@ impl Client {
             .get_ref()
             .set_read_timeout(Some(CLIENT_PATIENCE))?;
         Ok(serde_json::from_slice(&line)?)
+    }
+
+    /// Has patience with a client that works before it says anything more.
+    ///
+    /// # Errors
+    /// The socket's own.
+    pub(crate) fn let_work(&mut self) -> io::Result<()> {
+        let stream = self.reader.get_ref();
+        stream.set_read_timeout(Some(WORK_PATIENCE))
     }
 
     /// Reads one line.

@@ -8,7 +8,7 @@ use exchange::{Output, Wiring};
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, Declaration, Digest, Emergency, EmergencyFault, EmergencyId,
-    EmergencyState, Refusal, Scope, StaffId,
+    EmergencyState, Refusal, RefusalCode, Scope, StaffId,
 };
 use serde::{Deserialize, Serialize};
 use storage::{Duty, Lock, OsDisk, Sealer, Spool, SpoolEntry};
@@ -281,7 +281,6 @@ impl Counter {
             (Proof::Nobody, _) | (_, None) => return Ok(None),
             (proof, Some(office)) => (proof.clone(), office.clone()),
         };
-        let is_login = matches!(proof, Proof::Session(_));
         let asker = Asker::new(unix_user);
         let (answer, answered) = std::sync::mpsc::channel();
         let asking = thread::Builder::new().name("emergency-proof".to_owned());
@@ -294,9 +293,10 @@ impl Counter {
             .and_then(|_| answered.recv_timeout(PATIENCE).ok());
         match judged {
             Some(Answer::Done(person)) => Ok(person),
-            // Nobody typed it in: a login that ran out is no mistake of whoever declares.
-            Some(Answer::Refused(message)) if is_login && message.status == 401 => Ok(None),
-            Some(Answer::Refused(message)) => Err(Answer::Refused(message)),
+            Some(Answer::Refused(message)) => match RefusalCode::of(&message.code) {
+                Some(code) if action.goes_on_unnamed(code) => Ok(None),
+                Some(_) | None => Err(Answer::Refused(message)),
+            },
             Some(_) | None => {
                 tracing::warn!(
                     "who orders the emergency cannot be looked at; the socket's right holds"

@@ -21,7 +21,7 @@ use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
 
 use crate::{
     config::Config,
-    duty::{Answer, Client, Conversation, Message},
+    duty::{Answer, Client, Conversation, Ending, Message},
     heard,
     office::{
         Desk, DisposeRequest, FindWish, KeysRequest, Office, Opened, RevealWish, TrailRequest,
@@ -70,11 +70,32 @@ pub(crate) enum Request {
     /// Something about people.
     People { ask: Ask, proof: Proof },
     /// Rotate, mirror or recover the keys.
-    Keys(KeysRequest),
-    /// Write down that a backup was made.
+    Keys { ask: KeysRequest, proof: Proof },
+    /// Sign heads, or change the key that signs.
+    Trail { ask: TrailRequest, proof: Proof },
+    /// Whether somebody may do what opens no content.
+    Judge { action: Action, proof: Proof },
+    /// Do what the asker's own process does, and have it written down when it is done.
+    Work { action: Action, proof: Proof },
+}
+
+/// What the asker's own process did.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Done {
+    /// Rows, segments and trail were copied out.
     BackedUp { rows: u64, files: u64 },
-    /// Sign heads, or write down that entries were exported.
-    Trail(TrailRequest),
+    /// Entries were written to a file.
+    Exported { entries: u64, sha256: Digest },
+}
+
+impl Done {
+    fn event(self) -> AuditEvent {
+        match self {
+            Done::BackedUp { rows, files } => AuditEvent::BackedUp { rows, files },
+            Done::Exported { entries, sha256 } => AuditEvent::AuditExported { entries, sha256 },
+        }
+    }
 }
 
 /// How the file fares at the asker's end.
@@ -134,25 +155,58 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
             heard::show(desk, recording, proof, asker, &mut client)
         }
         Request::Reconcile => client.answer(&desk.reconcile()),
-        Request::Dispose(request) => client.answer(&desk.dispose(request, &client.unix_user)),
-        Request::BackedUp { rows, files } => {
-            let actor = Actor::Person {
-                unix_user: client.unix_user.clone(),
-                person: None,
-            };
-            let event = AuditEvent::BackedUp { rows, files };
-            let is_written = desk.audit(AuditDraft { actor, event });
-            client.answer(&match is_written {
-                true => Answer::Done(()),
-                false => Answer::Unavailable(people::message(&Refusal::audit_unavailable())),
-            })
-        }
-        Request::Keys(request) => client.answer(&desk.keys(request, &client.unix_user)),
-        Request::Trail(request) => client.answer(&desk.trail(request, &client.unix_user)),
+        Request::Dispose(request) => client.answer(&desk.dispose(request, asker)),
+        Request::Keys { ask, proof } => client.answer(&desk.keys(ask, proof, asker)),
+        Request::Trail { ask, proof } => client.answer(&desk.trail(ask, proof, asker)),
+        Request::Judge { action, proof } => client.answer(&desk.judge(action, proof, asker)),
+        Request::Work { action, proof } => watch(desk, action, proof, asker, &mut client),
         Request::People { ask, proof } => client.answer(&desk.people(ask, proof, asker)),
     };
     if let Err(fault) = ended {
         tracing::warn!(%fault, "a client of the office's socket went away");
+    }
+}
+
+/// Lets the asker's own process do something, and writes down that it is done before anybody is told so.
+fn watch(
+    desk: &Desk,
+    action: Action,
+    proof: Proof,
+    asker: Asker,
+    client: &mut Client,
+) -> io::Result<()> {
+    let unix_user = asker.unix_user.clone();
+    let person = match desk.judge(action, proof, asker) {
+        Answer::Done(person) => person,
+        other => return client.answer(&other.without::<()>()),
+    };
+    client.answer(&Answer::Done(()))?;
+    client.let_work()?;
+    let event = client.hear::<Done>()?.event();
+    let actor = Actor::Person { unix_user, person };
+    client.answer(&match desk.audit(AuditDraft { actor, event }) {
+        true => Answer::Done(()),
+        false => Answer::Unavailable(people::message(&Refusal::audit_unavailable())),
+    })
+}
+
+/// The asker's end of [`watch`].
+pub(crate) fn work<T>(
+    conversation: &mut Conversation,
+    act: impl FnOnce() -> Result<(T, Done), Ending>,
+) -> io::Result<Answer<T>> {
+    match conversation.answer::<()>()? {
+        Answer::Done(()) => {}
+        other => return Ok(other.without()),
+    }
+    let (made, done) = match act() {
+        Ok(made) => made,
+        Err(ending) => return Ok(ending.without()),
+    };
+    conversation.say(&done)?;
+    match conversation.answer::<()>()? {
+        Answer::Done(()) => Ok(Answer::Done(made)),
+        other => Ok(other.without()),
     }
 }
 

@@ -158,17 +158,19 @@ enum Job {
     },
     Dispose {
         request: DisposeRequest,
-        unix_user: String,
+        asker: Asker,
         answer: oneshot::Sender<Answer<DisposeDone>>,
     },
     Keys {
         request: KeysRequest,
-        unix_user: String,
+        proof: Proof,
+        asker: Asker,
         answer: oneshot::Sender<Answer<KeysDone>>,
     },
     Trail {
         request: TrailRequest,
-        unix_user: String,
+        proof: Proof,
+        asker: Asker,
         answer: oneshot::Sender<Answer<TrailDone>>,
     },
     Stop,
@@ -344,33 +346,42 @@ impl Desk {
     }
 
     /// Plans, destroys, or takes note of a certificate.
-    pub(crate) fn dispose(&self, request: DisposeRequest, unix_user: &str) -> Answer<DisposeDone> {
-        let unix_user = unix_user.to_owned();
+    pub(crate) fn dispose(&self, request: DisposeRequest, asker: Asker) -> Answer<DisposeDone> {
         self.ask(|answer| Job::Dispose {
             request,
-            unix_user,
+            asker,
             answer,
         })
         .unwrap_or_else(ended)
     }
 
-    /// Signs heads, or writes down an export of the trail.
-    pub(crate) fn trail(&self, request: TrailRequest, unix_user: &str) -> Answer<TrailDone> {
-        let unix_user = unix_user.to_owned();
+    /// Signs heads, or changes the key that signs.
+    pub(crate) fn trail(
+        &self,
+        request: TrailRequest,
+        proof: Proof,
+        asker: Asker,
+    ) -> Answer<TrailDone> {
         self.ask(|answer| Job::Trail {
             request,
-            unix_user,
+            proof,
+            asker,
             answer,
         })
         .unwrap_or_else(ended)
     }
 
     /// Rotates, mirrors or recovers the keys.
-    pub(crate) fn keys(&self, request: KeysRequest, unix_user: &str) -> Answer<KeysDone> {
-        let unix_user = unix_user.to_owned();
+    pub(crate) fn keys(
+        &self,
+        request: KeysRequest,
+        proof: Proof,
+        asker: Asker,
+    ) -> Answer<KeysDone> {
         self.ask(|answer| Job::Keys {
             request,
-            unix_user,
+            proof,
+            asker,
             answer,
         })
         .unwrap_or_else(ended)

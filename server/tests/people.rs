@@ -343,6 +343,52 @@ fn an_old_catalogue_revives_no_right_and_a_lost_one_lets_nobody_found_it_anew() 
 }
 
 #[test]
+fn the_trail_is_the_managers_and_the_auditors_and_keys_are_the_administrators() {
+    let house = house();
+    house.found();
+    let backup = house.dir().join("backup");
+    let export = house.dir().join("trail.jsonl");
+    let (backup, export) = (backup.to_str().unwrap(), export.to_str().unwrap());
+    for (refused, allowed, command) in [
+        ("kanri", "kacho", &["audit", "list", "--json"][..]),
+        (
+            "kanri",
+            "kacho",
+            &["audit", "export", "--json", "--out", export],
+        ),
+        ("kacho", "kanri", &["keys", "mirror", "--json"]),
+        ("kacho", "kanri", &["keys", "rotate", "--json"]),
+        ("kacho", "kanri", &["keys", "rotate", "--signing", "--json"]),
+        ("kacho", "kanri", &["backup", "--json", "--out", backup]),
+        ("kacho", "kanri", &["restore", "--json", "--from", backup]),
+    ] {
+        assert_eq!(
+            code(&house.by(refused, command)),
+            "ROLE_NOT_PERMITTED",
+            "{command:?}"
+        );
+        let done = house.by(allowed, command);
+        assert!(done.status.success(), "{command:?}: {}", text(&done));
+    }
+    let trail = house.by("kacho", &["audit", "list", "--chain", "office"]);
+    let trail = text(&trail);
+    for (who, event) in [
+        ("kacho (", "\"audit_exported\""),
+        ("kanri (", "\"keys_mirrored\""),
+        ("kanri (", "\"keys_rotated\""),
+        ("kanri (", "\"signing_key_made\""),
+        ("kanri (", "\"backed_up\""),
+        ("kanri (", "\"restored\""),
+        ("kacho (", "\"action_refused\",\"action\":\"back_up\""),
+    ] {
+        let is_there = trail
+            .lines()
+            .any(|line| line.contains(who) && line.contains(event));
+        assert!(is_there, "{who} {event}\n{trail}");
+    }
+}
+
+#[test]
 fn the_table_of_rights_is_shown_as_it_is_judged() {
     let house = House::unwritten();
     let shown = house

@@ -13,8 +13,8 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use jiff::Timestamp;
 use rules::{
-    Actor, AuditDraft, AuditEvent, DisposalCounts, DisposalPermit, Fault, JstDay, RecordingId,
-    Refusal, StaffId,
+    Actor, AuditDraft, AuditEvent, DisposalCounts, DisposalPermit, Fault, JstDay, Proved,
+    RecordingId, Refusal,
 };
 use thiserror::Error;
 
@@ -359,7 +359,7 @@ fn certify(
 pub fn acknowledge(
     office: &mut Office<'_>,
     actor: &Actor,
-    person: &StaffId,
+    by: &Proved,
     subject: Subject,
     now: Timestamp,
 ) -> Result<DisposalRecord, DisposeFault> {
@@ -382,7 +382,7 @@ pub fn acknowledge(
     let _ = office.append(actor, event, now)?;
     let stage = DisposalStage::Acknowledged {
         certificate,
-        person: person.clone(),
+        person: by.person().clone(),
         at: now,
     };
     let record = DisposalRecord { stage, ..record };

@@ -11,7 +11,7 @@ use std::{
 
 use common::*;
 use jiff::{Timestamp, ToSpan};
-use rules::{Actor, CaseId, DisposalCause, JstDay, RecordingId, RecordingState, StaffId};
+use rules::{Actor, CaseId, DisposalCause, JstDay, RecordingId, RecordingState};
 use storage::{
     Catalogue, Disk, DiskFile, DisposalRecord, DisposalStage, DisposeFault, DisposedDay, Faults,
     Group, Keys, Layout, MemoryDisk, Office, Opening, OsDisk, Pending, Signing, Spool, SpoolEntry,
@@ -201,11 +201,13 @@ fn a_certificate_is_checked_without_configuration_and_one_changed_letter_shows()
 fn a_certificate_is_acknowledged_once() {
     run(async {
         let mut archive = Archive::begin(Arc::new(MemoryDisk::new()), &memory_layout()).await;
-        let person: StaffId = "bucho".parse().unwrap();
+        let manager = proved("bucho", now());
         let subject = Subject::Day(today());
         let acknowledged = async |archive: &mut Archive| {
             archive
-                .office(async |office| acknowledge(office, &Actor::System, &person, subject, now()))
+                .office(async |office| {
+                    acknowledge(office, &Actor::System, &manager, subject, now())
+                })
                 .await
         };
         let early = acknowledged(&mut archive).await;

@@ -12,19 +12,24 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use clap::{Args, Subcommand, ValueEnum};
-use rules::{Actor, AuditEntry, AuditEvent, Chain, Digest, jst_rfc3339};
+use rules::{Action, Actor, AuditEntry, AuditEvent, Chain, Digest, jst_rfc3339};
 use serde::Serialize;
 use storage::{
     Anchored, AuditFault, BrokenReason, ChainReport, Duty, Head, Layout, OsDisk, SignedHead,
     VerifierKey, head_key, read_entries, verifier_keys,
 };
 
-use super::{Exit, Form, Place, Terminal, calls::json, recordings::with_office};
+use super::{
+    Exit, Form, Person, Place, Terminal,
+    calls::json,
+    recordings::{allowed, with_office},
+};
 use crate::{
     config::Config,
-    duty::Answer,
-    export::{self, Request},
+    duty::{Answer, Ending, Message},
+    export::{self, Done, Request},
     office::{TrailDone, TrailRequest},
+    proof::Proof,
 };
 
 const CHAINS: [Chain; 2] = [Chain::Calls, Chain::Office];
@@ -45,6 +50,8 @@ pub(super) enum Command {
 pub(super) struct List {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    person: Person,
     /// この番号から / from this entry of each chain on
     #[arg(long, value_name = "N", default_value_t = 1)]
     from_seq: u64,
@@ -75,6 +82,8 @@ pub(super) struct Verify {
 pub(super) struct Export {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    person: Person,
     /// 書き出すファイル（既存のファイルは上書きしません）/ the file; an existing one is never overwritten
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -105,7 +114,11 @@ pub(super) fn audit(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
 }
 
 fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
-    let layout = arguments.place.load(out)?.layout();
+    let config = Arc::new(arguments.place.load(out)?);
+    let layout = config.layout();
+    let action = Action::ReadTrail;
+    let proof = arguments.person.proof(&layout, out)?;
+    allowed(&config, action, proof, out)?;
     for chain in chosen(arguments.chain) {
         let name = Duty::from(chain).name();
         let mut said = Ok(());
@@ -158,26 +171,35 @@ fn shown(chain: &'static str, text: &str, form: Form) -> Result<String, Exit> {
 }
 
 fn broken(fault: &AuditFault, out: &mut Terminal) -> Exit {
-    out.complain(&format!("証跡を最後まで読めません。\n{fault}"));
+    match out.settle(unread(fault)) {
+        Err(exit) => exit,
+        Ok(never) => match never {},
+    }
+}
+
+fn unread(fault: &AuditFault) -> Ending {
+    let message = Message::new("証跡を最後まで読めません。", fault.to_string());
     match fault {
-        AuditFault::Broken(_) => Exit::Unverified,
-        _ => Exit::Unavailable,
+        AuditFault::Broken(_) => Answer::Unverified(message),
+        _ => Answer::Unavailable(message),
     }
 }
 
 fn head(arguments: &HeadArguments, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
     let chains = chosen(arguments.chain);
-    let done = ask_of_trail(&config, TrailRequest::Heads { chains }, out)?;
+    let heads = TrailRequest::Heads { chains };
+    let done = ask_of_trail(&config, heads, Proof::Nobody, out)?;
     out.line(done.notes.join("\n").trim_end())
 }
 
 pub(super) fn ask_of_trail(
     config: &Arc<Config>,
-    request: TrailRequest,
+    ask: TrailRequest,
+    proof: Proof,
     out: &mut Terminal,
 ) -> Result<TrailDone, Exit> {
-    let request = Request::Trail(request);
+    let request = Request::Trail { ask, proof };
     let answer = with_office(config, &request, |conversation| conversation.answer());
     out.settle(answer)
 }
@@ -355,25 +377,27 @@ fn root_of(report: &ChainReport) -> String {
 fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
     let path = &arguments.out;
-    let not_made = |fault: &io::Error| Answer::<()>::Failed(export::not_made(path, fault));
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let file = match file {
-        Ok(file) => file,
-        Err(fault) => return out.settle(not_made(&fault)),
-    };
-    let exported = write_export(&config, file, out);
-    let (entries, sha256) = match exported {
-        Ok(written) => written,
-        Err(exit) => {
-            // What is not whole does not stay.
-            let _ = std::fs::remove_file(path);
-            return Err(exit);
-        }
-    };
+    let proof = arguments.person.proof(&config.layout(), out)?;
+    let chains = CHAINS.to_vec();
+    let heads = ask_of_trail(&config, TrailRequest::Heads { chains }, Proof::Nobody, out)?;
+    let keys = shown_keys(&config.layout(), out)?;
+    let action = Action::ExportTrail;
+    let request = Request::Work { action, proof };
+    let mut made = None;
+    let exported = with_office(&config, &request, |conversation| {
+        export::work(conversation, || {
+            let file = create(path)?;
+            made = Some(path);
+            let exported = write_export(&config.layout(), file, &keys, &heads.notes)?;
+            let (entries, sha256) = exported;
+            Ok((exported, Done::Exported { entries, sha256 }))
+        })
+    });
+    if let (Some(path), false) = (made, matches!(exported, Answer::Done(_))) {
+        // What is not whole, or not written down, does not stay.
+        let _ = std::fs::remove_file(path);
+    }
+    let (entries, sha256) = out.settle(exported)?;
     out.line(&format!(
         "書き出しました / written: {} 件数/entries={entries}",
         path.display()
@@ -381,16 +405,22 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
     out.line(&format!("  SHA-256 {sha256}"))
 }
 
-/// Writes keys, heads and entries; the trail tells of it before anybody is told that the file is whole.
+fn create(path: &Path) -> Result<File, Ending> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|fault| Answer::Failed(export::not_made(path, &fault)))
+}
+
+/// Writes keys, heads and entries.
 fn write_export(
-    config: &Arc<Config>,
+    layout: &Layout,
     file: File,
-    out: &mut Terminal,
-) -> Result<(u64, Digest), Exit> {
-    let layout = config.layout();
-    let chains = CHAINS.to_vec();
-    let heads = ask_of_trail(config, TrailRequest::Heads { chains }, out)?;
-    let keys = shown_keys(&layout, out)?;
+    keys: &[VerifierKey],
+    heads: &[String],
+) -> Result<(u64, Digest), Ending> {
     let mut file = Hashed {
         file: BufWriter::new(file),
         hash: Context::new(&SHA256),
@@ -399,28 +429,29 @@ fn write_export(
     for key in keys {
         file.line(&format!("{{\"key\":\"{key}\"}}"));
     }
-    for note in &heads.notes {
-        file.line(&format!("{{\"head\":{}}}", json(note)?));
+    for note in heads {
+        let note = serde_json::Value::from(note.as_str());
+        file.line(&format!("{{\"head\":{note}}}"));
     }
     let mut entries = 0;
     for chain in CHAINS {
         let name = Duty::from(chain).name();
-        read_entries(&OsDisk, &layout, chain.into(), 1, &mut |hash, entry| {
+        read_entries(&OsDisk, layout, chain.into(), 1, &mut |hash, entry| {
             entries += 1;
             file.line(&format!(
                 "{{\"chain\":\"{name}\",\"hash\":\"{hash}\",\"entry\":{entry}}}"
             ));
         })
-        .map_err(|fault| broken(&fault, out))?;
+        .map_err(|fault| unread(&fault))?;
     }
-    let sha256 = file.finish().map_err(|fault| {
-        out.complain(&format!(
-            "書き出せません。\nthe file cannot be written: {fault}"
-        ));
-        Exit::Failed
-    })?;
-    ask_of_trail(config, TrailRequest::Exported { entries, sha256 }, out)?;
-    Ok((entries, sha256))
+    let written = file.finish().map_err(|fault| {
+        let ja = "書き出せません。";
+        Answer::Failed(Message::new(
+            ja,
+            format!("the file cannot be written: {fault}"),
+        ))
+    });
+    Ok((entries, written?))
 }
 
 /// A file that is hashed as it is written; the first fault is kept until the end.

@@ -4,17 +4,27 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use jiff::Timestamp;
-use rules::{Actor, AuditDraft, AuditEvent};
+use rules::{Action, Actor, AuditDraft, AuditEvent, StaffId};
 use storage::{AuditTrail, Carried, Disk, Duty, Keys, Lock, OsDisk, Vault};
 use tokio::runtime;
 
-use super::{Exit, Place, Terminal, recordings::with_office};
-use crate::{config::Config, export::Request, unix};
+use super::{
+    Exit, Person, Place, Terminal,
+    recordings::{allowed, with_office},
+};
+use crate::{
+    config::Config,
+    duty::{Answer, Message},
+    export::{self, Done, Request},
+    unix,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    person: Person,
     /// 新しいフォルダ / a folder that does not exist yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -24,6 +34,8 @@ pub(super) struct Backup {
 pub(super) struct Restore {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    person: Person,
     /// backup が作ったフォルダ / the folder that backup made
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
@@ -32,14 +44,20 @@ pub(super) struct Restore {
 pub(super) fn backup(arguments: &Backup, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
     let runtime = a_runtime()?;
-    let made = runtime.block_on(storage::back_up(&config.layout(), &arguments.out));
-    let Carried { rows, files, .. } = made.map_err(|fault| {
-        out.complain(&format!("バックアップできません。\n{fault}"));
-        Exit::Unavailable
-    })?;
-    let request = Request::BackedUp { rows, files };
-    let answer = with_office(&config, &request, |conversation| conversation.answer());
-    let () = out.settle(answer)?;
+    let proof = arguments.person.proof(&config.layout(), out)?;
+    let action = Action::BackUp;
+    let request = Request::Work { action, proof };
+    let made = with_office(&config, &request, |conversation| {
+        export::work(conversation, || {
+            let made = runtime.block_on(storage::back_up(&config.layout(), &arguments.out));
+            let Carried { rows, files, .. } = made.map_err(|fault| {
+                let ja = "バックアップできません。";
+                Answer::Unavailable(Message::new(ja, fault.to_string()))
+            })?;
+            Ok(((rows, files), Done::BackedUp { rows, files }))
+        })
+    });
+    let (rows, files) = out.settle(made)?;
     out.line(&format!(
         "バックアップしました（鍵は含みません）/ backed up, without any key: {} 行/rows={rows} 音声/files={files}",
         arguments.out.display()
@@ -47,8 +65,10 @@ pub(super) fn backup(arguments: &Backup, out: &mut Terminal) -> Result<(), Exit>
 }
 
 pub(super) fn restore(arguments: &Restore, out: &mut Terminal) -> Result<(), Exit> {
-    let config = arguments.place.load(out)?;
-    let restored = bring_back(&config, arguments).map_err(|fault| {
+    let config = Arc::new(arguments.place.load(out)?);
+    let proof = arguments.person.proof(&config.layout(), out)?;
+    let person = allowed(&config, Action::Restore, proof, out)?;
+    let restored = bring_back(&config, arguments, person).map_err(|fault| {
         out.complain(&format!("復元できません。\n{fault}"));
         Exit::Unavailable
     })?;
@@ -59,7 +79,11 @@ pub(super) fn restore(arguments: &Restore, out: &mut Terminal) -> Result<(), Exi
 }
 
 /// Nobody listens or records before everything without a key is gone: both duties are held until then.
-fn bring_back(config: &Config, arguments: &Restore) -> Result<Carried, String> {
+fn bring_back(
+    config: &Config,
+    arguments: &Restore,
+    person: Option<StaffId>,
+) -> Result<Carried, String> {
     let layout = config.layout();
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
     layout
@@ -83,7 +107,7 @@ fn bring_back(config: &Config, arguments: &Restore) -> Result<Carried, String> {
         AuditTrail::open(disk, &layout, Duty::Office).map_err(|fault| fault.to_string())?;
     let actor = Actor::Person {
         unix_user: unix::own_user(),
-        person: None,
+        person,
     };
     let event = AuditEvent::Restored {
         rows: restored.rows,

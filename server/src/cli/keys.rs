@@ -12,7 +12,7 @@ use storage::{
 use tokio::runtime;
 
 use super::{
-    Exit, Form, Place, Terminal,
+    Exit, Form, Person, Place, Terminal,
     audit::{ask_of_trail, shown_keys},
     calls::json,
     recordings::with_office,
@@ -30,7 +30,7 @@ pub(super) enum Command {
     /// 鍵の根を新しくします。古い鍵束の写しでは何も開けなくなります / a new root, under which old key stores open nothing
     Rotate(Rotate),
     /// 鍵の写しをすべて書きます（新しいボリュームにも）/ write every mirror, on a volume that was replaced too
-    Mirror(Place),
+    Mirror(Mirror),
     /// 鍵の根か鍵束を失ったとき、写しから作り直します / make root and key store anew from a mirror, when either is lost
     Recover(Recover),
     /// 署名を検証するための公開鍵（新しいものが最後）/ the public keys that verify what was signed, the newest last
@@ -38,9 +38,19 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Mirror {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Rotate {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    person: Person,
     /// 署名の鍵を新しくします。古い鍵が新しい鍵に署名します / the key that signs instead, named by the old one
     #[arg(long)]
     signing: bool,
@@ -50,6 +60,8 @@ pub(super) struct Rotate {
 pub(super) struct Recover {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    person: Person,
     /// 写しのフォルダ / the mirror's folder
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
@@ -61,14 +73,18 @@ pub(super) fn keys(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
         Command::Public(place) => public(place, out),
         Command::Rotate(arguments) if arguments.signing => {
             let config = Arc::new(arguments.place.load(out)?);
-            ask_of_trail(&config, TrailRequest::ChangeKey, out)?;
+            let proof = arguments.person.proof(&config.layout(), out)?;
+            ask_of_trail(&config, TrailRequest::ChangeKey, proof, out)?;
             public(&arguments.place, out)
         }
-        Command::Rotate(arguments) => ask(&arguments.place, KeysRequest::Rotate, out),
-        Command::Mirror(place) => ask(place, KeysRequest::Mirror, out),
+        Command::Rotate(Rotate { place, person, .. }) => {
+            ask(place, person, KeysRequest::Rotate, out)
+        }
+        Command::Mirror(Mirror { place, person }) => ask(place, person, KeysRequest::Mirror, out),
         Command::Recover(arguments) => {
             let from = std::path::absolute(&arguments.from).map_err(|_| Exit::Usage)?;
-            ask(&arguments.place, KeysRequest::Recover { from }, out)
+            let request = KeysRequest::Recover { from };
+            ask(&arguments.place, &arguments.person, request, out)
         }
     }
 }
@@ -80,9 +96,10 @@ fn public(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         .try_for_each(|key| out.line(&key.to_string()))
 }
 
-fn ask(place: &Place, request: KeysRequest, out: &mut Terminal) -> Result<(), Exit> {
+fn ask(place: &Place, person: &Person, ask: KeysRequest, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(place.load(out)?);
-    let request = Request::Keys(request);
+    let proof = person.proof(&config.layout(), out)?;
+    let request = Request::Keys { ask, proof };
     let answer = with_office(&config, &request, |conversation| conversation.answer());
     let done: KeysDone = out.settle(answer)?;
     out.line(&format!(

@@ -6,7 +6,7 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use rules::{RecordingId, RecordingState, jst_rfc3339};
+use rules::{Action, RecordingId, RecordingState, StaffId, jst_rfc3339};
 use serde::Serialize;
 use storage::{Catalogue, Duty, ListedCall};
 use tokio::runtime;
@@ -16,6 +16,7 @@ use crate::{
     duty::{Answer, Conversation, Message},
     export::{self, Alone, Exported, Request},
     playback::{self, Played},
+    proof::Proof,
 };
 
 #[derive(Debug, Subcommand)]
@@ -258,6 +259,21 @@ fn stopped() -> Message {
 }
 
 /// Asks the running server's office, or is the office for as long as it takes.
+/// Asks the office whether somebody may do what this process does by itself; who was proved is the answer.
+///
+/// # Errors
+/// The refusal, told.
+pub(super) fn allowed(
+    config: &Arc<crate::config::Config>,
+    action: Action,
+    proof: Proof,
+    out: &mut Terminal,
+) -> Result<Option<StaffId>, Exit> {
+    let request = Request::Judge { action, proof };
+    let answer = with_office(config, &request, |conversation| conversation.answer());
+    out.settle(answer)
+}
+
 pub(super) fn with_office<T>(
     config: &Arc<crate::config::Config>,
     request: &Request,

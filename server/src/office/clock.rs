@@ -4,9 +4,7 @@ use std::{fs, io, path::PathBuf, str::FromStr, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use nix::libc;
-use rules::{
-    BootId, ClockReading, ConfirmationId, DestructionClock, Digest, KernelClock, Refusal, StaffId,
-};
+use rules::{BootId, ClockReading, ConfirmationId, DestructionClock, Digest, KernelClock, Proved};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use storage::{Disk, Layout, MODE_SHARED, OsDisk, SealFault, SealedFields, Sealer};
@@ -44,7 +42,6 @@ pub(super) struct Look {
 
 /// Why a confirmation was not taken.
 pub(super) enum NotConfirmed {
-    Refused(Refusal),
     Sealing(SealFault),
     Clock(io::Error),
 }
@@ -90,13 +87,13 @@ impl ClockWatch {
     /// [`NotConfirmed`]; then nothing has changed.
     pub(super) fn confirm(
         &mut self,
-        by: Option<&StaffId>,
+        by: &Proved,
         reason: &str,
         disk: Arc<dyn Disk>,
         layout: &Layout,
     ) -> Result<Digest, NotConfirmed> {
         let reading = read(&self.audit).map_err(NotConfirmed::Clock)?;
-        let clock = DestructionClock::confirm(by, &reading).map_err(NotConfirmed::Refused)?;
+        let clock = DestructionClock::confirm(by, &reading);
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|fault| NotConfirmed::Clock(fault.into()))?;
         let id = ConfirmationId::new(reading.wall, u128::from_be_bytes(random));

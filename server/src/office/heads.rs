@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rules::{Actor, AlarmCode, AuditDraft, AuditEvent, Chain, Digest};
+use rules::{Action, AlarmCode, AuditDraft, AuditEvent, Chain};
 use serde::{Deserialize, Serialize};
 use storage::{AuditFault, Heads, SignFault, SignedHead, Signing, verifier_keys};
 
-use super::owner::Owner;
-use crate::duty::{Answer, Message};
+use super::{owner::Owner, people::Caller};
+use crate::{
+    duty::{Answer, Ending, Message},
+    proof::{Asker, Proof},
+};
 
 /// How often heads are signed.
 const EACH: Duration = Duration::from_secs(3600);
@@ -21,8 +24,6 @@ pub(crate) enum TrailRequest {
     Heads { chains: Vec<Chain> },
     /// A new key, which the old one names; both heads are signed with it.
     ChangeKey,
-    /// To write down that so many entries were written to a file.
-    Exported { entries: u64, sha256: Digest },
 }
 
 /// The signed notes that were asked for.
@@ -55,56 +56,50 @@ impl Owner {
     }
 
     /// Does what somebody asked of the trail.
-    pub(super) fn trail_asked(
+    pub(super) async fn trail_asked(
         &mut self,
         request: &TrailRequest,
-        unix_user: &str,
-    ) -> Answer<TrailDone> {
-        match request {
-            TrailRequest::Heads { chains } => self.heads_asked(chains),
-            TrailRequest::ChangeKey => match self.change_key(unix_user) {
-                Ok(()) => self.heads_asked(&[Chain::Calls, Chain::Office]),
-                Err(fault) => not_signed(&fault),
-            },
-            TrailRequest::Exported { entries, sha256 } => {
-                let event = AuditEvent::AuditExported {
-                    entries: *entries,
-                    sha256: *sha256,
-                };
-                match self.audit(by(unix_user, event)) {
-                    Some(_) => Answer::Done(TrailDone { notes: Vec::new() }),
-                    None => Answer::Unavailable(Message::new(
-                        "証跡に記録できないため、書き出しません。",
-                        "the export cannot be written into the audit trail",
-                    )),
-                }
+        proof: &Proof,
+        asker: &Asker,
+    ) -> Result<TrailDone, Ending> {
+        let chains = match request {
+            // A head tells of no entry, and whoever keeps it outside need not be a person.
+            TrailRequest::Heads { chains } => chains.clone(),
+            TrailRequest::ChangeKey => {
+                let now = Timestamp::now();
+                let proved = self.prove(proof, asker, now).await?;
+                let proved = proved.as_ref();
+                let caller = Caller { proved, asker };
+                self.allow(&caller, Action::RotateKeys, now).await?;
+                let changed = self.change_key(&caller);
+                changed.map_err(|fault| not_signed(&fault))?;
+                vec![Chain::Calls, Chain::Office]
             }
-        }
-    }
-
-    fn heads_asked(&mut self, chains: &[Chain]) -> Answer<TrailDone> {
+        };
         let signed: Result<Vec<SignedHead>, SignFault> =
             chains.iter().map(|chain| self.sign(*chain)).collect();
         match signed {
-            Ok(heads) => Answer::Done(TrailDone {
+            Ok(heads) => Ok(TrailDone {
                 notes: heads.iter().map(|head| head.note().to_string()).collect(),
             }),
             Err(fault) => {
                 self.tell_of_heads(&fault);
-                not_signed(&fault)
+                Err(not_signed(&fault))
             }
         }
     }
 
     /// Makes a new key. Cut off anywhere, the next one who opens it finds the old key or the new one.
-    fn change_key(&mut self, unix_user: &str) -> Result<(), SignFault> {
+    fn change_key(&mut self, caller: &Caller<'_>) -> Result<(), SignFault> {
         let mut signing = match self.signing.take() {
             Some(signing) => signing,
             None => self.open_signing()?,
         };
         signing.change(&self.disk, &self.layout, Timestamp::now())?;
+        let actor = caller.petitioner().actor();
+        let event = made(&signing);
         // It is changed whether or not this can be written down; the log tells of a trail that cannot.
-        self.audit(by(unix_user, made(&signing)));
+        self.audit(AuditDraft { actor, event });
         self.signing = Some(signing);
         Ok(())
     }
@@ -155,15 +150,7 @@ pub(super) fn made(signing: &Signing) -> AuditEvent {
     }
 }
 
-fn by(unix_user: &str, event: AuditEvent) -> AuditDraft {
-    let actor = Actor::Person {
-        unix_user: unix_user.to_owned(),
-        person: None,
-    };
-    AuditDraft { actor, event }
-}
-
-fn not_signed(fault: &SignFault) -> Answer<TrailDone> {
+fn not_signed(fault: &SignFault) -> Ending {
     match fault {
         SignFault::Altered { .. }
         | SignFault::LastHead { .. }

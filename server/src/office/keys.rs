@@ -8,14 +8,15 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{Actor, AlarmCode, AuditDraft, AuditEvent, JstDay};
+use rules::{Action, AlarmCode, AuditDraft, AuditEvent, JstDay};
 use serde::{Deserialize, Serialize};
 use storage::{Group, KeyFault, Keys};
 
-use super::owner::Owner;
+use super::{owner::Owner, people::Caller};
 use crate::{
     config::Config,
-    duty::{Answer, Message},
+    duty::{Answer, Ending, Message},
+    proof::{Asker, Proof},
 };
 
 /// How often a mirror that has not followed is tried again: its volume is mounted by a person.
@@ -31,6 +32,16 @@ pub(crate) enum KeysRequest {
     Mirror,
     /// Root and key store made anew from a mirror.
     Recover { from: PathBuf },
+}
+
+impl KeysRequest {
+    fn action(&self) -> Action {
+        match self {
+            KeysRequest::Rotate => Action::RotateKeys,
+            KeysRequest::Mirror => Action::MirrorKeys,
+            KeysRequest::Recover { .. } => Action::RecoverKeys,
+        }
+    }
 }
 
 /// How the keys stand afterwards.
@@ -113,12 +124,29 @@ impl Owner {
     }
 
     /// Does what somebody asked of the keys.
-    pub(super) fn keys_asked(
+    pub(super) async fn keys_asked(
         &mut self,
         request: &KeysRequest,
-        unix_user: &str,
-    ) -> Answer<KeysDone> {
+        proof: &Proof,
+        asker: &Asker,
+    ) -> Result<KeysDone, Ending> {
         let now = Timestamp::now();
+        let proved = self.prove(proof, asker, now).await?;
+        let proved = proved.as_ref();
+        let caller = Caller { proved, asker };
+        self.allow(&caller, request.action(), now).await?;
+        let (event, done) = self.do_with_keys(request, now)?;
+        let actor = caller.petitioner().actor();
+        // It is done whether or not it can be written down; the log tells of a trail that cannot.
+        self.audit(AuditDraft { actor, event });
+        Ok(done)
+    }
+
+    fn do_with_keys(
+        &mut self,
+        request: &KeysRequest,
+        now: Timestamp,
+    ) -> Result<(AuditEvent, KeysDone), Ending> {
         let opened = match request {
             KeysRequest::Recover { from } => {
                 self.keys = None;
@@ -137,10 +165,7 @@ impl Owner {
             }
             Ok(keys)
         });
-        let keys = match done {
-            Ok(keys) => keys,
-            Err(fault) => return not_done(&fault),
-        };
+        let keys = done.map_err(|fault| not_done(&fault))?;
         let generation = u64::from(keys.root_generation());
         let (mirrors, behind) = (keys.mirrors().count(), keys.mirrors_behind().count());
         let event = match request {
@@ -160,13 +185,7 @@ impl Owner {
         };
         self.tell_mirrors(&keys);
         self.keys = Some(keys);
-        let actor = Actor::Person {
-            unix_user: unix_user.to_owned(),
-            person: None,
-        };
-        // It is done whether or not it can be written down; the log tells of a trail that cannot.
-        self.audit(AuditDraft { actor, event });
-        Answer::Done(done)
+        Ok((event, done))
     }
 }
 
@@ -192,7 +211,7 @@ pub(super) fn keys_made(before: &BTreeSet<Group>, keys: &Keys, config: &Config) 
         .collect()
 }
 
-fn not_done(fault: &KeyFault) -> Answer<KeysDone> {
+fn not_done(fault: &KeyFault) -> Ending {
     match fault {
         KeyFault::NothingLost { .. } => Answer::Failed(Message::new(
             "鍵は失われていません。何も変更しませんでした。",

@@ -44,8 +44,13 @@ impl Caller<'_> {
 
     /// The person, where only a person can ask.
     pub(super) fn person(&self) -> Result<&StaffId, Ending> {
+        self.proved().map(Proved::person)
+    }
+
+    /// That it is that person.
+    pub(super) fn proved(&self) -> Result<&Proved, Ending> {
         let nobody = || Answer::Refused(people::message(&Refusal::nobody()));
-        self.proved.map(Proved::person).ok_or_else(nobody)
+        self.proved.ok_or_else(nobody)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, AuditDraft, AuditEvent, DestructionClock, DisposalCause, JstDay,
-    RecordingId, Refusal, StaffId,
+    RecordingId,
 };
 use serde::{Deserialize, Serialize};
 use storage::{AuditTrail, DisposeFault, DisposedDay, Duty, Pending, PlannedDay, Signing, Subject};
@@ -16,9 +16,10 @@ use storage::{AuditTrail, DisposeFault, DisposedDay, Duty, Pending, PlannedDay, 
 use super::{
     clock::{Look, NotConfirmed},
     owner::Owner,
+    people::Caller,
 };
 use crate::{
-    duty::{Answer, Message},
+    duty::{Answer, Ending, Message},
     people,
     proof::{Asker, Proof},
 };
@@ -148,82 +149,70 @@ impl Owner {
     pub(super) async fn dispose_asked(
         &mut self,
         request: &DisposeRequest,
-        unix_user: &str,
-    ) -> Answer<DisposeDone> {
-        let proof = match request {
+        asker: &Asker,
+    ) -> Result<DisposeDone, Ending> {
+        let (proof, action) = match request {
             DisposeRequest::Plan { at } => return self.plan(*at).await,
-            DisposeRequest::Due { proof, .. }
-            | DisposeRequest::One { proof, .. }
-            | DisposeRequest::Acknowledge { proof, .. } => proof,
-        };
-        let person = match proof {
-            // Destroying what is due needs no person, and no database to know one by.
-            Proof::Nobody => None,
-            Proof::Named(_) | Proof::Password(_) | Proof::Session(_) => {
-                let asker = Asker::new(unix_user);
-                match self.judge(Action::Dispose, proof, &asker).await {
-                    Ok(person) => person,
-                    Err(ending) => return ending.without(),
-                }
+            DisposeRequest::Due { proof, .. } | DisposeRequest::One { proof, .. } => {
+                (proof, Action::Dispose)
             }
+            DisposeRequest::Acknowledge { proof, .. } => (proof, Action::AcknowledgeDisposal),
         };
-        let actor = Actor::Person {
-            unix_user: unix_user.to_owned(),
-            person: person.clone(),
-        };
+        let now = Timestamp::now();
+        let proved = self.prove(proof, asker, now).await?;
+        let proved = proved.as_ref();
+        let caller = Caller { proved, asker };
+        self.allow(&caller, action, now).await?;
         match request {
             DisposeRequest::Plan { at } => self.plan(*at).await,
             DisposeRequest::Due { confirm_clock, .. } => {
-                self.due_asked(&actor, confirm_clock.as_deref()).await
+                self.due_asked(&caller, confirm_clock.as_deref()).await
             }
             DisposeRequest::One { .. } => match DisposalCause::decided(None) {
-                Ok(_) => Answer::Done(DisposeDone::Disposed(Vec::new())),
-                Err(refusal) => self.refuse_disposal(actor, &refusal),
+                Ok(_) => Ok(DisposeDone::Disposed(Vec::new())),
+                Err(refusal) => Err(self.refuse(&caller, action, &refusal.into())),
             },
             DisposeRequest::Acknowledge { subject, .. } => {
-                self.acknowledge(actor, person.as_ref(), *subject).await
+                self.acknowledge(&caller, *subject).await
             }
         }
     }
 
-    async fn plan(&mut self, at: Option<Timestamp>) -> Answer<DisposeDone> {
+    async fn plan(&mut self, at: Option<Timestamp>) -> Result<DisposeDone, Ending> {
         let at = at.unwrap_or_else(Timestamp::now);
         let planned = self
             .with_office(async |office| storage::plan_due(office, at).await)
             .await;
-        match planned {
-            Ok(days) => Answer::Done(DisposeDone::Planned(days.iter().map(planned_day).collect())),
-            Err(NotDone::Unusable(message)) => Answer::Unavailable(message),
-            Err(NotDone::Fault(fault)) => not_disposed(&fault),
-        }
+        let days = planned.map_err(NotDone::ending)?;
+        Ok(DisposeDone::Planned(days.iter().map(planned_day).collect()))
     }
 
     async fn due_asked(
         &mut self,
-        actor: &Actor,
+        caller: &Caller<'_>,
         confirm_clock: Option<&str>,
-    ) -> Answer<DisposeDone> {
-        let Some(judged) = self.look_at_clock() else {
-            return Answer::Unavailable(Message::new(
+    ) -> Result<DisposeDone, Ending> {
+        let judged = self.look_at_clock().ok_or_else(|| {
+            Answer::Unavailable(Message::new(
                 "時計を読めないため、廃棄できません。",
                 "the clock cannot be judged, so nothing is destroyed by it; the log says why",
-            ));
-        };
-        if let Some(reason) = confirm_clock
-            && let Err(answer) = self.confirm_clock(actor, reason)
-        {
-            return answer;
+            ))
+        })?;
+        if let Some(reason) = confirm_clock {
+            self.confirm_clock(caller, reason).await?;
         }
-        if let Err(refusal) = self.clock.clock().check() {
-            return self.refuse_disposal(actor.clone(), &refusal);
-        }
-        match self.dispose_due(actor, judged).await {
-            Ok(days) => Answer::Done(DisposeDone::Disposed(days.iter().map(disposed).collect())),
-            Err(message) => Answer::Unavailable(message),
-        }
+        let checked = self.clock.clock().check();
+        checked.map_err(|refusal| self.refuse(caller, Action::Dispose, &refusal.into()))?;
+        let actor = caller.petitioner().actor();
+        let days = self.dispose_due(&actor, judged).await;
+        let days = days.map_err(Answer::Unavailable)?;
+        Ok(DisposeDone::Disposed(days.iter().map(disposed).collect()))
     }
 
-    fn confirm_clock(&mut self, actor: &Actor, reason: &str) -> Result<(), Answer<DisposeDone>> {
+    async fn confirm_clock(&mut self, caller: &Caller<'_>, reason: &str) -> Result<(), Ending> {
+        let now = Timestamp::now();
+        self.allow(caller, Action::ConfirmClock, now).await?;
+        let by = caller.proved()?;
         if reason.trim().is_empty() {
             return Err(Answer::Usage(Message::new(
                 "時計が正しいと判断した理由を書いてください。",
@@ -231,58 +220,34 @@ impl Owner {
             )));
         }
         let disk = Arc::clone(&self.disk);
-        let digest = match self
-            .clock
-            .confirm(actor.person(), reason, disk, &self.layout)
-        {
-            Ok(digest) => digest,
-            Err(NotConfirmed::Refused(refusal)) => {
-                return Err(self.refuse_disposal(actor.clone(), &refusal));
+        let confirmed = self.clock.confirm(by, reason, disk, &self.layout);
+        let digest = confirmed.map_err(|fault| match fault {
+            NotConfirmed::Sealing(fault) => {
+                Answer::Unavailable(Message::new("理由を封印できません。", fault.to_string()))
             }
-            Err(NotConfirmed::Sealing(fault)) => {
-                return Err(Answer::Unavailable(Message::new(
-                    "理由を封印できません。",
-                    fault.to_string(),
-                )));
-            }
-            Err(NotConfirmed::Clock(fault)) => {
-                return Err(Answer::Unavailable(Message::new(
-                    "時計の状態を保存できません。",
-                    fault.to_string(),
-                )));
-            }
-        };
-        let event = AuditEvent::DestructionResumed {
-            reason: Some(digest),
-        };
-        let actor = actor.clone();
-        match self.audit(AuditDraft { actor, event }) {
-            Some(_) => Ok(()),
-            None => Err(Answer::Unavailable(people::message(
-                &Refusal::audit_unavailable(),
-            ))),
-        }
+            NotConfirmed::Clock(fault) => Answer::Unavailable(Message::new(
+                "時計の状態を保存できません。",
+                fault.to_string(),
+            )),
+        })?;
+        let reason = Some(digest);
+        self.write_down(caller, AuditEvent::DestructionResumed { reason })
     }
 
     async fn acknowledge(
         &mut self,
-        actor: Actor,
-        person: Option<&StaffId>,
+        caller: &Caller<'_>,
         subject: Subject,
-    ) -> Answer<DisposeDone> {
-        let Some(person) = person else {
-            return self.refuse_disposal(actor, &Refusal::nobody());
-        };
+    ) -> Result<DisposeDone, Ending> {
+        let by = caller.proved()?;
+        let actor = caller.petitioner().actor();
         let acknowledged = self
             .with_office(async |office| {
-                storage::acknowledge(office, &actor, person, subject, Timestamp::now())
+                storage::acknowledge(office, &actor, by, subject, Timestamp::now())
             })
             .await;
-        match acknowledged {
-            Ok(_) => Answer::Done(DisposeDone::Acknowledged),
-            Err(NotDone::Unusable(message)) => Answer::Unavailable(message),
-            Err(NotDone::Fault(fault)) => not_disposed(&fault),
-        }
+        acknowledged.map_err(NotDone::ending)?;
+        Ok(DisposeDone::Acknowledged)
     }
 
     /// `judged`: the wall clock by which the rule allows it.
@@ -349,17 +314,20 @@ impl Owner {
         (self.keys, self.catalogue, self.trail) = (Some(keys), Some(catalogue), Some(trail));
         Ok(done)
     }
-
-    /// Refuses, and writes it down; the refusal stands whether or not that works.
-    fn refuse_disposal(&mut self, actor: Actor, refusal: &Refusal) -> Answer<DisposeDone> {
-        self.audit(people::refused(actor, Action::Dispose, refusal));
-        Answer::Refused(people::message(refusal))
-    }
 }
 
 enum NotDone {
     Unusable(Message),
     Fault(DisposeFault),
+}
+
+impl NotDone {
+    fn ending(self) -> Ending {
+        match self {
+            NotDone::Unusable(message) => Answer::Unavailable(message),
+            NotDone::Fault(fault) => not_disposed(&fault),
+        }
+    }
 }
 
 fn tell(day: &DisposedDay) {
@@ -403,7 +371,7 @@ fn waits_for(pending: &Pending) -> String {
     }
 }
 
-fn not_disposed(fault: &DisposeFault) -> Answer<DisposeDone> {
+fn not_disposed(fault: &DisposeFault) -> Ending {
     match fault {
         DisposeFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
         DisposeFault::Counts => {
