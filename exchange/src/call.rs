@@ -13,6 +13,7 @@ mod attended;
 mod calling;
 mod closing;
 mod crossing;
+mod fitting;
 mod joining;
 mod leaving;
 mod legs;

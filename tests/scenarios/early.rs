@@ -183,8 +183,8 @@ fn a_caller_without_an_offer_gets_ours_in_the_200_and_answers_in_the_ack() {
     let offered = city.lines[citizen].answered(200, "INVITE").unwrap();
     assert_eq!(
         offered.payload_types(),
-        [0, 101],
-        "what the department chose"
+        [0, 8, 101],
+        "what the department chose comes first"
     );
     assert!(city.lines[citizen].voice.heard_speech().len() > 40);
     assert_eq!(city.recorder.closed.len(), 1);

@@ -14,6 +14,7 @@ mod frames_of_the_notice;
 mod hold;
 mod identity;
 mod joins;
+mod late_answers;
 mod leaving;
 mod leftovers;
 mod network;

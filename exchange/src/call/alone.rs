@@ -91,6 +91,7 @@ impl Call {
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
+            | Negotiation::Fitting(_)
             | Negotiation::Attended(_)
             | Negotiation::GivenUp { .. }) => {
                 self.negotiation = other;

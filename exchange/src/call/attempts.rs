@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, net::IpAddr, time::Instant};
 
 use bytes::Bytes;
-use media::{OfferedLeg, sdp};
+use media::{Codec, OfferedLeg, sdp};
 use sip_core::{DialogId, Message, Reliable};
 
 use crate::{
@@ -41,6 +41,8 @@ pub(super) struct Attempt {
     pub(super) leg: Leg,
     /// What our INVITE offers.
     pub(super) offer: Bytes,
+    /// The codecs in it.
+    pub(super) codecs: Vec<Codec>,
     destination: Destination,
     route: Route,
     demand: Demand,
@@ -269,7 +271,8 @@ impl Attempt {
         let mut local = house.new_local(lent, route.peer, route.hop.transport);
         call.adapt_to_origin(&mut local);
         let events = call.events();
-        let offer = Bytes::from(sdp::offer(&local, &call.codecs(), events.are_agreed()));
+        let codecs = call.codecs();
+        let offer = Bytes::from(sdp::offer(&local, &codecs, events.are_agreed()));
         let mut invite = call.invitation(house, destination, route, offer.clone())?;
         invite.require_reliable = demand == Demand::Reliable;
         let dialog = house.invite(now, call.id, route.role.side(), invite);
@@ -287,6 +290,7 @@ impl Attempt {
         Some(Attempt {
             leg,
             offer,
+            codecs,
             destination: destination.clone(),
             route,
             demand,

@@ -169,6 +169,7 @@ impl Call {
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
+            | Negotiation::Fitting(_)
             | Negotiation::GivenUp { .. } => None,
         }
     }
@@ -389,6 +390,7 @@ impl Call {
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
+            | Negotiation::Fitting(_)
             | Negotiation::GivenUp { .. }) => {
                 self.negotiation = other;
                 None

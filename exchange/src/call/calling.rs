@@ -12,6 +12,7 @@ use crate::{
         announcing::CODECS,
         attempts::{Attempt, Attempts, Reliability, Tone},
         joining::Joining,
+        negotiating::End,
     },
     direction::Direction,
     house::House,
@@ -176,13 +177,12 @@ impl Call {
         reliability: Reliability,
     ) -> Option<Told> {
         match &self.origin.session {
+            Session::Agreed(_) if !self.fits(agreed) => None,
             Session::Offered | Session::Agreed(_) if self.offer.is_some() => {
                 let ours = self.agree_with_origin(house, agreed.codec, Some(&agreed.theirs))?;
                 Some(Told::Answer(ours))
             }
-            Session::Agreed(with_origin) => {
-                (with_origin.codec == agreed.codec).then_some(Told::Nothing)
-            }
+            Session::Agreed(_) => Some(Told::Nothing),
             Session::Asked(asked) => asked
                 .codecs
                 .contains(&agreed.codec)
@@ -191,13 +191,13 @@ impl Call {
                 // It could not answer before the 200.
                 Reliability::Unknown => Told::Nothing,
                 Reliability::Possible | Reliability::Required => {
-                    Told::Offer(self.ask_origin(vec![agreed.codec], Some(&agreed.theirs)))
+                    Told::Offer(self.ask_origin(from(agreed.codec), Some(&agreed.theirs)))
                 }
             }),
         }
     }
 
-    /// Reads the far side's answer to our offer; none where it cannot be joined to the origin's leg, or must not.
+    /// Reads the far side's answer to our offer, in whichever codec of it; none where it cannot be used, or must not.
     pub(super) fn read_answer(
         &self,
         house: &House,
@@ -212,7 +212,8 @@ impl Call {
         if !house.admits_media(attempt.leg.peer, &theirs) {
             return None;
         }
-        let codec = sdp::choose(&theirs, &self.codecs())?;
+        let wanted = sdp::choose(&theirs, &self.codecs());
+        let codec = wanted.or_else(|| sdp::choose(&theirs, &attempt.codecs))?;
         let ours = attempt.offer.clone();
         let agreed = attempt.leg.answered_by(theirs, ours, codec);
         attempt.leg.stream(&agreed)?;
@@ -304,14 +305,32 @@ impl Call {
         message: &Message,
     ) {
         let dialog = attempts.current.leg.dialog;
-        let joined = self
-            .read_answer(house, &attempts.current, message)
-            .and_then(|agreed| {
-                // Whoever knows no reliable answers takes our offer in the 200.
-                let told = self.tell_origin(house, &agreed, Reliability::Possible)?;
-                Some((agreed, told))
-            });
-        let Some((agreed, told)) = joined else {
+        let Some(agreed) = self.read_answer(house, &attempts.current, message) else {
+            self.stage = Stage::Passing { attempts, keeping };
+            return self.answer_unusable(house, now, dialog);
+        };
+        let headers = self.told_of(house, attempts.current.leg.peer, message);
+        if self.fits(&agreed) {
+            return self.answer_origin(house, now, attempts, keeping, agreed, headers);
+        }
+        attempts.current.leg.session = Session::Agreed(Box::new(agreed));
+        self.stage = Stage::Passing { attempts, keeping };
+        self.fit(house, now, End::Far, headers);
+    }
+
+    /// Answers the caller, with these headers and what the far side has agreed to.
+    pub(super) fn answer_origin(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        mut attempts: Attempts,
+        keeping: Keeping,
+        agreed: Agreed,
+        headers: Headers,
+    ) {
+        // Whoever knows no reliable answers takes our offer in the 200.
+        let Some(told) = self.tell_origin(house, &agreed, Reliability::Possible) else {
+            let dialog = attempts.current.leg.dialog;
             self.stage = Stage::Passing { attempts, keeping };
             return self.answer_unusable(house, now, dialog);
         };
@@ -319,7 +338,6 @@ impl Call {
             Told::Nothing => self.untold_offer(house),
             Told::Answer(ours) | Told::Offer(ours) => ours,
         };
-        let headers = self.told_of(house, attempts.current.leg.peer, message);
         house.accept(now, self.origin.dialog, headers, body);
         self.bridge(house, &mut attempts.current.leg, agreed);
         let far = attempts.current.leg;
@@ -439,6 +457,7 @@ impl Call {
         dialog: DialogId,
         failure: Failure,
     ) {
+        self.abandon_offers(house, now, dialog);
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Calling { attempts, keeping } if attempts.is_current(dialog) => {
                 match attempts.go_on(self, house, now, failure) {
@@ -476,6 +495,12 @@ impl Call {
         house.reject_because(now, self.origin.dialog, failure.status, reason);
         self.end(house, now, failure.cause());
     }
+}
+
+/// What a caller without an offer is offered where the far side has answered in this codec: it may have but the other.
+fn from(codec: Codec) -> Vec<Codec> {
+    let others = CODECS.into_iter().filter(|other| *other != codec);
+    [codec].into_iter().chain(others).collect()
 }
 
 impl Failure {

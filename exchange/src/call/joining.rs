@@ -6,6 +6,7 @@ use media::{
     sdp::{self, RemoteMedia},
 };
 use rules::Keeping;
+use sip_core::Headers;
 
 use crate::{
     call::{Call, Stage, negotiating::End},
@@ -47,7 +48,11 @@ impl Call {
         let theirs = body.and_then(|body| sdp::parse(body).ok());
         let usable = theirs.filter(|theirs| house.admits_media(self.origin.peer, theirs));
         let Some((theirs, codec)) = usable.and_then(|theirs| {
-            let codec = sdp::choose(&theirs, &asked.codecs)?;
+            // The far side's, where it has answered and the origin takes it.
+            let far = self.far_leg().and_then(Leg::agreed);
+            let far = far.map(|far| far.codec);
+            let common = far.filter(|codec| theirs.payload_type(*codec).is_some());
+            let codec = common.or_else(|| sdp::choose(&theirs, &asked.codecs))?;
             Some((theirs, codec))
         }) else {
             return false;
@@ -77,8 +82,9 @@ impl Call {
             stage => self.stage = stage,
         }
         if was_asked {
-            if let Some(far) = self.far_leg().filter(|far| far.agreed().is_some()) {
-                let far = far.id();
+            let far = self.far_leg().filter(|far| self.is_fitting(far));
+            let far = far.map(Leg::id);
+            if let Some(far) = far {
                 self.join(house, far);
             }
             self.joined(house, now);
@@ -88,6 +94,10 @@ impl Call {
     /// The caller's answer is here, and the far side's came before: they talk.
     pub(super) fn joined(&mut self, house: &mut House, now: Now) {
         match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Joining(joining) if !self.is_fitting(&joining.far) => {
+                self.stage = Stage::Joining(joining);
+                self.fit(house, now, End::Far, Headers::new());
+            }
             Stage::Joining(Joining { far, keeping }) => {
                 self.join(house, far.id());
                 self.connect(house, now, far, keeping);

@@ -16,7 +16,8 @@ use crate::{
         Call, Stage,
         alone::{admit_offer, change_alone, offer_alone},
         attended::{Attended, give_back},
-        proposal::{Proposal, put_in_force},
+        fitting::Fitting,
+        proposal::Proposal,
     },
     house::House,
     leg::{Agreed, Events, Leg, Session},
@@ -53,6 +54,8 @@ pub(super) enum Negotiation {
     },
     /// We asked a leg for something of our own accord.
     Own { end: End, proposal: Proposal },
+    /// The far side and the caller have answered in different codecs: one of them is asked for the other's before they talk.
+    Fitting(Box<Fitting>),
     /// A party is to be joined with one of another call, and nobody is asked for anything else meanwhile.
     Attended(Attended),
     /// What we asked the party of this dialog for is wanted no more; it has not answered yet.
@@ -70,6 +73,7 @@ impl Negotiation {
             Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
+            | Negotiation::Fitting(_)
             | Negotiation::Attended(_)
             | Negotiation::GivenUp { .. } => false,
         }
@@ -79,7 +83,7 @@ impl Negotiation {
 #[derive(Debug)]
 pub(super) struct PassedOn {
     from: End,
-    request: RequestId,
+    pub(super) request: RequestId,
     theirs: RemoteMedia,
     proposal: Proposal,
 }
@@ -190,11 +194,12 @@ impl Call {
     }
 
     /// The end that an offer of ours goes to.
-    fn asked_end(&self) -> Option<End> {
+    pub(super) fn asked_end(&self) -> Option<End> {
         match &self.negotiation {
             Negotiation::Idle => None,
             Negotiation::PassedOn(passed_on) => Some(passed_on.from.other()),
             Negotiation::Own { end, .. } => Some(*end),
+            Negotiation::Fitting(fitting) => Some(fitting.end),
             Negotiation::Attended(attended) => self.end_of(attended.asked()?),
             Negotiation::Reoffered { dialog, .. } | Negotiation::GivenUp { dialog, .. } => {
                 self.end_of(*dialog)
@@ -240,12 +245,6 @@ impl Call {
         Ok(())
     }
 
-    /// Our offer to a leg, made of what the other one's peer says of itself.
-    fn proposal(&mut self, to: End, says: &RemoteMedia, direction: Direction) -> Option<Proposal> {
-        let leg = self.leg_mut(to)?;
-        Proposal::to(leg, leg.lent, says, direction)
-    }
-
     /// A leg has taken what we offered it.
     pub(super) fn modified(
         &mut self,
@@ -272,6 +271,9 @@ impl Call {
                 // Who is at the other end, or what it wishes, may have changed meanwhile.
                 self.align_origin(house, now);
             }
+            Negotiation::Fitting(fitting) if fitting.end == end => {
+                self.fitted(house, now, *fitting, body.as_ref());
+            }
             Negotiation::Attended(attended) if attended.asked() == Some(dialog) => {
                 let attended = attended.answered(house, self.leg(end), body.as_ref());
                 self.negotiation = Negotiation::Attended(attended);
@@ -288,6 +290,7 @@ impl Call {
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
+            | Negotiation::Fitting(_)
             | Negotiation::Attended(_)
             | Negotiation::GivenUp { .. }) => self.negotiation = other,
         }
@@ -360,24 +363,6 @@ impl Call {
         Some(())
     }
 
-    /// Takes a leg's answer to our proposal; false where it cannot be used, and the leg's session is as it was.
-    fn take_answer(
-        &mut self,
-        house: &mut House,
-        end: End,
-        proposal: Proposal,
-        body: Option<&Bytes>,
-    ) -> bool {
-        let Some(leg) = self.leg_mut(end) else {
-            return false;
-        };
-        let Some(answered) = proposal.answered(house, leg, body) else {
-            return false;
-        };
-        put_in_force(house, leg, answered);
-        true
-    }
-
     /// A leg has cancelled what it asked for: so do we, where the other was asked for it.
     fn withdrawn(&mut self, house: &mut House, now: Now, request: RequestId) {
         let other = match &self.negotiation {
@@ -389,47 +374,13 @@ impl Call {
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
+            | Negotiation::Fitting(_)
             | Negotiation::Attended(_)
             | Negotiation::GivenUp { .. } => None,
         };
         if let Some(other) = other {
             house.endpoint.withdraw(now.at, other.dialog);
         }
-    }
-
-    /// Offers a leg again what is in force, after it agreed to something that came to nothing.
-    pub(super) fn restore(&mut self, house: &mut House, now: Now, end: End) {
-        if let Some(before) = self.leg(end).and_then(Leg::agreed).cloned() {
-            self.restore_to(house, now, end, &before);
-        }
-    }
-
-    /// Offers a leg again what it had before.
-    fn restore_to(&mut self, house: &mut House, now: Now, end: End, before: &Agreed) {
-        let direction = self.other_wish(end);
-        let says = RemoteMedia {
-            codecs: vec![(before.codec, before.codec.static_payload_type())],
-            ..before.theirs.clone()
-        };
-        self.ask(house, now, end, &says, direction);
-    }
-
-    /// Offers a leg something of our own accord; a 491 is repeated.
-    pub(super) fn ask(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        end: End,
-        says: &RemoteMedia,
-        direction: Direction,
-    ) {
-        let Some(proposal) = self.proposal(end, says, direction) else {
-            return;
-        };
-        let Some(leg) = self.leg(end) else { return };
-        let (dialog, ours) = (leg.dialog, proposal.text());
-        self.negotiation = Negotiation::Own { end, proposal };
-        house.endpoint.reinvite(now.at, dialog, ours, Glare::Repeat);
     }
 
     /// A leg has refused what we offered it. Both go on as they were; the one that asked hears it.
@@ -450,6 +401,9 @@ impl Call {
                 house.answer_plainly(now, passed_on.request, passed);
             }
             Negotiation::Own { end: asked, .. } if asked == end => {}
+            Negotiation::Fitting(fitting) if fitting.end == end => {
+                return self.not_fitted(house, now, end, status);
+            }
             // Whoever transfers talks on with a party that merely does not answer, and hears whether it is there.
             Negotiation::Attended(attended) if attended.asked() == Some(dialog) => {
                 self.negotiation = Negotiation::Attended(attended.refused(status));
@@ -466,6 +420,7 @@ impl Call {
             | Negotiation::PassedOn(_)
             | Negotiation::Reoffered { .. }
             | Negotiation::Own { .. }
+            | Negotiation::Fitting(_)
             | Negotiation::Attended(_)
             | Negotiation::GivenUp { .. }) => self.negotiation = other,
         }

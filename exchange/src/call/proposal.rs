@@ -7,10 +7,16 @@ use media::{
     Codec, OfferedLeg,
     sdp::{self, Direction, RemoteMedia},
 };
+use sip_core::Glare;
 
 use crate::{
+    call::{
+        Call,
+        negotiating::{End, Negotiation},
+    },
     house::House,
-    leg::{Leg, Session},
+    leg::{Agreed, Leg, Session},
+    now::Now,
 };
 
 /// See the module.
@@ -90,4 +96,70 @@ pub(super) fn put_in_force(house: &mut House, leg: &mut Leg, answered: Leg) {
         house.close(leg.id());
     }
     *leg = answered;
+}
+
+impl Call {
+    /// Our offer to a leg, made of what the other one's peer says of itself.
+    pub(super) fn proposal(
+        &mut self,
+        to: End,
+        says: &RemoteMedia,
+        direction: Direction,
+    ) -> Option<Proposal> {
+        let leg = self.leg_mut(to)?;
+        Proposal::to(leg, leg.lent, says, direction)
+    }
+
+    /// Offers a leg something of our own accord; a 491 is repeated.
+    pub(super) fn ask(
+        &mut self,
+        house: &mut House,
+        now: Now,
+        end: End,
+        says: &RemoteMedia,
+        direction: Direction,
+    ) {
+        let Some(proposal) = self.proposal(end, says, direction) else {
+            return;
+        };
+        let Some(leg) = self.leg(end) else { return };
+        let (dialog, ours) = (leg.dialog, proposal.text());
+        self.negotiation = Negotiation::Own { end, proposal };
+        house.endpoint.reinvite(now.at, dialog, ours, Glare::Repeat);
+    }
+
+    /// Takes a leg's answer to our proposal; false where it cannot be used, and the leg's session is as it was.
+    pub(super) fn take_answer(
+        &mut self,
+        house: &mut House,
+        end: End,
+        proposal: Proposal,
+        body: Option<&Bytes>,
+    ) -> bool {
+        let Some(leg) = self.leg_mut(end) else {
+            return false;
+        };
+        let Some(answered) = proposal.answered(house, leg, body) else {
+            return false;
+        };
+        put_in_force(house, leg, answered);
+        true
+    }
+
+    /// Offers a leg again what is in force, after it agreed to something that came to nothing.
+    pub(super) fn restore(&mut self, house: &mut House, now: Now, end: End) {
+        if let Some(before) = self.leg(end).and_then(Leg::agreed).cloned() {
+            self.restore_to(house, now, end, &before);
+        }
+    }
+
+    /// Offers a leg again what it had before.
+    pub(super) fn restore_to(&mut self, house: &mut House, now: Now, end: End, before: &Agreed) {
+        let direction = self.other_wish(end);
+        let says = RemoteMedia {
+            codecs: vec![(before.codec, before.codec.static_payload_type())],
+            ..before.theirs.clone()
+        };
+        self.ask(house, now, end, &says, direction);
+    }
 }
