@@ -329,6 +329,7 @@ impl Reference {
             self.provisional_came(now, id, status, message);
             return;
         }
+        let is_new = !leg.is_answered(message);
         leg.answered(message);
         if leg.is_forgotten(now) {
             return;
@@ -344,6 +345,9 @@ impl Reference {
             self.owe(id, What::End);
         } else if is_first && was == Stage::Inviting {
             self.answered.push(id.to_owned());
+            self.pass_to_origin(id, 200);
+        } else if is_new && was == Stage::Answered {
+            // Whom a caller without an offer has answered in another codec was asked for that first.
             self.pass_to_origin(id, 200);
         }
     }

@@ -39,6 +39,19 @@ impl Call {
         far.agreed().is_some_and(|far| self.fits(far))
     }
 
+    /// Whether a party is asked for the other's codec: until it has answered, nothing else is changed.
+    pub(super) fn is_being_fitted(&self) -> bool {
+        match &self.negotiation {
+            Negotiation::Fitting(_) => true,
+            Negotiation::Idle
+            | Negotiation::PassedOn(_)
+            | Negotiation::Reoffered { .. }
+            | Negotiation::Own { .. }
+            | Negotiation::Attended(_)
+            | Negotiation::GivenUp { .. } => false,
+        }
+    }
+
     /// Asks a party, which has agreed, for the other's codec.
     pub(super) fn fit(&mut self, house: &mut House, now: Now, end: End, told: Headers) {
         let other = self.leg(end.other()).and_then(Leg::agreed);

@@ -96,7 +96,10 @@ impl Call {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Joining(joining) if !self.is_fitting(&joining.far) => {
                 self.stage = Stage::Joining(joining);
-                self.fit(house, now, End::Far, Headers::new());
+                // The ACK of a caller whose PRACK has brought the answer asks nobody anew.
+                if !self.is_being_fitted() {
+                    self.fit(house, now, End::Far, Headers::new());
+                }
             }
             Stage::Joining(Joining { far, keeping }) => {
                 self.join(house, far.id());

@@ -140,6 +140,9 @@ impl Call {
             house.answer_offer(now, request, ours);
             return Ok(());
         }
+        if self.is_being_fitted() {
+            return Err(491);
+        }
         let by = match message.method() {
             Some(Method::Update) => By::Update,
             Some(_) | None => By::Invite,
@@ -444,7 +447,8 @@ impl Call {
         end: End,
         request: RequestId,
     ) -> Result<(), u16> {
-        if !self.negotiation.is_idle() {
+        // The caller's answer that is still to come may need the far side's.
+        if !self.negotiation.is_idle() || matches!(self.stage, Stage::Joining(_)) {
             return Err(491);
         }
         let other = self.leg(end.other()).and_then(Leg::agreed);

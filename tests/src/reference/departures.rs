@@ -56,6 +56,11 @@ impl Reference {
             "NOTIFY" if is_new && words::is_last_word(message) => {
                 self.outcome_told(now, id, message);
             }
+            "INVITE" if is_new && leg.began == Began::Ours && leg.stage == Stage::Answered => {
+                let origin = leg.pair.clone().unwrap_or_default();
+                // It is asked for the caller's codec before the caller hears of its answer.
+                self.done(&origin, |what| matches!(what, What::Pass(_)));
+            }
             "CANCEL" => {
                 if leg.began == Began::Theirs || !leg.is_proceeding {
                     flaws.push("CANCEL before a provisional answer".to_owned());

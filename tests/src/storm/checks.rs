@@ -9,7 +9,7 @@ use super::{
     world::{BROKEN, World, is_open},
 };
 use crate::{
-    phone::Phone,
+    phone::{OfferTime, Phone},
     recorder::Recording,
     reference::Unprovoked,
     voice::{Heard, frames_in, speaker},
@@ -241,13 +241,23 @@ fn a_talk_is_ended_by_a_party(world: &World) {
     );
 }
 
-/// Whether two have a codec for each other.
+/// Whether two have a codec for each other. Where one of them offers late, each may have taken another one first: then one of them must
+/// have all that the other has, and let itself be changed.
 fn may_agree(one: &Phone, other: &Phone) -> bool {
     let audio = |phone: &Phone| -> BTreeSet<u8> {
         let numbers = phone.habits.payload_types.iter();
         numbers.copied().filter(|number| *number < 96).collect()
     };
-    !audio(one).is_disjoint(&audio(other))
+    let (own, theirs) = (audio(one), audio(other));
+    let is_late = [one, other].map(|phone| phone.habits.offer == OfferTime::Later);
+    match is_late {
+        [false, false] => !own.is_disjoint(&theirs),
+        _ if own == theirs => true,
+        _ => {
+            one.habits.change == 200 && own.is_superset(&theirs)
+                || other.habits.change == 200 && theirs.is_superset(&own)
+        }
+    }
 }
 
 /// Attempts ring at most for 120 s, those at a department for 20.
