@@ -159,6 +159,7 @@ impl Call {
             let crypto = Crypto {
                 ours: key(suite, 7),
                 theirs,
+                counted: None,
             };
             let stream = StreamSettings {
                 crypto: Some(Box::new(crypto)),

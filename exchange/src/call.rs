@@ -190,6 +190,8 @@ pub(crate) enum CallInput {
     PromptEnded(PlaybackId),
     /// Whether a leg's party is heard.
     Hearing(LegId, Hearing),
+    /// How far the numbers of a secure leg's party have come.
+    Counted(LegId, sdp::Counted),
     /// The recorder reports.
     Recorder(RecorderFault),
     /// Its deadline has come.
@@ -234,6 +236,7 @@ impl Call {
                 Some(_) => Session::Offered,
                 None => Session::Unbegun,
             },
+            counted: None,
         };
         let (direction, called, department, destinations) = match errand {
             Errand::City(direction, policy) => {
@@ -415,6 +418,7 @@ impl Call {
             CallInput::NoticeEnded(report) => self.notice_ended(house, now, &report),
             CallInput::PromptEnded(playback) => self.prompt_ended(house, now, playback),
             CallInput::Hearing(leg, hearing) => self.hears(house, now, leg, hearing),
+            CallInput::Counted(leg, counted) => self.counted(leg, counted),
             CallInput::Recorder(fault) => self.recorder_failed(house, now, fault),
             CallInput::Timeout => self.time_out(house, now),
             CallInput::End(cause) => self.end(house, now, cause),

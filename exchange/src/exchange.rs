@@ -16,7 +16,7 @@ use std::{
 };
 
 use announcements::{Library, PromptId};
-use media::{LegId, OfferedLeg, PlaybackId};
+use media::{LegId, OfferedLeg, PlaybackId, sdp::Counted};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use rules::{CallId, CutShort, EmergencyState, EndCause, Number, Played};
@@ -217,6 +217,13 @@ impl Exchange {
     pub(crate) fn handle_silence(&mut self, now: Now, leg: LegId, hearing: Hearing) {
         if let Some(call) = self.house.call_of_leg(leg) {
             self.with_call(now, call, CallInput::Hearing(leg, hearing));
+        }
+        self.settle(now);
+    }
+
+    pub(crate) fn handle_counted(&mut self, now: Now, leg: LegId, counted: Counted) {
+        if let Some(call) = self.house.call_of_leg(leg) {
+            self.with_call(now, call, CallInput::Counted(leg, counted));
         }
         self.settle(now);
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use media::{
     Codec, LegId, OfferedLeg, StreamSettings,
-    sdp::{self, Direction, RemoteMedia},
+    sdp::{self, Counted, Direction, RemoteMedia},
 };
 use rules::Number;
 use sip_core::{DialogId, PeerId};
@@ -19,6 +19,8 @@ pub(crate) struct Leg {
     pub(crate) lent: OfferedLeg,
     pub(crate) local: sdp::Local,
     pub(crate) session: Session,
+    /// How far the numbers of what its peer sends have come, where it is secure: another shard goes on there.
+    pub(crate) counted: Option<Counted>,
 }
 
 /// Where a leg's offer and answer stand (RFC 3264).
@@ -127,7 +129,10 @@ impl Leg {
 
     /// The stream that was agreed. None when the peer does not have the codec, or the keys do not belong together.
     pub(crate) fn stream(&self, agreed: &Agreed) -> Option<StreamSettings> {
-        let stream = StreamSettings::agreed(&agreed.theirs, &self.local, agreed.codec)?;
+        let mut stream = StreamSettings::agreed(&agreed.theirs, &self.local, agreed.codec)?;
+        if let Some(crypto) = &mut stream.crypto {
+            crypto.counted = self.counted;
+        }
         Some(match agreed.events {
             Events::Agreed => stream,
             Events::Refused => StreamSettings {

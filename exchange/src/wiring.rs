@@ -213,6 +213,7 @@ impl Wiring {
             }
             Event::FellSilent { leg } => self.exchange.handle_silence(now, leg, Hearing::Silence),
             Event::Heard { leg } => self.exchange.handle_silence(now, leg, Hearing::Speech),
+            Event::Counted { leg, counted } => self.exchange.handle_counted(now, leg, counted),
             // What a leg counted is the shard's to log; the call has ended already.
             Event::Closed { .. } => {}
         }

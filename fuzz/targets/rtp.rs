@@ -313,7 +313,12 @@ fn secure(suite: CryptoSuite) -> (Crypto, SecurePeer) {
         opening: None,
     };
     let ours = key(&OURS);
-    (Crypto { ours, theirs }, peer)
+    let crypto = Crypto {
+        ours,
+        theirs,
+        counted: None,
+    };
+    (crypto, peer)
 }
 
 fn context(suite: CryptoSuite, key: &[u8]) -> Context {

@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{fork::Fork, player::Clip, sdp::StreamSettings};
+use crate::{
+    fork::Fork,
+    player::Clip,
+    sdp::{Counted, StreamSettings},
+};
 
 /// Names one leg for its whole life; a slot that is lent again has another generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +122,14 @@ pub enum Event {
     Heard {
         /// The leg.
         leg: LegId,
+    },
+    /// The numbers of what a secure leg's party sends have come this far: told each quarter of a wrap, for the shard that the leg
+    /// may move to.
+    Counted {
+        /// The leg.
+        leg: LegId,
+        /// How far.
+        counted: Counted,
     },
     /// A leg is over.
     Closed {

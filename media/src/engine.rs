@@ -130,7 +130,12 @@ impl Engine {
         self.see(now);
         let arrival = self.arrival(now);
         let speaker = self.leg_mut(leg)?;
-        let (header, accepted) = speaker.accept(now, arrival, source, buffer.get_mut(..len)?)?;
+        let taken = speaker.accept(now, arrival, source, buffer.get_mut(..len)?);
+        if let Some(counted) = speaker.poll_counted() {
+            self.events.push_back(Event::Counted { leg, counted });
+        }
+        let (header, accepted) = taken?;
+        let speaker = self.leg_mut(leg)?;
         let look_at = speaker.hear(now);
         if accepted.payload == Payload::Foreign {
             speaker.dropped.foreign_payload += 1;

@@ -11,7 +11,7 @@ use crate::{
     relay::Relay,
     rtcp::{self, CNAME_BYTES, Item, MAX_REPORT_BYTES, Report, ReportBlock},
     rtp::{HEADER_BYTES, Header, MAX_PACKET_BYTES, duration_of},
-    sdp::StreamSettings,
+    sdp::{Counted, StreamSettings},
     srtp::{Continuity, MAX_OVERHEAD_BYTES, Protection},
     stream::{Accepted, Refusal, Stream},
     timers::Wake,
@@ -247,6 +247,11 @@ impl Leg {
             Err(Refusal::Duplicate) => {}
         }
         None
+    }
+
+    /// How far its party's numbers have come, where that is news.
+    pub(crate) fn poll_counted(&mut self) -> Option<Counted> {
+        self.protection.as_mut()?.poll_counted()
     }
 
     /// Takes the peer's reports.

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 
 pub use self::{
     agreement::StreamSettings,
-    crypto::{Crypto, CryptoKey, CryptoLine, CryptoSuite},
+    crypto::{Counted, Crypto, CryptoKey, CryptoLine, CryptoSuite},
     fault::SdpFault,
     reader::parse,
     writer::{answer, offer, reoffer},

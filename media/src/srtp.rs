@@ -17,7 +17,7 @@ use rtc_srtp::{
 };
 
 use self::{inbound::Inbound, outbound::Outbound};
-use crate::sdp::{Crypto, CryptoKey, CryptoLine, CryptoSuite};
+use crate::sdp::{Counted, Crypto, CryptoKey, CryptoLine, CryptoSuite};
 
 /// What sealing adds at most: SRTCP under GCM has a tag of 16 octets and an index of four.
 pub(crate) const MAX_OVERHEAD_BYTES: usize = 20;
@@ -33,6 +33,8 @@ pub(crate) struct Protection {
     inbound: Inbound,
     /// The key before, until the first packet under the new one: the peer changes over when our answer reaches it.
     earlier: Option<Inbound>,
+    /// What of the peer's numbers was told last.
+    told: Option<Counted>,
 }
 
 /// Whether a changed agreement lets the stream to the peer go on.
@@ -50,8 +52,12 @@ impl Protection {
             ours: crypto.ours.clone(),
             theirs: crypto.theirs.clone(),
             outbound: Outbound::new(&crypto.ours),
-            inbound: Inbound::new(&crypto.theirs),
+            inbound: match &crypto.counted {
+                Some(counted) => Inbound::resumed(&crypto.theirs, counted),
+                None => Inbound::new(&crypto.theirs),
+            },
             earlier: None,
+            told: None,
         }
     }
 
@@ -78,6 +84,19 @@ impl Protection {
         } else {
             Continuity::Kept
         }
+    }
+
+    /// How far the peer's numbers have come, each time they come to another quarter of a wrap: whoever takes the leg over goes on there.
+    ///
+    /// Of ours nothing has to be told: another engine sends under another SSRC, whose counter is zero.
+    pub(crate) fn poll_counted(&mut self) -> Option<Counted> {
+        let counted = self.inbound.counted()?;
+        let is_told = self.told.is_some_and(|told| told.is_near(&counted));
+        if is_told || !counted.has_come_far() {
+            return None;
+        }
+        self.told = Some(counted);
+        self.told
     }
 
     /// Opens a packet of the peer in place; `None` for one that is not authentic, or came before.

@@ -24,6 +24,7 @@ mod pracks;
 mod refusals;
 mod renegotiation;
 mod reports;
+mod secure;
 mod timers;
 mod toll_fraud;
 mod transfer;

@@ -285,6 +285,7 @@ impl Attempt {
             lent,
             local,
             session: Session::Offered,
+            counted: None,
         };
         let until = now.at + destination.ring;
         Some(Attempt {

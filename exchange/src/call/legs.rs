@@ -1,5 +1,6 @@
 //! Which leg is whose: the origin's, the far one of the stage, and how the two ends of a call are named.
 
+use media::{LegId, sdp::Counted};
 use sip_core::{DialogId, PeerId};
 
 use crate::{
@@ -75,6 +76,29 @@ impl Call {
         match end {
             End::Origin => Some(&mut self.origin),
             End::Far => self.far_leg_mut(),
+        }
+    }
+
+    /// A shard has told how far the numbers of a secure leg's party have come.
+    pub(super) fn counted(&mut self, leg: LegId, counted: Counted) {
+        let leaving = match &mut self.stage {
+            Stage::Transferring(transferring) => transferring.leaving.as_mut(),
+            Stage::ExpectPrack(_)
+            | Stage::ExpectAck(_)
+            | Stage::Announcing(_)
+            | Stage::Calling { .. }
+            | Stage::Passing { .. }
+            | Stage::Joining(_)
+            | Stage::Talking(_)
+            | Stage::Parted(_)
+            | Stage::Closing(_)
+            | Stage::Over => None,
+        };
+        let legs = [leaving, Some(&mut self.origin)];
+        if let Some(named) = legs.into_iter().flatten().find(|named| named.id() == leg) {
+            named.counted = Some(counted);
+        } else if let Some(far) = self.far_leg_mut().filter(|far| far.id() == leg) {
+            far.counted = Some(counted);
         }
     }
 

@@ -231,6 +231,7 @@ impl Exchange {
             lent,
             local: self.house.new_local(lent, peer, hop.transport),
             session: Session::Offered,
+            counted: None,
         };
         let input = CallInput::Replace(replaced, Box::new(leg), Box::new(theirs));
         self.with_call(now, id, input);

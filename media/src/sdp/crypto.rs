@@ -238,6 +238,38 @@ pub struct Crypto {
     pub ours: CryptoKey,
     /// What the peer sends under.
     pub theirs: CryptoLine,
+    /// How far the peer's numbers had come where its leg was before; a leg that is open counts for itself.
+    pub counted: Option<Counted>,
+}
+
+/// How far the sequence numbers of a peer's secure stream have come (RFC 3711 section 3.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The stream.
+    pub ssrc: u32,
+    /// How often its numbers have wrapped.
+    pub rollover: u32,
+    /// The newest number.
+    pub newest: u16,
+}
+
+impl Counted {
+    /// A quarter of all numbers: whoever knows a count that is no older tells every later wrap.
+    const QUARTER_BITS: u32 = 14;
+
+    /// Whether both stand in the same quarter of the same stream's same wrap.
+    pub(crate) fn is_near(&self, other: &Counted) -> bool {
+        let place = |counted: &Counted| {
+            let quarter = counted.newest >> Counted::QUARTER_BITS;
+            (counted.ssrc, counted.rollover, quarter)
+        };
+        place(self) == place(other)
+    }
+
+    /// Whether a listener that begins at zero would miss a wrap, or soon will.
+    pub(crate) fn has_come_far(&self) -> bool {
+        self.rollover > 0 || self.newest >> Counted::QUARTER_BITS > 0
+    }
 }
 
 impl Crypto {
@@ -253,6 +285,7 @@ impl Crypto {
             Some(Crypto {
                 ours: ours.iter().find(belongs)?.clone(),
                 theirs: line.clone(),
+                counted: None,
             })
         })
     }

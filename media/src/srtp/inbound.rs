@@ -9,7 +9,7 @@ use rtc_srtp::context::Context;
 use super::{Index, context, header, replace};
 use crate::{
     rtp,
-    sdp::{CryptoKey, CryptoLine, CryptoSuite, crypto::Mki},
+    sdp::{Counted, CryptoKey, CryptoLine, CryptoSuite, crypto::Mki},
 };
 
 /// Senders of a leg that are known at once: the present one, and the one before while its last packets arrive.
@@ -57,6 +57,28 @@ impl Inbound {
             rtp: Senders::default(),
             rtcp: Senders::default(),
         }
+    }
+
+    /// The state of a leg that was open elsewhere. Whether the peer's counter goes on is found out with its first packet.
+    pub(super) fn resumed(line: &CryptoLine, counted: &Counted) -> Inbound {
+        let mut resumed = Inbound::new(line);
+        let index = Index {
+            rollover: counted.rollover,
+            newest: Some(counted.newest),
+        };
+        resumed.rtp.known[0] = Sender::carried(&line.key, counted.ssrc, index);
+        resumed
+    }
+
+    /// How far the numbers of the present sender have come, where a packet of it was authentic here.
+    pub(super) fn counted(&self) -> Option<Counted> {
+        let sender = self.rtp.known[0].as_ref();
+        let sender = sender.filter(|sender| sender.standing == Standing::Proven)?;
+        Some(Counted {
+            ssrc: sender.ssrc,
+            rollover: sender.index.rollover,
+            newest: sender.index.newest?,
+        })
     }
 
     /// The state under the peer's next key. Whether its counter goes on or begins anew is found out with its first packet.

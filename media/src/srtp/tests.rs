@@ -53,6 +53,7 @@ fn what_we_seal_is_what_libsrtp_seals_and_what_it_sealed_we_open() {
         let mut protection = Protection::new(&Crypto {
             ours: key.clone(),
             theirs: line(key),
+            counted: None,
         });
         assert_eq!(hex(&seal_rtp(&mut protection, &octets(RTP))), sealed_rtp);
         assert_eq!(hex(&seal_rtcp(&mut protection, &octets(RTCP))), sealed_rtcp);
@@ -72,6 +73,7 @@ fn one_changed_bit_a_replay_and_rtcp_in_clear_are_refused() {
         let crypto = Crypto {
             ours: key.clone(),
             theirs: line(key),
+            counted: None,
         };
         let mut protection = Protection::new(&crypto);
         for bit in 0..octets(sealed_rtp).len() * 8 {
@@ -208,6 +210,7 @@ fn a_peer_that_changes_its_key_is_heard_whether_its_counter_goes_on_or_begins_an
                     &Crypto {
                         ours: protection.ours.clone(),
                         theirs: line(key.clone()),
+                        counted: None,
                     },
                     false,
                 );
@@ -258,6 +261,7 @@ fn our_stream_is_broken_only_where_a_listener_could_not_know_its_counter() {
             &mut ChaCha8Rng::from_seed([seed; 32]),
         ),
         theirs: protection.theirs.clone(),
+        counted: None,
     };
     seal_rtp(&mut protection, &rtp(9, 65_000));
     let second = crypto(&protection, 21);
@@ -296,6 +300,7 @@ fn pair(suite: CryptoSuite) -> (Protection, Outbound) {
     let protection = Protection::new(&Crypto {
         ours,
         theirs: line(theirs),
+        counted: None,
     });
     (protection, peer)
 }

@@ -201,6 +201,50 @@ fn a_peer_that_moves_after_a_wrap_begins_to_listen_to_a_new_stream() {
     }
 }
 
+#[test]
+fn a_leg_that_moves_to_another_shard_hears_its_peer_whose_numbers_have_wrapped() {
+    let suite = CryptoSuite::AesCm128HmacSha1_80;
+    // The last number in the first shard and the first in the other, wraps included: shortly before and after one, and long after.
+    for (last, next) in [
+        (49_200, 65_600),
+        (65_540, 65_541),
+        (100_000, 100_001),
+        (131_000, 131_080),
+        (320_000, 336_000),
+    ] {
+        let (mut shard, mut peer) = secure_call(suite);
+        for number in (0..last).step_by(1_000).chain([last]) {
+            // Only the seal counts: a stream that leaps so is not heard.
+            let _ = shard.receive(CARRIER, &spoken(&mut peer, number));
+        }
+        let counted = shard.events.iter().filter_map(|event| match event {
+            Event::Counted { leg, counted } if *leg == CARRIER => Some(*counted),
+            _ => None,
+        });
+        let counted = counted.last();
+        let (crypto, _) = keys(suite, 1);
+        let mut deaf = Shard::with_bridge(2);
+        open_secure(&mut deaf, crypto.clone());
+        let mut other = Shard::with_bridge(3);
+        open_secure(&mut other, Crypto { counted, ..crypto });
+        for (step, number) in (1..=20).zip(next..) {
+            let sealed = spoken(&mut peer, number);
+            other.now += millis(20);
+            assert_eq!(deaf.receive(CARRIER, &sealed), None);
+            assert!(other.receive(CARRIER, &sealed).is_some(), "{number}");
+            other.receive(DEPARTMENT, &packet(2, step, 0)).unwrap();
+            let ours = other.sent.pop().unwrap();
+            assert!(peer.open(&ours.packet).is_some(), "ours begins anew");
+        }
+    }
+}
+
+/// The packet of this number, wraps included.
+fn spoken(peer: &mut SecurePeer, number: u32) -> Vec<u8> {
+    let sequence = u16::try_from(number % 65_536).unwrap();
+    peer.seal(&packet(1, sequence, 0))
+}
+
 /// A bridged call whose carrier's leg is secure, and the carrier's peer.
 fn secure_call(suite: CryptoSuite) -> (Shard, SecurePeer) {
     let (crypto, peer) = keys(suite, 1);
@@ -262,6 +306,7 @@ fn keys(suite: CryptoSuite, seed: u8) -> (Crypto, SecurePeer) {
             key: key(&theirs),
             mki: None,
         },
+        counted: None,
     };
     let context = |octets: &[u8]| {
         let profile = match suite {

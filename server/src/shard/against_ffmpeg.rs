@@ -118,6 +118,7 @@ impl Call {
         let crypto = Crypto {
             ours: key(suite),
             theirs,
+            counted: None,
         };
         let peer = format!("127.0.77.4:{carrier_port}").parse().unwrap();
         let secure = StreamSettings {

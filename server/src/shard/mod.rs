@@ -320,6 +320,7 @@ impl Worker {
             let key = match &event {
                 Event::PlaybackEnded { leg, .. } => (*leg, 0),
                 Event::FellSilent { leg } | Event::Heard { leg } => (*leg, 2),
+                Event::Counted { leg, .. } => (*leg, 3),
                 Event::Closed { leg, .. } => {
                     self.ports.take_back(*leg, now);
                     (*leg, 1)
