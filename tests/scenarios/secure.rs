@@ -1,12 +1,12 @@
 //! A secure leg that moves to another media shard. The world is whole; the peer's numbers have wrapped.
 
-use exchange::SecureMedia;
 use media::rtp;
 use rtc_srtp::{
     context::Context,
     crypto::{RTCCryptoProvider, providers::AwsLcRsProvider},
     protection_profile::ProtectionProfile,
 };
+use sip_core::Transport;
 use tests::{
     City, Plan,
     line::Extra,
@@ -18,14 +18,23 @@ use crate::transfer::refer_to_dialog;
 
 /// The key of every telephone here: 30 octets `A`.
 const KEY: [u8; 30] = [b'A'; 30];
-const KEY_LINE: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB\r\na=ptime:20";
+const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 
+/// Its description, with the number that the suite has in an offer of ours.
 fn describe(city: &mut City, line: usize) -> Extra {
     let plain = city.lines[line].describe("sendrecv");
+    let offer = city.lines[line].last("INVITE");
+    let offered = offer.and_then(|offer| {
+        let (before, _) = offer.body.split_once(SUITE)?;
+        before.trim_end().rsplit(':').next()
+    });
+    let number = offered.unwrap_or("1");
+    let key = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB";
+    let key_line = format!("a=crypto:{number} {SUITE} inline:{key}\r\na=ptime:20");
     Extra::body(
         plain
             .replace("RTP/AVP", "RTP/SAVP")
-            .replace("a=ptime:20", KEY_LINE),
+            .replace("a=ptime:20", &key_line),
     )
 }
 
@@ -80,7 +89,7 @@ impl Speaker {
 fn a_party_whose_numbers_have_wrapped_is_heard_after_its_leg_has_moved_to_another_shard() {
     let mut city = City::new(Plan {
         shards: 2,
-        adapt: |settings| settings.peers[1].secure_media = SecureMedia::Always,
+        pbx_by: Transport::Tls,
         ..Plan::transparent()
     });
     let citizen = city.line(city.carrier.address, "0790000001");

@@ -18,7 +18,7 @@ use rules::{
     AuditDraft, CallId, CallRecord, Declaration, Digest, Emergency, EmergencyFault, EmergencyId,
     EmergencyState, Scope,
 };
-use sip_core::Hop;
+use sip_core::{Hop, Transport};
 
 use crate::{
     archive::Archive,
@@ -521,10 +521,23 @@ impl City {
         }
     }
 
+    fn hop(&self, remote: SocketAddr) -> Hop {
+        let is_pbx = remote == self.pbx.address;
+        Hop {
+            transport: if is_pbx {
+                self.plan.pbx_by
+            } else {
+                Transport::Udp
+            },
+            local: self.exchange,
+            remote,
+        }
+    }
+
     fn deliver(&mut self, packet: &Packet) {
         let now = self.clock.now().at;
         if packet.to == self.exchange {
-            let hop = Hop::udp(packet.to, packet.from);
+            let hop = self.hop(packet.from);
             let payload = packet.payload.clone().into();
             return self.tell(Input::Message {
                 hop,
@@ -551,7 +564,7 @@ impl City {
         let answers = if packet.to == self.carrier.address {
             self.carrier.handle(now, packet)
         } else if packet.to == self.pbx.address && self.plan.is_pbx_away {
-            let hop = Hop::udp(packet.from, packet.to);
+            let hop = self.hop(packet.to);
             return self.tell(Input::Unreachable {
                 hop,
                 why: Unreachable::Nobody,

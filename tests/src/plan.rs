@@ -1,6 +1,10 @@
 //! What kind of city it is: its profile, its department, its network, and what is broken in it.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use announcements::PromptId;
 use exchange::{
@@ -47,6 +51,8 @@ pub struct Plan {
     pub has_keys: bool,
     /// Whether nobody is at the PBX's address.
     pub is_pbx_away: bool,
+    /// By what the PBX is reached; the network carries whole messages either way.
+    pub pbx_by: Transport,
     /// Whether its shard carries media and reports nothing.
     pub is_shard_mute: bool,
     /// The number whose calls break an invariant.
@@ -73,6 +79,7 @@ impl Plan {
             limits: Limits::default(),
             has_keys: true,
             is_pbx_away: false,
+            pbx_by: Transport::Udp,
             is_shard_mute: false,
             broken_number: None,
             broken_at: FaultMoment::Answering,
@@ -102,12 +109,12 @@ pub(crate) fn settings(
     carrier: SocketAddr,
     pbx: SocketAddr,
 ) -> Settings {
-    let peer = |name: &str, role, address: SocketAddr| {
+    let peer = |name: &str, role, address: SocketAddr, by| {
         Trunk {
             outbound: role == PeerRole::Carrier,
             ..Trunk::new(name, role, vec![address.ip()])
         }
-        .at(address, Transport::Udp)
+        .at(address, by)
     };
     let target = |(user, ring_s): &(&str, u64)| Target {
         places: Places::Peer("pbx".to_owned()),
@@ -126,13 +133,16 @@ pub(crate) fn settings(
         department: "daihyo".to_owned(),
     };
     let mut settings = Settings {
-        listeners: vec![Listener {
-            transport: Transport::Udp,
-            address: exchange,
-        }],
+        listeners: BTreeSet::from([Transport::Udp, plan.pbx_by])
+            .into_iter()
+            .map(|transport| Listener {
+                transport,
+                address: exchange,
+            })
+            .collect(),
         peers: vec![
-            peer("carrier", PeerRole::Carrier, carrier),
-            peer("pbx", PeerRole::Pbx, pbx),
+            peer("carrier", PeerRole::Carrier, carrier, Transport::Udp),
+            peer("pbx", PeerRole::Pbx, pbx, plan.pbx_by),
         ],
         departments: vec![Department {
             name: "daihyo".to_owned(),

@@ -105,12 +105,12 @@ impl Reference {
                 .any(|transfer| transfer.is_of(one) || transfer.is_of(other))
     }
 
-    /// The answered leg that a leg is joined to.
+    /// The answered leg that a leg is joined to, or one whose 200 waits for the PRACK of what it was told.
     pub(super) fn partner(&self, id: &str) -> Option<String> {
         let own = self.legs.get(id).and_then(|leg| leg.pair.as_deref());
         let mut others = self.legs.iter().filter(|(other, leg)| {
             let is_linked = own == Some(other.as_str()) || leg.pair.as_deref() == Some(id);
-            is_linked && leg.stage == Stage::Answered
+            is_linked && (leg.stage == Stage::Answered || leg.is_described_early())
         });
         others.next().map(|(other, _)| other.clone())
     }
