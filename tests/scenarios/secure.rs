@@ -54,7 +54,7 @@ impl Speaker {
         let sealing = Context::new(key, salt, profile, None, None, provider.crypto());
         Speaker {
             line,
-            sealing: sealing.unwrap(),
+            sealing: sealing.expect("a key of its suite"),
             number: 0,
         }
     }
@@ -66,19 +66,22 @@ impl Speaker {
         rtp::Header {
             marker: false,
             payload_type: 0,
-            sequence: u16::try_from(self.number % 65_536).unwrap(),
+            sequence: u16::try_from(self.number % 65_536).expect("16 bits"),
             timestamp: self.number.wrapping_mul(160),
             ssrc: 7,
             payload: 0..0,
         }
-        .write(packet.first_chunk_mut().unwrap());
+        .write(packet.first_chunk_mut().expect("a header"));
         let line = &city.lines[self.line];
         let mut got = line.got.iter().rev();
-        let to = got.find_map(|(_, message)| message.media()).unwrap();
+        let to = got
+            .find_map(|(_, message)| message.media())
+            .expect("a description");
+        let sealed = self.sealing.encrypt_rtp(&packet);
         let packet = Packet {
             from: line.voice.local,
             to,
-            payload: self.sealing.encrypt_rtp(&packet).unwrap().to_vec(),
+            payload: sealed.expect("a sealed packet").to_vec(),
         };
         city.send(packet);
         city.run_ms(20);

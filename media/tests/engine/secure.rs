@@ -217,11 +217,11 @@ fn a_leg_that_moves_to_another_shard_hears_its_peer_whose_numbers_have_wrapped()
             // Only the seal counts: a stream that leaps so is not heard.
             let _ = shard.receive(CARRIER, &spoken(&mut peer, number));
         }
-        let counted = shard.events.iter().filter_map(|event| match event {
+        let mut told = shard.events.iter().rev();
+        let counted = told.find_map(|event| match event {
             Event::Counted { leg, counted } if *leg == CARRIER => Some(*counted),
             _ => None,
         });
-        let counted = counted.last();
         let (crypto, _) = keys(suite, 1);
         let mut deaf = Shard::with_bridge(2);
         open_secure(&mut deaf, crypto.clone());
