@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use storage::{Duty, Layout, Lock};
 
 use self::places::{Place, Places};
-use crate::{config::SocketAccess, unix};
+use crate::{config::SocketAccess, sharing::Sharing, unix};
 
 /// A request is one line of JSON; the longest holds a reason of a few hundred words.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -60,15 +60,21 @@ pub(crate) fn listen(
     held: &Lock,
     layout: &Layout,
     access: &SocketAccess,
+    sharing: Sharing,
 ) -> Result<UnixListener, SocketFault> {
     let path = socket_of(held.duty(), layout);
-    open(&path, &held.duty().folder(layout), access).map_err(|source| SocketFault {
+    open(&path, &held.duty().folder(layout), access, sharing).map_err(|source| SocketFault {
         path: path.display().to_string(),
         source,
     })
 }
 
-fn open(path: &Path, folder: &Path, access: &SocketAccess) -> io::Result<UnixListener> {
+fn open(
+    path: &Path,
+    folder: &Path,
+    access: &SocketAccess,
+    sharing: Sharing,
+) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
         _ => {}
@@ -79,15 +85,23 @@ fn open(path: &Path, folder: &Path, access: &SocketAccess) -> io::Result<UnixLis
         let number = unix::group_number(group).ok_or_else(unknown)?;
         std::os::unix::fs::chown(path, None, Some(number))?;
         // The group passes through both folders to the socket, and can list neither.
-        std::os::unix::fs::chown(folder, None, Some(number))?;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o710))?;
-        if let Some(data) = folder.parent() {
-            let mode = fs::metadata(data)?.permissions().mode() | 0o011;
-            fs::set_permissions(data, fs::Permissions::from_mode(mode))?;
+        match sharing {
+            Sharing::None => {
+                std::os::unix::fs::chown(folder, None, Some(number))?;
+                fs::set_permissions(folder, fs::Permissions::from_mode(0o710))?;
+                folder.parent().map_or(Ok(()), let_pass)?;
+            }
+            // The folders are the common group's; whoever set them up lets others pass through the one above.
+            Sharing::Group => let_pass(folder)?,
         }
     }
     fs::set_permissions(path, fs::Permissions::from_mode(access.mode))?;
     Ok(listener)
+}
+
+fn let_pass(folder: &Path) -> io::Result<()> {
+    let mode = fs::metadata(folder)?.permissions().mode() | 0o011;
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode))
 }
 
 /// How a request ended. The variants are the exit statuses of the command line.

@@ -11,16 +11,16 @@ use rules::{
     EmergencyState, Refusal, RefusalCode, Scope, StaffId,
 };
 use serde::{Deserialize, Serialize};
-use storage::{Duty, Lock, OsDisk, Sealer, Spool, SpoolEntry};
+use storage::{Duty, Layout, Lock, OsDisk, Sealer, Spool, SpoolEntry};
 use tokio::sync::mpsc;
 
 use crate::{
     calls::Desk,
     clock::Clock,
     config::Config,
-    duty::{Answer, Ending, Message},
+    duty::{Answer, Conversation, Ending, Message},
     emergency_slot::Save,
-    export::Alone as OfficeAlone,
+    export::{self, Alone as OfficeAlone},
     office, people,
     proof::{Asker, Proof},
     signalling::{self, Order},
@@ -183,9 +183,33 @@ pub(crate) struct Counter {
     pub(crate) config: Arc<Config>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) desk: Desk,
-    /// Where a person is proved; without it the socket's right alone holds.
-    pub(crate) office: Option<office::Desk>,
+    pub(crate) prover: Prover,
 }
+
+/// Where a person is proved who orders an emergency.
+#[derive(Clone)]
+pub(crate) enum Prover {
+    /// In this process.
+    Here(office::Desk),
+    /// In the office's own process, if one answers.
+    Away(Layout),
+}
+
+impl Prover {
+    /// Who was proved, or the refusal; `None` where nobody answers.
+    fn judge(&self, action: Action, proof: Proof, unix_user: &str) -> Option<Judged> {
+        match self {
+            Prover::Here(desk) => Some(desk.judge(action, proof, Asker::new(unix_user))),
+            Prover::Away(layout) => {
+                let request = export::Request::Judge { action, proof };
+                let asked = Conversation::ask(layout, Duty::Office, &request);
+                asked.ok()??.answer().ok()
+            }
+        }
+    }
+}
+
+type Judged = Answer<Option<StaffId>>;
 
 impl Counter {
     /// Judges an order and carries it out. `keep` takes the sealed reason on its way to the office.
@@ -277,20 +301,21 @@ impl Counter {
         action: Action,
         unix_user: &str,
     ) -> Result<Option<StaffId>, Ending> {
-        let (proof, office) = match (proof, &self.office) {
-            (Proof::Nobody, _) | (_, None) => return Ok(None),
-            (proof, Some(office)) => (proof.clone(), office.clone()),
-        };
-        let asker = Asker::new(unix_user);
+        if matches!(proof, Proof::Nobody) {
+            return Ok(None);
+        }
+        let (prover, proof) = (self.prover.clone(), proof.clone());
+        let asker = unix_user.to_owned();
         let (answer, answered) = std::sync::mpsc::channel();
         let asking = thread::Builder::new().name("emergency-proof".to_owned());
         // A thread of its own, so that an office that hangs in its disk is not waited for longer than patience lasts.
         let asked = asking.spawn(move || {
-            let _ = answer.send(office.judge(action, proof, asker));
+            let _ = answer.send(prover.judge(action, proof, &asker));
         });
         let judged = asked
             .ok()
-            .and_then(|_| answered.recv_timeout(PATIENCE).ok());
+            .and_then(|_| answered.recv_timeout(PATIENCE).ok())
+            .flatten();
         match judged {
             Some(Answer::Done(person)) => Ok(person),
             Some(Answer::Refused(message)) => match RefusalCode::of(&message.code) {
@@ -373,7 +398,7 @@ pub(crate) fn do_alone(
         desk: desk.clone(),
     };
     let sealer = Arc::new(Sealer::new(Arc::new(OsDisk), &layout));
-    // Nobody else proves a person where nothing runs; where an office runs alone, the socket's right holds.
+    // Nobody else proves a person where nothing runs; an office that runs alone has its lock, and is asked.
     let office = match request.proof() {
         Proof::Nobody => None,
         Proof::Named(_) | Proof::Password(_) | Proof::Session(_) => OfficeAlone::begin(config).ok(),
@@ -382,7 +407,10 @@ pub(crate) fn do_alone(
         config: Arc::clone(config),
         sealer,
         desk: desk.clone(),
-        office: office.as_ref().map(OfficeAlone::desk),
+        prover: match &office {
+            Some(office) => Prover::Here(office.desk()),
+            None => Prover::Away(layout.clone()),
+        },
     };
     let mut spool = Spool::new(Arc::new(OsDisk), &layout);
     let keep = |entry: SpoolEntry| {

@@ -26,6 +26,7 @@ mod recorder;
 mod rows;
 mod search;
 mod shard;
+mod sharing;
 mod shutdown;
 mod signalling;
 mod telemetry;

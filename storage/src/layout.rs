@@ -3,6 +3,7 @@
 //!
 //! Each file has one writer. What stands under `calls` and `vault` is written by the calls duty,
 //! what stands under `office` and `keys`, the root and the key that signs, by the office duty.
+//! From spool and vault the office also takes away, so both folders are open to the common group.
 
 use std::{
     io,
@@ -11,7 +12,14 @@ use std::{
 
 use rules::JstDay;
 
-use crate::files::Disk;
+use crate::{files::Disk, lock::Duty};
+
+/// A folder from which the other duty reads.
+const MODE_READ: u32 = 0o750;
+/// A folder from which the other duty takes away what it has taken in, or what is due.
+pub(crate) const MODE_TAKEN_AWAY: u32 = 0o770;
+/// A folder of nobody else.
+const MODE_OWN: u32 = 0o700;
 
 /// The paths of one installation.
 #[derive(Clone, Debug)]
@@ -56,22 +64,42 @@ impl Layout {
     /// # Errors
     /// The disk's own fault.
     pub fn make_folders(&self, disk: &dyn Disk) -> io::Result<()> {
+        self.make_folders_of(Duty::Calls, disk)?;
+        self.make_folders_of(Duty::Office, disk)
+    }
+
+    /// Makes the folders that are missing of what a duty writes.
+    ///
+    /// # Errors
+    /// The disk's own fault.
+    pub fn make_folders_of(&self, duty: Duty, disk: &dyn Disk) -> io::Result<()> {
         disk.make_folder(&self.data, 0o750)?;
-        for folder in [
-            self.calls(),
-            self.spool(),
-            self.calls_audit(),
-            self.office(),
-            self.office_audit(),
-            self.disposals(),
-            self.keys(),
-            self.public_halves(),
-            self.vault(),
-            self.signing_history(),
-        ] {
-            disk.make_folder(&folder, 0o750)?;
+        for (folder, mode) in self.folders_of(duty) {
+            disk.make_folder(&folder, mode)?;
         }
-        disk.make_folder(&self.root, 0o700)
+        Ok(())
+    }
+
+    /// The folders of what a duty writes, each with its mode.
+    #[must_use]
+    pub fn folders_of(&self, duty: Duty) -> Vec<(PathBuf, u32)> {
+        match duty {
+            Duty::Calls => vec![
+                (self.calls(), MODE_READ),
+                (self.spool(), MODE_TAKEN_AWAY),
+                (self.calls_audit(), MODE_READ),
+                (self.vault(), MODE_TAKEN_AWAY),
+            ],
+            Duty::Office => vec![
+                (self.office(), MODE_READ),
+                (self.office_audit(), MODE_READ),
+                (self.disposals(), MODE_READ),
+                (self.keys(), MODE_READ),
+                (self.public_halves(), MODE_READ),
+                (self.signing_history(), MODE_READ),
+                (self.root.clone(), MODE_OWN),
+            ],
+        }
     }
 
     /// The folder of data.

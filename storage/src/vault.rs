@@ -23,7 +23,7 @@ use crate::{
     files::{Disk, DiskFile, MODE_SHARED, list_if_there},
     header::{Header, MAX_HEADER_BYTES},
     keys::Sealed,
-    layout::Layout,
+    layout::{Layout, MODE_TAKEN_AWAY},
     segment::Chain,
 };
 
@@ -395,7 +395,8 @@ impl Vault {
     fn fix_expiry(&self, day: JstDay) -> Result<Timestamp, VaultFault> {
         let path = self.expiry_path(day);
         let folder = self.layout.vault_day(day);
-        self.disk.make_folder(&folder, 0o750).map_err(at(&folder))?;
+        let mode = MODE_TAKEN_AWAY;
+        self.disk.make_folder(&folder, mode).map_err(at(&folder))?;
         let file = ExpiryFile {
             day,
             expires_at: self.policy.expiry(day),

@@ -62,7 +62,7 @@ enum Command {
     /// フォルダと設定ファイルを作ります / write a folder with configuration, keys and prompts
     Init(init::Arguments),
     /// 通話を取り次ぎます（Ctrl-C で終了）/ carry calls until SIGTERM or Ctrl-C
-    Run(Place),
+    Run(run::Arguments),
     /// 設定・音声・鍵・データベース・監査を調べます / examine configuration, prompts, keys, database and audit
     Check(Place),
     /// 通話の実演：告知・接続・録音・緊急時 / play a carrier and a department through a real server
@@ -126,11 +126,15 @@ struct Place {
 
 impl Place {
     fn load(&self, out: &mut Terminal) -> Result<Config, Exit> {
-        Config::load(&self.config).map_err(|report| {
+        let config = Config::load(&self.config).map_err(|report| {
             let colour = io::stderr().is_terminal();
             out.complain(&report.render(colour));
             Exit::Usage
-        })
+        })?;
+        if config.folders.group.is_some() {
+            sharing::open_to_group();
+        }
+        Ok(config)
     }
 }
 
@@ -333,7 +337,7 @@ where
     };
     let ended = match line.command {
         Command::Init(arguments) => init::init(&arguments, &mut out),
-        Command::Run(place) => run::run(&place, &mut out),
+        Command::Run(arguments) => run::run(&arguments, &mut out),
         Command::Check(place) => check::check(&place, &mut out),
         Command::Demo(arguments) => demo::demo(&arguments, &mut out),
         Command::Emergency(command) => emergency::emergency(&command, &mut out),

@@ -97,6 +97,8 @@ pub(crate) struct Folders {
     pub staff: PathBuf,
     /// Folders on other volumes that follow the keys.
     pub mirrors: Vec<PathBuf>,
+    /// The common Unix group of two users, one for each duty, by name or number; `None`: one user does both.
+    pub group: Option<String>,
 }
 
 /// Mode and group of a duty's socket.
@@ -395,6 +397,7 @@ fn read_folders(base: &Path, section: Option<Section<'_>>, faults: &mut Faults) 
         prompts: base.join("prompts"),
         staff: base.join("staff.toml"),
         mirrors: Vec::new(),
+        group: None,
     };
     let Some(mut section) = section else {
         return folders;
@@ -410,6 +413,9 @@ fn read_folders(base: &Path, section: Option<Section<'_>>, faults: &mut Faults) 
             *place = base.join(path.value);
         }
     }
+    folders.group = section
+        .text(faults, "group")
+        .map(|group| group.value.to_owned());
     for (key, folder) in [
         ("folders.root", &folders.root),
         ("folders.signing", &folders.signing),
