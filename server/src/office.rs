@@ -230,6 +230,11 @@ impl Office {
         self.desk.clone()
     }
 
+    /// Whether its thread has ended by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Takes in what the spool holds, closes the database and ends the thread.
     pub(crate) fn stop(self) {
         // A thread that has ended already needs no telling.

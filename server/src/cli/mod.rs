@@ -35,6 +35,7 @@ use crate::{
     config::Config,
     duty::{Answer, Message},
     proof::{self, Proof, Secret, Typed},
+    sharing,
 };
 
 /// 電話番: 市の代表電話に立ち、告知し、取り次ぎ、通話を封印して記録します。

@@ -146,14 +146,35 @@ impl House {
 
     /// Starts the program and waits until it says that it carries calls.
     pub(crate) fn run(&mut self) {
-        let mut server = Command::new(env!("CARGO_BIN_EXE_denwaban"))
+        let (server, line) = self.begin(&[], |_| {});
+        self.server = Some(server);
+        assert!(
+            line.contains(&self.addresses.house.to_string()),
+            "{line}{}",
+            self.log()
+        );
+    }
+
+    /// Starts one duty of it in a process of its own.
+    pub(crate) fn run_duty(&self, duty: &str, prepare: impl FnOnce(&mut Command)) -> Process {
+        let (child, line) = self.begin(&["--roles", duty], prepare);
+        assert!(line.contains("SIGTERM"), "{line}{}", self.log());
+        Process(child)
+    }
+
+    /// Starts the program, and waits for what it says first.
+    fn begin(&self, more: &[&str], prepare: impl FnOnce(&mut Command)) -> (Child, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_denwaban"));
+        command
             .args(["run", "--config"])
             .arg(self.config())
+            .args(more)
             .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        prepare(&mut command);
+        let mut server = command.spawn().unwrap();
         let stderr = server.stderr.take().unwrap();
         let log = Arc::clone(&self.log);
         thread::spawn(move || {
@@ -164,12 +185,7 @@ impl House {
         let mut stdout = BufReader::new(server.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        self.server = Some(server);
-        assert!(
-            line.contains(&self.addresses.house.to_string()),
-            "{line}{}",
-            self.log()
-        );
+        (server, line)
     }
 
     /// The running server's process.
@@ -313,6 +329,37 @@ impl House {
         self.password_file(id, OWN_PASSWORD);
         let acknowledged = self.by(id, &["people", "acknowledge"]);
         assert!(acknowledged.status.success(), "{}", text(&acknowledged));
+    }
+}
+
+/// One duty's process.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// SIGTERM; it must end well.
+    pub(crate) fn terminate(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let status = wait_for("the end of a duty", || self.0.try_wait().unwrap());
+        assert!(status.success(), "{status}");
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The test is over, well or not; nothing may be left running.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
