@@ -52,6 +52,12 @@ actions! {
     Reveal "reveal" Consultation7Staff,
     /// Sees who heard a recording.
     SeeHeard "see_heard" Rules3Supervision,
+    /// Sees a month's supervision report.
+    SeeSupervision "see_supervision" Rules3Supervision,
+    /// Signs it off.
+    SignSupervision "sign_supervision" Rules3Supervision,
+    /// Makes a month's statement for the public.
+    PublishStatement "publish_statement" Rules3Supervision,
     /// Declares or renews an emergency.
     DeclareEmergency "declare_emergency" Consultation4Announcement,
     /// Ends an emergency.
@@ -481,8 +487,9 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
         (Action::Find, Standing::Role(Manager | Assistant | ExchangeStaff)) => SEARCH,
         (Action::Find, Standing::Role(VendorSupervisor)) => VENDOR_SEARCH,
         (Action::Reveal, Standing::Role(Manager | Assistant | ExchangeStaff)) => EYE,
-        // Whoever may enter the folders reads the trail itself.
-        (Action::SeeHeard, Standing::Role(Manager | Auditor) | HostUser | Superuser) => &[],
+        // What everybody may know.
+        (Action::PublishStatement, Standing::Role(Manager | Auditor) | HostUser | Superuser) => &[],
+        (Action::SignSupervision, Standing::Role(Manager)) => &[],
         (Action::AcknowledgeRecovery, Standing::Role(Auditor)) => &[],
         (
             Action::DeclareEmergency | Action::LiftEmergency,
@@ -493,7 +500,7 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
         (Action::AcknowledgeDisposal | Action::ConfirmClock, Deputy) => &[Condition::DeputyPeriod],
         // Root reads every file of the host by itself; the trail shows neither content nor numbers.
         (
-            Action::ReadTrail | Action::ExportTrail,
+            Action::ReadTrail | Action::ExportTrail | Action::SeeHeard | Action::SeeSupervision,
             Standing::Role(Manager | Auditor) | Superuser,
         ) => &[],
         // Root too: whoever lost keys or catalogue can prove nobody.

@@ -14,6 +14,7 @@ use crate::{
     emergency::{Emergency, Scope},
     fault::Fault,
     ids::{CallId, CaseId, EmergencyId, JstDay, RecordingId, StaffId},
+    month::JstMonth,
     purpose::Purpose,
     reconciliation::DayCounts,
     refusal::{Clause, Refusal, RefusalCode},
@@ -259,6 +260,18 @@ pub enum AuditEvent {
     HearingsShown {
         /// Which.
         recording: RecordingId,
+    },
+    /// Somebody saw a month's supervision report.
+    SupervisionShown {
+        /// Of which month.
+        month: JstMonth,
+    },
+    /// A month's statement for the public was signed.
+    StatementSigned {
+        /// Of which month.
+        month: JstMonth,
+        /// Of the signed note.
+        sha256: Digest,
     },
     /// Somebody was refused something else.
     ActionRefused {

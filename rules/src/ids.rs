@@ -315,6 +315,11 @@ pub fn jst_rfc3339(at: Timestamp) -> String {
     )
 }
 
+/// The hour of the city's day, from 0 to 23.
+pub(crate) fn jst_hour(at: Timestamp) -> i8 {
+    JST.to_datetime(at).hour()
+}
+
 fn ulid(wall: Timestamp, random: u128) -> u128 {
     // Before 1970 and after the year 10889 the order is lost, not the uniqueness.
     let milliseconds =

@@ -18,6 +18,7 @@ mod hand_over;
 mod hearing;
 mod ids;
 mod listen;
+mod month;
 mod notice;
 mod number;
 mod people;
@@ -31,7 +32,9 @@ mod register;
 mod retention;
 mod reveal;
 mod search;
+mod statement;
 mod subject;
+mod supervision;
 mod vendor;
 
 pub use crate::{
@@ -63,6 +66,7 @@ pub use crate::{
         HoldId, IdFault, JstDay, Label, RecordingId, StaffId, VendorId, jst_rfc3339,
     },
     listen::{Heard, ListenGrant, ListenRequest},
+    month::JstMonth,
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
     number::{
         Caller, DecisionFault, Extension, Number, NumberDecision, NumberFault, NumberPolicy,
@@ -79,7 +83,9 @@ pub use crate::{
     retention::{RetentionFault, RetentionPolicy, TrailTerm},
     reveal::{RevealGrant, RevealPermit, RevealRequest},
     search::{Criterion, FindGrant, FindPermit, FindRequest, Sought},
+    statement::{Cell, MonthTally, Outcome, StandingCounts, Statement},
     subject::Subject,
+    supervision::{Supervision, SupervisionLine},
     vendor::{Contract, Terms, Vendor},
 };
 

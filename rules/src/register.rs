@@ -18,8 +18,10 @@ use crate::{
     hand_over::{Deed, Destination, HandOver, HandOvers, MOST_ITEMS},
     ids::{ContractId, CopyId, HandOverId, Label, StaffId, VendorId},
     listen::Heard,
+    month::JstMonth,
     people::{Designation, Person, Recovery, Role, Training},
     refusal::Refusal,
+    supervision::SignOffs,
     vendor::{Contract, Engagement, Vendor},
 };
 
@@ -34,6 +36,7 @@ pub struct Register {
     contracts: BTreeMap<ContractId, Contract>,
     hand_overs: HandOvers,
     copies: Copies,
+    pub(crate) sign_offs: SignOffs,
     history: History,
 }
 
@@ -142,6 +145,7 @@ impl Register {
     /// Takes a fact in. One about somebody who is not there changes nothing, which denies.
     fn handle_fact(&mut self, at: Timestamp, by: &Actor, fact: Fact) {
         self.history = History::Begun;
+        self.sign_offs.begin(at);
         match fact {
             Fact::Founded {
                 manager,
@@ -202,6 +206,9 @@ impl Register {
                     .handle_fact(at, by, unit, step, &mut self.copies);
             }
             Fact::Copy(fact) => self.copies.handle_fact(at, by.person(), &fact),
+            Fact::SupervisionSigned { month, report } => {
+                self.sign_offs.sign(month, by.person().cloned(), report);
+            }
             Fact::Designated { ref person, .. }
             | Fact::Withdrawn { ref person }
             | Fact::Trained { ref person, .. }
@@ -283,6 +290,11 @@ impl Register {
         heard: &[Heard],
         now: Timestamp,
     ) -> Result<(), RegisterFault> {
+        if let Fact::SupervisionSigned { month, .. } = fact
+            && now < month.end().start()
+        {
+            return Err(RegisterFault::MonthNotOver(*month));
+        }
         let about = self.about(fact, heard)?;
         judge(standing, fact.action(), |condition| {
             self.holds(condition, standing, by, &about, now)
@@ -336,6 +348,7 @@ impl Register {
                 return Err(RegisterFault::OnePerson);
             }
             Fact::Founded { .. }
+            | Fact::SupervisionSigned { .. }
             | Fact::Recovered { .. }
             | Fact::Acknowledged { .. }
             | Fact::VendorAdded { .. } => {}
@@ -568,7 +581,8 @@ impl Person {
             | Fact::ContractAdded { .. }
             | Fact::SupervisorApproved { .. }
             | Fact::HandOver(_)
-            | Fact::Copy(_) => {}
+            | Fact::Copy(_)
+            | Fact::SupervisionSigned { .. } => {}
         }
     }
 }
@@ -579,6 +593,9 @@ pub enum RegisterFault {
     /// A rule forbids it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// It goes on.
+    #[error("the month {0} is not over; sign its report off when it is")]
+    MonthNotOver(JstMonth),
     /// Nobody has this id.
     #[error("there is no person {0}; `denwaban people list` shows who is registered")]
     NoSuchPerson(StaffId),

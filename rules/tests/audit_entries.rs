@@ -304,6 +304,20 @@ fn by_people() -> Vec<AuditEvent> {
             policy,
         },
         AuditEvent::HearingsShown { recording },
+        AuditEvent::SupervisionShown {
+            month: "2026-10".parse().unwrap(),
+        },
+        AuditEvent::StatementSigned {
+            month: "2026-10".parse().unwrap(),
+            sha256: Digest([0xef; 32]),
+        },
+        AuditEvent::Registered {
+            change: Fact::SupervisionSigned {
+                month: "2026-10".parse().unwrap(),
+                report: Digest([0xab; 32]),
+            },
+            policy,
+        },
         AuditEvent::ActionRefused {
             action: Action::DeclareEmergency,
             code: RefusalCode::RoleNotPermitted,

@@ -30,6 +30,7 @@ use crate::{
     people::{self, Ask},
     playback,
     proof::{Asker, Proof},
+    report::{self, ReportRequest},
     search,
     voice::{self, Voice},
 };
@@ -63,6 +64,8 @@ pub(crate) enum Request {
         recording: RecordingId,
         proof: Proof,
     },
+    /// A month's report or statement.
+    Report(ReportRequest),
     /// Compare rows and files.
     Reconcile,
     /// Plan, destroy what is due, or acknowledge a certificate.
@@ -154,6 +157,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         Request::Heard { recording, proof } => {
             heard::show(desk, recording, proof, asker, &mut client)
         }
+        Request::Report(request) => report::attend(desk, request, asker, &mut client),
         Request::Reconcile => client.answer(&desk.reconcile()),
         Request::Dispose(request) => client.answer(&desk.dispose(request, asker)),
         Request::Keys { ask, proof } => client.answer(&desk.keys(ask, proof, asker)),

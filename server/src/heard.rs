@@ -85,7 +85,8 @@ fn hearings(
 fn read(desk: &Desk, recording: RecordingId) -> Result<Hearings, AuditFault> {
     let mut hearings = Hearings::of(recording);
     let id = recording.to_string();
-    read_entries(&OsDisk, desk.layout(), Duty::Office, 1, &mut |_, entry| {
+    let layout = desk.config().layout();
+    read_entries(&OsDisk, &layout, Duty::Office, 1, &mut |_, entry| {
         // Most entries are about others; what does not name the recording need not be read as JSON.
         if entry.contains(&id)
             && let Ok(entry) = serde_json::from_str::<AuditEntry>(entry)

@@ -23,6 +23,7 @@ mod playback;
 mod prompts;
 mod proof;
 mod recorder;
+mod report;
 mod rows;
 mod search;
 mod shard;

@@ -24,11 +24,11 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AuditDraft, AuditEvent, DayCounts, JstDay, ListenPermit, Reconciled,
-    RecordingId, Register, StaffId,
+    RecordingId, Register, StaffId, Statement,
 };
 use storage::{
-    AuditTrail, Catalogue, Disk, Duty, Group, Keys, Layout, OpenFault, OsDisk, Playback, Signing,
-    Vault, verifier_keys,
+    AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
+    verifier_keys,
 };
 use tokio::{
     runtime,
@@ -167,6 +167,11 @@ enum Job {
         asker: Asker,
         answer: oneshot::Sender<Answer<KeysDone>>,
     },
+    SignStatement {
+        statement: Box<Statement>,
+        actor: Actor,
+        answer: oneshot::Sender<Answer<String>>,
+    },
     Trail {
         request: TrailRequest,
         proof: Proof,
@@ -180,7 +185,7 @@ enum Job {
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
     jobs: mpsc::Sender<Job>,
-    layout: Layout,
+    config: Arc<Config>,
 }
 
 /// The office's thread.
@@ -213,7 +218,7 @@ impl Office {
         Ok(Office {
             desk: Desk {
                 jobs,
-                layout: config.layout(),
+                config: Arc::clone(config),
             },
             nudge,
             thread,
@@ -307,9 +312,20 @@ impl Desk {
         Answer::Done(comparison)
     }
 
-    /// Where the office's files lie, for whoever only reads its trail.
-    pub(crate) fn layout(&self) -> &Layout {
-        &self.layout
+    /// Signs a statement for the public. The audit entry is durable when the answer comes.
+    pub(crate) fn sign_statement(&self, statement: Statement, actor: Actor) -> Answer<String> {
+        let statement = Box::new(statement);
+        self.ask(|answer| Job::SignStatement {
+            statement,
+            actor,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// Where the office's files lie and what it is told to do, for whoever only reads.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Asks something about people.

@@ -170,6 +170,9 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         RegisterFault::ItemCount(count) => format!(
             "一度に渡せる録音は1件から{MOST_ITEMS}件です（{count}件）。--recording で指定し、多いときは分けてください。"
         ),
+        RegisterFault::MonthNotOver(month) => {
+            format!("{month} はまだ終わっていません。翌月になってから署名してください。")
+        }
         RegisterFault::OnePerson => "管理責任者とシステム管理者は別の人にしてください。".to_owned(),
     };
     Answer::Failed(Message::new(ja, fault.to_string()))

@@ -2,8 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::Timestamp;
-use rules::{CaseId, JstDay};
+use rules::{CaseId, JstDay, JstMonth};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A set of objects whose keys are sealed to one pair and destroyed with it.
@@ -14,48 +13,7 @@ pub enum Group {
     /// Everything that a case holds, beyond its days.
     Case(CaseId),
     /// One calendar month of the register: reasons, requesters; kept as long as the audit trail.
-    Register(RegisterMonth),
-}
-
-/// A calendar month of the register, in the city's time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RegisterMonth(JstDay);
-
-impl RegisterMonth {
-    /// The month in which `at` falls.
-    #[must_use]
-    pub fn of(at: Timestamp) -> RegisterMonth {
-        RegisterMonth(JstDay::on(JstDay::of(at).date().first_of_month()))
-    }
-
-    /// The month after this one.
-    #[must_use]
-    pub fn next(self) -> RegisterMonth {
-        RegisterMonth(self.end())
-    }
-
-    /// The first day that is not in this month.
-    #[must_use]
-    pub fn end(self) -> JstDay {
-        JstDay::on(self.0.date().last_of_month()).next()
-    }
-}
-
-/// `yyyy-mm`.
-impl FromStr for RegisterMonth {
-    type Err = GroupFault;
-
-    fn from_str(text: &str) -> Result<RegisterMonth, GroupFault> {
-        let first = format!("{text}-01").parse().map_err(|_| GroupFault)?;
-        Ok(RegisterMonth(first))
-    }
-}
-
-impl fmt::Display for RegisterMonth {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let date = self.0.date();
-        write!(out, "{:04}-{:02}", date.year(), date.month())
-    }
+    Register(JstMonth),
 }
 
 /// `day-yyyy-mm-dd`, `case-ID` or `register-yyyy-mm`: the name in files and headers.
@@ -92,7 +50,7 @@ impl FromStr for Group {
             return case.parse().map(Group::Case).map_err(|_| GroupFault);
         }
         let month = text.strip_prefix("register-").ok_or(GroupFault)?;
-        month.parse().map(Group::Register)
+        month.parse().map(Group::Register).map_err(|_| GroupFault)
     }
 }
 
@@ -117,12 +75,14 @@ impl<'de> Deserialize<'de> for Group {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
     fn a_group_reads_back_what_it_prints() {
         let at: Timestamp = "2026-12-31T15:00:00Z".parse().unwrap();
-        let month = RegisterMonth::of(at);
+        let month = JstMonth::of(at);
         let case = CaseId::new(at, 1);
         for (group, text) in [
             (Group::Case(case), &*format!("case-{case}")),

@@ -21,7 +21,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{CaseId, JstDay, RecordingId};
+use rules::{CaseId, JstDay, JstMonth, RecordingId};
 
 pub(crate) use self::renewal::{Fate, Parting, Sealed};
 pub use self::{
@@ -38,7 +38,7 @@ use self::{
 };
 use crate::{
     files::{Disk, MODE_SHARED, list_if_there, remove_if_there},
-    group::{Group, RegisterMonth},
+    group::Group,
     layout::Layout,
     object::{Object, SealedTo},
     seal::PublicHalf,
@@ -186,7 +186,7 @@ impl Keys {
     pub fn make_ahead(&mut self, now: Timestamp) -> Result<(), KeyFault> {
         let today = JstDay::of(now);
         let days = std::iter::successors(Some(today), |day| Some(day.next())).take(DAYS_AHEAD + 1);
-        let month = RegisterMonth::of(now);
+        let month = JstMonth::of(now);
         let months = [month, month.next()].map(Group::Register);
         let wanted: Vec<Group> = days.map(Group::Day).chain(months).collect();
 

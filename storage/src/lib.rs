@@ -35,6 +35,7 @@ mod secret;
 pub mod segment;
 mod signing;
 mod spool;
+mod statement;
 mod tiles;
 mod totp;
 mod trail;
@@ -51,7 +52,7 @@ pub use dispose::{
 };
 pub use emergency_file::{EmergencyFileFault, load_emergency, save_emergency};
 pub use files::{Disk, DiskFile, MODE_SECRET, MODE_SHARED, OsDisk};
-pub use group::{Group, RegisterMonth};
+pub use group::Group;
 pub use head::{Head, HeadFault, SignedHead};
 pub use header::Header;
 pub use heads::{Heads, SignFault};
@@ -79,6 +80,7 @@ pub use secret::SecretFault;
 pub use segment::{Channel, Codec, Gap};
 pub use signing::{Signing, SigningFault, SigningKey, head_key, verifier_keys};
 pub use spool::{Spool, SpoolFault};
+pub use statement::{Published, StatementFault, sign_statement, verify_statement};
 pub use totp::TotpSecret;
 pub use trail::{
     Anchored, AuditFault, AuditTrail, BrokenReason, ChainEnd, ChainReport, FirstBad, Removal,

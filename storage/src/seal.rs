@@ -4,14 +4,16 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
-use rules::{CallId, Caller, ConfirmationId, Digest, EmergencyId, Fault, JstDay, StaffId, Subject};
+use rules::{
+    CallId, Caller, ConfirmationId, Digest, EmergencyId, Fault, JstDay, JstMonth, StaffId, Subject,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
     files::Disk,
-    group::{Group, RegisterMonth},
+    group::Group,
     hex,
     layout::Layout,
     object::{Object, SealedTo},
@@ -104,7 +106,7 @@ impl Sealer {
         at: Timestamp,
         reason: &str,
     ) -> Result<(SealedFields, Digest), SealFault> {
-        let half = self.half(Group::Register(RegisterMonth::of(at)))?;
+        let half = self.half(Group::Register(JstMonth::of(at)))?;
         let (salted, digest) = salt_reason(reason)?;
         Ok((seal_fields(&half, object, &salted)?, digest))
     }
@@ -120,7 +122,7 @@ impl Sealer {
         at: Timestamp,
         text: &str,
     ) -> Result<(SealedText, Digest), SealFault> {
-        let half = self.half(Group::Register(RegisterMonth::of(at)))?;
+        let half = self.half(Group::Register(JstMonth::of(at)))?;
         let (salted, digest) = salt_reason(text)?;
         let sealed = seal_fields(&half, Object::text_of(&about, kind), &salted)?;
         let text = SealedText {
@@ -141,7 +143,7 @@ impl Sealer {
         at: Timestamp,
         secret: &TotpSecret,
     ) -> Result<SealedFields, SealFault> {
-        let half = self.half(Group::Register(RegisterMonth::of(at)))?;
+        let half = self.half(Group::Register(JstMonth::of(at)))?;
         let fields = seal_fields(&half, Object::totp_of(person), secret.bytes())?;
         Ok(fields)
     }

@@ -10,11 +10,11 @@ use std::{
 
 use common::*;
 use jiff::{Timestamp, ToSpan};
-use rules::{Actor, AuditDraft, AuditEvent, Digest, TrailTerm};
+use rules::{Actor, AuditDraft, AuditEvent, Digest, JstMonth, TrailTerm};
 use storage::{
     Anchored, AuditFault, AuditTrail, BrokenReason, ChainReport, Disk, Duty, Faults, Head, Heads,
-    MemoryDisk, RegisterMonth, Removal, RemovalFault, SignFault, SignedHead, Signing, read_entries,
-    remove_months, verifier_keys, verify,
+    MemoryDisk, Removal, RemovalFault, SignFault, SignedHead, Signing, read_entries, remove_months,
+    verifier_keys, verify,
 };
 
 const CHAINS: [Duty; 2] = [Duty::Calls, Duty::Office];
@@ -105,7 +105,7 @@ impl Hall {
     fn removal(chain: Duty, months: i64) -> Removal {
         Removal {
             chain,
-            through: RegisterMonth::of(month(months - 1)),
+            through: JstMonth::of(month(months - 1)),
             term: TrailTerm::default(),
             decision: Digest([9; 32]),
             actor: Actor::System,

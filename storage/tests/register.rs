@@ -8,13 +8,13 @@ use std::{fs, path::Path, sync::Arc};
 use common::*;
 use jiff::ToSpan;
 use rules::{
-    AuditReceipt, Digest, Fact, Period, RefusalCode, Register, RegisterFault, RegisterPermit,
-    StaffId, TrailTerm,
+    AuditReceipt, Digest, Fact, JstMonth, Period, RefusalCode, Register, RegisterFault,
+    RegisterPermit, StaffId, TrailTerm,
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use storage::{
-    Attachments, Catalogue, CatalogueFault, Duty, Heads, Layout, OsDisk, RegisterMismatch,
-    RegisterMonth, Removal, Signing, remove_months,
+    Attachments, Catalogue, CatalogueFault, Duty, Heads, Layout, OsDisk, RegisterMismatch, Removal,
+    Signing, remove_months,
 };
 
 /// A register with its trail; rows get lost between the two.
@@ -289,7 +289,7 @@ fn remove_2026(city: &City, later: jiff::Timestamp) {
     let heads = Heads::new(Arc::clone(&city.disk), &city.layout);
     let removal = Removal {
         chain: Duty::Office,
-        through: RegisterMonth::of(now()),
+        through: JstMonth::of(now()),
         term: TrailTerm::default(),
         decision: Digest([7; 32]),
         actor: rules::Actor::System,

@@ -11,6 +11,7 @@ use crate::{
     digest::Digest,
     hand_over::HandOverFact,
     ids::{ContractId, JstDay, Label, StaffId, VendorId},
+    month::JstMonth,
     people::{Designation, Period, Person, Role, Training},
     recipient::Recipient,
     vendor::Terms,
@@ -129,6 +130,13 @@ pub enum Fact {
     HandOver(HandOverFact),
     /// A copy outside the vault.
     Copy(CopyFact),
+    /// The manager signed a month's supervision report off (要領 3-2).
+    SupervisionSigned {
+        /// Of which month.
+        month: JstMonth,
+        /// The SHA-256 of its lines.
+        report: Digest,
+    },
 }
 
 /// A person of the first version's staff file.
@@ -164,6 +172,7 @@ impl Fact {
             Fact::VendorAttested { .. } => Action::AttestVendor,
             Fact::ContractAdded { .. } => Action::AddContract,
             Fact::SupervisorApproved { .. } => Action::ApproveSupervisor,
+            Fact::SupervisionSigned { .. } => Action::SignSupervision,
             Fact::HandOver(step) => step.action(),
             Fact::Copy(CopyFact::Begun { .. } | CopyFact::Made { .. }) => Action::MakeCopy,
             Fact::Copy(CopyFact::Destroyed { how, .. }) => match how {

@@ -132,6 +132,16 @@ impl Found<'_> {
         self.good(&format!("音声案内 / prompts: {}", library.iter().count()))
     }
 
+    /// Each month's report is looked at and signed (K-27).
+    fn supervision(&mut self, register: &Register, now: Timestamp) -> Result<(), Exit> {
+        let Some(month) = register.supervision_due(now) else {
+            return Ok(());
+        };
+        self.note(&format!(
+            "{month} の監督報告に管理責任者の署名がありません。report supervision --month {month} --sign / the supervision report of {month} waits for the manager's signature"
+        ))
+    }
+
     /// Whom the register knows; the first version's file is no register any more.
     fn people(&mut self, config: &Config, register: &Register) -> Result<(), Exit> {
         let file = config.folders.staff.display();
@@ -282,7 +292,8 @@ impl Found<'_> {
             Ok((compared, register)) => {
                 self.good("データベース / database")?;
                 self.compared(compared)?;
-                self.people(config, &register)
+                self.people(config, &register)?;
+                self.supervision(&register, Timestamp::now())
             }
             Err(fault @ CatalogueFault::Register(_)) => self.bad(
                 Exit::Unverified,

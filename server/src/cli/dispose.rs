@@ -247,14 +247,7 @@ fn acknowledge(arguments: &Acknowledge, out: &mut Terminal) -> Result<(), Exit> 
 }
 
 fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
-    // A key is one line of text; anything else is taken for the name of a file.
-    let keys = match arguments.key.parse::<VerifierKey>() {
-        Ok(key) => vec![key],
-        Err(_) => read_keys(&arguments.key).ok_or_else(|| {
-            out.complain("公開鍵を読めません。\n--key is neither a public key (name+id+base64) nor a file of such lines");
-            Exit::Usage
-        })?,
-    };
+    let keys = keys_of(&arguments.key, out)?;
     let note = fs::read_to_string(&arguments.file).map_err(|fault| {
         out.complain(&format!(
             "{} を読めません。\nthe certificate cannot be read: {fault}",
@@ -281,6 +274,20 @@ fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
             ));
             Err(Exit::Unverified)
         }
+    }
+}
+
+/// The keys of `--key`. A key is one line of text; anything else is taken for the name of a file.
+///
+/// # Errors
+/// [`Exit::Usage`] where it is neither.
+pub(super) fn keys_of(text: &str, out: &mut Terminal) -> Result<Vec<VerifierKey>, Exit> {
+    match text.parse::<VerifierKey>() {
+        Ok(key) => Ok(vec![key]),
+        Err(_) => read_keys(text).ok_or_else(|| {
+            out.complain("公開鍵を読めません。\n--key is neither a public key (name+id+base64) nor a file of such lines");
+            Exit::Usage
+        }),
     }
 }
 

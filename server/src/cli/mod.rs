@@ -14,7 +14,9 @@ mod login;
 mod people;
 mod reconcile;
 mod recordings;
+mod report;
 mod run;
+mod statement;
 mod trunks;
 mod vendors;
 
@@ -91,6 +93,11 @@ enum Command {
     Backup(backup::Backup),
     /// バックアップからの復元。鍵のないものは戻りません / bring a backup back; what has no key does not come back
     Restore(backup::Restore),
+    /// 月次の監督報告（要領第3条第2項）/ the monthly supervision report
+    #[command(subcommand)]
+    Report(report::Command),
+    /// 市民に公表する月次の件数（署名付き）/ what the public is told of a month, signed
+    Statement(statement::Arguments),
     /// 証跡 / the audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -351,6 +358,8 @@ where
         Command::Keys(command) => keys::keys(&command, &mut out),
         Command::Backup(arguments) => backup::backup(&arguments, &mut out),
         Command::Restore(arguments) => backup::restore(&arguments, &mut out),
+        Command::Report(command) => report::report(&command, &mut out),
+        Command::Statement(arguments) => statement::statement(&arguments, &mut out),
         Command::Audit(command) => audit::audit(&command, &mut out),
         Command::People(command) => people::people(command, &mut out),
         Command::Login(arguments) => login::login(&arguments, &mut out),

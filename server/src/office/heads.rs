@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rules::{Action, AlarmCode, AuditDraft, AuditEvent, Chain};
+use rules::{Action, Actor, AlarmCode, AuditDraft, AuditEvent, Chain, Refusal, Statement};
 use serde::{Deserialize, Serialize};
-use storage::{AuditFault, Heads, SignFault, SignedHead, Signing, verifier_keys};
+use storage::{AuditFault, Heads, SignFault, SignedHead, Signing, sign_statement, verifier_keys};
 
 use super::{owner::Owner, people::Caller};
 use crate::{
     duty::{Answer, Ending, Message},
+    people,
     proof::{Asker, Proof},
+    report::sha256_of,
 };
 
 /// How often heads are signed.
@@ -86,6 +88,41 @@ impl Owner {
                 self.tell_of_heads(&fault);
                 Err(not_signed(&fault))
             }
+        }
+    }
+
+    /// Signs a statement for the public, once it is written down that it is.
+    pub(super) fn sign_statement(
+        &mut self,
+        statement: &Statement,
+        actor: Actor,
+    ) -> Result<String, Ending> {
+        let unusable = |fault: String| {
+            Answer::Unavailable(Message::new(
+                "署名鍵を使えないため、署名できません。",
+                fault,
+            ))
+        };
+        let signing = match self.signing.take() {
+            Some(signing) => signing,
+            None => self
+                .open_signing()
+                .map_err(|fault| unusable(fault.to_string()))?,
+        };
+        let note = sign_statement(statement, signing.key());
+        self.signing = Some(signing);
+        let note = note
+            .map_err(|fault| unusable(fault.to_string()))?
+            .to_string();
+        let event = AuditEvent::StatementSigned {
+            month: statement.month,
+            sha256: sha256_of(note.as_bytes()),
+        };
+        match self.audit(AuditDraft { actor, event }) {
+            Some(_) => Ok(note),
+            None => Err(Answer::Unavailable(people::message(
+                &Refusal::audit_unavailable(),
+            ))),
         }
     }
 

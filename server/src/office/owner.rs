@@ -173,6 +173,11 @@ impl Owner {
                     let done = self.keys_asked(&request, &proof, &asker).await;
                     drop(answer.send(Answer::of(done)));
                 }
+                Some(Job::SignStatement {
+                    statement,
+                    actor,
+                    answer,
+                }) => drop(answer.send(Answer::of(self.sign_statement(&statement, actor)))),
                 Some(Job::Trail {
                     request,
                     proof,

@@ -6,11 +6,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{AuditDraft, AuditEntry, AuditEvent, AuditReceipt};
+use rules::{AuditDraft, AuditEntry, AuditEvent, AuditReceipt, JstMonth};
 
 use crate::{
     files::{Disk, DiskFile, MODE_SHARED},
-    group::RegisterMonth,
     layout::Layout,
     lock::Duty,
     tree::{Frontier, leaf_hash},
@@ -158,7 +157,7 @@ impl AuditTrail {
 
     /// Takes the month's file in hand.
     fn choose_file(&mut self, now: Timestamp) -> Result<(), AuditFault> {
-        let month = RegisterMonth::of(now).to_string();
+        let month = JstMonth::of(now).to_string();
         // A clock that was put back does not lead back into an older file, and a month that cannot
         // begin leaves the file before it in hand.
         if self.file.as_ref().is_none_or(|open| open.month < month) {

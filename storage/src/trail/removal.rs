@@ -6,12 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rules::{Actor, AuditDraft, AuditEvent, Digest, Fault, TrailTerm};
+use rules::{Actor, AuditDraft, AuditEvent, Digest, Fault, JstMonth, TrailTerm};
 use thiserror::Error;
 
 use crate::{
     files::Disk,
-    group::RegisterMonth,
     heads::{Heads, SignFault},
     layout::Layout,
     lock::Duty,
@@ -31,7 +30,7 @@ pub struct Removal {
     /// From which chain.
     pub chain: Duty,
     /// The last month that goes.
-    pub through: RegisterMonth,
+    pub through: JstMonth,
     /// How long entries are kept.
     pub term: TrailTerm,
     /// The salted hash of the decision.
@@ -92,7 +91,7 @@ fn plan(
     for month in months(disk, folder)? {
         let path = folder.join(file_name(&month));
         let is_older = month
-            .parse::<RegisterMonth>()
+            .parse::<JstMonth>()
             .is_ok_and(|month| month.end() <= end);
         match is_older {
             true => going.push(path),
@@ -147,13 +146,13 @@ pub enum RemovalFault {
     #[error("the term of {month} is not over; its entries stay")]
     TooEarly {
         /// The last month that was to go.
-        month: RegisterMonth,
+        month: JstMonth,
     },
     /// No newer month is there.
     #[error("{month} is not older than the newest month of the chain, which always stays")]
     Newest {
         /// The last month that was to go.
-        month: RegisterMonth,
+        month: JstMonth,
     },
     /// The first month that would stay does not say what came before it.
     #[error("{} was written by the first version and does not say what came before it; it is no first month", path.display())]

@@ -1,0 +1,130 @@
+//! `denwaban statement`: what the public is told of a month, signed; and its verification by anybody.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::Write,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use clap::{Args, Subcommand};
+use rules::{Cell, JstMonth};
+use serde::Serialize;
+use storage::verify_statement;
+
+use super::{Exit, Person, Place, Terminal, dispose::keys_of, recordings::with_office};
+use crate::{
+    duty::Message,
+    export::{Request, not_made},
+    report::ReportRequest,
+};
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    // Both are given unless there is a subcommand, which has its own.
+    #[command(flatten)]
+    place: Option<Place>,
+    #[command(flatten)]
+    what: Option<What>,
+    #[command(flatten)]
+    person: Person,
+}
+
+#[derive(Debug, Args)]
+struct What {
+    /// 月 / the month
+    #[arg(long, value_name = "YYYY-MM")]
+    month: JstMonth,
+    /// 書き出すファイル / the file; an existing one is never overwritten
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// 公表文を検証します（設定は不要）/ verify a statement; it needs no configuration
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+struct Verify {
+    /// 公表文 / the statement
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// 署名の公開鍵、またはそれを1行ずつ収めたファイル / the public key (name+id+base64), or a file of such lines
+    #[arg(long, value_name = "PUB")]
+    key: String,
+}
+
+pub(super) fn statement(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit> {
+    match (&arguments.command, &arguments.place, &arguments.what) {
+        (Some(Command::Verify(arguments)), ..) => verify(arguments, out),
+        (None, Some(place), Some(what)) => publish(place, what, &arguments.person, out),
+        // clap has asked for both.
+        (None, ..) => Err(Exit::Usage),
+    }
+}
+
+fn publish(place: &Place, what: &What, person: &Person, out: &mut Terminal) -> Result<(), Exit> {
+    let config = Arc::new(place.load(out)?);
+    let request = Request::Report(ReportRequest::Statement {
+        month: what.month,
+        proof: person.proof(&config.layout(), out)?,
+    });
+    let answer = with_office(&config, &request, |conversation| conversation.answer());
+    let note: String = out.settle(answer)?;
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&what.out)
+        .and_then(|mut file| {
+            file.write_all(note.as_bytes())
+                .and_then(|()| file.sync_all())
+        });
+    written.map_err(|fault| {
+        out.message(&not_made(&what.out, &fault));
+        Exit::Failed
+    })?;
+    out.line(&format!("書き出しました / written: {}", what.out.display()))
+}
+
+/// The object of `verify --json`; a suppressed cell is null.
+#[derive(Serialize)]
+struct Shown {
+    month: JstMonth,
+    lines: BTreeMap<String, Option<u64>>,
+}
+
+fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
+    let keys = keys_of(&arguments.key, out)?;
+    let note = fs::read_to_string(&arguments.file).map_err(|fault| {
+        let file = arguments.file.display();
+        out.message(&Message::new(
+            format!("{file} を読めません。"),
+            format!("{file} cannot be read: {fault}"),
+        ));
+        Exit::Failed
+    })?;
+    let published = verify_statement(&note, &keys).map_err(|fault| {
+        out.message(&Message::new("公表文を検証できません。", fault.to_string()));
+        Exit::Unverified
+    })?;
+    let lines = published.lines.into_iter().map(|(name, cell)| {
+        let count = match cell {
+            Cell::Count(count) => Some(count),
+            Cell::Suppressed => None,
+        };
+        (name, count)
+    });
+    let shown = Shown {
+        month: published.month,
+        lines: lines.collect(),
+    };
+    out.result(&shown, || {
+        format!("正しい署名です / the signature is good: {}", shown.month)
+    })
+}
