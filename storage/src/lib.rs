@@ -25,6 +25,7 @@ mod memory_disk;
 mod note;
 mod object;
 mod open;
+mod package;
 mod password;
 mod people;
 mod reconcile;
@@ -67,6 +68,10 @@ pub use lock::{Duty, Lock, LockFault};
 pub use memory_disk::{Faults, MemoryDisk};
 pub use note::{KeyName, NoteFault, SignedNote, VerifierKey};
 pub use open::{Audio, Comparison, OpenFault, Opener, Playback, PlayedSegment};
+pub use package::{
+    MANIFEST_NAME, Manifest, ManifestFault, ManifestItem, PackageKey, PackageWriter, Passphrase,
+    RECEIPT_NAME, ReceiptCode, verify_manifest,
+};
 pub use password::{PasswordFault, PasswordHash};
 pub use people::{
     Attachments, AttemptKey, Compared, KeptAccount, PasswordSet, RegisterMismatch, SealedText,

@@ -181,6 +181,14 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], SecretFault> {
     Ok(bytes)
 }
 
+/// HKDF-SHA256 (RFC 5869) of which 32 bytes are asked; an empty salt is one of zeros.
+pub(crate) fn hkdf(salt: &[u8], secret: &[u8], info: &[u8]) -> SecretKey {
+    let extracted = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), secret);
+    let mut key = SecretKey([0; 32]);
+    key.0.copy_from_slice(extracted.as_ref());
+    key.expand(info)
+}
+
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
