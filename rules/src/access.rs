@@ -120,8 +120,8 @@ actions! {
     MakeCopy "make_copy" Rules5Retention,
     /// Takes a certificate of its destruction in.
     DestroyCopy "destroy_copy" Rules5Retention,
-    /// Removes a copy at its time.
-    RemoveCopy "remove_copy" Rules5Retention,
+    /// Writes down what became of a copy: that it is whole, or that its file was removed.
+    TrackCopy "track_copy" Rules5Retention,
     /// Sees the register of copies.
     ListCopies "list_copies" Rules3Supervision,
     /// Takes note of a certificate of disposal.
@@ -612,7 +612,7 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
             &[Condition::OwnUnit]
         }
         (Action::ListCopies, Standing::Role(Manager | Assistant | ExchangeStaff | Auditor)) => &[],
-        (Action::AbandonPackage | Action::RemoveCopy, Service) => &[],
+        (Action::AbandonPackage | Action::TrackCopy, Service) => &[],
         _ => return None,
     })
 }

@@ -76,6 +76,11 @@ impl Role {
             Role::Operator | Role::DutyOfficer | Role::Administrator | Role::Auditor => false,
         }
     }
+
+    /// Whether the person sees lists of every unit.
+    pub fn sees_every_unit(self) -> bool {
+        self == Role::Auditor
+    }
 }
 
 impl fmt::Display for Role {

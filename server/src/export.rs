@@ -14,14 +14,17 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use rules::{
-    Action, Actor, AuditDraft, AuditEvent, Digest, ExportCause, ListenPermit, RecordingId, Refusal,
+    Action, Actor, AuditDraft, AuditEvent, CopyFact, Destruction, Digest, ExportCause, Fact,
+    ListenPermit, RecordingId, Refusal,
 };
 use serde::{Deserialize, Serialize};
 use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
 
 use crate::{
     config::Config,
+    copies::CopyAsk,
     duty::{Answer, Client, Conversation, Ending, Message},
+    hand_over::{self, HandOverAsk, PackageWish},
     heard,
     office::{
         Desk, DisposeRequest, FindWish, KeysRequest, Office, Opened, RevealWish, TrailRequest,
@@ -46,6 +49,8 @@ pub(crate) enum Request {
     Export {
         recording: RecordingId,
         purpose: Option<String>,
+        /// Where the asker makes the file.
+        place: String,
         proof: Proof,
     },
     /// Hear it at speaking pace.
@@ -72,6 +77,12 @@ pub(crate) enum Request {
     Dispose(DisposeRequest),
     /// Something about people.
     People { ask: Ask, proof: Proof },
+    /// Something about hand-overs.
+    HandOver { ask: HandOverAsk, proof: Proof },
+    /// Make a package.
+    Package(PackageWish),
+    /// Something about copies outside the vault.
+    Copies { ask: CopyAsk, proof: Proof },
     /// Rotate, mirror or recover the keys.
     Keys { ask: KeysRequest, proof: Proof },
     /// Sign heads, or change the key that signs.
@@ -104,7 +115,7 @@ impl Done {
 /// How the file fares at the asker's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum FileState {
+pub(crate) enum FileState {
     Made,
     Refused,
     Written,
@@ -126,6 +137,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         Request::Export {
             recording,
             purpose,
+            place,
             proof,
         } => {
             let wish = Wish {
@@ -133,6 +145,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
                 action: Action::ListenToFile,
                 purpose,
                 range_ms: None,
+                place: Some(place),
                 proof,
             };
             export(desk, wish, asker, &mut client)
@@ -148,6 +161,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
                 action: Action::Listen,
                 purpose,
                 range_ms,
+                place: None,
                 proof,
             };
             playback::play(desk, wish, asker, &mut client)
@@ -164,6 +178,9 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         Request::Trail { ask, proof } => client.answer(&desk.trail(ask, proof, asker)),
         Request::Judge { action, proof } => client.answer(&desk.judge(action, proof, asker)),
         Request::Work { action, proof } => watch(desk, action, proof, asker, &mut client),
+        Request::HandOver { ask, proof } => client.answer(&desk.hand_over(ask, proof, asker)),
+        Request::Package(wish) => hand_over::package(desk, wish, &asker, &mut client),
+        Request::Copies { ask, proof } => client.answer(&desk.copies(ask, proof, asker)),
         Request::People { ask, proof } => client.answer(&desk.people(ask, proof, asker)),
     };
     if let Err(fault) = ended {
@@ -224,7 +241,15 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
         playback,
         granted,
         actor,
+        copy,
     } = opened;
+    // The asker says that nothing is left of it; the copy of one who falls silent stays in the register.
+    let removed = || {
+        if let Some(copy) = copy {
+            let how = Destruction::Removed;
+            desk.track(Fact::Copy(CopyFact::Destroyed { copy, how }));
+        }
+    };
     let failed = |cause| {
         let event = AuditEvent::ExportFailed {
             recording,
@@ -242,6 +267,7 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
         .and_then(|()| client.hear::<FileState>());
     if !matches!(file, Ok(FileState::Made)) {
         failed(ExportCause::FileRefused);
+        removed();
         return file.map(drop);
     }
     let sent = match send(desk, Voice::new(playback, None), client) {
@@ -253,6 +279,7 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
         Err(Broken::Recording(fault)) => {
             failed(export_cause(&fault));
             client.end_parts(ABORT)?;
+            removed();
             let ja = "録音を最後まで読めませんでした。ファイルは消しました。";
             return client.answer(&Answer::<Exported>::Failed(Message::new(
                 ja,
@@ -260,9 +287,21 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
             )));
         }
     };
-    if client.hear::<FileState>().ok() != Some(FileState::Written) {
+    let written = client.hear::<FileState>();
+    if !matches!(written, Ok(FileState::Written)) {
         failed(ExportCause::WriteFailed);
+        if written.is_ok() {
+            removed();
+        }
         return Ok(());
+    }
+    let (sha256, bytes) = (sent.sha256, sent.bytes);
+    if let Some(copy) = copy {
+        desk.track(Fact::Copy(CopyFact::Made {
+            copy,
+            sha256,
+            bytes,
+        }));
     }
     let event = AuditEvent::ExportCompleted {
         recording,
@@ -288,7 +327,7 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
 pub(crate) const END: u32 = 0;
 pub(crate) const ABORT: u32 = u32::MAX;
 
-enum Broken {
+pub(crate) enum Broken {
     Client(io::Error),
     Recording(OpenFault),
 }

@@ -4,6 +4,8 @@
 //! told once, tried again, and refuses only the commands that need it. Go on at [`Owner::run`].
 
 mod clock;
+mod copies;
+mod hand_over;
 mod heads;
 mod keys;
 mod owner;
@@ -23,8 +25,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEvent, DayCounts, JstDay, ListenPermit, Reconciled,
-    RecordingId, Register, StaffId, Statement,
+    Action, Actor, AuditDraft, AuditEvent, CopyId, DayCounts, Fact, JstDay, ListenPermit,
+    Reconciled, RecordingId, Register, StaffId, Statement,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
@@ -45,7 +47,9 @@ pub(crate) use self::{
 };
 use crate::{
     config::Config,
+    copies::{CopyAsk, CopyTold},
     duty::{Answer, Ending, Message},
+    hand_over::{HandOverAsk, HandOverTold, PackageWish, Packed, Packing},
     people::{Ask, Told},
     proof::{Asker, Proof},
 };
@@ -67,6 +71,8 @@ pub(crate) struct Wish {
     pub(crate) purpose: Option<String>,
     /// Which part, in milliseconds; `None` is the whole.
     pub(crate) range_ms: Option<(u64, u64)>,
+    /// Where a file of it will lie, if it becomes one.
+    pub(crate) place: Option<String>,
     pub(crate) proof: Proof,
 }
 
@@ -101,6 +107,8 @@ pub(crate) struct Opened {
     pub(crate) granted: u64,
     /// Who it was allowed to.
     pub(crate) actor: Actor,
+    /// The copy that it becomes, if it does.
+    pub(crate) copy: Option<CopyId>,
 }
 
 enum Job {
@@ -140,6 +148,38 @@ enum Job {
         proof: Proof,
         asker: Asker,
         answer: oneshot::Sender<Answer<Told>>,
+    },
+    HandOver {
+        ask: HandOverAsk,
+        proof: Proof,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<HandOverTold>>,
+    },
+    BeginPackage {
+        wish: PackageWish,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<Box<Packing>>>,
+    },
+    EndPackage {
+        packed: Box<Packed>,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<()>>,
+    },
+    Copies {
+        ask: CopyAsk,
+        proof: Proof,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<CopyTold>>,
+    },
+    /// Sign a text in the installation's name.
+    Sign {
+        text: String,
+        answer: oneshot::Sender<Option<String>>,
+    },
+    /// Record what the service saw by itself.
+    Track {
+        fact: Box<Fact>,
+        answer: oneshot::Sender<bool>,
     },
     /// Whether somebody may do what opens no content.
     Judge {

@@ -40,6 +40,7 @@ pub(crate) fn play(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -
         playback,
         granted,
         actor,
+        ..
     } = opened;
     let mut voice = Voice::new(playback, range_ms);
     let from_ms = voice.at_ms();

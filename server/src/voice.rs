@@ -32,6 +32,11 @@ impl<P: Permit> Voice<P> {
         Voice { playback, range }
     }
 
+    /// The permit that allows it.
+    pub(crate) fn permit(&self) -> &P {
+        self.playback.permit()
+    }
+
     /// How much is left, in samples.
     pub(crate) fn samples(&self) -> u64 {
         self.range.end.saturating_sub(self.range.start)
@@ -92,6 +97,11 @@ fn media_codec(codec: Codec) -> media::Codec {
         Codec::Pcmu => media::Codec::Pcmu,
         Codec::Pcma => media::Codec::Pcma,
     }
+}
+
+/// The length of the WAV file of so many samples.
+pub(crate) fn wav_bytes(samples: u64) -> u64 {
+    samples * u64::from(BYTES_PER_FRAME) + u64::try_from(WAV_HEADER_BYTES).unwrap_or(0)
 }
 
 /// The header of a WAV file: PCM, 16 bits, two channels, 8 kHz. Source: Microsoft and IBM, RIFF 1.0, chapter 3.

@@ -131,7 +131,7 @@ pub struct PackageWriter<W: Write> {
 
 enum Archive<W: Write> {
     Age(TarWriter<AgeWriter<W>>),
-    Zip(ZipWriter<W>),
+    Zip(Box<ZipWriter<W>>),
 }
 
 impl<W: Write> PackageWriter<W> {
@@ -146,7 +146,9 @@ impl<W: Write> PackageWriter<W> {
             PackageKey::Recipient(recipient) => {
                 Archive::Age(TarWriter::new(AgeWriter::begin(out, &recipient)?, seconds))
             }
-            PackageKey::Passphrase(passphrase) => Archive::Zip(ZipWriter::new(out, passphrase)),
+            PackageKey::Passphrase(passphrase) => {
+                Archive::Zip(Box::new(ZipWriter::new(out, passphrase)))
+            }
         };
         Ok(PackageWriter { archive, left: 0 })
     }

@@ -30,6 +30,12 @@ pub enum TextKind {
     Basis,
     /// Why something was done.
     Reason,
+    /// Who took a package.
+    Receiver,
+    /// What opens a package, until it is shown.
+    Passphrase,
+    /// Where a copy lies.
+    Place,
 }
 
 impl TextKind {
@@ -38,6 +44,9 @@ impl TextKind {
             TextKind::Name => "name",
             TextKind::Basis => "basis",
             TextKind::Reason => "reason",
+            TextKind::Receiver => "receiver",
+            TextKind::Passphrase => "passphrase",
+            TextKind::Place => "place",
         }
     }
 }
@@ -99,6 +108,17 @@ pub struct Attachments {
     pub texts: Vec<SealedText>,
     /// First passwords.
     pub passwords: Vec<PasswordSet>,
+}
+
+impl Attachments {
+    /// One text.
+    #[must_use]
+    pub fn of(text: SealedText) -> Attachments {
+        Attachments {
+            texts: vec![text],
+            ..Attachments::default()
+        }
+    }
 }
 
 /// A person's account as it is kept.
@@ -272,6 +292,23 @@ impl Catalogue {
     pub async fn keep_text(&mut self, text: &SealedText) -> Result<(), CatalogueFault> {
         let kept = insert_text(self.connection(), text).await;
         kept.map_err(|source| self.fault(source))
+    }
+
+    /// Forgets the texts of a kind about somebody or something.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be written; then they are still there.
+    pub async fn forget_text(
+        &mut self,
+        about: &Subject,
+        kind: TextKind,
+    ) -> Result<(), CatalogueFault> {
+        self.execute(
+            sqlx::query("DELETE FROM register_texts WHERE about = ? AND kind = ?")
+                .bind(about.to_string())
+                .bind(kind.code()),
+        )
+        .await
     }
 
     /// Wrong attempts in a row.

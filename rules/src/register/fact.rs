@@ -174,9 +174,10 @@ impl Fact {
             Fact::SupervisorApproved { .. } => Action::ApproveSupervisor,
             Fact::SupervisionSigned { .. } => Action::SignSupervision,
             Fact::HandOver(step) => step.action(),
-            Fact::Copy(CopyFact::Begun { .. } | CopyFact::Made { .. }) => Action::MakeCopy,
+            Fact::Copy(CopyFact::Begun { .. }) => Action::MakeCopy,
+            Fact::Copy(CopyFact::Made { .. }) => Action::TrackCopy,
             Fact::Copy(CopyFact::Destroyed { how, .. }) => match how {
-                Destruction::Removed => Action::RemoveCopy,
+                Destruction::Removed => Action::TrackCopy,
                 Destruction::Certified { .. } => Action::DestroyCopy,
             },
         }

@@ -5,9 +5,11 @@ mod audit;
 mod backup;
 mod calls;
 mod check;
+mod copies;
 mod demo;
 mod dispose;
 mod emergency;
+mod handover;
 mod init;
 mod keys;
 mod login;
@@ -122,6 +124,12 @@ enum Command {
     /// 委託契約 / contracts with contractors
     #[command(subcommand)]
     Contracts(vendors::Contracts),
+    /// 収受：申請・決定・暗号化・受渡し・廃棄証明（要領第5条第3項）/ hand-overs: asked, decided, encrypted, given, certified as destroyed
+    #[command(subcommand)]
+    Handover(handover::Command),
+    /// 保管庫の外にある写し / copies outside the vault
+    #[command(subcommand)]
+    Copies(copies::Command),
 }
 
 /// Where the configuration lies.
@@ -369,6 +377,8 @@ where
         Command::Access(command) => access::access(&command, &mut out),
         Command::Vendors(command) => vendors::vendors(command, &mut out),
         Command::Contracts(command) => vendors::contracts(command, &mut out),
+        Command::Handover(command) => handover::handover(command, &mut out),
+        Command::Copies(command) => copies::copies(command, &mut out),
     };
     match ended {
         Ok(()) => Exit::Done.into(),

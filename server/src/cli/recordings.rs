@@ -206,9 +206,12 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
         let exists = io::Error::from(io::ErrorKind::AlreadyExists);
         return out.settle(Answer::Failed(export::not_made(&arguments.out, &exists)));
     }
+    // The register of copies names the file wherever it is looked for from.
+    let place = std::path::absolute(&arguments.out).unwrap_or_else(|_| arguments.out.clone());
     let request = Request::Export {
         recording: arguments.id,
         purpose: arguments.purpose.clone(),
+        place: place.display().to_string(),
         proof: arguments.person.proof(&config.layout(), out)?,
     };
     let answer = with_office(&config, &request, |conversation| {

@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, Heard, JstDay, ListenPermit, ListenRequest, Number, Purpose,
-    RecordingId, Refusal, Register, StaffId,
+    Action, AlarmCode, AuditDraft, CopyFact, Destruction, Fact, Heard, JstDay, ListenPermit,
+    ListenRequest, Number, Purpose, RecordingId, Refusal, Register, StaffId,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, OpenFault, Opener, OsDisk,
@@ -147,6 +147,33 @@ impl Owner {
                     asker,
                     answer,
                 }) => drop(answer.send(self.attend_people(ask, &proof, &asker).await)),
+                Some(Job::HandOver {
+                    ask,
+                    proof,
+                    asker,
+                    answer,
+                }) => {
+                    let told = self.attend_hand_over(ask, &proof, &asker).await;
+                    let _ = answer.send(Answer::of(told));
+                }
+                Some(Job::BeginPackage {
+                    wish,
+                    asker,
+                    answer,
+                }) => drop(answer.send(Answer::of(self.begin_package(wish, &asker).await))),
+                Some(Job::EndPackage {
+                    packed,
+                    asker,
+                    answer,
+                }) => drop(answer.send(Answer::of(self.end_package(*packed, &asker).await))),
+                Some(Job::Copies {
+                    ask,
+                    proof,
+                    asker,
+                    answer,
+                }) => drop(answer.send(Answer::of(self.attend_copies(ask, &proof, &asker).await))),
+                Some(Job::Sign { text, answer }) => drop(answer.send(self.sign_text(text))),
+                Some(Job::Track { fact, answer }) => drop(answer.send(self.track(*fact).await)),
                 Some(Job::Judge {
                     action,
                     proof,
@@ -298,6 +325,7 @@ impl Owner {
             self.audit(request.refused(&refusal));
             Answer::Refused(people::message(&refusal))
         })?;
+        let copy = self.enter_copy(&caller, wish, call.expires_at, now).await?;
         let receipt = self
             .audit(grant.entry().clone())
             .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
@@ -311,10 +339,16 @@ impl Owner {
                 playback,
                 granted,
                 actor,
+                copy,
             }),
             Err(fault) => {
                 let event = wish.not_heard(granted, &fault);
                 self.audit(AuditDraft { actor, event });
+                if let Some(copy) = copy {
+                    let how = Destruction::Removed;
+                    self.track(Fact::Copy(CopyFact::Destroyed { copy, how }))
+                        .await;
+                }
                 Err(not_opened(&fault))
             }
         }

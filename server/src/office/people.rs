@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, Fact, NewPassword, Number, POLICY_VERSION,
+    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, NewPassword, Number, POLICY_VERSION,
     Petitioner, Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId,
     Subject, Terms,
 };
@@ -132,12 +132,7 @@ impl Owner {
                     period,
                     basis,
                 };
-                let attach = |_: &Owner| {
-                    Ok(Attachments {
-                        texts: vec![text],
-                        ..Attachments::default()
-                    })
-                };
+                let attach = |_: &Owner| Ok(Attachments::of(text));
                 self.record(&caller, fact, attach, now).await
             }
             RegisterAsk::Acknowledge => {
@@ -244,19 +239,44 @@ impl Owner {
     /// Judges, writes the entry, and only then records.
     ///
     /// `attach` makes what belongs to the fact, which may cost a password's hash, and is asked once the fact is allowed.
-    async fn record(
+    pub(super) async fn record(
         &mut self,
         caller: &Caller<'_>,
         fact: Fact,
         attach: impl FnOnce(&Owner) -> Result<Attachments, Ending>,
         now: Timestamp,
     ) -> Result<Told, Ending> {
+        self.record_about(caller, fact, &[], attach, now).await
+    }
+
+    /// The same for a fact about recordings.
+    pub(super) async fn record_about(
+        &mut self,
+        caller: &Caller<'_>,
+        fact: Fact,
+        heard: &[Heard],
+        attach: impl FnOnce(&Owner) -> Result<Attachments, Ending>,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let petitioner = caller.petitioner();
+        self.record_as(&petitioner, fact, heard, attach, now).await
+    }
+
+    /// The same for whoever asks, the service itself included.
+    pub(super) async fn record_as(
+        &mut self,
+        petitioner: &Petitioner<'_>,
+        fact: Fact,
+        heard: &[Heard],
+        attach: impl FnOnce(&Owner) -> Result<Attachments, Ending>,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
         let register = self.register().await?;
         let action = fact.action();
-        let grant = match register.request(&caller.petitioner(), fact, now) {
+        let grant = match register.request_with(petitioner, fact, heard, now) {
             Ok(Some(grant)) => grant,
             Ok(None) => return Ok(Told::AlreadySo),
-            Err(fault) => return Err(self.refuse(caller, action, &fault)),
+            Err(fault) => return Err(self.refuse_as(petitioner, action, &fault)),
         };
         let attachments = attach(self)?;
         let receipt = self
@@ -276,9 +296,17 @@ impl Owner {
         action: Action,
         fault: &RegisterFault,
     ) -> Ending {
+        self.refuse_as(&caller.petitioner(), action, fault)
+    }
+
+    fn refuse_as(
+        &mut self,
+        petitioner: &Petitioner<'_>,
+        action: Action,
+        fault: &RegisterFault,
+    ) -> Ending {
         if let RegisterFault::Refused(refusal) = fault {
-            let actor = caller.petitioner().actor();
-            self.audit(people::refused(actor, action, refusal));
+            self.audit(people::refused(petitioner.actor(), action, refusal));
         }
         people::not_recorded(fault)
     }

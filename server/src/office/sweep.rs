@@ -256,6 +256,9 @@ impl Owner {
         actor: &Actor,
         judged: Timestamp,
     ) -> Result<Vec<DisposedDay>, Message> {
+        if self.remove_due_copies(judged).await.is_err() {
+            tracing::warn!("copies outside the vault cannot be looked at; the next sweep does");
+        }
         let disposed = self
             .with_office(async |office| storage::dispose_due(office, actor, judged).await)
             .await;

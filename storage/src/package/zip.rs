@@ -1,6 +1,6 @@
 //! A ZIP archive whose files are encrypted with AES-256, written as a stream.
 //!
-//! Source: APPNOTE.TXT 6.3.10 (PKWARE) for the archive, "AES Encryption Information" (WinZip, AE-2) for its files. Every length is known
+//! Source: APPNOTE.TXT 6.3.10 (PKWARE) for the archive, "AES Encryption Information" (`WinZip`, AE-2) for its files. Every length is known
 //! before its file, so nothing is written twice; AE-2 keeps no checksum of the clear bytes.
 
 use std::{
@@ -160,7 +160,7 @@ fn common_fields(name: &str, packed: u32, whole: u32) -> Vec<u8> {
     fields
 }
 
-/// AES-256 in the counter mode of WinZip: the counter begins at 1 and its first byte counts first.
+/// AES-256 in the counter mode of `WinZip`: the counter begins at 1 and its first byte counts first.
 struct Keystream {
     key: EncryptingKey,
     counter: u128,

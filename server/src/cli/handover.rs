@@ -1,0 +1,589 @@
+//! `denwaban handover`: 収受, one command a step, the 収受簿, and what an outsider checks.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use clap::{Args, Subcommand};
+use rules::{
+    ContractId, Digest, HandOverId, Label, PackageForm, RecordingId, StaffId, VendorId, Verdict,
+    jst_rfc3339,
+};
+use serde::Serialize;
+use storage::{Manifest, ManifestItem, verify_manifest};
+
+use super::{Exit, Person, Place, Terminal, dispose::keys_of, recordings::with_office};
+use crate::{
+    duty::Message,
+    export::{self, Exported, Request, not_made},
+    hand_over::{Done, HandOverAsk, HandOverTold, HandOverView, HandOverWish, PackageWish},
+    proof::Secret,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// 委託事業者への提供を申請します / ask that recordings are handed over to a contractor
+    Request(Ask),
+    /// 管理責任者が決定します（申請者以外）/ decide, as the manager or a deputy who did not ask
+    Decide(Decide),
+    /// 暗号化した包みを作ります（age。--zip は AES-256）/ make the encrypted package: age, or AES-256 ZIP
+    Package(Pack),
+    /// --zip のパスフレーズを、包みを作った人以外に一度だけ表示します / show the passphrase once, to another person than packaged
+    Passphrase(About),
+    /// 渡したことを記録します / record that it was given
+    Give(Give),
+    /// 受け取った側が読んだ受領コードを記録します / record the receipt code that the receiver read in the package
+    Receive(Receive),
+    /// 媒体が戻ったことを記録します / record that the medium came back
+    Returned(About),
+    /// 廃棄証明を記録します / record the certificate of destruction
+    Destroyed(Destroyed),
+    /// 完了にします（管理責任者）/ close it, as the manager
+    Close(About),
+    /// 収受の一覧 / hand-overs and where they stand
+    List(List),
+    /// 収受簿を CSV に書き出します / write the register of hand-overs to a CSV file
+    Register(Register),
+    /// 包みの目録を検証します（設定は不要）/ verify a package's manifest and the files beside it; it needs no configuration
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Ask {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 委託事業者 / to which contractor
+    #[arg(long, value_name = "VENDOR")]
+    to: VendorId,
+    /// 契約 / under which contract
+    #[arg(long, value_name = "CONTRACT")]
+    contract: ContractId,
+    /// 目的（必須）/ what for; required
+    #[arg(long, value_name = "PURPOSE")]
+    purpose: Option<String>,
+    /// 媒体 / on what it is handed over
+    #[arg(long)]
+    medium: Label,
+    /// 録音 / a recording; may be repeated
+    #[arg(long = "recording", value_name = "ID", required = true)]
+    recordings: Vec<RecordingId>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Decide {
+    /// 収受の id / which hand-over
+    id: HandOverId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 認めます / yes
+    #[arg(long, conflicts_with = "reject", required_unless_present = "reject")]
+    approve: bool,
+    /// 認めません / no
+    #[arg(long)]
+    reject: bool,
+    /// 理由（封印して保存）/ why; it is kept sealed
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Pack {
+    /// 収受の id / which hand-over
+    id: HandOverId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 書き出すファイル（既存のファイルは上書きしません）/ the file; an existing one is never overwritten
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// AES-256 の ZIP にします / an AES-256 ZIP file under a machine-made passphrase
+    #[arg(long)]
+    zip: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct About {
+    /// 収受の id / which hand-over
+    id: HandOverId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Give {
+    /// 収受の id / which hand-over
+    id: HandOverId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 受け取った人（封印して保存）/ who took it; it is kept sealed
+    #[arg(long)]
+    receiver: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Receive {
+    /// 収受の id / which hand-over
+    id: HandOverId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 受領コード / the receipt code
+    #[arg(long)]
+    code: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Destroyed {
+    /// 収受の id / which hand-over
+    id: HandOverId,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 廃棄証明書のファイル（SHA-256 を記録）/ the certificate; its SHA-256 is recorded
+    #[arg(long, value_name = "FILE")]
+    certificate: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Register {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// 書き出すファイル / the file
+    #[arg(long, value_name = "FILE.csv")]
+    csv: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// 包みの中の manifest.txt / the manifest.txt of a package
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// 署名の公開鍵、またはそれを1行ずつ収めたファイル / the public key (name+id+base64), or a file of such lines
+    #[arg(long, value_name = "PUB")]
+    key: String,
+}
+
+pub(super) fn handover(command: Command, out: &mut Terminal) -> Result<(), Exit> {
+    match command {
+        Command::Request(Ask {
+            place,
+            person,
+            to,
+            contract,
+            purpose,
+            medium,
+            recordings,
+        }) => {
+            let wish = HandOverWish {
+                vendor: to,
+                contract,
+                purpose,
+                medium,
+                recordings,
+            };
+            tell(&place, &person, HandOverAsk::Request(wish), out)
+        }
+        Command::Decide(arguments) => {
+            let verdict = match arguments.approve {
+                true => Verdict::Approved,
+                false => Verdict::Rejected,
+            };
+            let ask = HandOverAsk::Decide {
+                hand_over: arguments.id,
+                verdict,
+                reason: arguments.reason,
+            };
+            tell(&arguments.place, &arguments.person, ask, out)
+        }
+        Command::Package(arguments) => package(&arguments, out),
+        Command::Passphrase(about) => step(
+            &about,
+            |hand_over| HandOverAsk::Passphrase { hand_over },
+            out,
+        ),
+        Command::Give(arguments) => {
+            let ask = HandOverAsk::Give {
+                hand_over: arguments.id,
+                receiver: arguments.receiver,
+            };
+            tell(&arguments.place, &arguments.person, ask, out)
+        }
+        Command::Receive(arguments) => {
+            let ask = HandOverAsk::Receive {
+                hand_over: arguments.id,
+                code: Secret::new(arguments.code),
+            };
+            tell(&arguments.place, &arguments.person, ask, out)
+        }
+        Command::Returned(about) => {
+            step(&about, |hand_over| HandOverAsk::Return { hand_over }, out)
+        }
+        Command::Destroyed(arguments) => {
+            let ask = HandOverAsk::Destroyed {
+                hand_over: arguments.id,
+                certificate: certificate_digest(&arguments.certificate, out)?,
+            };
+            tell(&arguments.place, &arguments.person, ask, out)
+        }
+        Command::Close(about) => step(&about, |hand_over| HandOverAsk::Close { hand_over }, out),
+        Command::List(List { place, person }) => {
+            for view in list(&place, &person, out)? {
+                out.result(&view, || shown(&view))?;
+            }
+            Ok(())
+        }
+        Command::Register(arguments) => register(&arguments, out),
+        Command::Verify(arguments) => verify(&arguments, out),
+    }
+}
+
+fn step(
+    about: &About,
+    ask: impl FnOnce(HandOverId) -> HandOverAsk,
+    out: &mut Terminal,
+) -> Result<(), Exit> {
+    tell(&about.place, &about.person, ask(about.id), out)
+}
+
+/// Asks the office as a person.
+fn send(
+    place: &Place,
+    person: &Person,
+    ask: HandOverAsk,
+    out: &mut Terminal,
+) -> Result<HandOverTold, Exit> {
+    let config = Arc::new(place.load(out)?);
+    let proof = person.proof(&config.layout(), out)?;
+    let request = Request::HandOver { ask, proof };
+    let answer = with_office(&config, &request, |conversation| conversation.answer());
+    out.settle(answer)
+}
+
+fn tell(place: &Place, person: &Person, ask: HandOverAsk, out: &mut Terminal) -> Result<(), Exit> {
+    match send(place, person, ask, out)? {
+        HandOverTold::Requested(id) => {
+            let object = serde_json::json!({ "id": id });
+            out.result(&object, || format!("申請しました / requested: {id}"))
+        }
+        HandOverTold::Passphrase(passphrase) => {
+            let passphrase = passphrase.text();
+            let object = serde_json::json!({ "passphrase": passphrase });
+            out.result(&object, || {
+                format!(
+                    "パスフレーズ（表示は一度だけ。包みとは別の方法で伝えてください）/ passphrase, shown once; tell it by another way than the package\n  {passphrase}"
+                )
+            })
+        }
+        HandOverTold::Done | HandOverTold::List(_) => {
+            let object = serde_json::json!({ "state": "done" });
+            out.result(&object, || "記録しました / done".to_owned())
+        }
+    }
+}
+
+/// What is recorded of a certificate's file.
+///
+/// # Errors
+/// [`Exit::Usage`] where it cannot be read.
+pub(super) fn certificate_digest(file: &Path, out: &mut Terminal) -> Result<Digest, Exit> {
+    hash_of(file).map_err(|fault| {
+        let file = file.display();
+        out.message(&Message::new(
+            format!("廃棄証明書 {file} を読めません。"),
+            format!("the certificate {file} cannot be read: {fault}"),
+        ));
+        Exit::Usage
+    })
+}
+
+fn hash_of(file: &Path) -> io::Result<Digest> {
+    let hash = digest(&SHA256, &fs::read(file)?);
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(hash.as_ref());
+    Ok(Digest(sha256))
+}
+
+fn package(arguments: &Pack, out: &mut Terminal) -> Result<(), Exit> {
+    let config = Arc::new(arguments.place.load(out)?);
+    let form = match arguments.zip {
+        true => PackageForm::Zip,
+        false => PackageForm::Age,
+    };
+    let request = Request::Package(PackageWish {
+        hand_over: arguments.id,
+        form,
+        proof: arguments.person.proof(&config.layout(), out)?,
+    });
+    let answer = with_office(&config, &request, |conversation| {
+        export::receive(conversation, &arguments.out)
+    });
+    let made: Exported = out.settle(answer)?;
+    let object = serde_json::json!({
+        "file": arguments.out, "bytes": made.bytes, "sha256": made.sha256,
+    });
+    out.result(&object, || {
+        format!(
+            "包みを作りました / packaged: {} {} bytes SHA-256 {}",
+            arguments.out.display(),
+            made.bytes,
+            made.sha256
+        )
+    })
+}
+
+fn list(place: &Place, person: &Person, out: &mut Terminal) -> Result<Vec<HandOverView>, Exit> {
+    match send(place, person, HandOverAsk::List, out)? {
+        HandOverTold::List(views) => Ok(views),
+        HandOverTold::Done | HandOverTold::Requested(_) | HandOverTold::Passphrase(_) => {
+            Ok(Vec::new())
+        }
+    }
+}
+
+fn shown(view: &HandOverView) -> String {
+    let destroy_by = view.destroy_by.map_or_else(String::new, |at| {
+        format!(" 廃棄期限/destroy-by={}", jst_rfc3339(at))
+    });
+    let overdue = if view.overdue {
+        " 期限超過/overdue"
+    } else {
+        ""
+    };
+    format!(
+        "{} {} {} → {} {} 録音/recordings={}{destroy_by}{overdue}",
+        view.id,
+        view.state,
+        view.unit,
+        receiver_of(view),
+        view.purpose,
+        view.items.len(),
+    )
+}
+
+fn receiver_of(view: &HandOverView) -> String {
+    match (&view.vendor, view.request) {
+        (Some(vendor), _) => vendor.to_string(),
+        (None, Some(request)) => request.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+const COLUMNS: [&str; 18] = [
+    "番号 number",
+    "収受 id",
+    "状態 state",
+    "録音と SHA-256 items",
+    "目的 purpose",
+    "契約 contract",
+    "渡す側 giver",
+    "受け取る側 receiver",
+    "受け取った人 taken by",
+    "媒体 medium",
+    "申請 requested",
+    "決定 decision",
+    "包み packaged",
+    "受渡し given",
+    "受領 received",
+    "廃棄期限 destroy-by",
+    "返却 returned",
+    "廃棄証明 destroyed",
+];
+
+fn register(arguments: &Register, out: &mut Terminal) -> Result<(), Exit> {
+    let views = list(&arguments.place, &arguments.person, out)?;
+    // The mark tells spreadsheets that it is UTF-8.
+    let mut text = "\u{feff}".to_owned() + &csv_line(&COLUMNS);
+    for (index, view) in views.iter().enumerate() {
+        let row = csv_row(index + 1, view);
+        let row: Vec<&str> = row.iter().map(String::as_str).collect();
+        text += &csv_line(&row);
+    }
+    let written =
+        fs::File::create_new(&arguments.csv).and_then(|mut file| file.write_all(text.as_bytes()));
+    if let Err(fault) = written {
+        out.message(&not_made(&arguments.csv, &fault));
+        return Err(Exit::Failed);
+    }
+    let object = serde_json::json!({ "file": arguments.csv, "hand_overs": views.len() });
+    out.result(&object, || {
+        format!(
+            "収受簿を書き出しました / written: {} {} 件",
+            arguments.csv.display(),
+            views.len()
+        )
+    })
+}
+
+fn csv_row(number: usize, view: &HandOverView) -> Vec<String> {
+    let items = view.items.iter().map(|item| match item.sha256 {
+        Some(sha256) => format!("{} {sha256}", item.recording),
+        None => item.recording.to_string(),
+    });
+    let verdict = view.verdict.map_or("", |verdict| match verdict {
+        Verdict::Approved => "承認 approved ",
+        Verdict::Rejected => "不承認 rejected ",
+    });
+    let certificate = view
+        .certificate
+        .map_or_else(String::new, |sha256| format!(" {sha256}"));
+    vec![
+        number.to_string(),
+        view.id.to_string(),
+        view.state.clone(),
+        items.collect::<Vec<_>>().join("\n"),
+        view.purpose.to_string(),
+        view.contract
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
+        view.unit.to_string(),
+        receiver_of(view),
+        view.receiver.clone().unwrap_or_default(),
+        view.medium.to_string(),
+        done(Some(&view.requested)),
+        format!("{verdict}{}", done(view.decided.as_ref())),
+        done(view.packaged.as_ref()),
+        done(view.given.as_ref()),
+        done(view.received.as_ref()),
+        view.destroy_by.map_or_else(String::new, jst_rfc3339),
+        done(view.returned.as_ref()),
+        format!("{}{certificate}", done(view.destroyed.as_ref())),
+    ]
+}
+
+fn done(done: Option<&Done>) -> String {
+    let Some(Done { by, at }) = done else {
+        return String::new();
+    };
+    let by = by.as_ref().map_or("", StaffId::as_str);
+    format!("{by} {}", jst_rfc3339(*at))
+}
+
+/// A line of CSV. Source: RFC 4180; a field that a spreadsheet would take for a formula begins with an apostrophe.
+fn csv_line(fields: &[&str]) -> String {
+    let quoted = fields.iter().map(|field| {
+        let is_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let guard = if is_formula { "'" } else { "" };
+        format!("\"{guard}{}\"", field.replace('"', "\"\""))
+    });
+    quoted.collect::<Vec<_>>().join(",") + "\r\n"
+}
+
+/// How a file of a package is found beside its manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Found {
+    Same,
+    Other,
+    Missing,
+}
+
+fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
+    let keys = keys_of(&arguments.key, out)?;
+    let note = fs::read_to_string(&arguments.file).map_err(|fault| {
+        let ja = format!("{} を読めません。", arguments.file.display());
+        out.message(&Message::new(
+            ja,
+            format!("the manifest cannot be read: {fault}"),
+        ));
+        Exit::Usage
+    })?;
+    let manifest = verify_manifest(&note, &keys).map_err(|fault| {
+        let en = format!("the manifest proves nothing: {fault}");
+        out.message(&Message::new("目録を検証できません。", en));
+        Exit::Unverified
+    })?;
+    let folder = arguments.file.parent().unwrap_or(Path::new("."));
+    let found: Vec<(&ManifestItem, Found)> = manifest
+        .items
+        .iter()
+        .map(|item| (item, find(folder, item)))
+        .collect();
+    let count = |wanted| found.iter().filter(|(_, found)| *found == wanted).count();
+    let (same, missing) = (count(Found::Same), count(Found::Missing));
+    let others: Vec<&str> = found
+        .iter()
+        .filter(|(_, found)| *found == Found::Other)
+        .map(|(item, _)| item.name.as_str())
+        .collect();
+    if !others.is_empty() {
+        let names = others.join(", ");
+        let en = format!(
+            "these files are not those of the manifest: {names}; ask for the package again"
+        );
+        out.message(&Message::new(
+            format!("目録と違うファイルがあります: {names}"),
+            en,
+        ));
+        return Err(Exit::Unverified);
+    }
+    let object = shown_manifest(&manifest, same, missing);
+    out.result(&object, || {
+        format!(
+            "正しい目録です / genuine: {} 目的/purpose={} 受領/receiver={} 廃棄期限/destroy-by={} ファイル/files={same} 見当たらない/missing={missing}",
+            manifest.hand_over,
+            manifest.purpose,
+            manifest.receiver,
+            jst_rfc3339(manifest.destroy_by),
+        )
+    })
+}
+
+fn shown_manifest(manifest: &Manifest, same: usize, missing: usize) -> serde_json::Value {
+    serde_json::json!({
+        "hand_over": manifest.hand_over,
+        "purpose": manifest.purpose,
+        "under": manifest.under,
+        "giver": manifest.giver,
+        "receiver": manifest.receiver,
+        "destroy_by": jst_rfc3339(manifest.destroy_by),
+        "items": manifest.items.len(),
+        "same": same,
+        "missing": missing,
+    })
+}
+
+fn find(folder: &Path, item: &ManifestItem) -> Found {
+    match hash_of(&folder.join(&item.name)) {
+        Ok(found) if found == item.sha256 => Found::Same,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Found::Missing,
+        Ok(_) | Err(_) => Found::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_quoted_and_never_a_formula() {
+        assert_eq!(
+            csv_line(&["a", "b \"c\"", "=1+1", "x\ny"]),
+            "\"a\",\"b \"\"c\"\"\",\"'=1+1\",\"x\ny\"\r\n"
+        );
+    }
+}

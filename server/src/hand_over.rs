@@ -1,0 +1,377 @@
+//! Hand-overs over the office's socket: what is asked, how it is told, and the package as it leaves (K-19, K-20).
+//!
+//! The office judges, enters the copy, opens and encrypts; whoever asked makes the file. Order: entry durable, then the file is made, then bytes flow,
+//! then the entry that the package is whole. No clear byte passes the socket. Start at [`package`].
+
+use std::{
+    io::{self, BufWriter, Write},
+    sync::Arc,
+};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use jiff::Timestamp;
+use rules::{
+    CaseId, Contents, ContractId, CopyId, Digest, Fact, HandOverFact, HandOverId, HandOverPermit,
+    ItemPermit, JstDay, Label, PackageForm, Permit, Proved, Purpose, RecordingId, StaffId,
+    VendorId, Verdict,
+};
+use serde::{Deserialize, Serialize};
+use storage::{
+    MANIFEST_NAME, Manifest, ManifestItem, OpenFault, Opener, PackageKey, PackageWriter,
+    Passphrase, RECEIPT_NAME, ReceiptCode, Vault,
+};
+
+use crate::{
+    duty::{Answer, Client, Message},
+    export::{ABORT, Broken, END, Exported, FileState},
+    office::Desk,
+    people,
+    proof::{Asker, Proof, Secret},
+    voice::{self, Voice},
+};
+
+/// What is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum HandOverAsk {
+    Request(HandOverWish),
+    Decide {
+        hand_over: HandOverId,
+        verdict: Verdict,
+        reason: String,
+    },
+    /// The answer holds it, once.
+    Passphrase {
+        hand_over: HandOverId,
+    },
+    Give {
+        hand_over: HandOverId,
+        receiver: String,
+    },
+    Receive {
+        hand_over: HandOverId,
+        code: Secret,
+    },
+    Return {
+        hand_over: HandOverId,
+    },
+    Destroyed {
+        hand_over: HandOverId,
+        certificate: Digest,
+    },
+    Close {
+        hand_over: HandOverId,
+    },
+    List,
+}
+
+/// A hand-over under a contract, as it was typed in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct HandOverWish {
+    pub(crate) vendor: VendorId,
+    pub(crate) contract: ContractId,
+    pub(crate) purpose: Option<String>,
+    pub(crate) medium: Label,
+    pub(crate) recordings: Vec<RecordingId>,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum HandOverTold {
+    Done,
+    Requested(HandOverId),
+    Passphrase(Secret),
+    List(Vec<HandOverView>),
+}
+
+/// A line of the 収受簿.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct HandOverView {
+    pub(crate) id: HandOverId,
+    pub(crate) state: String,
+    pub(crate) unit: Label,
+    pub(crate) vendor: Option<VendorId>,
+    pub(crate) contract: Option<ContractId>,
+    pub(crate) request: Option<CaseId>,
+    pub(crate) purpose: Purpose,
+    pub(crate) medium: Label,
+    pub(crate) items: Vec<ItemView>,
+    pub(crate) requested: Done,
+    pub(crate) decided: Option<Done>,
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) packaged: Option<Done>,
+    pub(crate) form: Option<PackageForm>,
+    pub(crate) package_sha256: Option<Digest>,
+    pub(crate) given: Option<Done>,
+    pub(crate) receiver: Option<String>,
+    pub(crate) received: Option<Done>,
+    pub(crate) returned: Option<Done>,
+    pub(crate) destroyed: Option<Done>,
+    pub(crate) certificate: Option<Digest>,
+    pub(crate) closed: Option<Done>,
+    pub(crate) destroy_by: Option<Timestamp>,
+    pub(crate) overdue: bool,
+}
+
+/// Who did a step, and when.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Done {
+    pub(crate) by: Option<StaffId>,
+    pub(crate) at: Timestamp,
+}
+
+/// A recording of a hand-over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ItemView {
+    pub(crate) recording: RecordingId,
+    pub(crate) sha256: Option<Digest>,
+}
+
+/// What somebody wants to package.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PackageWish {
+    pub(crate) hand_over: HandOverId,
+    pub(crate) form: PackageForm,
+    pub(crate) proof: Proof,
+}
+
+/// A package that may leave: the leave, what opens, and what the manifest says so far.
+pub(crate) struct Packing {
+    pub(crate) permit: HandOverPermit,
+    pub(crate) proved: Proved,
+    pub(crate) days: Vec<JstDay>,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) opener: Opener,
+    pub(crate) lock: PackageKey,
+    pub(crate) code: ReceiptCode,
+    pub(crate) manifest: Manifest,
+}
+
+/// A package that left whole, to be written down.
+pub(crate) struct Packed {
+    pub(crate) proved: Proved,
+    pub(crate) hand_over: HandOverId,
+    pub(crate) copy: CopyId,
+    pub(crate) contents: Contents,
+    pub(crate) passphrase: Option<Passphrase>,
+}
+
+/// Makes a package for one client.
+///
+/// # Errors
+/// The client went away; its copy stands in the register until its destruction is certified.
+pub(crate) fn package(
+    desk: &Desk,
+    wish: PackageWish,
+    asker: &Asker,
+    client: &mut Client,
+) -> io::Result<()> {
+    let packing = match desk.begin_package(wish, asker.clone()) {
+        Answer::Done(packing) => *packing,
+        other => return client.answer(&other.without::<()>()),
+    };
+    let (hand_over, copy) = (packing.permit.hand_over(), packing.permit.copy());
+    let abandoned = || {
+        desk.track(Fact::HandOver(HandOverFact::PackageAbandoned {
+            hand_over,
+            copy,
+        }))
+    };
+    let file = client
+        .answer(&Answer::Done(()))
+        .and_then(|()| client.hear::<FileState>());
+    if !matches!(file, Ok(FileState::Made)) {
+        abandoned();
+        return file.map(drop);
+    }
+    let (packed, exported) = match send(desk, packing, client) {
+        Ok(sent) => sent,
+        Err(Broken::Client(fault)) => return Err(fault),
+        Err(Broken::Recording(fault)) => {
+            client.end_parts(ABORT)?;
+            let answered = client.answer(&broken_off(&fault));
+            // The asker removes what there is when it hears of this.
+            abandoned();
+            return answered;
+        }
+    };
+    match client.hear::<FileState>()? {
+        FileState::Written => client.answer(&match desk.end_package(packed, asker.clone()) {
+            Answer::Done(()) => Answer::Done(exported),
+            other => other.without(),
+        }),
+        FileState::Made | FileState::Refused | FileState::WriteFailed => {
+            abandoned();
+            Ok(())
+        }
+    }
+}
+
+fn broken_off(fault: &OpenFault) -> Answer<Exported> {
+    match fault {
+        OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
+        OpenFault::Expired => Answer::Refused(people::message(&rules::Refusal::disposed())),
+        _ => Answer::Failed(Message::new(
+            "録音を最後まで読めませんでした。ファイルは消しました。",
+            fault.to_string(),
+        )),
+    }
+}
+
+/// Samples of each channel that are encrypted at once: ten seconds.
+const SAMPLES_PER_PART: u64 = 80_000;
+/// Encrypted bytes that are sent at once.
+const PART_BYTES: usize = 256 * 1024;
+
+fn send(desk: &Desk, packing: Packing, client: &mut Client) -> Result<(Packed, Exported), Broken> {
+    let Packing {
+        mut permit,
+        proved,
+        days,
+        vault,
+        opener,
+        lock,
+        code,
+        mut manifest,
+    } = packing;
+    let passphrase = match &lock {
+        PackageKey::Passphrase(passphrase) => Some(passphrase.clone()),
+        PackageKey::Recipient(_) => None,
+    };
+    let seconds = u64::try_from(manifest.packaged_at.as_second()).unwrap_or(0);
+    let parts = BufWriter::with_capacity(PART_BYTES, Parts::new(client));
+    let mut package = PackageWriter::begin(parts, lock, seconds).map_err(Broken::Client)?;
+    let mut duration_ms = 0;
+    for day in days {
+        let Some(item) = permit.next_item() else {
+            break;
+        };
+        let opened = vault.open(item, day, &opener, Timestamp::now());
+        let voice = Voice::new(opened.map_err(Broken::Recording)?, None);
+        duration_ms += voice::milliseconds(voice.samples());
+        let name = format!("{:04}.wav", manifest.items.len() + 1);
+        let written = write_voice(desk, voice, name, &mut package)?;
+        manifest.items.push(written);
+    }
+    let items = manifest.items.iter();
+    let items = items.map(|item| (item.recording, item.sha256)).collect();
+    let signed = desk.sign(manifest.to_text()).ok_or_else(unsigned)?;
+    let receipt = format!("受領コード / receipt code: {}\n", code.text());
+    for (name, text) in [(MANIFEST_NAME, &signed), (RECEIPT_NAME, &receipt)] {
+        write_file(&mut package, name, text.as_bytes()).map_err(Broken::Client)?;
+    }
+    let parts = package.finish().map_err(Broken::Client)?;
+    let parts = parts
+        .into_inner()
+        .map_err(|fault| Broken::Client(fault.into_error()))?;
+    let (sha256, bytes) = parts.finish().map_err(Broken::Client)?;
+    let (hand_over, copy) = (permit.hand_over(), permit.copy());
+    let contents = Contents {
+        sha256,
+        bytes,
+        code: code.digest(hand_over),
+        items,
+    };
+    let packed = Packed {
+        proved,
+        hand_over,
+        copy,
+        contents,
+        passphrase,
+    };
+    let exported = Exported {
+        bytes,
+        sha256,
+        duration_ms,
+    };
+    Ok((packed, exported))
+}
+
+/// Without a signed manifest nothing leaves whole.
+fn unsigned() -> Broken {
+    Broken::Client(io::Error::other("the manifest cannot be signed"))
+}
+
+fn write_voice<W: Write>(
+    desk: &Desk,
+    mut voice: Voice<ItemPermit>,
+    name: String,
+    package: &mut PackageWriter<W>,
+) -> Result<ManifestItem, Broken> {
+    let recording = voice.permit().recording();
+    let header = voice::wav_header(voice.samples());
+    let bytes = voice::wav_bytes(voice.samples());
+    let mut hash = Context::new(&SHA256);
+    package.begin_file(&name, bytes).map_err(Broken::Client)?;
+    let mut put = |part: &[u8]| {
+        hash.update(part);
+        package.write(part).map_err(Broken::Client)
+    };
+    put(&header)?;
+    while let Some(part) = voice
+        .part(desk, SAMPLES_PER_PART)
+        .map_err(Broken::Recording)?
+    {
+        put(&part)?;
+    }
+    Ok(ManifestItem {
+        name,
+        recording,
+        sha256: digest_of(hash),
+        bytes,
+    })
+}
+
+fn write_file<W: Write>(
+    package: &mut PackageWriter<W>,
+    name: &str,
+    content: &[u8],
+) -> io::Result<()> {
+    package.begin_file(name, u64::try_from(content.len()).unwrap_or(u64::MAX))?;
+    package.write(content)
+}
+
+fn digest_of(hash: Context) -> Digest {
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(hash.finish().as_ref());
+    Digest(sha256)
+}
+
+/// Sends what is written as parts, and hashes it.
+struct Parts<'a> {
+    client: &'a mut Client,
+    hash: Context,
+    bytes: u64,
+}
+
+impl<'a> Parts<'a> {
+    fn new(client: &'a mut Client) -> Parts<'a> {
+        Parts {
+            client,
+            hash: Context::new(&SHA256),
+            bytes: 0,
+        }
+    }
+
+    fn finish(self) -> io::Result<(Digest, u64)> {
+        self.client.end_parts(END)?;
+        Ok((digest_of(self.hash), self.bytes))
+    }
+}
+
+impl Write for Parts<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A part of no bytes would be the end.
+        if !bytes.is_empty() {
+            self.client.send_part(bytes)?;
+            self.hash.update(bytes);
+            self.bytes += u64::try_from(bytes.len()).unwrap_or(0);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.client.flush()
+    }
+}

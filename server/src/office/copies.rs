@@ -1,0 +1,215 @@
+//! The register of copies at the office: listed, certified as destroyed, and removed at their time (K-39).
+
+use std::{fs, io, path::Path};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use jiff::Timestamp;
+use rules::{
+    Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Digest, Fact, Holder, OutsideCopy,
+    Register, Subject, destroy_by,
+};
+use storage::{Attachments, TextKind};
+
+use super::{Desk, Job, Wish, ended, owner::Owner, people::Caller};
+use crate::{
+    copies::{CopyAsk, CopyStanding, CopyTold, CopyView},
+    duty::{Answer, Ending},
+    people::Told,
+    proof::{Asker, Proof},
+};
+
+impl Desk {
+    /// Asks something about copies.
+    pub(crate) fn copies(&self, ask: CopyAsk, proof: Proof, asker: Asker) -> Answer<CopyTold> {
+        self.ask(|answer| Job::Copies {
+            ask,
+            proof,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+}
+
+impl Owner {
+    pub(super) async fn attend_copies(
+        &mut self,
+        ask: CopyAsk,
+        proof: &Proof,
+        asker: &Asker,
+    ) -> Result<CopyTold, Ending> {
+        let now = Timestamp::now();
+        let proved = self.prove(proof, asker, now).await?;
+        let caller = Caller {
+            proved: proved.as_ref(),
+            asker,
+        };
+        match ask {
+            CopyAsk::List => self.list_copies(&caller, now).await,
+            CopyAsk::Destroyed { copy, certificate } => {
+                let how = Destruction::Certified { certificate };
+                let fact = Fact::Copy(CopyFact::Destroyed { copy, how });
+                let nothing = |_: &Owner| Ok(Attachments::default());
+                let told = self.record(&caller, fact, nothing, now).await?;
+                Ok(match told {
+                    Told::AlreadySo => CopyTold::AlreadySo,
+                    _ => CopyTold::Done,
+                })
+            }
+        }
+    }
+
+    /// Enters the copy that a listener is about to make; `None` for a way of listening that makes none.
+    pub(super) async fn enter_copy(
+        &mut self,
+        caller: &Caller<'_>,
+        wish: &Wish,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<CopyId>, Ending> {
+        let Some(place) = &wish.place else {
+            return Ok(None);
+        };
+        let copy = CopyId::new(now, self.dice()?);
+        let (text, place) = self.seal_text(Subject::Copy(copy), TextKind::Place, place, now)?;
+        let fact = Fact::Copy(CopyFact::Begun {
+            copy,
+            recording: wish.recording,
+            destroy_by: destroy_by(now, [expires_at], None),
+            place,
+        });
+        self.record(caller, fact, |_| Ok(Attachments::of(text)), now)
+            .await?;
+        Ok(Some(copy))
+    }
+
+    async fn list_copies(
+        &mut self,
+        caller: &Caller<'_>,
+        now: Timestamp,
+    ) -> Result<CopyTold, Ending> {
+        let register = self.register().await?;
+        let own_unit = self.seen_unit(&register, caller, Action::ListCopies, now)?;
+        let mut views = Vec::new();
+        for (id, copy) in register.copies().iter() {
+            let unit = unit_of(&register, copy);
+            if own_unit.as_ref().is_some_and(|own| unit != Some(own)) {
+                continue;
+            }
+            let place = self.place_of(&register, id, copy).await?;
+            views.push(CopyView::of(id, copy, place, now));
+        }
+        Ok(CopyTold::List(views))
+    }
+
+    async fn place_of(
+        &mut self,
+        register: &Register,
+        id: CopyId,
+        copy: &OutsideCopy,
+    ) -> Result<Option<String>, Ending> {
+        if let CopyOf::HandOver(hand_over) = copy.of() {
+            let known = register.hand_over(hand_over);
+            return Ok(known.map(|known| known.wish().medium.to_string()));
+        }
+        let sealed = self
+            .rows(async |catalogue| {
+                let about = Subject::Copy(id);
+                catalogue.sealed_text(about, TextKind::Place).await
+            })
+            .await?;
+        Ok(sealed.and_then(|sealed| self.opener.open_text(&sealed).ok()))
+    }
+
+    /// Removes each listed file whose time is over and that is still what was written; another file of that name stays.
+    pub(super) async fn remove_due_copies(&mut self, now: Timestamp) -> Result<(), Ending> {
+        let register = self.register().await?;
+        for (copy, outside) in register.copies().iter() {
+            let (CopyState::Whole { sha256, .. }, CopyOf::Recording(_)) =
+                (outside.state(), outside.of())
+            else {
+                continue;
+            };
+            if !outside.is_overdue(now) {
+                continue;
+            }
+            let place = self.place_of(&register, copy, outside).await?;
+            let is_removed = place.is_some_and(|place| remove_if_same(Path::new(&place), sha256));
+            if is_removed {
+                let how = Destruction::Removed;
+                self.track(Fact::Copy(CopyFact::Destroyed { copy, how }))
+                    .await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// 管理所管課 that answers for a copy.
+fn unit_of<'r>(register: &'r Register, copy: &OutsideCopy) -> Option<&'r rules::Label> {
+    match (copy.of(), copy.holder()) {
+        (CopyOf::HandOver(hand_over), _) => register.hand_over(hand_over).map(|known| known.unit()),
+        (CopyOf::Recording(_), Holder::Person(person)) => {
+            register.person(person).map(|person| person.unit())
+        }
+        (CopyOf::Recording(_), Holder::Vendor(_) | Holder::Receiver(_)) => None,
+    }
+}
+
+/// Overwrites and removes a file if it has this hash. What cannot be read or removed stays outstanding.
+fn remove_if_same(path: &Path, expected: Digest) -> bool {
+    let removed = hash_of(path).and_then(|found| match found == expected {
+        true => fs::remove_file(path).map(|()| true),
+        false => Ok(false),
+    });
+    removed.unwrap_or_else(|fault| {
+        tracing::warn!(%fault, "a copy is past its time and cannot be removed; it stays outstanding");
+        false
+    })
+}
+
+fn hash_of(path: &Path) -> io::Result<Digest> {
+    let mut hash = Hashing(Context::new(&SHA256));
+    io::copy(&mut fs::File::open(path)?, &mut hash)?;
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(hash.0.finish().as_ref());
+    Ok(Digest(sha256))
+}
+
+/// Hashes what is written into it.
+struct Hashing(Context);
+
+impl io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl CopyView {
+    fn of(id: CopyId, copy: &OutsideCopy, place: Option<String>, now: Timestamp) -> CopyView {
+        let (state, sha256) = match copy.state() {
+            CopyState::Destroyed { .. } => (CopyStanding::Destroyed, None),
+            CopyState::Unfinished if copy.is_overdue(now) => (CopyStanding::Overdue, None),
+            CopyState::Unfinished => (CopyStanding::Outstanding, None),
+            CopyState::Whole { sha256, .. } if copy.is_overdue(now) => {
+                (CopyStanding::Overdue, Some(sha256))
+            }
+            CopyState::Whole { sha256, .. } => (CopyStanding::Outstanding, Some(sha256)),
+        };
+        CopyView {
+            id,
+            of: copy.of(),
+            holder: copy.holder().clone(),
+            place,
+            state,
+            sha256,
+            made_at: copy.made_at(),
+            destroy_by: copy.destroy_by(),
+        }
+    }
+}

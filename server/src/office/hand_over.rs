@@ -1,0 +1,546 @@
+//! Hand-overs at the office: judged, written down, recorded, and only then a package leaves (K-19, K-20).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rules::{
+    Action, Contents, CopyId, Destination, Fact, HandOver, HandOverFact, HandOverId,
+    HandOverPermit, Heard, Label, PackageForm, Petitioner, Proved, Purpose, RecordingId, Refusal,
+    Register, RegisterFault, Subject, Wished,
+};
+use storage::{
+    Attachments, Manifest, PackageKey, Passphrase, ReceiptCode, SecretFault, Signing, TextKind,
+};
+
+use super::{Desk, Job, ended, owner::Owner, people::Caller, people::no_randomness};
+use crate::{
+    duty::{Answer, Ending, Message},
+    hand_over::{
+        Done, HandOverAsk, HandOverTold, HandOverView, HandOverWish, ItemView, PackageWish, Packed,
+        Packing,
+    },
+    people::{self, Told},
+    proof::{Asker, Proof, Secret},
+};
+
+impl Desk {
+    /// Asks something about hand-overs.
+    pub(crate) fn hand_over(
+        &self,
+        ask: HandOverAsk,
+        proof: Proof,
+        asker: Asker,
+    ) -> Answer<HandOverTold> {
+        self.ask(|answer| Job::HandOver {
+            ask,
+            proof,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// Asks to make a package. Its entry is durable when the answer comes.
+    pub(crate) fn begin_package(&self, wish: PackageWish, asker: Asker) -> Answer<Box<Packing>> {
+        self.ask(|answer| Job::BeginPackage {
+            wish,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// Writes down that a package is whole.
+    pub(crate) fn end_package(&self, packed: Packed, asker: Asker) -> Answer<()> {
+        self.ask(|answer| Job::EndPackage {
+            packed: Box::new(packed),
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// Signs a text in the installation's name.
+    pub(crate) fn sign(&self, text: String) -> Option<String> {
+        self.ask(|answer| Job::Sign { text, answer }).flatten()
+    }
+
+    /// Records what the service saw by itself; `false` if it is not recorded.
+    pub(crate) fn track(&self, fact: Fact) -> bool {
+        self.ask(|answer| Job::Track {
+            fact: Box::new(fact),
+            answer,
+        })
+        .unwrap_or(false)
+    }
+}
+
+impl Owner {
+    pub(super) async fn attend_hand_over(
+        &mut self,
+        ask: HandOverAsk,
+        proof: &Proof,
+        asker: &Asker,
+    ) -> Result<HandOverTold, Ending> {
+        self.take_in().await;
+        let now = Timestamp::now();
+        let proved = self.prove(proof, asker, now).await?;
+        let caller = Caller {
+            proved: proved.as_ref(),
+            asker,
+        };
+        let fact = match ask {
+            HandOverAsk::List => return self.list_hand_overs(&caller, now).await,
+            HandOverAsk::Request(wish) => return self.request(&caller, wish, now).await,
+            HandOverAsk::Passphrase { hand_over } => {
+                return self.show_passphrase(&caller, hand_over, now).await;
+            }
+            HandOverAsk::Decide {
+                hand_over,
+                verdict,
+                reason,
+            } => {
+                let about = Subject::HandOver(hand_over);
+                let (text, reason) = self.seal_text(about, TextKind::Reason, &reason, now)?;
+                let fact = HandOverFact::Decided {
+                    hand_over,
+                    verdict,
+                    reason,
+                };
+                return self.step(&caller, fact, Attachments::of(text), now).await;
+            }
+            HandOverAsk::Give {
+                hand_over,
+                receiver,
+            } => {
+                let about = Subject::HandOver(hand_over);
+                let (text, receiver) = self.seal_text(about, TextKind::Receiver, &receiver, now)?;
+                let fact = HandOverFact::Given {
+                    hand_over,
+                    receiver,
+                };
+                return self.step(&caller, fact, Attachments::of(text), now).await;
+            }
+            HandOverAsk::Receive { hand_over, code } => HandOverFact::Received {
+                hand_over,
+                code: ReceiptCode::told(code.text()).digest(hand_over),
+            },
+            HandOverAsk::Return { hand_over } => HandOverFact::Returned { hand_over },
+            HandOverAsk::Destroyed {
+                hand_over,
+                certificate,
+            } => HandOverFact::Destroyed {
+                hand_over,
+                certificate,
+            },
+            HandOverAsk::Close { hand_over } => HandOverFact::Closed { hand_over },
+        };
+        self.step(&caller, fact, Attachments::default(), now).await
+    }
+
+    async fn step(
+        &mut self,
+        caller: &Caller<'_>,
+        fact: HandOverFact,
+        attachments: Attachments,
+        now: Timestamp,
+    ) -> Result<HandOverTold, Ending> {
+        self.record(caller, Fact::HandOver(fact), |_| Ok(attachments), now)
+            .await
+            .map(|_| HandOverTold::Done)
+    }
+
+    async fn request(
+        &mut self,
+        caller: &Caller<'_>,
+        wish: HandOverWish,
+        now: Timestamp,
+    ) -> Result<HandOverTold, Ending> {
+        let purpose = Purpose::given(wish.purpose.as_deref()).map_err(|refusal| {
+            let fault = RegisterFault::Refused(refusal);
+            self.refuse(caller, Action::RequestHandOver, &fault)
+        })?;
+        let heard = self.look_up(&wish.recordings).await?;
+        let hand_over = HandOverId::new(now, self.dice()?);
+        let fact = HandOverFact::Requested {
+            hand_over,
+            wish: Wished {
+                to: Destination::Contract {
+                    vendor: wish.vendor,
+                    contract: wish.contract,
+                },
+                purpose,
+                medium: wish.medium,
+                items: wish.recordings.into_iter().collect(),
+            },
+        };
+        let nothing = |_: &Owner| Ok(Attachments::default());
+        self.record_about(caller, Fact::HandOver(fact), &heard, nothing, now)
+            .await?;
+        Ok(HandOverTold::Requested(hand_over))
+    }
+
+    /// The recordings, as far as a right depends on them.
+    async fn look_up(&mut self, recordings: &[RecordingId]) -> Result<Vec<Heard>, Ending> {
+        let mut heard = Vec::with_capacity(recordings.len());
+        for recording in recordings {
+            let call = self.find(*recording).await?;
+            heard.push(self.heard(*recording, &call));
+        }
+        Ok(heard)
+    }
+
+    pub(super) fn dice(&self) -> Result<u128, Ending> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|fault| no_randomness(&fault))?;
+        Ok(u128::from_be_bytes(random))
+    }
+
+    /// The entry is durable before the passphrase is shown, and the passphrase is forgotten with it.
+    async fn show_passphrase(
+        &mut self,
+        caller: &Caller<'_>,
+        hand_over: HandOverId,
+        now: Timestamp,
+    ) -> Result<HandOverTold, Ending> {
+        let fact = HandOverFact::PassphraseShown { hand_over };
+        self.step(caller, fact, Attachments::default(), now).await?;
+        let about = || Subject::HandOver(hand_over);
+        let sealed = self
+            .rows(async |catalogue| catalogue.sealed_text(about(), TextKind::Passphrase).await)
+            .await?;
+        self.rows(async |catalogue| {
+            let kind = TextKind::Passphrase;
+            catalogue.forget_text(&about(), kind).await
+        })
+        .await?;
+        let text = sealed.and_then(|sealed| self.opener.open_text(&sealed).ok());
+        text.map(|text| HandOverTold::Passphrase(Secret::new(text)))
+            .ok_or_else(|| {
+                Answer::Unavailable(Message::new(
+                    "パスフレーズを開けません。もう一度包みを作ってください。",
+                    "the passphrase cannot be opened; record the package as destroyed and hand over anew",
+                ))
+            })
+    }
+
+    pub(super) async fn begin_package(
+        &mut self,
+        wish: PackageWish,
+        asker: &Asker,
+    ) -> Result<Box<Packing>, Ending> {
+        self.take_in().await;
+        let now = Timestamp::now();
+        let proved = self.prove(&wish.proof, asker, now).await?;
+        let caller = Caller {
+            proved: proved.as_ref(),
+            asker,
+        };
+        let register = self.register().await?;
+        let hand_over = wish.hand_over;
+        let known = register
+            .hand_over(hand_over)
+            .ok_or_else(|| people::not_recorded(&RegisterFault::NoSuchHandOver(hand_over)))?;
+        let recordings: Vec<RecordingId> = known.wish().items.iter().copied().collect();
+        let (heard, days) = self.look_up_days(&recordings).await?;
+        let destroy_by = register
+            .package_destroy_by(hand_over, &heard, now)
+            .map_err(|fault| people::not_recorded(&fault))?;
+        let fact = Fact::HandOver(HandOverFact::PackageBegun {
+            hand_over,
+            copy: CopyId::new(now, self.dice()?),
+            form: wish.form,
+            destroy_by,
+        });
+        let asked = register.request_with(&caller.petitioner(), fact, &heard, now);
+        let grant = asked.map_err(|fault| self.refuse(&caller, Action::Package, &fault))?;
+        let (Some(grant), Some(proved)) = (grant, proved) else {
+            return Err(Answer::Refused(people::message(&Refusal::nobody())));
+        };
+        let lock = lock_of(&register, known, wish.form)?;
+        let code = ReceiptCode::random().map_err(|fault| no_randomness(&fault))?;
+        let manifest = manifest_of(hand_over, known, &proved, destroy_by, now);
+        let receipt = self
+            .audit(grant.entry().clone())
+            .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
+        let (recorded, permit) = HandOverPermit::issue(grant, receipt, heard, now)
+            .map_err(|refusal| Answer::Unavailable(people::message(&refusal)))?;
+        self.rows(async |catalogue| catalogue.record(recorded, Attachments::default()).await)
+            .await?;
+        Ok(Box::new(Packing {
+            permit,
+            proved,
+            days,
+            vault: Arc::clone(&self.vault),
+            opener: self.opener.clone(),
+            lock,
+            code,
+            manifest,
+        }))
+    }
+
+    async fn look_up_days(
+        &mut self,
+        recordings: &[RecordingId],
+    ) -> Result<(Vec<Heard>, Vec<rules::JstDay>), Ending> {
+        let (mut heard, mut days) = (Vec::new(), Vec::new());
+        for recording in recordings {
+            let call = self.find(*recording).await?;
+            heard.push(self.heard(*recording, &call));
+            days.push(call.day);
+        }
+        Ok((heard, days))
+    }
+
+    pub(super) async fn end_package(
+        &mut self,
+        packed: Packed,
+        asker: &Asker,
+    ) -> Result<(), Ending> {
+        let now = Timestamp::now();
+        let Packed {
+            proved,
+            hand_over,
+            copy,
+            contents,
+            passphrase,
+        } = packed;
+        let caller = Caller {
+            proved: Some(&proved),
+            asker,
+        };
+        let recordings: Vec<RecordingId> = contents.items.keys().copied().collect();
+        let heard = self.look_up(&recordings).await?;
+        let attach = |office: &Owner| {
+            let about = Subject::HandOver(hand_over);
+            let sealed = passphrase.map(|passphrase| {
+                let text = passphrase.text();
+                office.seal_text(about, TextKind::Passphrase, text, now)
+            });
+            let text = sealed.transpose()?.map(|(text, _)| text);
+            Ok(text.map_or_else(Attachments::default, Attachments::of))
+        };
+        let fact = packaged(hand_over, copy, contents);
+        self.record_about(&caller, fact, &heard, attach, now)
+            .await
+            .map(|_: Told| ())
+    }
+
+    /// Signs a text in the installation's name.
+    pub(super) fn sign_text(&mut self, text: String) -> Option<String> {
+        if self.signing.is_none() {
+            match self.open_signing() {
+                Ok(signing) => self.signing = Some(signing),
+                Err(fault) => tracing::error!(%fault, "no manifest can be signed"),
+            }
+        }
+        let key = self.signing.as_ref().map(Signing::key)?;
+        match key.sign_note(text) {
+            Ok(note) => Some(note.to_string()),
+            Err(fault) => {
+                tracing::error!(%fault, "a manifest cannot be signed");
+                None
+            }
+        }
+    }
+
+    /// Records what the service saw by itself.
+    pub(super) async fn track(&mut self, fact: Fact) -> bool {
+        let service = Petitioner::service();
+        let nothing = |_: &Owner| Ok(Attachments::default());
+        let now = Timestamp::now();
+        let recorded = self.record_as(&service, fact, &[], nothing, now).await;
+        recorded.is_ok()
+    }
+
+    async fn list_hand_overs(
+        &mut self,
+        caller: &Caller<'_>,
+        now: Timestamp,
+    ) -> Result<HandOverTold, Ending> {
+        let register = self.register().await?;
+        let own_unit = self.seen_unit(&register, caller, Action::ListHandOvers, now)?;
+        let mut views = Vec::new();
+        for (id, known) in register.hand_overs() {
+            if own_unit.as_ref().is_some_and(|unit| known.unit() != unit) {
+                continue;
+            }
+            let about = Subject::HandOver(*id);
+            let sealed = self
+                .rows(async |catalogue| catalogue.sealed_text(about, TextKind::Receiver).await)
+                .await?;
+            let receiver = sealed.and_then(|sealed| self.opener.open_text(&sealed).ok());
+            views.push(HandOverView::of(*id, known, &register, receiver, now));
+        }
+        Ok(HandOverTold::List(views))
+    }
+
+    /// The unit whose lists somebody may see; `None` for an auditor, who sees all.
+    pub(super) fn seen_unit(
+        &mut self,
+        register: &Register,
+        caller: &Caller<'_>,
+        action: Action,
+        now: Timestamp,
+    ) -> Result<Option<Label>, Ending> {
+        if let Err(fault) = register.judge(&caller.petitioner(), action, None, now) {
+            return Err(self.refuse(caller, action, &fault));
+        }
+        let person = register.person(caller.person()?);
+        Ok(person
+            .filter(|person| !person.role().sees_every_unit())
+            .map(|person| person.unit().clone()))
+    }
+}
+
+fn packaged(hand_over: HandOverId, copy: CopyId, contents: Contents) -> Fact {
+    Fact::HandOver(HandOverFact::Packaged {
+        hand_over,
+        copy,
+        contents,
+    })
+}
+
+/// How the package opens: the rules have seen that there is a key, or that none is needed.
+fn lock_of(register: &Register, known: &HandOver, form: PackageForm) -> Result<PackageKey, Ending> {
+    let recipient = match (form, &known.wish().to) {
+        (PackageForm::Zip, _) => None,
+        (PackageForm::Age, Destination::Contract { vendor, .. }) => register
+            .vendors()
+            .get(vendor)
+            .map(|vendor| vendor.recipient().clone()),
+        (PackageForm::Age, Destination::Request { recipient, .. }) => recipient.clone(),
+    };
+    match recipient {
+        Some(recipient) => Ok(PackageKey::Recipient(recipient)),
+        None => Passphrase::random()
+            .map(PackageKey::Passphrase)
+            .map_err(|fault: SecretFault| no_randomness(&fault)),
+    }
+}
+
+fn manifest_of(
+    hand_over: HandOverId,
+    known: &HandOver,
+    packager: &Proved,
+    destroy_by: Timestamp,
+    now: Timestamp,
+) -> Manifest {
+    let wish = known.wish();
+    let (under, receiver) = match &wish.to {
+        Destination::Contract { vendor, contract } => {
+            (format!("contract {contract}"), vendor.to_string())
+        }
+        Destination::Request { case, .. } => (format!("request {case}"), case.to_string()),
+    };
+    let decision = known
+        .steps()
+        .iter()
+        .find(|step| matches!(step.fact, HandOverFact::Decided { .. }));
+    let decided_by = decision.and_then(|step| step.by.clone());
+    Manifest {
+        hand_over,
+        purpose: wish.purpose,
+        under,
+        giver: known.unit().to_string(),
+        receiver,
+        medium: wish.medium.to_string(),
+        requested_by: known.requested_by().clone(),
+        // Whoever decided is a person; the rules let nobody else.
+        decided_by: decided_by.unwrap_or_else(|| known.requested_by().clone()),
+        decided_at: decision.map_or(now, |step| step.at),
+        packaged_by: packager.person().clone(),
+        packaged_at: now,
+        destroy_by,
+        items: Vec::new(),
+    }
+}
+
+impl HandOverView {
+    fn of(
+        id: HandOverId,
+        known: &HandOver,
+        register: &Register,
+        receiver: Option<String>,
+        now: Timestamp,
+    ) -> HandOverView {
+        let wish = known.wish();
+        let (vendor, contract, request) = match &wish.to {
+            Destination::Contract { vendor, contract } => {
+                (Some(vendor.clone()), Some(contract.clone()), None)
+            }
+            Destination::Request { case, .. } => (None, None, Some(*case)),
+        };
+        let mut view = HandOverView {
+            id,
+            state: known.state().code().to_owned(),
+            unit: known.unit().clone(),
+            vendor,
+            contract,
+            request,
+            purpose: wish.purpose,
+            medium: wish.medium.clone(),
+            items: Vec::new(),
+            requested: Done {
+                by: Some(known.requested_by().clone()),
+                at: known.steps().first().map_or(now, |step| step.at),
+            },
+            decided: None,
+            verdict: None,
+            packaged: None,
+            form: None,
+            package_sha256: None,
+            given: None,
+            receiver,
+            received: None,
+            returned: None,
+            destroyed: None,
+            certificate: None,
+            closed: None,
+            destroy_by: None,
+            overdue: false,
+        };
+        let mut hashes = std::collections::BTreeMap::new();
+        for step in known.steps() {
+            let done = Some(Done {
+                by: step.by.clone(),
+                at: step.at,
+            });
+            match &step.fact {
+                HandOverFact::Decided { verdict, .. } => {
+                    (view.decided, view.verdict) = (done, Some(*verdict));
+                }
+                HandOverFact::PackageBegun {
+                    copy,
+                    form,
+                    destroy_by,
+                    ..
+                } => {
+                    (view.form, view.destroy_by) = (Some(*form), Some(*destroy_by));
+                    let copy = register.copies().get(*copy);
+                    view.overdue |= copy.is_some_and(|copy| copy.is_overdue(now));
+                }
+                HandOverFact::Packaged { contents, .. } => {
+                    (view.packaged, view.package_sha256) = (done, Some(contents.sha256));
+                    hashes.clone_from(&contents.items);
+                }
+                HandOverFact::Given { .. } => view.given = done,
+                HandOverFact::Received { .. } => view.received = done,
+                HandOverFact::Returned { .. } => view.returned = done,
+                HandOverFact::Destroyed { certificate, .. } => {
+                    (view.destroyed, view.certificate) = (done, Some(*certificate));
+                }
+                HandOverFact::Closed { .. } => view.closed = done,
+                HandOverFact::Requested { .. }
+                | HandOverFact::PackageAbandoned { .. }
+                | HandOverFact::PassphraseShown { .. } => {}
+            }
+        }
+        let item = |recording: &RecordingId| ItemView {
+            recording: *recording,
+            sha256: hashes.get(recording).copied(),
+        };
+        view.items = wish.items.iter().map(item).collect();
+        view
+    }
+}

@@ -1,0 +1,470 @@
+//! Hand-overs through the real program: two people and a contractor, a package that other programs open, and each refusal with its clause.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use common::{House, telephone, text};
+use serde_json::Value;
+
+/// A house with a recording, two assistants, an attested contractor and a contract of today.
+struct City {
+    house: House,
+    recording: String,
+    /// The contractor's private key.
+    private: PathBuf,
+}
+
+impl City {
+    fn new() -> City {
+        let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
+        house.found();
+        house.enlist("hanako", "assistant");
+        house.enlist("taro", "assistant");
+        house.run();
+        telephone::call(&house, "short", 3_000);
+        let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+        house.terminate();
+        let recording = row["id"].as_str().unwrap().to_owned();
+        let private = house.dir().join("vendor.key");
+        let recipient = key_pair(&private);
+        let city = City {
+            house,
+            recording,
+            private,
+        };
+        city.contract(&recipient);
+        city
+    }
+
+    fn contract(&self, recipient: &str) {
+        let (from, until) = (day(0), day(60));
+        for arguments in [
+            &["vendors", "add", "bunseki", "--recipient", recipient][..],
+            &["vendors", "add", "betsu", "--recipient", recipient],
+            &[
+                "vendors", "attest", "bunseki", "--kind", "policy", "--until", &until,
+            ],
+            &[
+                "vendors", "attest", "betsu", "--kind", "policy", "--until", &until,
+            ],
+            &[
+                "contracts",
+                "add",
+                "r8-1",
+                "--vendor",
+                "bunseki",
+                "--number",
+                "0783331000",
+                "--from",
+                &from,
+                "--until",
+                &until,
+                "--purpose",
+                "ANALYSIS_INQUIRY",
+            ],
+        ] {
+            self.done("kacho", arguments);
+        }
+    }
+
+    fn request(&self, vendor: &str, more: &[&str]) -> Output {
+        let wish = [
+            "handover",
+            "request",
+            "--to",
+            vendor,
+            "--contract",
+            "r8-1",
+            "--medium",
+            "USB-12",
+            "--recording",
+            &self.recording,
+            "--json",
+        ];
+        self.house.by("hanako", &[&wish[..], more].concat())
+    }
+
+    /// A hand-over that was asked for and approved.
+    fn approved(&self) -> String {
+        let asked = self.request("bunseki", &["--purpose", "ANALYSIS_INQUIRY"]);
+        let id = field(&asked, "id");
+        self.decide("kacho", &id);
+        id
+    }
+
+    fn decide(&self, by: &str, id: &str) -> Output {
+        let decide = [
+            "handover",
+            "decide",
+            id,
+            "--approve",
+            "--reason",
+            "分析のため",
+            "--json",
+        ];
+        self.house.by(by, &decide)
+    }
+
+    fn done(&self, by: &str, arguments: &[&str]) -> Output {
+        let output = self.house.by(by, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        output
+    }
+
+    fn code(&self, by: &str, arguments: &[&str]) -> String {
+        code(&self.house.by(by, &[arguments, &["--json"]].concat()))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.house.dir().join(name).display().to_string()
+    }
+
+    fn public_key(&self) -> String {
+        let note = self.house.dir().join("signing/history/0001.note");
+        let note = fs::read_to_string(note).unwrap();
+        note.lines().nth(2).unwrap().to_owned()
+    }
+}
+
+fn day(from_today: i32) -> String {
+    let today = rules::JstDay::of(jiff::Timestamp::now()).date();
+    let day = today
+        .checked_add(jiff::Span::new().days(from_today))
+        .unwrap();
+    day.to_string()
+}
+
+/// A key pair of Debian's `age-keygen`.
+fn key_pair(private: &Path) -> String {
+    let made = Command::new("age-keygen")
+        .arg("-o")
+        .arg(private)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+    let shown = Command::new("age-keygen")
+        .arg("-y")
+        .arg(private)
+        .output()
+        .unwrap();
+    String::from_utf8(shown.stdout).unwrap().trim().to_owned()
+}
+
+fn field(output: &Output, name: &str) -> String {
+    assert!(output.status.success(), "{}", text(output));
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    object[name].as_str().unwrap().to_owned()
+}
+
+/// The code of a refusal, which names its clause in both languages.
+fn code(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(3), "{}", text(output));
+    let refusal: Value = serde_json::from_slice(&output.stderr).unwrap();
+    let clause = refusal["clause"].as_str().unwrap();
+    assert!(refusal["ja"].as_str().unwrap().starts_with(clause));
+    assert!(refusal["en"].as_str().unwrap().starts_with("by "));
+    refusal["code"].as_str().unwrap().to_owned()
+}
+
+/// Opens a package with `age` and `tar`.
+fn unpack(package: &str, private: &Path, into: &Path) {
+    fs::create_dir(into).unwrap();
+    let archive = into.join("package.tar");
+    let mut age = Command::new("age");
+    age.args(["-d", "-i"])
+        .arg(private)
+        .arg("-o")
+        .arg(&archive)
+        .arg(package);
+    let opened = age.output().unwrap();
+    assert!(opened.status.success(), "{}", text(&opened));
+    let mut tar = Command::new("tar");
+    tar.arg("-C").arg(into).arg("-xf").arg(&archive);
+    assert!(tar.status().unwrap().success());
+    fs::remove_file(archive).unwrap();
+}
+
+fn verify(manifest: &Path, key: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_denwaban"))
+        .args([
+            "handover",
+            "verify",
+            manifest.to_str().unwrap(),
+            "--key",
+            key,
+        ])
+        .output()
+        .unwrap()
+}
+
+fn receipt_code(folder: &Path) -> String {
+    let text = fs::read_to_string(folder.join("receipt.txt")).unwrap();
+    text.trim().rsplit(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_hand_over_goes_from_the_request_to_the_certificate() {
+    let city = City::new();
+    let id = city.approved();
+    let package = city.path("package.age");
+    city.done("taro", &["handover", "package", &id, "--out", &package]);
+    let bytes = fs::read(&package).unwrap();
+    assert!(bytes.starts_with(b"age-encryption.org/v1\n"));
+    for marker in [&b"RIFF"[..], b"denwaban", b"manifest"] {
+        assert!(!bytes.windows(marker.len()).any(|window| window == marker));
+    }
+
+    let inside = city.house.dir().join("inside");
+    unpack(&package, &city.private, &inside);
+    let mut names: Vec<_> = fs::read_dir(&inside)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["0001.wav", "manifest.txt", "receipt.txt"]);
+    assert!(
+        fs::read(inside.join("0001.wav"))
+            .unwrap()
+            .starts_with(b"RIFF")
+    );
+    let (manifest, key) = (inside.join("manifest.txt"), city.public_key());
+    let genuine = verify(&manifest, &key);
+    assert!(genuine.status.success(), "{}", text(&genuine));
+    assert!(text(&genuine).contains("files=1 見当たらない/missing=0"));
+    let note = fs::read_to_string(&manifest).unwrap();
+    assert!(note.contains("purpose ANALYSIS_INQUIRY\nunder contract r8-1\n"));
+    assert!(note.contains("requested-by hanako\ndecided-by kacho\n"));
+
+    city.done(
+        "taro",
+        &["handover", "give", &id, "--receiver", "分析 太郎"],
+    );
+    let wrong = ["handover", "receive", &id, "--code", "aaaaa-aaaaa-aaaaa"];
+    assert_eq!(city.code("taro", &wrong), "RECEIPT_CODE_WRONG");
+    let told = receipt_code(&inside).to_uppercase();
+    city.done("taro", &["handover", "receive", &id, "--code", &told]);
+    assert_eq!(
+        city.code("kacho", &["handover", "close", &id]),
+        "CERTIFICATE_REQUIRED"
+    );
+    let certificate = city.path("certificate");
+    fs::write(&certificate, "すべて廃棄しました").unwrap();
+    city.done(
+        "hanako",
+        &["handover", "destroyed", &id, "--certificate", &certificate],
+    );
+    city.done("kacho", &["handover", "close", &id]);
+
+    let listed = city.done("kacho", &["handover", "list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["state"], "CLOSED");
+    assert_eq!(listed["receiver"], "分析 太郎");
+    let csv = city.path("register.csv");
+    city.done("kacho", &["handover", "register", "--csv", &csv]);
+    let csv = fs::read_to_string(csv).unwrap();
+    for cell in [
+        &id,
+        "r8-1",
+        "分析 太郎",
+        "USB-12",
+        "ANALYSIS_INQUIRY",
+        &city.recording,
+    ] {
+        assert!(csv.contains(cell), "{cell}: {csv}");
+    }
+    let copies = city.done("kacho", &["copies", "list", "--json"]);
+    let copy: Value = serde_json::from_slice(&copies.stdout).unwrap();
+    assert_eq!(
+        (&copy["state"], &copy["holder"]),
+        (&"destroyed".into(), &"bunseki".into())
+    );
+    let catalogue = fs::read(city.house.dir().join("data/office/catalogue.db")).unwrap();
+    let name = "太郎".as_bytes();
+    assert!(!catalogue.windows(name.len()).any(|window| window == name));
+}
+
+#[test]
+fn a_zip_opens_in_7z_with_a_passphrase_that_is_shown_once_to_somebody_else() {
+    let city = City::new();
+    let id = city.approved();
+    let package = city.path("package.zip");
+    city.done(
+        "taro",
+        &["handover", "package", &id, "--out", &package, "--zip"],
+    );
+    let show = ["handover", "passphrase", id.as_str()];
+    assert_eq!(city.code("taro", &show), "SELF_APPROVAL");
+    let shown = city.done("hanako", &[&show[..], &["--json"]].concat());
+    let passphrase = field(&shown, "passphrase");
+    assert_eq!(city.code("kacho", &show), "OUT_OF_ORDER");
+    let inside = city.house.dir().join("inside");
+    let mut extract = Command::new("7zz");
+    extract.args(["x", "-y"]).arg(format!("-p{passphrase}"));
+    extract.arg(format!("-o{}", inside.display())).arg(&package);
+    let opened = extract.output().unwrap();
+    assert!(opened.status.success(), "{}", text(&opened));
+    let genuine = verify(&inside.join("manifest.txt"), &city.public_key());
+    assert!(genuine.status.success(), "{}", text(&genuine));
+}
+
+#[test]
+fn nobody_decides_alone_and_nothing_is_packaged_before_its_decision() {
+    let city = City::new();
+    assert_eq!(code(&city.request("bunseki", &[])), "PURPOSE_REQUIRED");
+    let purpose = |purpose| ["--purpose", purpose];
+    assert_eq!(
+        code(&city.request("bunseki", &purpose("MARKETING"))),
+        "PURPOSE_NOT_PERMITTED"
+    );
+    assert_eq!(
+        code(&city.request("bunseki", &purpose("ANALYSIS_COMPLAINT"))),
+        "OUT_OF_SCOPE"
+    );
+    assert_eq!(
+        code(&city.request("betsu", &purpose("ANALYSIS_INQUIRY"))),
+        "WRONG_RECIPIENT"
+    );
+    let id = field(&city.request("bunseki", &purpose("ANALYSIS_INQUIRY")), "id");
+    let package = city.path("package.age");
+    let pack = ["handover", "package", &id, "--out", &package];
+    assert_eq!(city.code("taro", &pack), "DECISION_REQUIRED");
+    assert!(!Path::new(&package).exists());
+    assert_eq!(code(&city.decide("hanako", &id)), "ROLE_NOT_PERMITTED");
+    let today = day(0);
+    let deputise = ["--from", &today, "--until", &today, "--basis", "出張"];
+    city.done(
+        "kacho",
+        &[&["people", "deputise", "hanako"], &deputise[..]].concat(),
+    );
+    assert_eq!(code(&city.decide("hanako", &id)), "SELF_APPROVAL");
+    let trail = fs::read_dir(city.house.dir().join("data/office/audit")).unwrap();
+    let trail: String = trail
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    for refused in [
+        "PURPOSE_REQUIRED",
+        "WRONG_RECIPIENT",
+        "DECISION_REQUIRED",
+        "SELF_APPROVAL",
+    ] {
+        assert!(
+            trail.contains(&format!("\"code\":\"{refused}\"")),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_forged_manifest_and_an_exchanged_file_prove_nothing() {
+    let city = City::new();
+    let id = city.approved();
+    let package = city.path("package.age");
+    city.done("taro", &["handover", "package", &id, "--out", &package]);
+    let inside = city.house.dir().join("inside");
+    unpack(&package, &city.private, &inside);
+    let (manifest, key) = (inside.join("manifest.txt"), city.public_key());
+    let genuine = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, genuine.replace("ANALYSIS_INQUIRY", "STATUTE")).unwrap();
+    assert_eq!(verify(&manifest, &key).status.code(), Some(5));
+    fs::write(&manifest, &genuine).unwrap();
+    fs::write(inside.join("0001.wav"), "another voice").unwrap();
+    assert_eq!(verify(&manifest, &key).status.code(), Some(5));
+    fs::remove_file(inside.join("0001.wav")).unwrap();
+    let alone = verify(&manifest, &key);
+    assert!(text(&alone).contains("missing=1"), "{}", text(&alone));
+    assert_eq!(verify(&manifest, "no key").status.code(), Some(2));
+}
+
+#[test]
+fn a_wav_of_a_listener_is_a_copy_until_its_file_is_certified_as_destroyed() {
+    let city = City::new();
+    let file = city.path("own.wav");
+    let export = [
+        "recordings",
+        "export",
+        &city.recording,
+        "--purpose",
+        "STAFF_CHECK",
+    ];
+    city.done("hanako", &[&export[..], &["--out", &file]].concat());
+    let listed = city.done("hanako", &["copies", "list", "--json"]);
+    let copy: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(copy["state"], "outstanding");
+    assert_eq!(copy["place"], file);
+    assert_eq!(copy["holder"], "hanako");
+    let id = copy["id"].as_str().unwrap();
+    let certificate = city.path("certificate");
+    fs::write(&certificate, "消去しました").unwrap();
+    let certify = ["copies", "destroyed", id, "--certificate", &certificate];
+    city.done("hanako", &certify);
+    let again = city.done("hanako", &[&certify[..], &["--json"]].concat());
+    assert!(text(&again).contains("already_so"), "{}", text(&again));
+    let listed = city.done("hanako", &["copies", "list", "--json"]);
+    assert!(
+        text(&listed).contains("\"state\":\"destroyed\""),
+        "{}",
+        text(&listed)
+    );
+}
+
+#[test]
+fn at_its_time_a_listed_file_is_removed_and_a_changed_one_blocks_its_holder() {
+    let city = City::new();
+    let (whole, changed) = (city.path("whole.wav"), city.path("changed.wav"));
+    let export = [
+        "recordings",
+        "export",
+        &city.recording,
+        "--purpose",
+        "STAFF_CHECK",
+    ];
+    for file in [&whole, &changed] {
+        city.done("hanako", &[&export[..], &["--out", file]].concat());
+    }
+    fs::write(&changed, "something else").unwrap();
+    let (from, until) = (day(0), day(60));
+    let designate = [
+        "people",
+        "designate",
+        "hanako",
+        "--from",
+        &from,
+        "--until",
+        &until,
+    ];
+    city.done("kacho", &designate);
+    let in_31_days = |by: &str, arguments: &[&str]| {
+        let command = city.house.command(arguments);
+        let mut later = Command::new("faketime");
+        later.arg("+31 days").arg(command.get_program());
+        later.args(command.get_args()).args(city.house.proof(by));
+        later.env("HOME", city.house.dir()).output().unwrap()
+    };
+
+    let due = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
+    let disposed = in_31_days("kacho", &due);
+
+    assert!(disposed.status.success(), "{}", text(&disposed));
+    assert!(!Path::new(&whole).exists(), "{}", text(&disposed));
+    assert!(Path::new(&changed).exists());
+    let listed = in_31_days("kacho", &["copies", "list", "--json"]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let states: Vec<String> = listed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["state"].to_string())
+        .collect();
+    assert_eq!(states, ["\"destroyed\"", "\"overdue\""]);
+    let third = city.path("third.wav");
+    let refused = in_31_days(
+        "hanako",
+        &[&export[..], &["--out", &third, "--json"]].concat(),
+    );
+    assert_eq!(code(&refused), "COPY_OVERDUE");
+}
