@@ -86,6 +86,8 @@ impl City {
             "USB-12",
             "--recording",
             &self.recording,
+            "--recording",
+            &self.recording,
             "--json",
         ];
         self.house.by("hanako", &[&wish[..], more].concat())

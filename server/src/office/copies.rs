@@ -156,7 +156,7 @@ fn unit_of<'r>(register: &'r Register, copy: &OutsideCopy) -> Option<&'r rules::
     }
 }
 
-/// Overwrites and removes a file if it has this hash. What cannot be read or removed stays outstanding.
+/// Removes a file if it has this hash. What cannot be read or removed stays outstanding.
 fn remove_if_same(path: &Path, expected: Digest) -> bool {
     let removed = hash_of(path).and_then(|found| match found == expected {
         true => fs::remove_file(path).map(|()| true),

@@ -1,12 +1,15 @@
 //! Hand-overs at the office: judged, written down, recorded, and only then a package leaves (K-19, K-20).
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use rules::{
     Action, Contents, CopyId, Destination, Fact, HandOver, HandOverFact, HandOverId,
-    HandOverPermit, Heard, Label, PackageForm, Petitioner, Proved, Purpose, RecordingId, Refusal,
-    Register, RegisterFault, Subject, Wished,
+    HandOverPermit, Heard, JstDay, Label, PackageForm, Petitioner, Proved, Purpose, RecordingId,
+    Refusal, Register, RegisterFault, Subject, Wished,
 };
 use storage::{
     Attachments, Manifest, PackageKey, Passphrase, ReceiptCode, SecretFault, Signing, TextKind,
@@ -160,7 +163,9 @@ impl Owner {
             let fault = RegisterFault::Refused(refusal);
             self.refuse(caller, Action::RequestHandOver, &fault)
         })?;
-        let heard = self.look_up(&wish.recordings).await?;
+        // A recording that is named twice is handed over once.
+        let items: BTreeSet<RecordingId> = wish.recordings.into_iter().collect();
+        let heard = self.look_up(&items).await?;
         let hand_over = HandOverId::new(now, self.dice()?);
         let fact = HandOverFact::Requested {
             hand_over,
@@ -171,7 +176,7 @@ impl Owner {
                 },
                 purpose,
                 medium: wish.medium,
-                items: wish.recordings.into_iter().collect(),
+                items,
             },
         };
         let nothing = |_: &Owner| Ok(Attachments::default());
@@ -181,13 +186,25 @@ impl Owner {
     }
 
     /// The recordings, as far as a right depends on them.
-    async fn look_up(&mut self, recordings: &[RecordingId]) -> Result<Vec<Heard>, Ending> {
-        let mut heard = Vec::with_capacity(recordings.len());
+    async fn look_up(
+        &mut self,
+        recordings: impl IntoIterator<Item = &RecordingId>,
+    ) -> Result<Vec<Heard>, Ending> {
+        Ok(self.look_up_days(recordings).await?.0)
+    }
+
+    /// The same, and the day of each.
+    async fn look_up_days(
+        &mut self,
+        recordings: impl IntoIterator<Item = &RecordingId>,
+    ) -> Result<(Vec<Heard>, Vec<JstDay>), Ending> {
+        let (mut heard, mut days) = (Vec::new(), Vec::new());
         for recording in recordings {
             let call = self.find(*recording).await?;
             heard.push(self.heard(*recording, &call));
+            days.push(call.day);
         }
-        Ok(heard)
+        Ok((heard, days))
     }
 
     pub(super) fn dice(&self) -> Result<u128, Ending> {
@@ -241,8 +258,7 @@ impl Owner {
         let known = register
             .hand_over(hand_over)
             .ok_or_else(|| people::not_recorded(&RegisterFault::NoSuchHandOver(hand_over)))?;
-        let recordings: Vec<RecordingId> = known.wish().items.iter().copied().collect();
-        let (heard, days) = self.look_up_days(&recordings).await?;
+        let (heard, days) = self.look_up_days(&known.wish().items).await?;
         let destroy_by = register
             .package_destroy_by(hand_over, &heard, now)
             .map_err(|fault| people::not_recorded(&fault))?;
@@ -279,19 +295,6 @@ impl Owner {
         }))
     }
 
-    async fn look_up_days(
-        &mut self,
-        recordings: &[RecordingId],
-    ) -> Result<(Vec<Heard>, Vec<rules::JstDay>), Ending> {
-        let (mut heard, mut days) = (Vec::new(), Vec::new());
-        for recording in recordings {
-            let call = self.find(*recording).await?;
-            heard.push(self.heard(*recording, &call));
-            days.push(call.day);
-        }
-        Ok((heard, days))
-    }
-
     pub(super) async fn end_package(
         &mut self,
         packed: Packed,
@@ -309,8 +312,7 @@ impl Owner {
             proved: Some(&proved),
             asker,
         };
-        let recordings: Vec<RecordingId> = contents.items.keys().copied().collect();
-        let heard = self.look_up(&recordings).await?;
+        let heard = self.look_up(contents.items.keys()).await?;
         let attach = |office: &Owner| {
             let about = Subject::HandOver(hand_over);
             let sealed = passphrase.map(|passphrase| {
@@ -500,7 +502,7 @@ impl HandOverView {
             destroy_by: None,
             overdue: false,
         };
-        let mut hashes = std::collections::BTreeMap::new();
+        let mut hashes = BTreeMap::new();
         for step in known.steps() {
             let done = Some(Done {
                 by: step.by.clone(),
