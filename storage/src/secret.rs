@@ -2,13 +2,14 @@
 //! public half, and AES-256-GCM under keys that are used for one message or one file.
 //!
 //! Sealing is HPKE base mode (RFC 9180): DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
-//! No type here shows key bytes in `Debug`, and all of them are erased when dropped.
+//! No type here shows key bytes in `Debug`, and all of them are erased when dropped: a key stays in one place of the heap,
+//! because whatever is moved leaves its bytes behind.
 
 use std::fmt;
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    digest, hmac, rand,
+    digest, hkdf, rand,
 };
 use rules::Fault;
 use rustls::crypto::{
@@ -22,8 +23,16 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub(crate) const TAG_BYTES: usize = 16;
 
 /// 32 secret bytes.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub(crate) struct SecretKey([u8; 32]);
+#[derive(Clone)]
+pub(crate) struct SecretKey(Box<[u8; 32]>);
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for SecretKey {}
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,13 +42,13 @@ impl fmt::Debug for SecretKey {
 
 impl SecretKey {
     pub(crate) fn random() -> Result<SecretKey, SecretFault> {
-        let mut key = SecretKey([0; 32]);
-        rand::fill(&mut key.0).map_err(|_| SecretFault::NoRandomness)?;
+        let mut key = SecretKey::blank();
+        rand::fill(&mut *key.0).map_err(|_| SecretFault::NoRandomness)?;
         Ok(key)
     }
 
     pub(crate) fn from_slice(bytes: &[u8]) -> Result<SecretKey, SecretFault> {
-        let mut key = SecretKey([0; 32]);
+        let mut key = SecretKey::blank();
         if bytes.len() != key.0.len() {
             return Err(SecretFault::DoesNotOpen);
         }
@@ -53,12 +62,21 @@ impl SecretKey {
 
     /// One key derived from this one. Source: RFC 5869 section 2.3 with L = 32, which is one HMAC.
     pub(crate) fn expand(&self, label: &[u8]) -> SecretKey {
-        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &self.0));
-        context.update(label);
-        context.update(&[1]);
-        let mut key = SecretKey([0; 32]);
-        key.0.copy_from_slice(context.sign().as_ref());
+        let pseudorandom = hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, &*self.0);
+        SecretKey::expanded(&pseudorandom, label)
+    }
+
+    fn expanded(pseudorandom: &hkdf::Prk, label: &[u8]) -> SecretKey {
+        let mut key = SecretKey::blank();
+        let expanded = pseudorandom
+            .expand(&[label], hkdf::HKDF_SHA256)
+            .and_then(|output| output.fill(&mut *key.0));
+        expanded.expect("32 bytes are one block of SHA-256");
         key
+    }
+
+    fn blank() -> SecretKey {
+        SecretKey(Box::new([0; 32]))
     }
 
     /// Encrypts in place and appends the tag.
@@ -93,7 +111,7 @@ impl SecretKey {
     }
 
     fn aes(&self) -> Result<LessSafeKey, SecretFault> {
-        let key = UnboundKey::new(&AES_256_GCM, &self.0).map_err(|_| SecretFault::TooLong)?;
+        let key = UnboundKey::new(&AES_256_GCM, &*self.0).map_err(|_| SecretFault::TooLong)?;
         Ok(LessSafeKey::new(key))
     }
 }
@@ -183,10 +201,8 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], SecretFault> {
 
 /// HKDF-SHA256 (RFC 5869) of which 32 bytes are asked; an empty salt is one of zeros.
 pub(crate) fn hkdf(salt: &[u8], secret: &[u8], info: &[u8]) -> SecretKey {
-    let extracted = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), secret);
-    let mut key = SecretKey([0; 32]);
-    key.0.copy_from_slice(extracted.as_ref());
-    key.expand(info)
+    let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, salt);
+    SecretKey::expanded(&salt.extract(secret), info)
 }
 
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
@@ -269,7 +285,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let key = SecretKey([0x5a; 32]);
+        let key = SecretKey(Box::new([0x5a; 32]));
         assert_eq!(format!("{key:?}"), "SecretKey(..)");
         assert_eq!(
             format!("{:?}", PrivateHalf::from_bytes(vec![0x5a; 32])),
