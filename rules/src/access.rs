@@ -58,6 +58,12 @@ actions! {
     SignSupervision "sign_supervision" Rules3Supervision,
     /// Makes a month's statement for the public.
     PublishStatement "publish_statement" Rules3Supervision,
+    /// Sees the policy.
+    SeePolicy "see_policy" Rules4Training,
+    /// Puts a new version of the policy in force.
+    ApplyPolicy "apply_policy" Rules3Supervision,
+    /// Decides a measure where the rules say nothing.
+    DecideMeasure "decide_measure" Rules6Measures,
     /// Declares or renews an emergency.
     DeclareEmergency "declare_emergency" Consultation4Announcement,
     /// Ends an emergency.
@@ -214,6 +220,8 @@ pub enum Condition {
     PurposeFits,
     /// It is said why.
     ReasonGiven,
+    /// A policy keeps recordings no longer than three months.
+    WithinLimit,
     /// Person and what is acted upon belong to one 管理所管課.
     OwnUnit,
     /// The manager's designation holds.
@@ -269,6 +277,7 @@ impl Condition {
             Condition::PurposeGiven => "no_purpose",
             Condition::PurposeFits => "another_purpose",
             Condition::ReasonGiven => "no_reason",
+            Condition::WithinLimit => "beyond_limit",
             Condition::OwnUnit => "other_unit",
             Condition::Designated => "not_designated",
             Condition::Trained => "not_trained",
@@ -306,6 +315,7 @@ impl Condition {
             Condition::PurposeGiven
             | Condition::PurposeFits
             | Condition::ReasonGiven
+            | Condition::WithinLimit
             | Condition::Designated
             | Condition::Trained
             | Condition::Acknowledged
@@ -332,6 +342,7 @@ impl Condition {
             Condition::PurposeGiven => (RefusalCode::PurposeRequired, Clause::Rules5Use),
             Condition::PurposeFits => (RefusalCode::PurposeNotPermitted, Clause::Rules5Use),
             Condition::ReasonGiven => (RefusalCode::ReasonRequired, Clause::Rules4Training),
+            Condition::WithinLimit => (RefusalCode::RetentionFixed, Clause::Rules5Retention),
             Condition::OwnUnit => (RefusalCode::OrgNotPermitted, Clause::Consultation7Staff),
             Condition::Designated => (RefusalCode::NotDesignated, Clause::Rules4Designation),
             Condition::Trained => (RefusalCode::TrainingExpired, Clause::Rules4Training),
@@ -489,7 +500,9 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
         (Action::Reveal, Standing::Role(Manager | Assistant | ExchangeStaff)) => EYE,
         // What everybody may know.
         (Action::PublishStatement, Standing::Role(Manager | Auditor) | HostUser | Superuser) => &[],
-        (Action::SignSupervision, Standing::Role(Manager)) => &[],
+        (Action::SignSupervision | Action::DecideMeasure, Standing::Role(Manager)) => &[],
+        (Action::ApplyPolicy, Standing::Role(Manager)) => &[Condition::WithinLimit],
+        (Action::SeePolicy, Standing::Role(_) | HostUser | Superuser) => &[],
         (Action::AcknowledgeRecovery, Standing::Role(Auditor)) => &[],
         (
             Action::DeclareEmergency | Action::LiftEmergency,

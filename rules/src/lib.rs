@@ -23,6 +23,7 @@ mod notice;
 mod number;
 mod people;
 mod permit;
+mod policy;
 mod purpose;
 mod recipient;
 mod reconciliation;
@@ -74,6 +75,7 @@ pub use crate::{
     },
     people::{Designation, Period, PeriodFault, Person, Recovery, Role, Training},
     permit::{DisposalPermit, ListenPermit, Permit, RecordingDisposalPermit},
+    policy::{AppliedPolicy, DecidedMeasure, Policy, PolicyFact, PolicyTerms},
     purpose::Purpose,
     recipient::Recipient,
     reconciliation::{DayCounts, Discrepancy, KeptCall, Reconciled},
@@ -89,5 +91,5 @@ pub use crate::{
     vendor::{Contract, Terms, Vendor},
 };
 
-/// The version of the policy that this code is: roles, purposes, refusals, retention (K-31). Each access stores it.
+/// The version of the policy that this code is: roles, purposes, refusals, retention. It is in force until the city applies the next (K-31).
 pub const POLICY_VERSION: u32 = 1;

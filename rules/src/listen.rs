@@ -6,7 +6,6 @@
 use jiff::Timestamp;
 
 use crate::{
-    POLICY_VERSION,
     access::{Action, Condition, Standing, judge, purpose_fits},
     audit::{AuditDraft, AuditEvent},
     copies::Holder,
@@ -52,13 +51,13 @@ pub struct ListenRequest<'a> {
 
 impl ListenRequest<'_> {
     /// The entry that says that it was refused.
-    pub fn refused(&self, refusal: &Refusal) -> AuditDraft {
+    pub fn refused(&self, register: &Register, refusal: &Refusal) -> AuditDraft {
         let event = AuditEvent::ListenRefused {
             recording: self.heard.recording,
             action: self.action,
             purpose: self.purpose,
             code: refusal.code(),
-            policy: POLICY_VERSION,
+            policy: register.policy().version(),
         };
         AuditDraft {
             actor: self.petitioner.actor(),
@@ -66,13 +65,13 @@ impl ListenRequest<'_> {
         }
     }
 
-    fn granted(&self, purpose: Purpose) -> AuditDraft {
+    fn granted(&self, register: &Register, purpose: Purpose) -> AuditDraft {
         let event = AuditEvent::ListenGranted {
             recording: self.heard.recording,
             action: self.action,
             purpose,
             range_ms: self.range_ms,
-            policy: POLICY_VERSION,
+            policy: register.policy().version(),
         };
         AuditDraft {
             actor: self.petitioner.actor(),
@@ -100,7 +99,7 @@ impl ListenRequest<'_> {
             return Err(Refusal::nobody());
         };
         Ok(ListenGrant {
-            entry: self.granted(purpose),
+            entry: self.granted(register, purpose),
             action: self.action,
             heard: self.heard.clone(),
             purpose,
@@ -130,9 +129,13 @@ impl Right<'_> {
             (Condition::PurposeGiven, _) => self.purpose.is_some(),
             (Condition::Designated, Some(person)) => person.designation(now).is_some(),
             (Condition::Trained, Some(person)) => person.training(now).is_some(),
-            (Condition::Acknowledged, Some(person)) => person.acknowledged >= Some(POLICY_VERSION),
+            (Condition::Acknowledged, Some(person)) => {
+                person.acknowledged >= Some(self.register.policy().version())
+            }
             (Condition::PurposeFits, Some(person)) => self.purpose.is_some_and(|purpose| {
-                purpose_fits(standing, self.action, purpose) && self.is_agreed(person, purpose, now)
+                self.register.policy().knows(purpose)
+                    && purpose_fits(standing, self.action, purpose)
+                    && self.is_agreed(person, purpose, now)
             }),
             (Condition::Approved, Some(person)) => {
                 self.register.engagement(person).approved().next().is_some()
@@ -155,6 +158,7 @@ impl Right<'_> {
                 | Condition::RoleGrantable
                 | Condition::NotFounded
                 | Condition::ReasonGiven
+                | Condition::WithinLimit
                 | Condition::OwnUnit
                 | Condition::InScope
                 | Condition::Recorded

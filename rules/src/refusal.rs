@@ -26,6 +26,8 @@ pub enum RefusalCode {
     RecordingOpen,
     /// There is no sound: the call was connected unrecorded.
     NotRecorded,
+    /// A policy that keeps recordings longer than three months, or not at all.
+    RetentionFixed,
     /// It was destroyed, or its time is over and its bytes wait for the sweep.
     Disposed,
     /// The audit entry is not durable.
@@ -96,7 +98,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 41] = [
+    pub const ALL: [RefusalCode; 42] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -105,6 +107,7 @@ impl RefusalCode {
         RefusalCode::TrainingExpired,
         RefusalCode::RecordingOpen,
         RefusalCode::NotRecorded,
+        RefusalCode::RetentionFixed,
         RefusalCode::Disposed,
         RefusalCode::AuditUnavailable,
         RefusalCode::PermitLapsed,
@@ -158,6 +161,7 @@ impl RefusalCode {
             RefusalCode::TrainingExpired => "TRAINING_EXPIRED",
             RefusalCode::RecordingOpen => "RECORDING_OPEN",
             RefusalCode::NotRecorded => "NOT_RECORDED",
+            RefusalCode::RetentionFixed => "RETENTION_FIXED",
             RefusalCode::Disposed => "DISPOSED",
             RefusalCode::AuditUnavailable => "AUDIT_UNAVAILABLE",
             RefusalCode::PermitLapsed => "PERMIT_LAPSED",
@@ -211,6 +215,7 @@ impl RefusalCode {
             | RefusalCode::DeputyNotInPeriod
             | RefusalCode::SelfApproval
             | RefusalCode::RoleNotGrantable
+            | RefusalCode::RetentionFixed
             | RefusalCode::PasswordExpired
             | RefusalCode::WrongRecipient
             | RefusalCode::PlainExportForbidden
@@ -269,6 +274,8 @@ pub enum Clause {
     Rules5Security,
     /// Three months at most, then beyond recovery.
     Rules5Retention,
+    /// What is not regulated is the manager's to decide.
+    Rules6Measures,
 }
 
 impl Clause {
@@ -288,6 +295,7 @@ impl Clause {
             Clause::Rules5HandOver => "要領第5条第3項",
             Clause::Rules5Security => "要領第5条第5項",
             Clause::Rules5Retention => "要領第5条第6項",
+            Clause::Rules6Measures => "要領第6条",
         }
     }
 
@@ -307,6 +315,7 @@ impl Clause {
             Clause::Rules5HandOver => "article 5 paragraph 3 of the handling rules",
             Clause::Rules5Security => "article 5 paragraph 5 of the handling rules",
             Clause::Rules5Retention => "article 5 paragraph 6 of the handling rules",
+            Clause::Rules6Measures => "article 6 of the handling rules",
         }
     }
 }
@@ -411,6 +420,9 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
         }
         RefusalCode::NotRecorded => {
             "録音の案内がなかった通話の音声は保存していません。確認できる音声はありません。"
+        }
+        RefusalCode::RetentionFixed => {
+            "保存期間は3か月以内（1日から92日）です。保全によるほか、延ばせません。"
         }
         RefusalCode::Disposed => {
             "保存期間を過ぎた録音は廃棄の対象となり、利用できません。元に戻すことはできません。"
@@ -535,6 +547,9 @@ fn english_sentence(code: RefusalCode) -> &'static str {
         }
         RefusalCode::NotRecorded => {
             "a call without the notice is not kept; there is no sound to hear"
+        }
+        RefusalCode::RetentionFixed => {
+            "recordings are kept for three months at most, 1 to 92 days; nothing but a hold keeps one longer"
         }
         RefusalCode::Disposed => {
             "a recording is not used after its retention, it is disposed of; nothing brings it back"

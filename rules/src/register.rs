@@ -20,6 +20,7 @@ use crate::{
     listen::Heard,
     month::JstMonth,
     people::{Designation, Person, Recovery, Role, Training},
+    policy::{Policy, PolicyFact, PolicyTerms},
     refusal::Refusal,
     supervision::SignOffs,
     vendor::{Contract, Engagement, Vendor},
@@ -37,6 +38,7 @@ pub struct Register {
     hand_overs: HandOvers,
     copies: Copies,
     pub(crate) sign_offs: SignOffs,
+    policy: Policy,
     history: History,
 }
 
@@ -91,6 +93,11 @@ impl Register {
     /// The contractors, by id.
     pub fn vendors(&self) -> &BTreeMap<VendorId, Vendor> {
         &self.vendors
+    }
+
+    /// The policy: the version in force, those before it, and the measures.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The contracts, by id.
@@ -206,6 +213,7 @@ impl Register {
                     .handle_fact(at, by, unit, step, &mut self.copies);
             }
             Fact::Copy(fact) => self.copies.handle_fact(at, by.person(), &fact),
+            Fact::Policy(step) => self.policy.handle_fact(at, by.person(), step),
             Fact::SupervisionSigned { month, report } => {
                 self.sign_offs.sign(month, by.person().cloned(), report);
             }
@@ -278,7 +286,7 @@ impl Register {
         if next == *self {
             return Ok(None);
         }
-        let entry = fact.entry(petitioner.actor());
+        let entry = fact.entry(petitioner.actor(), self.policy.version());
         Ok(Some(RegisterGrant { entry, fact }))
     }
 
@@ -346,6 +354,17 @@ impl Register {
                 ..
             } if manager == administrator => {
                 return Err(RegisterFault::OnePerson);
+            }
+            Fact::Policy(PolicyFact::Applied { version, terms, .. }) => {
+                if *version != self.policy.version() + 1 {
+                    return Err(RegisterFault::OtherVersion(*version));
+                }
+                about.terms = Some(terms);
+            }
+            Fact::Policy(PolicyFact::MeasureDecided { basis, .. }) => {
+                if !self.policy.has_basis(basis) {
+                    return Err(RegisterFault::NoSuchBasis(basis.clone()));
+                }
             }
             Fact::Founded { .. }
             | Fact::SupervisionSigned { .. }
@@ -477,6 +496,7 @@ impl Register {
             Condition::RoleGrantable => about.role.is_some_and(|role| is_grantable(standing, role)),
             Condition::NotFounded => !self.is_founded(),
             Condition::Attested => about.vendor.is_some_and(|vendor| vendor.is_attested(now)),
+            Condition::WithinLimit => about.terms.is_some_and(PolicyTerms::is_within_limit),
             // Conditions of listening and of hand-overs.
             Condition::PurposeGiven
             | Condition::PurposeFits
@@ -538,6 +558,7 @@ struct About<'a> {
     unit: Option<Label>,
     vendor: Option<&'a Vendor>,
     deed: Option<Deed<'a>>,
+    terms: Option<&'a PolicyTerms>,
 }
 
 impl Person {
@@ -582,6 +603,7 @@ impl Person {
             | Fact::SupervisorApproved { .. }
             | Fact::HandOver(_)
             | Fact::Copy(_)
+            | Fact::Policy(_)
             | Fact::SupervisionSigned { .. } => {}
         }
     }
@@ -593,6 +615,14 @@ pub enum RegisterFault {
     /// A rule forbids it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Another version of the policy came between.
+    #[error(
+        "version {0} of the policy does not follow the one in force; look at it with `denwaban policy show` and apply again"
+    )]
+    OtherVersion(u32),
+    /// The policy names no such basis.
+    #[error("the policy names no basis {0}; see `denwaban policy show`")]
+    NoSuchBasis(Label),
     /// It goes on.
     #[error("the month {0} is not over; sign its report off when it is")]
     MonthNotOver(JstMonth),

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use crate::{
-    POLICY_VERSION,
     access::{Action, Condition, judge},
     audit::{AuditDraft, AuditEvent, AuditReceipt},
     credentials::Petitioner,
@@ -31,13 +30,13 @@ pub struct RevealRequest<'a> {
 
 impl RevealRequest<'_> {
     /// The entry that says that it was refused.
-    pub fn refused(&self, refusal: &Refusal) -> AuditDraft {
+    pub fn refused(&self, register: &Register, refusal: &Refusal) -> AuditDraft {
         let event = AuditEvent::ListenRefused {
             recording: self.heard.recording,
             action: Action::Reveal,
             purpose: self.purpose,
             code: refusal.code(),
-            policy: POLICY_VERSION,
+            policy: register.policy().version(),
         };
         AuditDraft {
             actor: self.petitioner.actor(),
@@ -72,7 +71,7 @@ impl RevealRequest<'_> {
             recording: self.heard.recording,
             purpose,
             reason,
-            policy: POLICY_VERSION,
+            policy: register.policy().version(),
         };
         Ok(RevealGrant {
             entry: AuditDraft {

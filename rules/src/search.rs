@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    POLICY_VERSION,
     access::{Action, Standing, judge},
     audit::{AuditDraft, AuditEvent, AuditReceipt},
     credentials::Petitioner,
@@ -90,7 +89,7 @@ impl FindRequest<'_> {
         let event = AuditEvent::SearchGranted {
             criteria: self.sought.criteria(),
             purpose,
-            policy: POLICY_VERSION,
+            policy: register.policy().version(),
         };
         Ok(FindGrant {
             entry: AuditDraft {

@@ -5,10 +5,11 @@ use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain, Contents,
-    CopyFact, CopyId, Criterion, DayCounts, Declaration, Destination, Destruction, Digest,
-    DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause, Fact, FreezeCause,
-    HandOverFact, HandOverId, LastStop, NoticeKind, POLICY_VERSION, Period, Purpose, Reason,
-    RecordingId, RecoveryReason, RefusalCode, Scope, Wished,
+    CopyFact, CopyId, Criterion, DayCounts, DecisionId, Declaration, Destination, Destruction,
+    Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause, Fact,
+    FreezeCause, HandOverFact, HandOverId, LastStop, NoticeKind, POLICY_VERSION, Period,
+    PolicyFact, PolicyTerms, Purpose, Reason, RecordingId, RecoveryReason, RefusalCode, Scope,
+    Wished,
 };
 
 fn now() -> Timestamp {
@@ -310,6 +311,28 @@ fn by_people() -> Vec<AuditEvent> {
         AuditEvent::StatementSigned {
             month: "2026-10".parse().unwrap(),
             sha256: Digest([0xef; 32]),
+        },
+        AuditEvent::Registered {
+            change: Fact::Policy(PolicyFact::Applied {
+                decision: DecisionId::new(now(), 4),
+                version: 2,
+                terms: PolicyTerms {
+                    retention_days: 60,
+                    purposes: [Purpose::StaffCheck].into(),
+                    prompts: [("recording-notice".parse().unwrap(), Digest([0xab; 32]))].into(),
+                    bases: ["情報セキュリティポリシー".parse().unwrap()].into(),
+                },
+                text: Digest([0xcd; 32]),
+            }),
+            policy,
+        },
+        AuditEvent::Registered {
+            change: Fact::Policy(PolicyFact::MeasureDecided {
+                decision: DecisionId::new(now(), 5),
+                basis: "情報セキュリティポリシー".parse().unwrap(),
+                measure: Digest([0xef; 32]),
+            }),
+            policy: 2,
         },
         AuditEvent::Registered {
             change: Fact::SupervisionSigned {

@@ -340,7 +340,12 @@ impl Counter {
     ) {
         let unix_user = unix_user.to_owned();
         let actor = Actor::Person { unix_user, person };
-        self.desk.audit(people::refused(actor, action, refusal));
+        self.desk.audit(people::refused(
+            actor,
+            action,
+            refusal,
+            rules::POLICY_VERSION,
+        ));
     }
 
     /// Seals the reason for the register; returns the digest that the audit entry holds, and the register's entry.

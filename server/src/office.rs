@@ -10,6 +10,7 @@ mod heads;
 mod keys;
 mod owner;
 mod people;
+mod policy;
 mod proving;
 mod reconciling;
 mod search;
@@ -41,6 +42,7 @@ use self::owner::Owner;
 pub(crate) use self::{
     heads::{TrailDone, TrailRequest},
     keys::{KeysDone, KeysRequest},
+    policy::PolicyView,
     reconciling::Comparison,
     search::{Cut, FindWish, RevealWish, Revealed, Search},
     sweep::{DisposeDone, DisposeRequest, Disposed},

@@ -3,13 +3,14 @@
 use std::{fs, io, path::Path};
 
 use rules::{
-    AuditDraft, AuditEvent, ContractId, Fact, JstDay, Label, MOST_ITEMS, POLICY_VERSION, Period,
-    Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
+    AuditDraft, AuditEvent, ContractId, Fact, JstDay, Label, MOST_ITEMS, Period, Refusal,
+    RegisterFault, Role, StaffId, TakenIn, VendorId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     duty::{Answer, Message},
+    office::PolicyView,
     proof::Secret,
 };
 
@@ -70,6 +71,18 @@ pub(crate) enum RegisterAsk {
     },
     List,
     EnrolTotp,
+    /// Make a file the next version of the policy.
+    ApplyPolicy {
+        text: String,
+    },
+    /// Keep what the manager decided where the rules say nothing.
+    DecideMeasure {
+        basis: Label,
+        measure: Secret,
+    },
+    ShowPolicy {
+        version: Option<u32>,
+    },
 }
 
 /// A contract of the own unit, as it was typed in.
@@ -105,6 +118,7 @@ pub(crate) enum Told {
         secret: Secret,
     },
     People(Vec<PersonView>),
+    Policy(Box<PolicyView>),
 }
 
 /// A person as `people list` shows them.
@@ -170,6 +184,12 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         RegisterFault::ItemCount(count) => format!(
             "一度に渡せる録音は1件から{MOST_ITEMS}件です（{count}件）。--recording で指定し、多いときは分けてください。"
         ),
+        RegisterFault::OtherVersion(version) => format!(
+            "方針の第{version}版は、施行中の版の次ではありません。policy show で確かめてください。"
+        ),
+        RegisterFault::NoSuchBasis(basis) => {
+            format!("方針の根拠に {basis} はありません。policy show で確かめてください。")
+        }
         RegisterFault::MonthNotOver(month) => {
             format!("{month} はまだ終わっていません。翌月になってから署名してください。")
         }
@@ -179,11 +199,18 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
 }
 
 /// The entry of an act that was refused.
-pub(crate) fn refused(actor: rules::Actor, action: rules::Action, refusal: &Refusal) -> AuditDraft {
+///
+/// `policy`: the version in force; where no register can be read, that of the program.
+pub(crate) fn refused(
+    actor: rules::Actor,
+    action: rules::Action,
+    refusal: &Refusal,
+    policy: u32,
+) -> AuditDraft {
     let event = AuditEvent::ActionRefused {
         action,
         code: refusal.code(),
-        policy: POLICY_VERSION,
+        policy,
     };
     AuditDraft { actor, event }
 }

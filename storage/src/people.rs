@@ -36,6 +36,10 @@ pub enum TextKind {
     Passphrase,
     /// Where a copy lies.
     Place,
+    /// A version of the policy, word by word.
+    Policy,
+    /// A measure where the rules say nothing.
+    Measure,
 }
 
 impl TextKind {
@@ -47,6 +51,8 @@ impl TextKind {
             TextKind::Receiver => "receiver",
             TextKind::Passphrase => "passphrase",
             TextKind::Place => "place",
+            TextKind::Policy => "policy",
+            TextKind::Measure => "measure",
         }
     }
 }

@@ -74,7 +74,7 @@ impl<'a> Deed<'a> {
         match condition {
             Condition::Designated => by.designation(now).is_some(),
             Condition::Trained => by.training(now).is_some(),
-            Condition::Acknowledged => by.acknowledged >= Some(crate::POLICY_VERSION),
+            Condition::Acknowledged => by.acknowledged >= Some(self.register.policy().version()),
             Condition::DeputyPeriod => by.is_deputy(now),
             Condition::OwnUnit => {
                 self.known.is_none_or(|known| known.unit == by.unit)
@@ -115,6 +115,7 @@ impl<'a> Deed<'a> {
             Condition::PurposeGiven => true,
             // Conditions of other acts.
             Condition::ReasonGiven
+            | Condition::WithinLimit
             | Condition::Approved
             | Condition::RoleGrantable
             | Condition::NotFounded => false,

@@ -4,7 +4,6 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    POLICY_VERSION,
     access::Action,
     audit::{Actor, AuditDraft, AuditEvent},
     copies::{CopyFact, Destruction},
@@ -13,6 +12,7 @@ use crate::{
     ids::{ContractId, JstDay, Label, StaffId, VendorId},
     month::JstMonth,
     people::{Designation, Period, Person, Role, Training},
+    policy::PolicyFact,
     recipient::Recipient,
     vendor::Terms,
 };
@@ -130,6 +130,8 @@ pub enum Fact {
     HandOver(HandOverFact),
     /// A copy outside the vault.
     Copy(CopyFact),
+    /// The policy, or a decision beside it.
+    Policy(PolicyFact),
     /// The manager signed a month's supervision report off (要領 3-2).
     SupervisionSigned {
         /// Of which month.
@@ -172,6 +174,7 @@ impl Fact {
             Fact::VendorAttested { .. } => Action::AttestVendor,
             Fact::ContractAdded { .. } => Action::AddContract,
             Fact::SupervisorApproved { .. } => Action::ApproveSupervisor,
+            Fact::Policy(step) => step.action(),
             Fact::SupervisionSigned { .. } => Action::SignSupervision,
             Fact::HandOver(step) => step.action(),
             Fact::Copy(CopyFact::Begun { .. }) => Action::MakeCopy,
@@ -184,10 +187,10 @@ impl Fact {
     }
 
     /// The entry that says so.
-    pub(super) fn entry(&self, actor: Actor) -> AuditDraft {
+    pub(super) fn entry(&self, actor: Actor, policy: u32) -> AuditDraft {
         let event = AuditEvent::Registered {
             change: self.clone(),
-            policy: POLICY_VERSION,
+            policy,
         };
         AuditDraft { actor, event }
     }

@@ -132,6 +132,21 @@ impl Found<'_> {
         self.good(&format!("音声案内 / prompts: {}", library.iter().count()))
     }
 
+    /// What the policy says is in force; the service does what the configuration says, so they must agree.
+    fn policy(&mut self, config: &Config, register: &Register) -> Result<(), Exit> {
+        let version = register.policy().version();
+        let Some(applied) = register.policy().of_version(version) else {
+            return Ok(());
+        };
+        let (set, said) = (config.retention.days(), applied.terms.retention_days);
+        if set > said {
+            self.note(&format!(
+                "設定の保存日数 {set} は方針 第{version}版の {said} を超えています / retention_days of the configuration exceeds version {version} of the policy"
+            ))?;
+        }
+        Ok(())
+    }
+
     /// Each month's report is looked at and signed (K-27).
     fn supervision(&mut self, register: &Register, now: Timestamp) -> Result<(), Exit> {
         let Some(month) = register.supervision_due(now) else {
@@ -293,6 +308,7 @@ impl Found<'_> {
                 self.good("データベース / database")?;
                 self.compared(compared)?;
                 self.people(config, &register)?;
+                self.policy(config, &register)?;
                 self.supervision(&register, Timestamp::now())
             }
             Err(fault @ CatalogueFault::Register(_)) => self.bad(

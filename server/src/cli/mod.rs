@@ -14,6 +14,7 @@ mod init;
 mod keys;
 mod login;
 mod people;
+mod policy;
 mod reconcile;
 mod recordings;
 mod report;
@@ -95,6 +96,9 @@ enum Command {
     Backup(backup::Backup),
     /// バックアップからの復元。鍵のないものは戻りません / bring a backup back; what has no key does not come back
     Restore(backup::Restore),
+    /// 方針：取扱要領の版、目的、保存日数、要領第6条の決定 / the policy in its versions, and measures of article 6
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// 月次の監督報告（要領第3条第2項）/ the monthly supervision report
     #[command(subcommand)]
     Report(report::Command),
@@ -366,6 +370,7 @@ where
         Command::Keys(command) => keys::keys(&command, &mut out),
         Command::Backup(arguments) => backup::backup(&arguments, &mut out),
         Command::Restore(arguments) => backup::restore(&arguments, &mut out),
+        Command::Policy(command) => policy::policy(command, &mut out),
         Command::Report(command) => report::report(&command, &mut out),
         Command::Statement(arguments) => statement::statement(&arguments, &mut out),
         Command::Audit(command) => audit::audit(&command, &mut out),

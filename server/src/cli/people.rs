@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::{Args, Subcommand};
 use rules::{Fact, JstDay, Label, Period, Role, StaffId, VendorId};
 
-use super::{Exit, Person, Place, Terminal, read_password, recordings::with_office};
+use super::{Exit, Person, Place, Terminal, policy, read_password, recordings::with_office};
 use crate::{
     config::Config,
     duty::Message,
@@ -288,6 +288,7 @@ pub(super) fn told(told: &Told, out: &mut Terminal) -> Result<(), Exit> {
                 .to_owned()
         }),
         Told::Issued { person, password } => issued(person, password, out),
+        Told::Policy(view) => out.result(view, || policy::text(view)),
         Told::People(people) => people
             .iter()
             .try_for_each(|person| out.result(person, || shown(person))),

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AuditDraft, CopyFact, Destruction, Fact, Heard, JstDay, ListenPermit,
-    ListenRequest, Number, Purpose, RecordingId, Refusal, Register, StaffId,
+    ListenRequest, Number, POLICY_VERSION, Purpose, RecordingId, Refusal, Register, StaffId,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, OpenFault, Opener, OsDisk,
@@ -52,6 +52,8 @@ pub(super) struct Owner {
     /// When what is due is destroyed next.
     pub(super) sweep_again: Instant,
     pub(super) round: Round,
+    /// The version of the policy in the register that was read last.
+    pub(super) policy: u32,
     told: BTreeSet<&'static str>,
 }
 
@@ -79,6 +81,7 @@ impl Owner {
             clock_again: Instant::now(),
             sweep_again: Instant::now() + FIRST_SWEEP,
             round: Round::new(),
+            policy: POLICY_VERSION,
             told: BTreeSet::new(),
         }
     }
@@ -322,7 +325,7 @@ impl Owner {
         });
         let grant = judged.map_err(|refusal| {
             // The refusal stands whether or not it can be written down.
-            self.audit(request.refused(&refusal));
+            self.audit(request.refused(&register, &refusal));
             Answer::Refused(people::message(&refusal))
         })?;
         let copy = self.enter_copy(&caller, wish, call.expires_at, now).await?;

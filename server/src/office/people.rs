@@ -8,9 +8,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, NewPassword, Number, POLICY_VERSION,
-    Petitioner, Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId,
-    Subject, Terms,
+    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, NewPassword, Number, Petitioner,
+    Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId, Subject, Terms,
 };
 use storage::{
     Attachments, AuditFault, Catalogue, CatalogueFault, PasswordHash, PasswordSet, SealedText,
@@ -137,7 +136,7 @@ impl Owner {
             }
             RegisterAsk::Acknowledge => {
                 caller.person()?;
-                let version = POLICY_VERSION;
+                let version = self.register().await?.policy().version();
                 let fact = Fact::Acknowledged { version };
                 self.record(&caller, fact, nothing, now).await
             }
@@ -145,6 +144,11 @@ impl Owner {
             RegisterAsk::Record(fact) => self.record(&caller, fact, nothing, now).await,
             RegisterAsk::Issue { person } => self.issue(&caller, person, now).await,
             RegisterAsk::List => self.list_people(&caller, now).await,
+            RegisterAsk::ApplyPolicy { text } => self.apply_policy(&caller, &text, now).await,
+            RegisterAsk::DecideMeasure { basis, measure } => {
+                self.decide_measure(&caller, basis, &measure, now).await
+            }
+            RegisterAsk::ShowPolicy { version } => self.show_policy(&caller, version, now).await,
             RegisterAsk::EnrolTotp => self.enrol_totp(&caller, now).await,
         }
     }
@@ -177,7 +181,9 @@ impl Owner {
         let (disk, layout) = (Arc::clone(&self.disk), self.layout.clone());
         let mut catalogue = self.open_catalogue().await.ok_or_else(no_database)?;
         let read = catalogue.register(&*disk, &layout).await;
-        self.judge_register(read, catalogue)
+        let register = self.judge_register(read, catalogue)?;
+        self.policy = register.policy().version();
+        Ok(register)
     }
 
     /// Looks what the trail says when an hour has gone by, so that a start has little to read.
@@ -306,7 +312,12 @@ impl Owner {
         fault: &RegisterFault,
     ) -> Ending {
         if let RegisterFault::Refused(refusal) = fault {
-            self.audit(people::refused(petitioner.actor(), action, refusal));
+            self.audit(people::refused(
+                petitioner.actor(),
+                action,
+                refusal,
+                self.policy,
+            ));
         }
         people::not_recorded(fault)
     }

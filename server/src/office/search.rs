@@ -137,7 +137,7 @@ impl Owner {
         let grant = judged.map_err(|refusal| {
             let actor = caller.petitioner().actor();
             // The refusal stands whether or not it can be written down.
-            self.audit(people::refused(actor, Action::Find, &refusal));
+            self.audit(people::refused(actor, Action::Find, &refusal, self.policy));
             Answer::Refused(people::message(&refusal))
         })?;
         let of = self
@@ -253,7 +253,7 @@ impl Owner {
         });
         let grant = judged.map_err(|refusal| {
             // The refusal stands whether or not it can be written down.
-            self.audit(request.refused(&refusal));
+            self.audit(request.refused(&register, &refusal));
             Answer::Refused(people::message(&refusal))
         })?;
         let receipt = self

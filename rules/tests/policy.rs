@@ -1,0 +1,147 @@
+//! The policy in its versions: what is in force narrows and never widens, and a measure changes no refusal (K-30, K-31).
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+mod common;
+
+use rules::{
+    Action, AuditEvent, DecisionId, Digest, Fact, Heard, ListenRequest, PolicyFact, PolicyTerms,
+    Purpose, Register, RegisterFault, StaffId,
+};
+
+use common::now;
+
+fn terms(purposes: &[Purpose]) -> PolicyTerms {
+    PolicyTerms {
+        retention_days: 89,
+        purposes: purposes.iter().copied().collect(),
+        prompts: [].into(),
+        bases: ["個人情報保護条例".parse().unwrap()].into(),
+    }
+}
+
+fn applied(version: u32, terms: PolicyTerms) -> Fact {
+    Fact::Policy(PolicyFact::Applied {
+        decision: DecisionId::new(now(), u128::from(version)),
+        version,
+        terms,
+        text: Digest([7; 32]),
+    })
+}
+
+fn measure(basis: &str) -> Fact {
+    Fact::Policy(PolicyFact::MeasureDecided {
+        decision: DecisionId::new(now(), 99),
+        basis: basis.parse().unwrap(),
+        measure: Digest([8; 32]),
+    })
+}
+
+/// After these versions, acknowledged or not by `hanako`.
+fn register(facts: Vec<Fact>, acknowledged: u32) -> Register {
+    let hanako: StaffId = "hanako".parse().unwrap();
+    let version = acknowledged;
+    let facts = [facts, vec![Fact::Acknowledged { version }]].concat();
+    common::register_by(facts, &hanako)
+}
+
+/// The version that the entry stores, or why not.
+fn listen(register: &Register, purpose: Purpose, heard: Heard) -> Result<u32, &'static str> {
+    let proved = common::proved("hanako");
+    let request = ListenRequest {
+        petitioner: common::petitioner(&proved),
+        action: Action::Listen,
+        heard,
+        purpose: Some(purpose),
+        range_ms: None,
+    };
+    let grant = request
+        .judge(register, now())
+        .map_err(|refusal| refusal.code().code())?;
+    match grant.entry().event {
+        AuditEvent::ListenGranted { policy, .. } => Ok(policy),
+        _ => panic!("a grant's entry says what was granted"),
+    }
+}
+
+#[test]
+fn each_access_stores_the_version_in_force_and_old_ones_still_resolve() {
+    let before = register(vec![], 1);
+    assert_eq!(listen(&before, Purpose::StaffCheck, common::heard()), Ok(1));
+    let two = terms(&[Purpose::StaffCheck]);
+    let facts = vec![applied(2, two.clone()), applied(3, terms(&Purpose::ALL))];
+    let after = register(facts, 3);
+    assert_eq!(listen(&after, Purpose::StaffCheck, common::heard()), Ok(3));
+    assert_eq!(after.policy().of_version(2).unwrap().terms, two);
+    assert!(after.policy().of_version(1).is_none(), "the program's own");
+}
+
+#[test]
+fn a_new_version_is_acknowledged_anew_and_narrows_what_may_be_done() {
+    let facts = || vec![applied(2, terms(&[Purpose::StaffCheck]))];
+    let unread = register(facts(), 1);
+    let heard = listen(&unread, Purpose::StaffCheck, common::heard());
+    assert_eq!(heard, Err("ACK_REQUIRED"));
+    let read = register(facts(), 2);
+    for (purpose, expected) in [
+        (Purpose::StaffCheck, Ok(2)),
+        (Purpose::AnalysisInquiry, Err("PURPOSE_NOT_PERMITTED")),
+        // In no version of the code, so in none of the city's.
+        (Purpose::Disposal, Err("PURPOSE_NOT_PERMITTED")),
+    ] {
+        assert_eq!(listen(&read, purpose, common::heard()), expected);
+    }
+}
+
+#[test]
+fn no_version_keeps_longer_than_three_months_or_skips_the_one_before() {
+    let proved = common::proved("kacho");
+    let register = common::register();
+    let apply = |fact| register.request(&common::petitioner(&proved), fact, now());
+    for (days, is_allowed) in [(0, false), (1, true), (92, true), (93, false)] {
+        let terms = PolicyTerms {
+            retention_days: days,
+            ..terms(&Purpose::ALL)
+        };
+        match apply(applied(2, terms)) {
+            Ok(_) => assert!(is_allowed, "{days} days"),
+            Err(RegisterFault::Refused(refusal)) => {
+                assert!(!is_allowed, "{days} days");
+                assert_eq!(refusal.code().code(), "RETENTION_FIXED");
+            }
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+    let skipped = apply(applied(3, terms(&Purpose::ALL)));
+    assert!(matches!(skipped, Err(RegisterFault::OtherVersion(3))));
+}
+
+#[test]
+fn a_measure_rests_on_the_policy_and_changes_no_refusal() {
+    let proved = common::proved("kacho");
+    let facts = vec![applied(2, terms(&Purpose::ALL))];
+    let before = register(facts.clone(), 2);
+    let decide = |basis| before.request(&common::petitioner(&proved), measure(basis), now());
+    assert!(decide("個人情報保護条例").unwrap().is_some());
+    let baseless = decide("上司の指示");
+    assert!(matches!(baseless, Err(RegisterFault::NoSuchBasis(_))));
+
+    let after = register([facts, vec![measure("個人情報保護条例")]].concat(), 2);
+    assert_eq!(after.policy().measures().len(), 1);
+    let elsewhere = || Heard {
+        unit: "税務課".parse().unwrap(),
+        ..common::heard()
+    };
+    let expired = || Heard {
+        expires_at: now(),
+        ..common::heard()
+    };
+    for purpose in Purpose::ALL {
+        for heard in [common::heard(), elsewhere(), expired()] {
+            assert_eq!(
+                listen(&after, purpose, heard.clone()),
+                listen(&before, purpose, heard),
+                "{purpose}"
+            );
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The policy through the real program: a new version is read by everybody before anything opens, and none widens the rules.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::{fs, process::Output};
+
+use common::{House, telephone, text};
+use serde_json::Value;
+
+const POLICY: &str = r#"retention_days = 60
+purposes = ["STAFF_CHECK", "ANALYSIS_COMPLAINT"]
+bases = ["個人情報保護条例"]
+
+[articles]
+"第5条第2項" = "他の一切の二次利用を認めない。"
+"#;
+
+fn code(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(3), "{}", text(output));
+    let refusal: Value = serde_json::from_slice(&output.stderr).unwrap();
+    refusal["code"].as_str().unwrap().to_owned()
+}
+
+fn apply(house: &House, by: &str, policy: &str) -> Output {
+    let file = house.dir().join("policy.toml");
+    fs::write(&file, policy).unwrap();
+    house.by(by, &["policy", "apply", file.to_str().unwrap(), "--json"])
+}
+
+#[test]
+fn a_new_version_is_acknowledged_before_anything_opens_and_each_entry_says_which() {
+    let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
+    house.found();
+    house.enlist("hanako", "assistant");
+    house.run();
+    telephone::call(&house, "one", 4_000);
+    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let id = row["id"].as_str().unwrap();
+    let play = ["recordings", "play", id, "--purpose"];
+    let by_hanako = |purpose: &str| house.by("hanako", &[&play, &[purpose, "--json"][..]].concat());
+    assert!(by_hanako("STAFF_CHECK").status.success());
+
+    assert_eq!(code(&apply(&house, "hanako", POLICY)), "ROLE_NOT_PERMITTED");
+    let applied = apply(&house, "kacho", POLICY);
+    assert!(applied.status.success(), "{}", text(&applied));
+    assert_eq!(code(&by_hanako("STAFF_CHECK")), "ACK_REQUIRED");
+    let read = house.by("hanako", &["people", "acknowledge"]);
+    assert!(read.status.success(), "{}", text(&read));
+    assert!(by_hanako("STAFF_CHECK").status.success());
+    assert_eq!(
+        code(&by_hanako("ANALYSIS_INQUIRY")),
+        "PURPOSE_NOT_PERMITTED"
+    );
+
+    let shown = house.by("hanako", &["policy", "show", "--json"]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(
+        (&shown["version"], &shown["text"]),
+        (&2.into(), &POLICY.trim().into())
+    );
+    let trail = text(&house.by("kacho", &["audit", "list", "--json"]));
+    let versions: Vec<bool> = trail
+        .lines()
+        .filter(|line| line.contains("\"listen_granted\""))
+        .map(|line| line.contains("\"policy\":2"))
+        .collect();
+    assert_eq!(versions, [false, true]);
+    house.terminate();
+}
+
+#[test]
+fn what_would_widen_the_rules_cannot_be_applied() {
+    let house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
+    house.found();
+    let longer = POLICY.replace("= 60", "= 93");
+    assert_eq!(code(&apply(&house, "kacho", &longer)), "RETENTION_FIXED");
+    let secondary = POLICY.replace("\"STAFF_CHECK\"", "\"SECONDARY_USE\"");
+    assert_eq!(
+        code(&apply(&house, "kacho", &secondary)),
+        "PURPOSE_NOT_PERMITTED"
+    );
+    let plain = format!("plain_export = true\n{POLICY}");
+    let refused = apply(&house, "kacho", &plain);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+
+    let decide = |basis: &str| {
+        let measure = [
+            "policy",
+            "decide",
+            "--measure",
+            "執務室の施錠",
+            "--basis",
+            basis,
+        ];
+        house.by("kacho", &measure)
+    };
+    let early = decide("個人情報保護条例");
+    assert_eq!(early.status.code(), Some(1), "{}", text(&early));
+    assert!(apply(&house, "kacho", POLICY).status.success());
+    let decided = decide("個人情報保護条例");
+    assert!(decided.status.success(), "{}", text(&decided));
+}
