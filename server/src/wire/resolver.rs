@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -29,6 +30,8 @@ const IN_PART: Duration = Duration::from_secs(60);
 /// How long one server is waited for, and how often it is asked again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 const RETRIES: usize = 2;
+/// How long NAPTR is waited for once SRV has answered: a server that drops what it does not know holds nobody up.
+const NAPTR_PATIENCE: Duration = Duration::from_millis(500);
 /// Questions at once; each peer has one a target.
 const MOST: usize = 256;
 /// Records of one answer that are followed.
@@ -282,11 +285,11 @@ impl Places {
             Transport::Tls => (&b"SIPS+D2T"[..], "_sips._tcp"),
         };
         let usual = Name::from_ascii(label)?.append_domain(host)?;
-        let named = Asked::begin(resolver, host, RecordType::NAPTR);
-        let under_usual = Asked::begin(resolver, &usual, RecordType::SRV);
+        let naptr = pin!(Asked::begin(resolver, host, RecordType::NAPTR).answer());
+        let mut under_usual = pin!(Asked::begin(resolver, &usual, RecordType::SRV).answer());
+        let (named, found) = beside(naptr, under_usual.as_mut()).await;
         let mut named: Vec<NAPTR> = self
-            .take(named)
-            .await
+            .keep(named)
             .into_iter()
             .filter_map(|record| match record {
                 RData::NAPTR(naptr) => Some(naptr),
@@ -298,14 +301,16 @@ impl Places {
             })
             .collect();
         named.sort_by_key(|naptr| (naptr.order, naptr.preference));
-        let asked = match named.into_iter().next() {
-            Some(naptr) if naptr.replacement != usual => {
-                Asked::begin(resolver, &naptr.replacement, RecordType::SRV)
+        let records = match (named.into_iter().next(), found) {
+            (Some(naptr), _) if naptr.replacement != usual => {
+                let asked = Asked::begin(resolver, &naptr.replacement, RecordType::SRV);
+                self.take(asked).await
             }
-            Some(_) | None => under_usual,
+            (Some(_) | None, Some(found)) => self.keep(found),
+            (Some(_) | None, None) => self.keep(under_usual.await),
         };
-        let records = self.take(asked).await.into_iter();
         Ok(records
+            .into_iter()
             .filter_map(|record| match record {
                 RData::SRV(srv) => Some(srv),
                 _ => None,
@@ -342,7 +347,13 @@ impl Places {
 
     /// The records that a question is answered with; none where it fails, which is kept.
     async fn take(&mut self, asked: Asked) -> Vec<RData> {
-        match asked.answer().await {
+        let answer = asked.answer().await;
+        self.keep(answer)
+    }
+
+    /// The same of an answer that is here.
+    fn keep(&mut self, answer: Result<Records, NetError>) -> Vec<RData> {
+        match answer {
             Ok(Records { records, until }) => {
                 self.until = [self.until, until].into_iter().flatten().min();
                 records
@@ -351,6 +362,24 @@ impl Places {
                 self.fault.get_or_insert(fault);
                 Vec::new()
             }
+        }
+    }
+}
+
+/// What NAPTR is answered, and what SRV under the usual name was where that came first. From then on NAPTR has its time and no more.
+async fn beside<F>(
+    mut naptr: Pin<&mut F>,
+    mut under_usual: Pin<&mut F>,
+) -> (F::Output, Option<F::Output>)
+where
+    F: Future<Output = Result<Records, NetError>>,
+{
+    tokio::select! {
+        biased;
+        named = naptr.as_mut() => (named, None),
+        found = under_usual.as_mut() => {
+            let named = tokio::time::timeout(NAPTR_PATIENCE, naptr).await;
+            (named.unwrap_or(Err(NetError::Timeout)), Some(found))
         }
     }
 }

@@ -134,7 +134,8 @@ impl Endpoint {
             Vec::new()
         };
         let Some(session) = usage.current() else {
-            return;
+            // Nobody has rung yet.
+            return self.not_changed(now, id, attempt.aim, 491, None);
         };
         let tag = session.dialog.remote_tag().to_vec();
         if !attempt.description.is_empty() {

@@ -41,7 +41,9 @@ impl Server {
                 let query = &question.queries[0];
                 let is_silent_about = [RecordType::NAPTR, RecordType::AAAA];
                 let name = query.name().to_ascii();
-                if name == "half.example." && is_silent_about.contains(&query.query_type()) {
+                let is_half =
+                    name == "half.example." && is_silent_about.contains(&query.query_type());
+                if is_half || name == "terse.example." && query.query_type() == RecordType::NAPTR {
                     continue;
                 }
                 let waits_for_all = name.ends_with("together.example.");
@@ -148,6 +150,12 @@ fn zone() -> Zone {
         ("two.example.", 300, a(2)),
         ("gateway.example.", 300, a(3)),
         ("half.example.", 300, a(4)),
+        ("terse.example.", 300, a(5)),
+        (
+            "_sip._udp.terse.example.",
+            300,
+            srv(1, 1, 5070, "terse.example."),
+        ),
         (
             "together.example.",
             300,
@@ -311,6 +319,17 @@ fn a_server_that_is_silent_about_some_records_is_asked_again_soon_for_all() {
     let answers = ask_with(SHORT_PATIENCE, server.address, &[half]);
     assert_eq!(answers[0].0, ["192.0.2.4:5060 0/0"]);
     assert!((1..=60).contains(&answers[0].1), "{}", answers[0].1);
+}
+
+#[test]
+fn a_server_that_is_silent_about_naptr_holds_nobody_up() {
+    // Whoever waited for NAPTR would hear nothing before this test gives up.
+    let patience = Duration::from_secs(300);
+    let server = Server::new(zone());
+    let terse = question("terse.example", None, Transport::Udp);
+    let answers = ask_with(patience, server.address, &[terse]);
+    assert_eq!(answers[0].0, ["192.0.2.5:5070 1/1"]);
+    assert!((1..=60).contains(&answers[0].1), "asked again soon");
 }
 
 #[test]

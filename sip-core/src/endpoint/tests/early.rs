@@ -219,6 +219,26 @@ fn patience_is_over_when_nothing_at_all_came_back() {
 }
 
 #[test]
+fn an_offer_to_nobody_who_has_rung_has_failed_at_once() {
+    let mut bench = Bench::new();
+    let id = bench.call();
+    bench.endpoint.update(bench.now, id, sdp());
+    for glare in [Glare::Report, Glare::Repeat] {
+        bench.endpoint.reinvite(bench.now, id, sdp(), glare);
+    }
+    bench.drain();
+    let statuses: Vec<u16> = bench
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::NotModified { status, .. } => Some(*status),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(statuses, [491; 3]);
+}
+
+#[test]
 fn an_offer_to_a_callee_that_is_left_has_failed() {
     // Else whoever passed it on would wait for its outcome as long as the call lasts.
     for end in ["200 OK", "BYE", "422 Session Interval Too Small"] {
