@@ -108,9 +108,21 @@ fn show(arguments: &Arguments, out: &mut Terminal) -> Result<(), Stop> {
     out.line("2/6 告知つきの通話（約30秒）/ an announced call, about 30 s: the notice, ringback, the talk")?;
     play(&scene, &speech, "announced", out)?;
 
+    play_in_an_emergency(&file, &scene, &speech, out)?;
+    let recordings = wait_for_sealed(&file, before + 2)?;
+    show_recordings(arguments, &file, &recordings, out)
+}
+
+/// The call once more while an emergency is in force, which is lifted whatever becomes of the call.
+fn play_in_an_emergency(
+    file: &Path,
+    scene: &Scene,
+    speech: &Speech,
+    out: &mut Terminal,
+) -> Result<(), Stop> {
     out.line("3/6 緊急時を宣言します / declaring an emergency")?;
     denwaban(
-        &file,
+        file,
         &[
             "emergency",
             "declare",
@@ -124,13 +136,21 @@ fn show(arguments: &Arguments, out: &mut Terminal) -> Result<(), Stop> {
         out,
     )?;
     out.line("4/6 告知なしの通話（約20秒）/ the same call without the notice, about 20 s")?;
-    let played = play(&scene, &speech, "emergency", out);
-    denwaban(&file, &["emergency", "lift"], out)?;
+    let played = play(scene, speech, "emergency", out);
+    denwaban(file, &["emergency", "lift"], out)?;
     played?;
+    Ok(())
+}
 
+/// Lists the recordings, writes the announced one as a WAV and draws it.
+fn show_recordings(
+    arguments: &Arguments,
+    file: &Path,
+    recordings: &[String],
+    out: &mut Terminal,
+) -> Result<(), Stop> {
     out.line("5/6 録音の一覧と書き出し / the recordings, and the announced one as a WAV")?;
-    let recordings = wait_for_sealed(&file, before + 2)?;
-    denwaban(&file, &["recordings", "list"], out)?;
+    denwaban(file, &["recordings", "list"], out)?;
     let announced = &recordings[recordings.len() - 2];
     let wav = file.with_file_name(format!("{announced}.wav"));
     let picture = file.with_file_name(format!("{announced}.png"));
@@ -140,7 +160,7 @@ fn show(arguments: &Arguments, out: &mut Terminal) -> Result<(), Stop> {
         password_file.unwrap_or_else(|| file.with_file_name(people::file_of(people::DEMO_PERSON)));
     let password_file = password_file.display().to_string();
     denwaban(
-        &file,
+        file,
         &[
             "recordings",
             "export",
@@ -157,7 +177,7 @@ fn show(arguments: &Arguments, out: &mut Terminal) -> Result<(), Stop> {
         out,
     )?;
     waveform::draw(&wav, &picture)?;
-    denwaban(&file, &["audit", "verify"], out)?;
+    denwaban(file, &["audit", "verify"], out)?;
 
     out.line("6/6 おわり / done")?;
     out.line(&format!(
