@@ -8,6 +8,7 @@ pub mod carrier;
 pub mod checkers;
 pub mod city;
 pub mod clock;
+pub mod connections;
 pub mod department;
 pub mod line;
 pub mod net;

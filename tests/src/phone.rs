@@ -21,6 +21,8 @@ pub use self::{
     acts::{Act, Early, Referred},
     habits::{Habits, OfferTime, Reliable},
 };
+use sip_core::{Hop, Transport};
+
 use crate::{carrier::Repeat, net::Packet, text::Text, voice::Voice};
 
 /// 64*T1: nobody waits longer for an answer.
@@ -82,6 +84,8 @@ pub struct Phone {
     pub called: String,
     /// What it is like.
     pub habits: Habits,
+    /// What carries its messages.
+    transport: Transport,
     /// Its speech and what it hears.
     pub voice: Voice,
     /// The INVITE that began its call.
@@ -124,17 +128,17 @@ impl Waiting {
 }
 
 impl Phone {
-    /// A telephone that calls a number; returns it with its INVITE.
+    /// A telephone that calls a number; returns it with its INVITE. `hop`: from its address to the exchange's.
     pub fn dial(
         now: Instant,
         index: usize,
-        from: SocketAddr,
-        exchange: SocketAddr,
+        hop: Hop,
         user: &str,
         called: &str,
         habits: Habits,
     ) -> (Phone, Packet) {
-        let mut phone = Phone::new(index, from, exchange, user, called, habits);
+        let (from, exchange) = (hop.local, hop.remote);
+        let mut phone = Phone::new(index, hop, user, called, habits);
         phone.call_id = format!("{}@storm", phone.name);
         let display = match phone.habits.display.as_str() {
             "" => String::new(),
@@ -156,16 +160,9 @@ impl Phone {
     }
 
     /// A telephone that is called.
-    pub fn ring(
-        now: Instant,
-        index: usize,
-        at: SocketAddr,
-        exchange: SocketAddr,
-        invite: &Text,
-        habits: Habits,
-    ) -> Phone {
+    pub fn ring(now: Instant, index: usize, hop: Hop, invite: &Text, habits: Habits) -> Phone {
         let user = invite.called_user().to_owned();
-        let mut phone = Phone::new(index, at, exchange, &user, &user, habits);
+        let mut phone = Phone::new(index, hop, &user, &user, habits);
         phone.call_id = invite.header("Call-ID").to_owned();
         phone.local = format!("{};tag={}", invite.header("To"), phone.name);
         phone.remote = invite.header("From").to_owned();
@@ -182,14 +179,12 @@ impl Phone {
         self.answer_invite(now, 100, &[], "")
     }
 
-    fn new(
-        index: usize,
-        address: SocketAddr,
-        exchange: SocketAddr,
-        user: &str,
-        called: &str,
-        habits: Habits,
-    ) -> Phone {
+    fn new(index: usize, hop: Hop, user: &str, called: &str, habits: Habits) -> Phone {
+        let Hop {
+            transport,
+            local: address,
+            remote: exchange,
+        } = hop;
         let port = 30_000 + 2 * u16::try_from(index % 15_000).expect("below 15,000");
         let side = if address.port() == 5062 { 2 } else { 1 };
         Phone {
@@ -200,6 +195,7 @@ impl Phone {
             user: user.to_owned(),
             called: called.to_owned(),
             habits,
+            transport,
             voice: Voice::new(SocketAddr::new(address.ip(), port), side),
             invite: Text::read(b"NONE\r\n\r\n"),
             log: Vec::new(),

@@ -51,7 +51,9 @@ pub struct Plan {
     pub has_keys: bool,
     /// Whether nobody is at the PBX's address.
     pub is_pbx_away: bool,
-    /// By what the PBX is reached; the network carries whole messages either way.
+    /// By what the carrier is reached.
+    pub carrier_by: Transport,
+    /// By what the PBX is reached.
     pub pbx_by: Transport,
     /// Whether its shard carries media and reports nothing.
     pub is_shard_mute: bool,
@@ -79,6 +81,7 @@ impl Plan {
             limits: Limits::default(),
             has_keys: true,
             is_pbx_away: false,
+            carrier_by: Transport::Udp,
             pbx_by: Transport::Udp,
             is_shard_mute: false,
             broken_number: None,
@@ -133,7 +136,7 @@ pub(crate) fn settings(
         department: "daihyo".to_owned(),
     };
     let mut settings = Settings {
-        listeners: BTreeSet::from([Transport::Udp, plan.pbx_by])
+        listeners: BTreeSet::from([Transport::Udp, plan.carrier_by, plan.pbx_by])
             .into_iter()
             .map(|transport| Listener {
                 transport,
@@ -141,7 +144,7 @@ pub(crate) fn settings(
             })
             .collect(),
         peers: vec![
-            peer("carrier", PeerRole::Carrier, carrier, Transport::Udp),
+            peer("carrier", PeerRole::Carrier, carrier, plan.carrier_by),
             peer("pbx", PeerRole::Pbx, pbx, plan.pbx_by),
         ],
         departments: vec![Department {

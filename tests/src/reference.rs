@@ -10,7 +10,7 @@ mod transfer;
 mod words;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -36,6 +36,8 @@ const CROSSING: Duration = Duration::from_secs(31);
 #[derive(Debug)]
 pub struct Reference {
     carrier: SocketAddr,
+    /// Peers that are reached by TCP: no refusal is repeated there (RFC 3261 section 17.2.1).
+    by_stream: BTreeSet<SocketAddr>,
     legs: BTreeMap<String, Leg>,
     /// What is to be done before the exchange rests.
     duties: Vec<Duty>,
@@ -95,9 +97,10 @@ enum What {
 
 impl Reference {
     /// A reference of an exchange between these; whatever is not the carrier's is the PBX's.
-    pub fn new(carrier: SocketAddr) -> Reference {
+    pub fn new(carrier: SocketAddr, by_stream: BTreeSet<SocketAddr>) -> Reference {
         Reference {
             carrier,
+            by_stream,
             legs: BTreeMap::new(),
             duties: Vec::new(),
             answered: Vec::new(),
@@ -153,6 +156,22 @@ impl Reference {
         }
     }
 
+    /// A connection with a peer is lost: what nobody wants any more is not sent by another one.
+    pub fn connection_lost(&mut self, remote: SocketAddr) {
+        for leg in self.legs.values_mut() {
+            leg.is_unreachable |= leg.peer == remote && !leg.is_proceeding && leg.must_end;
+        }
+    }
+
+    /// Whether a peer has said nothing yet to an INVITE.
+    pub fn is_unheard(&self, remote: SocketAddr) -> bool {
+        let is_unheard = |leg: &Leg| {
+            leg.began == Began::Ours && leg.stage == Stage::Inviting && !leg.is_proceeding
+        };
+        let mut legs = self.legs.values();
+        legs.any(|leg| leg.peer == remote && is_unheard(leg))
+    }
+
     // What reaches the exchange.
 
     /// A datagram reaches the exchange.
@@ -179,7 +198,8 @@ impl Reference {
             match method {
                 "ACK" => {}
                 "INVITE" if is_opening => {
-                    let leg = Leg::new(now, Began::Theirs, from, message);
+                    let mut leg = Leg::new(now, Began::Theirs, from, message);
+                    leg.is_by_stream = self.by_stream.contains(&from);
                     self.legs.insert(id.to_owned(), leg);
                     self.owe(id, answer(100, 699));
                 }

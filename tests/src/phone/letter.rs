@@ -79,7 +79,7 @@ impl Phone {
             branch,
             method: method.to_owned(),
             payload: packet.payload.clone(),
-            repeat: Some(Repeat::after(now)),
+            repeat: self.repeats(now),
             until: Some(now + LAST),
         });
         packet
@@ -96,7 +96,7 @@ impl Phone {
             branch: branch.clone(),
             method: "CANCEL".to_owned(),
             payload: packet.payload.clone(),
-            repeat: Some(Repeat::after(now)),
+            repeat: self.repeats(now),
             until: Some(now + LAST),
         });
         // Whoever does not answer a cancelled INVITE is given up (RFC 3261 section 9.1).
@@ -217,7 +217,9 @@ impl Phone {
         self.note(now, format!("> {status} {method}{sdp}"));
         self.answers
             .insert((branch_of(request), method.clone()), payload.clone());
-        if method == "INVITE" && status >= 200 {
+        // Over a connection only a 2xx is repeated (RFC 3261 sections 13.3.1.4 and 17.2.1).
+        let is_repeated = status < 300 || !self.transport.is_reliable();
+        if method == "INVITE" && status >= 200 && is_repeated {
             self.waiting.retain(|waiting| waiting.what == "ACK");
             self.waiting.push(Waiting {
                 what: "ACK",
@@ -228,6 +230,11 @@ impl Phone {
             });
         }
         self.packet(payload)
+    }
+
+    /// When a request is to be repeated; over a connection it never is.
+    fn repeats(&self, now: Instant) -> Option<Repeat> {
+        (!self.transport.is_reliable()).then(|| Repeat::after(now))
     }
 
     // Descriptions.

@@ -62,7 +62,7 @@ fn ringing(headers: &str, reliable: Reliable) -> (Phone, Instant) {
         ..Habits::default()
     };
     (
-        Phone::ring(now, 0, at(PBX), at(EXCHANGE), &invite, habits),
+        Phone::ring(now, 0, Hop::udp(at(PBX), at(EXCHANGE)), &invite, habits),
         now,
     )
 }

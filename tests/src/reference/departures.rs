@@ -103,6 +103,7 @@ impl Reference {
 
     fn invite_went(&mut self, now: Instant, id: &str, to: SocketAddr, message: &Text) {
         let mut leg = Leg::new(now, Began::Ours, to, message);
+        leg.is_by_stream = self.by_stream.contains(&to);
         leg.pair = match self.transfer_of(to, message) {
             Some(at) => Some(self.target_called(at, id)),
             None => self.origin_of(to, message),

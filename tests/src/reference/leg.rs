@@ -33,6 +33,8 @@ pub(super) enum Stage {
 pub(super) struct Leg {
     pub(super) began: Began,
     pub(super) peer: SocketAddr,
+    /// Its peer is reached by TCP.
+    pub(super) is_by_stream: bool,
     pub(super) since: Instant,
     pub(super) stage: Stage,
     pub(super) answered_at: Option<Instant>,
@@ -102,6 +104,7 @@ impl Leg {
         let mut leg = Leg {
             began,
             peer,
+            is_by_stream: false,
             since: now,
             stage: Stage::Inviting,
             answered_at: None,
@@ -283,7 +286,8 @@ impl Leg {
     fn repeats(&mut self, now: Instant, answer: &Text, status: u16) -> Option<String> {
         // What is refused without a memory is not repeated.
         let is_remembered = status < 300
-            || (answer.sequence() == self.first_sequence
+            || (!self.is_by_stream
+                && answer.sequence() == self.first_sequence
                 && self.began == Began::Theirs
                 && status != 503);
         if answer.method() != "INVITE" || status < 200 || !is_remembered {

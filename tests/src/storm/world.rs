@@ -2,6 +2,7 @@
 
 mod dues;
 mod happening;
+mod streams;
 mod traffic;
 mod transfers;
 
@@ -14,6 +15,7 @@ use std::{
 use exchange::{FaultMoment, Input, Limits, Settings, Wiring};
 use jiff::Timestamp;
 use rules::{CallId, EmergencyState, Number};
+use sip_core::Transport;
 use storage::Faults;
 
 use self::{
@@ -25,6 +27,7 @@ use crate::{
     archive::Archive,
     city::{self, Playback},
     clock::Clock,
+    connections::Connections,
     net::{Dice, Net, Weather},
     phone::{Act, Habits, Phone, Stage},
     plan::{self, Plan},
@@ -39,6 +42,9 @@ pub(super) const BROKEN: &str = "0783331003";
 
 /// Port pairs of the one shard: enough for a storm, and few enough that it finds none left.
 const LEGS: u32 = 40;
+
+/// Makes the dice of connections others than the world's.
+const STREAMS: u64 = 0x7c9_7c9;
 
 /// The longest that the calm may take: a telephone lets ring for three minutes, talks for ten, and then waits 64*T1.
 const CALM: Duration = Duration::from_secs(1_100);
@@ -66,6 +72,11 @@ pub(super) struct World {
     saved: EmergencyState,
     shard: Shard,
     net: Net,
+    connections: Connections,
+    /// Peers that are reached by TCP.
+    by_stream: BTreeSet<SocketAddr>,
+    /// What befalls connections is drawn from these, so that whoever has none is befallen by the same as ever.
+    stream_dice: Dice,
     dice: Dice,
     inputs: VecDeque<Input>,
     dues: Dues,
@@ -95,6 +106,12 @@ impl World {
             address("127.0.0.2:5060"),
             address("127.0.0.3:5062"),
         );
+        let mut stream_dice = Dice::new(seed ^ STREAMS);
+        let by_stream = streams::draw(&mut stream_dice, carrier, pbx);
+        let by = |peer| match by_stream.contains(&peer) {
+            true => Transport::Tcp,
+            false => Transport::Udp,
+        };
         let is_announced = chance(dice, 500);
         let plan = Plan {
             is_waived: chance(dice, 500),
@@ -118,6 +135,8 @@ impl World {
                 ..Limits::default()
             },
             legs: LEGS,
+            carrier_by: by(carrier),
+            pbx_by: by(pbx),
             seed,
             ..if is_announced {
                 Plan::announce()
@@ -134,7 +153,7 @@ impl World {
             wiring: Wiring::new(settings.clone(), EmergencyState::default(), seed_of(seed)),
             recorder: Recorder::new(Archive::new(true, clock.now().wall), clock.now()),
             phones: Vec::new(),
-            reference: Reference::new(carrier),
+            reference: Reference::new(carrier, by_stream.clone()),
             playbacks: Vec::new(),
             taken_in: BTreeSet::new(),
             out_of_scope: BTreeSet::new(),
@@ -148,6 +167,9 @@ impl World {
             saved: EmergencyState::default(),
             shard: Shard::new(0, address("127.0.0.1:20000"), LEGS, seed),
             net: Net::new(weather, seed),
+            connections: Connections::new(seed),
+            by_stream,
+            stream_dice,
             dice: Dice::new(seed ^ 0xd1ce),
             inputs: VecDeque::new(),
             dues: Dues::default(),
@@ -178,6 +200,13 @@ impl World {
         self.tally.count("a packet came twice", self.net.repeated);
         self.tally
             .count("a packet was overtaken", self.net.overtaken);
+        for (what, times) in [
+            ("a message came in pieces", self.connections.cut),
+            ("a connection stalled", self.connections.stalled),
+            ("a connection was made anew", self.connections.reopened),
+        ] {
+            self.tally.count(what, times);
+        }
         for recording in &self.recorder.closed {
             let is_any = !recording.carrier.is_empty();
             self.tally.count("a call was recorded", u64::from(is_any));
@@ -224,8 +253,8 @@ impl World {
 
     /// The weather clears, all peers live, and everybody comes to an end.
     pub(super) fn calm(&mut self) {
-        self.net.set_weather(Weather::default());
-        self.dead.clear();
+        self.weather(Weather::default());
+        self.revive();
         self.lag = Duration::ZERO;
         self.recorder.archive.disk.set_faults(Faults::default());
         let end = self.clock.now().at + CALM;
@@ -285,6 +314,7 @@ impl World {
             .next(|index| !self.is_dead(self.phones[index].address));
         [
             self.net.next_due(),
+            self.connections.next_due(),
             wiring,
             self.shard.next_due(),
             phones,
@@ -307,6 +337,11 @@ impl World {
         let now = self.clock.now().at;
         while let Some(packet) = self.net.deliver(now) {
             self.deliver(&packet);
+        }
+        while let Some(messages) = self.connections.deliver(now) {
+            for message in messages {
+                self.deliver(&message);
+            }
         }
         for index in self.dues.due(now) {
             if self.is_dead(self.phones[index].address) {

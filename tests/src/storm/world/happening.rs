@@ -21,6 +21,7 @@ impl World {
     pub(in crate::storm) fn happen(&mut self, dice: &mut Dice, what: Transition) {
         self.watch.disk(&self.recorder.archive.disk);
         self.compare_emergencies();
+        self.befall_connections();
         match what {
             Transition::CitizenCalls(number) => {
                 self.call(dice, self.carrier, number, "a citizen called");
@@ -70,7 +71,7 @@ impl World {
                 overtake_permille,
             } => {
                 self.watch.is_rough |= loss_permille > 0;
-                self.net.set_weather(Weather {
+                self.weather(Weather {
                     loss_permille,
                     repeat_permille,
                     overtake_permille,
@@ -84,8 +85,9 @@ impl World {
                 self.watch.is_rough = true;
                 let peer = if is_carrier { self.carrier } else { self.pbx };
                 self.dead.insert(peer, is_refusing);
+                self.connections.lose(peer);
             }
-            Transition::PeersLive => self.dead.clear(),
+            Transition::PeersLive => self.revive(),
             Transition::Declare => self.declare(),
             Transition::Lift => {
                 let now = self.clock.now();
@@ -147,8 +149,8 @@ impl World {
         agenda: Vec<(Duration, Act)>,
     ) {
         let (now, index) = (self.clock.now().at, self.phones.len());
-        let (mut phone, invite) =
-            Phone::dial(now, index, from, self.exchange, user, called, habits);
+        let hop = self.hop_of_phone(from);
+        let (mut phone, invite) = Phone::dial(now, index, hop, user, called, habits);
         for (after, act) in agenda {
             phone.plan(now + after, act);
         }
@@ -225,6 +227,7 @@ impl World {
         let mut emergency = self.saved.clone();
         emergency.handle_restart(self.clock.now().wall);
         self.inputs.clear();
+        self.drop_connections();
         self.is_closing = false;
         self.watch.is_rough = true;
         let seed = seed_of(self.dice.roll());

@@ -7,7 +7,6 @@ use std::{
 
 use exchange::{Input, Milestone, Output, Unreachable};
 use media::Event;
-use sip_core::Hop;
 
 use super::World;
 use crate::{
@@ -20,14 +19,14 @@ use crate::{
 
 impl World {
     pub(super) fn send_from_peer(&mut self, packet: Packet) {
-        self.net.send(self.clock.now().at, packet);
+        self.carry(packet);
     }
 
     pub(super) fn deliver(&mut self, packet: &Packet) {
         let now = self.clock.now().at;
         if packet.to == self.exchange {
             self.reference.came(now, packet);
-            let hop = Hop::udp(packet.to, packet.from);
+            let hop = self.hop(packet.from);
             let payload = packet.payload.clone().into();
             return self.tell(Input::Message {
                 hop,
@@ -47,7 +46,7 @@ impl World {
                 self.tally.count("a peer refused", 1);
                 self.reference.unreachable(packet.to);
                 return self.tell(Input::Unreachable {
-                    hop: Hop::udp(packet.from, packet.to),
+                    hop: self.hop(packet.to),
                     why: Unreachable::Nobody,
                 });
             }
@@ -81,20 +80,21 @@ impl World {
                     let habits = transition::habits(&mut self.dice);
                     (habits, transition::agenda_of_called(&mut self.dice))
                 };
-                let mut phone = Phone::ring(now, index, packet.to, self.exchange, &message, habits);
+                let hop = self.hop_of_phone(packet.to);
+                let mut phone = Phone::ring(now, index, hop, &message, habits);
                 for (after, act) in agenda {
                     phone.plan(now + after, act);
                 }
                 let trying = phone.trying(now);
                 self.phones.push(phone);
                 self.renew(index);
-                return self.net.send(now, trying);
+                return self.carry(trying);
             }
             // A late answer to a telephone of which nobody knows any more.
             None => return,
         };
         for answer in self.phones[index].handle(now, &message) {
-            self.net.send(now, answer);
+            self.carry(answer);
         }
         self.bring_together(now, index);
         self.renew(index);
@@ -131,7 +131,7 @@ impl World {
                     let packet = Packet { from, to, payload };
                     self.reference.went(now, &packet);
                     self.no_emergency_call_is_turned_away(&packet);
-                    self.net.send(now, packet);
+                    self.carry(packet);
                 }
                 Output::Media { shard, command } => {
                     assert_eq!(shard, self.shard.index(), "commands go to living shards");
