@@ -148,6 +148,24 @@ actions! {
     BackUp "back_up" Rules5Security,
     /// Brings them back.
     Restore "restore" Rules5Security,
+    /// 請求の受付: opens a request, which another person decides.
+    OpenRequest "open_request" Rules5Use,
+    /// 請求に対する決定.
+    DecideRequest "decide_request" Rules5Use,
+    /// 利用停止.
+    SuspendUse "suspend_use" Rules5Use,
+    /// Sees the requests.
+    ListRequests "list_requests" Rules3Supervision,
+    /// 保全の申出: asks that recordings of a case outlive their day.
+    RequestHold "request_hold" Rules5Unreasonable,
+    /// 保全の決定.
+    DecideHold "decide_hold" Rules5Unreasonable,
+    /// 保全の解除.
+    ReleaseHold "release_hold" Rules5Unreasonable,
+    /// Sees the holds.
+    ListHolds "list_holds" Rules3Supervision,
+    /// Destroys one recording before its day.
+    DisposeOne "dispose_one" Rules5Retention,
 }
 
 impl Action {
@@ -268,6 +286,20 @@ pub enum Condition {
     CodeRight,
     /// Nothing of it is outside.
     NothingOutside,
+    /// A request says on what it rests, by whom it comes, where that is written and what it is about.
+    BasisGiven,
+    /// Nobody decided otherwise before.
+    Undecided,
+    /// Another person approved the case that this needs, and the case is about it.
+    CaseApproved,
+    /// No other case has suspended its use.
+    UseFree,
+    /// A hold begins before it ends, is reviewed before that, and lasts a year at most.
+    HoldBounded,
+    /// Another person approved the hold.
+    HoldApproved,
+    /// No case holds it.
+    Unheld,
 }
 
 impl Condition {
@@ -301,6 +333,13 @@ impl Condition {
             Condition::Encrypted => "in_clear",
             Condition::CodeRight => "wrong_code",
             Condition::NothingOutside => "outside",
+            Condition::BasisGiven => "no_basis",
+            Condition::Undecided => "decided",
+            Condition::CaseApproved => "no_decision",
+            Condition::UseFree => "suspended",
+            Condition::HoldBounded => "hold_too_long",
+            Condition::HoldApproved => "no_hold_decision",
+            Condition::Unheld => "held",
         }
     }
 
@@ -311,7 +350,10 @@ impl Condition {
             | Condition::InScope
             | Condition::Recorded
             | Condition::Retained
-            | Condition::Closed => true,
+            | Condition::Closed
+            | Condition::CaseApproved
+            | Condition::UseFree
+            | Condition::Unheld => true,
             Condition::PurposeGiven
             | Condition::PurposeFits
             | Condition::ReasonGiven
@@ -321,6 +363,10 @@ impl Condition {
             | Condition::Acknowledged
             | Condition::Approved
             | Condition::ContractInForce
+            | Condition::BasisGiven
+            | Condition::Undecided
+            | Condition::HoldBounded
+            | Condition::HoldApproved
             | Condition::Attested
             | Condition::DeputyPeriod
             | Condition::OtherPerson
@@ -337,7 +383,7 @@ impl Condition {
         }
     }
 
-    fn refusal(self) -> Refusal {
+    pub(crate) fn refusal(self) -> Refusal {
         let (code, clause) = match self {
             Condition::PurposeGiven => (RefusalCode::PurposeRequired, Clause::Rules5Use),
             Condition::PurposeFits => (RefusalCode::PurposeNotPermitted, Clause::Rules5Use),
@@ -377,6 +423,13 @@ impl Condition {
                 let clause = Clause::Consultation7Outsourcing;
                 (RefusalCode::CertificateRequired, clause)
             }
+            Condition::BasisGiven => (RefusalCode::LegalBasisRequired, Clause::Rules5Use),
+            Condition::Undecided => (RefusalCode::AlreadyDecided, Clause::Rules3Supervision),
+            Condition::CaseApproved => (RefusalCode::DecisionRequired, Clause::Rules5Use),
+            Condition::UseFree => (RefusalCode::UseSuspended, Clause::Rules5Use),
+            Condition::HoldBounded => (RefusalCode::HoldTooLong, Clause::Rules5Unreasonable),
+            Condition::HoldApproved => (RefusalCode::DecisionRequired, Clause::Rules5Unreasonable),
+            Condition::Unheld => (RefusalCode::LegalHold, Clause::Rules5Unreasonable),
         };
         Refusal::new(code, clause)
     }
@@ -389,6 +442,8 @@ const EAR: &[Condition] = &[
     Condition::Acknowledged,
     Condition::PurposeFits,
     Condition::OwnUnit,
+    Condition::CaseApproved,
+    Condition::UseFree,
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
@@ -413,6 +468,7 @@ const VENDOR_EAR: &[Condition] = &[
     Condition::Acknowledged,
     Condition::PurposeFits,
     Condition::InScope,
+    Condition::UseFree,
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
@@ -425,6 +481,7 @@ const EYE: &[Condition] = &[
     Condition::PurposeFits,
     Condition::ReasonGiven,
     Condition::OwnUnit,
+    Condition::UseFree,
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
@@ -481,6 +538,58 @@ const PACKAGE: &[Condition] = &[
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
+];
+/// Whoever of the manager's staff handles what recordings are about.
+const HANDLER: &[Condition] = &[
+    Condition::Designated,
+    Condition::Trained,
+    Condition::Acknowledged,
+];
+/// What a request must be.
+const SOUND_REQUEST: &[Condition] = &[
+    Condition::OwnUnit,
+    Condition::BasisGiven,
+    Condition::Recorded,
+    Condition::Retained,
+];
+/// The same, by whom the manager designated.
+const HANDLED_REQUEST: &[Condition] = &[
+    Condition::Designated,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::OwnUnit,
+    Condition::BasisGiven,
+    Condition::Recorded,
+    Condition::Retained,
+];
+/// What a hold must be to be asked for.
+const SOUND_HOLD: &[Condition] = &[
+    Condition::OwnUnit,
+    Condition::HoldBounded,
+    Condition::Recorded,
+    Condition::Retained,
+    Condition::Closed,
+];
+/// The same, by whom the manager designated.
+const HANDLED_HOLD: &[Condition] = &[
+    Condition::Designated,
+    Condition::Trained,
+    Condition::Acknowledged,
+    Condition::OwnUnit,
+    Condition::HoldBounded,
+    Condition::Recorded,
+    Condition::Retained,
+    Condition::Closed,
+];
+/// What is destroyed before its day: what another person's approved request is about, and nobody holds.
+const EARLY_DISPOSAL: &[Condition] = &[
+    Condition::CaseApproved,
+    Condition::OtherPerson,
+    Condition::OwnUnit,
+    Condition::Recorded,
+    Condition::Retained,
+    Condition::Closed,
+    Condition::Unheld,
 ];
 /// What is decided about another person of the own unit.
 const ABOUT_ANOTHER: &[Condition] = &[Condition::OtherPerson, Condition::OwnUnit];
@@ -626,13 +735,63 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
         }
         (Action::ListCopies, Standing::Role(Manager | Assistant | ExchangeStaff | Auditor)) => &[],
         (Action::AbandonPackage | Action::TrackCopy, Service) => &[],
+        (Action::OpenRequest, Standing::Role(Manager)) => SOUND_REQUEST,
+        (Action::OpenRequest, Standing::Role(Assistant)) => HANDLED_REQUEST,
+        (Action::DecideRequest, Standing::Role(Manager)) => &[
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::Undecided,
+        ],
+        (Action::DecideRequest, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::Undecided,
+        ],
+        (Action::SuspendUse, Standing::Role(Manager)) => &[
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::CaseApproved,
+        ],
+        (Action::SuspendUse, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::CaseApproved,
+        ],
+        (Action::ListRequests | Action::ListHolds, Standing::Role(Manager | Auditor)) => &[],
+        (Action::ListRequests | Action::ListHolds, Standing::Role(Assistant)) => HANDLER,
+        (Action::RequestHold, Standing::Role(Manager)) => SOUND_HOLD,
+        (Action::RequestHold, Standing::Role(Assistant)) => HANDLED_HOLD,
+        (Action::DecideHold, Standing::Role(Manager)) => &[
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::Undecided,
+            Condition::Retained,
+        ],
+        (Action::DecideHold, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::Undecided,
+            Condition::Retained,
+        ],
+        (Action::ReleaseHold, Standing::Role(Manager)) => {
+            &[Condition::OwnUnit, Condition::HoldApproved]
+        }
+        (Action::ReleaseHold, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OwnUnit,
+            Condition::HoldApproved,
+        ],
+        (Action::DisposeOne, Standing::Role(Manager)) => EARLY_DISPOSAL,
         _ => return None,
     })
 }
 
-/// For what a standing does what opens content (K-19: to a file for the own check and the analyses only).
+/// For what a standing does what opens content (K-19: to a file for the own check, the analyses and decided cases only).
 ///
-/// The purposes that need a case or a decision are for nobody until there is one, but for looking up which recordings a request would be about (K-33).
+/// What needs a case needs its approval too: [`Condition::CaseApproved`]. Looking up which recordings a request would be about needs none yet (K-33).
 pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose) -> bool {
     use Role::{Assistant, ExchangeStaff, Manager, VendorSupervisor};
     let Standing::Role(role) = standing else {
@@ -645,9 +804,11 @@ pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose)
         (Action::Listen, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
             matches!(role, Manager | Assistant | VendorSupervisor)
         }
-        (Action::ListenToFile, Purpose::StaffCheck) => matches!(role, Assistant | ExchangeStaff),
-        (Action::ListenToFile, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
-            role == Assistant
+        (
+            Action::Listen,
+            Purpose::UnreasonableDemand | Purpose::Statute | Purpose::SubjectRights,
+        ) => {
+            matches!(role, Manager | Assistant)
         }
         (Action::Find, Purpose::StaffCheck) => matches!(role, Manager | Assistant | ExchangeStaff),
         (Action::Find, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
@@ -664,6 +825,15 @@ pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose)
         (Action::RequestHandOver, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
             matches!(role, Manager | Assistant)
         }
+        (Action::ListenToFile, Purpose::StaffCheck) => matches!(role, Assistant | ExchangeStaff),
+        (
+            Action::ListenToFile,
+            Purpose::AnalysisInquiry
+            | Purpose::AnalysisComplaint
+            | Purpose::UnreasonableDemand
+            | Purpose::Statute
+            | Purpose::SubjectRights,
+        ) => role == Assistant,
         _ => false,
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     month::JstMonth,
     purpose::Purpose,
     reconciliation::DayCounts,
-    refusal::{Clause, Refusal, RefusalCode},
+    refusal::RefusalCode,
     register::Fact,
     search::Criterion,
 };
@@ -207,6 +207,9 @@ pub enum AuditEvent {
         action: Action,
         /// What for.
         purpose: Purpose,
+        /// Under which case, where the purpose needs one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        case: Option<CaseId>,
         /// Which part, in milliseconds; `None` is the whole.
         range_ms: Option<(u64, u64)>,
         /// The version of the policy that allowed it (K-31).
@@ -220,6 +223,9 @@ pub enum AuditEvent {
         action: Action,
         /// What for, where a purpose of the list was given.
         purpose: Option<Purpose>,
+        /// Under which case, where one was named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        case: Option<CaseId>,
         /// Why not.
         code: RefusalCode,
         /// The version of the policy that refused it.
@@ -286,6 +292,13 @@ pub enum AuditEvent {
     Registered {
         /// Which.
         change: Fact,
+        /// The version of the policy that allowed it.
+        policy: u32,
+    },
+    /// Somebody was shown what a register holds, its sealed texts too.
+    RegisterShown {
+        /// Which.
+        action: Action,
         /// The version of the policy that allowed it.
         policy: u32,
     },
@@ -558,27 +571,14 @@ pub enum ExportCause {
 pub enum DisposalCause {
     /// Somebody decided it before its day.
     Decided {
-        /// The number of the entry that holds the decision.
-        decision: u64,
+        /// The approved request that it was decided for.
+        case: CaseId,
     },
     /// Its day was over, and the last case that held it let it go.
     Released {
         /// Which case.
         case: CaseId,
     },
-}
-
-impl DisposalCause {
-    /// The decision to dispose of a recording before its day.
-    ///
-    /// # Errors
-    /// `DECISION_REQUIRED` where there is none.
-    pub fn decided(decision: Option<u64>) -> Result<DisposalCause, Refusal> {
-        let undecided = Refusal::new(RefusalCode::DecisionRequired, Clause::Rules5Retention);
-        decision
-            .map(|decision| DisposalCause::Decided { decision })
-            .ok_or(undecided)
-    }
 }
 
 /// What became of a day's recordings: due = disposed + held + failed.
@@ -728,6 +728,10 @@ pub enum AlarmCode {
     DestructionFrozen,
     /// A day is past its expiry and its bytes are still there.
     DisposalOverdue,
+    /// A hold waits for its review, or to be let go.
+    HoldOverdue,
+    /// The keys do not hold what was decided to be held, or still hold what was let go.
+    HoldNotSettled,
     /// Calls of ours to a peer do not get through.
     PeerDown,
     /// They do again.
@@ -764,6 +768,8 @@ impl AlarmCode {
             AlarmCode::ClockStepped => "CLOCK_STEPPED",
             AlarmCode::DestructionFrozen => "DESTRUCTION_FROZEN",
             AlarmCode::DisposalOverdue => "DISPOSAL_OVERDUE",
+            AlarmCode::HoldOverdue => "HOLD_OVERDUE",
+            AlarmCode::HoldNotSettled => "HOLD_NOT_SETTLED",
             AlarmCode::PeerDown => "PEER_DOWN",
             AlarmCode::PeerUp => "PEER_UP",
             AlarmCode::NotRegistered => "NOT_REGISTERED",

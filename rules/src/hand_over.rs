@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::Action,
     audit::Actor,
+    case::Verdict,
     copies::{Copies, CopyOf, Destruction, Holder, OutsideCopy},
     digest::Digest,
     ids::{CaseId, ContractId, CopyId, HandOverId, Label, RecordingId, StaffId, VendorId},
@@ -147,16 +148,6 @@ pub enum Destination {
         /// The receiver's public key, where there is one.
         recipient: Option<Recipient>,
     },
-}
-
-/// What was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Yes.
-    Approved,
-    /// No.
-    Rejected,
 }
 
 /// How a package is encrypted (K-19).

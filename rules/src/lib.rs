@@ -8,6 +8,7 @@
 
 mod access;
 mod audit;
+mod case;
 mod clock;
 mod copies;
 mod credentials;
@@ -16,6 +17,7 @@ mod emergency;
 mod fault;
 mod hand_over;
 mod hearing;
+mod hold;
 mod ids;
 mod listen;
 mod month;
@@ -44,6 +46,7 @@ pub use crate::{
         Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Chain, CountsFault,
         DisposalCause, DisposalCounts, ExportCause, LastStop, RecoveryReason,
     },
+    case::{Application, Case, CaseStage, Cases, Done, RequestFact, RequestKind, Verdict},
     clock::{BootId, ClockAnchor, ClockReading, DestructionClock, FreezeCause, KernelClock},
     copies::{
         Copies, CopyCounts, CopyFact, CopyOf, CopyState, Destruction, Holder, OutsideCopy,
@@ -59,9 +62,13 @@ pub use crate::{
     fault::Fault,
     hand_over::{
         Begun, Contents, Destination, HandOver, HandOverFact, HandOverPermit, HandOverState,
-        ItemPermit, MOST_ITEMS, Package, PackageForm, PackageLock, Step, Verdict, Wished,
+        ItemPermit, MOST_ITEMS, Package, PackageForm, PackageLock, Step, Wished,
     },
     hearing::{Hearing, Hearings},
+    hold::{
+        Ground, Hold, HoldFact, HoldPermit, HoldStage, HoldTasks, HoldTerms, Holds, Overdue,
+        ReleasePermit,
+    },
     ids::{
         CallId, CaseId, ConfirmationId, ContractId, CopyId, DecisionId, EmergencyId, HandOverId,
         HoldId, IdFault, JstDay, Label, RecordingId, StaffId, VendorId, jst_rfc3339,

@@ -10,7 +10,7 @@ use crate::{
     audit::{AuditDraft, AuditEvent},
     copies::Holder,
     credentials::Petitioner,
-    ids::{Label, RecordingId},
+    ids::{CaseId, Label, RecordingId},
     number::Number,
     people::Person,
     purpose::Purpose,
@@ -34,6 +34,28 @@ pub struct Heard {
     pub unit: Label,
 }
 
+impl Heard {
+    /// Whether there ever was a sound.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.state != RecordingState::Unrecorded
+    }
+
+    /// Whether its retention goes on. Past its instant a recording is gone, whether or not the sweep ran (K-22).
+    pub(crate) fn is_retained(&self, now: Timestamp) -> bool {
+        self.is_there() && now < self.expires_at
+    }
+
+    /// Whether it was not destroyed.
+    pub(crate) fn is_there(&self) -> bool {
+        self.state != RecordingState::Disposed
+    }
+
+    /// Whether its call is over and stored.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state != RecordingState::Open
+    }
+}
+
 /// Somebody asks for a recording.
 #[derive(Debug, Clone)]
 pub struct ListenRequest<'a> {
@@ -45,6 +67,8 @@ pub struct ListenRequest<'a> {
     pub heard: Heard,
     /// What for.
     pub purpose: Option<Purpose>,
+    /// Under which case.
+    pub case: Option<CaseId>,
     /// Which part, in milliseconds from its beginning; `None` is the whole.
     pub range_ms: Option<(u64, u64)>,
 }
@@ -56,6 +80,7 @@ impl ListenRequest<'_> {
             recording: self.heard.recording,
             action: self.action,
             purpose: self.purpose,
+            case: self.case,
             code: refusal.code(),
             policy: register.policy().version(),
         };
@@ -70,6 +95,7 @@ impl ListenRequest<'_> {
             recording: self.heard.recording,
             action: self.action,
             purpose,
+            case: self.case,
             range_ms: self.range_ms,
             policy: register.policy().version(),
         };
@@ -84,16 +110,17 @@ impl ListenRequest<'_> {
     /// # Errors
     /// The first rule that refuses. Write [`ListenRequest::refused`] to the trail.
     pub fn judge(&self, register: &Register, now: Timestamp) -> Result<ListenGrant, Refusal> {
-        let case = Case {
+        let judged = Judged {
             right: Right {
                 register,
                 action: self.action,
                 purpose: self.purpose,
+                case: self.case,
             },
             heard: &self.heard,
         };
         let person = self.petitioner.person(register);
-        case.judge(self.petitioner.standing(person, self.action), person, now)?;
+        judged.judge(self.petitioner.standing(person, self.action), person, now)?;
         // Both are there: the table opens content to nobody without either.
         let (Some(purpose), Some(person)) = (self.purpose, person) else {
             return Err(Refusal::nobody());
@@ -103,8 +130,10 @@ impl ListenRequest<'_> {
             action: self.action,
             heard: self.heard.clone(),
             purpose,
+            case: self.case,
             range_ms: self.range_ms,
-            lapses_at: case.lapses_at(person, now),
+            held_until: judged.held_until(),
+            lapses_at: judged.lapses_at(person, now),
         })
     }
 }
@@ -114,6 +143,8 @@ pub(crate) struct Right<'a> {
     pub(crate) register: &'a Register,
     pub(crate) action: Action,
     pub(crate) purpose: Option<Purpose>,
+    /// Under which case, where the purpose needs one.
+    pub(crate) case: Option<CaseId>,
 }
 
 impl Right<'_> {
@@ -135,6 +166,7 @@ impl Right<'_> {
             (Condition::PurposeFits, Some(person)) => self.purpose.is_some_and(|purpose| {
                 self.register.policy().knows(purpose)
                     && purpose_fits(standing, self.action, purpose)
+                    && (purpose.needs_case() || self.case.is_none())
                     && self.is_agreed(person, purpose, now)
             }),
             (Condition::Approved, Some(person)) => {
@@ -152,7 +184,14 @@ impl Right<'_> {
             }
             // Conditions of the register's acts and of a recording, and a person's where there is nobody.
             (
-                Condition::Attested
+                Condition::BasisGiven
+                | Condition::Undecided
+                | Condition::CaseApproved
+                | Condition::UseFree
+                | Condition::HoldBounded
+                | Condition::HoldApproved
+                | Condition::Unheld
+                | Condition::Attested
                 | Condition::DeputyPeriod
                 | Condition::OtherPerson
                 | Condition::RoleGrantable
@@ -195,12 +234,12 @@ impl Right<'_> {
 }
 
 /// What is judged of one recording, when it is asked for and while it goes on.
-pub(crate) struct Case<'a> {
+pub(crate) struct Judged<'a> {
     pub(crate) right: Right<'a>,
     pub(crate) heard: &'a Heard,
 }
 
-impl Case<'_> {
+impl Judged<'_> {
     pub(crate) fn judge(
         &self,
         standing: Standing,
@@ -219,19 +258,20 @@ impl Case<'_> {
         person: Option<&Person>,
         now: Timestamp,
     ) -> bool {
-        let Heard {
-            state,
-            unit,
-            called,
-            ..
-        } = self.heard;
+        let Heard { unit, called, .. } = self.heard;
         match (condition, person) {
-            (Condition::Recorded, _) => *state != RecordingState::Unrecorded,
-            // Past its instant a recording is gone for everybody, whether or not the sweep ran (K-22).
+            (Condition::Recorded, _) => self.heard.is_recorded(),
             (Condition::Retained, _) => {
-                *state != RecordingState::Disposed && now < self.heard.expires_at
+                let held_until = self.held_until();
+                self.heard.is_retained(now)
+                    || (self.heard.is_there() && held_until.is_some_and(|until| now < until))
             }
-            (Condition::Closed, _) => *state != RecordingState::Open,
+            (Condition::Closed, _) => self.heard.is_closed(),
+            (Condition::CaseApproved, _) => self.is_permitted_by_case(),
+            (Condition::UseFree, _) => {
+                let cases = self.right.register.cases();
+                cases.leave_free(self.heard.recording, self.right.case)
+            }
             (Condition::OwnUnit, Some(person)) => person.unit == *unit,
             (Condition::InScope, Some(person)) => self
                 .right
@@ -247,8 +287,30 @@ impl Case<'_> {
         }
     }
 
+    /// The purpose needs no case, or the case is approved, of the purpose's kind, and about the recording.
+    fn is_permitted_by_case(&self) -> bool {
+        let Right {
+            register,
+            purpose,
+            case,
+            ..
+        } = self.right;
+        let is_case_of = |purpose| {
+            case.is_some_and(|case| register.cases().permit(case, self.heard.recording, purpose))
+        };
+        purpose.is_some_and(|purpose: Purpose| !purpose.needs_case() || is_case_of(purpose))
+    }
+
+    /// Until when the own case hears what it holds, its day notwithstanding (K-21).
+    fn held_until(&self) -> Option<Timestamp> {
+        let holds = self.right.register.holds();
+        let case = self.right.case?;
+        holds.end_for(case, self.heard.recording)
+    }
+
     /// The instant from which the right is over, as far as known now.
     fn lapses_at(&self, person: &Person, now: Timestamp) -> Timestamp {
+        let retained = self.held_until().max(Some(self.heard.expires_at));
         let contract = self
             .right
             .register
@@ -260,7 +322,9 @@ impl Case<'_> {
             .lapses_at(now)
             .into_iter()
             .chain(contract)
-            .fold(self.heard.expires_at, Timestamp::min)
+            .chain(retained)
+            .min()
+            .unwrap_or(self.heard.expires_at)
     }
 }
 
@@ -272,7 +336,9 @@ pub struct ListenGrant {
     pub(crate) action: Action,
     pub(crate) heard: Heard,
     pub(crate) purpose: Purpose,
+    pub(crate) case: Option<CaseId>,
     pub(crate) range_ms: Option<(u64, u64)>,
+    pub(crate) held_until: Option<Timestamp>,
     pub(crate) lapses_at: Timestamp,
 }
 
@@ -289,14 +355,15 @@ impl ListenGrant {
         person: &Person,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let case = Case {
+        let judged = Judged {
             right: Right {
                 register,
                 action: self.action,
                 purpose: Some(self.purpose),
+                case: self.case,
             },
             heard: &self.heard,
         };
-        case.judge(Standing::Role(person.role), Some(person), now)
+        judged.judge(Standing::Role(person.role), Some(person), now)
     }
 }

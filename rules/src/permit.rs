@@ -4,7 +4,7 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::{
     audit::{AuditEvent, AuditReceipt},
-    ids::{JstDay, RecordingId, StaffId},
+    ids::{CaseId, JstDay, RecordingId, StaffId},
     listen::ListenGrant,
     purpose::Purpose,
     refusal::{Clause, Refusal, RefusalCode},
@@ -58,6 +58,9 @@ pub trait Permit {
     /// # Errors
     /// As [`Self::check`], and whatever refuses the person by now.
     fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal>;
+
+    /// Until when a case holds the recording beyond its day (K-21); `None` ends with the day.
+    fn held_until(&self) -> Option<Timestamp>;
 }
 
 /// Leave to hear one recording for one purpose, for at most 15 minutes. It is moved into the playback and asked again at every read.
@@ -100,6 +103,11 @@ impl ListenPermit {
         self.grant.purpose
     }
 
+    /// Under which case.
+    pub fn case(&self) -> Option<CaseId> {
+        self.grant.case
+    }
+
     /// Which part, in milliseconds; `None` is the whole.
     pub fn range_ms(&self) -> Option<(u64, u64)> {
         self.grant.range_ms
@@ -125,6 +133,10 @@ impl Permit for ListenPermit {
         let person = self.person().and_then(|id| register.person(id));
         let person = person.ok_or_else(Refusal::nobody)?;
         self.grant.judge_again(register, person, now)
+    }
+
+    fn held_until(&self) -> Option<Timestamp> {
+        self.grant.held_until
     }
 }
 

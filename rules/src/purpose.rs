@@ -18,9 +18,9 @@ pub enum Purpose {
     StaffCheck,
     /// 不当要求行為 (要領 5-2, 5-4); needs a case and the manager's decision.
     UnreasonableDemand,
-    /// 法令又は条例の規定 (要領 5-2).
+    /// 法令又は条例の規定 (要領 5-2); needs a case and a decision.
     Statute,
-    /// 開示請求: a kind of statute.
+    /// 開示請求: a kind of statute, with a case and a decision.
     SubjectRights,
     /// 廃棄 (要領 5-6).
     Disposal,
@@ -45,6 +45,17 @@ impl Purpose {
     pub fn given(text: Option<&str>) -> Result<Purpose, Refusal> {
         let required = Refusal::new(RefusalCode::PurposeRequired, Clause::Rules5Use);
         text.ok_or(required)?.parse()
+    }
+
+    /// Whether it is permitted for the recordings of an approved request only (要領 5-2, 5-4).
+    pub fn needs_case(self) -> bool {
+        match self {
+            Purpose::UnreasonableDemand | Purpose::Statute | Purpose::SubjectRights => true,
+            Purpose::AnalysisInquiry
+            | Purpose::AnalysisComplaint
+            | Purpose::StaffCheck
+            | Purpose::Disposal => false,
+        }
     }
 
     /// As it is typed in and written down.

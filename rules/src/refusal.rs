@@ -94,11 +94,21 @@ pub enum RefusalCode {
     ReceiptCodeWrong,
     /// Something of it is outside, and nothing says that it is gone.
     CertificateRequired,
+    /// A request without its basis, requester, document or recordings.
+    LegalBasisRequired,
+    /// It was decided otherwise before.
+    AlreadyDecided,
+    /// 利用停止: the recording is used for one case only.
+    UseSuspended,
+    /// A hold of more than a year, or one that ends before it is reviewed.
+    HoldTooLong,
+    /// A case holds the recording.
+    LegalHold,
 }
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 42] = [
+    pub const ALL: [RefusalCode; 47] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -141,6 +151,11 @@ impl RefusalCode {
         RefusalCode::PlainExportForbidden,
         RefusalCode::ReceiptCodeWrong,
         RefusalCode::CertificateRequired,
+        RefusalCode::LegalBasisRequired,
+        RefusalCode::AlreadyDecided,
+        RefusalCode::UseSuspended,
+        RefusalCode::HoldTooLong,
+        RefusalCode::LegalHold,
     ];
 
     /// The code that is written so.
@@ -195,6 +210,11 @@ impl RefusalCode {
             RefusalCode::PlainExportForbidden => "PLAIN_EXPORT_FORBIDDEN",
             RefusalCode::ReceiptCodeWrong => "RECEIPT_CODE_WRONG",
             RefusalCode::CertificateRequired => "CERTIFICATE_REQUIRED",
+            RefusalCode::LegalBasisRequired => "LEGAL_BASIS_REQUIRED",
+            RefusalCode::AlreadyDecided => "ALREADY_DECIDED",
+            RefusalCode::UseSuspended => "USE_SUSPENDED",
+            RefusalCode::HoldTooLong => "HOLD_TOO_LONG",
+            RefusalCode::LegalHold => "LEGAL_HOLD",
         }
     }
 
@@ -219,7 +239,8 @@ impl RefusalCode {
             | RefusalCode::PasswordExpired
             | RefusalCode::WrongRecipient
             | RefusalCode::PlainExportForbidden
-            | RefusalCode::ReceiptCodeWrong => 403,
+            | RefusalCode::ReceiptCodeWrong
+            | RefusalCode::UseSuspended => 403,
             RefusalCode::NotRecorded | RefusalCode::OutOfScope => 404,
             RefusalCode::RecordingOpen
             | RefusalCode::NotDue
@@ -230,7 +251,9 @@ impl RefusalCode {
             | RefusalCode::VendorCertOverdue
             | RefusalCode::CopyOverdue
             | RefusalCode::OutOfOrder
-            | RefusalCode::CertificateRequired => 409,
+            | RefusalCode::CertificateRequired
+            | RefusalCode::AlreadyDecided
+            | RefusalCode::LegalHold => 409,
             RefusalCode::Disposed => 410,
             RefusalCode::PurposeRequired
             | RefusalCode::ReasonRequired
@@ -238,7 +261,9 @@ impl RefusalCode {
             | RefusalCode::EmergencyTooShort
             | RefusalCode::PasswordTooShort
             | RefusalCode::PasswordBlocked
-            | RefusalCode::PasswordReused => 422,
+            | RefusalCode::PasswordReused
+            | RefusalCode::LegalBasisRequired
+            | RefusalCode::HoldTooLong => 422,
             RefusalCode::TooManyAttempts => 429,
             RefusalCode::AuditUnavailable => 503,
         }
@@ -270,6 +295,8 @@ pub enum Clause {
     Rules5Use,
     /// Hand-overs need the manager's decision and a record.
     Rules5HandOver,
+    /// Unreasonable demands: by the manager's decision, and recorded.
+    Rules5Unreasonable,
     /// Systems are protected by personal accounts and enough security.
     Rules5Security,
     /// Three months at most, then beyond recovery.
@@ -293,6 +320,7 @@ impl Clause {
             Clause::Rules5Storing => "要領第5条第1項",
             Clause::Rules5Use => "要領第5条第2項",
             Clause::Rules5HandOver => "要領第5条第3項",
+            Clause::Rules5Unreasonable => "要領第5条第4項",
             Clause::Rules5Security => "要領第5条第5項",
             Clause::Rules5Retention => "要領第5条第6項",
             Clause::Rules6Measures => "要領第6条",
@@ -313,6 +341,7 @@ impl Clause {
             Clause::Rules5Storing => "article 5 paragraph 1 of the handling rules",
             Clause::Rules5Use => "article 5 paragraph 2 of the handling rules",
             Clause::Rules5HandOver => "article 5 paragraph 3 of the handling rules",
+            Clause::Rules5Unreasonable => "article 5 paragraph 4 of the handling rules",
             Clause::Rules5Security => "article 5 paragraph 5 of the handling rules",
             Clause::Rules5Retention => "article 5 paragraph 6 of the handling rules",
             Clause::Rules6Measures => "article 6 of the handling rules",
@@ -440,7 +469,7 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
             "装置の時計を信頼できない間は、何も廃棄しません。時計を確かめ、管理責任者が dispose --due --confirm-clock 理由 --as ID で確認してください。"
         }
         RefusalCode::DecisionRequired => {
-            "決定がなければ行えません。管理責任者の決定を記録してください。"
+            "管理責任者の決定がなければ行えません。この録音についての請求や保全を申し出て、別の人の決定（requests decide、holds decide）を受け、--case または --decision で指定してください。"
         }
         RefusalCode::ReasonRequired => "理由のない取扱いはできません。理由を入力してください。",
         RefusalCode::EmergencyTooLong => {
@@ -471,7 +500,7 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
             "代決できるのは定められた期間だけです。管理責任者が決定してください。"
         }
         RefusalCode::SelfApproval => {
-            "自分についての決定はできません。別の管理責任者か代決者が行ってください。"
+            "自分についての決定や、自分が申し出たことの決定はできません。別の管理責任者か代決者が行ってください。"
         }
         RefusalCode::RoleNotGrantable => {
             "この役割を与えることはできません。内容を扱う役割は管理責任者が、管理責任者は現任の管理責任者（people appoint）が定めます。"
@@ -518,6 +547,21 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
         }
         RefusalCode::CertificateRequired => {
             "渡したデータの廃棄証明がないため、完了にできません。handover destroyed で登録してください。"
+        }
+        RefusalCode::LegalBasisRequired => {
+            "根拠、請求者、文書番号、対象の録音のいずれかが欠けた請求は受け付けられません。--basis、--requester、--document、--recording を指定してください。"
+        }
+        RefusalCode::AlreadyDecided => {
+            "既に別の決定がされています。決定は変えられません。必要なときは新たに申し出てください。"
+        }
+        RefusalCode::UseSuspended => {
+            "利用停止の決定により、この録音はその請求の処理以外には利用できません。"
+        }
+        RefusalCode::HoldTooLong => {
+            "保全は今日から1年以内で、見直しの日 (--review) は保全の期限 (--until) までにしてください。必要なときは改めて決定を受けます。"
+        }
+        RefusalCode::LegalHold => {
+            "保全中の録音は廃棄できません。holds release で解除してから行ってください。"
         }
     }
 }
@@ -567,7 +611,7 @@ fn english_sentence(code: RefusalCode) -> &'static str {
             "nothing is destroyed while the clock cannot be believed; look at it, and let the manager confirm it by dispose --due --confirm-clock REASON --as ID"
         }
         RefusalCode::DecisionRequired => {
-            "this is not done without the manager's decision; record the decision first"
+            "this needs the manager's decision about the recording; let another person decide it (requests decide, holds decide), and name it by --case or --decision"
         }
         RefusalCode::ReasonRequired => "this is done for a stated reason only; give the reason",
         RefusalCode::EmergencyTooLong => {
@@ -598,7 +642,7 @@ fn english_sentence(code: RefusalCode) -> &'static str {
             "a deputy decides within the appointed period only; let the manager decide"
         }
         RefusalCode::SelfApproval => {
-            "nobody decides about oneself; let another manager or a deputy do it"
+            "nobody decides about oneself, or what one has asked for; let another manager or a deputy do it"
         }
         RefusalCode::RoleNotGrantable => {
             "this role is not yours to grant; roles that open content are the manager's to give, and a manager is appointed by the sitting one (`people appoint`)"
@@ -647,6 +691,21 @@ fn english_sentence(code: RefusalCode) -> &'static str {
         }
         RefusalCode::CertificateRequired => {
             "what was handed over is not yet certified as destroyed; record the certificate with `handover destroyed`"
+        }
+        RefusalCode::LegalBasisRequired => {
+            "a request without its basis, requester, document or recordings is not taken; give --basis, --requester, --document and --recording"
+        }
+        RefusalCode::AlreadyDecided => {
+            "it was decided otherwise, and a decision stands; ask anew where need be"
+        }
+        RefusalCode::UseSuspended => {
+            "the use of this recording is suspended by decision, but for the case that suspended it"
+        }
+        RefusalCode::HoldTooLong => {
+            "a hold lasts a year from today at most and is reviewed (--review) before it ends (--until); what is needed longer is decided anew"
+        }
+        RefusalCode::LegalHold => {
+            "a recording that a case holds is not destroyed; let it go by holds release first"
         }
     }
 }

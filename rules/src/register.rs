@@ -3,6 +3,7 @@
 //! A fact is asked for ([`Register::request`]), written to the trail, and only then recorded: [`RegisterPermit`] needs the receipt of its own entry.
 
 mod fact;
+mod judging;
 mod permit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,17 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::{
-    access::{Action, Condition, Standing, is_grantable, judge, judge_standing},
     audit::Actor,
-    copies::{Copies, CopyFact, CopyOf, Holder, destroy_by},
-    credentials::Petitioner,
+    case::{Case, Cases, MOST_RECORDINGS},
+    copies::{Copies, destroy_by},
     fault::Fault,
-    hand_over::{Deed, Destination, HandOver, HandOvers, MOST_ITEMS},
-    ids::{ContractId, CopyId, HandOverId, Label, StaffId, VendorId},
+    hand_over::{Destination, HandOver, HandOvers, MOST_ITEMS},
+    hold::{Hold, Holds},
+    ids::{CaseId, ContractId, CopyId, HandOverId, HoldId, Label, RecordingId, StaffId, VendorId},
     listen::Heard,
     month::JstMonth,
     people::{Designation, Person, Recovery, Role, Training},
-    policy::{Policy, PolicyFact, PolicyTerms},
+    policy::Policy,
     refusal::Refusal,
     supervision::SignOffs,
     vendor::{Contract, Engagement, Vendor},
@@ -39,6 +40,8 @@ pub struct Register {
     copies: Copies,
     pub(crate) sign_offs: SignOffs,
     policy: Policy,
+    cases: Cases,
+    holds: Holds,
     history: History,
 }
 
@@ -141,6 +144,37 @@ impl Register {
         &self.copies
     }
 
+    /// The requests, and what was decided about them.
+    pub fn cases(&self) -> &Cases {
+        &self.cases
+    }
+
+    /// The legal holds.
+    pub fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    /// The cases that a person sees: an auditor all of them, everybody else those of the own unit.
+    pub fn cases_shown_to(&self, person: &StaffId) -> impl Iterator<Item = (CaseId, &Case)> {
+        let cases = self.cases.iter();
+        cases.filter(move |(_, case)| self.is_shown_to(case, person))
+    }
+
+    /// The holds that a person sees: those of the cases that the person sees.
+    pub fn holds_shown_to(&self, person: &StaffId) -> impl Iterator<Item = (HoldId, &Hold)> {
+        let is_shown = move |hold: &Hold| {
+            let case = self.cases.get(hold.terms().case);
+            case.is_some_and(|case| self.is_shown_to(case, person))
+        };
+        self.holds.iter().filter(move |(_, hold)| is_shown(hold))
+    }
+
+    fn is_shown_to(&self, case: &Case, person: &StaffId) -> bool {
+        self.person(person).is_some_and(|person| {
+            person.role == Role::Auditor || person.unit == case.application().unit
+        })
+    }
+
     pub(crate) fn engagement<'a>(&'a self, supervisor: &'a Person) -> Engagement<'a> {
         Engagement {
             contracts: &self.contracts,
@@ -217,6 +251,8 @@ impl Register {
             Fact::SupervisionSigned { month, report } => {
                 self.sign_offs.sign(month, by.person().cloned(), report);
             }
+            Fact::Request(fact) => self.cases.handle_fact(at, by, fact),
+            Fact::Hold(fact) => self.holds.handle_fact(at, by, fact),
             Fact::Designated { ref person, .. }
             | Fact::Withdrawn { ref person }
             | Fact::Trained { ref person, .. }
@@ -249,316 +285,6 @@ impl Register {
     fn add(&mut self, person: Person) {
         self.people.entry(person.id.clone()).or_insert(person);
     }
-
-    /// Judges a wish to record a fact. `None`: it is so already, and is not recorded again.
-    ///
-    /// # Errors
-    /// [`RegisterFault`]: refused by a rule, or about somebody or something that is not there.
-    pub fn request(
-        &self,
-        petitioner: &Petitioner<'_>,
-        fact: Fact,
-        now: Timestamp,
-    ) -> Result<Option<RegisterGrant>, RegisterFault> {
-        self.request_with(petitioner, fact, &[], now)
-    }
-
-    /// The same for a fact about recordings.
-    ///
-    /// `heard`: those recordings, as the office knows them.
-    ///
-    /// # Errors
-    /// As [`Self::request`].
-    pub fn request_with(
-        &self,
-        petitioner: &Petitioner<'_>,
-        fact: Fact,
-        heard: &[Heard],
-        now: Timestamp,
-    ) -> Result<Option<RegisterGrant>, RegisterFault> {
-        let by = petitioner.person(self);
-        let action = fact.action();
-        let standing = petitioner.standing(by, action);
-        judge_standing(standing, action)?;
-        self.judge_fact(standing, by, &fact, heard, now)?;
-        let mut next = self.clone();
-        next.handle_fact(now, &petitioner.actor(), fact.clone());
-        if next == *self {
-            return Ok(None);
-        }
-        let entry = fact.entry(petitioner.actor(), self.policy.version());
-        Ok(Some(RegisterGrant { entry, fact }))
-    }
-
-    fn judge_fact(
-        &self,
-        standing: Standing,
-        by: Option<&Person>,
-        fact: &Fact,
-        heard: &[Heard],
-        now: Timestamp,
-    ) -> Result<(), RegisterFault> {
-        if let Fact::SupervisionSigned { month, .. } = fact
-            && now < month.end().start()
-        {
-            return Err(RegisterFault::MonthNotOver(*month));
-        }
-        let about = self.about(fact, heard)?;
-        judge(standing, fact.action(), |condition| {
-            self.holds(condition, standing, by, &about, now)
-        })?;
-        Ok(())
-    }
-
-    /// Judges a fact that goes on anew, for whoever it was granted to.
-    ///
-    /// # Errors
-    /// Whatever refuses it by now.
-    pub(crate) fn judge_again(
-        &self,
-        person: &StaffId,
-        fact: &Fact,
-        heard: &[Heard],
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        let person = self.person(person).ok_or_else(Refusal::nobody)?;
-        let standing = Standing::Role(person.role);
-        match self.judge_fact(standing, Some(person), fact, heard, now) {
-            Ok(()) => Ok(()),
-            Err(RegisterFault::Refused(refusal)) => Err(refusal),
-            // What it is about was there and facts are never taken back.
-            Err(_) => Err(Refusal::nobody()),
-        }
-    }
-
-    /// Whom and what a fact is about.
-    ///
-    /// # Errors
-    /// [`RegisterFault`] where that is not there, or is there already as something else.
-    fn about<'a>(&'a self, fact: &'a Fact, heard: &'a [Heard]) -> Result<About<'a>, RegisterFault> {
-        let mut about = About::default();
-        match fact {
-            Fact::PersonAdded {
-                person,
-                role,
-                unit,
-                vendor,
-            } => {
-                self.vacant(person, *role, unit, vendor.as_ref())?;
-                about.unit = Some(unit.clone());
-                about.role = Some(*role);
-            }
-            Fact::Founded {
-                manager,
-                administrator,
-                ..
-            } if manager == administrator => {
-                return Err(RegisterFault::OnePerson);
-            }
-            Fact::Policy(PolicyFact::Applied { version, terms, .. }) => {
-                if *version != self.policy.version() + 1 {
-                    return Err(RegisterFault::OtherVersion(*version));
-                }
-                about.terms = Some(terms);
-            }
-            Fact::Policy(PolicyFact::MeasureDecided { basis, .. }) => {
-                if !self.policy.has_basis(basis) {
-                    return Err(RegisterFault::NoSuchBasis(basis.clone()));
-                }
-            }
-            Fact::Founded { .. }
-            | Fact::SupervisionSigned { .. }
-            | Fact::Recovered { .. }
-            | Fact::Acknowledged { .. }
-            | Fact::VendorAdded { .. } => {}
-            Fact::Designated { person, .. }
-            | Fact::Withdrawn { person }
-            | Fact::Trained { person, .. }
-            | Fact::Appointed { person }
-            | Fact::Deputised { person, .. }
-            | Fact::RecoveryAcknowledged { person } => about.person = Some(self.known(person)?),
-            Fact::VendorAttested { vendor, .. } => {
-                about.vendor = Some(self.known_vendor(vendor)?);
-            }
-            Fact::ContractAdded { contract, terms } => {
-                about.vendor = Some(self.known_vendor(&terms.vendor)?);
-                about.unit = Some(terms.unit.clone());
-                if self
-                    .contracts
-                    .get(contract)
-                    .is_some_and(|known| known.terms != *terms)
-                {
-                    return Err(RegisterFault::ContractTaken(contract.clone()));
-                }
-            }
-            Fact::SupervisorApproved { contract, person } => {
-                let terms = &self.known_contract(contract)?.terms;
-                let supervisor = self.known(person)?;
-                if supervisor.vendor.as_ref() != Some(&terms.vendor) {
-                    return Err(RegisterFault::OtherVendor(person.clone()));
-                }
-                about.vendor = self.vendors.get(&terms.vendor);
-                about.unit = Some(terms.unit.clone());
-                about.person = Some(supervisor);
-            }
-            Fact::HandOver(step) => about.deed = Some(Deed::of(self, step, heard)?),
-            Fact::Copy(fact) => about.person = self.holder_of(fact)?,
-        }
-        Ok(about)
-    }
-
-    fn known(&self, id: &StaffId) -> Result<&Person, RegisterFault> {
-        self.person(id)
-            .ok_or_else(|| RegisterFault::NoSuchPerson(id.clone()))
-    }
-
-    pub(crate) fn known_vendor(&self, id: &VendorId) -> Result<&Vendor, RegisterFault> {
-        self.vendors
-            .get(id)
-            .ok_or_else(|| RegisterFault::NoSuchVendor(id.clone()))
-    }
-
-    pub(crate) fn known_contract(&self, id: &ContractId) -> Result<&Contract, RegisterFault> {
-        self.contracts
-            .get(id)
-            .ok_or_else(|| RegisterFault::NoSuchContract(id.clone()))
-    }
-
-    pub(crate) fn known_hand_over(&self, id: HandOverId) -> Result<&HandOver, RegisterFault> {
-        self.hand_over(id).ok_or(RegisterFault::NoSuchHandOver(id))
-    }
-
-    /// Who holds the copy that a fact is about; a package that is still known is told by its hand-over.
-    fn holder_of(&self, fact: &CopyFact) -> Result<Option<&Person>, RegisterFault> {
-        let id = fact.copy();
-        if matches!(fact, CopyFact::Begun { .. }) {
-            return Ok(None);
-        }
-        let copy = self.copies.get(id).ok_or(RegisterFault::NoSuchCopy(id))?;
-        if let CopyOf::HandOver(hand_over) = copy.of() {
-            let known = self.known_hand_over(hand_over)?;
-            if known.package().is_some_and(|package| package.copy == id) {
-                return Err(RegisterFault::OfHandOver(id, hand_over));
-            }
-        }
-        match copy.holder() {
-            Holder::Person(person) => self.known(person).map(Some),
-            Holder::Vendor(_) | Holder::Receiver(_) => Ok(None),
-        }
-    }
-
-    /// Whether a person can be taken in under this id; the same person twice is no fault.
-    fn vacant(
-        &self,
-        id: &StaffId,
-        role: Role,
-        unit: &Label,
-        vendor: Option<&VendorId>,
-    ) -> Result<(), RegisterFault> {
-        if let Some(vendor) = vendor {
-            self.known_vendor(vendor)?;
-        }
-        if vendor.is_some() != (role == Role::VendorSupervisor) {
-            return Err(RegisterFault::VendorOrNot(id.clone()));
-        }
-        let is_other = |known: &Person| {
-            (known.role, &known.unit, known.vendor.as_ref()) != (role, unit, vendor)
-        };
-        match self.person(id) {
-            Some(known) if is_other(known) => Err(RegisterFault::IdTaken(id.clone())),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn holds(
-        &self,
-        condition: Condition,
-        standing: Standing,
-        by: Option<&Person>,
-        about: &About<'_>,
-        now: Timestamp,
-    ) -> bool {
-        if let Some(deed) = &about.deed {
-            return by.is_some_and(|by| deed.holds(condition, standing, by, now));
-        }
-        match condition {
-            Condition::OwnUnit => {
-                let unit = about
-                    .unit
-                    .as_ref()
-                    .or(about.person.map(|person| &person.unit));
-                unit.is_some() && unit == by.map(|person| &person.unit)
-            }
-            Condition::OtherPerson => {
-                about.person.map(|person| &person.id) != by.map(|person| &person.id)
-            }
-            Condition::DeputyPeriod => by.is_some_and(|person| person.is_deputy(now)),
-            Condition::RoleGrantable => about.role.is_some_and(|role| is_grantable(standing, role)),
-            Condition::NotFounded => !self.is_founded(),
-            Condition::Attested => about.vendor.is_some_and(|vendor| vendor.is_attested(now)),
-            Condition::WithinLimit => about.terms.is_some_and(PolicyTerms::is_within_limit),
-            // Conditions of listening and of hand-overs.
-            Condition::PurposeGiven
-            | Condition::PurposeFits
-            | Condition::ReasonGiven
-            | Condition::Designated
-            | Condition::Trained
-            | Condition::Acknowledged
-            | Condition::Approved
-            | Condition::ContractInForce
-            | Condition::InScope
-            | Condition::Recorded
-            | Condition::Retained
-            | Condition::Closed
-            | Condition::OfRecipient
-            | Condition::VendorClear
-            | Condition::HolderClear
-            | Condition::Decided
-            | Condition::InOrder
-            | Condition::Encrypted
-            | Condition::CodeRight
-            | Condition::NothingOutside => false,
-        }
-    }
-
-    /// Judges an act that records no fact: giving another person a password, or looking at the register.
-    ///
-    /// `target`: whom it is about.
-    ///
-    /// # Errors
-    /// [`RegisterFault`]: refused by a rule, or about somebody who is not there.
-    pub fn judge(
-        &self,
-        petitioner: &Petitioner<'_>,
-        action: Action,
-        target: Option<&StaffId>,
-        now: Timestamp,
-    ) -> Result<(), RegisterFault> {
-        let by = petitioner.person(self);
-        let standing = petitioner.standing(by, action);
-        judge_standing(standing, action)?;
-        let person = target.map(|id| self.known(id)).transpose()?;
-        let about = About {
-            person,
-            role: person.map(|person| person.role),
-            ..About::default()
-        };
-        judge(standing, action, |condition| {
-            self.holds(condition, standing, by, &about, now)
-        })?;
-        Ok(())
-    }
-}
-
-/// What an act of the register is about, as its conditions ask.
-#[derive(Default)]
-struct About<'a> {
-    person: Option<&'a Person>,
-    role: Option<Role>,
-    unit: Option<Label>,
-    vendor: Option<&'a Vendor>,
-    deed: Option<Deed<'a>>,
-    terms: Option<&'a PolicyTerms>,
 }
 
 impl Person {
@@ -604,7 +330,9 @@ impl Person {
             | Fact::HandOver(_)
             | Fact::Copy(_)
             | Fact::Policy(_)
-            | Fact::SupervisionSigned { .. } => {}
+            | Fact::SupervisionSigned { .. }
+            | Fact::Request(_)
+            | Fact::Hold(_) => {}
         }
     }
 }
@@ -646,6 +374,31 @@ pub enum RegisterFault {
     /// A contractor's supervisor has a contractor, and nobody else has.
     #[error("{0}: a vendor_supervisor is taken in with --vendor, and nobody else is")]
     VendorOrNot(StaffId),
+    /// No request has this id.
+    #[error("there is no request {0}; see `denwaban requests list`")]
+    NoSuchCase(CaseId),
+    /// No hold has this id.
+    #[error("there is no hold {0}; see `denwaban holds list`")]
+    NoSuchHold(HoldId),
+    /// The case is not about it.
+    #[error("recording {recording} is none of case {case}; open a request that names it")]
+    OtherCase {
+        /// Which.
+        recording: RecordingId,
+        /// Of which it is none.
+        case: CaseId,
+    },
+    /// No recording has this id.
+    #[error("there is no recording {0}; see `denwaban recordings list`")]
+    NoSuchRecording(RecordingId),
+    /// More than one request may be about.
+    #[error(
+        "one request is about {MOST_RECORDINGS} recordings at most, found {found}; open several"
+    )]
+    TooManyRecordings {
+        /// So many.
+        found: usize,
+    },
     /// The person works for another contractor.
     #[error("{0} does not work for the contract's vendor; approve a supervisor of that vendor")]
     OtherVendor(StaffId),

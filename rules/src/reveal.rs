@@ -8,7 +8,7 @@ use crate::{
     credentials::Petitioner,
     digest::Digest,
     ids::RecordingId,
-    listen::{Case, Heard, Right},
+    listen::{Heard, Judged, Right},
     permit::Validity,
     purpose::Purpose,
     refusal::Refusal,
@@ -35,6 +35,7 @@ impl RevealRequest<'_> {
             recording: self.heard.recording,
             action: Action::Reveal,
             purpose: self.purpose,
+            case: None,
             code: refusal.code(),
             policy: register.policy().version(),
         };
@@ -51,17 +52,18 @@ impl RevealRequest<'_> {
     pub fn judge(&self, register: &Register, now: Timestamp) -> Result<RevealGrant, Refusal> {
         let person = self.petitioner.person(register);
         let standing = self.petitioner.standing(person, Action::Reveal);
-        let case = Case {
+        let judged = Judged {
             right: Right {
                 register,
                 action: Action::Reveal,
                 purpose: self.purpose,
+                case: None,
             },
             heard: &self.heard,
         };
         judge(standing, Action::Reveal, |condition| match condition {
             Condition::ReasonGiven => self.reason.is_some(),
-            other => case.holds(other, standing, person, now),
+            other => judged.holds(other, standing, person, now),
         })?;
         // Both are there: the table reveals to nobody without either.
         let (Some(purpose), Some(reason)) = (self.purpose, self.reason) else {

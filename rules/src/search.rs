@@ -12,7 +12,7 @@ use crate::{
     audit::{AuditDraft, AuditEvent, AuditReceipt},
     credentials::Petitioner,
     ids::StaffId,
-    listen::{Case, Heard, Right},
+    listen::{Heard, Judged, Right},
     number::Number,
     permit::Validity,
     purpose::Purpose,
@@ -77,6 +77,7 @@ impl FindRequest<'_> {
             register,
             action: Action::Find,
             purpose: self.purpose,
+            case: None,
         };
         let standing = self.petitioner.standing(person, Action::Find);
         judge(standing, Action::Find, |condition| {
@@ -171,18 +172,19 @@ impl FindPermit {
         let person = register.person(&self.grant.person);
         let person = person.ok_or_else(Refusal::nobody)?;
         let standing = Standing::Role(person.role);
-        let case = Case {
+        let judged = Judged {
             right: Right {
                 register,
                 action: Action::Find,
                 purpose: Some(self.grant.purpose),
+                case: None,
             },
             heard,
         };
         judge(standing, Action::Find, |condition| {
-            condition.is_of_recording() || case.holds(condition, standing, Some(person), now)
+            condition.is_of_recording() || judged.holds(condition, standing, Some(person), now)
         })?;
-        Ok(case.judge(standing, Some(person), now).is_ok())
+        Ok(judged.judge(standing, Some(person), now).is_ok())
     }
 
     /// What is looked for.

@@ -83,6 +83,9 @@ fn exactly_these_ways_lead_to_what_was_said_and_to_who_called() {
         ("manager", "listen", "ANALYSIS_INQUIRY"),
         ("manager", "listen", "ANALYSIS_COMPLAINT"),
         ("manager", "listen", "STAFF_CHECK"),
+        ("manager", "listen", "UNREASONABLE_DEMAND"),
+        ("manager", "listen", "STATUTE"),
+        ("manager", "listen", "SUBJECT_RIGHTS"),
         ("manager", "reveal", "ANALYSIS_COMPLAINT"),
         ("manager", "reveal", "STAFF_CHECK"),
         ("manager", "request_hand_over", "ANALYSIS_INQUIRY"),
@@ -90,9 +93,15 @@ fn exactly_these_ways_lead_to_what_was_said_and_to_who_called() {
         ("assistant", "listen", "ANALYSIS_INQUIRY"),
         ("assistant", "listen", "ANALYSIS_COMPLAINT"),
         ("assistant", "listen", "STAFF_CHECK"),
+        ("assistant", "listen", "UNREASONABLE_DEMAND"),
+        ("assistant", "listen", "STATUTE"),
+        ("assistant", "listen", "SUBJECT_RIGHTS"),
         ("assistant", "listen_to_file", "ANALYSIS_INQUIRY"),
         ("assistant", "listen_to_file", "ANALYSIS_COMPLAINT"),
         ("assistant", "listen_to_file", "STAFF_CHECK"),
+        ("assistant", "listen_to_file", "UNREASONABLE_DEMAND"),
+        ("assistant", "listen_to_file", "STATUTE"),
+        ("assistant", "listen_to_file", "SUBJECT_RIGHTS"),
         ("assistant", "reveal", "ANALYSIS_COMPLAINT"),
         ("assistant", "reveal", "STAFF_CHECK"),
         ("assistant", "request_hand_over", "ANALYSIS_INQUIRY"),
@@ -149,6 +158,7 @@ fn listen(
         action: Action::Listen,
         heard,
         purpose,
+        case: None,
         range_ms: None,
     };
     verdict(&request.judge(register, at))
@@ -161,7 +171,7 @@ fn conditions_are_cumulative_and_asked_in_their_order() {
     let undesignated = common::register_with(vec![withdrawn]);
     let sound = common::register();
     let inquiry = Some(Purpose::AnalysisInquiry);
-    let wrong = Some(Purpose::Statute);
+    let wrong = Some(Purpose::Disposal);
     let gone = || Heard {
         state: RecordingState::Disposed,
         ..common::heard()

@@ -4,12 +4,12 @@
 use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId, Chain, Contents,
-    CopyFact, CopyId, Criterion, DayCounts, DecisionId, Declaration, Destination, Destruction,
-    Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause, Fact,
-    FreezeCause, HandOverFact, HandOverId, LastStop, NoticeKind, POLICY_VERSION, Period,
-    PolicyFact, PolicyTerms, Purpose, Reason, RecordingId, RecoveryReason, RefusalCode, Scope,
-    Wished,
+    Action, Actor, AlarmCode, Application, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId,
+    Chain, Contents, CopyFact, CopyId, Criterion, DayCounts, DecisionId, Declaration, Destination,
+    Destruction, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
+    Fact, FreezeCause, Ground, HandOverFact, HandOverId, HoldFact, HoldId, HoldTerms, LastStop,
+    NoticeKind, POLICY_VERSION, Period, PolicyFact, PolicyTerms, Purpose, Reason, RecordingId,
+    RecoveryReason, RefusalCode, RequestFact, RequestKind, Scope, Verdict, Wished,
 };
 
 fn now() -> Timestamp {
@@ -52,10 +52,12 @@ fn drafts() -> Vec<AuditDraft> {
     let mut drafts: Vec<_> = by_itself().into_iter().map(AuditDraft::system).collect();
     drafts.extend(by_people().into_iter().map(by));
     drafts.extend(of_keys().into_iter().map(by));
+    drafts.extend(of_cases().into_iter().map(by));
     let refused = AuditEvent::ListenRefused {
         recording: RecordingId::new(now(), 2),
         action: Action::ListenToFile,
         purpose: None,
+        case: None,
         code: RefusalCode::PurposeRequired,
         policy: POLICY_VERSION,
     };
@@ -153,7 +155,9 @@ fn of_keys() -> Vec<AuditEvent> {
         AuditEvent::RecordingDisposalBegun {
             recording,
             day,
-            cause: DisposalCause::Decided { decision: 21 },
+            cause: DisposalCause::Decided {
+                case: CaseId::new(now(), 3),
+            },
         },
         AuditEvent::RecordingDisposalBegun {
             recording,
@@ -185,6 +189,67 @@ fn of_keys() -> Vec<AuditEvent> {
     ]
 }
 
+fn of_cases() -> Vec<AuditEvent> {
+    let (case, policy) = (CaseId::new(now(), 3), POLICY_VERSION);
+    let recording = RecordingId::new(now(), 2);
+    let application = Application {
+        kind: RequestKind::Statute,
+        unit: "広報課".parse().unwrap(),
+        recordings: [recording].into(),
+        basis: Some(Digest([0xab; 32])),
+        requester: Some(Digest([0xcd; 32])),
+        document: Some(Digest([0xef; 32])),
+    };
+    let steps = [
+        RequestFact::Opened { case, application },
+        RequestFact::Decided {
+            case,
+            verdict: Verdict::Approved,
+            reason: Digest([0xcd; 32]),
+        },
+        RequestFact::Suspended { case },
+    ];
+    let registered = steps.map(|step| AuditEvent::Registered {
+        change: Fact::Request(step),
+        policy,
+    });
+    let mut events = registered.to_vec();
+    let hold = HoldId::new(now(), 4);
+    let terms = HoldTerms {
+        case,
+        ground: Ground::Article5,
+        recordings: [recording].into(),
+        review: "2027-02-23".parse().unwrap(),
+        until: "2027-11-24".parse().unwrap(),
+    };
+    let steps = [
+        HoldFact::Requested { hold, terms },
+        HoldFact::Decided {
+            hold,
+            verdict: Verdict::Approved,
+            reason: None,
+        },
+        HoldFact::Released { hold },
+    ];
+    events.extend(steps.map(|step| AuditEvent::Registered {
+        change: Fact::Hold(step),
+        policy,
+    }));
+    events.push(AuditEvent::RegisterShown {
+        action: Action::ListRequests,
+        policy,
+    });
+    events.push(AuditEvent::ListenGranted {
+        recording,
+        action: Action::Listen,
+        purpose: Purpose::Statute,
+        case: Some(case),
+        range_ms: None,
+        policy,
+    });
+    events
+}
+
 fn by_people() -> Vec<AuditEvent> {
     let (recording, policy) = (RecordingId::new(now(), 2), POLICY_VERSION);
     let mut state = EmergencyState::default();
@@ -203,6 +268,7 @@ fn by_people() -> Vec<AuditEvent> {
         recording,
         action: Action::ListenToFile,
         purpose: Purpose::AnalysisComplaint,
+        case: None,
         range_ms,
         policy,
     };

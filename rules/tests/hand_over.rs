@@ -198,19 +198,6 @@ fn to_the_receiver() -> City {
     ])
 }
 
-/// A small generator, so that an order can be told again by its seed. Source: Knuth, MMIX.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-}
-
 #[test]
 fn in_100_000_random_orders_no_package_is_before_its_decision_and_nobody_decides_alone() {
     const STEPS: usize = 9;
@@ -219,7 +206,7 @@ fn in_100_000_random_orders_no_package_is_before_its_decision_and_nobody_decides
     let proofs = people.map(proved);
     let id = hand_over();
     for seed in 0..100_000_u64 {
-        let (mut dice, mut register) = (Dice(seed), sound.clone());
+        let (mut dice, mut register) = (common::Dice(seed), sound.clone());
         let mut taken: Vec<(usize, HandOverFact)> = Vec::new();
         for _ in 0..STEPS {
             let form = [PackageForm::Age, PackageForm::Zip][dice.below(2)];

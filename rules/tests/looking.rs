@@ -214,6 +214,7 @@ fn hearings_are_what_was_sent_and_not_what_was_asked_for() {
                 ..common::heard()
             },
             purpose: Some(Purpose::StaffCheck),
+            case: None,
             range_ms: None,
         };
         let grant = request.judge(&common::register(), now()).unwrap();

@@ -22,6 +22,7 @@ fn grant(register: &Register, id: &str, expires_at: Timestamp, now: Timestamp) -
             ..common::heard()
         },
         purpose: Some(Purpose::AnalysisInquiry),
+        case: None,
         range_ms: None,
     };
     request.judge(register, now).unwrap()

@@ -52,6 +52,7 @@ fn listen(register: &Register, purpose: Purpose, heard: Heard) -> Result<u32, &'
         action: Action::Listen,
         heard,
         purpose: Some(purpose),
+        case: None,
         range_ms: None,
     };
     let grant = request

@@ -9,9 +9,9 @@ use expect_test::expect_file;
 use jiff::ToSpan;
 use rules::{
     Action, Attempts, AuditDraft, AuditEvent, CodeFound, Declaration, DestructionClock,
-    DisposalCause, DisposalPermit, EmergencyId, EmergencyState, JstDay, ListenPermit,
-    ListenRequest, LoginSession, NewPassword, PasswordAge, PasswordFound, Permit, Purpose, Refusal,
-    RefusalCode, Scope, Trial, access_table,
+    DisposalPermit, EmergencyId, EmergencyState, JstDay, ListenPermit, ListenRequest, LoginSession,
+    NewPassword, PasswordAge, PasswordFound, Permit, Purpose, Refusal, RefusalCode, Scope, Trial,
+    access_table,
 };
 
 use common::{now, receipt};
@@ -57,10 +57,7 @@ fn every_refusal_names_its_clause_in_japanese_and_english() {
 }
 
 fn disposals() -> Vec<Refusal> {
-    vec![
-        DestructionClock::default().check().unwrap_err(),
-        DisposalCause::decided(None).unwrap_err(),
-    ]
+    vec![DestructionClock::default().check().unwrap_err()]
 }
 
 /// Every refusal of the table.
@@ -109,6 +106,7 @@ fn permits() -> Vec<Refusal> {
             action: Action::ListenToFile,
             heard: common::heard(),
             purpose: Some(Purpose::StaffCheck),
+            case: None,
             range_ms: None,
         };
         request.judge(&register, now()).unwrap()

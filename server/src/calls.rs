@@ -41,6 +41,8 @@ pub(crate) enum Request {
     Emergency(emergency::Request),
     /// To see what goes on.
     Look(look::Request),
+    /// To say when every row that was sealed before is on disk.
+    Flush,
 }
 
 enum Task {

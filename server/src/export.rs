@@ -14,8 +14,8 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use rules::{
-    Action, Actor, AuditDraft, AuditEvent, CopyFact, Destruction, Digest, ExportCause, Fact,
-    ListenPermit, RecordingId, Refusal,
+    Action, Actor, AuditDraft, AuditEvent, CaseId, CopyFact, Destruction, Digest, ExportCause,
+    Fact, ListenPermit, RecordingId, Refusal,
 };
 use serde::{Deserialize, Serialize};
 use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
@@ -49,6 +49,7 @@ pub(crate) enum Request {
     Export {
         recording: RecordingId,
         purpose: Option<String>,
+        case: Option<CaseId>,
         /// Where the asker makes the file.
         place: String,
         proof: Proof,
@@ -57,6 +58,7 @@ pub(crate) enum Request {
     Play {
         recording: RecordingId,
         purpose: Option<String>,
+        case: Option<CaseId>,
         range_ms: Option<(u64, u64)>,
         proof: Proof,
     },
@@ -137,6 +139,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         Request::Export {
             recording,
             purpose,
+            case,
             place,
             proof,
         } => {
@@ -144,6 +147,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
                 recording,
                 action: Action::ListenToFile,
                 purpose,
+                case,
                 range_ms: None,
                 place: Some(place),
                 proof,
@@ -153,6 +157,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         Request::Play {
             recording,
             purpose,
+            case,
             range_ms,
             proof,
         } => {
@@ -160,6 +165,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
                 recording,
                 action: Action::Listen,
                 purpose,
+                case,
                 range_ms,
                 place: None,
                 proof,

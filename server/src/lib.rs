@@ -4,6 +4,7 @@
 //! Start at `cli/run.rs`, which begins the threads; `signalling` and `shard` carry calls, `recorder` and `office` keep them.
 
 mod calls;
+mod cases;
 pub mod cli;
 mod clock;
 mod config;

@@ -3,10 +3,13 @@
 //! One thread owns all three; socket clients send it jobs. Nothing here is awaited by a call (law 1): what cannot be used is
 //! told once, tried again, and refuses only the commands that need it. Go on at [`Owner::run`].
 
+mod cases;
 mod clock;
 mod copies;
+mod early;
 mod hand_over;
 mod heads;
+mod holds;
 mod keys;
 mod owner;
 mod people;
@@ -26,7 +29,7 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEvent, CopyId, DayCounts, Fact, JstDay, ListenPermit,
+    Action, Actor, AuditDraft, AuditEvent, CaseId, CopyId, DayCounts, Fact, JstDay, ListenPermit,
     Reconciled, RecordingId, Register, StaffId, Statement,
 };
 use storage::{
@@ -71,6 +74,8 @@ pub(crate) struct Wish {
     pub(crate) action: Action,
     /// As it was typed in.
     pub(crate) purpose: Option<String>,
+    /// Under which case.
+    pub(crate) case: Option<CaseId>,
     /// Which part, in milliseconds; `None` is the whole.
     pub(crate) range_ms: Option<(u64, u64)>,
     /// Where a file of it will lie, if it becomes one.

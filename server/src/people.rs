@@ -3,12 +3,13 @@
 use std::{fs, io, path::Path};
 
 use rules::{
-    AuditDraft, AuditEvent, ContractId, Fact, JstDay, Label, MOST_ITEMS, Period, Refusal,
-    RegisterFault, Role, StaffId, TakenIn, VendorId,
+    AuditDraft, AuditEvent, CaseId, ContractId, Fact, HoldId, JstDay, Label, MOST_ITEMS, Period,
+    Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cases::{CaseView, HoldAsk, HoldView, RequestAsk},
     duty::{Answer, Message},
     office::PolicyView,
     proof::Secret,
@@ -83,6 +84,8 @@ pub(crate) enum RegisterAsk {
     ShowPolicy {
         version: Option<u32>,
     },
+    Request(RequestAsk),
+    Hold(HoldAsk),
 }
 
 /// A contract of the own unit, as it was typed in.
@@ -119,6 +122,16 @@ pub(crate) enum Told {
     },
     People(Vec<PersonView>),
     Policy(Box<PolicyView>),
+    /// A request was opened.
+    Opened {
+        case: CaseId,
+    },
+    Cases(Vec<CaseView>),
+    /// A hold was asked for.
+    HoldRequested {
+        hold: HoldId,
+    },
+    Holds(Vec<HoldView>),
 }
 
 /// A person as `people list` shows them.
@@ -170,6 +183,23 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         }
         RegisterFault::VendorOrNot(id) => {
             format!("{id}: --vendor は vendor_supervisor にだけ、必ず指定してください。")
+        }
+        RegisterFault::NoSuchCase(id) => {
+            format!("請求 {id} はありません。requests list で確かめてください。")
+        }
+        RegisterFault::NoSuchHold(id) => {
+            format!("保全 {id} はありません。holds list で確かめてください。")
+        }
+        RegisterFault::OtherCase { recording, case } => format!(
+            "録音 {recording} は請求 {case} の対象ではありません。対象に含む請求を申し出てください。"
+        ),
+        RegisterFault::NoSuchRecording(id) => {
+            format!("録音 {id} はありません。recordings list で確かめてください。")
+        }
+        RegisterFault::TooManyRecordings { found } => {
+            format!(
+                "1件の請求に指定できる録音は1000件までです（{found} 件）。分けて申し出てください。"
+            )
         }
         RegisterFault::OtherVendor(id) => format!("{id} はこの契約の事業者に属していません。"),
         RegisterFault::NoSuchHandOver(id) => {

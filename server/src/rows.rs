@@ -30,6 +30,8 @@ const WAITING: usize = 8_192;
 const TOGETHER: usize = 256;
 /// How long the first row waits for others, so that one flush serves them all; a crash loses a second of a call at most.
 const GATHER: Duration = Duration::from_millis(25);
+/// How long somebody waits for all rows to be on disk.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a flush that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -56,6 +58,8 @@ pub(crate) enum Row {
 
 enum Work {
     Row(Row),
+    /// To say when everything before is on disk, or that it could not be.
+    Flush(SyncSender<bool>),
     Stop,
 }
 
@@ -116,6 +120,13 @@ impl Rows {
             self.desk.raise(AlarmCode::RecorderBehind, None);
         }
     }
+
+    /// Waits until every row that was handed over before is on disk; `false` where that cannot be said.
+    pub(crate) fn flush(&self) -> bool {
+        let (told, is_told) = sync_channel(1);
+        self.work.send(Work::Flush(told)).is_ok()
+            && is_told.recv_timeout(FLUSH_PATIENCE).unwrap_or(false)
+    }
 }
 
 impl RowsThread {
@@ -157,13 +168,19 @@ impl Worker {
                 tracing::warn!(%fault, "rows are written before their recordings are durable; the next start sets it right");
             }
             let mut is_last = false;
+            let mut waiting = Vec::new();
             for work in works {
                 match work {
                     Work::Row(row) => self.put(row),
+                    Work::Flush(told) => waiting.push(told),
                     Work::Stop => is_last = true,
                 }
             }
             self.flush();
+            for told in waiting {
+                // Whoever waited may have given up.
+                let _ = told.try_send(self.is_sound);
+            }
             if is_last {
                 return;
             }

@@ -95,6 +95,7 @@ fn granted() -> AuditDraft {
             recording: RecordingId::new(Timestamp::UNIX_EPOCH, 7),
             action: Action::ListenToFile,
             purpose: Purpose::AnalysisComplaint,
+            case: None,
             range_ms: Some((0, 60_000)),
             policy: 1,
         },

@@ -9,11 +9,15 @@ mod plan;
 mod record;
 mod single;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+};
 
 use jiff::Timestamp;
 use rules::{
-    Actor, AuditDraft, AuditEvent, DisposalCounts, DisposalPermit, Fault, JstDay, Proved,
+    Actor, AuditDraft, AuditEvent, CaseId, DisposalCounts, DisposalPermit, Fault, JstDay, Proved,
     RecordingId, Refusal,
 };
 use thiserror::Error;
@@ -55,6 +59,12 @@ pub struct Office<'office> {
 }
 
 impl Office<'_> {
+    /// The recordings that living cases hold, by case.
+    #[must_use]
+    pub fn held(&self) -> BTreeMap<CaseId, BTreeSet<RecordingId>> {
+        self.keys.held()
+    }
+
     fn disk(&self) -> &dyn Disk {
         &*self.vault.disk
     }
@@ -426,6 +436,11 @@ pub enum DisposeFault {
         /// Which.
         recording: RecordingId,
     },
+    /// What calls have sealed may not be on disk yet, so nothing was destroyed.
+    #[error(
+        "the process that carries calls did not say that its rows are on disk ({0}); nothing was destroyed, dispose again"
+    )]
+    NotFlushed(io::Error),
     /// Nothing was disposed of, or its disposal is not complete.
     #[error("there is no certificate for {subject}; see dispose --plan and dispose --due")]
     NoCertificate {
@@ -452,7 +467,7 @@ impl DisposeFault {
             DisposeFault::Vault(fault) => fault.fault(),
             DisposeFault::Catalogue(fault) => fault.fault(),
             DisposeFault::Audit(fault) => fault.fault(),
-            DisposeFault::Record(_) => Fault::Resource,
+            DisposeFault::Record(_) | DisposeFault::NotFlushed(_) => Fault::Resource,
             DisposeFault::Note(fault) => fault.fault(),
             DisposeFault::Refused(_)
             | DisposeFault::NoRecording { .. }

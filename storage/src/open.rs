@@ -193,7 +193,7 @@ pub enum Comparison {
 impl Vault {
     /// Opens a recording. The permit is moved into the playback that it allows.
     ///
-    /// `day`: the day of the call's start, as its row says.
+    /// `day`: the day of the call's start, as its row says. What the permit's case holds is there past its day.
     ///
     /// # Errors
     /// [`OpenFault`] if the permit has lapsed, the day has expired, or its key is gone.
@@ -209,6 +209,9 @@ impl Vault {
         let expires_at = self
             .fixed_expiry(day)?
             .unwrap_or_else(|| self.policy_expiry(day));
+        let expires_at = permit
+            .held_until()
+            .map_or(expires_at, |held| held.max(expires_at));
         if now >= expires_at {
             return Err(OpenFault::Expired);
         }

@@ -26,9 +26,13 @@ use crate::{
 pub enum TextKind {
     /// The person's name.
     Name,
-    /// On what a deputy's appointment rests.
+    /// On what a deputy's appointment or a request rests.
     Basis,
-    /// Why something was done.
+    /// Who asks.
+    Requester,
+    /// The document in which that stands.
+    Document,
+    /// Why something was done or decided.
     Reason,
     /// Who took a package.
     Receiver,
@@ -47,6 +51,8 @@ impl TextKind {
         match self {
             TextKind::Name => "name",
             TextKind::Basis => "basis",
+            TextKind::Requester => "requester",
+            TextKind::Document => "document",
             TextKind::Reason => "reason",
             TextKind::Receiver => "receiver",
             TextKind::Passphrase => "passphrase",

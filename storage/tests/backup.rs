@@ -84,11 +84,15 @@ impl House {
             .await
             .unwrap();
         // One of the later day, by decision.
-        let cause = DisposalCause::Decided { decision: 1 };
+        let cause = DisposalCause::Decided {
+            case: rules::CaseId::new(now(), 77),
+        };
         let recording = later(3).recording;
-        dispose_one(&mut office, &Actor::System, recording, cause, now(), || ())
-            .await
-            .unwrap();
+        dispose_one(&mut office, &Actor::System, recording, cause, now(), || {
+            Ok(())
+        })
+        .await
+        .unwrap();
     }
 
     async fn restore(&self) -> Result<Carried, BackupFault> {

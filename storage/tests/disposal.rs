@@ -97,9 +97,9 @@ impl Archive {
 
     async fn destroy(&mut self, number: u128) -> Result<Vec<Pending>, DisposeFault> {
         let recording = opening(number).recording;
-        let cause = DisposalCause::Decided { decision: 1 };
+        let cause = DisposalCause::Decided { case: case() };
         self.office(async |office| {
-            dispose_one(office, &Actor::System, recording, cause, now(), || ()).await
+            dispose_one(office, &Actor::System, recording, cause, now(), || Ok(())).await
         })
         .await
     }
@@ -330,7 +330,7 @@ fn a_held_recording_outlives_its_day_and_goes_when_it_is_let_go() {
         let recording = opening(2).recording;
         for _ in 0..2 {
             archive
-                .office(async |office| hold(office, case(), recording).await)
+                .office(async |office| hold(office, &hold_permit(case(), recording)).await)
                 .await
                 .unwrap();
         }
@@ -355,7 +355,13 @@ fn a_held_recording_outlives_its_day_and_goes_when_it_is_let_go() {
 
         let pending = archive
             .office(async |office| {
-                release(office, &Actor::System, case(), recording, expiry + 1.hour()).await
+                release(
+                    office,
+                    &Actor::System,
+                    release_permit(case(), recording),
+                    expiry + 1.hour(),
+                )
+                .await
             })
             .await
             .unwrap();
@@ -390,14 +396,22 @@ fn one_of_two_held_recordings_is_let_go_and_the_other_stays() {
         let expiry = archive.expiry();
         for number in [1, 2] {
             archive
-                .office(async |office| hold(office, case(), opening(number).recording).await)
+                .office(async |office| {
+                    hold(office, &hold_permit(case(), opening(number).recording)).await
+                })
                 .await
                 .unwrap();
         }
         let let_go = async |archive: &mut Archive, at| {
             archive
                 .office(async |office| {
-                    release(office, &Actor::System, case(), opening(1).recording, at).await
+                    release(
+                        office,
+                        &Actor::System,
+                        release_permit(case(), opening(1).recording),
+                        at,
+                    )
+                    .await
                 })
                 .await
                 .unwrap()
@@ -418,11 +432,11 @@ fn one_recording_is_destroyed_and_every_other_of_its_day_still_opens() {
     run(async {
         let mut archive = Archive::begin(Arc::new(disk.clone()), &mirrored()).await;
         archive
-            .office(async |office| hold(office, case(), opening(1).recording).await)
+            .office(async |office| hold(office, &hold_permit(case(), opening(1).recording)).await)
             .await
             .unwrap();
         archive
-            .office(async |office| hold(office, case(), opening(3).recording).await)
+            .office(async |office| hold(office, &hold_permit(case(), opening(3).recording)).await)
             .await
             .unwrap();
         let old = disk.everything();
@@ -541,7 +555,7 @@ fn a_segment_that_begins_meanwhile_is_sealed_to_the_new_generation() {
             act: Mutex::new(None),
         });
         let caller = city_again(late.clone(), &memory_layout());
-        let cause = DisposalCause::Decided { decision: 1 };
+        let cause = DisposalCause::Decided { case: case() };
         // The writer has read the old half; while it makes its file, everything else happens.
         let halves = memory_layout()
             .public_halves()
@@ -550,7 +564,7 @@ fn a_segment_that_begins_meanwhile_is_sealed_to_the_new_generation() {
         archive
             .office(async |office| {
                 let recording = opening(1).recording;
-                dispose_one(office, &Actor::System, recording, cause, now(), || ()).await
+                dispose_one(office, &Actor::System, recording, cause, now(), || Ok(())).await
             })
             .await
             .unwrap();

@@ -121,6 +121,7 @@ fn permit(city: &City, listed: &ListedCall, now: Timestamp) -> ListenPermit {
             unit: "広聴課".parse().unwrap(),
         },
         purpose: Some(Purpose::AnalysisInquiry),
+        case: None,
         range_ms: None,
     };
     let grant = request.judge(&register(now), now).unwrap();

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{Destination, HandOver, HandOverFact, HandOverState, PackageForm, Verdict, Wished};
+use super::{Destination, HandOver, HandOverFact, HandOverState, PackageForm, Wished};
 use crate::{
     access::{Action, Condition, Standing, purpose_fits},
+    case::Verdict,
     copies::Holder,
     listen::Heard,
     people::Person,
@@ -118,7 +119,14 @@ impl<'a> Deed<'a> {
             | Condition::WithinLimit
             | Condition::Approved
             | Condition::RoleGrantable
-            | Condition::NotFounded => false,
+            | Condition::NotFounded
+            | Condition::BasisGiven
+            | Condition::Undecided
+            | Condition::CaseApproved
+            | Condition::UseFree
+            | Condition::HoldBounded
+            | Condition::HoldApproved
+            | Condition::Unheld => false,
         }
     }
 

@@ -130,4 +130,8 @@ impl Permit for ItemPermit {
             )),
         }
     }
+
+    fn held_until(&self) -> Option<Timestamp> {
+        None
+    }
 }

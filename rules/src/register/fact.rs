@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     access::Action,
     audit::{Actor, AuditDraft, AuditEvent},
+    case::RequestFact,
     copies::{CopyFact, Destruction},
     digest::Digest,
     hand_over::HandOverFact,
+    hold::HoldFact,
     ids::{ContractId, JstDay, Label, StaffId, VendorId},
     month::JstMonth,
     people::{Designation, Period, Person, Role, Training},
@@ -139,6 +141,10 @@ pub enum Fact {
         /// The SHA-256 of its lines.
         report: Digest,
     },
+    /// A step of a request.
+    Request(RequestFact),
+    /// A step of a hold.
+    Hold(HoldFact),
 }
 
 /// A person of the first version's staff file.
@@ -183,6 +189,8 @@ impl Fact {
                 Destruction::Removed => Action::TrackCopy,
                 Destruction::Certified { .. } => Action::DestroyCopy,
             },
+            Fact::Request(fact) => fact.action(),
+            Fact::Hold(fact) => fact.action(),
         }
     }
 

@@ -179,3 +179,16 @@ pub(crate) fn receipt(draft: &AuditDraft, at: Timestamp) -> AuditReceipt {
         [1; 32],
     )
 }
+
+/// A small generator, so that an order can be told again by its seed. Source: Knuth, MMIX.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+}

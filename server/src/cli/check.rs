@@ -3,7 +3,7 @@
 use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
-use rules::{JstDay, Recovery, Register, jst_rfc3339};
+use rules::{JstDay, Overdue, Recovery, Register, jst_rfc3339};
 use storage::{
     Catalogue, CatalogueFault, Compared, Disk, Duty, KeyStatus, Layout, OsDisk, Sealer, Standing,
     verifier_keys,
@@ -307,6 +307,7 @@ impl Found<'_> {
             Ok((compared, register)) => {
                 self.good("データベース / database")?;
                 self.compared(compared)?;
+                self.holds(&register)?;
                 self.people(config, &register)?;
                 self.policy(config, &register)?;
                 self.supervision(&register, Timestamp::now())
@@ -320,6 +321,22 @@ impl Found<'_> {
                 &format!("データベース / database: {fault}"),
             ),
         }
+    }
+
+    /// What a case holds beyond its review or its end waits for a person.
+    fn holds(&mut self, register: &Register) -> Result<(), Exit> {
+        let now = Timestamp::now();
+        for (id, hold) in register.holds().iter() {
+            let waits = match hold.overdue(now) {
+                None => continue,
+                Some(Overdue::Review) => "見直しの日を過ぎています / is past its review",
+                Some(Overdue::End) => {
+                    "期限を過ぎています。holds release で解除するか、改めて決定を受けてください / is past its end: let it go, or decide anew"
+                }
+            };
+            self.note(&format!("保全 hold {id}: {waits}"))?;
+        }
+        Ok(())
     }
 
     /// Beside an office that records something this very moment a fact may lack its row.

@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     /// 時計が正しいと判断した理由（管理責任者）/ the manager's reason why the clock is right
     #[arg(long, value_name = "REASON", requires = "due")]
     confirm_clock: Option<String>,
-    /// 期日前の廃棄の決定 / the decision to dispose of a recording before its day
+    /// 承認された請求の id（期日前の廃棄の決定）/ the approved request by which a recording is disposed of before its day
     #[arg(long, value_name = "R", requires = "one")]
     decision: Option<String>,
     #[command(flatten)]
@@ -153,6 +153,7 @@ fn destroy(
             Ok(())
         }
         DisposeDone::Disposed(days) => show(&days, out),
+        DisposeDone::DisposedOne { recording, pending } => show_one(recording, &pending, out),
         DisposeDone::Acknowledged => Ok(()),
     }
 }
@@ -179,6 +180,25 @@ impl ShownDay {
         format!(
             "{day} 期日/expires={expires_at} 対象/due={due} 保全/held={held} 失敗/failed={failed}"
         )
+    }
+}
+
+fn show_one(recording: RecordingId, pending: &[String], out: &mut Terminal) -> Result<(), Exit> {
+    let state = match pending.is_empty() {
+        true => "complete",
+        false => "incomplete",
+    };
+    let object = serde_json::json!({ "id": recording, "state": state, "pending": pending });
+    out.result(&object, || match pending.is_empty() {
+        true => format!("廃棄しました / disposed: {recording} 完了/complete"),
+        false => format!(
+            "廃棄しました / disposed: {recording} 未完了/incomplete: {}",
+            pending.join(", ")
+        ),
+    })?;
+    match pending.is_empty() {
+        true => Ok(()),
+        false => Err(Exit::Unavailable),
     }
 }
 

@@ -10,6 +10,7 @@ mod demo;
 mod dispose;
 mod emergency;
 mod handover;
+mod holds;
 mod init;
 mod keys;
 mod login;
@@ -18,6 +19,7 @@ mod policy;
 mod reconcile;
 mod recordings;
 mod report;
+mod requests;
 mod run;
 mod statement;
 mod trunks;
@@ -134,6 +136,12 @@ enum Command {
     /// 保管庫の外にある写し / copies outside the vault
     #[command(subcommand)]
     Copies(copies::Command),
+    /// 請求：法令・条例、開示等、不当要求行為（要領第5条第2項・第4項）/ requests by statute, by whom was recorded, about unreasonable demands
+    #[command(subcommand)]
+    Requests(requests::Command),
+    /// 保全：期日の後も残す録音（要領第5条第4項）/ recordings that a case keeps beyond their day
+    #[command(subcommand)]
+    Holds(holds::Command),
 }
 
 /// Where the configuration lies.
@@ -384,6 +392,8 @@ where
         Command::Contracts(command) => vendors::contracts(command, &mut out),
         Command::Handover(command) => handover::handover(command, &mut out),
         Command::Copies(command) => copies::copies(command, &mut out),
+        Command::Requests(command) => requests::requests(command, &mut out),
+        Command::Holds(command) => holds::holds(command, &mut out),
     };
     match ended {
         Ok(()) => Exit::Done.into(),

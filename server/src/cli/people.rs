@@ -5,7 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use clap::{Args, Subcommand};
 use rules::{Fact, JstDay, Label, Period, Role, StaffId, VendorId};
 
-use super::{Exit, Person, Place, Terminal, policy, read_password, recordings::with_office};
+use super::{
+    Exit, Person, Place, Terminal, holds, policy, read_password, recordings::with_office, requests,
+};
 use crate::{
     config::Config,
     duty::Message,
@@ -160,9 +162,9 @@ pub(super) struct About {
 #[derive(Debug, Args)]
 pub(super) struct Own {
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
     #[command(flatten)]
-    person: Person,
+    pub(super) person: Person,
 }
 
 #[derive(Debug, Args)]
@@ -292,6 +294,22 @@ pub(super) fn told(told: &Told, out: &mut Terminal) -> Result<(), Exit> {
         Told::People(people) => people
             .iter()
             .try_for_each(|person| out.result(person, || shown(person))),
+        Told::Opened { case } => out.result(&serde_json::json!({ "id": case }), || {
+            format!(
+                "{case} 受け付けました。決定は別の人が行います / opened; another person decides"
+            )
+        }),
+        Told::HoldRequested { hold } => out.result(&serde_json::json!({ "id": hold }), || {
+            format!(
+                "{hold} 受け付けました。決定は別の人が行います / asked for; another person decides"
+            )
+        }),
+        Told::Holds(holds) => holds
+            .iter()
+            .try_for_each(|hold| out.result(hold, || holds::shown(hold))),
+        Told::Cases(cases) => cases
+            .iter()
+            .try_for_each(|case| out.result(case, || requests::shown(case))),
         // Whoever asks for these shows them in a way of its own.
         Told::Session { person, .. } | Told::Totp { person, .. } => out.line(person.as_str()),
     }

@@ -6,7 +6,7 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use rules::{Action, RecordingId, RecordingState, StaffId, jst_rfc3339};
+use rules::{Action, CaseId, RecordingId, RecordingState, StaffId, jst_rfc3339};
 use serde::Serialize;
 use storage::{Catalogue, Duty, ListedCall};
 use tokio::runtime;
@@ -47,7 +47,8 @@ pub(super) struct List {
     limit: Option<u32>,
 }
 
-const PURPOSE_HELP: &str = "目的（必須）: ANALYSIS_INQUIRY 問い合わせ分析, ANALYSIS_COMPLAINT 苦情の原因分析, STAFF_CHECK 職員の確認 など / what for; required";
+const PURPOSE_HELP: &str = "目的（必須）: ANALYSIS_INQUIRY 問い合わせ分析, ANALYSIS_COMPLAINT 苦情の原因分析, STAFF_CHECK 職員の確認; 決定のある請求 (--case): STATUTE 法令・条例, SUBJECT_RIGHTS 開示請求等, UNREASONABLE_DEMAND 不当要求行為 / what for; required";
+const CASE_HELP: &str = "承認された請求の id（STATUTE, SUBJECT_RIGHTS, UNREASONABLE_DEMAND に必須）/ the approved request that such a purpose needs";
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
@@ -57,6 +58,8 @@ pub(super) struct Export {
     place: Place,
     #[arg(long, value_name = "PURPOSE", help = PURPOSE_HELP)]
     purpose: Option<String>,
+    #[arg(long, value_name = "R", help = CASE_HELP)]
+    case: Option<CaseId>,
     #[command(flatten)]
     person: Person,
     /// 書き出すファイル（既存のファイルは上書きしません）/ the file; an existing one is never overwritten
@@ -72,6 +75,8 @@ pub(super) struct Play {
     place: Place,
     #[arg(long, value_name = "PURPOSE", help = PURPOSE_HELP)]
     purpose: Option<String>,
+    #[arg(long, value_name = "R", help = CASE_HELP)]
+    case: Option<CaseId>,
     #[command(flatten)]
     person: Person,
     /// ここから（ミリ秒）/ from here, in milliseconds; the beginning unless given
@@ -212,6 +217,7 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
         recording: arguments.id,
         purpose: arguments.purpose.clone(),
         place: place.display().to_string(),
+        case: arguments.case,
         proof: arguments.person.proof(&config.layout(), out)?,
     };
     let answer = with_office(&config, &request, |conversation| {
@@ -237,6 +243,7 @@ fn play(arguments: &Play, out: &mut Terminal) -> Result<(), Exit> {
     let request = Request::Play {
         recording: arguments.id,
         purpose: arguments.purpose.clone(),
+        case: arguments.case,
         range_ms,
         proof: arguments.person.proof(&config.layout(), out)?,
     };

@@ -46,6 +46,8 @@ pub(super) struct Owner {
     pub(super) heads_again: Instant,
     /// When the register is compared with the trail again.
     pub(super) register_again: Instant,
+    /// When the keys are compared with what is held.
+    pub(super) holds_again: Instant,
     pub(super) clock: ClockWatch,
     /// When the clock is judged next.
     pub(super) clock_again: Instant,
@@ -77,6 +79,7 @@ impl Owner {
             signing: None,
             heads_again: Instant::now(),
             register_again: Instant::now(),
+            holds_again: Instant::now(),
             clock,
             clock_again: Instant::now(),
             sweep_again: Instant::now() + FIRST_SWEEP,
@@ -106,6 +109,7 @@ impl Owner {
                     self.look_after_heads();
                     self.look_after_register().await;
                     self.look_after_reconciliation().await;
+                    self.look_after_holds().await;
                     None
                 }
             };
@@ -317,6 +321,7 @@ impl Owner {
             action: wish.action,
             heard: self.heard(wish.recording, &call),
             purpose: None,
+            case: wish.case,
             range_ms: wish.range_ms,
         };
         let judged = purpose.and_then(|purpose| {
@@ -355,6 +360,24 @@ impl Owner {
                 Err(not_opened(&fault))
             }
         }
+    }
+
+    /// Those of the recordings that there are, as far as a right depends on them.
+    pub(super) async fn heard_of(
+        &mut self,
+        recordings: BTreeSet<RecordingId>,
+    ) -> Result<Vec<Heard>, Ending> {
+        if !recordings.is_empty() {
+            self.take_in().await;
+        }
+        let mut heard = Vec::new();
+        for recording in recordings {
+            let found = self
+                .rows(async |catalogue| catalogue.find(recording).await)
+                .await?;
+            heard.extend(found.map(|call| self.heard(recording, &call)));
+        }
+        Ok(heard)
     }
 
     /// The recording, as far as a right depends on it.

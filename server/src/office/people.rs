@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, NewPassword, Number, Petitioner,
+    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, Label, NewPassword, Number, Petitioner,
     Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId, Subject, Terms,
 };
 use storage::{
@@ -131,8 +131,7 @@ impl Owner {
                     period,
                     basis,
                 };
-                let attach = |_: &Owner| Ok(Attachments::of(text));
-                self.record(&caller, fact, attach, now).await
+                self.record(&caller, fact, with(vec![text]), now).await
             }
             RegisterAsk::Acknowledge => {
                 caller.person()?;
@@ -150,6 +149,8 @@ impl Owner {
             }
             RegisterAsk::ShowPolicy { version } => self.show_policy(&caller, version, now).await,
             RegisterAsk::EnrolTotp => self.enrol_totp(&caller, now).await,
+            RegisterAsk::Request(ask) => self.ask_request(&caller, ask, now).await,
+            RegisterAsk::Hold(ask) => self.ask_hold(&caller, ask, now).await,
         }
     }
 
@@ -159,14 +160,9 @@ impl Owner {
         wish: WishedContract,
         now: Timestamp,
     ) -> Result<Told, Ending> {
-        let person = caller.person()?;
-        let register = self.register().await?;
-        let unit = register
-            .person(person)
-            .map_or(&self.config.people.unit, |person| person.unit());
         let terms = Terms {
             vendor: wish.vendor,
-            unit: unit.clone(),
+            unit: self.unit_of(caller).await?,
             numbers: self.own_numbers(&wish.numbers)?,
             period: wish.period,
             purposes: purposes_of(&wish.purposes)?,
@@ -174,6 +170,14 @@ impl Owner {
         let contract = wish.contract;
         let fact = Fact::ContractAdded { contract, terms };
         self.record(caller, fact, nothing, now).await
+    }
+
+    /// The unit of whoever asks, whom the rules judge later.
+    pub(super) async fn unit_of(&mut self, caller: &Caller<'_>) -> Result<Label, Ending> {
+        let person = caller.person()?;
+        let register = self.register().await?;
+        let unit = register.person(person).map(|person| person.unit().clone());
+        Ok(unit.unwrap_or_else(|| self.config.people.unit.clone()))
     }
 
     /// The register as it stands; without the database nobody is anybody, and nobody is what the trail does not say.
@@ -252,7 +256,9 @@ impl Owner {
         attach: impl FnOnce(&Owner) -> Result<Attachments, Ending>,
         now: Timestamp,
     ) -> Result<Told, Ending> {
-        self.record_about(caller, fact, &[], attach, now).await
+        let register = self.register().await?;
+        let heard = self.heard_of(register.concerns(&fact)).await?;
+        self.record_about(caller, fact, &heard, attach, now).await
     }
 
     /// The same for a fact about recordings.
@@ -436,13 +442,22 @@ impl Owner {
         for person in register.people() {
             let id = person.id();
             let about = Subject::Person(id.clone());
-            let sealed = self
-                .rows(async |catalogue| catalogue.sealed_text(about, TextKind::Name).await)
-                .await?;
-            let name = sealed.and_then(|sealed| self.opener.open_text(&sealed).ok());
+            let name = self.text_of(about, TextKind::Name).await?;
             views.push(PersonView::of(person, name, now));
         }
         Ok(Told::People(views))
+    }
+
+    /// The newest text of a kind about somebody or something, where there is one that opens.
+    pub(super) async fn text_of(
+        &mut self,
+        about: Subject,
+        kind: TextKind,
+    ) -> Result<Option<String>, Ending> {
+        let sealed = self
+            .rows(async |catalogue| catalogue.sealed_text(about, kind).await)
+            .await?;
+        Ok(sealed.and_then(|sealed| self.opener.open_text(&sealed).ok()))
     }
 
     pub(super) fn seal_text(
@@ -474,8 +489,18 @@ impl Owner {
 }
 
 /// Most facts have nothing beside them.
-fn nothing(_: &Owner) -> Result<Attachments, Ending> {
+pub(super) fn nothing(_: &Owner) -> Result<Attachments, Ending> {
     Ok(Attachments::default())
+}
+
+/// What goes with a fact whose texts are sealed already.
+pub(super) fn with(texts: Vec<SealedText>) -> impl FnOnce(&Owner) -> Result<Attachments, Ending> {
+    move |_: &Owner| {
+        Ok(Attachments {
+            texts,
+            ..Attachments::default()
+        })
+    }
 }
 
 impl PersonView {

@@ -7,8 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AuditDraft, AuditEvent, DestructionClock, DisposalCause, JstDay,
-    RecordingId,
+    Action, Actor, AlarmCode, AuditDraft, AuditEvent, DestructionClock, JstDay, RecordingId,
 };
 use serde::{Deserialize, Serialize};
 use storage::{AuditTrail, DisposeFault, DisposedDay, Duty, Pending, PlannedDay, Signing, Subject};
@@ -60,6 +59,11 @@ pub(crate) enum DisposeRequest {
 pub(crate) enum DisposeDone {
     Planned(Vec<Planned>),
     Disposed(Vec<Disposed>),
+    /// One recording is gone; why its certificate waits, where it does.
+    DisposedOne {
+        recording: RecordingId,
+        pending: Vec<String>,
+    },
     Acknowledged,
 }
 
@@ -153,28 +157,31 @@ impl Owner {
     ) -> Result<DisposeDone, Ending> {
         let (proof, action) = match request {
             DisposeRequest::Plan { at } => return self.plan(*at).await,
-            DisposeRequest::Due { proof, .. } | DisposeRequest::One { proof, .. } => {
-                (proof, Action::Dispose)
-            }
+            DisposeRequest::Due { proof, .. } => (proof, Action::Dispose),
+            DisposeRequest::One { proof, .. } => (proof, Action::DisposeOne),
             DisposeRequest::Acknowledge { proof, .. } => (proof, Action::AcknowledgeDisposal),
         };
         let now = Timestamp::now();
         let proved = self.prove(proof, asker, now).await?;
         let proved = proved.as_ref();
         let caller = Caller { proved, asker };
-        self.allow(&caller, action, now).await?;
+        // One recording is judged with its case.
+        if !matches!(request, DisposeRequest::One { .. }) {
+            self.allow(&caller, action, now).await?;
+        }
         match request {
-            DisposeRequest::Plan { at } => self.plan(*at).await,
             DisposeRequest::Due { confirm_clock, .. } => {
                 self.due_asked(&caller, confirm_clock.as_deref()).await
             }
-            DisposeRequest::One { .. } => match DisposalCause::decided(None) {
-                Ok(_) => Ok(DisposeDone::Disposed(Vec::new())),
-                Err(refusal) => Err(self.refuse(&caller, action, &refusal.into())),
-            },
             DisposeRequest::Acknowledge { subject, .. } => {
                 self.acknowledge(&caller, *subject).await
             }
+            DisposeRequest::Plan { at } => self.plan(*at).await,
+            DisposeRequest::One {
+                recording,
+                decision,
+                ..
+            } => self.dispose_early(&caller, *recording, decision, now).await,
         }
     }
 
@@ -259,6 +266,9 @@ impl Owner {
         if self.remove_due_copies(judged).await.is_err() {
             tracing::warn!("copies outside the vault cannot be looked at; the next sweep does");
         }
+        // What was decided to be held is held before its day goes.
+        self.holds_again = Instant::now();
+        self.look_after_holds().await;
         let disposed = self
             .with_office(async |office| storage::dispose_due(office, actor, judged).await)
             .await;
@@ -279,7 +289,7 @@ impl Owner {
     }
 
     /// Opens everything that a disposal works on. What fails is opened anew next time, and the disposal goes on forward.
-    async fn with_office<T>(
+    pub(super) async fn with_office<T>(
         &mut self,
         act: impl AsyncFnOnce(&mut storage::Office<'_>) -> Result<T, DisposeFault>,
     ) -> Result<T, NotDone> {
@@ -319,13 +329,13 @@ impl Owner {
     }
 }
 
-enum NotDone {
+pub(super) enum NotDone {
     Unusable(Message),
     Fault(DisposeFault),
 }
 
 impl NotDone {
-    fn ending(self) -> Ending {
+    pub(super) fn ending(self) -> Ending {
         match self {
             NotDone::Unusable(message) => Answer::Unavailable(message),
             NotDone::Fault(fault) => not_disposed(&fault),
@@ -365,7 +375,7 @@ fn disposed(day: &DisposedDay) -> Disposed {
     }
 }
 
-fn waits_for(pending: &Pending) -> String {
+pub(super) fn waits_for(pending: &Pending) -> String {
     match pending {
         Pending::Mirror(folder) => folder.display().to_string(),
         Pending::Bytes(count) => format!("{count} 件の音声ファイル / bytes of {count} recordings"),
@@ -390,6 +400,7 @@ fn not_disposed(fault: &DisposeFault) -> Ending {
         | DisposeFault::Catalogue(_)
         | DisposeFault::Audit(_)
         | DisposeFault::Record(_)
+        | DisposeFault::NotFlushed(_)
         | DisposeFault::Note(_) => Answer::Unavailable(Message::new(
             "廃棄を最後まで行えませんでした。次の実行で続きを行います。",
             fault.to_string(),

@@ -1,11 +1,11 @@
 //! One recording by itself: held by a case, released from it, or destroyed while its day lives on.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io};
 
 use jiff::Timestamp;
 use rules::{
-    Actor, AuditEvent, CaseId, DisposalCause, DisposalCounts, JstDay, RecordingDisposalPermit,
-    RecordingId,
+    Actor, AuditEvent, DisposalCause, DisposalCounts, HoldPermit, JstDay, RecordingDisposalPermit,
+    RecordingId, ReleasePermit,
 };
 
 use super::{
@@ -26,36 +26,32 @@ struct Found {
     objects: Vec<Sealed>,
 }
 
-/// Seals the keys of a recording to a case as well, so that it outlives its day. Safe to repeat.
+/// Seals the keys of a recording to the permit's case as well, so that it outlives its day. Safe to repeat.
 ///
 /// # Errors
 /// [`DisposeFault`]; then the case does not hold it.
-pub async fn hold(
-    office: &mut Office<'_>,
-    case: CaseId,
-    recording: RecordingId,
-) -> Result<(), DisposeFault> {
-    let found = find(office, recording).await?;
-    Ok(office.keys.hold(case, &found.objects)?)
+pub async fn hold(office: &mut Office<'_>, permit: &HoldPermit) -> Result<(), DisposeFault> {
+    let found = find(office, permit.recording()).await?;
+    Ok(office.keys.hold(permit.case(), &found.objects)?)
 }
 
-/// Takes a recording out of a case. One whose day is over, and that no other case holds, is destroyed at once.
+/// Takes a recording out of the permit's case. One whose day is over, and that no other case holds, is destroyed at once.
 ///
 /// # Errors
 /// [`DisposeFault`]; what was begun is gone on with by the next disposal.
 pub async fn release(
     office: &mut Office<'_>,
     actor: &Actor,
-    case: CaseId,
-    recording: RecordingId,
+    permit: ReleasePermit,
     now: Timestamp,
 ) -> Result<Vec<Pending>, DisposeFault> {
+    let (case, recording) = (permit.case(), permit.recording());
     let found = find(office, recording).await?;
     let group = Group::Case(case);
     let groups = office.keys.groups_of(&found.objects);
     if groups == BTreeSet::from([group]) {
         let cause = DisposalCause::Released { case };
-        return dispose_one(office, actor, recording, cause, now, || ()).await;
+        return dispose_one(office, actor, recording, cause, now, || Ok(())).await;
     }
     let parting = Parting {
         recording,
@@ -81,7 +77,7 @@ pub async fn dispose_one(
     recording: RecordingId,
     cause: DisposalCause,
     now: Timestamp,
-    flushed: impl FnOnce(),
+    flushed: impl FnOnce() -> io::Result<()>,
 ) -> Result<Vec<Pending>, DisposeFault> {
     office.keys.settle()?;
     let subject = Subject::Recording(recording);
@@ -100,7 +96,7 @@ pub async fn dispose_one(
     let groups = office.keys.groups_of(&objects);
     if !groups.is_empty() {
         office.keys.begin_renewal(&groups)?;
-        flushed();
+        flushed().map_err(DisposeFault::NotFlushed)?;
         let survivors = sealed_to(office, &groups).await?;
         let parting = Parting {
             recording: permit.recording(),

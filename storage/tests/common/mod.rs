@@ -5,15 +5,16 @@
     reason = "each test file uses its own part of it"
 )]
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Account, Action, Actor, CallId, CallRecord, Caller, CodeFound, Digest, EndCause, Fact,
-    FindPermit, FindRequest, Heard, Host, JstDay, ListenPermit, ListenRequest, Notice, Number,
-    Origin, PasswordAge, PasswordFound, Petitioner, Played, Proved, Purpose, Recorded, RecordingId,
-    RecordingState, Register, RetentionPolicy, RevealPermit, RevealRequest, Role, SecondFactor,
-    Sought, TakenIn, Trial,
+    Account, Action, Actor, CallId, CallRecord, Caller, CaseId, CodeFound, Digest, EndCause, Fact,
+    FindPermit, FindRequest, Ground, Heard, HoldFact, HoldId, HoldPermit, HoldTerms, Host, JstDay,
+    ListenPermit, ListenRequest, Notice, Number, Origin, PasswordAge, PasswordFound, Petitioner,
+    Played, Proved, Purpose, Recorded, RecordingId, RecordingState, Register, ReleasePermit,
+    RetentionPolicy, RevealPermit, RevealRequest, Role, SecondFactor, Sought, TakenIn, Trial,
+    Verdict,
 };
 use storage::{
     AuditTrail, Channel, Chunk, Codec, Disk, Duty, Gap, Keys, Layout, Opener, Opening,
@@ -228,6 +229,7 @@ pub fn permit(city: &City, recording: RecordingId, at: Timestamp) -> ListenPermi
         action: Action::ListenToFile,
         heard: heard(recording, at),
         purpose: Some(Purpose::AnalysisComplaint),
+        case: None,
         range_ms: None,
     };
     let grant = request.judge(&register(at), at).unwrap();
@@ -268,4 +270,51 @@ pub fn contains(bytes: &[u8], marker: &[u8]) -> bool {
 
 pub fn hash(segment: &SealedSegment) -> Digest {
     segment.sha256
+}
+
+/// Leave to seal a recording to a case, from a register that says so.
+pub fn hold_permit(case: CaseId, recording: RecordingId) -> HoldPermit {
+    let register = held(case, recording, None);
+    let mut tasks = register.holds().settle(&BTreeMap::new());
+    tasks.hold.pop().unwrap()
+}
+
+/// Leave to take it out again.
+pub fn release_permit(case: CaseId, recording: RecordingId) -> ReleasePermit {
+    let hold = HoldId::new(now(), 78);
+    let register = held(case, recording, Some(HoldFact::Released { hold }));
+    let held = BTreeMap::from([(case, [recording].into())]);
+    let mut tasks = register.holds().settle(&held);
+    tasks.release.pop().unwrap()
+}
+
+fn held(case: CaseId, recording: RecordingId, more: Option<HoldFact>) -> Register {
+    let hold = HoldId::new(now(), 78);
+    let until = HoldTerms::usual_end(now());
+    let terms = HoldTerms {
+        case,
+        ground: Ground::Law,
+        recordings: [recording].into(),
+        review: until,
+        until,
+    };
+    let decided = HoldFact::Decided {
+        hold,
+        verdict: Verdict::Approved,
+        reason: None,
+    };
+    let by = |id: &str| Actor::Person {
+        unix_user: "denwaban".to_owned(),
+        person: Some(id.parse().unwrap()),
+    };
+    let steps = [
+        (by("sato"), HoldFact::Requested { hold, terms }),
+        (by("kacho"), decided),
+    ];
+    let more = more.map(|fact| (by("kacho"), fact));
+    Register::of(steps.into_iter().chain(more).map(|(by, fact)| Recorded {
+        at: now(),
+        by,
+        fact: Fact::Hold(fact),
+    }))
 }

@@ -274,6 +274,11 @@ fn serve_calls(
                     calls::Request::Look(request) => {
                         return look::attend(&orders, request, &mut client);
                     }
+                    calls::Request::Flush => {
+                        // Whoever asked may be gone.
+                        let _ = client.answer(&duty::Answer::Done(rows.flush()));
+                        return;
+                    }
                 };
                 let mut officer = Signalled {
                     orders: orders.clone(),

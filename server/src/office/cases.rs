@@ -1,0 +1,138 @@
+//! Requests at the office: opened, decided by another person, suspended, shown (K-09, K-33).
+
+use jiff::Timestamp;
+use rules::{Action, Application, AuditEvent, CaseId, Digest, Fact, RequestFact, Subject};
+use storage::{SealedText, TextKind};
+
+use super::{
+    owner::Owner,
+    people::{Caller, no_randomness, nothing, with},
+};
+use crate::{
+    cases::{CaseTexts, CaseView, RequestAsk, WishedRequest},
+    duty::{Answer, Ending, Message},
+    people::Told,
+};
+
+impl Owner {
+    pub(super) async fn ask_request(
+        &mut self,
+        caller: &Caller<'_>,
+        ask: RequestAsk,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        match ask {
+            RequestAsk::Open(wish) => self.open_request(caller, wish, now).await,
+            RequestAsk::Decide {
+                case,
+                verdict,
+                reason,
+            } => {
+                let about = Subject::Case(case);
+                let (text, reason) = self.seal_reason(about, &reason, now)?;
+                let fact = RequestFact::Decided {
+                    case,
+                    verdict,
+                    reason,
+                };
+                self.record(caller, Fact::Request(fact), with(vec![text]), now)
+                    .await
+            }
+            RequestAsk::Suspend { case } => {
+                let fact = Fact::Request(RequestFact::Suspended { case });
+                self.record(caller, fact, nothing, now).await
+            }
+            RequestAsk::List => self.list_requests(caller, now).await,
+        }
+    }
+
+    async fn open_request(
+        &mut self,
+        caller: &Caller<'_>,
+        wish: WishedRequest,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let unit = self.unit_of(caller).await?;
+        let case = CaseId::new(now, random_id()?);
+        let mut texts = Vec::new();
+        let mut seal = |kind, text: Option<String>| {
+            let text = text.filter(|text| !text.trim().is_empty());
+            let sealed = text.map(|text| self.seal_text(Subject::Case(case), kind, &text, now));
+            let (text, digest) = sealed.transpose()?.unzip();
+            texts.extend(text);
+            Ok::<_, Ending>(digest)
+        };
+        let application = Application {
+            kind: wish.kind,
+            unit,
+            recordings: wish.recordings.into_iter().collect(),
+            basis: seal(TextKind::Basis, wish.basis)?,
+            requester: seal(TextKind::Requester, wish.requester)?,
+            document: seal(TextKind::Document, wish.document)?,
+        };
+        let fact = Fact::Request(RequestFact::Opened { case, application });
+        match self.record(caller, fact, with(texts), now).await? {
+            Told::Done => Ok(Told::Opened { case }),
+            other => Ok(other),
+        }
+    }
+
+    /// A decision without a word why is none.
+    pub(super) fn seal_reason(
+        &self,
+        about: Subject,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(SealedText, Digest), Ending> {
+        if reason.trim().is_empty() {
+            return Err(Answer::Usage(Message::new(
+                "決定の理由を書いてください（--reason）。",
+                "say why it is decided so: --reason TEXT",
+            )));
+        }
+        self.seal_text(about, TextKind::Reason, reason, now)
+    }
+
+    async fn list_requests(&mut self, caller: &Caller<'_>, now: Timestamp) -> Result<Told, Ending> {
+        let register = self.register().await?;
+        self.show(caller, &register, Action::ListRequests, now)?;
+        let mut views = Vec::new();
+        for (id, case) in register.cases_shown_to(caller.person()?) {
+            let texts = self.texts_of(id).await?;
+            views.push(CaseView::of(id, case, texts));
+        }
+        Ok(Told::Cases(views))
+    }
+
+    /// Judges that somebody may see a register with its sealed texts, and writes it down first.
+    pub(super) fn show(
+        &mut self,
+        caller: &Caller<'_>,
+        register: &rules::Register,
+        action: Action,
+        now: Timestamp,
+    ) -> Result<(), Ending> {
+        if let Err(fault) = register.judge(&caller.petitioner(), action, None, now) {
+            return Err(self.refuse(caller, action, &fault));
+        }
+        let policy = register.policy().version();
+        self.write_down(caller, AuditEvent::RegisterShown { action, policy })
+    }
+
+    async fn texts_of(&mut self, case: CaseId) -> Result<CaseTexts, Ending> {
+        let about = || Subject::Case(case);
+        Ok(CaseTexts {
+            basis: self.text_of(about(), TextKind::Basis).await?,
+            requester: self.text_of(about(), TextKind::Requester).await?,
+            document: self.text_of(about(), TextKind::Document).await?,
+            reason: self.text_of(about(), TextKind::Reason).await?,
+        })
+    }
+}
+
+/// The random half of a new id.
+pub(super) fn random_id() -> Result<u128, Ending> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|fault| no_randomness(&fault))?;
+    Ok(u128::from_be_bytes(random))
+}
