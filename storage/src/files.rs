@@ -11,6 +11,8 @@ use std::{
     path::Path,
 };
 
+use rustix::fs::{Dir, Mode, OFlags};
+
 /// Owner only: roots, key store.
 pub const MODE_SECRET: u32 = 0o600;
 /// Owner writes, the common Unix group of calls and office reads.
@@ -49,6 +51,10 @@ pub trait Disk: Send + Sync {
     fn remove_folder(&self, path: &Path) -> io::Result<()>;
     /// The names in a folder, sorted.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+    /// The names in a folder, sorted; a link to a folder is none. A disk that has no links need not tell them apart.
+    fn list_unlinked(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.list(folder)
+    }
     /// Makes the names in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
     /// Makes everything durable that was written to the file system which holds this folder, with
@@ -189,6 +195,20 @@ impl Disk for OsDisk {
             if let Ok(name) = entry?.file_name().into_string() {
                 // Names that are not UTF-8 are not ours.
                 names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn list_unlinked(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(folder, flags, Mode::empty())?;
+        let mut names = Vec::new();
+        for entry in Dir::new(opened)? {
+            match entry?.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {} // Names that are not UTF-8 are not ours.
+                Ok(name) => names.push(name.to_owned()),
             }
         }
         names.sort();

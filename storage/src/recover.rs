@@ -46,18 +46,22 @@ impl Vault {
     ///
     /// To be called by the calls duty before it carries calls. A segment keeps its open name
     /// until [`settle`](Vault::settle), so that one that is not yet written down is found again.
-    /// Segments that could not be cut are in the second list; the others do not wait for them.
+    /// Segments that could not be cut, and days that cannot be listed, are in the second list; the others do not wait for them.
     ///
     /// # Errors
-    /// [`VaultFault`] if the folders cannot be listed.
+    /// [`VaultFault`] if the vault's folder cannot be listed.
     pub fn recover(&self) -> Result<(Vec<Recovered>, Vec<VaultFault>), VaultFault> {
         let mut recovered = Vec::new();
         let mut faults = Vec::new();
         for day in self.days()? {
-            for file in self.files(day)? {
-                if !file.is_open() {
+            let files = match self.files(day) {
+                Ok(files) => files,
+                Err(fault) => {
+                    faults.push(fault);
                     continue;
                 }
+            };
+            for file in files.into_iter().filter(SegmentFile::is_open) {
                 match self.recover_segment(file) {
                     Ok(segment) => recovered.push(segment),
                     Err(fault) => faults.push(fault),

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    files::{Disk, DiskFile, MODE_SHARED, list_if_there},
+    files::{Disk, DiskFile, MODE_SHARED, fresh_name, list_if_there},
     header::{Header, MAX_HEADER_BYTES},
     keys::Sealed,
     layout::{Layout, MODE_TAKEN_AWAY},
@@ -105,7 +105,7 @@ impl Vault {
         Ok(expiry)
     }
 
-    /// When the recordings of a day expire, if that is fixed.
+    /// When the recordings of a day expire, if that is fixed; never later than the rules allow, whatever the file says (要領 5-6).
     ///
     /// # Errors
     /// [`VaultFault`] if the file is there and cannot be read.
@@ -118,7 +118,10 @@ impl Vault {
         };
         let file: Option<ExpiryFile> = serde_json::from_slice(&bytes).ok();
         match file.filter(|file| file.day == day) {
-            Some(file) => Ok(Some(file.expires_at)),
+            Some(file) => {
+                let latest = RetentionPolicy::LONGEST.expiry(day);
+                Ok(Some(file.expires_at.min(latest)))
+            }
             None => Err(VaultFault::ExpiryDamaged { path }),
         }
     }
@@ -215,12 +218,21 @@ impl Vault {
     /// # Errors
     /// [`VaultFault::Disk`] if the day's folder cannot be read.
     pub fn files(&self, day: JstDay) -> Result<Vec<SegmentFile>, VaultFault> {
-        let folder = self.layout.vault_day(day);
-        let names = list_if_there(&*self.disk, &folder).map_err(at(&folder))?;
+        let names = self.names(day)?;
         Ok(names
             .iter()
             .filter_map(|name| SegmentFile::parse(day, name))
             .collect())
+    }
+
+    /// The names in a day's folder, or none if it is missing. A link is no day's folder: whoever may write into the vault
+    /// must not lead the office elsewhere.
+    fn names(&self, day: JstDay) -> Result<Vec<String>, VaultFault> {
+        let folder = self.layout.vault_day(day);
+        match self.disk.list_unlinked(&folder) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => other.map_err(at(&folder)),
+        }
     }
 
     /// The days that have a folder.
@@ -376,10 +388,12 @@ impl Vault {
         }
     }
 
-    /// Removes what is left of a day, when nothing else of it is left anywhere.
+    /// Removes what is left of a day, when nothing else of it is left anywhere. What is not the vault's own stays, and the folder with it.
     pub(crate) fn forget_day(&self, day: JstDay) -> Result<(), VaultFault> {
         let folder = self.layout.vault_day(day);
-        for name in list_if_there(&*self.disk, &folder).map_err(at(&folder))? {
+        let mut names = self.names(day)?;
+        names.retain(|name| is_own(day, name));
+        for name in names {
             let path = folder.join(name);
             self.disk.unlink(&path).map_err(at(&path))?;
         }
@@ -418,6 +432,13 @@ impl Vault {
         // The state is two plain collections; a panic elsewhere leaves them whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the vault makes such a name in a day's folder.
+fn is_own(day: JstDay, name: &str) -> bool {
+    let expiry = Path::new(EXPIRY_FILE);
+    [expiry, &fresh_name(expiry)].contains(&Path::new(name))
+        || SegmentFile::parse(day, name).is_some()
 }
 
 #[derive(Serialize, Deserialize)]

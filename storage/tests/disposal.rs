@@ -11,7 +11,7 @@ use std::{
 
 use common::*;
 use jiff::{Timestamp, ToSpan};
-use rules::{Actor, CaseId, DisposalCause, JstDay, RecordingId, RecordingState};
+use rules::{Actor, CaseId, DisposalCause, JstDay, RecordingId, RecordingState, RetentionPolicy};
 use storage::{
     Catalogue, Disk, DiskFile, DisposalRecord, DisposalStage, DisposeFault, DisposedDay, Faults,
     Group, Keys, Layout, MemoryDisk, Office, Opening, OsDisk, Pending, Signing, Spool, SpoolEntry,
@@ -320,6 +320,55 @@ fn a_day_that_cannot_be_read_stops_no_other() {
         assert_eq!((days.len(), days[0].counts.disposed()), (1, 3));
         assert!(days[0].pending.is_empty() && !day.exists());
     });
+}
+
+#[test]
+fn a_link_named_like_a_day_leads_nowhere_and_a_strange_file_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(folder.path().join("data"), folder.path().join("root"));
+    run(async {
+        let mut archive = Archive::begin(Arc::new(OsDisk), &layout).await;
+        let expiry = archive.expiry();
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        let kept = ["expiry", "precious"].map(|name| elsewhere.join(name));
+        let strange = layout.vault_day(today()).join("strange");
+        for file in kept.iter().chain([&strange]) {
+            std::fs::write(file, "not the vault's").unwrap();
+        }
+        let link = layout.vault_day("2020-01-01".parse().unwrap());
+        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+
+        let days = archive.dispose(expiry).await.unwrap();
+
+        assert!(kept.iter().chain([&strange]).all(|file| file.exists()));
+        let is_named = |day: &DisposedDay| matches!(day.pending[..], [Pending::Disk(_)]);
+        assert!(days.len() == 2 && days.iter().all(is_named), "{days:?}");
+        assert_eq!(archive.heard(&[1, 2, 3]), []);
+        assert_eq!(days[1].counts.disposed(), 3);
+        let (recovered, faults) = archive.city.vault.recover().unwrap();
+        assert_eq!((recovered.len(), faults.len()), (0, 1));
+    });
+}
+
+#[test]
+fn no_expiry_is_later_than_the_rules_allow() {
+    let disk = MemoryDisk::new();
+    let layout = memory_layout();
+    let house = city(Arc::new(disk.clone()), &layout);
+    house.vault.begin_day(today()).unwrap();
+    let written = format!(
+        r#"{{"day":"{}","expires_at":"9999-01-01T00:00:00Z"}}"#,
+        today()
+    );
+    disk.plant(
+        &layout.vault_day(today()).join("expiry"),
+        written.as_bytes(),
+    );
+
+    let fixed = house.vault.fixed_expiry(today()).unwrap();
+
+    assert_eq!(fixed, Some(RetentionPolicy::LONGEST.expiry(today())));
 }
 
 #[test]
