@@ -26,6 +26,9 @@ use crate::{config::SocketAccess, sharing::Sharing, unix};
 
 /// A request is one line of JSON; the longest holds a reason of a few hundred words.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
+/// An answer is one line too, and lists whatever the office holds: a hundred thousand copies of 600 octets each. The client
+/// trusts the duty that it asks; the bound only keeps a mistake from taking all memory.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Clients at one duty at once, so that a flood costs no threads.
 const MAX_CLIENTS: usize = 16;
 /// How long a client may take to send its request: a command sends it at once, and others wait for its place.
@@ -278,7 +281,7 @@ impl Client {
     /// # Errors
     /// The client's end is gone or silent, or its line is not what was expected.
     pub(crate) fn hear<T: DeserializeOwned>(&mut self) -> io::Result<T> {
-        read_line(&mut self.reader)
+        read_line(&mut self.reader, MAX_REQUEST_BYTES)
     }
 }
 
@@ -298,9 +301,12 @@ fn line_of<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn read_line<T: DeserializeOwned>(reader: &mut BufReader<UnixStream>) -> io::Result<T> {
+fn read_line<T: DeserializeOwned>(
+    reader: &mut BufReader<UnixStream>,
+    max_bytes: usize,
+) -> io::Result<T> {
     let mut line = Vec::new();
-    let most = u64::try_from(MAX_REQUEST_BYTES).unwrap_or(u64::MAX);
+    let most = u64::try_from(max_bytes).unwrap_or(u64::MAX);
     if reader.take(most).read_until(b'\n', &mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
@@ -408,7 +414,7 @@ impl Conversation {
     /// # Errors
     /// The other end went away, or its line is not an answer.
     pub(crate) fn answer<T: DeserializeOwned>(&mut self) -> io::Result<Answer<T>> {
-        read_line(&mut self.reader)
+        read_line(&mut self.reader, MAX_ANSWER_BYTES)
     }
 
     /// Sends one line.
@@ -489,6 +495,21 @@ mod tests {
         };
         assert!(begun.elapsed() >= REQUEST_PATIENCE);
         assert!(ended.1.contains("usage"), "{ended:?}");
+    }
+
+    #[test]
+    fn an_answer_may_be_longer_than_a_request() {
+        let (near, far) = UnixStream::pair().unwrap();
+        let list = vec!["copy".to_owned(); MAX_REQUEST_BYTES];
+        let answering = {
+            let list = list.clone();
+            thread::spawn(move || Client::new(far).unwrap().answer(&Answer::Done(list)))
+        };
+
+        let heard = Conversation::over(near).answer::<Vec<String>>();
+
+        assert!(matches!(heard, Ok(Answer::Done(heard)) if heard == list));
+        answering.join().unwrap().unwrap();
     }
 
     #[test]
