@@ -11,6 +11,7 @@ mod hand_over;
 mod heads;
 mod holds;
 mod keys;
+mod listed_file;
 mod owner;
 mod people;
 mod policy;

@@ -2,7 +2,11 @@
 
 mod looking;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -211,8 +215,7 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
         let exists = io::Error::from(io::ErrorKind::AlreadyExists);
         return out.settle(Answer::Failed(export::not_made(&arguments.out, &exists)));
     }
-    // The register of copies names the file wherever it is looked for from.
-    let place = std::path::absolute(&arguments.out).unwrap_or_else(|_| arguments.out.clone());
+    let place = place_of(&arguments.out);
     let request = Request::Export {
         recording: arguments.id,
         purpose: arguments.purpose.clone(),
@@ -232,6 +235,16 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
     ))?;
     out.line(&format!("  SHA-256 {}", exported.sha256))?;
     out.line("  聞き終えたら消してください。複写も録音と同じ期日までです / delete it when heard: a copy lives no longer than its recording")
+}
+
+/// A file as the register of copies names it: absolute, and without the links on its way, which the office does not follow.
+fn place_of(file: &Path) -> PathBuf {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let folder = file.parent().and_then(|folder| folder.canonicalize().ok());
+    match (folder, file.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => file,
+    }
 }
 
 fn play(arguments: &Play, out: &mut Terminal) -> Result<(), Exit> {

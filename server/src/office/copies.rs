@@ -1,19 +1,18 @@
 //! The register of copies at the office: listed, certified as destroyed, and removed at their time (K-39).
 
-use std::{fs, io, path::Path};
+use std::path::Path;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
 use rules::{
-    Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Digest, Fact, Holder, OutsideCopy,
-    Register, Subject, destroy_by,
+    Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Fact, Holder, OutsideCopy, Register,
+    Subject, destroy_by,
 };
 use storage::{Attachments, TextKind};
 
-use super::{Desk, Job, Wish, ended, owner::Owner, people::Caller};
+use super::{Desk, Job, Wish, ended, listed_file::remove_if_same, owner::Owner, people::Caller};
 use crate::{
     copies::{CopyAsk, CopyStanding, CopyTold, CopyView},
-    duty::{Answer, Ending},
+    duty::{Answer, Ending, Message},
     people::Told,
     proof::{Asker, Proof},
 };
@@ -70,6 +69,12 @@ impl Owner {
         let Some(place) = &wish.place else {
             return Ok(None);
         };
+        if !Path::new(place).is_absolute() {
+            return Err(Answer::Usage(Message::new(
+                "書き出し先は絶対パスで指定してください。",
+                "the place of a copy is no absolute path; say where the file will lie from / on",
+            )));
+        }
         let copy = CopyId::new(now, self.dice()?);
         let (text, place) = self.seal_text(Subject::Copy(copy), TextKind::Place, place, now)?;
         let fact = Fact::Copy(CopyFact::Begun {
@@ -125,7 +130,7 @@ impl Owner {
     pub(super) async fn remove_due_copies(&mut self, now: Timestamp) -> Result<(), Ending> {
         let register = self.register().await?;
         for (copy, outside) in register.copies().iter() {
-            let (CopyState::Whole { sha256, .. }, CopyOf::Recording(_)) =
+            let (CopyState::Whole { sha256, bytes }, CopyOf::Recording(_)) =
                 (outside.state(), outside.of())
             else {
                 continue;
@@ -133,9 +138,14 @@ impl Owner {
             if !outside.is_overdue(now) {
                 continue;
             }
-            let place = self.place_of(&register, copy, outside).await?;
-            let is_removed = place.is_some_and(|place| remove_if_same(Path::new(&place), sha256));
-            if is_removed {
+            let Some(place) = self.place_of(&register, copy, outside).await? else {
+                continue;
+            };
+            let removed = remove_if_same(Path::new(&place), sha256, bytes).unwrap_or_else(|fault| {
+                tracing::warn!(%fault, "a copy is past its time and cannot be removed; it stays outstanding");
+                false
+            });
+            if removed {
                 let how = Destruction::Removed;
                 self.track(Fact::Copy(CopyFact::Destroyed { copy, how }))
                     .await;
@@ -153,40 +163,6 @@ fn unit_of<'r>(register: &'r Register, copy: &OutsideCopy) -> Option<&'r rules::
             register.person(person).map(|person| person.unit())
         }
         (CopyOf::Recording(_), Holder::Vendor(_) | Holder::Receiver(_)) => None,
-    }
-}
-
-/// Removes a file if it has this hash. What cannot be read or removed stays outstanding.
-fn remove_if_same(path: &Path, expected: Digest) -> bool {
-    let removed = hash_of(path).and_then(|found| match found == expected {
-        true => fs::remove_file(path).map(|()| true),
-        false => Ok(false),
-    });
-    removed.unwrap_or_else(|fault| {
-        tracing::warn!(%fault, "a copy is past its time and cannot be removed; it stays outstanding");
-        false
-    })
-}
-
-fn hash_of(path: &Path) -> io::Result<Digest> {
-    let mut hash = Hashing(Context::new(&SHA256));
-    io::copy(&mut fs::File::open(path)?, &mut hash)?;
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(hash.0.finish().as_ref());
-    Ok(Digest(sha256))
-}
-
-/// Hashes what is written into it.
-struct Hashing(Context);
-
-impl io::Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -257,15 +257,26 @@ impl Owner {
         Ok(DisposeDone::Acknowledged)
     }
 
+    /// Destroys what is due in the vault, and then the copies outside of it, which others may make slow or unreachable.
+    ///
     /// `judged`: the wall clock by which the rule allows it.
     async fn dispose_due(
         &mut self,
         actor: &Actor,
         judged: Timestamp,
     ) -> Result<Vec<DisposedDay>, Message> {
+        let disposed = self.dispose_days(actor, judged).await;
         if self.remove_due_copies(judged).await.is_err() {
             tracing::warn!("copies outside the vault cannot be looked at; the next sweep does");
         }
+        disposed
+    }
+
+    async fn dispose_days(
+        &mut self,
+        actor: &Actor,
+        judged: Timestamp,
+    ) -> Result<Vec<DisposedDay>, Message> {
         // What was decided to be held is held before its day goes.
         self.holds_again = Instant::now();
         self.look_after_holds().await;

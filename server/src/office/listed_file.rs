@@ -1,0 +1,127 @@
+//! A file outside the vault that the register of copies lists: removed by what it is, not by its name alone.
+//!
+//! Whoever owns its folder may put anything in its place at any time. So no link is followed on the way, nothing is read that
+//! could keep the office waiting, and the name is removed from the very folder in which it was looked at.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use rules::Digest;
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat, unlinkat,
+};
+
+/// Removes a file if it is still what was written: an ordinary one without a second name, of this length and hash.
+///
+/// `place`: absolute; `bytes`: the length in octets, and the most that is read.
+///
+/// # Returns
+/// False if it is something else, which stays.
+///
+/// # Errors
+/// The system's own: the file or its folder cannot be reached, or a link leads there.
+pub(super) fn remove_if_same(place: &Path, expected: Digest, bytes: u64) -> io::Result<bool> {
+    let (true, Some(folder), Some(name)) = (place.is_absolute(), place.parent(), place.file_name())
+    else {
+        return Ok(false);
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat2(CWD, folder, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(&folder, name, flags, Mode::empty())?);
+    let opened = fstat(&file)?;
+    let is_as_written = FileType::from_raw_mode(opened.st_mode) == FileType::RegularFile
+        && opened.st_nlink == 1
+        && u64::try_from(opened.st_size) == Ok(bytes);
+    if !is_as_written || hash_of(file.take(bytes))? != expected {
+        return Ok(false);
+    }
+    let named = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if (named.st_dev, named.st_ino) != (opened.st_dev, opened.st_ino) {
+        return Ok(false);
+    }
+    unlinkat(&folder, name, AtFlags::empty())?;
+    Ok(true)
+}
+
+fn hash_of(mut bytes: impl Read) -> io::Result<Digest> {
+    let mut hash = Hashing(Context::new(&SHA256));
+    io::copy(&mut bytes, &mut hash)?;
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(hash.0.finish().as_ref());
+    Ok(Digest(sha256))
+}
+
+/// Hashes what is written into it.
+struct Hashing(Context);
+
+impl io::Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    const WRITTEN: &[u8] = b"RIFF";
+
+    fn remove(place: &Path) -> io::Result<bool> {
+        remove_if_same(place, hash_of(WRITTEN).unwrap(), WRITTEN.len() as u64)
+    }
+
+    #[test]
+    fn what_was_written_is_removed_and_another_file_of_its_name_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("own.wav");
+        for other in ["riff", "RIFF and more", ""] {
+            fs::write(&place, other).unwrap();
+            assert!(!remove(&place).unwrap() && place.exists(), "{other}");
+        }
+        fs::write(&place, WRITTEN).unwrap();
+        assert!(remove(&place).unwrap() && !place.exists());
+        assert!(remove(&place).is_err(), "nothing is there");
+        assert!(!remove(Path::new("own.wav")).unwrap(), "nobody says where");
+    }
+
+    #[test]
+    fn links_and_second_names_stay_with_what_they_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("real")).unwrap();
+        fs::write(at("real/own.wav"), WRITTEN).unwrap();
+        symlink(at("real"), at("folder")).unwrap();
+        symlink(at("real/own.wav"), at("link.wav")).unwrap();
+
+        assert!(remove(&at("folder/own.wav")).is_err());
+        assert!(remove(&at("link.wav")).is_err());
+        fs::hard_link(at("real/own.wav"), at("second.wav")).unwrap();
+        assert!(!remove(&at("real/own.wav")).unwrap());
+
+        assert!(at("link.wav").exists() && at("second.wav").exists());
+    }
+
+    #[test]
+    fn nothing_that_never_ends_keeps_the_office_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe.wav");
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, mode, 0).unwrap();
+
+        assert!(!remove(&pipe).unwrap());
+        assert!(!remove(Path::new("/dev/zero")).unwrap());
+        assert!(!remove(folder.path()).unwrap());
+    }
+}
