@@ -455,6 +455,7 @@ const EAR_TO_FILE: &[Condition] = &[
     Condition::Acknowledged,
     Condition::PurposeFits,
     Condition::OwnUnit,
+    Condition::UseFree,
     Condition::HolderClear,
     Condition::Recorded,
     Condition::Retained,
@@ -517,6 +518,7 @@ const HAND_OVER: &[Condition] = &[
     Condition::VendorClear,
     Condition::OwnUnit,
     Condition::InScope,
+    Condition::UseFree,
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
@@ -526,6 +528,7 @@ const PACKAGE: &[Condition] = &[
     Condition::Designated,
     Condition::Trained,
     Condition::Acknowledged,
+    Condition::PurposeFits,
     Condition::OwnUnit,
     Condition::Decided,
     Condition::InOrder,
@@ -535,6 +538,7 @@ const PACKAGE: &[Condition] = &[
     Condition::HolderClear,
     Condition::Encrypted,
     Condition::InScope,
+    Condition::UseFree,
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
@@ -698,22 +702,56 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
             Condition::VendorClear,
         ],
         (Action::Package, Standing::Role(Manager | Assistant)) => PACKAGE,
-        (Action::ShowPassphrase, Standing::Role(Manager | Assistant)) => &[
+        (Action::ShowPassphrase, Standing::Role(Manager)) => &[
             Condition::OwnUnit,
             Condition::OtherPerson,
             Condition::Decided,
             Condition::InOrder,
+            Condition::Retained,
         ],
-        (Action::GiveHandOver, Standing::Role(Manager | Assistant)) => &[
+        (Action::ShowPassphrase, Standing::Role(Assistant)) => &[
+            Condition::Designated,
+            Condition::Trained,
+            Condition::Acknowledged,
+            Condition::OwnUnit,
+            Condition::OtherPerson,
+            Condition::Decided,
+            Condition::InOrder,
+            Condition::Retained,
+        ],
+        (Action::GiveHandOver, Standing::Role(Manager)) => &[
             Condition::OwnUnit,
             Condition::Decided,
             Condition::InOrder,
             Condition::ContractInForce,
             Condition::Attested,
+            Condition::VendorClear,
+            Condition::Retained,
         ],
-        (Action::ReceiveHandOver, Standing::Role(Manager | Assistant)) => {
+        (Action::GiveHandOver, Standing::Role(Assistant)) => &[
+            Condition::Designated,
+            Condition::Trained,
+            Condition::Acknowledged,
+            Condition::OwnUnit,
+            Condition::Decided,
+            Condition::InOrder,
+            Condition::ContractInForce,
+            Condition::Attested,
+            Condition::VendorClear,
+            Condition::Retained,
+        ],
+        (Action::ReceiveHandOver, Standing::Role(Manager)) => {
             &[Condition::OwnUnit, Condition::InOrder, Condition::CodeRight]
         }
+        (Action::ReceiveHandOver, Standing::Role(Assistant)) => &[
+            Condition::Designated,
+            Condition::Trained,
+            Condition::Acknowledged,
+            Condition::OwnUnit,
+            Condition::InOrder,
+            Condition::CodeRight,
+        ],
+        // What has left the city is brought back and written down by whoever is there, designated or not.
         (Action::EndHandOver, Standing::Role(Manager | Assistant)) => {
             &[Condition::OwnUnit, Condition::InOrder]
         }
@@ -826,14 +864,9 @@ pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose)
             matches!(role, Manager | Assistant)
         }
         (Action::ListenToFile, Purpose::StaffCheck) => matches!(role, Assistant | ExchangeStaff),
-        (
-            Action::ListenToFile,
-            Purpose::AnalysisInquiry
-            | Purpose::AnalysisComplaint
-            | Purpose::UnreasonableDemand
-            | Purpose::Statute
-            | Purpose::SubjectRights,
-        ) => role == Assistant,
+        (Action::ListenToFile, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
+            role == Assistant
+        }
         _ => false,
     }
 }

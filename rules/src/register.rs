@@ -371,6 +371,11 @@ pub enum RegisterFault {
         "the contract {0} was entered with other terms; enter the change under an id of its own"
     )]
     ContractTaken(ContractId),
+    /// A contractor has another key.
+    #[error(
+        "the vendor {0} was taken in with another recipient; take the new key in under an id of its own, and enter a contract for it"
+    )]
+    VendorTaken(VendorId),
     /// A contractor's supervisor has a contractor, and nobody else has.
     #[error("{0}: a vendor_supervisor is taken in with --vendor, and nobody else is")]
     VendorOrNot(StaffId),

@@ -289,6 +289,21 @@ fn a_suspended_recording_is_used_for_its_case_and_a_running_use_ends() {
         heard_code(&register, Purpose::SubjectRights, Some(case())),
         Ok(())
     );
+    let proved = common::proved("hanako");
+    let mut to_file = ListenRequest {
+        petitioner: common::petitioner(&proved),
+        action: Action::ListenToFile,
+        heard: common::heard(),
+        purpose: Some(Purpose::StaffCheck),
+        case: None,
+        range_ms: None,
+    };
+    let refused = to_file.judge(&register, now()).unwrap_err();
+    assert_eq!(refused.code(), RefusalCode::UseSuspended);
+    to_file.purpose = Some(Purpose::SubjectRights);
+    to_file.case = Some(case());
+    let refused = to_file.judge(&register, now()).unwrap_err();
+    assert_eq!(refused.code(), RefusalCode::PurposeNotPermitted);
 }
 
 #[test]

@@ -345,11 +345,39 @@ fn each_step_is_refused_to_whoever_may_not_take_it_and_when_it_is_not_due() {
     };
     let packager = city.ask("taro", show(), now());
     assert_eq!(packager, Err(RefusalCode::SelfApproval));
+    let late = city.ask("hanako", show(), now() + 3_000.hours());
+    assert_eq!(late, Err(RefusalCode::Disposed));
+    let withdrawn = Fact::Withdrawn {
+        person: "hanako".parse().unwrap(),
+    };
+    let before = city.register.clone();
+    city.record(by("kacho"), withdrawn, now());
+    let withdrawn = city.ask("hanako", show(), now());
+    assert_eq!(withdrawn, Err(RefusalCode::NotDesignated));
+    city.register = before;
     city.ask("hanako", show(), now()).unwrap();
     let package = city.register.hand_over(hand_over()).unwrap().package();
     assert_eq!(package.unwrap().lock, PackageLock::PassphraseShown);
     let twice = city.ask("kacho", show(), now());
     assert_eq!(twice, Err(RefusalCode::OutOfOrder));
+}
+
+#[test]
+fn a_contractors_key_is_not_exchanged_for_another() {
+    let city = City::led(&[]);
+    let other = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg";
+    let fact = Fact::VendorAdded {
+        vendor: "bunseki".parse().unwrap(),
+        recipient: other.parse().unwrap(),
+    };
+    let proved = proved("kacho");
+    let asked = city
+        .register
+        .request(&petitioner(&proved), fact.clone(), now());
+    assert_eq!(
+        asked.unwrap_err(),
+        RegisterFault::VendorTaken("bunseki".parse().unwrap())
+    );
 }
 
 #[test]

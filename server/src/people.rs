@@ -3,8 +3,8 @@
 use std::{fs, io, path::Path};
 
 use rules::{
-    AuditDraft, AuditEvent, CaseId, ContractId, Fact, HoldId, JstDay, Label, MOST_ITEMS, Period,
-    Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
+    AuditDraft, AuditEvent, CaseId, ContractId, Digest, Fact, HoldId, JstDay, JstMonth, Label,
+    MOST_ITEMS, Period, Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,8 +64,14 @@ pub(crate) enum RegisterAsk {
     },
     Acknowledge,
     AddContract(WishedContract),
-    /// A fact that needs nothing beside it.
+    /// A fact that needs nothing beside it ([`Fact::stands_alone`]).
     Record(Fact),
+    /// Sign a month's supervision report off. Only the office itself asks so, once it has made the report.
+    #[serde(skip)]
+    SignSupervision {
+        month: JstMonth,
+        report: Digest,
+    },
     /// Give another person a password that must be changed.
     Issue {
         person: StaffId,
@@ -180,6 +186,11 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         }
         RegisterFault::ContractTaken(id) => {
             format!("契約 {id} は別の内容で登録されています。変更は別の id で登録してください。")
+        }
+        RegisterFault::VendorTaken(id) => {
+            format!(
+                "委託事業者 {id} は別の公開鍵で登録されています。新しい鍵は別の id で登録し、契約を結び直してください。"
+            )
         }
         RegisterFault::VendorOrNot(id) => {
             format!("{id}: --vendor は vendor_supervisor にだけ、必ず指定してください。")

@@ -5,7 +5,7 @@ use std::io;
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEntry, AuditEvent, Digest, Fact, JstMonth, MonthTally, Refusal,
+    Action, Actor, AuditDraft, AuditEntry, AuditEvent, Digest, JstMonth, MonthTally, Refusal,
     Register, StandingCounts, Statement, Supervision, SupervisionLine,
 };
 use serde::{Deserialize, Serialize};
@@ -94,8 +94,8 @@ fn sign(
     let text = serde_json::to_vec(&counted)
         .map_err(|fault| Answer::Failed(Message::new("報告を作れません。", fault.to_string())))?;
     let report = sha256_of(&text);
-    let fact = Fact::SupervisionSigned { month, report };
-    match desk.people(Ask::Register(RegisterAsk::Record(fact)), proof, asker) {
+    let ask = RegisterAsk::SignSupervision { month, report };
+    match desk.people(Ask::Register(ask), proof, asker) {
         Answer::Done(_) => {
             let standing = register(desk)?.supervision(month, Timestamp::now());
             Ok([counted, standing].concat())

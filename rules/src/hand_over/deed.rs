@@ -83,8 +83,10 @@ impl<'a> Deed<'a> {
             }
             Condition::OtherPerson => self.is_another(by),
             Condition::PurposeFits => {
-                purpose_fits(standing, Action::RequestHandOver, self.wish.purpose)
+                self.register.policy().knows(self.wish.purpose)
+                    && purpose_fits(standing, Action::RequestHandOver, self.wish.purpose)
             }
+            Condition::UseFree => self.is_use_free(),
             Condition::OfRecipient => self.is_of_recipient(),
             Condition::ContractInForce => {
                 self.contract_holds(|contract, _| contract.terms.period.contains(now))
@@ -97,10 +99,7 @@ impl<'a> Deed<'a> {
             }
             Condition::InScope => self.is_in_scope(),
             Condition::Recorded => self.all(|heard| heard.state != RecordingState::Unrecorded),
-            // Past its instant a recording is gone for everybody, whether or not the sweep ran (K-22).
-            Condition::Retained => {
-                self.all(|heard| heard.state != RecordingState::Disposed && now < heard.expires_at)
-            }
+            Condition::Retained => self.is_retained(now),
             Condition::Closed => self.all(|heard| heard.state != RecordingState::Open),
             Condition::Decided => !matches!(
                 self.state(),
@@ -123,7 +122,6 @@ impl<'a> Deed<'a> {
             | Condition::BasisGiven
             | Condition::Undecided
             | Condition::CaseApproved
-            | Condition::UseFree
             | Condition::HoldBounded
             | Condition::HoldApproved
             | Condition::Unheld => false,
@@ -136,6 +134,24 @@ impl<'a> Deed<'a> {
 
     fn all(&self, holds: impl Fn(&Heard) -> bool) -> bool {
         self.heard.iter().all(holds)
+    }
+
+    /// Past its instant a recording is gone for everybody, whether or not the sweep ran (K-22), and so is a package.
+    fn is_retained(&self, now: Timestamp) -> bool {
+        let package = self.known.and_then(HandOver::package);
+        let copy = package.and_then(|package| self.register.copies().get(package.copy));
+        copy.is_none_or(|copy| now < copy.destroy_by())
+            && self.all(|heard| heard.state != RecordingState::Disposed && now < heard.expires_at)
+    }
+
+    /// Nothing of it is suspended, but by the request under which it is handed over (利用停止).
+    fn is_use_free(&self) -> bool {
+        let own = match &self.wish.to {
+            Destination::Request { case, .. } => Some(*case),
+            Destination::Contract { .. } => None,
+        };
+        let cases = self.register.cases();
+        self.all(|heard| cases.leave_free(heard.recording, own))
     }
 
     /// Whoever decides did not ask; whoever sees the passphrase did not package.

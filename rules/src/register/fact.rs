@@ -194,6 +194,32 @@ impl Fact {
         }
     }
 
+    /// Whether whoever asks for it brings all that belongs to it. Of the others the office makes what they say: a sealed text, a code, a file.
+    pub fn stands_alone(&self) -> bool {
+        match self {
+            Fact::Designated { .. }
+            | Fact::Withdrawn { .. }
+            | Fact::Trained { .. }
+            | Fact::Appointed { .. }
+            | Fact::RecoveryAcknowledged { .. }
+            | Fact::VendorAdded { .. }
+            | Fact::VendorAttested { .. }
+            | Fact::SupervisorApproved { .. } => true,
+            Fact::Founded { .. }
+            | Fact::PersonAdded { .. }
+            | Fact::Acknowledged { .. }
+            | Fact::Deputised { .. }
+            | Fact::Recovered { .. }
+            | Fact::ContractAdded { .. }
+            | Fact::SupervisionSigned { .. }
+            | Fact::Request(_)
+            | Fact::Hold(_)
+            | Fact::HandOver(_)
+            | Fact::Copy(_)
+            | Fact::Policy(_) => false,
+        }
+    }
+
     /// The entry that says so.
     pub(super) fn entry(&self, actor: Actor, policy: u32) -> AuditDraft {
         let event = AuditEvent::Registered {

@@ -158,6 +158,15 @@ impl Register {
                     return Err(RegisterFault::NoSuchBasis(basis.clone()));
                 }
             }
+            // Whoever could change the key of a contractor could have the next package encrypted to the own.
+            Fact::VendorAdded { vendor, recipient }
+                if self
+                    .vendors
+                    .get(vendor)
+                    .is_some_and(|known| known.recipient != *recipient) =>
+            {
+                return Err(RegisterFault::VendorTaken(vendor.clone()));
+            }
             Fact::Founded { .. }
             | Fact::SupervisionSigned { .. }
             | Fact::Recovered { .. }

@@ -140,7 +140,17 @@ impl Owner {
                 self.record(&caller, fact, nothing, now).await
             }
             RegisterAsk::AddContract(wish) => self.add_contract(&caller, wish, now).await,
-            RegisterAsk::Record(fact) => self.record(&caller, fact, nothing, now).await,
+            RegisterAsk::Record(fact) if fact.stands_alone() => {
+                self.record(&caller, fact, nothing, now).await
+            }
+            RegisterAsk::Record(_) => Err(Answer::Usage(Message::new(
+                "この記録は単独では受け付けません。専用の命令を使ってください。",
+                "this fact is not recorded by itself; use the command that makes what belongs to it",
+            ))),
+            RegisterAsk::SignSupervision { month, report } => {
+                let fact = Fact::SupervisionSigned { month, report };
+                self.record(&caller, fact, nothing, now).await
+            }
             RegisterAsk::Issue { person } => self.issue(&caller, person, now).await,
             RegisterAsk::List => self.list_people(&caller, now).await,
             RegisterAsk::ApplyPolicy { text } => self.apply_policy(&caller, &text, now).await,
