@@ -182,6 +182,7 @@ fn a_request_permits_its_recordings_once_another_person_approved_it() {
             &case,
             "--out",
             wav.to_str().unwrap(),
+            "--json",
         ],
     );
     // What leaves the city for a case leaves it in a package (K-19).
