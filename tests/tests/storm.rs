@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tests::storm::{self, Tally};
+use tests::storm::{self, Tally, Ways};
 
 /// How long fresh seeds are run.
 const FRESH: Duration = Duration::from_secs(15);
@@ -15,7 +15,7 @@ fn fresh_storms_break_no_law() {
     let (began, mut tally, mut seed) = (Instant::now(), Tally::default(), first);
     while began.elapsed() < FRESH {
         // A failure names its seed; `storm --seeds 1 --from SEED` makes it again.
-        tally.add(&storm::run(seed));
+        tally.add(&storm::run(seed, Ways::Datagrams));
         seed += 1;
     }
     println!(
@@ -51,6 +51,6 @@ fn storms_that_found_something_are_weathered() {
         1_796_037_208_000_026,
         51_002_623,
     ] {
-        storm::run(seed);
+        storm::run(seed, Ways::Datagrams);
     }
 }

@@ -1,4 +1,4 @@
-//! Runs storms: `storm --seeds N --from SEED`, on as many threads as there are cores.
+//! Runs storms: `storm --seeds N --from SEED [--tcp]`, on as many threads as there are cores.
 //!
 //! It prints the seeds, each failure as it happens, what happened how often, and how much time was simulated. It fails where a storm
 //! fails, and where something that should happen never did.
@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tests::storm::{self, Tally};
+use tests::storm::{self, Tally, Ways};
 
 /// What the command line asks for.
 struct Wanted {
@@ -23,6 +23,7 @@ struct Wanted {
     from: u64,
     /// When to stop before all seeds are run.
     seconds: Option<u64>,
+    ways: Ways,
 }
 
 fn main() -> ExitCode {
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         Err(what) => {
             let _ = writeln!(
                 out,
-                "{what}; use: storm [--seeds N] [--from SEED] [--seconds S]"
+                "{what}; use: storm [--seeds N] [--from SEED] [--seconds S] [--tcp]"
             );
             return ExitCode::FAILURE;
         }
@@ -79,7 +80,7 @@ fn work(
             return;
         }
         let seed = wanted.from.wrapping_add(count);
-        match catch_unwind(AssertUnwindSafe(|| storm::run(seed))) {
+        match catch_unwind(AssertUnwindSafe(|| storm::run(seed, wanted.ways))) {
             Ok(one) => {
                 if let Ok(mut tally) = tally.lock() {
                     tally.add(&one);
@@ -119,7 +120,7 @@ fn report(
         "storm: {run} seeds, {failures} failed, {simulated} s simulated in {:.1} s",
         took.as_secs_f64()
     );
-    let missing = tally.missing();
+    let missing = tally.missing(wanted.ways);
     if !missing.is_empty() {
         let _ = writeln!(
             out,
@@ -143,9 +144,14 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
         seeds: 1_000,
         from: fresh,
         seconds: None,
+        ways: Ways::Datagrams,
     };
     let mut arguments = arguments;
     while let Some(name) = arguments.next() {
+        if name == "--tcp" {
+            wanted.ways = Ways::Streams;
+            continue;
+        }
         let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
         let value = value.ok_or(format!("{name} has no number"))?;
         match name.as_str() {

@@ -22,7 +22,7 @@ use self::{
     dues::Dues,
     transfers::{Consultation, Joining},
 };
-use super::{Tally, watch::Watch};
+use super::{Tally, Ways, watch::Watch};
 use crate::{
     archive::Archive,
     city::{self, Playback},
@@ -100,14 +100,17 @@ fn address(text: &str) -> SocketAddr {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, dice: &mut Dice) -> World {
+    pub(super) fn new(seed: u64, ways: Ways, dice: &mut Dice) -> World {
         let (exchange, carrier, pbx) = (
             address("127.0.0.1:5060"),
             address("127.0.0.2:5060"),
             address("127.0.0.3:5062"),
         );
         let mut stream_dice = Dice::new(seed ^ STREAMS);
-        let by_stream = streams::draw(&mut stream_dice, carrier, pbx);
+        let by_stream = match ways {
+            Ways::Datagrams => BTreeSet::new(),
+            Ways::Streams => streams::draw(&mut stream_dice, carrier, pbx),
+        };
         let by = |peer| match by_stream.contains(&peer) {
             true => Transport::Tcp,
             false => Transport::Udp,
