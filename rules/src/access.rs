@@ -517,6 +517,7 @@ const HAND_OVER: &[Condition] = &[
     Condition::Attested,
     Condition::VendorClear,
     Condition::OwnUnit,
+    Condition::CaseApproved,
     Condition::InScope,
     Condition::UseFree,
     Condition::Recorded,
@@ -537,6 +538,7 @@ const PACKAGE: &[Condition] = &[
     Condition::VendorClear,
     Condition::HolderClear,
     Condition::Encrypted,
+    Condition::CaseApproved,
     Condition::InScope,
     Condition::UseFree,
     Condition::Recorded,
@@ -727,6 +729,7 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
             Condition::Attested,
             Condition::VendorClear,
             Condition::Retained,
+            Condition::UseFree,
         ],
         (Action::GiveHandOver, Standing::Role(Assistant)) => &[
             Condition::Designated,
@@ -739,6 +742,7 @@ fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
             Condition::Attested,
             Condition::VendorClear,
             Condition::Retained,
+            Condition::UseFree,
         ],
         (Action::ReceiveHandOver, Standing::Role(Manager)) => {
             &[Condition::OwnUnit, Condition::InOrder, Condition::CodeRight]
@@ -860,7 +864,14 @@ pub(crate) fn purpose_fits(standing: Standing, action: Action, purpose: Purpose)
             matches!(role, Manager | Assistant | ExchangeStaff)
         }
         (Action::Reveal, Purpose::AnalysisComplaint) => matches!(role, Manager | Assistant),
-        (Action::RequestHandOver, Purpose::AnalysisInquiry | Purpose::AnalysisComplaint) => {
+        (
+            Action::RequestHandOver,
+            Purpose::AnalysisInquiry
+            | Purpose::AnalysisComplaint
+            | Purpose::UnreasonableDemand
+            | Purpose::Statute
+            | Purpose::SubjectRights,
+        ) => {
             matches!(role, Manager | Assistant)
         }
         (Action::ListenToFile, Purpose::StaffCheck) => matches!(role, Assistant | ExchangeStaff),

@@ -17,6 +17,7 @@ use crate::{
     case::Verdict,
     copies::{Copies, CopyOf, Destruction, Holder, OutsideCopy},
     digest::Digest,
+    hold::Holds,
     ids::{CaseId, ContractId, CopyId, HandOverId, Label, RecordingId, StaffId, VendorId},
     purpose::Purpose,
     recipient::Recipient,
@@ -148,6 +149,21 @@ pub enum Destination {
         /// The receiver's public key, where there is one.
         recipient: Option<Recipient>,
     },
+}
+
+impl Destination {
+    /// The request under which it is.
+    pub fn case(&self) -> Option<CaseId> {
+        match self {
+            Destination::Contract { .. } => None,
+            Destination::Request { case, .. } => Some(*case),
+        }
+    }
+
+    /// Until when its request holds a recording beyond its day (K-21).
+    pub(crate) fn held_until(&self, holds: &Holds, recording: RecordingId) -> Option<Timestamp> {
+        holds.end_for(self.case()?, recording)
+    }
 }
 
 /// How a package is encrypted (K-19).

@@ -42,12 +42,22 @@ impl Heard {
 
     /// Whether its retention goes on. Past its instant a recording is gone, whether or not the sweep ran (K-22).
     pub(crate) fn is_retained(&self, now: Timestamp) -> bool {
-        self.is_there() && now < self.expires_at
+        self.is_kept(None, now)
+    }
+
+    /// Whether it is there for a case that holds it until then, its day notwithstanding (K-21).
+    pub(crate) fn is_kept(&self, held_until: Option<Timestamp>, now: Timestamp) -> bool {
+        self.is_there() && now < self.kept_until(held_until)
     }
 
     /// Whether it was not destroyed.
     pub(crate) fn is_there(&self) -> bool {
         self.state != RecordingState::Disposed
+    }
+
+    /// Until when it is there for a case that holds it until then.
+    pub(crate) fn kept_until(&self, held_until: Option<Timestamp>) -> Timestamp {
+        held_until.map_or(self.expires_at, |held| held.max(self.expires_at))
     }
 
     /// Whether its call is over and stored.
@@ -261,11 +271,7 @@ impl Judged<'_> {
         let Heard { unit, called, .. } = self.heard;
         match (condition, person) {
             (Condition::Recorded, _) => self.heard.is_recorded(),
-            (Condition::Retained, _) => {
-                let held_until = self.held_until();
-                self.heard.is_retained(now)
-                    || (self.heard.is_there() && held_until.is_some_and(|until| now < until))
-            }
+            (Condition::Retained, _) => self.heard.is_kept(self.held_until(), now),
             (Condition::Closed, _) => self.heard.is_closed(),
             (Condition::CaseApproved, _) => self.is_permitted_by_case(),
             (Condition::UseFree, _) => {
@@ -310,7 +316,7 @@ impl Judged<'_> {
 
     /// The instant from which the right is over, as far as known now.
     fn lapses_at(&self, person: &Person, now: Timestamp) -> Timestamp {
-        let retained = self.held_until().max(Some(self.heard.expires_at));
+        let retained = self.heard.kept_until(self.held_until());
         let contract = self
             .right
             .register
@@ -322,9 +328,7 @@ impl Judged<'_> {
             .lapses_at(now)
             .into_iter()
             .chain(contract)
-            .chain(retained)
-            .min()
-            .unwrap_or(self.heard.expires_at)
+            .fold(retained, Timestamp::min)
     }
 }
 

@@ -130,12 +130,15 @@ impl Register {
         heard: &[Heard],
         now: Timestamp,
     ) -> Result<Timestamp, RegisterFault> {
-        let contract = match &self.known_hand_over(id)?.wish().to {
+        let to = &self.known_hand_over(id)?.wish().to;
+        let contract = match to {
             Destination::Contract { contract, .. } => self.contracts.get(contract),
             Destination::Request { .. } => None,
         };
         let contract_end = contract.map(|contract| contract.terms.period.end());
-        let expiries = heard.iter().map(|heard| heard.expires_at);
+        let expiries = heard
+            .iter()
+            .map(|heard| heard.kept_until(to.held_until(&self.holds, heard.recording)));
         Ok(destroy_by(now, expiries, contract_end))
     }
 

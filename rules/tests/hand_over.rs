@@ -521,29 +521,6 @@ fn a_contractor_with_an_overdue_certificate_gets_nothing_more() {
 }
 
 #[test]
-fn a_package_without_a_key_or_a_passphrase_does_not_leave() {
-    let mut city = City::new();
-    let wish = Wished {
-        to: Destination::Request {
-            case: rules::CaseId::new(now(), 1),
-            receiver: Digest([7; 32]),
-            recipient: None,
-        },
-        ..wished("bunseki", Purpose::AnalysisInquiry)
-    };
-    let request = HandOverFact::Requested {
-        hand_over: hand_over(),
-        wish,
-    };
-    city.record(by("hanako"), Fact::HandOver(request), now());
-    city.ask("kacho", decided(Verdict::Approved), now())
-        .unwrap();
-    let plain = city.ask("taro", begun(1, PackageForm::Age), now());
-    assert_eq!(plain, Err(RefusalCode::PlainExportForbidden));
-    city.ask("taro", begun(1, PackageForm::Zip), now()).unwrap();
-}
-
-#[test]
 fn a_broken_off_package_stands_as_a_copy_until_its_destruction_is_certified() {
     let mut city = City::led(&[
         ("hanako", requested()),
@@ -592,7 +569,7 @@ fn a_permit_opens_each_item_once_and_ends_with_what_ends_the_hand_over() {
         &rules::AuditDraft::system(rules::AuditEvent::LoggedIn),
         now(),
     );
-    let refused = HandOverPermit::issue(grant(), other, vec![heard()], now());
+    let refused = HandOverPermit::issue(&city.register, grant(), other, vec![heard()], now());
     assert_eq!(
         refused.unwrap_err().code(),
         RefusalCode::AuditUnavailable,
@@ -600,7 +577,8 @@ fn a_permit_opens_each_item_once_and_ends_with_what_ends_the_hand_over() {
     );
     let granted = grant();
     let own = receipt(granted.entry(), now());
-    let (recorded, mut permit) = HandOverPermit::issue(granted, own, vec![heard()], now()).unwrap();
+    let issued = HandOverPermit::issue(&city.register, granted, own, vec![heard()], now());
+    let (recorded, mut permit) = issued.unwrap();
     let item = permit.next_item().unwrap();
     assert_eq!(item.recording(), heard().recording);
     assert!(permit.next_item().is_none(), "each once");

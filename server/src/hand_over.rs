@@ -12,8 +12,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
 use rules::{
     CaseId, Contents, ContractId, CopyId, Digest, Fact, HandOverFact, HandOverId, HandOverPermit,
-    ItemPermit, JstDay, Label, PackageForm, Permit, Proved, Purpose, RecordingId, StaffId,
-    VendorId, Verdict,
+    ItemPermit, JstDay, Label, PackageForm, Permit, Proved, Purpose, Recipient, RecordingId,
+    StaffId, VendorId, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use storage::{
@@ -65,14 +65,28 @@ pub(crate) enum HandOverAsk {
     List,
 }
 
-/// A hand-over under a contract, as it was typed in.
+/// A hand-over, as it was typed in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct HandOverWish {
-    pub(crate) vendor: VendorId,
-    pub(crate) contract: ContractId,
+    pub(crate) to: WishedDestination,
     pub(crate) purpose: Option<String>,
     pub(crate) medium: Label,
     pub(crate) recordings: Vec<RecordingId>,
+}
+
+/// To whom, as it was typed in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WishedDestination {
+    Contract {
+        vendor: VendorId,
+        contract: ContractId,
+    },
+    Request {
+        case: CaseId,
+        addressee: String,
+        recipient: Option<Recipient>,
+    },
 }
 
 /// What was done.
@@ -94,6 +108,7 @@ pub(crate) struct HandOverView {
     pub(crate) vendor: Option<VendorId>,
     pub(crate) contract: Option<ContractId>,
     pub(crate) request: Option<CaseId>,
+    pub(crate) addressee: Option<String>,
     pub(crate) purpose: Purpose,
     pub(crate) medium: Label,
     pub(crate) items: Vec<ItemView>,

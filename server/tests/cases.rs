@@ -321,6 +321,7 @@ fn a_hold_is_decided_by_another_and_outlives_the_day_until_it_is_let_go() {
     assert_eq!(code(&play_later("STAFF_CHECK", &[])), "DISPOSED");
     let played = play_later("UNREASONABLE_DEMAND", &["--case", &case]);
     assert!(played.status.success(), "{}", text(&played));
+    package_later(&house, &case, &recording);
     let first = json(&later(&house, Some("kacho"), &["holds", "list", "--json"]));
     assert_eq!(
         (&first["state"], &first["overdue"]),
@@ -339,6 +340,35 @@ fn a_hold_is_decided_by_another_and_outlives_the_day_until_it_is_let_go() {
     assert_eq!(code(&gone), "DISPOSED");
     assert!(trail(&house).contains("\"event\":\"recording_disposed\""));
     assert_eq!(house.rows(&[])[0]["state"], "disposed");
+}
+
+/// What the case holds leaves under it, past its day.
+fn package_later(house: &House, case: &str, recording: &str) {
+    let request = [
+        "handover",
+        "request",
+        "--request",
+        case,
+        "--receiver",
+        "試験警察署",
+        "--purpose",
+        "UNREASONABLE_DEMAND",
+        "--medium",
+        "USB-12",
+        "--recording",
+        recording,
+        "--json",
+    ];
+    let hand_over = id(&later(house, Some("hanako"), &request));
+    let decide = ["handover", "decide", &hand_over, "--approve", "--reason"];
+    let decide = [&decide[..], &["被害届に添える", "--json"]].concat();
+    json(&later(house, Some("kacho"), &decide));
+    let file = house.dir().join("held.zip");
+    let out = file.to_str().unwrap();
+    let package = ["handover", "package", &hand_over, "--zip", "--out", out];
+    let package = [&package[..], &["--json"]].concat();
+    let made = json(&later(house, Some("hanako"), &package));
+    assert_eq!(made["bytes"], fs::metadata(&file).unwrap().len());
 }
 
 /// A command two days from now.

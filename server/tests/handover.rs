@@ -316,6 +316,114 @@ fn a_zip_opens_in_7z_with_a_passphrase_that_is_shown_once_to_somebody_else() {
     assert!(genuine.status.success(), "{}", text(&genuine));
 }
 
+/// Asks for a hand-over under a request.
+fn request_under(city: &City, request: &str, purpose: &str, more: &[&str]) -> Output {
+    let wish = [
+        "handover",
+        "request",
+        "--request",
+        request,
+        "--purpose",
+        purpose,
+        "--medium",
+        "USB-12",
+        "--recording",
+        &city.recording,
+        "--json",
+    ];
+    city.house.by("hanako", &[&wish[..], more].concat())
+}
+
+/// A request by statute about the recording.
+fn open_request(city: &City) -> String {
+    let open = [
+        "requests",
+        "open",
+        "--kind",
+        "statute",
+        "--basis",
+        "刑事訴訟法第197条第2項",
+        "--requester",
+        "試験警察署",
+        "--document",
+        "試発第1号",
+        "--recording",
+        &city.recording,
+        "--json",
+    ];
+    field(&city.house.by("hanako", &open), "id")
+}
+
+#[test]
+fn an_approved_request_is_answered_by_a_package_of_its_recordings_and_nothing_else_is() {
+    let city = City::new();
+    let request = open_request(&city);
+    let to = ["--receiver", "試験警察署 刑事課"];
+    let ask = |purpose| request_under(&city, &request, purpose, &to);
+    assert_eq!(code(&ask("STATUTE")), "DECISION_REQUIRED");
+    let approve = ["requests", "decide", &request, "--approve", "--reason"];
+    city.done("kacho", &[&approve[..], &["照会書を確認した"]].concat());
+    assert_eq!(code(&ask("SUBJECT_RIGHTS")), "DECISION_REQUIRED");
+    assert_eq!(code(&ask("ANALYSIS_INQUIRY")), "PURPOSE_NOT_PERMITTED");
+    let nameless = request_under(&city, &request, "STATUTE", &["--receiver", " "]);
+    assert_eq!(nameless.status.code(), Some(2), "{}", text(&nameless));
+    let id = field(&ask("STATUTE"), "id");
+    city.decide("kacho", &id);
+    let package = city.path("request.zip");
+    let pack = ["handover", "package", &id, "--out", &package];
+    assert_eq!(city.code("taro", &pack), "PLAIN_EXPORT_FORBIDDEN");
+    assert!(!Path::new(&package).exists());
+    city.done("taro", &[&pack[..], &["--zip"]].concat());
+    let show = ["handover", "passphrase", &id, "--json"];
+    let passphrase = field(&city.done("hanako", &show), "passphrase");
+    let inside = city.house.dir().join("inside");
+    let mut extract = Command::new("7zz");
+    extract.args(["x", "-y"]).arg(format!("-p{passphrase}"));
+    extract.arg(format!("-o{}", inside.display())).arg(&package);
+    let opened = extract.output().unwrap();
+    assert!(opened.status.success(), "{}", text(&opened));
+    let manifest = inside.join("manifest.txt");
+    let genuine = verify(&manifest, &city.public_key());
+    assert!(text(&genuine).contains("files=1"), "{}", text(&genuine));
+    let note = fs::read_to_string(&manifest).unwrap();
+    assert!(note.contains(&format!("purpose STATUTE\nunder request {request}\n")));
+
+    city.done("taro", &["handover", "give", &id, "--receiver", "警部補"]);
+    let listed = city.done("kacho", &["handover", "list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["request"], request.as_str());
+    assert_eq!(listed["addressee"], "試験警察署 刑事課");
+    assert_eq!(listed["receiver"], "警部補");
+    let csv = city.path("register.csv");
+    city.done("kacho", &["handover", "register", "--csv", &csv]);
+    let csv = fs::read_to_string(csv).unwrap();
+    for cell in [&request, "試験警察署 刑事課", "警部補"] {
+        assert!(csv.contains(cell), "{cell}: {csv}");
+    }
+    let catalogue = fs::read(city.house.dir().join("data/office/catalogue.db")).unwrap();
+    let name = "刑事課".as_bytes();
+    assert!(!catalogue.windows(name.len()).any(|window| window == name));
+}
+
+#[test]
+fn a_request_that_names_a_key_is_answered_to_that_key() {
+    let city = City::new();
+    let request = open_request(&city);
+    let approve = ["requests", "decide", &request, "--approve", "--reason"];
+    city.done("kacho", &[&approve[..], &["照会書を確認した"]].concat());
+    let private = city.house.dir().join("police.key");
+    let recipient = key_pair(&private);
+    let to = ["--receiver", "試験警察署", "--recipient", &recipient];
+    let id = field(&request_under(&city, &request, "STATUTE", &to), "id");
+    city.decide("kacho", &id);
+    let package = city.path("request.age");
+    city.done("taro", &["handover", "package", &id, "--out", &package]);
+    let inside = city.house.dir().join("inside");
+    unpack(&package, &private, &inside);
+    let genuine = verify(&inside.join("manifest.txt"), &city.public_key());
+    assert!(genuine.status.success(), "{}", text(&genuine));
+}
+
 #[test]
 fn nobody_decides_alone_and_nothing_is_packaged_before_its_decision() {
     let city = City::new();

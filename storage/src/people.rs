@@ -34,6 +34,8 @@ pub enum TextKind {
     Document,
     /// Why something was done or decided.
     Reason,
+    /// To whom a package goes under a request.
+    Addressee,
     /// Who took a package.
     Receiver,
     /// What opens a package, until it is shown.
@@ -54,6 +56,7 @@ impl TextKind {
             TextKind::Requester => "requester",
             TextKind::Document => "document",
             TextKind::Reason => "reason",
+            TextKind::Addressee => "addressee",
             TextKind::Receiver => "receiver",
             TextKind::Passphrase => "passphrase",
             TextKind::Place => "place",

@@ -9,7 +9,6 @@ use crate::{
     copies::Holder,
     listen::Heard,
     people::Person,
-    recording::RecordingState,
     register::{Register, RegisterFault},
     vendor::{Contract, Vendor},
 };
@@ -82,10 +81,8 @@ impl<'a> Deed<'a> {
                     && self.heard.iter().all(|heard| heard.unit == by.unit)
             }
             Condition::OtherPerson => self.is_another(by),
-            Condition::PurposeFits => {
-                self.register.policy().knows(self.wish.purpose)
-                    && purpose_fits(standing, Action::RequestHandOver, self.wish.purpose)
-            }
+            Condition::PurposeFits => self.purpose_fits(standing),
+            Condition::CaseApproved => self.is_permitted_by_case(),
             Condition::UseFree => self.is_use_free(),
             Condition::OfRecipient => self.is_of_recipient(),
             Condition::ContractInForce => {
@@ -98,9 +95,9 @@ impl<'a> Deed<'a> {
                 !self.register.copies().is_overdue(&own, now)
             }
             Condition::InScope => self.is_in_scope(),
-            Condition::Recorded => self.all(|heard| heard.state != RecordingState::Unrecorded),
+            Condition::Recorded => self.all(Heard::is_recorded),
             Condition::Retained => self.is_retained(now),
-            Condition::Closed => self.all(|heard| heard.state != RecordingState::Open),
+            Condition::Closed => self.all(Heard::is_closed),
             Condition::Decided => !matches!(
                 self.state(),
                 Some(HandOverState::Requested | HandOverState::Rejected) | None
@@ -121,7 +118,6 @@ impl<'a> Deed<'a> {
             | Condition::NotFounded
             | Condition::BasisGiven
             | Condition::Undecided
-            | Condition::CaseApproved
             | Condition::HoldBounded
             | Condition::HoldApproved
             | Condition::Unheld => false,
@@ -141,17 +137,17 @@ impl<'a> Deed<'a> {
         let package = self.known.and_then(HandOver::package);
         let copy = package.and_then(|package| self.register.copies().get(package.copy));
         copy.is_none_or(|copy| now < copy.destroy_by())
-            && self.all(|heard| heard.state != RecordingState::Disposed && now < heard.expires_at)
+            && self.all(|heard| {
+                let holds = self.register.holds();
+                heard.is_kept(self.wish.to.held_until(holds, heard.recording), now)
+            })
     }
 
     /// Nothing of it is suspended, but by the request under which it is handed over (利用停止).
     fn is_use_free(&self) -> bool {
-        let own = match &self.wish.to {
-            Destination::Request { case, .. } => Some(*case),
-            Destination::Contract { .. } => None,
-        };
-        let cases = self.register.cases();
-        self.all(|heard| cases.leave_free(heard.recording, own))
+        let (cases, own) = (self.register.cases(), self.wish.to.case());
+        let mut items = self.wish.items.iter();
+        items.all(|item| cases.leave_free(*item, own))
     }
 
     /// Whoever decides did not ask; whoever sees the passphrase did not package.
@@ -162,6 +158,26 @@ impl<'a> Deed<'a> {
             }
             (_, Some(known)) => known.requested_by != by.id,
             (_, None) => true,
+        }
+    }
+
+    /// A contractor gets what its contract is for; what needs a case goes to whom the request names, and nothing else goes there.
+    fn purpose_fits(&self, standing: Standing) -> bool {
+        let Wished { to, purpose, .. } = self.wish;
+        self.register.policy().knows(*purpose)
+            && purpose_fits(standing, Action::RequestHandOver, *purpose)
+            && purpose.needs_case() == to.case().is_some()
+    }
+
+    /// The request is approved, of the purpose's kind, and about each recording (K-09).
+    fn is_permitted_by_case(&self) -> bool {
+        let Wished {
+            to, purpose, items, ..
+        } = self.wish;
+        let cases = self.register.cases();
+        match to.case() {
+            None => !purpose.needs_case(),
+            Some(case) => items.iter().all(|item| cases.permit(case, *item, *purpose)),
         }
     }
 

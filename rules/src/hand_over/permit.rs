@@ -19,7 +19,8 @@ use crate::{
 #[must_use = "a permit is moved into the package that it allows"]
 pub struct HandOverPermit {
     granted: Arc<Granted>,
-    left: Vec<RecordingId>,
+    /// The recordings that are still to be opened, the next one last, and until when the own request holds each.
+    left: Vec<(RecordingId, Option<Timestamp>)>,
 }
 
 /// What was granted to whom, as it is judged again.
@@ -36,11 +37,12 @@ struct Granted {
 impl HandOverPermit {
     /// Turns the grant of a package's beginning into the leave to record it and the leave to make it, now that its entry is durable.
     ///
-    /// `heard`: the recordings, as they were judged.
+    /// `register`: by which it was granted. `heard`: the recordings, as they were judged.
     ///
     /// # Errors
     /// `AUDIT_UNAVAILABLE` where the receipt is for another entry than the grant's, or the grant is for another fact.
     pub fn issue(
+        register: &Register,
         grant: RegisterGrant,
         receipt: AuditReceipt,
         heard: Vec<Heard>,
@@ -62,7 +64,13 @@ impl HandOverPermit {
             return Err(Refusal::audit_unavailable());
         };
         let (hand_over, copy) = (*hand_over, *copy);
-        let left = heard.iter().rev().map(|heard| heard.recording).collect();
+        let held_until = |recording| {
+            let known = register.hand_over(hand_over)?;
+            known.wish().to.held_until(register.holds(), recording)
+        };
+        let recordings = heard.iter().rev().map(|heard| heard.recording);
+        let left = recordings.map(|recording| (recording, held_until(recording)));
+        let left = left.collect();
         let granted = Granted {
             validity: Validity::begin(now, *destroy_by),
             person,
@@ -77,9 +85,12 @@ impl HandOverPermit {
 
     /// The leave to open the next recording; each is given once.
     pub fn next_item(&mut self) -> Option<ItemPermit> {
-        let recording = self.left.pop()?;
-        let granted = Arc::clone(&self.granted);
-        Some(ItemPermit { granted, recording })
+        let (recording, held_until) = self.left.pop()?;
+        Some(ItemPermit {
+            granted: Arc::clone(&self.granted),
+            recording,
+            held_until,
+        })
     }
 
     /// Of which hand-over.
@@ -99,6 +110,7 @@ impl HandOverPermit {
 pub struct ItemPermit {
     granted: Arc<Granted>,
     recording: RecordingId,
+    held_until: Option<Timestamp>,
 }
 
 impl Permit for ItemPermit {
@@ -132,6 +144,6 @@ impl Permit for ItemPermit {
     }
 
     fn held_until(&self) -> Option<Timestamp> {
-        None
+        self.held_until
     }
 }

@@ -1,5 +1,7 @@
 //! `denwaban handover`: 収受, one command a step, the 収受簿, and what an outsider checks.
 
+mod verify;
+
 use std::{
     fs,
     io::{self, Write},
@@ -10,23 +12,23 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use clap::{Args, Subcommand};
 use rules::{
-    ContractId, Digest, HandOverId, Label, PackageForm, RecordingId, StaffId, VendorId, Verdict,
-    jst_rfc3339,
+    CaseId, ContractId, Digest, HandOverId, Label, PackageForm, Recipient, RecordingId, StaffId,
+    VendorId, Verdict, jst_rfc3339,
 };
-use serde::Serialize;
-use storage::{Manifest, ManifestItem, verify_manifest};
 
-use super::{Exit, Person, Place, Terminal, dispose::keys_of, recordings::with_office};
+use super::{Exit, Person, Place, Terminal, recordings::with_office};
 use crate::{
     duty::Message,
     export::{self, Exported, Request, not_made},
-    hand_over::{Done, HandOverAsk, HandOverTold, HandOverView, HandOverWish, PackageWish},
+    hand_over::{
+        Done, HandOverAsk, HandOverTold, HandOverView, HandOverWish, PackageWish, WishedDestination,
+    },
     proof::Secret,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// 委託事業者への提供を申請します / ask that recordings are handed over to a contractor
+    /// 提供を申請します（委託事業者へ、または承認された請求による）/ ask for a hand-over: to a contractor, or under an approved request
     Request(Ask),
     /// 管理責任者が決定します（申請者以外）/ decide, as the manager or a deputy who did not ask
     Decide(Decide),
@@ -49,7 +51,7 @@ pub(super) enum Command {
     /// 収受簿を CSV に書き出します / write the register of hand-overs to a CSV file
     Register(Register),
     /// 包みの目録を検証します（設定は不要）/ verify a package's manifest and the files beside it; it needs no configuration
-    Verify(Verify),
+    Verify(verify::Verify),
 }
 
 #[derive(Debug, Args)]
@@ -58,12 +60,8 @@ pub(super) struct Ask {
     place: Place,
     #[command(flatten)]
     person: Person,
-    /// 委託事業者 / to which contractor
-    #[arg(long, value_name = "VENDOR")]
-    to: VendorId,
-    /// 契約 / under which contract
-    #[arg(long, value_name = "CONTRACT")]
-    contract: ContractId,
+    #[command(flatten)]
+    to: To,
     /// 目的（必須）/ what for; required
     #[arg(long, value_name = "PURPOSE")]
     purpose: Option<String>,
@@ -73,6 +71,53 @@ pub(super) struct Ask {
     /// 録音 / a recording; may be repeated
     #[arg(long = "recording", value_name = "ID", required = true)]
     recordings: Vec<RecordingId>,
+}
+
+/// To whom: a contractor, or whoever a request names.
+#[derive(Debug, Args)]
+struct To {
+    /// 委託事業者 / to which contractor
+    #[arg(
+        long,
+        value_name = "VENDOR",
+        requires = "contract",
+        required_unless_present = "request"
+    )]
+    to: Option<VendorId>,
+    /// 契約 / under which contract
+    #[arg(long, value_name = "CONTRACT", requires = "to")]
+    contract: Option<ContractId>,
+    /// 承認された請求 / under which approved request
+    #[arg(
+        long,
+        value_name = "REQUEST",
+        requires = "receiver",
+        conflicts_with_all = ["to", "contract"]
+    )]
+    request: Option<CaseId>,
+    /// 請求による提供先（封印して保存）/ to whom, under a request; it is kept sealed
+    #[arg(long, value_name = "TEXT", requires = "request")]
+    receiver: Option<String>,
+    /// 提供先の公開鍵（なければ包みは --zip だけ）/ the receiver's public key; without one a package is --zip
+    #[arg(long, value_name = "age1…", requires = "request")]
+    recipient: Option<Recipient>,
+}
+
+impl To {
+    /// `None` where neither is named, which the command line does not let through.
+    fn destination(self) -> Option<WishedDestination> {
+        match self.request {
+            Some(case) => Some(WishedDestination::Request {
+                case,
+                addressee: self.receiver?,
+                recipient: self.recipient,
+            }),
+            None => Some(WishedDestination::Contract {
+                vendor: self.to?,
+                contract: self.contract?,
+            }),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -178,30 +223,18 @@ pub(super) struct Register {
     csv: PathBuf,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Verify {
-    /// 包みの中の manifest.txt / the manifest.txt of a package
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// 署名の公開鍵、またはそれを1行ずつ収めたファイル / the public key (name+id+base64), or a file of such lines
-    #[arg(long, value_name = "PUB")]
-    key: String,
-}
-
 pub(super) fn handover(command: Command, out: &mut Terminal) -> Result<(), Exit> {
     match command {
         Command::Request(Ask {
             place,
             person,
             to,
-            contract,
             purpose,
             medium,
             recordings,
         }) => {
             let wish = HandOverWish {
-                vendor: to,
-                contract,
+                to: to.destination().ok_or(Exit::Usage)?,
                 purpose,
                 medium,
                 recordings,
@@ -258,7 +291,7 @@ pub(super) fn handover(command: Command, out: &mut Terminal) -> Result<(), Exit>
             Ok(())
         }
         Command::Register(arguments) => register(&arguments, out),
-        Command::Verify(arguments) => verify(&arguments, out),
+        Command::Verify(arguments) => verify::verify(&arguments, out),
     }
 }
 
@@ -386,11 +419,17 @@ fn shown(view: &HandOverView) -> String {
 }
 
 fn receiver_of(view: &HandOverView) -> String {
-    match (&view.vendor, view.request) {
-        (Some(vendor), _) => vendor.to_string(),
-        (None, Some(request)) => request.to_string(),
-        (None, None) => String::new(),
-    }
+    let vendor = view.vendor.as_ref().map(ToString::to_string);
+    vendor
+        .or_else(|| view.addressee.clone())
+        .unwrap_or_default()
+}
+
+/// Under which contract or request.
+fn basis_of(view: &HandOverView) -> String {
+    let contract = view.contract.as_ref().map(ToString::to_string);
+    let request = view.request.map(|request| request.to_string());
+    contract.or(request).unwrap_or_default()
 }
 
 const COLUMNS: [&str; 18] = [
@@ -399,7 +438,7 @@ const COLUMNS: [&str; 18] = [
     "状態 state",
     "録音と SHA-256 items",
     "目的 purpose",
-    "契約 contract",
+    "契約・請求 contract or request",
     "渡す側 giver",
     "受け取る側 receiver",
     "受け取った人 taken by",
@@ -457,9 +496,7 @@ fn csv_row(number: usize, view: &HandOverView) -> Vec<String> {
         view.state.clone(),
         items.collect::<Vec<_>>().join("\n"),
         view.purpose.to_string(),
-        view.contract
-            .as_ref()
-            .map_or_else(String::new, ToString::to_string),
+        basis_of(view),
         view.unit.to_string(),
         receiver_of(view),
         view.receiver.clone().unwrap_or_default(),
@@ -491,88 +528,6 @@ fn csv_line(fields: &[&str]) -> String {
         format!("\"{guard}{}\"", field.replace('"', "\"\""))
     });
     quoted.collect::<Vec<_>>().join(",") + "\r\n"
-}
-
-/// How a file of a package is found beside its manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Found {
-    Same,
-    Other,
-    Missing,
-}
-
-fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
-    let keys = keys_of(&arguments.key, out)?;
-    let note = fs::read_to_string(&arguments.file).map_err(|fault| {
-        let ja = format!("{} を読めません。", arguments.file.display());
-        out.message(&Message::new(
-            ja,
-            format!("the manifest cannot be read: {fault}"),
-        ));
-        Exit::Usage
-    })?;
-    let manifest = verify_manifest(&note, &keys).map_err(|fault| {
-        let en = format!("the manifest proves nothing: {fault}");
-        out.message(&Message::new("目録を検証できません。", en));
-        Exit::Unverified
-    })?;
-    let folder = arguments.file.parent().unwrap_or(Path::new("."));
-    let found: Vec<(&ManifestItem, Found)> = manifest
-        .items
-        .iter()
-        .map(|item| (item, find(folder, item)))
-        .collect();
-    let count = |wanted| found.iter().filter(|(_, found)| *found == wanted).count();
-    let (same, missing) = (count(Found::Same), count(Found::Missing));
-    let others: Vec<&str> = found
-        .iter()
-        .filter(|(_, found)| *found == Found::Other)
-        .map(|(item, _)| item.name.as_str())
-        .collect();
-    if !others.is_empty() {
-        let names = others.join(", ");
-        let en = format!(
-            "these files are not those of the manifest: {names}; ask for the package again"
-        );
-        out.message(&Message::new(
-            format!("目録と違うファイルがあります: {names}"),
-            en,
-        ));
-        return Err(Exit::Unverified);
-    }
-    let object = shown_manifest(&manifest, same, missing);
-    out.result(&object, || {
-        format!(
-            "正しい目録です / genuine: {} 目的/purpose={} 受領/receiver={} 廃棄期限/destroy-by={} ファイル/files={same} 見当たらない/missing={missing}",
-            manifest.hand_over,
-            manifest.purpose,
-            manifest.receiver,
-            jst_rfc3339(manifest.destroy_by),
-        )
-    })
-}
-
-fn shown_manifest(manifest: &Manifest, same: usize, missing: usize) -> serde_json::Value {
-    serde_json::json!({
-        "hand_over": manifest.hand_over,
-        "purpose": manifest.purpose,
-        "under": manifest.under,
-        "giver": manifest.giver,
-        "receiver": manifest.receiver,
-        "destroy_by": jst_rfc3339(manifest.destroy_by),
-        "items": manifest.items.len(),
-        "same": same,
-        "missing": missing,
-    })
-}
-
-fn find(folder: &Path, item: &ManifestItem) -> Found {
-    match hash_of(&folder.join(&item.name)) {
-        Ok(found) if found == item.sha256 => Found::Same,
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Found::Missing,
-        Ok(_) | Err(_) => Found::Other,
-    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{
     duty::{Answer, Ending, Message},
     hand_over::{
         Done, HandOverAsk, HandOverTold, HandOverView, HandOverWish, ItemView, PackageWish, Packed,
-        Packing,
+        Packing, WishedDestination,
     },
     people::{self, Told},
     proof::{Asker, Proof, Secret},
@@ -167,22 +167,54 @@ impl Owner {
         let items: BTreeSet<RecordingId> = wish.recordings.into_iter().collect();
         let heard = self.look_up(&items).await?;
         let hand_over = HandOverId::new(now, self.dice()?);
+        let (to, attachments) = self.destination(hand_over, wish.to, now)?;
         let fact = HandOverFact::Requested {
             hand_over,
             wish: Wished {
-                to: Destination::Contract {
-                    vendor: wish.vendor,
-                    contract: wish.contract,
-                },
+                to,
                 purpose,
                 medium: wish.medium,
                 items,
             },
         };
-        let nothing = |_: &Owner| Ok(Attachments::default());
-        self.record_about(caller, Fact::HandOver(fact), &heard, nothing, now)
+        let attach = |_: &Owner| Ok(attachments);
+        self.record_about(caller, Fact::HandOver(fact), &heard, attach, now)
             .await?;
         Ok(HandOverTold::Requested(hand_over))
+    }
+
+    /// To whom, and the sealed name where it is no contractor.
+    fn destination(
+        &self,
+        hand_over: HandOverId,
+        to: WishedDestination,
+        now: Timestamp,
+    ) -> Result<(Destination, Attachments), Ending> {
+        let (case, addressee, recipient) = match to {
+            WishedDestination::Contract { vendor, contract } => {
+                let to = Destination::Contract { vendor, contract };
+                return Ok((to, Attachments::default()));
+            }
+            WishedDestination::Request {
+                case,
+                addressee,
+                recipient,
+            } => (case, addressee, recipient),
+        };
+        if addressee.trim().is_empty() {
+            return Err(Answer::Usage(Message::new(
+                "誰に渡すかを書いてください（--receiver）。",
+                "say to whom it is handed over: --receiver TEXT",
+            )));
+        }
+        let about = Subject::HandOver(hand_over);
+        let (text, receiver) = self.seal_text(about, TextKind::Addressee, &addressee, now)?;
+        let to = Destination::Request {
+            case,
+            receiver,
+            recipient,
+        };
+        Ok((to, Attachments::of(text)))
     }
 
     /// The recordings, as far as a right depends on them.
@@ -279,7 +311,7 @@ impl Owner {
         let receipt = self
             .audit(grant.entry().clone())
             .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
-        let (recorded, permit) = HandOverPermit::issue(grant, receipt, heard, now)
+        let (recorded, permit) = HandOverPermit::issue(&register, grant, receipt, heard, now)
             .map_err(|refusal| Answer::Unavailable(people::message(&refusal)))?;
         self.rows(async |catalogue| catalogue.record(recorded, Attachments::default()).await)
             .await?;
@@ -367,12 +399,11 @@ impl Owner {
             if own_unit.as_ref().is_some_and(|unit| known.unit() != unit) {
                 continue;
             }
-            let about = Subject::HandOver(*id);
-            let sealed = self
-                .rows(async |catalogue| catalogue.sealed_text(about, TextKind::Receiver).await)
-                .await?;
-            let receiver = sealed.and_then(|sealed| self.opener.open_text(&sealed).ok());
-            views.push(HandOverView::of(*id, known, &register, receiver, now));
+            let about = || Subject::HandOver(*id);
+            let mut view = HandOverView::of(*id, known, &register, now);
+            view.addressee = self.text_of(about(), TextKind::Addressee).await?;
+            view.receiver = self.text_of(about(), TextKind::Receiver).await?;
+            views.push(view);
         }
         Ok(HandOverTold::List(views))
     }
@@ -459,13 +490,8 @@ fn manifest_of(
 }
 
 impl HandOverView {
-    fn of(
-        id: HandOverId,
-        known: &HandOver,
-        register: &Register,
-        receiver: Option<String>,
-        now: Timestamp,
-    ) -> HandOverView {
+    /// What the register says of it; the sealed names are the caller's to open.
+    fn of(id: HandOverId, known: &HandOver, register: &Register, now: Timestamp) -> HandOverView {
         let wish = known.wish();
         let (vendor, contract, request) = match &wish.to {
             Destination::Contract { vendor, contract } => {
@@ -480,6 +506,7 @@ impl HandOverView {
             vendor,
             contract,
             request,
+            addressee: None,
             purpose: wish.purpose,
             medium: wish.medium.clone(),
             items: Vec::new(),
@@ -493,7 +520,7 @@ impl HandOverView {
             form: None,
             package_sha256: None,
             given: None,
-            receiver,
+            receiver: None,
             received: None,
             returned: None,
             destroyed: None,
