@@ -143,8 +143,13 @@ impl Line {
             Line::Datagrams(socket) => {
                 let mut bytes = [0; 65_535];
                 socket.set_read_timeout(Some(patience)).unwrap();
-                let (length, from) = socket.recv_from(&mut bytes).ok()?;
-                Some((String::from_utf8(bytes[..length].to_vec()).unwrap(), from))
+                // RTCP goes to the port beside a voice's, and that is by chance this one where many telephones are open.
+                loop {
+                    let (length, from) = socket.recv_from(&mut bytes).ok()?;
+                    if let Ok(text) = String::from_utf8(bytes[..length].to_vec()) {
+                        return Some((text, from));
+                    }
+                }
             }
             Line::Stream(stream) => {
                 let heard = stream.heard.lock().unwrap();
