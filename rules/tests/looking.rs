@@ -5,8 +5,8 @@ mod common;
 
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Action, AuditDraft, AuditEntry, AuditEvent, Digest, Fact, FindPermit, FindRequest, Heard,
-    Hearings, Label, ListenRequest, Number, Petitioner, Purpose, RecordingId, RefusalCode,
+    Action, AuditDraft, AuditEntry, AuditEvent, Digest, ExportCause, Fact, FindPermit, FindRequest,
+    Heard, Hearings, Label, ListenRequest, Number, Petitioner, Purpose, RecordingId, RefusalCode,
     Register, RevealPermit, RevealRequest, Role, Sought, StaffId,
 };
 
@@ -234,6 +234,11 @@ fn hearings_are_what_was_sent_and_not_what_was_asked_for() {
         ended(1, recording),
         granted(recording),
         ended(2, other),
+        AuditDraft::system(AuditEvent::ExportFailed {
+            recording,
+            granted: 4,
+            cause: ExportCause::WriteFailed,
+        }),
     ];
     let mut hearings = Hearings::of(recording);
     for (seq, AuditDraft { actor, event }) in (1..).zip(drafts) {
