@@ -694,6 +694,8 @@ impl CountsFault {
 pub enum AlarmCode {
     /// A prompt is missing, damaged or not in the form that can be played.
     PromptUnusable,
+    /// Another process has the office's lock; calls go on, and what they leave waits for the office.
+    OfficeHeld,
     /// A recording could not be written or sealed; calls go on unrecorded.
     RecorderFault,
     /// Frames were refused because the recorder was behind.
@@ -751,6 +753,7 @@ impl AlarmCode {
     pub fn code(self) -> &'static str {
         match self {
             AlarmCode::PromptUnusable => "PROMPT_UNUSABLE",
+            AlarmCode::OfficeHeld => "OFFICE_HELD",
             AlarmCode::RecorderFault => "RECORDER_FAULT",
             AlarmCode::RecorderBehind => "RECORDER_BEHIND",
             AlarmCode::DiskFull => "DISK_FULL",

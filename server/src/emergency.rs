@@ -11,18 +11,19 @@ use rules::{
     EmergencyState, Refusal, RefusalCode, Scope, StaffId,
 };
 use serde::{Deserialize, Serialize};
-use storage::{Duty, Layout, Lock, OsDisk, Sealer, Spool, SpoolEntry};
+use storage::{Duty, Lock, OsDisk, Sealer, Spool, SpoolEntry};
 use tokio::sync::mpsc;
 
 use crate::{
     calls::Desk,
     clock::Clock,
     config::Config,
-    duty::{Answer, Conversation, Ending, Message},
+    duty::{Answer, Ending, Message},
     emergency_slot::Save,
-    export::{self, Alone as OfficeAlone},
-    office, people,
-    proof::{Asker, Proof},
+    export::Alone as OfficeAlone,
+    neighbour::Neighbour,
+    people,
+    proof::Proof,
     signalling::{self, Order},
 };
 
@@ -183,33 +184,9 @@ pub(crate) struct Counter {
     pub(crate) config: Arc<Config>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) desk: Desk,
-    pub(crate) prover: Prover,
+    /// Where a person is proved who orders an emergency.
+    pub(crate) office: Neighbour,
 }
-
-/// Where a person is proved who orders an emergency.
-#[derive(Clone)]
-pub(crate) enum Prover {
-    /// In this process.
-    Here(office::Desk),
-    /// In the office's own process, if one answers.
-    Away(Layout),
-}
-
-impl Prover {
-    /// Who was proved, or the refusal; `None` where nobody answers.
-    fn judge(&self, action: Action, proof: Proof, unix_user: &str) -> Option<Judged> {
-        match self {
-            Prover::Here(desk) => Some(desk.judge(action, proof, Asker::new(unix_user))),
-            Prover::Away(layout) => {
-                let request = export::Request::Judge { action, proof };
-                let asked = Conversation::ask(layout, Duty::Office, &request);
-                asked.ok()??.answer().ok()
-            }
-        }
-    }
-}
-
-type Judged = Answer<Option<StaffId>>;
 
 impl Counter {
     /// Judges an order and carries it out. `keep` takes the sealed reason on its way to the office.
@@ -304,13 +281,13 @@ impl Counter {
         if matches!(proof, Proof::Nobody) {
             return Ok(None);
         }
-        let (prover, proof) = (self.prover.clone(), proof.clone());
+        let (office, proof) = (self.office.clone(), proof.clone());
         let asker = unix_user.to_owned();
         let (answer, answered) = std::sync::mpsc::channel();
         let asking = thread::Builder::new().name("emergency-proof".to_owned());
         // A thread of its own, so that an office that hangs in its disk is not waited for longer than patience lasts.
         let asked = asking.spawn(move || {
-            let _ = answer.send(prover.judge(action, proof, &asker));
+            let _ = answer.send(office.judge(action, proof, &asker));
         });
         let judged = asked
             .ok()
@@ -408,14 +385,15 @@ pub(crate) fn do_alone(
         Proof::Nobody => None,
         Proof::Named(_) | Proof::Password(_) | Proof::Session(_) => OfficeAlone::begin(config).ok(),
     };
+    let neighbour = Neighbour::away(&layout);
+    if let Some(office) = &office {
+        neighbour.moves_in(office.desk());
+    }
     let counter = Counter {
         config: Arc::clone(config),
         sealer,
         desk: desk.clone(),
-        prover: match &office {
-            Some(office) => Prover::Here(office.desk()),
-            None => Prover::Away(layout.clone()),
-        },
+        office: neighbour,
     };
     let mut spool = Spool::new(Arc::new(OsDisk), &layout);
     let keep = |entry: SpoolEntry| {

@@ -470,7 +470,7 @@ impl Alone {
             Message::new(ja, fault.to_string())
         })?;
         let vault = Arc::new(Vault::new(Arc::new(OsDisk), &layout, config.retention));
-        let office = Office::begin(config, &vault)
+        let office = Office::begin(config, &vault, Arc::default())
             .map_err(|fault| Message::new("スレッドを作れません。", fault.to_string()))?;
         Ok(Alone {
             office,

@@ -20,6 +20,7 @@ mod life;
 mod load;
 mod log;
 mod look;
+mod neighbour;
 mod office;
 mod people;
 mod playback;

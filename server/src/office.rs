@@ -23,7 +23,10 @@ mod sweep;
 use std::{
     collections::BTreeSet,
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -54,7 +57,7 @@ pub(crate) use self::{
 use crate::{
     config::Config,
     copies::{CopyAsk, CopyTold},
-    duty::{Answer, Ending, Message},
+    duty::{Answer, Ending, Message, Never},
     hand_over::{HandOverAsk, HandOverTold, PackageWish, Packed, Packing},
     people::{Ask, Told},
     proof::{Asker, Proof},
@@ -240,42 +243,54 @@ pub(crate) struct Desk {
 #[derive(Debug)]
 pub(crate) struct Office {
     desk: Desk,
-    nudge: Arc<Notify>,
+    /// Ends when the keys were looked after.
+    has_keys: Receiver<Never>,
     thread: JoinHandle<()>,
 }
 
 impl Office {
-    /// Makes the keys that the coming days need, and begins the thread. Whoever does it holds the office's lock.
+    /// Begins the thread, which looks after the keys that the coming days need before it takes the first job. Whoever begins it
+    /// holds the office's lock.
+    ///
+    /// `nudge`: told when the spool has something new.
     ///
     /// # Errors
     /// The system gives no thread or runtime.
-    pub(crate) fn begin(config: &Arc<Config>, vault: &Arc<Vault>) -> io::Result<Office> {
+    pub(crate) fn begin(
+        config: &Arc<Config>,
+        vault: &Arc<Vault>,
+        nudge: Arc<Notify>,
+    ) -> io::Result<Office> {
         let (jobs, inbox) = mpsc::channel(JOBS);
-        let nudge = Arc::new(Notify::new());
+        let (ready, has_keys) = std::sync::mpsc::channel();
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let mut owner = Owner::new(config, vault, Arc::clone(&nudge));
-        // Before this process writes its first entry, which would hide how long nobody wrote.
-        owner.look_at_clock();
-        // Before the first call, so that there is a key to seal it to.
-        owner.look_after_keys(Timestamp::now());
+        let mut owner = Owner::new(config, vault, nudge);
         let thread = thread::Builder::new()
             .name("office".to_owned())
-            .spawn(move || runtime.block_on(owner.run(inbox)))?;
+            .spawn(move || {
+                // Before this process writes its first entry, which would hide how long nobody wrote.
+                owner.look_at_clock();
+                owner.look_after_keys(Timestamp::now());
+                drop(ready);
+                runtime.block_on(owner.run(inbox));
+            })?;
         Ok(Office {
             desk: Desk {
                 jobs,
                 config: Arc::clone(config),
             },
-            nudge,
+            has_keys,
             thread,
         })
     }
 
-    /// Told when the spool has something new.
-    pub(crate) fn nudge(&self) -> Arc<Notify> {
-        Arc::clone(&self.nudge)
+    /// Waits until it has looked after the keys, at most for `patience`.
+    pub(crate) fn wait_for_keys(&self, patience: Duration) {
+        if self.has_keys.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the keys are not looked after yet; calls go on");
+        }
     }
 
     /// Where jobs are handed in.

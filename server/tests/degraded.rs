@@ -176,17 +176,25 @@ fn without_its_prompt_an_announced_call_is_connected_unrecorded() {
     house.terminate();
 }
 
-/// Somebody writes a recording out while the service manager starts us again.
+/// Somebody writes a recording out, or is stopped in the midst of it, while the service manager starts us again.
 #[test]
-fn a_command_that_does_the_offices_duty_does_not_keep_the_service_from_starting() {
+fn calls_are_carried_at_once_while_a_command_does_the_offices_duty_and_the_office_begins_when_it_is_over()
+ {
     let mut house = waived();
     let layout = storage::Layout::new(house.dir().join("data"), house.dir().join("root"));
     let held = storage::Lock::acquire(&layout, storage::Duty::Office).unwrap();
-    let command = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(700));
-        drop(held);
-    });
     house.run();
-    command.join().unwrap();
+    call(&house, "unattended");
+    wait_for("the alarm", || {
+        let entries = fs::read_dir(house.dir().join("data/calls/audit")).ok()?;
+        let mut entries = entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        entries
+            .any(|text| text.contains("OFFICE_HELD"))
+            .then_some(())
+    });
+    house.done(&["emergency", "declare", "--reason", "訓練"]);
+
+    drop(held);
+    house.row("the row that waited", &[], |row| row["state"] == "sealed");
     house.terminate();
 }

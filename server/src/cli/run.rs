@@ -1,11 +1,12 @@
 //! `denwaban run`: both duties in one process or each in its own, until SIGTERM or Ctrl-C.
 //!
-//! What carries calls begins in `carrying`; what the office does, in `office`.
+//! What carries calls begins in `carrying`; what the office does, in `officing`.
 
 mod carrying;
+mod officing;
 
 use std::{
-    io::IsTerminal,
+    io::{self, IsTerminal},
     process,
     sync::Arc,
     thread,
@@ -17,14 +18,16 @@ use rules::{AuditDraft, AuditEvent};
 use storage::{Duty, Layout, Lock, LockFault, OsDisk, Vault};
 use tokio::runtime;
 
-use self::carrying::{Carrying, SignallingEnded};
+use self::{
+    carrying::{Carrying, SignallingEnded},
+    officing::{OfficePart, Officing},
+};
 use super::{Exit, Place, Terminal};
 use crate::{
     config::Config,
-    duty, export,
     log::Log,
-    office::Office,
-    sharing::{Sharing, share},
+    neighbour::Neighbour,
+    sharing::share,
     shutdown::{self, EndSignals},
     telemetry,
 };
@@ -75,11 +78,13 @@ fn serve(config: &Arc<Config>, duties: &[Duty], log: &Log, out: &mut Terminal) -
             tracing::error!(%fault, duty = duty.name(), "the data folder cannot be used; calls go on, nothing is kept");
         }
     }
-    let locks: Vec<_> = duties
-        .iter()
-        .map(|duty| take_duty(&layout, *duty, out))
-        .collect::<Result<_, _>>()?;
-    let running = Running::begin(config, &layout, duties, &locks).map_err(|fault| {
+    // The office's of a process that carries calls is taken when it is free: no call waits for it (law 1).
+    let first = match duties.contains(&Duty::Calls) {
+        true => Duty::Calls,
+        false => Duty::Office,
+    };
+    let held = take_duty(&layout, first, out)?;
+    let running = Running::begin(config, &layout, duties, held).map_err(|fault| {
         out.complain(&format!(
             "通話を取り次げません。\ncalls cannot be carried: {fault}"
         ));
@@ -89,17 +94,15 @@ fn serve(config: &Arc<Config>, duties: &[Duty], log: &Log, out: &mut Terminal) -
         // Nobody reads our output; calls do not depend on it.
         tracing::warn!("standard output is closed");
     }
-    let ended = running.until_the_end(log);
-    drop(locks);
-    ended
+    running.until_the_end(log)
 }
 
-/// How long a start waits for a command that does a duty in our absence.
+/// How long an office of its own waits for a command that does its duty in our absence.
 const COMMAND: Duration = Duration::from_secs(10);
 
 /// Takes a duty; a folder in which no lock can be made carries calls all the same (law 1).
 ///
-/// Another `run` has both duties. A command has the office's alone, and not for long: it is waited for, after the calls' is ours.
+/// Whoever else has the calls' is another `run`. A command has the office's alone, and not for long: it is waited for.
 fn take_duty(layout: &Layout, duty: Duty, out: &mut Terminal) -> Result<Option<Lock>, Exit> {
     let until = match duty {
         Duty::Calls => Instant::now(),
@@ -134,43 +137,43 @@ struct Running {
 
 /// What this process does.
 enum Work {
-    Both(Carrying, Office),
+    Both(Carrying, Box<OfficePart>),
     Calls(Carrying),
-    Office(Office),
+    Office(Officing),
 }
 
 impl Running {
+    /// `held`: the lock of the calls' duty where calls are carried, else of the office's.
     fn begin(
         config: &Arc<Config>,
         layout: &Layout,
         duties: &[Duty],
-        locks: &[Option<Lock>],
-    ) -> std::io::Result<Running> {
+        held: Option<Lock>,
+    ) -> io::Result<Running> {
         let main = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let signals = main.block_on(async { EndSignals::listen() })?;
         let vault = Arc::new(Vault::new(Arc::new(OsDisk), layout, config.retention));
         let does = |duty| duties.contains(&duty);
-        let lock = |duty| locks.iter().flatten().find(|lock| lock.duty() == duty);
-        let begin_office = || {
-            let office = Office::begin(config, &vault)?;
-            serve_office(config, layout, lock(Duty::Office), &office);
-            Ok::<Office, std::io::Error>(office)
-        };
         let work = match (does(Duty::Calls), does(Duty::Office)) {
             (true, false) => {
                 let carrying = carrying::Beginning::new(config, layout, &vault)?;
-                Work::Calls(carrying.begin(lock(Duty::Calls), None)?)
+                let neighbour = Neighbour::away(layout);
+                Work::Calls(carrying.begin(held, &neighbour)?)
             }
             (true, true) => {
                 let carrying = carrying::Beginning::new(config, layout, &vault)?;
-                // The office before the first call: it makes today's key.
-                let office = begin_office()?;
-                Work::Both(carrying.begin(lock(Duty::Calls), Some(&office))?, office)
+                let neighbour = Neighbour::away(layout);
+                // Where its lock is free, before the first call: it makes today's key.
+                let mut office =
+                    OfficePart::new(config, &vault, neighbour.clone(), carrying.desk());
+                office.look();
+                office.wait_for_keys();
+                Work::Both(carrying.begin(held, &neighbour)?, Box::new(office))
             }
             (false, _) => {
-                let office = begin_office()?;
+                let office = Officing::begin(config, &vault, Arc::default(), held)?;
                 let sha256 = config.sha256;
                 let event = AuditEvent::ConfigurationLoaded { sha256 };
                 // The log tells of a trail that cannot be written.
@@ -186,7 +189,7 @@ impl Running {
     }
 
     fn greeting(&self, config: &Config) -> String {
-        let end = match std::io::stdin().is_terminal() {
+        let end = match io::stdin().is_terminal() {
             true => "Ctrl-C",
             false => "SIGTERM",
         };
@@ -217,7 +220,7 @@ impl Running {
         }
         let is_sound = asked.is_ok();
         let (carrying, office) = match self.work {
-            Work::Both(carrying, office) => (Some(carrying), Some(office)),
+            Work::Both(carrying, office) => (Some(carrying), office.begun()),
             Work::Calls(carrying) => (Some(carrying), None),
             Work::Office(office) => (None, Some(office)),
         };
@@ -267,17 +270,18 @@ impl Running {
             signals,
             work,
         } = self;
-        main.block_on(async {
-            let mut look = tokio::time::interval(Duration::from_secs(1));
-            loop {
-                tokio::select! {
-                    () = signals.arrived() => break,
-                    _ = look.tick() => if work.has_ended() { break },
-                }
-            }
-        });
+        let mut arrives = || {
+            main.block_on(async { tokio::time::timeout(LOOK, signals.arrived()).await })
+                .is_ok()
+        };
+        while !arrives() && !work.has_ended() {
+            work.look();
+        }
     }
 }
+
+/// How often a process looks whether it still does what it shall.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Work {
     /// Whether the thread has ended by which the process lives. Where calls are carried the office's is not it (law 1).
@@ -287,10 +291,18 @@ impl Work {
             Work::Office(office) => office.has_ended(),
         }
     }
+
+    /// Begins what could not begin yet.
+    fn look(&mut self) {
+        match self {
+            Work::Both(_, office) => office.look(),
+            Work::Calls(_) | Work::Office(_) => {}
+        }
+    }
 }
 
 /// Whatever hangs, a disk for example, must not keep the process beyond its time; what is not sealed is recovered at the next start.
-fn begin_watchdog(log: Log) -> std::io::Result<()> {
+fn begin_watchdog(log: Log) -> io::Result<()> {
     const MARGIN: Duration = Duration::from_millis(600);
     thread::Builder::new()
         .name("watchdog".to_owned())
@@ -301,22 +313,4 @@ fn begin_watchdog(log: Log) -> std::io::Result<()> {
             process::exit(i32::from(Exit::Failed as u8));
         })?;
     Ok(())
-}
-
-/// Opens the office's socket. One that cannot be opened costs commands, not calls.
-fn serve_office(config: &Config, layout: &Layout, lock: Option<&Lock>, office: &Office) {
-    let Some(lock) = lock else { return };
-    let sharing = Sharing::of(config.folders.group.as_ref());
-    let desk = office.desk();
-    let opened = duty::listen(lock, layout, &config.office, sharing)
-        .map_err(|fault| fault.to_string())
-        .and_then(|listener| {
-            let served = duty::serve(Duty::Office, listener, move |request, client| {
-                export::attend(&desk, request, client);
-            });
-            served.map_err(|fault| fault.to_string())
-        });
-    if let Err(fault) = opened {
-        tracing::error!(fault, "the office's socket cannot be opened");
-    }
 }

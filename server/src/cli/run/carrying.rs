@@ -6,7 +6,7 @@ use rules::{AlarmCode, AuditDraft, AuditEvent};
 use storage::{Disk, Duty, Layout, Lock, OsDisk, Sealer, Spool, Vault};
 use tokio::{
     runtime,
-    sync::{Notify, mpsc, oneshot},
+    sync::{mpsc, oneshot},
 };
 
 use crate::{
@@ -14,9 +14,9 @@ use crate::{
     clock::Clock,
     config::Config,
     descriptors, duty,
-    emergency::{Counter, Prover, Signalled},
+    emergency::{Counter, Signalled},
     life, look,
-    office::Office,
+    neighbour::Neighbour,
     prompts,
     recorder::{self, Recorder},
     rows::{self, Row, Rows},
@@ -47,6 +47,8 @@ pub(super) struct Carrying {
     rows: rows::RowsThread,
     desk: Desk,
     desk_thread: thread::JoinHandle<()>,
+    /// Free when the calls have ended.
+    _held: Option<Lock>,
 }
 
 /// The signalling thread had ended by itself.
@@ -96,15 +98,16 @@ impl Beginning {
         })
     }
 
-    /// Begins to carry calls. `office`: where this process does its duty too; another process is asked over its socket, and looks at the spool by itself.
+    /// The calls' desk.
+    pub(super) fn desk(&self) -> Desk {
+        self.desk.clone()
+    }
+
+    /// Begins to carry calls. `office`: who proves a person, and is told of new rows, wherever and whenever it is there.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(super) fn begin(
-        self,
-        lock: Option<&Lock>,
-        office: Option<&Office>,
-    ) -> std::io::Result<Carrying> {
+    pub(super) fn begin(self, held: Option<Lock>, office: &Neighbour) -> std::io::Result<Carrying> {
         let Beginning {
             config,
             layout,
@@ -122,7 +125,7 @@ impl Beginning {
             vault: Arc::clone(&vault),
             retention: config.retention,
             desk: desk.clone(),
-            nudge: office.map_or_else(|| Arc::new(Notify::new()), Office::nudge),
+            nudge: office.nudge(),
         })?;
         let (orders, inbox) = mpsc::channel(signalling::ORDERS);
         let beginning = recorder::Beginning {
@@ -139,12 +142,9 @@ impl Beginning {
             config: Arc::clone(&config),
             sealer,
             desk: desk.clone(),
-            prover: match office {
-                Some(office) => Prover::Here(office.desk()),
-                None => Prover::Away(layout.clone()),
-            },
+            office: office.clone(),
         };
-        if let Some(lock) = lock {
+        if let Some(lock) = &held {
             serve_calls(&config, &layout, lock, counter, &orders, rows);
         }
         if is_ready.recv_timeout(signalling::FIRST_PORTS).is_err() {
@@ -160,6 +160,7 @@ impl Beginning {
             rows: rows_thread,
             desk,
             desk_thread,
+            _held: held,
         })
     }
 }
