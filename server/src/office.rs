@@ -19,6 +19,7 @@ mod proving;
 mod reconciling;
 mod search;
 mod sweep;
+mod turns;
 
 use std::{
     collections::BTreeSet,
@@ -201,7 +202,7 @@ enum Job {
     },
     /// The register as it stands, to judge anew what goes on.
     Register {
-        answer: oneshot::Sender<Option<Register>>,
+        answer: oneshot::Sender<Option<Arc<Register>>>,
     },
     Audit {
         draft: AuditDraft,
@@ -419,7 +420,7 @@ impl Desk {
     }
 
     /// The register as it stands; `None` where it cannot be read, and then nothing goes on.
-    pub(crate) fn register(&self) -> Option<Register> {
+    pub(crate) fn register(&self) -> Option<Arc<Register>> {
         self.ask(|answer| Job::Register { answer }).flatten()
     }
 

@@ -1,6 +1,6 @@
 //! Monthly reports: read from both chains of the trail, on the thread of whoever asks, so that the office waits for nobody.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
@@ -141,7 +141,7 @@ fn permitted(desk: &Desk, action: Action, proof: Proof, asker: Asker) -> Result<
     }
 }
 
-fn register(desk: &Desk) -> Result<Register, Ending> {
+fn register(desk: &Desk) -> Result<Arc<Register>, Ending> {
     desk.register().ok_or_else(|| {
         Answer::Unavailable(Message::new(
             "データベースを使えません。",

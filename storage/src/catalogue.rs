@@ -14,18 +14,19 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
-use rules::{Fault, JstDay, RecordingId};
+use rules::{Fault, JstDay, RecordingId, Register};
 use sqlx::{
     AssertSqlSafe, Connection, Row as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
 };
 use thiserror::Error;
 
-pub(crate) use self::burial::DayRows;
+pub(crate) use self::burial::{DayRows, Extent};
 pub use self::search::{FoundCall, SearchPlace};
 use crate::{
     apply::apply,
@@ -54,11 +55,11 @@ pub struct Catalogue {
 }
 
 /// Whether the register of this connection may be believed.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RegisterState {
     /// Nobody has looked what the trail says since the database was opened.
     Unread,
-    Compared,
+    /// It was compared, and what holds after its facts is kept; each new fact is taken in.
+    Compared(Arc<Register>),
 }
 
 /// Which files of the spool go once they are taken in.

@@ -2,9 +2,10 @@
 //!
 //! Every step may be the last before a power cut; the next call begins again with what it finds
 //! and goes on forward. A day's folder goes last, so that a day is due until it is certified.
-//! No day waits for another: what cannot be done for one is said of it, and the others go on.
+//! No day waits for another: what cannot be done for one is said of it, and the others go on. Go on at [`Disposal`].
 
 mod certificate;
+mod pieces;
 mod plan;
 mod record;
 mod single;
@@ -17,17 +18,15 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Actor, AuditDraft, AuditEvent, CaseId, DisposalCounts, DisposalPermit, Fault, JstDay, Proved,
-    RecordingId, Refusal,
+    Actor, AuditDraft, AuditEvent, CaseId, DisposalCounts, Fault, JstDay, Proved, RecordingId,
+    Refusal,
 };
 use thiserror::Error;
 
-use self::{
-    certificate::merkle_root,
-    plan::{DueDay, Files},
-};
+use self::certificate::merkle_root;
 pub use self::{
     certificate::{Certificate, CertificateFault, Subject, verify_certificate},
+    pieces::{Disposal, Step},
     plan::PlannedDay,
     record::{DisposalRecord, DisposalStage, RecordFault},
     single::{dispose_one, hold, release},
@@ -35,10 +34,8 @@ pub use self::{
 use crate::{
     catalogue::{Catalogue, CatalogueFault},
     files::Disk,
-    group::Group,
     keys::{KeyFault, Keys},
     note::NoteFault,
-    secret,
     signing::SigningKey,
     trail::{AuditFault, AuditTrail},
     vault::{Vault, VaultFault},
@@ -116,12 +113,15 @@ pub async fn plan_due(
         .catalogue
         .take_in(&*office.vault.disk, office.vault.layout())
         .await?;
-    let due = plan::due_days(office, at).await?;
-    let open = due.iter().filter(|day| !day.is_destroyed());
-    Ok(open.map(DueDay::to_plan).collect())
+    let mut planned = Vec::new();
+    for candidate in plan::candidates(office, at).await? {
+        let due = plan::look(office, candidate).await?;
+        planned.extend((!due.is_destroyed()).then(|| due.to_plan()));
+    }
+    Ok(planned)
 }
 
-/// Destroys every day whose retention is over at `now`, and certifies it.
+/// Destroys every day whose retention is over at `now`, and certifies it, without hearing anybody meanwhile.
 ///
 /// # Errors
 /// [`DisposeFault`]; what was begun is gone on with by the next call.
@@ -130,168 +130,12 @@ pub async fn dispose_due(
     actor: &Actor,
     now: Timestamp,
 ) -> Result<Vec<DisposedDay>, DisposeFault> {
-    // A rotation that was cut off is finished even if nothing else is due.
-    office.keys.settle()?;
-    // Rows that are still on their way would be found nowhere else.
-    let _ = office
-        .catalogue
-        .empty_spool(&*office.vault.disk, office.vault.layout())
-        .await?;
-    single::bury_all(office, actor, now).await?;
-    let mut destroyed = Vec::new();
-    let mut begun = Vec::new();
-    for due in plan::due_days(office, now).await? {
-        match due.is_destroyed() && is_recorded(office, due.day) {
-            true => destroyed.push(due),
-            false => begun.push((begin(office, actor, &due, now)?, due)),
-        }
-    }
-
-    // One rotation destroys all of them.
-    let groups = begun.iter().filter(|(_, due)| due.has_key);
-    let groups: BTreeSet<Group> = groups.map(|(_, due)| Group::Day(due.day)).collect();
-    if !groups.is_empty() {
-        office.keys.destroy(&groups, now)?;
-    }
-
-    let mut disposed = Vec::new();
-    for (permit, due) in begun {
-        disposed.push(destroy(office, actor, permit, &due, now).await?);
-    }
-    for due in destroyed {
-        disposed.extend(finish(office, actor, &due, now)?);
-    }
-    Ok(disposed)
-}
-
-/// Writes down that a day's disposal begins, which is what permits it.
-fn begin(
-    office: &mut Office<'_>,
-    actor: &Actor,
-    due: &DueDay,
-    now: Timestamp,
-) -> Result<DisposalPermit, DisposeFault> {
-    let (day, expires_at) = (due.day, due.expires_at);
-    let event = AuditEvent::DisposalBegun {
-        day,
-        expires_at,
-        due: due.recordings().len() as u64,
-    };
-    let receipt = office.append(actor, event, now)?;
-    Ok(DisposalPermit::due(day, expires_at, now, receipt)?)
-}
-
-/// Bytes and rows, once the keys are gone.
-async fn destroy(
-    office: &mut Office<'_>,
-    actor: &Actor,
-    permit: DisposalPermit,
-    due: &DueDay,
-    now: Timestamp,
-) -> Result<DisposedDay, DisposeFault> {
-    let day = permit.day();
-    // Tombstones first: they are what a file without a row is counted by afterwards.
-    office
-        .catalogue
-        .bury(day, due.expires_at, &due.strays(), &due.held)
-        .await?;
-    let recordings = due.recordings();
-    let failed = match &due.files {
-        Files::Listed(_) => office.vault.remove_segments(day, &due.held).ok(),
-        Files::Unreadable => None,
-    };
-    let failed = failed.unwrap_or_else(|| recordings.difference(&due.held).copied().collect());
-    let gone = recordings
-        .iter()
-        .filter(|id| !due.held.contains(id) && !failed.contains(id));
-    let counts = [
-        recordings.len(),
-        gone.clone().count(),
-        due.held.len(),
-        failed.len(),
-    ];
-    let [total, disposed, held, failed] = counts.map(|count| count as u64);
-    let counts =
-        DisposalCounts::new(total, disposed, held, failed).map_err(|_| DisposeFault::Counts)?;
-    if failed > 0 {
-        let event = AuditEvent::DisposalIncomplete {
-            day,
-            counts,
-            mirrors: office.keys.mirrors_behind().count() as u64,
+    let mut disposal = Disposal::new(actor.clone(), now);
+    loop {
+        disposal = match disposal.step(office).await? {
+            Step::Further(disposal) => disposal,
+            Step::Done(days) => return Ok(days),
         };
-        let _ = office.append(actor, event, now)?;
-        return Ok(DisposedDay {
-            day,
-            counts,
-            pending: vec![Pending::Bytes(failed)],
-        });
-    }
-    let salt = secret::random().map_err(KeyFault::from)?;
-    let record = DisposalRecord {
-        subject: Subject::Day(day),
-        day,
-        destroyed_at: now,
-        counts,
-        salt,
-        merkle_root: merkle_root(&salt, gone),
-        stage: DisposalStage::Incomplete,
-    };
-    if let Err(fault) = record.write(office.disk(), office.vault.layout()) {
-        return Ok(DisposedDay {
-            day,
-            counts,
-            pending: vec![Pending::Disk(fault.to_string())],
-        });
-    }
-    let pending = certify(office, actor, &record, Attempt::First, now)?;
-    Ok(forget(office, due, counts, pending))
-}
-
-/// Goes on with a day of which nothing is left but its record: certifies it, or only removes its folder.
-fn finish(
-    office: &mut Office<'_>,
-    actor: &Actor,
-    due: &DueDay,
-    now: Timestamp,
-) -> Result<Option<DisposedDay>, DisposeFault> {
-    let record = DisposalRecord::read(office.disk(), office.vault.layout(), Subject::Day(due.day));
-    let Ok(Some(record)) = record else {
-        return Ok(None);
-    };
-    let counts = record.counts;
-    let is_new = record.stage == DisposalStage::Incomplete;
-    let pending = match is_new {
-        true => certify(office, actor, &record, Attempt::Further, now)?,
-        false => Vec::new(),
-    };
-    let disposed = forget(office, due, counts, pending);
-    Ok((is_new || !disposed.pending.is_empty()).then_some(disposed))
-}
-
-fn is_recorded(office: &Office<'_>, day: JstDay) -> bool {
-    let record = DisposalRecord::read(office.disk(), office.vault.layout(), Subject::Day(day));
-    matches!(record, Ok(Some(_)))
-}
-
-/// Removes the folder of a day that is complete, which is what made it due.
-fn forget(
-    office: &Office<'_>,
-    due: &DueDay,
-    counts: DisposalCounts,
-    mut pending: Vec<Pending>,
-) -> DisposedDay {
-    if pending.is_empty() && due.held.is_empty() {
-        let forgotten = office.vault.forget_day(due.day);
-        pending.extend(
-            forgotten
-                .err()
-                .map(|fault| Pending::Disk(fault.to_string())),
-        );
-    }
-    DisposedDay {
-        day: due.day,
-        counts,
-        pending,
     }
 }
 

@@ -47,9 +47,9 @@ mod writer;
 pub use backup::{BackupFault, Carried, back_up, restore};
 pub use catalogue::{Catalogue, CatalogueFault, FoundCall, SearchPlace, TakenIn};
 pub use dispose::{
-    Certificate, CertificateFault, DisposalRecord, DisposalStage, DisposeFault, DisposedDay,
-    Office, Pending, PlannedDay, RecordFault, Subject, acknowledge, dispose_due, dispose_one, hold,
-    plan_due, release, verify_certificate,
+    Certificate, CertificateFault, Disposal, DisposalRecord, DisposalStage, DisposeFault,
+    DisposedDay, Office, Pending, PlannedDay, RecordFault, Step, Subject, acknowledge, dispose_due,
+    dispose_one, hold, plan_due, release, verify_certificate,
 };
 pub use emergency_file::{EmergencyFileFault, load_emergency, save_emergency};
 pub use files::{Disk, DiskFile, MODE_SECRET, MODE_SHARED, OsDisk};

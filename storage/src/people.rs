@@ -5,6 +5,8 @@
 
 mod compared;
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use rules::{
     Account, Attempts, LoginSession, Origin, REMEMBERED_PASSWORDS, Recorded, RegisterPermit,
@@ -14,7 +16,7 @@ use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 pub use self::compared::{Compared, RegisterMismatch};
 use crate::{
-    catalogue::{Catalogue, CatalogueFault, parse, time},
+    catalogue::{Catalogue, CatalogueFault, RegisterState, parse, time},
     hex,
     password::PasswordHash,
     seal::SealedFields,
@@ -185,8 +187,20 @@ impl Catalogue {
         permit: RegisterPermit,
         attachments: Attachments,
     ) -> Result<(), CatalogueFault> {
-        let recorded = record(self.connection(), &permit, attachments).await;
-        recorded.map_err(|source| self.fault(source))
+        let recorded = permit.record();
+        let kept = record(
+            self.connection(),
+            permit.audit_seq(),
+            &recorded,
+            attachments,
+        )
+        .await;
+        kept.map_err(|source| self.fault(source))?;
+        if let RegisterState::Compared(register) = self.register_state() {
+            // Whoever still judges by the one before keeps it.
+            Arc::make_mut(register).handle_recorded(recorded);
+        }
+        Ok(())
     }
 
     /// Sets a password, forgets the eleventh last one, and ends the person's sessions. One that others issue also takes the codes away: whoever lost the telephone has lost the secret.
@@ -476,12 +490,12 @@ const ISSUED: &str = "issued";
 
 async fn record(
     connection: &mut SqliteConnection,
-    permit: &RegisterPermit,
+    seq: u64,
+    recorded: &Recorded,
     attachments: Attachments,
 ) -> Result<(), sqlx::Error> {
-    let recorded = permit.record();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    insert_fact(&mut transaction, permit.audit_seq(), &recorded).await?;
+    insert_fact(&mut transaction, seq, recorded).await?;
     for text in &attachments.texts {
         insert_text(&mut transaction, text).await?;
     }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    catalogue::Extent,
     files::{Disk, DiskFile, MODE_SHARED, fresh_name, list_if_there},
     header::{Header, MAX_HEADER_BYTES},
     keys::Sealed,
@@ -55,6 +56,14 @@ enum Awaits {
     FlushAndRow,
     Flush,
     Row,
+}
+
+/// What a part of a removal came to.
+pub(crate) struct Removed {
+    /// The recordings of which something is still there.
+    pub(crate) left: BTreeSet<RecordingId>,
+    /// Whether there is more to remove.
+    pub(crate) extent: Extent,
 }
 
 /// The name of a segment's file.
@@ -367,6 +376,26 @@ impl Vault {
         let mut files = self.files(day)?;
         files.retain(|file| !kept.contains(&file.recording));
         Ok(self.unlink(day, &files))
+    }
+
+    /// The same with at most so many files.
+    pub(crate) fn remove_part(
+        &self,
+        day: JstDay,
+        kept: &BTreeSet<RecordingId>,
+        most: usize,
+    ) -> Result<Removed, VaultFault> {
+        let mut files = self.files(day)?;
+        files.retain(|file| !kept.contains(&file.recording));
+        let extent = match files.len() <= most {
+            true => Extent::All,
+            false => Extent::Part,
+        };
+        files.truncate(most);
+        Ok(Removed {
+            left: self.unlink(day, &files),
+            extent,
+        })
     }
 
     /// Removes files, each for itself, and tells the recordings of those that would not go.

@@ -39,7 +39,7 @@ impl House {
         House { city, catalogue }
     }
 
-    async fn register(&mut self) -> Result<Register, CatalogueFault> {
+    async fn register(&mut self) -> Result<Arc<Register>, CatalogueFault> {
         self.catalogue
             .register(&*self.city.disk, &self.city.layout)
             .await
@@ -206,6 +206,30 @@ async fn a_row_that_is_not_what_its_entry_says_refuses_until_it_is_taken_away() 
         .by_hand("DELETE FROM register WHERE fact LIKE '%appointed%'")
         .await;
     assert!(!house.is_designated().await);
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_takes_away_beside_the_running_office_revives_no_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    house.record(None, founded()).await;
+    house.record(Some("kacho"), withdrawn()).await;
+    assert!(!house.is_designated().await);
+    let options = SqliteConnectOptions::new().filename(house.city.layout.catalogue());
+    let mut hand = SqliteConnection::connect_with(&options).await.unwrap();
+    let taken = sqlx::raw_sql("DELETE FROM register WHERE fact LIKE '%withdrawn%'");
+    taken.execute(&mut hand).await.unwrap();
+    hand.close().await.unwrap();
+
+    assert!(!house.is_designated().await);
+
+    // The next comparison takes it up again.
+    house
+        .catalogue
+        .compare(&*house.city.disk, &house.city.layout)
+        .await
+        .unwrap();
+    assert!(!house.again().await.is_designated().await);
 }
 
 #[tokio::test]

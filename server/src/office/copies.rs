@@ -1,11 +1,11 @@
 //! The register of copies at the office: listed, certified as destroyed, and removed at their time (K-39).
 
-use std::path::Path;
+use std::{collections::VecDeque, path::Path};
 
 use jiff::Timestamp;
 use rules::{
-    Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Fact, Holder, OutsideCopy, Register,
-    Subject, destroy_by,
+    Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Digest, Fact, Holder, OutsideCopy,
+    Register, Subject, destroy_by,
 };
 use storage::{Attachments, TextKind};
 
@@ -126,32 +126,48 @@ impl Owner {
         Ok(sealed.and_then(|sealed| self.opener.open_text(&sealed).ok()))
     }
 
-    /// Removes each listed file whose time is over and that is still what was written; another file of that name stays.
-    pub(super) async fn remove_due_copies(&mut self, now: Timestamp) -> Result<(), Ending> {
+    /// The copies that lie in a file and whose time is over.
+    pub(super) async fn due_copies(&mut self, now: Timestamp) -> Result<VecDeque<CopyId>, Ending> {
         let register = self.register().await?;
-        for (copy, outside) in register.copies().iter() {
-            let (CopyState::Whole { sha256, bytes }, CopyOf::Recording(_)) =
-                (outside.state(), outside.of())
-            else {
-                continue;
-            };
-            if !outside.is_overdue(now) {
-                continue;
-            }
-            let Some(place) = self.place_of(&register, copy, outside).await? else {
-                continue;
-            };
-            let removed = remove_if_same(Path::new(&place), sha256, bytes).unwrap_or_else(|fault| {
-                tracing::warn!(%fault, "a copy is past its time and cannot be removed; it stays outstanding");
-                false
-            });
-            if removed {
-                let how = Destruction::Removed;
-                self.track(Fact::Copy(CopyFact::Destroyed { copy, how }))
-                    .await;
-            }
+        let copies = register.copies().iter();
+        let due = copies.filter(|(_, copy)| due_file(copy, now).is_some());
+        Ok(due.map(|(id, _)| id).collect())
+    }
+
+    /// Removes a listed file that is still what was written; another file of that name stays.
+    pub(super) async fn remove_due_copy(&mut self, copy: CopyId, now: Timestamp) {
+        let Ok(register) = self.register().await else {
+            return;
+        };
+        // Somebody may have certified meanwhile that it is destroyed.
+        let Some(outside) = register.copies().get(copy) else {
+            return;
+        };
+        let Some((sha256, bytes)) = due_file(outside, now) else {
+            return;
+        };
+        let Ok(Some(place)) = self.place_of(&register, copy, outside).await else {
+            return;
+        };
+        let removed = remove_if_same(Path::new(&place), sha256, bytes).unwrap_or_else(|fault| {
+            tracing::warn!(%fault, "a copy is past its time and cannot be removed; it stays outstanding");
+            false
+        });
+        if removed {
+            let how = Destruction::Removed;
+            self.track(Fact::Copy(CopyFact::Destroyed { copy, how }))
+                .await;
         }
-        Ok(())
+    }
+}
+
+/// The hash and length of the file that a copy is, where it is one and past its time.
+fn due_file(copy: &OutsideCopy, now: Timestamp) -> Option<(Digest, u64)> {
+    match (copy.state(), copy.of()) {
+        (CopyState::Whole { sha256, bytes }, CopyOf::Recording(_)) if copy.is_overdue(now) => {
+            Some((sha256, bytes))
+        }
+        _ => None,
     }
 }
 

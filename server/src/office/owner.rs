@@ -2,22 +2,33 @@
 //!
 //! What cannot be used is told once, tried again, and refuses only the commands that need it. Start at [`Owner::run`].
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
 
 use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AuditDraft, CopyFact, Destruction, Fact, Heard, JstDay, ListenPermit,
-    ListenRequest, Number, POLICY_VERSION, Purpose, RecordingId, Refusal, Register, StaffId,
+    ListenRequest, Number, POLICY_VERSION, Purpose, RecordingId, Refusal, StaffId,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, OpenFault, Opener, OsDisk,
     Signing, Vault,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::MissedTickBehavior,
+};
 
 use super::{
-    GATHER, Job, LOOK, Opened, Wish, clock::ClockWatch, people::Caller, reconciling::Round,
-    sweep::FIRST_SWEEP,
+    GATHER, Job, LOOK, Opened, Wish,
+    clock::ClockWatch,
+    people::Caller,
+    reconciling::Round,
+    sweep::{Disposing, FIRST_SWEEP},
+    turns::Turns,
 };
 use crate::{
     config::Config,
@@ -53,6 +64,8 @@ pub(super) struct Owner {
     pub(super) clock_again: Instant,
     /// When what is due is destroyed next.
     pub(super) sweep_again: Instant,
+    /// The first is under way.
+    pub(super) disposals: VecDeque<Disposing>,
     pub(super) round: Round,
     /// The version of the policy in the register that was read last.
     pub(super) policy: u32,
@@ -83,6 +96,7 @@ impl Owner {
             clock,
             clock_again: Instant::now(),
             sweep_again: Instant::now() + FIRST_SWEEP,
+            disposals: VecDeque::new(),
             round: Round::new(),
             policy: POLICY_VERSION,
             told: BTreeSet::new(),
@@ -91,16 +105,20 @@ impl Owner {
 
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let nudge = Arc::clone(&self.nudge);
+        let mut turns = Turns::default();
         loop {
+            if turns.is_long_jobs() {
+                self.go_on_disposing().await;
+            }
             // Whoever asks for something has all rows taken in first; then, or at the next look, the gathering is given up.
             let gathered = async {
                 nudge.notified().await;
                 tokio::time::sleep(GATHER).await;
             };
             let job = tokio::select! {
-                job = jobs.recv() => Some(job.unwrap_or(Job::Stop)),
-                () = gathered => None,
+                biased;
                 _ = look.tick() => {
                     if Instant::now() >= self.clock_again {
                         self.look_at_clock();
@@ -111,6 +129,15 @@ impl Owner {
                     self.look_after_reconciliation().await;
                     self.look_after_holds().await;
                     None
+                }
+                job = jobs.recv() => {
+                    turns.serve();
+                    Some(job.unwrap_or(Job::Stop))
+                }
+                () = gathered => None,
+                () = std::future::ready(()), if !self.disposals.is_empty() => {
+                    turns.nobody_waits();
+                    continue;
                 }
             };
             if job.is_none() {
@@ -197,7 +224,7 @@ impl Owner {
                     request,
                     asker,
                     answer,
-                }) => drop(answer.send(Answer::of(self.dispose_asked(&request, &asker).await))),
+                }) => self.dispose_asked(&request, &asker, answer).await,
                 Some(Job::Keys {
                     request,
                     proof,
@@ -422,7 +449,7 @@ impl Owner {
     ) -> Result<(), Ending> {
         let register = match caller.proved {
             // Whoever is nobody by name is in no register, and must not wait for a database.
-            None => Register::default(),
+            None => Arc::default(),
             Some(_) => self.register().await?,
         };
         let judged = register.judge(&caller.petitioner(), action, None, now);

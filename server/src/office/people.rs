@@ -191,7 +191,7 @@ impl Owner {
     }
 
     /// The register as it stands; without the database nobody is anybody, and nobody is what the trail does not say.
-    pub(super) async fn register(&mut self) -> Result<Register, Ending> {
+    pub(super) async fn register(&mut self) -> Result<Arc<Register>, Ending> {
         let (disk, layout) = (Arc::clone(&self.disk), self.layout.clone());
         let mut catalogue = self.open_catalogue().await.ok_or_else(no_database)?;
         let read = catalogue.register(&*disk, &layout).await;

@@ -1,16 +1,21 @@
 //! Disposal as the office does it: by itself every hour, and what people ask of it.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AuditDraft, AuditEvent, DestructionClock, JstDay, RecordingId,
+    Action, Actor, AlarmCode, AuditDraft, AuditEvent, CopyId, DestructionClock, JstDay, RecordingId,
 };
 use serde::{Deserialize, Serialize};
-use storage::{AuditTrail, DisposeFault, DisposedDay, Duty, Pending, PlannedDay, Signing, Subject};
+use storage::{
+    AuditTrail, Disposal, DisposeFault, DisposedDay, Duty, Pending, PlannedDay, Signing, Step,
+    Subject,
+};
+use tokio::sync::oneshot;
 
 use super::{
     clock::{Look, NotConfirmed},
@@ -143,20 +148,35 @@ impl Owner {
         if self.clock.clock().check().is_err() {
             return;
         }
-        match self.dispose_due(&Actor::System, judged).await {
-            Ok(days) => days.iter().for_each(tell),
-            Err(message) => tracing::warn!("disposal waits: {}", message.en),
-        }
+        self.begin_disposal(Actor::System, judged, Whose::Sweep)
+            .await;
     }
 
-    /// Does what somebody asked of a disposal.
+    /// Does what somebody asked of a disposal. Whoever has what is due destroyed is answered when the last piece of it is done.
     pub(super) async fn dispose_asked(
         &mut self,
         request: &DisposeRequest,
         asker: &Asker,
-    ) -> Result<DisposeDone, Ending> {
+        answer: oneshot::Sender<Answer<DisposeDone>>,
+    ) {
+        // Whoever asked may be gone; what was done is done.
+        match self.judge_disposal(request, asker).await {
+            Ok(Outcome::Done(done)) => drop(answer.send(Answer::Done(done))),
+            Ok(Outcome::Begins { actor, judged }) => {
+                let whose = Whose::Asked(answer);
+                self.begin_disposal(actor, judged, whose).await;
+            }
+            Err(ending) => drop(answer.send(ending.without())),
+        }
+    }
+
+    async fn judge_disposal(
+        &mut self,
+        request: &DisposeRequest,
+        asker: &Asker,
+    ) -> Result<Outcome, Ending> {
         let (proof, action) = match request {
-            DisposeRequest::Plan { at } => return self.plan(*at).await,
+            DisposeRequest::Plan { at } => return self.plan(*at).await.map(Outcome::Done),
             DisposeRequest::Due { proof, .. } => (proof, Action::Dispose),
             DisposeRequest::One { proof, .. } => (proof, Action::DisposeOne),
             DisposeRequest::Acknowledge { proof, .. } => (proof, Action::AcknowledgeDisposal),
@@ -169,20 +189,24 @@ impl Owner {
         if !matches!(request, DisposeRequest::One { .. }) {
             self.allow(&caller, action, now).await?;
         }
-        match request {
+        let done = match request {
             DisposeRequest::Due { confirm_clock, .. } => {
-                self.due_asked(&caller, confirm_clock.as_deref()).await
+                return self.due_asked(&caller, confirm_clock.as_deref()).await;
             }
             DisposeRequest::Acknowledge { subject, .. } => {
-                self.acknowledge(&caller, *subject).await
+                self.acknowledge(&caller, *subject).await?
             }
-            DisposeRequest::Plan { at } => self.plan(*at).await,
+            DisposeRequest::Plan { at } => self.plan(*at).await?,
             DisposeRequest::One {
                 recording,
                 decision,
                 ..
-            } => self.dispose_early(&caller, *recording, decision, now).await,
-        }
+            } => {
+                self.dispose_early(&caller, *recording, decision, now)
+                    .await?
+            }
+        };
+        Ok(Outcome::Done(done))
     }
 
     async fn plan(&mut self, at: Option<Timestamp>) -> Result<DisposeDone, Ending> {
@@ -198,7 +222,7 @@ impl Owner {
         &mut self,
         caller: &Caller<'_>,
         confirm_clock: Option<&str>,
-    ) -> Result<DisposeDone, Ending> {
+    ) -> Result<Outcome, Ending> {
         let judged = self.look_at_clock().ok_or_else(|| {
             Answer::Unavailable(Message::new(
                 "時計を読めないため、廃棄できません。",
@@ -211,9 +235,7 @@ impl Owner {
         let checked = self.clock.clock().check();
         checked.map_err(|refusal| self.refuse(caller, Action::Dispose, &refusal.into()))?;
         let actor = caller.petitioner().actor();
-        let days = self.dispose_due(&actor, judged).await;
-        let days = days.map_err(Answer::Unavailable)?;
-        Ok(DisposeDone::Disposed(days.iter().map(disposed).collect()))
+        Ok(Outcome::Begins { actor, judged })
     }
 
     async fn confirm_clock(&mut self, caller: &Caller<'_>, reason: &str) -> Result<(), Ending> {
@@ -257,46 +279,73 @@ impl Owner {
         Ok(DisposeDone::Acknowledged)
     }
 
-    /// Destroys what is due in the vault, and then the copies outside of it, which others may make slow or unreachable.
+    /// Orders a disposal of what is due; it begins when the one before is over.
     ///
     /// `judged`: the wall clock by which the rule allows it.
-    async fn dispose_due(
-        &mut self,
-        actor: &Actor,
-        judged: Timestamp,
-    ) -> Result<Vec<DisposedDay>, Message> {
-        let disposed = self.dispose_days(actor, judged).await;
-        if self.remove_due_copies(judged).await.is_err() {
-            tracing::warn!("copies outside the vault cannot be looked at; the next sweep does");
-        }
-        disposed
-    }
-
-    async fn dispose_days(
-        &mut self,
-        actor: &Actor,
-        judged: Timestamp,
-    ) -> Result<Vec<DisposedDay>, Message> {
+    async fn begin_disposal(&mut self, actor: Actor, judged: Timestamp, whose: Whose) {
         // What was decided to be held is held before its day goes.
         self.holds_again = Instant::now();
         self.look_after_holds().await;
-        let disposed = self
-            .with_office(async |office| storage::dispose_due(office, actor, judged).await)
+        self.disposals.push_back(Disposing {
+            judged,
+            whose,
+            stage: Stage::Days(Disposal::new(actor, judged)),
+        });
+    }
+
+    /// Does the next piece of the disposal that is under way: first what is due in the vault, then the copies outside of it,
+    /// which others may make slow or unreachable.
+    pub(super) async fn go_on_disposing(&mut self) {
+        let Some(Disposing {
+            judged,
+            whose,
+            stage,
+        }) = self.disposals.pop_front()
+        else {
+            return;
+        };
+        let stage = match stage {
+            Stage::Days(disposal) => self.dispose_piece(disposal, judged).await,
+            Stage::Copies { mut left, days } => match left.pop_front() {
+                Some(copy) => {
+                    self.remove_due_copy(copy, judged).await;
+                    Stage::Copies { left, days }
+                }
+                None => return whose.tell(days),
+            },
+        };
+        self.disposals.push_front(Disposing {
+            judged,
+            whose,
+            stage,
+        });
+    }
+
+    async fn dispose_piece(&mut self, disposal: Disposal, judged: Timestamp) -> Stage {
+        let step = self
+            .with_office(async |office| disposal.step(office).await)
             .await;
-        let days = disposed.map_err(|fault| match fault {
-            NotDone::Unusable(message) => message,
-            NotDone::Fault(fault) => Message::new(
+        let days = match step {
+            Ok(Step::Further(disposal)) => return Stage::Days(disposal),
+            Ok(Step::Done(days)) => Ok(days),
+            Err(NotDone::Unusable(message)) => Err(message),
+            Err(NotDone::Fault(fault)) => Err(Message::new(
                 "廃棄を最後まで行えませんでした。次の実行で続きを行います。",
                 fault.to_string(),
-            ),
-        })?;
-        let is_overdue = days.iter().any(|day| !day.pending.is_empty());
-        let outcome = match is_overdue {
-            true => Err("a day is past its expiry and its disposal is not complete"),
-            false => Ok(()),
+            )),
         };
-        self.note(AlarmCode::DisposalOverdue, outcome);
-        Ok(days)
+        if let Ok(days) = &days {
+            let outcome = match days.iter().any(|day| !day.pending.is_empty()) {
+                true => Err("a day is past its expiry and its disposal is not complete"),
+                false => Ok(()),
+            };
+            self.note(AlarmCode::DisposalOverdue, outcome);
+        }
+        let left = self.due_copies(judged).await.unwrap_or_else(|_| {
+            tracing::warn!("copies outside the vault cannot be looked at; the next sweep does");
+            VecDeque::new()
+        });
+        Stage::Copies { left, days }
     }
 
     /// Opens everything that a disposal works on. What fails is opened anew next time, and the disposal goes on forward.
@@ -337,6 +386,53 @@ impl Owner {
         let done = act(&mut office).await.map_err(NotDone::Fault)?;
         (self.keys, self.catalogue, self.trail) = (Some(keys), Some(catalogue), Some(trail));
         Ok(done)
+    }
+}
+
+/// What a request about disposals comes to.
+enum Outcome {
+    Done(DisposeDone),
+    /// What is due is destroyed, piece by piece.
+    Begins {
+        actor: Actor,
+        judged: Timestamp,
+    },
+}
+
+/// A disposal under way, or waiting for the one before it.
+pub(super) struct Disposing {
+    /// The wall clock by which the rule allows it.
+    judged: Timestamp,
+    whose: Whose,
+    stage: Stage,
+}
+
+/// Who is told what came of a disposal.
+enum Whose {
+    Sweep,
+    Asked(oneshot::Sender<Answer<DisposeDone>>),
+}
+
+enum Stage {
+    Days(Disposal),
+    Copies {
+        left: VecDeque<CopyId>,
+        days: Result<Vec<DisposedDay>, Message>,
+    },
+}
+
+impl Whose {
+    fn tell(self, days: Result<Vec<DisposedDay>, Message>) {
+        match (self, days) {
+            (Whose::Sweep, Ok(days)) => days.iter().for_each(tell),
+            (Whose::Sweep, Err(message)) => tracing::warn!("disposal waits: {}", message.en),
+            (Whose::Asked(answer), days) => {
+                let done = days.map(|days| days.iter().map(disposed).collect());
+                let done = done.map(DisposeDone::Disposed).map_err(Answer::Unavailable);
+                // Whoever asked may be gone; what was done is done.
+                let _ = answer.send(Answer::of(done));
+            }
+        }
     }
 }
 

@@ -81,9 +81,29 @@ impl Catalogue {
         strays: &[RecordingId],
         kept: &BTreeSet<RecordingId>,
     ) -> Result<(), CatalogueFault> {
-        let buried = self.bury_rows(day, expires_at, strays, kept).await;
-        buried.map_err(|source| self.fault(source))?;
-        self.cut_log().await
+        let all = usize::MAX;
+        let _ = self.bury_part(day, expires_at, strays, kept, all).await?;
+        Ok(())
+    }
+
+    /// The same with at most so many rows of each kind; the strays are all of this part.
+    ///
+    /// # Returns
+    /// [`Extent::All`] once no row of the day is left and no log has its image.
+    pub(crate) async fn bury_part(
+        &mut self,
+        day: JstDay,
+        expires_at: Timestamp,
+        strays: &[RecordingId],
+        kept: &BTreeSet<RecordingId>,
+        most: usize,
+    ) -> Result<Extent, CatalogueFault> {
+        let buried = self.bury_rows(day, expires_at, strays, kept, most).await;
+        let buried = buried.map_err(|source| self.fault(source))?;
+        if buried == Extent::All {
+            self.cut_log().await?;
+        }
+        Ok(buried)
     }
 
     /// Takes the row of one recording down to its tombstone; one without a row gets it too.
@@ -125,25 +145,44 @@ impl Catalogue {
         expires_at: Timestamp,
         strays: &[RecordingId],
         kept: &BTreeSet<RecordingId>,
-    ) -> Result<(), sqlx::Error> {
+        most: usize,
+    ) -> Result<Extent, sqlx::Error> {
+        let day_text = day.to_string();
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM calls WHERE day = ? AND recording IS NULL")
-            .bind(day.to_string())
+        let removed = sqlx::query("DELETE FROM calls WHERE row IN (SELECT row FROM calls WHERE day = ? AND recording IS NULL LIMIT ?)")
+            .bind(&day_text)
+            .bind(limit)
             .execute(&mut *transaction)
             .await?;
         let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
-        sqlx::query(AssertSqlSafe(format!(
-            "{TOMBSTONE} WHERE day = ? AND state <> 'disposed' AND recording NOT IN (SELECT value FROM json_each(?))"
+        let buried = sqlx::query(AssertSqlSafe(format!(
+            "{TOMBSTONE} WHERE row IN (SELECT row FROM calls WHERE day = ? AND recording IS NOT NULL AND state <> 'disposed'
+                 AND recording NOT IN (SELECT value FROM json_each(?)) LIMIT ?)"
         )))
-        .bind(day.to_string())
+        .bind(&day_text)
         .bind(serde_json::to_string(&kept).map_err(|fault| sqlx::Error::Encode(Box::new(fault)))?)
+        .bind(limit)
         .execute(&mut *transaction)
         .await?;
         for stray in strays {
             insert_tombstone(&mut transaction, *stray, day, expires_at).await?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        let counts = [removed.rows_affected(), buried.rows_affected()];
+        let is_all = counts.iter().all(|count| *count < most as u64);
+        Ok(match is_all {
+            true => Extent::All,
+            false => Extent::Part,
+        })
     }
+}
+
+/// How much of a long task is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Part,
+    All,
 }
 
 /// What a tombstone keeps is what stands in no assignment here.

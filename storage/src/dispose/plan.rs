@@ -24,6 +24,7 @@ pub struct PlannedDay {
 }
 
 /// A day that is due, and what is left of it.
+#[derive(Debug)]
 pub(super) struct DueDay {
     pub(super) day: JstDay,
     pub(super) expires_at: Timestamp,
@@ -34,6 +35,7 @@ pub(super) struct DueDay {
 }
 
 /// What the day's folder holds.
+#[derive(Debug)]
 pub(super) enum Files {
     Listed(BTreeSet<RecordingId>),
     /// Nobody can say, which must not keep this day's key or another day alive.
@@ -41,6 +43,12 @@ pub(super) enum Files {
 }
 
 impl DueDay {
+    /// Looks which of its recordings living cases hold.
+    pub(super) fn look_at_holds(&mut self, office: &Office<'_>) {
+        let held: BTreeSet<RecordingId> = office.held().into_values().flatten().collect();
+        self.held = self.recordings().intersection(&held).copied().collect();
+    }
+
     /// Its recordings, whether they have a row, a file or a tombstone.
     pub(super) fn recordings(&self) -> BTreeSet<RecordingId> {
         let mut recordings = self.rows.recordings.clone();
@@ -84,44 +92,57 @@ impl DueDay {
     }
 }
 
-/// Days that keys, folders or rows still know, and that have expired.
-pub(super) async fn due_days(
+/// A day that has expired and that keys, folders or rows still know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    day: JstDay,
+    expires_at: Timestamp,
+}
+
+/// Days that are to be looked at.
+pub(super) async fn candidates(
     office: &mut Office<'_>,
     now: Timestamp,
-) -> Result<Vec<DueDay>, DisposeFault> {
+) -> Result<Vec<Candidate>, DisposeFault> {
     let rows: BTreeMap<JstDay, Timestamp> =
         office.catalogue.due_days(now).await?.into_iter().collect();
-    let with_keys = office.keys.groups().filter_map(|group| match group {
-        Group::Day(day) => Some(day),
-        Group::Case(_) | Group::Register(_) => None,
-    });
-    let with_keys: BTreeSet<JstDay> = with_keys.collect();
-    let mut days = with_keys.clone();
+    let mut days: BTreeSet<JstDay> = with_keys(office).collect();
     days.extend(office.vault.days()?);
     days.extend(rows.keys());
-    let held: BTreeSet<RecordingId> = office.keys.held().into_values().flatten().collect();
-    let mut due = Vec::new();
-    for day in days {
-        let expires_at = expiry(office, day, rows.get(&day).copied());
-        if expires_at > now {
-            continue;
-        }
-        let files = match office.vault.files(day) {
-            Ok(files) => Files::Listed(recordings_of(&files)),
-            Err(_) => Files::Unreadable,
-        };
-        let mut due_day = DueDay {
-            day,
-            expires_at,
-            has_key: with_keys.contains(&day),
-            rows: office.catalogue.rows_of(day).await?,
-            files,
-            held: BTreeSet::new(),
-        };
-        due_day.held = due_day.recordings().intersection(&held).copied().collect();
-        due.push(due_day);
-    }
+    let all = days.into_iter().map(|day| Candidate {
+        day,
+        expires_at: expiry(office, day, rows.get(&day).copied()),
+    });
+    Ok(all.filter(|day| day.expires_at <= now).collect())
+}
+
+/// Looks at one day.
+pub(super) async fn look(
+    office: &mut Office<'_>,
+    Candidate { day, expires_at }: Candidate,
+) -> Result<DueDay, DisposeFault> {
+    let files = match office.vault.files(day) {
+        Ok(files) => Files::Listed(recordings_of(&files)),
+        Err(_) => Files::Unreadable,
+    };
+    let has_key = with_keys(office).any(|known| known == day);
+    let mut due = DueDay {
+        day,
+        expires_at,
+        has_key,
+        rows: office.catalogue.rows_of(day).await?,
+        files,
+        held: BTreeSet::new(),
+    };
+    due.look_at_holds(office);
     Ok(due)
+}
+
+fn with_keys(office: &Office<'_>) -> impl Iterator<Item = JstDay> {
+    office.keys.groups().filter_map(|group| match group {
+        Group::Day(day) => Some(day),
+        Group::Case(_) | Group::Register(_) => None,
+    })
 }
 
 /// When a day expires. One whose own word cannot be read is kept as its rows say, else as long as the rules ever allow: a

@@ -109,19 +109,8 @@ pub async fn dispose_one(
     bury(office, actor, (recording, day), now).await
 }
 
-/// Goes on with recordings whose keys are gone already.
-pub(super) async fn bury_all(
-    office: &mut Office<'_>,
-    actor: &Actor,
-    now: Timestamp,
-) -> Result<(), DisposeFault> {
-    for unburied in office.keys.unburied() {
-        bury(office, actor, unburied, now).await?;
-    }
-    Ok(())
-}
-
-async fn bury(
+/// Goes on with a recording whose keys are gone.
+pub(super) async fn bury(
     office: &mut Office<'_>,
     actor: &Actor,
     (recording, day): (RecordingId, JstDay),

@@ -3,7 +3,10 @@
 //! An entry is durable before its row (docs/decisions/0011), so a crash, an old copy of the database or a lost one leaves entries without rows.
 //! How far both were compared lies in the database itself. Start at [`Catalogue::register`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rules::{AuditEntry, AuditEvent, Digest, Fault, Recorded, Register};
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
@@ -51,7 +54,8 @@ struct Told {
 }
 
 impl Catalogue {
-    /// The register as it stands. The first time after the database was opened it is compared with the trail before.
+    /// The register as it stands. The first time after the database was opened it is compared with the trail before; from then
+    /// on [`Catalogue::record`] takes each new fact in, and a row that somebody else writes or changes counts for nothing.
     ///
     /// # Errors
     /// [`CatalogueFault`] if database or trail cannot be read, or they contradict each other; nothing is allowed by a register that has a hole.
@@ -59,14 +63,14 @@ impl Catalogue {
         &mut self,
         disk: &dyn Disk,
         layout: &Layout,
-    ) -> Result<Register, CatalogueFault> {
-        if *self.register_state() == RegisterState::Unread {
-            self.compare(disk, layout).await?;
-        }
-        let register = self.recorded_register().await?;
+    ) -> Result<Arc<Register>, CatalogueFault> {
+        let register = match self.register_state() {
+            RegisterState::Compared(register) => Arc::clone(register),
+            RegisterState::Unread => self.compare(disk, layout).await?,
+        };
         let is_lost = !register.is_founded() && entries_gone(disk, layout, Duty::Office)? > 0;
         Ok(match is_lost {
-            true => Register::without_its_beginning(),
+            true => Arc::new(Register::without_its_beginning()),
             false => register,
         })
     }
@@ -77,15 +81,13 @@ impl Catalogue {
     /// [`CatalogueFault`] if the database cannot be read.
     pub async fn recorded_register(&mut self) -> Result<Register, CatalogueFault> {
         let facts = self.kept_facts().await?;
-        let read = |fact: KeptFact| {
-            let seq = fact.seq;
-            fact.recorded.ok_or(RegisterMismatch::RowDiffers { seq })
-        };
-        let recorded: Result<Vec<_>, _> = facts.into_iter().map(read).collect();
-        Ok(Register::of(recorded?))
+        Ok(fold(facts)?)
     }
 
     /// Takes up what the trail has and the register lacks, from the place on up to which they were compared.
+    ///
+    /// # Returns
+    /// The register after that.
     ///
     /// # Errors
     /// As [`Catalogue::register`]; then nothing is taken up, and the next reader of the register compares again.
@@ -93,7 +95,7 @@ impl Catalogue {
         &mut self,
         disk: &dyn Disk,
         layout: &Layout,
-    ) -> Result<(), CatalogueFault> {
+    ) -> Result<Arc<Register>, CatalogueFault> {
         *self.register_state() = RegisterState::Unread;
         let kept = self.kept_facts().await?;
         let from = self.compared_up_to(disk, layout, &kept).await?;
@@ -104,8 +106,9 @@ impl Catalogue {
         taken.map_err(|source| self.fault(source))?;
         let kept = self.kept_facts().await?;
         self.keep_mark(&Mark::over(told.end, &kept)).await?;
-        *self.register_state() = RegisterState::Compared;
-        Ok(())
+        let register = Arc::new(fold(kept)?);
+        *self.register_state() = RegisterState::Compared(Arc::clone(&register));
+        Ok(register)
     }
 
     /// Compares the whole register with the whole trail, and changes nothing.
@@ -224,6 +227,16 @@ impl KeptFact {
             digest: *digest,
         })
     }
+}
+
+/// What holds after these facts.
+fn fold(facts: Vec<KeptFact>) -> Result<Register, RegisterMismatch> {
+    let read = |fact: KeptFact| {
+        let seq = fact.seq;
+        fact.recorded.ok_or(RegisterMismatch::RowDiffers { seq })
+    };
+    let recorded: Result<Vec<_>, _> = facts.into_iter().map(read).collect();
+    Ok(Register::of(recorded?))
 }
 
 /// Reads what the trail says behind `from`, and looks that this is the trail that was compared.
