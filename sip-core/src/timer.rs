@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::hop::Transport;
+
 /// What a timer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
@@ -104,6 +106,15 @@ impl Intervals {
     /// 64*T1: how long a transaction lives without an answer.
     pub(crate) fn long(&self) -> Duration {
         self.t1 * 64
+    }
+
+    /// How long a copy of an answered INVITE may still arrive: it is sent for 64*T1 and is under way for T4 (RFC 3261 section 17.1.1.1),
+    /// or neither over a stream. Taken for a new INVITE, it would be a call that nobody makes.
+    pub(crate) fn copies(&self, transport: Transport) -> Duration {
+        match transport.is_reliable() {
+            true => self.long(),
+            false => self.long() + self.t4,
+        }
     }
 
     /// The interval after this one: doubled, at most T2.

@@ -50,6 +50,7 @@ fn storms_that_found_something_are_weathered() {
         1_796_035_849_000_007,
         1_796_037_208_000_026,
         51_002_623,
+        400_008_289,
     ] {
         storm::run(seed, Ways::Datagrams);
     }

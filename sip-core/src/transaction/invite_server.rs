@@ -70,7 +70,8 @@ impl InviteServer {
     /// A 2xx has been sent.
     pub(crate) fn accept(&mut self, now: Instant, intervals: &Intervals) {
         self.timers.stop_all();
-        self.timers.set(Timer::L, now + intervals.long());
+        self.timers
+            .set(Timer::L, now + intervals.copies(self.transport));
         self.state = State::Accepted;
     }
 
@@ -80,7 +81,8 @@ impl InviteServer {
         if !self.transport.is_reliable() {
             self.timers.set(Timer::G, now + intervals.t1);
         }
-        self.timers.set(Timer::H, now + intervals.long());
+        self.timers
+            .set(Timer::H, now + intervals.copies(self.transport));
         self.state = State::Completed {
             answer,
             interval: intervals.t1,
@@ -162,7 +164,7 @@ mod tests {
         assert_eq!(invite.handle_invite(), None);
         assert_eq!(
             invite.timers.next(),
-            Some((now + Duration::from_secs(32), Timer::L))
+            Some((now + Duration::from_secs(32) + INTERVALS.t4, Timer::L))
         );
     }
 

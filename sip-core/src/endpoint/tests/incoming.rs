@@ -46,3 +46,32 @@ fn a_method_nobody_knows_is_no_repetition_of_an_invite() {
     bench.hear(&request("I", "1", "", ""));
     assert_eq!(bench.ladder(), ["< other", "> 501 other"]);
 }
+
+/// A caller whose first INVITE was answered by `answer`, which it never heard: its last copy comes after 64*T1 and is no new call.
+#[track_caller]
+fn is_no_new_call(answer: impl FnOnce(&mut Bench, DialogId)) {
+    let mut bench = Bench::new();
+    let id = bench.invited();
+    answer(&mut bench, id);
+    bench.wait(Duration::from_millis(32_100));
+    bench.ladder();
+    bench.names();
+    bench.hear(&request("INVITE", "1", "", ""));
+    let heard = bench.names();
+    assert!(!heard.contains(&"Invited"), "{heard:?}");
+    assert!(!bench.ladder().contains(&"> 100 INVITE".to_owned()));
+}
+
+#[test]
+fn a_copy_of_an_accepted_invite_that_was_long_under_way_is_no_new_call() {
+    is_no_new_call(|bench, id| bench.endpoint.accept(bench.now, id, Vec::new(), sdp()));
+}
+
+#[test]
+fn a_copy_of_a_refused_invite_that_was_long_under_way_is_no_new_call() {
+    is_no_new_call(|bench, id| {
+        bench
+            .endpoint
+            .reject(bench.now, id, 486, "Busy Here", Vec::new());
+    });
+}
