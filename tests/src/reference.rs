@@ -268,7 +268,7 @@ impl Reference {
         }
     }
 
-    /// A party has left: all others of its call are told at once.
+    /// A party has left: all others of its call are told at once, but for a caller who waits still: somebody else may be called for it.
     fn end_others(&mut self, now: Instant, id: &str) {
         let others: Vec<String> = self
             .legs
@@ -281,7 +281,8 @@ impl Reference {
                         .and_then(|own| own.pair.clone())
                         .as_deref()
                         == Some(other.as_str());
-                is_pair && leg.is_live() && !leg.is_transferred && *other != id
+                let waits = leg.began == Began::Theirs && leg.stage == Stage::Inviting;
+                is_pair && leg.is_live() && !waits && !leg.is_transferred && *other != id
             })
             .map(|(other, _)| other.clone())
             .collect();

@@ -51,6 +51,7 @@ fn storms_that_found_something_are_weathered() {
         1_796_037_208_000_026,
         51_002_623,
         400_008_289,
+        400_010_620,
     ] {
         storm::run(seed, Ways::Datagrams);
     }
