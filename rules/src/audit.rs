@@ -465,14 +465,16 @@ pub enum AuditEvent {
         /// The SHA-256 of the public half as it is shown.
         sha256: Digest,
     },
-    /// Entries were written to a file on the host.
+    /// Both chains are read out to a file from here on.
+    AuditExportBegun,
+    /// They were, to their end.
     AuditExported {
         /// How many.
         entries: u64,
         /// Of the file.
         sha256: Digest,
     },
-    /// Rows, audio and trail were copied out, without any key.
+    /// Rows, audio and trail are copied out from here on, without any key; so much of them there is.
     BackedUp {
         /// Rows of calls.
         rows: u64,

@@ -148,6 +148,30 @@ impl ListenRequest<'_> {
     }
 }
 
+impl Register {
+    /// Judges whatever does not depend on the recording, of which there is none: whoever may hear none is not told which there are.
+    ///
+    /// # Errors
+    /// The first rule that refuses.
+    pub fn judge_unknown_recording(
+        &self,
+        petitioner: &Petitioner<'_>,
+        action: Action,
+        purpose: Option<Purpose>,
+        case: Option<CaseId>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let right = Right {
+            register: self,
+            action,
+            purpose,
+            case,
+        };
+        let person = petitioner.person(self);
+        right.judge_apart_from_recording(petitioner.standing(person, action), person, now)
+    }
+}
+
 /// What somebody may do with recordings, whichever they are.
 pub(crate) struct Right<'a> {
     pub(crate) register: &'a Register,
@@ -158,6 +182,18 @@ pub(crate) struct Right<'a> {
 }
 
 impl Right<'_> {
+    /// Judges whatever does not depend on the recording.
+    pub(crate) fn judge_apart_from_recording(
+        &self,
+        standing: Standing,
+        person: Option<&Person>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        judge(standing, self.action, |condition| {
+            condition.is_of_recording() || self.holds(condition, standing, person, now)
+        })
+    }
+
     /// Whether a condition on person and purpose holds; one on a recording does not.
     pub(crate) fn holds(
         &self,

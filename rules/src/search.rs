@@ -80,9 +80,7 @@ impl FindRequest<'_> {
             case: None,
         };
         let standing = self.petitioner.standing(person, Action::Find);
-        judge(standing, Action::Find, |condition| {
-            condition.is_of_recording() || right.holds(condition, standing, person, now)
-        })?;
+        right.judge_apart_from_recording(standing, person, now)?;
         // Both are there: the table lets nobody look without either.
         let (Some(purpose), Some(person)) = (self.purpose, person) else {
             return Err(Refusal::nobody());

@@ -65,6 +65,7 @@ fn drafts() -> Vec<AuditDraft> {
         actor: person(None),
         event: refused,
     });
+    drafts.push(by(AuditEvent::AuditExportBegun));
     drafts
 }
 

@@ -31,10 +31,10 @@ const MAX_REQUEST_BYTES: usize = 64 * 1024;
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Clients at one duty at once, so that a flood costs no threads.
 const MAX_CLIENTS: usize = 16;
+/// Clients of one Unix user, so that four places are always left to others.
+const MAX_CLIENTS_OF_ONE: usize = 12;
 /// How long a client may take to send its request: a command sends it at once, and others wait for its place.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a client may work, such as at a backup, until it says that it is done.
-const WORK_PATIENCE: Duration = Duration::from_hours(24);
 /// How long a client may take to send a further line or to read its answer.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -267,15 +267,6 @@ impl Client {
         Ok(serde_json::from_slice(&line)?)
     }
 
-    /// Has patience with a client that works before it says anything more.
-    ///
-    /// # Errors
-    /// The socket's own.
-    pub(crate) fn let_work(&mut self) -> io::Result<()> {
-        let stream = self.reader.get_ref();
-        stream.set_read_timeout(Some(WORK_PATIENCE))
-    }
-
     /// Reads one line.
     ///
     /// # Errors
@@ -323,7 +314,7 @@ where
     F: Fn(R, Client) + Send + Sync + 'static,
 {
     let answer = Arc::new(answer);
-    let places = Places::new(MAX_CLIENTS);
+    let places = Places::new(MAX_CLIENTS, MAX_CLIENTS_OF_ONE);
     thread::Builder::new()
         .name(format!("{}-socket", duty.name()))
         .spawn(move || {
@@ -332,7 +323,11 @@ where
                     thread::sleep(Duration::from_millis(50)); // Out of descriptors: give others time to close theirs.
                     continue;
                 };
-                let Some(place) = places.take(&stream) else {
+                let Ok(uid) = unix::uid_of(&stream) else {
+                    continue;
+                };
+                let Some(place) = places.take(uid, &stream) else {
+                    turn_away(stream);
                     continue;
                 };
                 let answer = Arc::clone(&answer);
@@ -347,6 +342,20 @@ where
     Ok(())
 }
 
+/// Tells a client for which there is no place; it is not waited for.
+fn turn_away(mut stream: UnixStream) {
+    let message = Message::new(
+        "ほかの要求に応答しています。しばらくしてからもう一度実行してください。",
+        "every place of this duty's clients is taken; ask again in a while",
+    );
+    let answer = Answer::<()>::Unavailable(message);
+    // Whoever does not read it finds the conversation ended.
+    let _ = stream.set_nonblocking(true);
+    if let Ok(line) = line_of(&answer) {
+        let _ = stream.write_all(&line);
+    }
+}
+
 fn attend<R: DeserializeOwned>(stream: UnixStream, place: &Place, answer: &impl Fn(R, Client)) {
     let Ok(mut client) = Client::new(stream) else {
         return;
@@ -354,10 +363,9 @@ fn attend<R: DeserializeOwned>(stream: UnixStream, place: &Place, answer: &impl 
     match client.hear_request() {
         Ok(request) => {
             // Its place may have gone to a newer client while the last octet came: then it is not answered.
-            let Some(_speaking) = place.spoke() else {
-                return;
-            };
-            answer(request, client);
+            if place.spoke().is_some() {
+                answer(request, client);
+            }
         }
         Err(fault) => {
             let message = Message::new(
@@ -510,16 +518,5 @@ mod tests {
 
         assert!(matches!(heard, Ok(Answer::Done(heard)) if heard == list));
         answering.join().unwrap().unwrap();
-    }
-
-    #[test]
-    fn clients_that_are_being_answered_keep_their_places() {
-        let places = Places::new(1);
-        let (first, _far) = UnixStream::pair().unwrap();
-        let place = places.take(&first).unwrap();
-        let speaking = place.spoke().unwrap();
-        assert!(places.take(&first).is_none());
-        drop(speaking);
-        assert!(places.take(&first).is_some());
     }
 }

@@ -14,27 +14,27 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use rules::{
-    Action, Actor, AuditDraft, AuditEvent, CaseId, CopyFact, Destruction, Digest, ExportCause,
-    Fact, ListenPermit, RecordingId, Refusal,
+    Action, AuditDraft, AuditEvent, CaseId, CopyFact, Destruction, Digest, ExportCause, Fact,
+    ListenPermit, RecordingId,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
 
 use crate::{
     config::Config,
     copies::CopyAsk,
-    duty::{Answer, Client, Conversation, Ending, Message},
+    duty::{Answer, Client, Conversation, Message},
     hand_over::{self, HandOverAsk, PackageWish},
     heard,
     office::{
         Desk, DisposeRequest, FindWish, KeysRequest, Office, Opened, RevealWish, TrailRequest,
         Wish, export_cause,
     },
-    people::{self, Ask},
+    people::Ask,
     playback,
     proof::{Asker, Proof},
     report::{self, ReportRequest},
-    search,
+    search, trail_export,
     voice::{self, Voice},
 };
 
@@ -91,27 +91,10 @@ pub(crate) enum Request {
     Trail { ask: TrailRequest, proof: Proof },
     /// Whether somebody may do what opens no content.
     Judge { action: Action, proof: Proof },
-    /// Do what the asker's own process does, and have it written down when it is done.
-    Work { action: Action, proof: Proof },
-}
-
-/// What the asker's own process did.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Done {
-    /// Rows, segments and trail were copied out.
-    BackedUp { rows: u64, files: u64 },
-    /// Entries were written to a file.
-    Exported { entries: u64, sha256: Digest },
-}
-
-impl Done {
-    fn event(self) -> AuditEvent {
-        match self {
-            Done::BackedUp { rows, files } => AuditEvent::BackedUp { rows, files },
-            Done::Exported { entries, sha256 } => AuditEvent::AuditExported { entries, sha256 },
-        }
-    }
+    /// Leave to copy rows, audio and trail out, without any key.
+    BackUp { proof: Proof },
+    /// Both chains as one file.
+    ExportTrail { proof: Proof },
 }
 
 /// How the file fares at the asker's end.
@@ -183,7 +166,8 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         Request::Keys { ask, proof } => client.answer(&desk.keys(ask, proof, asker)),
         Request::Trail { ask, proof } => client.answer(&desk.trail(ask, proof, asker)),
         Request::Judge { action, proof } => client.answer(&desk.judge(action, proof, asker)),
-        Request::Work { action, proof } => watch(desk, action, proof, asker, &mut client),
+        Request::BackUp { proof } => client.answer(&desk.back_up(proof, asker)),
+        Request::ExportTrail { proof } => trail_export::attend(desk, proof, asker, &mut client),
         Request::HandOver { ask, proof } => client.answer(&desk.hand_over(ask, proof, asker)),
         Request::Package(wish) => hand_over::package(desk, wish, &asker, &mut client),
         Request::Copies { ask, proof } => client.answer(&desk.copies(ask, proof, asker)),
@@ -191,49 +175,6 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
     };
     if let Err(fault) = ended {
         tracing::warn!(%fault, "a client of the office's socket went away");
-    }
-}
-
-/// Lets the asker's own process do something, and writes down that it is done before anybody is told so.
-fn watch(
-    desk: &Desk,
-    action: Action,
-    proof: Proof,
-    asker: Asker,
-    client: &mut Client,
-) -> io::Result<()> {
-    let unix_user = asker.unix_user.clone();
-    let person = match desk.judge(action, proof, asker) {
-        Answer::Done(person) => person,
-        other => return client.answer(&other.without::<()>()),
-    };
-    client.answer(&Answer::Done(()))?;
-    client.let_work()?;
-    let event = client.hear::<Done>()?.event();
-    let actor = Actor::Person { unix_user, person };
-    client.answer(&match desk.audit(AuditDraft { actor, event }) {
-        true => Answer::Done(()),
-        false => Answer::Unavailable(people::message(&Refusal::audit_unavailable())),
-    })
-}
-
-/// The asker's end of [`watch`].
-pub(crate) fn work<T>(
-    conversation: &mut Conversation,
-    act: impl FnOnce() -> Result<(T, Done), Ending>,
-) -> io::Result<Answer<T>> {
-    match conversation.answer::<()>()? {
-        Answer::Done(()) => {}
-        other => return Ok(other.without()),
-    }
-    let (made, done) = match act() {
-        Ok(made) => made,
-        Err(ending) => return Ok(ending.without()),
-    };
-    conversation.say(&done)?;
-    match conversation.answer::<()>()? {
-        Answer::Done(()) => Ok(Answer::Done(made)),
-        other => Ok(other.without()),
     }
 }
 
@@ -370,10 +311,10 @@ fn send(
 }
 
 /// The asker's end of an export: makes the file once it is permitted, and takes it away again if it does not become whole.
-pub(crate) fn receive(
+pub(crate) fn receive<T: DeserializeOwned>(
     conversation: &mut Conversation,
     path: &Path,
-) -> io::Result<Answer<Exported>> {
+) -> io::Result<Answer<T>> {
     match conversation.answer::<()>()? {
         Answer::Done(()) => {}
         other => return Ok(other.without()),

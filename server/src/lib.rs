@@ -36,6 +36,7 @@ mod shutdown;
 mod signalling;
 mod telemetry;
 mod trace;
+mod trail_export;
 mod unix;
 mod voice;
 mod wire;

@@ -35,7 +35,7 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AuditDraft, AuditEvent, CaseId, CopyId, DayCounts, Fact, JstDay, ListenPermit,
-    Reconciled, RecordingId, Register, StaffId, Statement,
+    Proved, Reconciled, RecordingId, Register, StaffId, Statement,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
@@ -194,11 +194,23 @@ enum Job {
         answer: oneshot::Sender<bool>,
     },
     /// Whether somebody may do what opens no content.
-    Judge {
+    Prove {
         action: Action,
         proof: Proof,
         asker: Asker,
-        answer: oneshot::Sender<Answer<Option<StaffId>>>,
+        answer: oneshot::Sender<Answer<Option<Proved>>>,
+    },
+    /// Record a fact that stands alone, for somebody who was proved before.
+    Record {
+        proved: Option<Box<Proved>>,
+        asker: Asker,
+        fact: Box<Fact>,
+        answer: oneshot::Sender<Answer<Told>>,
+    },
+    BackUp {
+        proof: Proof,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<()>>,
     },
     /// The register as it stands, to judge anew what goes on.
     Register {
@@ -403,15 +415,53 @@ impl Desk {
         .unwrap_or_else(ended)
     }
 
-    /// Asks whether somebody may do what opens no content; who was proved is the answer.
+    /// Asks whether somebody may do what opens no content.
+    ///
+    /// # Returns
+    /// Whoever was proved, for what is recorded by it.
+    pub(crate) fn prove(
+        &self,
+        action: Action,
+        proof: Proof,
+        asker: Asker,
+    ) -> Answer<Option<Proved>> {
+        self.ask(|answer| Job::Prove {
+            action,
+            proof,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// The same, of which only the name is asked.
     pub(crate) fn judge(
         &self,
         action: Action,
         proof: Proof,
         asker: Asker,
     ) -> Answer<Option<StaffId>> {
-        self.ask(|answer| Job::Judge {
-            action,
+        match self.prove(action, proof, asker) {
+            Answer::Done(proved) => Answer::Done(proved.map(|proved| proved.person().clone())),
+            other => other.without(),
+        }
+    }
+
+    /// Records a fact that stands alone, for somebody who was proved before.
+    pub(crate) fn record(&self, proved: Option<Proved>, asker: Asker, fact: Fact) -> Answer<Told> {
+        let (proved, fact) = (proved.map(Box::new), Box::new(fact));
+        self.ask(|answer| Job::Record {
+            proved,
+            asker,
+            fact,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
+    /// Asks for leave to copy rows, audio and trail out. The audit entry is durable when the answer comes.
+    pub(crate) fn back_up(&self, proof: Proof, asker: Asker) -> Answer<()> {
+        self.ask(|answer| Job::BackUp {
             proof,
             asker,
             answer,

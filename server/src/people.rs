@@ -3,8 +3,8 @@
 use std::{fs, io, path::Path};
 
 use rules::{
-    AuditDraft, AuditEvent, CaseId, ContractId, Digest, Fact, HoldId, JstDay, JstMonth, Label,
-    MOST_ITEMS, Period, Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
+    AuditDraft, AuditEvent, CaseId, ContractId, Fact, HoldId, JstDay, Label, MOST_ITEMS, Period,
+    Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -66,12 +66,6 @@ pub(crate) enum RegisterAsk {
     AddContract(WishedContract),
     /// A fact that needs nothing beside it ([`Fact::stands_alone`]).
     Record(Fact),
-    /// Sign a month's supervision report off. Only the office itself asks so, once it has made the report.
-    #[serde(skip)]
-    SignSupervision {
-        month: JstMonth,
-        report: Digest,
-    },
     /// Give another person a password that must be changed.
     Issue {
         person: StaffId,

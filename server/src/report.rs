@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEntry, AuditEvent, Digest, JstMonth, MonthTally, Refusal,
+    Action, Actor, AuditDraft, AuditEntry, AuditEvent, Digest, Fact, JstMonth, MonthTally, Refusal,
     Register, StandingCounts, Statement, Supervision, SupervisionLine,
 };
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     duty::{Answer, Client, Conversation, Ending, Message},
     office::Desk,
-    people::{self, Ask, RegisterAsk},
+    people,
     proof::{Asker, Proof},
 };
 
@@ -90,12 +90,16 @@ fn sign(
     proof: Proof,
     asker: Asker,
 ) -> Result<Vec<SupervisionLine>, Ending> {
+    // Nobody has both chains read who may not.
+    let proved = match desk.prove(Action::SignSupervision, proof, asker.clone()) {
+        Answer::Done(proved) => proved,
+        other => return Err(other.without()),
+    };
     let counted = count(desk.config(), month)?;
     let text = serde_json::to_vec(&counted)
         .map_err(|fault| Answer::Failed(Message::new("報告を作れません。", fault.to_string())))?;
     let report = sha256_of(&text);
-    let ask = RegisterAsk::SignSupervision { month, report };
-    match desk.people(Ask::Register(ask), proof, asker) {
+    match desk.record(proved, asker, Fact::SupervisionSigned { month, report }) {
         Answer::Done(_) => {
             let standing = register(desk)?.supervision(month, Timestamp::now());
             Ok([counted, standing].concat())

@@ -36,7 +36,8 @@ pub(crate) fn open_to_group() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o007));
 }
 
-/// Gives the folders of a duty to the group, so that what is made in them is the group's too.
+/// Gives the folders of a duty to the group, so that what is made in them is the group's too, and closes those that are nobody
+/// else's, whoever could read them before.
 ///
 /// Folders of another user are left as they are.
 ///
@@ -47,13 +48,18 @@ pub(crate) fn share(layout: &Layout, duty: Duty, group: &str) -> io::Result<()> 
     let number = unix::group_number(group).ok_or_else(unknown)?;
     let data = (layout.data().to_owned(), 0o750);
     for (folder, mode) in layout.folders_of(duty).into_iter().chain([data]) {
-        // Only the owner's: the root and the key store stay as they are by their own modes.
-        if mode & 0o070 != 0 && is_ours(&folder)? {
-            chown(&folder, None, Some(number))?;
-            let passed = fs::metadata(&folder)?.permissions().mode() & 0o001;
-            let mode = SET_GROUP | mode | passed;
-            fs::set_permissions(&folder, fs::Permissions::from_mode(mode))?;
+        if !is_ours(&folder)? {
+            continue;
         }
+        let mode = match mode & 0o070 {
+            0 => mode,
+            _ => {
+                chown(&folder, None, Some(number))?;
+                let passed = fs::metadata(&folder)?.permissions().mode() & 0o001;
+                SET_GROUP | mode | passed
+            }
+        };
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode))?;
     }
     Ok(())
 }

@@ -14,8 +14,16 @@ const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// # Errors
 /// The kernel's own, where the socket gives no credentials.
 pub(crate) fn user_of(stream: &UnixStream) -> io::Result<String> {
+    uid_of(stream).map(user_name)
+}
+
+/// The number of that user.
+///
+/// # Errors
+/// As [`user_of`].
+pub(crate) fn uid_of(stream: &UnixStream) -> io::Result<u32> {
     let credentials = rustix::net::sockopt::socket_peercred(stream.as_fd())?;
-    Ok(user_name(credentials.uid.as_raw()))
+    Ok(credentials.uid.as_raw())
 }
 
 /// The name of the user who runs this process.

@@ -14,7 +14,7 @@ use std::{
         fs::{MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -163,7 +163,18 @@ fn two_unix_users_share_what_both_need_and_calls_read_neither_root_nor_key_store
     call(&house, "two-users");
     let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
 
-    for secret in ["root/0001.root", "data/keys/store", "signing/key"] {
+    let office_month = fs::read_dir(house.dir().join("data/office/audit"))
+        .unwrap()
+        .next();
+    let office_month = office_month.unwrap().unwrap().path();
+    for secret in [
+        "root/0001.root",
+        "data/keys/store",
+        "signing/key",
+        "data/office/catalogue.db",
+        "data/office/lock",
+        office_month.to_str().unwrap(),
+    ] {
         let path = house.dir().join(secret);
         assert!(can_read(OFFICE, &path), "{secret}");
         assert!(!can_read(CALLS, &path), "{secret}");
@@ -191,6 +202,27 @@ fn two_unix_users_share_what_both_need_and_calls_read_neither_root_nor_key_store
     office.terminate();
     let verified = house.denwaban(&["audit", "verify"]);
     assert!(verified.status.success(), "{}", text(&verified));
+    // Root does the office's duty for as long as a command lasts, and the office goes on with what that has made.
+    house.enlist("jiro", "assistant");
+    for made in every_file(&house.dir().join("data/office")) {
+        assert_eq!(
+            fs::metadata(&made).unwrap().uid(),
+            OFFICE,
+            "{}",
+            made.display()
+        );
+    }
+}
+
+fn every_file(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => every_file(&path),
+            false => vec![path],
+        })
+        .collect()
 }
 
 /// What README tells the operator to do.

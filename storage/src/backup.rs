@@ -4,23 +4,26 @@
 //! key is gone does not come back, or goes again, before anybody may listen. So [`restore`] needs both duties' locks.
 
 use std::{
-    collections::BTreeSet,
-    fs, io,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, Read},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use rules::{Fault, JstDay, RecordingId};
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 use crate::{
     catalogue::{Catalogue, CatalogueFault},
     dispose::{DisposalRecord, RecordFault, Subject},
-    files::{Disk, OsDisk, fresh_name, list_if_there},
+    files::{Disk, MODE_SHARED, OsDisk, fresh_name, list_if_there, open_ordinary, remove_if_there},
     group::Group,
     keys::{KeyFault, Keys},
-    layout::Layout,
+    layout::{Layout, MODE_TAKEN_AWAY},
     lock::Lock,
-    vault::{Vault, VaultFault},
+    vault::{SegmentFile, Vault, VaultFault},
 };
 
 /// What a backup holds, or a restore brought back.
@@ -41,7 +44,8 @@ pub struct Carried {
 /// # Errors
 /// [`BackupFault`]; what was copied so far stays and is no backup.
 pub async fn back_up(layout: &Layout, out: &Path) -> Result<Carried, BackupFault> {
-    fs::create_dir(out).map_err(at(out))?;
+    let new = fs::DirBuilder::new().mode(0o700).create(out);
+    new.map_err(at(out))?;
     let copy = Layout::new(out.join("data"), out.join("root-is-in-no-backup"));
     for folder in [copy.office(), copy.calls(), copy.vault()] {
         fs::create_dir_all(&folder).map_err(at(&folder))?;
@@ -68,6 +72,16 @@ pub async fn back_up(layout: &Layout, out: &Path) -> Result<Carried, BackupFault
     })
 }
 
+/// What came of a restore.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// What was brought back and purged.
+    pub carried: Carried,
+    /// Days that could not be brought back or purged as a whole, each with the reason. No key opens what is left of the dead;
+    /// restoring again goes on.
+    pub left: BTreeMap<JstDay, BackupFault>,
+}
+
 /// Brings back what a backup holds and this folder lacks, and purges whatever has no key any more. The backup's people stay in it:
 /// the register takes up what the trail says.
 ///
@@ -81,7 +95,7 @@ pub async fn restore(
     keys: &Keys,
     from: &Path,
     _held: &[Lock; 2],
-) -> Result<Carried, BackupFault> {
+) -> Result<Restored, BackupFault> {
     let copy = Layout::new(from.join("data"), from.join("root-is-in-no-backup"));
     if !copy.catalogue().exists() {
         return Err(BackupFault::NoBackup {
@@ -98,18 +112,26 @@ pub async fn restore(
     }
     copy_missing(&copy.disposals(), &layout.disposals(), |_| true)?;
     let (rows, mut catalogue) = restore_rows(layout, &copy).await?;
-    let mut files = 0;
+    let mut restored = Restored::default();
+    restored.carried.rows = rows;
     for day in days_in(&copy.vault())? {
-        files += copy_missing(&copy.vault_day(day), &layout.vault_day(day), |_| true)?;
+        match copy_missing(&copy.vault_day(day), &layout.vault_day(day), |_| true) {
+            Ok(files) => restored.carried.files += files,
+            Err(fault) => drop(restored.left.insert(day, fault)),
+        }
     }
-    let purged = purge(layout, vault, keys, &mut catalogue).await?;
+    let mut days: BTreeSet<JstDay> = vault.days()?.into_iter().collect();
+    days.extend(catalogue.days().await?);
+    let living = Living::of(keys);
+    for day in days {
+        match living.purge(layout, vault, &mut catalogue, day).await {
+            Ok(purged) => restored.carried.purged += purged,
+            Err(fault) => drop(restored.left.insert(day, fault)),
+        }
+    }
     catalogue.compare(&OsDisk, layout).await?;
     catalogue.close().await?;
-    Ok(Carried {
-        rows,
-        files,
-        purged,
-    })
+    Ok(restored)
 }
 
 /// Takes rows over from the backup's catalogue that are not known here.
@@ -138,41 +160,41 @@ async fn take_over(
     Ok((rows, catalogue))
 }
 
-/// Takes down to tombstones, and removes, whatever no key opens any more.
-async fn purge(
-    layout: &Layout,
-    vault: &Vault,
-    keys: &Keys,
-    catalogue: &mut Catalogue,
-) -> Result<u64, BackupFault> {
-    let with_keys: BTreeSet<Group> = keys.groups().collect();
-    let held: BTreeSet<RecordingId> = keys.held().into_values().flatten().collect();
-    let mut days: BTreeSet<JstDay> = vault.days()?.into_iter().collect();
-    days.extend(catalogue.days().await?);
-    let mut purged = 0;
-    for day in days {
+/// What has a key.
+struct Living<'keys> {
+    keys: &'keys Keys,
+    groups: BTreeSet<Group>,
+    held: BTreeSet<RecordingId>,
+}
+
+impl<'keys> Living<'keys> {
+    fn of(keys: &'keys Keys) -> Living<'keys> {
+        Living {
+            keys,
+            groups: keys.groups().collect(),
+            held: keys.held().into_values().flatten().collect(),
+        }
+    }
+
+    /// Takes down to tombstones, and removes, whatever of a day no key opens any more, and counts it.
+    async fn purge(
+        &self,
+        layout: &Layout,
+        vault: &Vault,
+        catalogue: &mut Catalogue,
+        day: JstDay,
+    ) -> Result<u64, BackupFault> {
         let fixed = vault.fixed_expiry(day).ok().flatten();
         let expires_at = fixed.unwrap_or_else(|| vault.policy_expiry(day));
         let rows = catalogue.rows_of(day).await?;
         let files = vault.files(day)?;
-        let mut dead: BTreeSet<RecordingId> = BTreeSet::new();
-        for file in &files {
-            // What cannot be read is damaged, not dead: it stays as evidence while its day has a key.
-            let is_dead = match vault.sealed(file)? {
-                Some(sealed) => keys.has_destroyed(&sealed)?,
-                None => false,
-            };
-            if is_dead && !held.contains(&file.recording) {
-                dead.insert(file.recording);
-            }
-        }
-        let left = match with_keys.contains(&Group::Day(day)) {
+        let mut dead = self.dead_files(vault, &files)?;
+        let left = match self.groups.contains(&Group::Day(day)) {
             true => {
                 // One that was disposed of by itself may have had no closed file when the backup was made.
                 for recording in &rows.living {
-                    if DisposalRecord::read(&OsDisk, layout, Subject::Recording(*recording))?
-                        .is_some()
-                    {
+                    let subject = Subject::Recording(*recording);
+                    if DisposalRecord::read(&OsDisk, layout, subject)?.is_some() {
                         dead.insert(*recording);
                     }
                 }
@@ -184,23 +206,40 @@ async fn purge(
             false => {
                 // Of a day without a key only what is held has one; rows go with it, unrecorded calls too.
                 let all: BTreeSet<RecordingId> = files.iter().map(|file| file.recording).collect();
-                dead.extend(
-                    rows.living
-                        .union(&all)
-                        .filter(|recording| !held.contains(recording)),
-                );
+                let known = rows.living.union(&all);
+                dead.extend(known.filter(|recording| !self.held.contains(recording)));
                 let strays: Vec<RecordingId> = dead.difference(&rows.recordings).copied().collect();
-                catalogue.bury(day, expires_at, &strays, &held).await?;
-                vault.remove_segments(day, &held)?
+                catalogue.bury(day, expires_at, &strays, &self.held).await?;
+                vault.remove_segments(day, &self.held)?
             }
         };
-        if !left.is_empty() {
-            let path = layout.vault_day(day);
-            return Err(BackupFault::NotRemoved { path });
+        match left.is_empty() {
+            true => Ok(dead.len() as u64),
+            false => Err(BackupFault::NotRemoved {
+                path: layout.vault_day(day),
+            }),
         }
-        purged += dead.len() as u64;
     }
-    Ok(purged)
+
+    /// The recordings of these files whose keys are destroyed.
+    fn dead_files(
+        &self,
+        vault: &Vault,
+        files: &[SegmentFile],
+    ) -> Result<BTreeSet<RecordingId>, BackupFault> {
+        let mut dead = BTreeSet::new();
+        for file in files {
+            // What cannot be read is damaged, not dead: it stays as evidence while its day has a key.
+            let is_dead = match vault.sealed(file)? {
+                Some(sealed) => self.keys.has_destroyed(&sealed)?,
+                None => false,
+            };
+            if is_dead && !self.held.contains(&file.recording) {
+                dead.insert(file.recording);
+            }
+        }
+        Ok(dead)
+    }
 }
 
 /// Copies the files of a folder that are not there yet, each whole or not at all.
@@ -213,20 +252,18 @@ fn copy_missing(
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(0),
         other => other.map_err(at(from))?,
     };
-    fs::create_dir_all(to).map_err(at(to))?;
+    OsDisk.make_folder(to, MODE_TAKEN_AWAY).map_err(at(to))?;
     let mut count = 0;
     for entry in entries {
         let entry = entry.map_err(at(from))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         let is_wanted = entry.file_name().to_str().is_some_and(&is_wanted);
-        if !is_wanted || target.exists() || !source.is_file() {
+        // A link or a pipe is nothing that the service made.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if !is_wanted || !is_file || target.exists() {
             continue;
         }
-        let fresh = fresh_name(&target);
-        let copied = fs::copy(&source, &fresh)
-            .and_then(|_| fs::File::open(&fresh)?.sync_all())
-            .and_then(|()| fs::rename(&fresh, &target));
-        match copied {
+        match copy_file(&source, &target) {
             // Its day was disposed of meanwhile.
             Err(fault) if fault.kind() == io::ErrorKind::NotFound && !source.exists() => continue,
             other => other.map_err(at(&target))?,
@@ -235,6 +272,22 @@ fn copy_missing(
     }
     OsDisk.sync_folder(to).map_err(at(to))?;
     Ok(count)
+}
+
+fn copy_file(source: &Path, target: &Path) -> io::Result<()> {
+    let mut from = open_ordinary(source, OFlags::RDONLY)?;
+    let fresh = fresh_name(target);
+    remove_if_there(&OsDisk, &fresh)?;
+    let mut to = OsDisk.create(&fresh, MODE_SHARED)?;
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut piece)? {
+            0 => break,
+            length => to.write(&piece[..length])?,
+        }
+    }
+    to.sync()?;
+    fs::rename(&fresh, target)
 }
 
 fn days_in(vault: &Path) -> Result<Vec<JstDay>, BackupFault> {

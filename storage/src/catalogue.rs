@@ -10,9 +10,9 @@ mod search;
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
+    fs::{OpenOptions, Permissions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -30,7 +30,7 @@ pub(crate) use self::burial::{DayRows, Extent};
 pub use self::search::{FoundCall, SearchPlace};
 use crate::{
     apply::apply,
-    files::{Disk, MODE_SHARED},
+    files::{Disk, MODE_SECRET, give_to_owner},
     layout::Layout,
     listing::{ListedCall, Listing},
     people::RegisterMismatch,
@@ -439,13 +439,16 @@ impl Catalogue {
     }
 }
 
+/// Makes the file if it is missing, for the office alone; its log takes over both owner and mode.
 fn make_file(path: &Path) -> io::Result<()> {
-    let options = OpenOptions::new()
+    let file = OpenOptions::new()
         .append(true)
         .create(true)
-        .mode(MODE_SHARED)
-        .open(path);
-    options.map(|_| ())
+        .mode(MODE_SECRET)
+        .open(path)?;
+    give_to_owner(&file, path)?;
+    // The group could read those of former versions.
+    file.set_permissions(Permissions::from_mode(MODE_SECRET))
 }
 
 pub(crate) fn time(millisecond: i64) -> Result<Timestamp, sqlx::Error> {

@@ -7,21 +7,35 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown},
     path::Path,
 };
 
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::{
+    fs::{Dir, Mode, OFlags},
+    process::geteuid,
+};
 
-/// Owner only: roots, key store.
+/// Owner only: roots, key store, and what the office alone reads.
 pub const MODE_SECRET: u32 = 0o600;
 /// Owner writes, the common Unix group of calls and office reads.
 pub const MODE_SHARED: u32 = 0o640;
+
+/// The longest file that is read whole: a segment of nine hours in both directions has as much.
+const MAX_WHOLE_BYTES: u64 = 512 * 1024 * 1024;
 
 /// What storage asks of a file system. Every method names the whole path.
 pub trait Disk: Send + Sync {
     /// Reads a whole file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Reads a whole file that is short, and refuses a longer one.
+    fn read_short(&self, path: &Path, most_bytes: usize) -> io::Result<Vec<u8>> {
+        let bytes = self.read_part(path, 0, most_bytes + 1)?;
+        match bytes.len() <= most_bytes {
+            true => Ok(bytes),
+            false => Err(io::ErrorKind::FileTooLarge.into()),
+        }
+    }
     /// Reads up to `length` bytes of a file from `from` on; fewer, or none, at its end.
     fn read_part(&self, path: &Path, from: u64, length: usize) -> io::Result<Vec<u8>> {
         let bytes = self.read(path)?;
@@ -118,17 +132,51 @@ pub(crate) fn list_if_there<D: Disk + ?Sized>(disk: &D, folder: &Path) -> io::Re
     }
 }
 
+/// Opens an ordinary file that exists. Whoever else may write into its folder can put a link or a pipe in its place: neither
+/// leads us elsewhere or keeps us waiting.
+pub(crate) fn open_ordinary(path: &Path, access: OFlags) -> io::Result<File> {
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no ordinary file; see who has put it there, and take it away",
+        )),
+    }
+}
+
+/// Gives what root has made to whom the folder belongs, so that the duty whose folder it is can write it on. Whoever is not root
+/// makes everything as the own.
+pub(crate) fn give_to_owner(made: &File, path: &Path) -> io::Result<()> {
+    let (true, Some(folder)) = (geteuid().is_root(), path.parent()) else {
+        return Ok(());
+    };
+    let owner = fs::metadata(folder)?;
+    match owner.uid() {
+        0 => Ok(()),
+        uid => fchown(made, Some(uid), Some(owner.gid())),
+    }
+}
+
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsDisk;
 
 impl Disk for OsDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        let file = open_ordinary(path, OFlags::RDONLY)?;
+        let length = file.metadata()?.len();
+        if length > MAX_WHOLE_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        file.take(MAX_WHOLE_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn read_part(&self, path: &Path, from: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
+        let mut file = open_ordinary(path, OFlags::RDONLY)?;
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::with_capacity(length);
         file.take(length as u64).read_to_end(&mut bytes)?;
@@ -136,11 +184,11 @@ impl Disk for OsDisk {
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_data()
+        open_ordinary(path, OFlags::RDONLY)?.sync_data()
     }
 
     fn len(&self, path: &Path) -> io::Result<u64> {
-        fs::metadata(path).map(|metadata| metadata.len())
+        fs::symlink_metadata(path).map(|metadata| metadata.len())
     }
 
     fn create(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>> {
@@ -149,11 +197,12 @@ impl Disk for OsDisk {
             .create_new(true)
             .mode(mode)
             .open(path)?;
+        give_to_owner(&file, path)?;
         Ok(Box::new(OsFile(file)))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().append(true).open(path)?;
+        let file = open_ordinary(path, OFlags::WRONLY | OFlags::APPEND)?;
         Ok(Box::new(OsFile(file)))
     }
 
@@ -167,7 +216,7 @@ impl Disk for OsDisk {
 
     fn overwrite(&self, path: &Path) -> io::Result<()> {
         // Without truncation: the zeros must land on the blocks that hold the bytes.
-        let mut file = OpenOptions::new().write(true).open(path)?;
+        let mut file = open_ordinary(path, OFlags::WRONLY)?;
         let mut left = file.metadata()?.len();
         let zeros = [0u8; 4096];
         while left > 0 {
@@ -179,10 +228,18 @@ impl Disk for OsDisk {
     }
 
     fn make_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(mode)
-            .create(path)
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.make_folder(parent, mode)?;
+        }
+        match fs::DirBuilder::new().mode(mode).create(path) {
+            // Somebody else was faster.
+            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(fault) => Err(fault),
+            Ok(()) => give_to_owner(&File::open(path)?, path),
+        }
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {

@@ -18,6 +18,8 @@ use crate::{files::Disk, lock::Duty};
 const MODE_READ: u32 = 0o750;
 /// A folder from which the other duty takes away what it has taken in, or what is due.
 pub(crate) const MODE_TAKEN_AWAY: u32 = 0o770;
+/// A folder through which the other duty passes to what it may read, and which it cannot list.
+const MODE_PASSED: u32 = 0o710;
 /// A folder of nobody else.
 const MODE_OWN: u32 = 0o700;
 
@@ -91,10 +93,10 @@ impl Layout {
                 (self.vault(), MODE_TAKEN_AWAY),
             ],
             Duty::Office => vec![
-                (self.office(), MODE_READ),
-                (self.office_audit(), MODE_READ),
-                (self.disposals(), MODE_READ),
-                (self.keys(), MODE_READ),
+                (self.office(), MODE_PASSED),
+                (self.office_audit(), MODE_OWN),
+                (self.disposals(), MODE_OWN),
+                (self.keys(), MODE_PASSED),
                 (self.public_halves(), MODE_READ),
                 (self.signing_history(), MODE_READ),
                 (self.root.clone(), MODE_OWN),

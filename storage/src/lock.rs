@@ -2,9 +2,9 @@
 //! process, SIGKILL included. The file itself stays and means nothing.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, Permissions},
     io,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,10 @@ use rules::{Chain, Fault};
 use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
 
-use crate::layout::Layout;
+use crate::{
+    files::{MODE_SECRET, MODE_SHARED, give_to_owner},
+    layout::Layout,
+};
 
 /// What a process has taken upon itself, and what its lock guards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +79,7 @@ impl Lock {
     /// cannot be opened.
     pub fn acquire(layout: &Layout, duty: Duty) -> Result<Lock, LockFault> {
         let path = duty.folder(layout).join("lock");
-        let file = open(&path).map_err(|source| LockFault::Disk {
+        let file = open(&path, duty).map_err(|source| LockFault::Disk {
             path: path.clone(),
             source,
         })?;
@@ -100,16 +103,24 @@ impl Lock {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+fn open(path: &Path, duty: Duty) -> io::Result<File> {
+    let mode = match duty {
+        Duty::Calls => MODE_SHARED,
+        Duty::Office => MODE_SECRET,
+    };
     // Read and write without truncation; the standard library opens with O_CLOEXEC, so no child
     // keeps the lock alive.
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o640)
-        .open(path)
+        .mode(mode)
+        .open(path)?;
+    give_to_owner(&file, path)?;
+    // The group could read, and so hold, the office's of former versions.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    Ok(file)
 }
 
 /// Why a duty could not be taken.

@@ -150,7 +150,7 @@ pub struct KeptAccount {
 }
 
 /// What wrong attempts are counted by: id and source, hashed, because what is typed in as an id may be a password.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptKey(String);
 
 impl AttemptKey {

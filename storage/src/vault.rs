@@ -31,6 +31,8 @@ use crate::{
 const OPEN_SUFFIX: &str = ".open.krec";
 const CLOSED_SUFFIX: &str = ".krec";
 const EXPIRY_FILE: &str = "expiry";
+/// A day and an instant in JSON are 60 octets.
+const MAX_EXPIRY_BYTES: usize = 4096;
 
 /// The folder of sealed recordings.
 pub struct Vault {
@@ -120,7 +122,7 @@ impl Vault {
     /// [`VaultFault`] if the file is there and cannot be read.
     pub fn fixed_expiry(&self, day: JstDay) -> Result<Option<Timestamp>, VaultFault> {
         let path = self.expiry_path(day);
-        let bytes = match self.disk.read(&path) {
+        let bytes = match self.disk.read_short(&path, MAX_EXPIRY_BYTES) {
             Ok(bytes) => bytes,
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(VaultFault::Disk { path, source }),
@@ -252,6 +254,14 @@ impl Vault {
         let folder = self.layout.vault();
         let names = list_if_there(&*self.disk, &folder).map_err(at(&folder))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// How many segments are closed, on the days that can be read.
+    #[must_use]
+    pub fn count_closed(&self) -> u64 {
+        let days = self.days().unwrap_or_default().into_iter();
+        let files = days.flat_map(|day| self.files(day).unwrap_or_default());
+        files.filter(|file| !file.is_open()).count() as u64
     }
 
     /// Reads a segment's file.

@@ -9,8 +9,8 @@ use common::*;
 use jiff::{Timestamp, ToSpan};
 use rules::{Actor, DisposalCause, JstDay, RecordingState};
 use storage::{
-    BackupFault, Carried, Catalogue, Duty, Keys, Layout, Lock, MemoryDisk, Office, Opening, OsDisk,
-    Spool, SpoolEntry, back_up, dispose_due, dispose_one, restore,
+    BackupFault, Catalogue, Duty, Keys, Layout, Lock, MemoryDisk, Office, Opening, OsDisk,
+    Restored, Spool, SpoolEntry, back_up, dispose_due, dispose_one, restore,
 };
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -95,7 +95,7 @@ impl House {
         .unwrap();
     }
 
-    async fn restore(&self) -> Result<Carried, BackupFault> {
+    async fn restore(&self) -> Result<Restored, BackupFault> {
         let held =
             [Duty::Calls, Duty::Office].map(|duty| Lock::acquire(&self.layout, duty).unwrap());
         let keys = Keys::open(Arc::clone(&self.city.disk), &self.layout).unwrap();
@@ -163,7 +163,7 @@ fn what_was_lost_comes_back_and_what_was_disposed_of_does_not() {
         for (rows, purged) in [(4, 3), (0, 3)] {
             let restored = house.restore().await.unwrap();
             assert_eq!(
-                (restored.rows, restored.purged),
+                (restored.carried.rows, restored.carried.purged),
                 (rows, purged),
                 "{restored:?}"
             );
@@ -180,7 +180,7 @@ fn restoring_over_a_folder_that_lacks_nothing_brings_nothing_back() {
         house.dispose().await;
         let restored = house.restore().await.unwrap();
         assert_eq!(
-            restored.rows, 0,
+            restored.carried.rows, 0,
             "every row is known, as a tombstone or as it was"
         );
         house.check_that_the_dead_stay_dead().await;
@@ -191,6 +191,52 @@ fn restoring_over_a_folder_that_lacks_nothing_brings_nothing_back() {
         let refused = restore(&house.layout, &house.city.vault, &keys, &nothing, &held).await;
         assert!(matches!(refused, Err(BackupFault::NoBackup { .. })));
     });
+}
+
+#[test]
+fn a_day_that_cannot_be_read_keeps_no_other_from_being_restored_and_is_named() {
+    run(async {
+        let house = backed_up().await;
+        house.dispose().await;
+        fs::remove_dir_all(house.layout.vault()).unwrap();
+        fs::create_dir(house.layout.vault()).unwrap();
+        let later_day = JstDay::of(later(4).call_started);
+        fs::write(house.layout.vault_day(today()), "no folder").unwrap();
+
+        let restored = house.restore().await.unwrap();
+
+        assert_eq!(restored.left.keys().collect::<Vec<_>>(), [&today()]);
+        assert!(!house.city.vault.files(later_day).unwrap().is_empty());
+        // It is put right, and restoring again goes on.
+        fs::remove_file(house.layout.vault_day(today())).unwrap();
+        let restored = house.restore().await.unwrap();
+        assert!(restored.left.is_empty());
+        house.check_that_the_dead_stay_dead().await;
+    });
+}
+
+#[test]
+fn a_link_in_the_vault_leads_no_file_of_others_into_a_backup() {
+    run(async {
+        let house = backed_up().await;
+        let secret = house.folder.path().join("secret");
+        fs::write(&secret, "what only root may read").unwrap();
+        let planted = house.layout.vault_day(today()).join(opening_name(7));
+        std::os::unix::fs::symlink(&secret, planted).unwrap();
+
+        let again = house.folder.path().join("backup-2");
+        let made = back_up(&house.layout, &again).await.unwrap();
+
+        assert_eq!(made.files, 4);
+        assert!(!contains(
+            &every_byte_under(&again),
+            b"what only root may read"
+        ));
+    });
+}
+
+fn opening_name(number: u128) -> String {
+    format!("{}-000.krec", opening(number).recording)
 }
 
 #[test]
@@ -210,7 +256,7 @@ fn a_recording_that_is_damaged_is_not_taken_for_one_that_was_disposed_of() {
             .unwrap();
         fs::write(&file, b"a header that nobody can read").unwrap();
         let restored = house.restore().await.unwrap();
-        assert_eq!(restored.purged, 0);
+        assert_eq!(restored.carried.purged, 0);
         assert!(file.exists());
         let mut catalogue = Catalogue::open(&house.layout).await.unwrap();
         let row = catalogue.find(recording).await.unwrap().unwrap();

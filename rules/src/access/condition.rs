@@ -156,6 +156,17 @@ impl Condition {
         }
     }
 
+    /// Whether it tells of whoever asks, whatever is asked for.
+    pub(crate) fn is_of_petitioner(self) -> bool {
+        matches!(
+            self,
+            Condition::Designated
+                | Condition::Trained
+                | Condition::Acknowledged
+                | Condition::DeputyPeriod
+        )
+    }
+
     pub(crate) fn refusal(self) -> Refusal {
         let (code, clause) = match self {
             Condition::PurposeGiven => (RefusalCode::PurposeRequired, Clause::Rules5Use),

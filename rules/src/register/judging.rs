@@ -95,11 +95,32 @@ impl Register {
         {
             return Err(RegisterFault::MonthNotOver(*month));
         }
-        let about = self.about(fact, heard)?;
+        let about = match self.about(fact, heard) {
+            Ok(about) => about,
+            Err(fault) => {
+                // Whoever has not the right is not told what there is.
+                self.judge_petitioner(standing, fact.action(), by, now)?;
+                return Err(fault);
+            }
+        };
         judge(standing, fact.action(), |condition| {
             self.meets(condition, standing, by, &about, now)
         })?;
         Ok(())
+    }
+
+    /// Judges whoever asks, whatever it is about.
+    fn judge_petitioner(
+        &self,
+        standing: Standing,
+        action: Action,
+        by: Option<&Person>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let nothing = About::default();
+        judge(standing, action, |condition| {
+            !condition.is_of_petitioner() || self.meets(condition, standing, by, &nothing, now)
+        })
     }
 
     /// Judges a fact that goes on anew, for whoever it was granted to.
@@ -284,7 +305,10 @@ impl Register {
         let Some((case, known)) = known else {
             return Err(Condition::CaseApproved.refusal().into());
         };
-        let heard = heard.ok_or(RegisterFault::NoSuchRecording(recording))?;
+        let Some(heard) = heard else {
+            self.judge_petitioner(standing, action, by, now)?;
+            return Err(RegisterFault::NoSuchRecording(recording));
+        };
         let about = About {
             person: self.person(&known.opened().by),
             unit: Some(known.application().unit.clone()),
@@ -459,7 +483,13 @@ impl Register {
         let by = petitioner.person(self);
         let standing = petitioner.standing(by, action);
         judge_standing(standing, action)?;
-        let person = target.map(|id| self.known(id)).transpose()?;
+        let person = match target.map(|id| self.known(id)).transpose() {
+            Ok(person) => person,
+            Err(fault) => {
+                self.judge_petitioner(standing, action, by, now)?;
+                return Err(fault);
+            }
+        };
         let about = About {
             person,
             role: person.map(|person| person.role),

@@ -1,22 +1,18 @@
 //! `denwaban audit`: reads both chains, verifies them against heads that were kept outside, and gives signed heads out.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::Duration,
 };
 
-use aws_lc_rs::digest::{Context, SHA256};
 use clap::{Args, Subcommand, ValueEnum};
-use rules::{Action, Actor, AuditEntry, AuditEvent, Chain, Digest, jst_rfc3339};
+use rules::{Action, Actor, AuditEntry, AuditEvent, Chain, jst_rfc3339};
 use serde::Serialize;
 use storage::{
     Anchored, AuditFault, BrokenReason, ChainReport, Duty, Head, Layout, OsDisk, SignedHead,
-    VerifierKey, head_key, read_entries, verifier_keys,
+    VerifierKey, read_entries, verifier_keys,
 };
 
 use super::{
@@ -27,12 +23,11 @@ use super::{
 use crate::{
     config::Config,
     duty::{Answer, Ending, Message},
-    export::{self, Done, Request},
+    export::{self, Request},
     office::{TrailDone, TrailRequest},
     proof::Proof,
+    trail_export::{self, CHAINS, TrailExported},
 };
-
-const CHAINS: [Chain; 2] = [Chain::Calls, Chain::Office];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -378,26 +373,11 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
     let path = &arguments.out;
     let proof = arguments.person.proof(&config.layout(), out)?;
-    let chains = CHAINS.to_vec();
-    let heads = ask_of_trail(&config, TrailRequest::Heads { chains }, Proof::Nobody, out)?;
-    let keys = shown_keys(&config.layout(), out)?;
-    let action = Action::ExportTrail;
-    let request = Request::Work { action, proof };
-    let mut made = None;
+    let request = Request::ExportTrail { proof };
     let exported = with_office(&config, &request, |conversation| {
-        export::work(conversation, || {
-            let file = create(path)?;
-            made = Some(path);
-            let exported = write_export(&config.layout(), file, &keys, &heads.notes)?;
-            let (entries, sha256) = exported;
-            Ok((exported, Done::Exported { entries, sha256 }))
-        })
+        export::receive::<TrailExported>(conversation, path)
     });
-    if let (Some(path), false) = (made, matches!(exported, Answer::Done(_))) {
-        // What is not whole, or not written down, does not stay.
-        let _ = std::fs::remove_file(path);
-    }
-    let (entries, sha256) = out.settle(exported)?;
+    let TrailExported { entries, sha256 } = out.settle(exported)?;
     out.line(&format!(
         "書き出しました / written: {} 件数/entries={entries}",
         path.display()
@@ -405,89 +385,10 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
     out.line(&format!("  SHA-256 {sha256}"))
 }
 
-fn create(path: &Path) -> Result<File, Ending> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|fault| Answer::Failed(export::not_made(path, &fault)))
-}
-
-/// Writes keys, heads and entries.
-fn write_export(
-    layout: &Layout,
-    file: File,
-    keys: &[VerifierKey],
-    heads: &[String],
-) -> Result<(u64, Digest), Ending> {
-    let mut file = Hashed {
-        file: BufWriter::new(file),
-        hash: Context::new(&SHA256),
-        lines: Ok(()),
-    };
-    for key in keys {
-        file.line(&format!("{{\"key\":\"{key}\"}}"));
-    }
-    for note in heads {
-        let note = serde_json::Value::from(note.as_str());
-        file.line(&format!("{{\"head\":{note}}}"));
-    }
-    let mut entries = 0;
-    for chain in CHAINS {
-        let name = Duty::from(chain).name();
-        read_entries(&OsDisk, layout, chain.into(), 1, &mut |hash, entry| {
-            entries += 1;
-            file.line(&format!(
-                "{{\"chain\":\"{name}\",\"hash\":\"{hash}\",\"entry\":{entry}}}"
-            ));
-        })
-        .map_err(|fault| unread(&fault))?;
-    }
-    let written = file.finish().map_err(|fault| {
-        let ja = "書き出せません。";
-        Answer::Failed(Message::new(
-            ja,
-            format!("the file cannot be written: {fault}"),
-        ))
-    });
-    Ok((entries, written?))
-}
-
-/// A file that is hashed as it is written; the first fault is kept until the end.
-struct Hashed {
-    file: BufWriter<File>,
-    hash: Context,
-    lines: io::Result<()>,
-}
-
-impl Hashed {
-    fn line(&mut self, text: &str) {
-        if self.lines.is_ok() {
-            let line = format!("{text}\n");
-            self.hash.update(line.as_bytes());
-            self.lines = self.file.write_all(line.as_bytes());
-        }
-    }
-
-    fn finish(self) -> io::Result<Digest> {
-        self.lines?;
-        self.file.into_inner()?.sync_all()?;
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(self.hash.finish().as_ref());
-        Ok(Digest(sha256))
-    }
-}
-
-/// Every public key of the installation's history, the newest last: by itself, and as each chain's heads name it.
+/// Every public key of the installation's history.
 pub(super) fn shown_keys(layout: &Layout, out: &mut Terminal) -> Result<Vec<VerifierKey>, Exit> {
-    let keys = verifier_keys(&OsDisk, layout).map_err(|fault| {
+    trail_export::shown_keys(layout).map_err(|fault| {
         out.complain(&format!("公開鍵の履歴を読めません。\n{fault}"));
         Exit::Unavailable
-    })?;
-    let named = |key: &VerifierKey| {
-        let heads = CHAINS.map(|chain| head_key(key, chain.into()));
-        [vec![key.clone()], heads.to_vec()].concat()
-    };
-    Ok(keys.iter().flat_map(named).collect())
+    })
 }

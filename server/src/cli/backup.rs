@@ -5,19 +5,14 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use jiff::Timestamp;
 use rules::{Action, Actor, AuditDraft, AuditEvent, StaffId};
-use storage::{AuditTrail, Carried, Disk, Duty, Keys, Lock, OsDisk, Vault};
+use storage::{AuditTrail, Carried, Disk, Duty, Keys, Lock, OsDisk, Restored, Vault};
 use tokio::runtime;
 
 use super::{
     Exit, Person, Place, Terminal,
     recordings::{allowed, with_office},
 };
-use crate::{
-    config::Config,
-    duty::{Answer, Message},
-    export::{self, Done, Request},
-    unix,
-};
+use crate::{config::Config, export::Request, unix};
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
@@ -45,19 +40,16 @@ pub(super) fn backup(arguments: &Backup, out: &mut Terminal) -> Result<(), Exit>
     let config = Arc::new(arguments.place.load(out)?);
     let runtime = a_runtime()?;
     let proof = arguments.person.proof(&config.layout(), out)?;
-    let action = Action::BackUp;
-    let request = Request::Work { action, proof };
-    let made = with_office(&config, &request, |conversation| {
-        export::work(conversation, || {
-            let made = runtime.block_on(storage::back_up(&config.layout(), &arguments.out));
-            let Carried { rows, files, .. } = made.map_err(|fault| {
-                let ja = "バックアップできません。";
-                Answer::Unavailable(Message::new(ja, fault.to_string()))
-            })?;
-            Ok(((rows, files), Done::BackedUp { rows, files }))
-        })
+    let request = Request::BackUp { proof };
+    let leave = with_office(&config, &request, |conversation| {
+        conversation.answer::<()>()
     });
-    let (rows, files) = out.settle(made)?;
+    out.settle(leave)?;
+    let made = runtime.block_on(storage::back_up(&config.layout(), &arguments.out));
+    let Carried { rows, files, .. } = made.map_err(|fault| {
+        out.complain(&format!("バックアップできません。\n{fault}"));
+        Exit::Unavailable
+    })?;
     out.line(&format!(
         "バックアップしました（鍵は含みません）/ backed up, without any key: {} 行/rows={rows} 音声/files={files}",
         arguments.out.display()
@@ -72,10 +64,20 @@ pub(super) fn restore(arguments: &Restore, out: &mut Terminal) -> Result<(), Exi
         out.complain(&format!("復元できません。\n{fault}"));
         Exit::Unavailable
     })?;
+    let Restored { carried, left } = restored;
     out.line(&format!(
         "復元しました / restored: 行/rows={} 音声/files={} 鍵がなく廃棄/purged={}",
-        restored.rows, restored.files, restored.purged
-    ))
+        carried.rows, carried.files, carried.purged
+    ))?;
+    for (day, fault) in &left {
+        out.complain(&format!(
+            "{day} は最後まで復元できませんでした。原因を除いて、もう一度復元してください。\n{day} is not restored to its end: {fault}; mend that and restore again"
+        ));
+    }
+    match left.is_empty() {
+        true => Ok(()),
+        false => Err(Exit::Failed),
+    }
 }
 
 /// Nobody listens or records before everything without a key is gone: both duties are held until then.
@@ -83,7 +85,7 @@ fn bring_back(
     config: &Config,
     arguments: &Restore,
     person: Option<StaffId>,
-) -> Result<Carried, String> {
+) -> Result<Restored, String> {
     let layout = config.layout();
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
     layout
@@ -110,9 +112,9 @@ fn bring_back(
         person,
     };
     let event = AuditEvent::Restored {
-        rows: restored.rows,
-        files: restored.files,
-        purged: restored.purged,
+        rows: restored.carried.rows,
+        files: restored.carried.files,
+        purged: restored.carried.purged,
     };
     let written = trail.append(AuditDraft { actor, event }, Timestamp::now());
     // It is restored whether or not it can be written down, and whoever asked is told.

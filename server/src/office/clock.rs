@@ -7,7 +7,7 @@ use nix::libc;
 use rules::{BootId, ClockReading, ConfirmationId, DestructionClock, Digest, KernelClock, Proved};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use storage::{Disk, Layout, MODE_SHARED, OsDisk, SealFault, SealedFields, Sealer};
+use storage::{Disk, Layout, MODE_SECRET, OsDisk, SealFault, SealedFields, Sealer};
 
 /// The office's view of its clock.
 pub(super) struct ClockWatch {
@@ -115,7 +115,7 @@ impl ClockWatch {
 
     fn keep(&self) -> io::Result<()> {
         let bytes = serde_json::to_vec(&self.kept)?;
-        OsDisk.replace(&self.path, &bytes, MODE_SHARED)
+        OsDisk.replace(&self.path, &bytes, MODE_SECRET)
     }
 }
 

@@ -15,7 +15,12 @@ use storage::{
     Attachments, Manifest, PackageKey, Passphrase, ReceiptCode, SecretFault, Signing, TextKind,
 };
 
-use super::{Desk, Job, ended, owner::Owner, people::Caller, people::no_randomness};
+use super::{
+    Desk, Job, ended,
+    owner::{Owner, no_recording},
+    people::Caller,
+    people::no_randomness,
+};
 use crate::{
     duty::{Answer, Ending, Message},
     hand_over::{
@@ -233,6 +238,7 @@ impl Owner {
         let (mut heard, mut days) = (Vec::new(), Vec::new());
         for recording in recordings {
             let call = self.find(*recording).await?;
+            let call = call.ok_or_else(|| no_recording(*recording))?;
             heard.push(self.heard(*recording, &call));
             days.push(call.day);
         }

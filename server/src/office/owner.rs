@@ -10,8 +10,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, CopyFact, Destruction, Fact, Heard, JstDay, ListenPermit,
-    ListenRequest, Number, POLICY_VERSION, Purpose, RecordingId, Refusal, StaffId,
+    Action, AlarmCode, AuditDraft, AuditEvent, CopyFact, Destruction, Fact, Heard, JstDay,
+    ListenPermit, ListenRequest, Number, POLICY_VERSION, Proved, Purpose, RecordingId, Refusal,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, OpenFault, Opener, OsDisk,
@@ -25,7 +25,8 @@ use tokio::{
 use super::{
     GATHER, Job, LOOK, Opened, Wish,
     clock::ClockWatch,
-    people::Caller,
+    people::{Caller, nothing},
+    proving::Throttled,
     reconciling::Round,
     sweep::{Disposing, FIRST_SWEEP},
     turns::Turns,
@@ -69,6 +70,7 @@ pub(super) struct Owner {
     pub(super) round: Round,
     /// The version of the policy in the register that was read last.
     pub(super) policy: u32,
+    pub(super) throttled: Throttled,
     told: BTreeSet<&'static str>,
 }
 
@@ -99,6 +101,7 @@ impl Owner {
             disposals: VecDeque::new(),
             round: Round::new(),
             policy: POLICY_VERSION,
+            throttled: Throttled::default(),
             told: BTreeSet::new(),
         }
     }
@@ -208,12 +211,34 @@ impl Owner {
                 }) => drop(answer.send(Answer::of(self.attend_copies(ask, &proof, &asker).await))),
                 Some(Job::Sign { text, answer }) => drop(answer.send(self.sign_text(text))),
                 Some(Job::Track { fact, answer }) => drop(answer.send(self.track(*fact).await)),
-                Some(Job::Judge {
+                Some(Job::Prove {
                     action,
                     proof,
                     asker,
                     answer,
-                }) => drop(answer.send(Answer::of(self.judge(action, &proof, &asker).await))),
+                }) => {
+                    let proved = self.prove_allowed(action, &proof, &asker).await;
+                    let _ = answer.send(Answer::of(proved));
+                }
+                Some(Job::Record {
+                    proved,
+                    asker,
+                    fact,
+                    answer,
+                }) => {
+                    let caller = Caller {
+                        proved: proved.as_deref(),
+                        asker: &asker,
+                    };
+                    let now = Timestamp::now();
+                    let told = self.record(&caller, *fact, nothing, now).await;
+                    let _ = answer.send(Answer::of(told));
+                }
+                Some(Job::BackUp {
+                    proof,
+                    asker,
+                    answer,
+                }) => drop(answer.send(Answer::of(self.back_up(&proof, &asker).await))),
                 Some(Job::Register { answer }) => {
                     let _ = answer.send(self.register().await.ok());
                 }
@@ -336,13 +361,19 @@ impl Owner {
             proved: proved.as_ref(),
             asker,
         };
-        let call = self.find(wish.recording).await?;
         let register = self.register().await?;
         let purpose = wish
             .purpose
             .as_ref()
             .map(|text| text.parse::<Purpose>())
             .transpose();
+        let Some(call) = self.find(wish.recording).await? else {
+            let judged = purpose.and_then(|purpose| {
+                let petitioner = caller.petitioner();
+                register.judge_unknown_recording(&petitioner, wish.action, purpose, wish.case, now)
+            });
+            return Err(self.unknown(&caller, wish.action, wish.recording, judged));
+        };
         let mut request = ListenRequest {
             petitioner: caller.petitioner(),
             action: wish.action,
@@ -420,16 +451,16 @@ impl Owner {
         }
     }
 
-    /// Whether a proved person may do what opens no content, for the duty that cannot look itself.
+    /// Whether a person may do what opens no content, for whoever cannot look itself.
     ///
     /// # Returns
     /// Who was proved.
-    pub(super) async fn judge(
+    pub(super) async fn prove_allowed(
         &mut self,
         action: Action,
         proof: &Proof,
         asker: &Asker,
-    ) -> Result<Option<StaffId>, Ending> {
+    ) -> Result<Option<Proved>, Ending> {
         let now = Timestamp::now();
         let proved = self.prove(proof, asker, now).await?;
         let caller = Caller {
@@ -437,7 +468,20 @@ impl Owner {
             asker,
         };
         self.allow(&caller, action, now).await?;
-        Ok(proved.map(|proved| proved.person().clone()))
+        Ok(proved)
+    }
+
+    /// Writes down what is there to be copied out, which permits it.
+    async fn back_up(&mut self, proof: &Proof, asker: &Asker) -> Result<(), Ending> {
+        let proved = self.prove_allowed(Action::BackUp, proof, asker).await?;
+        self.take_in().await;
+        let rows = self.rows(async |catalogue| catalogue.count().await).await?;
+        let files = self.vault.count_closed();
+        let caller = Caller {
+            proved: proved.as_ref(),
+            asker,
+        };
+        self.write_down(&caller, AuditEvent::BackedUp { rows, files })
     }
 
     /// Whether somebody may do what records no fact and opens no content. The refusal is written down.
@@ -456,20 +500,34 @@ impl Owner {
         judged.map_err(|fault| self.refuse(caller, action, &fault))
     }
 
-    pub(super) async fn find(&mut self, recording: RecordingId) -> Result<ListedCall, Ending> {
-        let found = self
-            .rows(async |catalogue| catalogue.find(recording).await)
-            .await?;
-        found.ok_or_else(|| {
-            let ja = format!(
-                "録音 {recording} はありません。`denwaban recordings list` で確かめてください。"
-            );
-            Answer::Failed(Message::new(
-                ja,
-                format!("there is no recording {recording}; see `denwaban recordings list`"),
-            ))
-        })
+    pub(super) async fn find(
+        &mut self,
+        recording: RecordingId,
+    ) -> Result<Option<ListedCall>, Ending> {
+        self.rows(async |catalogue| catalogue.find(recording).await)
+            .await
     }
+
+    /// What somebody is told who asks for a recording that there is not: first whether there is a right to any.
+    pub(super) fn unknown(
+        &mut self,
+        caller: &Caller<'_>,
+        action: Action,
+        recording: RecordingId,
+        judged: Result<(), Refusal>,
+    ) -> Ending {
+        match judged {
+            Err(refusal) => self.refuse(caller, action, &refusal.into()),
+            Ok(()) => no_recording(recording),
+        }
+    }
+}
+
+pub(super) fn no_recording(recording: RecordingId) -> Ending {
+    Answer::Failed(Message::new(
+        format!("録音 {recording} はありません。`denwaban recordings list` で確かめてください。"),
+        format!("there is no recording {recording}; see `denwaban recordings list`"),
+    ))
 }
 
 fn not_opened(fault: &OpenFault) -> Ending {

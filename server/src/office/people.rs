@@ -147,10 +147,6 @@ impl Owner {
                 "この記録は単独では受け付けません。専用の命令を使ってください。",
                 "this fact is not recorded by itself; use the command that makes what belongs to it",
             ))),
-            RegisterAsk::SignSupervision { month, report } => {
-                let fact = Fact::SupervisionSigned { month, report };
-                self.record(&caller, fact, nothing, now).await
-            }
             RegisterAsk::Issue { person } => self.issue(&caller, person, now).await,
             RegisterAsk::List => self.list_people(&caller, now).await,
             RegisterAsk::ApplyPolicy { text } => self.apply_policy(&caller, &text, now).await,

@@ -2,7 +2,7 @@
 //!
 //! Passwords are looked at here, on the office's one thread, so that two never take memory at once. Start at [`Owner::prove`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use rules::{
@@ -21,11 +21,26 @@ use crate::{
     proof::{Asker, Proof, Secret, Typed, random_text},
 };
 
+/// The waits of which the trail knows that somebody did not keep them.
+#[derive(Debug, Default)]
+pub(super) struct Throttled(BTreeSet<(AttemptKey, Option<Timestamp>)>);
+
+impl Throttled {
+    /// Whether nobody was told of this wait yet.
+    fn is_news(&mut self, key: &AttemptKey, attempts: Attempts) -> bool {
+        const MOST: usize = 10_000; // As many as there are attempts on record.
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        self.0.insert((key.clone(), attempts.last_at))
+    }
+}
+
 impl Owner {
     /// Proves whoever shows something.
     ///
     /// # Errors
-    /// What was shown proves nobody; it is written down, unless it came too early to be looked at.
+    /// What was shown proves nobody; it is written down, once for each wait where it came too early to be looked at.
     pub(super) async fn prove(
         &mut self,
         proof: &Proof,
@@ -50,10 +65,14 @@ impl Owner {
                 let session = self
                     .rows(async |catalogue| catalogue.session(&token).await)
                     .await?;
+                let whose = session.as_ref().map(|session| session.person.clone());
                 let proved = session
                     .ok_or_else(LoginSession::over)
                     .and_then(|session| session.judge(now))
-                    .map_err(|refusal| Answer::Refused(people::message(&refusal)))?;
+                    .map_err(|refusal| {
+                        self.note_login(whose, &refusal, asker);
+                        Answer::Refused(people::message(&refusal))
+                    })?;
                 self.rows(async |catalogue| catalogue.use_session(&token, now).await)
                     .await?;
                 Ok(Some(proved))
@@ -79,7 +98,14 @@ impl Owner {
                 ))
             })
             .await?;
-        attempts.judge(now).map_err(refused)?;
+        attempts.judge(now).map_err(|refusal| {
+            // Once for each wait, however often somebody asks in it.
+            if self.throttled.is_news(&key, attempts) {
+                let tried = kept.is_some().then(|| typed.person.clone());
+                self.note_login(tried, &refusal, asker);
+            }
+            refused(refusal)
+        })?;
         let trial = Trial {
             person: &typed.person,
             account: kept.as_ref().map(|kept| kept.account),

@@ -232,15 +232,21 @@ impl Owner {
             proved: proved.as_ref(),
             asker,
         };
-        let call = self.find(wish.recording).await?;
         let register = self.register().await?;
+        let purpose = wish.purpose.as_deref().map(str::parse::<Purpose>);
+        let Some(call) = self.find(wish.recording).await? else {
+            let judged = purpose.transpose().and_then(|purpose| {
+                let petitioner = caller.petitioner();
+                register.judge_unknown_recording(&petitioner, Action::Reveal, purpose, None, now)
+            });
+            return Err(self.unknown(&caller, Action::Reveal, wish.recording, judged));
+        };
         let reason = wish.reason.as_ref().map(|reason| reason.text().trim());
         let about = Subject::Recording(wish.recording);
         let sealed = reason
             .filter(|reason| !reason.is_empty())
             .map(|reason| self.seal_text(about, TextKind::Reason, reason, now))
             .transpose()?;
-        let purpose = wish.purpose.as_deref().map(str::parse::<Purpose>);
         let mut request = RevealRequest {
             petitioner: caller.petitioner(),
             heard: self.heard(wish.recording, &call),

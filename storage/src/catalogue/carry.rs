@@ -15,6 +15,14 @@ impl Catalogue {
             .execute(&mut self.connection)
             .await;
         copied.map_err(|source| self.fault(source))?;
+        self.count().await
+    }
+
+    /// How many calls have a row.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn count(&mut self) -> Result<u64, CatalogueFault> {
         let count = sqlx::query("SELECT COUNT(*) FROM calls")
             .fetch_one(&mut self.connection)
             .await

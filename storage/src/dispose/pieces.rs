@@ -89,8 +89,11 @@ impl Disposal {
             Some(Piece::Settle) => self.settle(office).await?,
             Some(Piece::Bury(recording, day)) => {
                 let unburied = (recording, day);
-                // What it waits for is gone on with by the next disposal.
-                let _ = single::bury(office, &self.actor, unburied, self.now).await?;
+                match single::bury(office, &self.actor, unburied, self.now).await {
+                    // What it waits for is gone on with by the next disposal, and no day waits for a recording.
+                    Ok(_) | Err(DisposeFault::Record(_) | DisposeFault::Vault(_)) => {}
+                    Err(fault) => return Err(fault),
+                }
             }
             Some(Piece::Look(candidate)) => self.look(office, candidate).await?,
             Some(Piece::Keys) => self.destroy_keys(office)?,

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::certificate::Subject;
 use crate::{
-    files::{Disk, MODE_SHARED},
+    files::{Disk, MODE_SECRET},
     hex,
     layout::Layout,
 };
@@ -92,8 +92,8 @@ impl DisposalRecord {
         let path = path_of(layout, self.subject);
         let mut bytes = serde_json::to_vec_pretty(self).expect("texts and numbers are JSON");
         bytes.push(b'\n');
-        disk.make_folder(&layout.disposals(), 0o750)
-            .and_then(|()| disk.replace(&path, &bytes, MODE_SHARED))
+        disk.make_folder(&layout.disposals(), 0o700)
+            .and_then(|()| disk.replace(&path, &bytes, MODE_SECRET))
             .map_err(|source| RecordFault::Disk { path, source })
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rules::{AuditDraft, AuditEntry, AuditEvent, AuditReceipt, JstMonth};
 
 use crate::{
-    files::{Disk, DiskFile, MODE_SHARED},
+    files::{Disk, DiskFile, MODE_SECRET, MODE_SHARED},
     layout::Layout,
     lock::Duty,
     tree::{Frontier, leaf_hash},
@@ -25,11 +25,42 @@ use super::{
 pub struct AuditTrail {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
+    readers: Readers,
     end: ChainEnd,
     frontier: Frontier,
     file: Option<OpenFile>,
     /// How much a crash left behind the last whole line, until an entry tells of it.
     torn_bytes: Option<u64>,
+}
+
+/// Who reads a chain besides its writer: the office signs the heads of the calls' too, and nobody but the office reads its own.
+#[derive(Clone, Copy)]
+enum Readers {
+    Group,
+    Nobody,
+}
+
+impl Readers {
+    fn of(duty: Duty) -> Readers {
+        match duty {
+            Duty::Calls => Readers::Group,
+            Duty::Office => Readers::Nobody,
+        }
+    }
+
+    fn folder_mode(self) -> u32 {
+        match self {
+            Readers::Group => 0o750,
+            Readers::Nobody => 0o700,
+        }
+    }
+
+    fn file_mode(self) -> u32 {
+        match self {
+            Readers::Group => MODE_SHARED,
+            Readers::Nobody => MODE_SECRET,
+        }
+    }
 }
 
 struct OpenFile {
@@ -65,8 +96,11 @@ impl AuditTrail {
         duty: Duty,
     ) -> Result<AuditTrail, AuditFault> {
         let folder = folder(layout, duty);
-        disk.make_folder(&folder, 0o750).map_err(at(&folder))?;
+        let readers = Readers::of(duty);
+        let made = disk.make_folder(&folder, readers.folder_mode());
+        made.map_err(at(&folder))?;
         let mut trail = AuditTrail {
+            readers,
             end: ChainEnd::origin(duty),
             frontier: Frontier::empty(),
             disk,
@@ -213,7 +247,7 @@ impl AuditTrail {
     fn create_file(&self, month: &str) -> Result<OpenFile, AuditFault> {
         let path = self.folder.join(file_name(month));
         self.disk
-            .make_folder(&self.folder, 0o750)
+            .make_folder(&self.folder, self.readers.folder_mode())
             .map_err(at(&self.folder))?;
         // One that is there was left empty by a beginning that failed before its first entry; what
         // somebody else put into it is evidence, and stays.
@@ -222,7 +256,10 @@ impl AuditTrail {
                 let bytes = self.disk.len(&path).map_err(at(&path))?;
                 (self.disk.append(&path).map_err(at(&path))?, bytes)
             }
-            false => (self.disk.create(&path, MODE_SHARED).map_err(at(&path))?, 0),
+            false => {
+                let mode = self.readers.file_mode();
+                (self.disk.create(&path, mode).map_err(at(&path))?, 0)
+            }
         };
         self.disk
             .sync_folder(&self.folder)
