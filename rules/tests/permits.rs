@@ -5,9 +5,10 @@ mod common;
 
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Action, AuditDraft, AuditEvent, DisposalPermit, Fact, Heard, JstDay, ListenGrant, ListenPermit,
-    ListenRequest, Period, Permit, Petitioner, Purpose, Refusal, RefusalCode, Register,
-    RegisterFault, RegisterPermit, Role, StaffId,
+    Action, AuditDraft, AuditEvent, CaseId, DisposalPermit, Fact, Ground, Heard, HoldFact, HoldId,
+    HoldTerms, JstDay, ListenGrant, ListenPermit, ListenRequest, Period, Permit, Petitioner,
+    Purpose, RecordingId, Refusal, RefusalCode, Register, RegisterFault, RegisterPermit, Role,
+    StaffId,
 };
 
 use common::{now, receipt};
@@ -210,6 +211,34 @@ fn a_manager_decides_for_the_own_unit_and_about_others_only() {
             "{by} {fact:?}"
         );
     }
+}
+
+#[test]
+fn whoever_has_not_the_right_is_not_told_what_there_is() {
+    let hold = HoldFact::Released {
+        hold: HoldId::new(now(), 9),
+    };
+    let fact = Fact::Hold(hold);
+    let within = common::register_with(vec![]);
+    let outside = common::register_with(vec![Fact::Withdrawn {
+        person: "hanako".parse().unwrap(),
+    }]);
+    let requested = |register: &Register| {
+        let request = Fact::Hold(HoldFact::Requested {
+            hold: HoldId::new(now(), 9),
+            terms: HoldTerms {
+                case: CaseId::new(now(), 9),
+                ground: Ground::Law,
+                recordings: [RecordingId::new(now(), 9)].into(),
+                review: HoldTerms::usual_end(now()),
+                until: HoldTerms::usual_end(now()),
+            },
+        });
+        code(&asked(register, "hanako", request))
+    };
+    assert_eq!(requested(&within), "not there");
+    assert_eq!(requested(&outside), "NOT_DESIGNATED");
+    assert_eq!(code(&asked(&within, "hanako", fact)), "ROLE_NOT_PERMITTED");
 }
 
 #[test]

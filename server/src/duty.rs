@@ -198,6 +198,8 @@ impl<T> Answer<T> {
 pub(crate) struct Client {
     /// The Unix user, as the kernel reports it.
     pub(crate) unix_user: String,
+    /// Its number.
+    pub(crate) uid: u32,
     reader: BufReader<UnixStream>,
 }
 
@@ -211,6 +213,7 @@ impl Client {
         stream.set_write_timeout(Some(CLIENT_PATIENCE))?;
         Ok(Client {
             unix_user: unix::user_of(&stream)?,
+            uid: unix::uid_of(&stream)?,
             reader: BufReader::new(stream),
         })
     }

@@ -6,7 +6,10 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::{fs::OpenOptionsExt, net::UnixStream},
+    os::unix::{
+        fs::{MetadataExt, OpenOptionsExt},
+        net::UnixStream,
+    },
     path::Path,
     sync::Arc,
     thread,
@@ -90,7 +93,13 @@ pub(crate) enum Request {
     /// Sign heads, or change the key that signs.
     Trail { ask: TrailRequest, proof: Proof },
     /// Whether somebody may do what opens no content.
-    Judge { action: Action, proof: Proof },
+    Judge {
+        action: Action,
+        proof: Proof,
+        /// The Unix user at whose word whoever carries calls asks; of nobody else it is believed.
+        #[serde(default)]
+        asked_by: Option<String>,
+    },
     /// Leave to copy rows, audio and trail out, without any key.
     BackUp { proof: Proof },
     /// Both chains as one file.
@@ -165,7 +174,17 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         Request::Dispose(request) => client.answer(&desk.dispose(request, asker)),
         Request::Keys { ask, proof } => client.answer(&desk.keys(ask, proof, asker)),
         Request::Trail { ask, proof } => client.answer(&desk.trail(ask, proof, asker)),
-        Request::Judge { action, proof } => client.answer(&desk.judge(action, proof, asker)),
+        Request::Judge {
+            action,
+            proof,
+            asked_by,
+        } => {
+            let asker = match asked_by {
+                Some(user) if carries_calls(desk, &client) => Asker::new(&user),
+                Some(_) | None => asker,
+            };
+            client.answer(&desk.judge(action, proof, asker))
+        }
         Request::BackUp { proof } => client.answer(&desk.back_up(proof, asker)),
         Request::ExportTrail { proof } => trail_export::attend(desk, proof, asker, &mut client),
         Request::HandOver { ask, proof } => client.answer(&desk.hand_over(ask, proof, asker)),
@@ -176,6 +195,12 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
     if let Err(fault) = ended {
         tracing::warn!(%fault, "a client of the office's socket went away");
     }
+}
+
+/// Whether a client is of the user whose folder is the calls' one.
+fn carries_calls(desk: &Desk, client: &Client) -> bool {
+    let folder = std::fs::metadata(desk.config().layout().calls());
+    folder.is_ok_and(|folder| folder.uid() == client.uid)
 }
 
 fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Result<()> {

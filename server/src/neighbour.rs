@@ -52,7 +52,12 @@ impl Neighbour {
         if let Some(desk) = self.here.get() {
             return Some(desk.judge(action, proof, Asker::new(unix_user)));
         }
-        let request = export::Request::Judge { action, proof };
+        let asked_by = Some(unix_user.to_owned());
+        let request = export::Request::Judge {
+            action,
+            proof,
+            asked_by,
+        };
         let asked = Conversation::ask(&self.layout, Duty::Office, &request);
         asked.ok()??.answer().ok()
     }

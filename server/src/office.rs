@@ -12,6 +12,7 @@ mod heads;
 mod holds;
 mod keys;
 mod listed_file;
+mod listening;
 mod owner;
 mod people;
 mod policy;
@@ -34,8 +35,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEvent, CaseId, CopyId, DayCounts, Fact, JstDay, ListenPermit,
-    Proved, Reconciled, RecordingId, Register, StaffId, Statement,
+    Action, Actor, AuditDraft, CaseId, CopyId, DayCounts, Fact, JstDay, ListenPermit, Proved,
+    Reconciled, RecordingId, Register, StaffId, Statement,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
@@ -46,7 +47,6 @@ use tokio::{
     sync::{Notify, mpsc, oneshot},
 };
 
-use self::owner::Owner;
 pub(crate) use self::{
     heads::{TrailDone, TrailRequest},
     keys::{KeysDone, KeysRequest},
@@ -55,6 +55,7 @@ pub(crate) use self::{
     search::{Cut, FindWish, RevealWish, Revealed, Search},
     sweep::{DisposeDone, DisposeRequest, Disposed},
 };
+use self::{listening::Listener, owner::Owner};
 use crate::{
     config::Config,
     copies::{CopyAsk, CopyTold},
@@ -88,30 +89,6 @@ pub(crate) struct Wish {
     pub(crate) proof: Proof,
 }
 
-impl Wish {
-    /// The entry of what was granted and then could not be opened.
-    fn not_heard(&self, granted: u64, fault: &OpenFault) -> AuditEvent {
-        let recording = self.recording;
-        if self.action == Action::Listen {
-            let cut = match fault {
-                OpenFault::Refused(refusal) => Some(refusal.code()),
-                _ => None,
-            };
-            return AuditEvent::PlaybackEnded {
-                recording,
-                granted,
-                range_ms: (0, 0),
-                cut,
-            };
-        }
-        AuditEvent::ExportFailed {
-            recording,
-            granted,
-            cause: export_cause(fault),
-        }
-    }
-}
-
 /// A recording that was opened for somebody.
 pub(crate) struct Opened {
     pub(crate) playback: Playback<ListenPermit>,
@@ -124,11 +101,7 @@ pub(crate) struct Opened {
 }
 
 enum Job {
-    Listen {
-        wish: Wish,
-        asker: Asker,
-        answer: oneshot::Sender<Answer<Opened>>,
-    },
+    Listen(Listener),
     BeginSearch {
         wish: FindWish,
         asker: Asker,
@@ -327,10 +300,12 @@ impl Office {
 impl Desk {
     /// Asks to hear a recording. The audit entry is durable when the answer comes.
     pub(crate) fn listen(&self, wish: Wish, asker: Asker) -> Answer<Opened> {
-        self.ask(|answer| Job::Listen {
-            wish,
-            asker,
-            answer,
+        self.ask(|answer| {
+            Job::Listen(Listener {
+                wish,
+                asker,
+                answer,
+            })
         })
         .unwrap_or_else(ended)
     }

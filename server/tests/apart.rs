@@ -198,6 +198,15 @@ fn two_unix_users_share_what_both_need_and_calls_read_neither_root_nor_key_store
     ];
     let heard = house.by("hanako", &export);
     assert!(heard.status.success(), "{}", text(&heard));
+    // Who orders an emergency is refused, and counted, under the own user, whichever process asks.
+    let refused = house.by("hanako", &["emergency", "declare", "--reason", "訓練"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
+    let entries = trail(&house, "office");
+    let entry = entries
+        .lines()
+        .find(|line| line.contains("\"declare_emergency\""));
+    let actor = "\"unix_user\":\"root\",\"person\":\"hanako\"";
+    assert!(entry.unwrap().contains(actor), "{entry:?}");
     calls.terminate();
     office.terminate();
     let verified = house.denwaban(&["audit", "verify"]);

@@ -389,6 +389,93 @@ fn the_trail_is_the_managers_and_the_auditors_and_keys_are_the_administrators() 
 }
 
 #[test]
+fn what_proves_nobody_is_written_down_and_a_wait_once() {
+    let house = House::init(&[]);
+    house.found();
+    let office = house.run_duty("office", |_| {});
+    let list = ["people", "list", "--json"];
+    let wrong = house.dir().join("wrong");
+    fs::write(&wrong, "kaze-ga-fuku-hi\n").unwrap();
+    let wrong = ["--as", "kacho", "--password-file", wrong.to_str().unwrap()];
+    let codes: Vec<String> = (0..8)
+        .map(|_| code(&house.denwaban(&[&list[..], &wrong].concat())))
+        .collect();
+    let waited = codes
+        .iter()
+        .filter(|code| *code == "TOO_MANY_ATTEMPTS")
+        .count();
+    assert!(waited > 0, "{codes:?}");
+    // A token that nobody was given.
+    let proof = house.proof("kanri");
+    let proof: Vec<&str> = proof.iter().map(String::as_str).collect();
+    house.done(&[&["login"], &proof[..]].concat());
+    let mut files = fs::read_dir(house.dir())
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let token = files.find(|file| file.to_str().unwrap().contains(".denwaban-login-"));
+    fs::write(token.unwrap(), "aaaaa-bbbbb-ccccc-ddddd-eeeee").unwrap();
+    assert_eq!(code(&house.denwaban(&list)), "SESSION_OVER");
+    office.terminate();
+
+    let trail = fs::read_dir(house.dir().join("data/office/audit")).unwrap();
+    let trail: String = trail
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let refused = |code: &str| {
+        let lines = trail.lines().filter(|line| line.contains("login_refused"));
+        lines.filter(|line| line.contains(code)).count()
+    };
+    let wrong = codes.iter().filter(|code| *code == "LOGIN_FAILED").count();
+    assert_eq!(
+        refused("login_failed").max(refused("LOGIN_FAILED")),
+        wrong,
+        "{trail}"
+    );
+    let waits = refused("too_many_attempts").max(refused("TOO_MANY_ATTEMPTS"));
+    assert!(
+        (1..=wrong).contains(&waits),
+        "{waits} of {codes:?}\n{trail}"
+    );
+    assert_eq!(
+        refused("session_over").max(refused("SESSION_OVER")),
+        1,
+        "{trail}"
+    );
+}
+
+#[test]
+fn whoever_may_not_hear_is_not_told_which_recordings_there_are() {
+    let house = House::init(&[]);
+    house.found();
+    let nothing = rules::RecordingId::new(jiff::Timestamp::now(), 7).to_string();
+    let play = [
+        "recordings",
+        "play",
+        &nothing,
+        "--purpose",
+        "STAFF_CHECK",
+        "--json",
+    ];
+    let reveal = [
+        "recordings",
+        "reveal",
+        &nothing,
+        "--purpose",
+        "STAFF_CHECK",
+        "--reason",
+        "確認",
+        "--json",
+    ];
+    for ask in [&play[..], &reveal] {
+        assert_eq!(code(&house.denwaban(ask)), "PERSON_UNKNOWN");
+        assert_eq!(code(&house.by("kanri", ask)), "ROLE_NOT_PERMITTED");
+    }
+    house.enlist("hanako", "assistant");
+    let heard = house.by("hanako", &play);
+    assert_eq!(heard.status.code(), Some(1), "{}", text(&heard));
+}
+
+#[test]
 fn the_table_of_rights_is_shown_as_it_is_judged() {
     let house = House::unwritten();
     let shown = house

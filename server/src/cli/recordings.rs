@@ -292,7 +292,11 @@ pub(super) fn allowed(
     proof: Proof,
     out: &mut Terminal,
 ) -> Result<Option<StaffId>, Exit> {
-    let request = Request::Judge { action, proof };
+    let request = Request::Judge {
+        action,
+        proof,
+        asked_by: None,
+    };
     let answer = with_office(config, &request, |conversation| conversation.answer());
     out.settle(answer)
 }

@@ -10,12 +10,11 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, CopyFact, Destruction, Fact, Heard, JstDay,
-    ListenPermit, ListenRequest, Number, POLICY_VERSION, Proved, Purpose, RecordingId, Refusal,
+    Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, Heard, JstDay, Number, POLICY_VERSION,
+    Proved, RecordingId, Refusal,
 };
 use storage::{
-    AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, OpenFault, Opener, OsDisk,
-    Signing, Vault,
+    AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, Opener, OsDisk, Signing, Vault,
 };
 use tokio::{
     sync::{Notify, mpsc},
@@ -23,8 +22,9 @@ use tokio::{
 };
 
 use super::{
-    GATHER, Job, LOOK, Opened, Wish,
+    GATHER, Job, LOOK,
     clock::ClockWatch,
+    listening::Inbox,
     people::{Caller, nothing},
     proving::Throttled,
     reconciling::Round,
@@ -34,7 +34,6 @@ use super::{
 use crate::{
     config::Config,
     duty::{Answer, Ending, Message},
-    people,
     proof::{Asker, Proof},
 };
 
@@ -106,7 +105,8 @@ impl Owner {
         }
     }
 
-    pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(super) async fn run(mut self, jobs: mpsc::Receiver<Job>) {
+        let mut jobs = Inbox::new(jobs);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let nudge = Arc::clone(&self.nudge);
@@ -135,7 +135,7 @@ impl Owner {
                 }
                 job = jobs.recv() => {
                     turns.serve();
-                    Some(job.unwrap_or(Job::Stop))
+                    Some(job)
                 }
                 () = gathered => None,
                 () = std::future::ready(()), if !self.disposals.is_empty() => {
@@ -148,12 +148,11 @@ impl Owner {
             }
             match job {
                 None => self.take_in().await,
+                Some(Job::Listen(first)) => {
+                    let listeners = jobs.more_listeners(first);
+                    self.listen_all(listeners).await;
+                }
                 // Whoever asked may be gone; what was done is done.
-                Some(Job::Listen {
-                    wish,
-                    asker,
-                    answer,
-                }) => drop(answer.send(Answer::of(self.listen(&wish, &asker).await))),
                 Some(Job::BeginSearch {
                     wish,
                     asker,
@@ -340,84 +339,21 @@ impl Owner {
     }
 
     /// Writes an entry of the office's chain.
-    pub(super) fn audit(&mut self, draft: AuditDraft) -> Option<rules::AuditReceipt> {
+    pub(super) fn audit(&mut self, draft: AuditDraft) -> Option<AuditReceipt> {
+        self.audit_all(vec![draft])?.pop()
+    }
+
+    /// Writes entries of the office's chain; one sync makes all of them durable, or none is.
+    pub(super) fn audit_all(&mut self, drafts: Vec<AuditDraft>) -> Option<Vec<AuditReceipt>> {
         let trail = match self.trail.take() {
             Some(trail) => Ok(trail),
             None => AuditTrail::open(Arc::clone(&self.disk), &self.layout, Duty::Office),
         };
         let mut trail = self.note(AlarmCode::AuditUnavailable, trail)?;
-        let appended = trail.append(draft, Timestamp::now());
-        let receipt = self.note(AlarmCode::AuditUnavailable, appended)?;
+        let appended = trail.append_all(drafts, Timestamp::now());
+        let receipts = self.note(AlarmCode::AuditUnavailable, appended)?;
         self.trail = Some(trail);
-        Some(receipt)
-    }
-
-    /// Judges a wish, writes it down, and only then opens the recording.
-    async fn listen(&mut self, wish: &Wish, asker: &Asker) -> Result<Opened, Ending> {
-        self.take_in().await;
-        let now = Timestamp::now();
-        let proved = self.prove(&wish.proof, asker, now).await?;
-        let caller = Caller {
-            proved: proved.as_ref(),
-            asker,
-        };
-        let register = self.register().await?;
-        let purpose = wish
-            .purpose
-            .as_ref()
-            .map(|text| text.parse::<Purpose>())
-            .transpose();
-        let Some(call) = self.find(wish.recording).await? else {
-            let judged = purpose.and_then(|purpose| {
-                let petitioner = caller.petitioner();
-                register.judge_unknown_recording(&petitioner, wish.action, purpose, wish.case, now)
-            });
-            return Err(self.unknown(&caller, wish.action, wish.recording, judged));
-        };
-        let mut request = ListenRequest {
-            petitioner: caller.petitioner(),
-            action: wish.action,
-            heard: self.heard(wish.recording, &call),
-            purpose: None,
-            case: wish.case,
-            range_ms: wish.range_ms,
-        };
-        let judged = purpose.and_then(|purpose| {
-            request.purpose = purpose;
-            request.judge(&register, now)
-        });
-        let grant = judged.map_err(|refusal| {
-            // The refusal stands whether or not it can be written down.
-            self.audit(request.refused(&register, &refusal));
-            Answer::Refused(people::message(&refusal))
-        })?;
-        let copy = self.enter_copy(&caller, wish, call.expires_at, now).await?;
-        let receipt = self
-            .audit(grant.entry().clone())
-            .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
-        let granted = receipt.seq();
-        let actor = grant.entry().actor.clone();
-        let opened = ListenPermit::issue(grant, receipt, now)
-            .map_err(OpenFault::from)
-            .and_then(|permit| self.vault.open(permit, call.day, &self.opener, now));
-        match opened {
-            Ok(playback) => Ok(Opened {
-                playback,
-                granted,
-                actor,
-                copy,
-            }),
-            Err(fault) => {
-                let event = wish.not_heard(granted, &fault);
-                self.audit(AuditDraft { actor, event });
-                if let Some(copy) = copy {
-                    let how = Destruction::Removed;
-                    self.track(Fact::Copy(CopyFact::Destroyed { copy, how }))
-                        .await;
-                }
-                Err(not_opened(&fault))
-            }
-        }
+        Some(receipts)
     }
 
     /// Those of the recordings that there are, as far as a right depends on them.
@@ -528,23 +464,4 @@ pub(super) fn no_recording(recording: RecordingId) -> Ending {
         format!("録音 {recording} はありません。`denwaban recordings list` で確かめてください。"),
         format!("there is no recording {recording}; see `denwaban recordings list`"),
     ))
-}
-
-fn not_opened(fault: &OpenFault) -> Ending {
-    match fault {
-        OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
-        OpenFault::Expired => Answer::Refused(people::message(&Refusal::disposed())),
-        OpenFault::Key(_) => Answer::Unavailable(Message::new(
-            "鍵を使えないため、録音を開けません。",
-            fault.to_string(),
-        )),
-        OpenFault::NoFile { .. }
-        | OpenFault::OtherRecording
-        | OpenFault::NoSegment
-        | OpenFault::Segment(_)
-        | OpenFault::Vault(_)
-        | OpenFault::Secret(_) => {
-            Answer::Failed(Message::new("録音を開けません。", fault.to_string()))
-        }
-    }
 }

@@ -66,6 +66,9 @@ impl Owner {
                     .rows(async |catalogue| catalogue.session(&token).await)
                     .await?;
                 let whose = session.as_ref().map(|session| session.person.clone());
+                let is_use_due = session
+                    .as_ref()
+                    .is_some_and(|session| session.is_use_due(now));
                 let proved = session
                     .ok_or_else(LoginSession::over)
                     .and_then(|session| session.judge(now))
@@ -73,8 +76,10 @@ impl Owner {
                         self.note_login(whose, &refusal, asker);
                         Answer::Refused(people::message(&refusal))
                     })?;
-                self.rows(async |catalogue| catalogue.use_session(&token, now).await)
-                    .await?;
+                if is_use_due {
+                    self.rows(async |catalogue| catalogue.use_session(&token, now).await)
+                        .await?;
+                }
                 Ok(Some(proved))
             }
         }
