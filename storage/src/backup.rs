@@ -253,7 +253,7 @@ fn copy_missing(
         other => other.map_err(at(from))?,
     };
     OsDisk.make_folder(to, MODE_TAKEN_AWAY).map_err(at(to))?;
-    let mut count = 0;
+    let mut written = Vec::new();
     for entry in entries {
         let entry = entry.map_err(at(from))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
@@ -263,31 +263,39 @@ fn copy_missing(
         if !is_wanted || !is_file || target.exists() {
             continue;
         }
-        match copy_file(&source, &target) {
+        let fresh = fresh_name(&target);
+        match copy_bytes(&source, &fresh) {
             // Its day was disposed of meanwhile.
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound && !source.exists() => continue,
-            other => other.map_err(at(&target))?,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound && !source.exists() => {}
+            copied => {
+                copied.map_err(at(&target))?;
+                written.push((fresh, target));
+            }
         }
-        count += u64::from(target.extension().is_some_and(|ending| ending == "krec"));
+    }
+    // All are made durable together, and named then: a name stands for a whole file.
+    OsDisk.sync_all(to).map_err(at(to))?;
+    for (fresh, target) in &written {
+        fs::rename(fresh, target).map_err(at(target))?;
     }
     OsDisk.sync_folder(to).map_err(at(to))?;
-    Ok(count)
+    let is_segment = |(_, target): &&(PathBuf, PathBuf)| {
+        target.extension().is_some_and(|ending| ending == "krec")
+    };
+    Ok(written.iter().filter(is_segment).count() as u64)
 }
 
-fn copy_file(source: &Path, target: &Path) -> io::Result<()> {
+fn copy_bytes(source: &Path, fresh: &Path) -> io::Result<()> {
     let mut from = open_ordinary(source, OFlags::RDONLY)?;
-    let fresh = fresh_name(target);
-    remove_if_there(&OsDisk, &fresh)?;
-    let mut to = OsDisk.create(&fresh, MODE_SHARED)?;
+    remove_if_there(&OsDisk, fresh)?;
+    let mut to = OsDisk.create(fresh, MODE_SHARED)?;
     let mut piece = vec![0; 64 * 1024];
     loop {
         match from.read(&mut piece)? {
-            0 => break,
+            0 => return Ok(()),
             length => to.write(&piece[..length])?,
         }
     }
-    to.sync()?;
-    fs::rename(&fresh, target)
 }
 
 fn days_in(vault: &Path) -> Result<Vec<JstDay>, BackupFault> {
