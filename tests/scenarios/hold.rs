@@ -191,6 +191,29 @@ fn a_resume_by_an_invite_without_a_description_reaches_the_other_side() {
 }
 
 #[test]
+fn whoever_holds_is_asked_for_nothing_when_the_other_side_wants_an_offer() {
+    for wanted in ["sendonly", "inactive"] {
+        let answer = if wanted == "sendonly" {
+            "recvonly"
+        } else {
+            wanted
+        };
+        let (mut city, citizen, department) = talking();
+        change(&mut city, citizen, department, wanted, answer);
+        let asked = city.lines[citizen].count("INVITE (sdp)");
+        city.lines[department].ack_body = city.lines[department].describe(answer);
+        city.line_says(department, "INVITE", &Extra::default());
+        city.run_until_line(department, "200 INVITE (sdp)", 1);
+        city.run_ms(500);
+        assert_eq!(city.lines[citizen].count("INVITE (sdp)"), asked, "{wanted}");
+        let answer = change(&mut city, citizen, department, "sendrecv", "sendrecv");
+        assert!(answer.contains("a=sendrecv"), "{answer}");
+        city.line_says(citizen, "BYE", &Extra::default());
+        city.finish();
+    }
+}
+
+#[test]
 fn a_hold_before_the_callers_ack_is_told_to_the_caller_afterwards() {
     // The citizen's INVITE offers nothing: its ACK brings the answer, and is late.
     let mut city = City::new(Plan {

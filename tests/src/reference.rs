@@ -310,7 +310,9 @@ impl Reference {
             leg.stage = Stage::Ended;
             leg.answered_at = Some(leg.since);
         }
-        leg.time_session(now, message);
+        if !leg.is_answered(message) {
+            leg.time_session(now, message);
+        }
         if status >= 300 && ["INVITE", "UPDATE"].contains(&method.as_str()) {
             self.outcome_came(id, message);
         }

@@ -52,6 +52,10 @@ fn storms_that_found_something_are_weathered() {
         51_002_623,
         400_008_289,
         400_010_620,
+        400_015_427,
+        400_015_479,
+        400_020_166,
+        400_022_011,
     ] {
         storm::run(seed, Ways::Datagrams);
     }

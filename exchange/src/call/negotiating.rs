@@ -362,6 +362,8 @@ impl Call {
         house.answer_offer(now, request, agreed.ours.clone());
         house.open(leg.id(), leg.peer, stream);
         leg.local = proposed.local;
+        // What the other does not do because this one did not ask for it was not told.
+        leg.local.direction = answered.wish;
         leg.session = Session::Agreed(Box::new(agreed));
         Some(())
     }

@@ -219,8 +219,9 @@ impl Reference {
     /// Law 1: a talk ends when one of its parties wants that.
     fn end_unprovoked(&mut self, now: Instant, id: &str, other: &str, what: &str) {
         let legs = [id, other].map(|id| self.legs.get(id));
-        let is_excused =
-            |leg: &Leg| leg.must_end || leg.is_transferred || leg.may_end_by_itself(now);
+        let is_excused = |leg: &Leg| {
+            leg.must_end || leg.is_transferred || leg.is_disowned() || leg.may_end_by_itself(now)
+        };
         if legs.iter().flatten().any(|leg| is_excused(leg)) {
             return;
         }

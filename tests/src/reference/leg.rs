@@ -238,6 +238,7 @@ impl Leg {
         let mut flaws = Vec::new();
         let status = answer.status().unwrap_or(0);
         let key = key(answer);
+        let is_first = self.asked.get(&key).is_some_and(|(_, _, said)| *said < 200);
         if key.1 == "INVITE" && status > 100 && answer.sequence() == self.first_sequence {
             self.tag = tag_of(answer.header("To"));
         }
@@ -256,7 +257,10 @@ impl Leg {
             Some((_, _, said)) => *said = (*said).max(status),
         }
         flaws.extend(self.repeats(now, answer, status));
-        self.time_session(now, answer);
+        // What is repeated agrees to nothing anew.
+        if is_first {
+            self.time_session(now, answer);
+        }
         let reliable = answer.header("RSeq");
         if !reliable.is_empty() && status < 200 {
             let is_described = !answer.body.is_empty();
@@ -345,6 +349,11 @@ impl Leg {
                 .iter()
                 .any(|number| user.ends_with(number) && user.len() <= 6)
         })
+    }
+
+    /// Whether its peer knows of no such dialog any more (RFC 3261 section 12.2.1.2): its BYE may still be under way.
+    pub(super) fn is_disowned(&self) -> bool {
+        self.sent.values().any(|sent| sent.status == Some(481))
     }
 
     /// Whether its end may come without anybody asking for it: silence in an emergency call (S-17), or a session that cannot be refreshed.

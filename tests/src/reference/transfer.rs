@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Reference, What,
+    Began, Reference, What,
     leg::{Leg, Stage},
     words,
 };
@@ -154,7 +154,8 @@ impl Reference {
         let is_meant = |transfer: &Transfer| {
             to == self.carrier || is_named(&transfer.stays) || is_named(&transfer.referrer)
         };
-        let is_for_nobody = !self.legs.values().any(|leg| leg.is_live() && names(leg));
+        let is_caller = |leg: &Leg| leg.began == Began::Theirs && leg.is_live() && names(leg);
+        let is_for_nobody = !self.legs.values().any(is_caller);
         let mut transfers = self.transfers.iter();
         transfers.rposition(|transfer| is_wanted(transfer) && (is_meant(transfer) || is_for_nobody))
     }
