@@ -4,7 +4,7 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
-use rules::{CallId, Notice, Number, NumberDecision, RecordingId, RetentionPolicy};
+use rules::{CallId, DecisionId, Notice, Number, NumberDecision, RecordingId, RetentionPolicy};
 use storage::{Chunk, Codec, Disk, Keys, Layout, Opening, OsDisk, RecordingWriter, Sealer, Vault};
 use tempfile::TempDir;
 
@@ -86,12 +86,13 @@ impl House {
     fn recording(&self) -> RecordingWriter {
         let number = Number::parse("0783331000").expect("a number");
         let decision = NumberDecision::by_configuration(
+            DecisionId::new(self.now, 1),
             number.clone(),
             "bench",
             "2026-04-01".parse().expect("a date"),
             "bench",
         );
-        let notice = Notice::waived_by_decision(&decision.expect("a decision"), &number)
+        let notice = Notice::waived_by_decision(&decision.expect("a decision"), &number, self.now)
             .expect("the same number");
         self.count.set(self.count.get() + 1);
         let opening = Opening {

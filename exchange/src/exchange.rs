@@ -19,7 +19,7 @@ use announcements::{Library, PromptId};
 use media::{LegId, OfferedLeg, PlaybackId, sdp::Counted};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use rules::{CallId, CutShort, EmergencyState, EndCause, Number, Played};
+use rules::{CallId, CutShort, EmergencyState, EndCause, Notices, Number, Played};
 use sip_core::{DialogId, Event, Hop, Message, Method, PeerId, RequestId};
 
 use crate::{
@@ -278,6 +278,11 @@ impl Exchange {
             });
         }
         self.house.library = library;
+    }
+
+    /// Calls that are there go on as they began.
+    pub(crate) fn decide_notices(&mut self, notices: Notices) {
+        self.house.notices = notices;
     }
 
     /// Takes and keeps no calls but those to and from 110, 118 and 119, which nothing of ours ends (S-17). Where there is none of them,

@@ -18,7 +18,7 @@ use media::{
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use rules::{CallId, EmergencyState, RecordingId};
+use rules::{CallId, EmergencyState, Notices, RecordingId};
 use sip_core::{
     DialogId, Endpoint, HeaderName, Headers, Invite, Message, PeerId, Reliable, RequestId,
     Transport,
@@ -57,6 +57,8 @@ pub(crate) struct House {
     /// Peers of which the configuration does not say what numbers may be shown to them.
     unlisted: BTreeSet<PeerId>,
     pub(crate) emergency: EmergencyState,
+    /// What managers decided about the numbers' notices.
+    pub(crate) notices: Notices,
     pub(crate) library: Library,
     pub(crate) ringback: Clip,
     generator: ChaCha20Rng,
@@ -129,6 +131,7 @@ impl House {
             settings,
             ports: Ports::default(),
             emergency,
+            notices: Notices::default(),
             library: Library::default(),
             ringback: tones::ringback(),
             generator,

@@ -23,10 +23,14 @@ pub(crate) fn under_emergency(emergency: &Emergency, called: &Number, now: Times
     }
 }
 
-/// Under the number's recorded decision, where there is one.
-pub(crate) fn under_decision(decision: Option<&NumberDecision>, called: &Number) -> Keeping {
-    match decision.map(|decision| Notice::waived_by_decision(decision, called)) {
-        Some(Ok(notice)) => Keeping::Record(notice),
-        Some(Err(_)) | None => Keeping::Unrecorded(Reason::NoWaiver),
+/// Under the number's recorded decision, which counted when the call came.
+pub(crate) fn under_decision(
+    decision: &NumberDecision,
+    called: &Number,
+    now: Timestamp,
+) -> Keeping {
+    match Notice::waived_by_decision(decision, called, now) {
+        Ok(notice) => Keeping::Record(notice),
+        Err(_) => Keeping::Unrecorded(Reason::NoWaiver),
     }
 }

@@ -1,8 +1,8 @@
-//! What a number's policy and the emergency make of a call that comes in.
+//! What a number's policy, the managers' decisions about its notice and the emergency make of a call that comes in.
 
 use announcements::{Library, Prompt, PromptId};
 use jiff::Timestamp;
-use rules::{EmergencyId, EmergencyState, Keeping, NumberPolicy, Profile, Reason};
+use rules::{EmergencyId, EmergencyState, Keeping, Notices, NumberPolicy, Reason, Telling};
 
 use crate::keeping;
 
@@ -20,10 +20,11 @@ pub(crate) enum Plan {
 }
 
 impl Plan {
-    /// Decides about one call. An emergency goes before everything; a waiver does not replace an announcement that the number has.
+    /// Decides about one call. An emergency goes before everything; else callers are told as was decided ([`Notices::telling`]).
     pub(crate) fn of(
         policy: &NumberPolicy,
         emergency: &EmergencyState,
+        notices: &Notices,
         library: &Library,
         now: Timestamp,
     ) -> Plan {
@@ -34,17 +35,18 @@ impl Plan {
                 emergency: Some(emergency.id()),
             };
         }
-        match (policy.profile, library.get(PromptId::RecordingNotice)) {
-            (Profile::Announce, Some(prompt)) => Plan::Announce(prompt.clone()),
-            // Without an announcement there is no reason to answer, and to let the caller pay, before the department does.
-            (Profile::Announce, None) => Plan::Pass {
-                keeping: Keeping::Unrecorded(Reason::NoAnnouncement),
-                emergency: None,
+        let keeping = match notices.telling(policy, now) {
+            Telling::Announced => match library.get(PromptId::RecordingNotice) {
+                Some(prompt) => return Plan::Announce(prompt.clone()),
+                // Without an announcement there is no reason to answer, and to let the caller pay, before the department does.
+                None => Keeping::Unrecorded(Reason::NoAnnouncement),
             },
-            (Profile::Transparent, _) => Plan::Pass {
-                keeping: keeping::under_decision(policy.decision.as_ref(), &policy.number),
-                emergency: None,
-            },
+            Telling::Waived(decision) => keeping::under_decision(decision, &policy.number, now),
+            Telling::Untold => Keeping::Unrecorded(Reason::NoWaiver),
+        };
+        Plan::Pass {
+            keeping,
+            emergency: None,
         }
     }
 

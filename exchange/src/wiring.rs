@@ -12,7 +12,8 @@ use announcements::Library;
 use bytes::Bytes;
 use media::{Event, OfferedLeg};
 use rules::{
-    CallId, Declaration, Digest, Emergency, EmergencyFault, EmergencyState, Played, Scope, StaffId,
+    CallId, Declaration, Digest, Emergency, EmergencyFault, EmergencyState, Notices, Played, Scope,
+    StaffId,
 };
 use sip_core::Hop;
 
@@ -72,6 +73,8 @@ pub enum Input {
     Recorder(RecorderEvent),
     /// Prompts were read.
     PromptsLoaded(Library),
+    /// What managers decided about the numbers' notices; it holds from the next call on.
+    NoticesDecided(Notices),
     /// A time that `poll_timeout` named has come.
     Timeout,
     /// The service is to stop: calls end with BYE, new ones get 503. Calls to and from 110, 118 and 119 go on until it comes again (S-17).
@@ -128,6 +131,7 @@ impl Wiring {
             Input::ShardLost(shard) => self.exchange.handle_shard_lost(now, shard),
             Input::Recorder(event) => self.exchange.handle_recorder(now, event),
             Input::PromptsLoaded(library) => self.exchange.load_prompts(library),
+            Input::NoticesDecided(notices) => self.exchange.decide_notices(notices),
             Input::Timeout => self.exchange.handle_timeout(now),
             Input::Shutdown => self.exchange.shut_down(now),
         }

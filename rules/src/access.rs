@@ -171,6 +171,14 @@ actions! {
     ListHolds "list_holds" Rules3Supervision,
     /// Destroys one recording before its day.
     DisposeOne "dispose_one" Rules5Retention,
+    /// 告知に関する決定: decides that a number's callers are told by other means, or need not be.
+    DecideWaiver "decide_waiver" Consultation4Announcement,
+    /// Looks at such a decision, and it is still right.
+    ConfirmWaiver "confirm_waiver" Consultation4Announcement,
+    /// Takes one back.
+    WithdrawWaiver "withdraw_waiver" Consultation4Announcement,
+    /// Sees what was decided about the numbers' notices.
+    ListWaivers "list_waivers" Consultation4Announcement,
 }
 
 impl Action {

@@ -13,8 +13,9 @@ use crate::{
     digest::Digest,
     emergency::{Emergency, Scope},
     fault::Fault,
-    ids::{CallId, CaseId, EmergencyId, JstDay, RecordingId, StaffId},
+    ids::{CallId, CaseId, DecisionId, EmergencyId, JstDay, RecordingId, StaffId},
     month::JstMonth,
+    number::{Number, clear},
     purpose::Purpose,
     reconciliation::DayCounts,
     refusal::RefusalCode,
@@ -426,6 +427,14 @@ pub enum AuditEvent {
         /// The salted hash of the person's reason.
         reason: Option<Digest>,
     },
+    /// A number is connected without notice by a decision that only the configuration has.
+    WaiverUnconfirmed {
+        /// Which decision.
+        decision: DecisionId,
+        /// The city's number.
+        #[serde(with = "clear")]
+        number: Number,
+    },
     /// Something needs a person.
     AlarmRaised {
         /// What.
@@ -736,6 +745,10 @@ pub enum AlarmCode {
     HoldOverdue,
     /// The keys do not hold what was decided to be held, or still hold what was let go.
     HoldNotSettled,
+    /// A waiver of a number's notice is past its review; the number announces.
+    WaiverLapsed,
+    /// What was decided about the numbers' notices is not known to whoever carries calls; what was known last holds.
+    NoticesUnknown,
     /// Calls of ours to a peer do not get through.
     PeerDown,
     /// They do again.
@@ -775,6 +788,8 @@ impl AlarmCode {
             AlarmCode::DisposalOverdue => "DISPOSAL_OVERDUE",
             AlarmCode::HoldOverdue => "HOLD_OVERDUE",
             AlarmCode::HoldNotSettled => "HOLD_NOT_SETTLED",
+            AlarmCode::WaiverLapsed => "WAIVER_LAPSED",
+            AlarmCode::NoticesUnknown => "NOTICES_UNKNOWN",
             AlarmCode::PeerDown => "PEER_DOWN",
             AlarmCode::PeerUp => "PEER_UP",
             AlarmCode::NotRegistered => "NOT_REGISTERED",

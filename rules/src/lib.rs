@@ -23,6 +23,7 @@ mod listen;
 mod month;
 mod notice;
 mod number;
+mod number_decision;
 mod people;
 mod permit;
 mod policy;
@@ -39,6 +40,7 @@ mod statement;
 mod subject;
 mod supervision;
 mod vendor;
+mod waiver;
 
 pub use crate::{
     access::{AccessLine, Action, Condition, Standing, State, access_table},
@@ -76,10 +78,8 @@ pub use crate::{
     listen::{Heard, ListenGrant, ListenRequest},
     month::JstMonth,
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
-    number::{
-        Caller, DecisionFault, Extension, Number, NumberDecision, NumberFault, NumberPolicy,
-        Profile,
-    },
+    number::{Caller, Extension, Number, NumberFault, NumberPolicy, Profile},
+    number_decision::{Authority, DecisionFault, NumberDecision},
     people::{Designation, Period, PeriodFault, Person, Recovery, Role, Training},
     permit::{DisposalPermit, ListenPermit, Permit, RecordingDisposalPermit},
     policy::{AppliedPolicy, DecidedMeasure, Policy, PolicyFact, PolicyTerms},
@@ -96,6 +96,10 @@ pub use crate::{
     subject::Subject,
     supervision::{Supervision, SupervisionLine},
     vendor::{Contract, Terms, Vendor},
+    waiver::{
+        Notices, NumberNotice, Telling, Waiver, WaiverBasis, WaiverCounts, WaiverFact, WaiverStage,
+        WaiverState, WaiverTerms, Waivers,
+    },
 };
 
 /// The version of the policy that this code is: roles, purposes, refusals, retention. It is in force until the city applies the next (K-31).

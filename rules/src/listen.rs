@@ -237,6 +237,7 @@ impl Right<'_> {
                 | Condition::HoldBounded
                 | Condition::HoldApproved
                 | Condition::Unheld
+                | Condition::ReviewBounded
                 | Condition::Attested
                 | Condition::DeputyPeriod
                 | Condition::OtherPerson

@@ -14,7 +14,8 @@ use crate::{
     emergency::Emergency,
     fault::Fault,
     ids::{EmergencyId, IdFault},
-    number::{Number, NumberDecision},
+    number::Number,
+    number_decision::{Authority, NumberDecision},
 };
 
 /// The prompt that says that the call is recorded. That another prompt was heard to its end tells nobody anything.
@@ -151,20 +152,25 @@ impl Notice {
 
     /// The city's recorded decision for this number names the other means by which its callers are told, or the law that excuses it.
     ///
+    /// `now`: when the call was taken in.
+    ///
     /// # Errors
-    /// [`WaiverFault::OtherNumber`] where the decision is about another number.
+    /// [`WaiverFault`] where the decision is about another number, or nobody looked at it in time.
     pub fn waived_by_decision(
         decision: &NumberDecision,
         called: &Number,
+        now: Timestamp,
     ) -> Result<Notice, WaiverFault> {
         if decision.number() != called {
             return Err(WaiverFault::OtherNumber);
         }
+        if !decision.is_in_force(now) {
+            return Err(WaiverFault::ReviewOver);
+        }
         let record = NoticeRecord::Decision {
             reference: decision.reference().to_owned(),
             decided_on: decision.decided_on(),
-            unix_user: decision.unix_user().to_owned(),
-            confirmed: decision.is_confirmed(),
+            authority: decision.authority().clone(),
         };
         Ok(Notice { record })
     }
@@ -194,6 +200,11 @@ pub enum WaiverFault {
     /// It is about another number of the city.
     #[error("waiver is about another number; the call needs the announcement or stays unrecorded")]
     OtherNumber,
+    /// The day of its review is over.
+    #[error(
+        "waiver is past its review; the call needs the announcement, and `numbers confirm` or `numbers decide` a manager"
+    )]
+    ReviewOver,
 }
 
 impl WaiverFault {
@@ -233,10 +244,9 @@ pub enum NoticeRecord {
         reference: String,
         /// When it was taken.
         decided_on: Date,
-        /// Who wrote it into the configuration.
-        unix_user: String,
-        /// Whether a manager confirmed it.
-        confirmed: bool,
+        /// On whose word it stood.
+        #[serde(flatten)]
+        authority: Authority,
     },
 }
 
@@ -377,7 +387,10 @@ mod tests {
     use jiff::{ToSpan, civil::date};
 
     use super::*;
-    use crate::emergency::{Declaration, EmergencyState, Scope};
+    use crate::{
+        emergency::{Declaration, EmergencyState, Scope},
+        ids::{DecisionId, JstDay},
+    };
 
     fn now() -> Timestamp {
         "2026-11-24T00:00:00Z".parse().unwrap()
@@ -448,6 +461,7 @@ mod tests {
     #[test]
     fn a_decision_waives_the_announcement_for_its_own_number_only() {
         let decision = NumberDecision::by_configuration(
+            DecisionId::from_bytes([7; 16]),
             number("0783331001"),
             "広第1号",
             date(2026, 4, 1),
@@ -455,15 +469,46 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            Notice::waived_by_decision(&decision, &number("+81783331001"))
+            Notice::waived_by_decision(&decision, &number("+81783331001"), now())
                 .unwrap()
                 .kind(),
             NoticeKind::Decision
         );
         assert_eq!(
-            Notice::waived_by_decision(&decision, &number("0783331002")).unwrap_err(),
+            Notice::waived_by_decision(&decision, &number("0783331002"), now()).unwrap_err(),
             WaiverFault::OtherNumber
         );
+    }
+
+    #[test]
+    fn a_managers_decision_waives_to_the_end_of_its_day_of_review() {
+        let review: JstDay = "2026-11-24".parse().unwrap();
+        let decision = NumberDecision::by_manager(
+            DecisionId::new(now(), 1),
+            number("0783331001"),
+            now(),
+            "kacho".parse().unwrap(),
+            review,
+        );
+        let waived = |at| Notice::waived_by_decision(&decision, &number("0783331001"), at);
+        let last = review.next().start() - 1.nanoseconds();
+        let record = serde_json::to_value(waived(last).unwrap().record()).unwrap();
+        assert_eq!(record["person"], "kacho");
+        assert_eq!(
+            waived(review.next().start()).unwrap_err(),
+            WaiverFault::ReviewOver
+        );
+    }
+
+    #[test]
+    fn a_record_of_an_unconfirmed_decision_reads_back_as_it_was_always_written() {
+        let written = r#"{"kind":"decision","reference":"広第1号","decided_on":"2026-04-01","unix_user":"root","confirmed":false}"#;
+        let NoticeRecord::Decision { authority, .. } = serde_json::from_str(written).unwrap()
+        else {
+            panic!("a decision reads back as one");
+        };
+        let unix_user = "root".to_owned();
+        assert_eq!(authority, Authority::Configuration { unix_user });
     }
 
     #[test]

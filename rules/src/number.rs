@@ -4,9 +4,7 @@
 
 use std::fmt;
 
-use jiff::civil::Date;
-
-use crate::fault::Fault;
+use crate::{fault::Fault, number_decision::NumberDecision};
 
 /// A telephone number in E.164 (`+81783331000`), or one of Japan's three-digit special numbers (`110`, `118`, `119`), which have no E.164 form.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -256,103 +254,6 @@ pub struct NumberPolicy {
     pub department: String,
 }
 
-/// The city's recorded decision that callers of one number are told by other means, or that a law excuses it (law 2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NumberDecision {
-    number: Number,
-    reference: String,
-    decided_on: Date,
-    unix_user: String,
-    confirmed: bool,
-}
-
-impl NumberDecision {
-    /// Makes the decision that a configuration file states, "by configuration, unconfirmed".
-    ///
-    /// # Errors
-    /// [`DecisionFault`] where nobody could find the decision again: no reference, no person.
-    pub fn by_configuration(
-        number: Number,
-        reference: &str,
-        decided_on: Date,
-        unix_user: &str,
-    ) -> Result<NumberDecision, DecisionFault> {
-        let (reference, unix_user) = (reference.trim(), unix_user.trim());
-        if reference.is_empty() {
-            return Err(DecisionFault::ReferenceMissing);
-        }
-        if reference.len() > MAX_REFERENCE_BYTES {
-            return Err(DecisionFault::ReferenceTooLong {
-                found_bytes: reference.len(),
-            });
-        }
-        if unix_user.is_empty() {
-            return Err(DecisionFault::UserMissing);
-        }
-        Ok(NumberDecision {
-            number,
-            reference: reference.to_owned(),
-            decided_on,
-            unix_user: unix_user.to_owned(),
-            confirmed: false,
-        })
-    }
-
-    /// The number it is about, and no other.
-    pub fn number(&self) -> &Number {
-        &self.number
-    }
-
-    /// Where the decision can be found: a document number.
-    pub fn reference(&self) -> &str {
-        &self.reference
-    }
-
-    /// The day it was taken.
-    pub fn decided_on(&self) -> Date {
-        self.decided_on
-    }
-
-    /// The Unix user that wrote it into the configuration.
-    pub fn unix_user(&self) -> &str {
-        &self.unix_user
-    }
-
-    /// Whether a manager (管理責任者) confirmed it. One that stands in a configuration file only is unconfirmed.
-    pub fn is_confirmed(&self) -> bool {
-        self.confirmed
-    }
-}
-
-/// A document number with its office fits ten times; a text longer than that is no reference.
-const MAX_REFERENCE_BYTES: usize = 512;
-
-/// A decision that names no decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DecisionFault {
-    /// No reference is given.
-    #[error("waiver has no reference; name the decision, for example its document number")]
-    ReferenceMissing,
-    /// The reference is no reference.
-    #[error(
-        "waiver reference is {found_bytes} bytes long, expected at most {MAX_REFERENCE_BYTES}; name the document, do not quote it"
-    )]
-    ReferenceTooLong {
-        /// Length of the text.
-        found_bytes: usize,
-    },
-    /// Nobody is named.
-    #[error("waiver names no Unix user; name who wrote it into the configuration")]
-    UserMissing,
-}
-
-impl DecisionFault {
-    /// The operator's.
-    pub fn fault(&self) -> Fault {
-        Fault::Operator
-    }
-}
-
 /// Serialises the city's own number in clear; only this room's records of the city's own lines use it.
 pub(crate) mod clear {
     use serde::{Deserialize, Deserializer, Serializer, de};
@@ -572,21 +473,5 @@ mod tests {
                 assert!(!number.to_string().is_empty());
             }
         }
-    }
-
-    #[test]
-    fn a_decision_that_nobody_could_find_again_is_none() {
-        let number = Number::parse("0783331000").unwrap();
-        let day = jiff::civil::date(2026, 4, 1);
-        let made = |reference: &str, user: &str| {
-            NumberDecision::by_configuration(number.clone(), reference, day, user)
-        };
-        assert_eq!(made(" ", "root"), Err(DecisionFault::ReferenceMissing));
-        assert_eq!(made("広第1号", ""), Err(DecisionFault::UserMissing));
-        assert_eq!(
-            made(&"x".repeat(513), "root"),
-            Err(DecisionFault::ReferenceTooLong { found_bytes: 513 })
-        );
-        assert!(!made("広第1号", "root").unwrap().is_confirmed());
     }
 }

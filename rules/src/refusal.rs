@@ -104,11 +104,13 @@ pub enum RefusalCode {
     HoldTooLong,
     /// A case holds the recording.
     LegalHold,
+    /// A waiver that nobody would look at within a year.
+    ReviewTooLate,
 }
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 47] = [
+    pub const ALL: [RefusalCode; 48] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -156,6 +158,7 @@ impl RefusalCode {
         RefusalCode::UseSuspended,
         RefusalCode::HoldTooLong,
         RefusalCode::LegalHold,
+        RefusalCode::ReviewTooLate,
     ];
 
     /// The code that is written so.
@@ -215,6 +218,7 @@ impl RefusalCode {
             RefusalCode::UseSuspended => "USE_SUSPENDED",
             RefusalCode::HoldTooLong => "HOLD_TOO_LONG",
             RefusalCode::LegalHold => "LEGAL_HOLD",
+            RefusalCode::ReviewTooLate => "REVIEW_TOO_LATE",
         }
     }
 
@@ -263,7 +267,8 @@ impl RefusalCode {
             | RefusalCode::PasswordBlocked
             | RefusalCode::PasswordReused
             | RefusalCode::LegalBasisRequired
-            | RefusalCode::HoldTooLong => 422,
+            | RefusalCode::HoldTooLong
+            | RefusalCode::ReviewTooLate => 422,
             RefusalCode::TooManyAttempts => 429,
             RefusalCode::AuditUnavailable => 503,
         }
@@ -563,6 +568,9 @@ fn japanese_sentence(code: RefusalCode) -> &'static str {
         RefusalCode::LegalHold => {
             "保全中の録音は廃棄できません。holds release で解除してから行ってください。"
         }
+        RefusalCode::ReviewTooLate => {
+            "録音の告知に代わる手段や法令の決定は、今日から1年以内に見直します。--review に見直しの日を指定してください。"
+        }
     }
 }
 
@@ -706,6 +714,9 @@ fn english_sentence(code: RefusalCode) -> &'static str {
         }
         RefusalCode::LegalHold => {
             "a recording that a case holds is not destroyed; let it go by holds release first"
+        }
+        RefusalCode::ReviewTooLate => {
+            "a decision that waives the announcement is looked at again within a year from today; give the day by --review"
         }
     }
 }

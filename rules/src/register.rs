@@ -17,7 +17,10 @@ use crate::{
     fault::Fault,
     hand_over::{Destination, HandOver, HandOvers, MOST_ITEMS},
     hold::{Hold, Holds},
-    ids::{CaseId, ContractId, CopyId, HandOverId, HoldId, Label, RecordingId, StaffId, VendorId},
+    ids::{
+        CaseId, ContractId, CopyId, DecisionId, HandOverId, HoldId, Label, RecordingId, StaffId,
+        VendorId,
+    },
     listen::Heard,
     month::JstMonth,
     people::{Designation, Person, Recovery, Role, Training},
@@ -25,6 +28,7 @@ use crate::{
     refusal::Refusal,
     supervision::SignOffs,
     vendor::{Contract, Engagement, Vendor},
+    waiver::Waivers,
 };
 
 pub use fact::{Fact, Recorded, TakenIn};
@@ -42,6 +46,7 @@ pub struct Register {
     policy: Policy,
     cases: Cases,
     holds: Holds,
+    waivers: Waivers,
     history: History,
 }
 
@@ -157,6 +162,11 @@ impl Register {
         &self.holds
     }
 
+    /// What was decided about the numbers' notices.
+    pub fn waivers(&self) -> &Waivers {
+        &self.waivers
+    }
+
     /// The cases that a person sees: an auditor all of them, everybody else those of the own unit.
     pub fn cases_shown_to(&self, person: &StaffId) -> impl Iterator<Item = (CaseId, &Case)> {
         let cases = self.cases.iter();
@@ -256,6 +266,7 @@ impl Register {
             }
             Fact::Request(fact) => self.cases.handle_fact(at, by, fact),
             Fact::Hold(fact) => self.holds.handle_fact(at, by, fact),
+            Fact::Waiver(fact) => self.waivers.handle_fact(at, by, fact),
             Fact::Designated { ref person, .. }
             | Fact::Withdrawn { ref person }
             | Fact::Trained { ref person, .. }
@@ -335,7 +346,8 @@ impl Person {
             | Fact::Policy(_)
             | Fact::SupervisionSigned { .. }
             | Fact::Request(_)
-            | Fact::Hold(_) => {}
+            | Fact::Hold(_)
+            | Fact::Waiver(_) => {}
         }
     }
 }
@@ -388,6 +400,9 @@ pub enum RegisterFault {
     /// No hold has this id.
     #[error("there is no hold {0}; see `denwaban holds list`")]
     NoSuchHold(HoldId),
+    /// No decision has this id, or it is about another number.
+    #[error("there is no decision {0} about this number; see `denwaban numbers list`")]
+    NoSuchWaiver(DecisionId),
     /// The case is not about it.
     #[error("recording {recording} is none of case {case}; open a request that names it")]
     OtherCase {

@@ -14,6 +14,7 @@ use crate::{
     notice::{NoticeKind, Reason},
     reconciliation::DayCounts,
     register::Fact,
+    waiver::WaiverCounts,
 };
 
 /// A count as the public may see it.
@@ -133,8 +134,8 @@ impl MonthTally {
 pub struct StandingCounts {
     /// Managers whom somebody with root's right named, and whom no auditor has acknowledged.
     pub recovered_managers: u64,
-    /// Numbers that are connected without notice by a decision which only the configuration holds.
-    pub unconfirmed_waivers: u64,
+    /// Numbers that are connected without our announcement, and why.
+    pub waivers: WaiverCounts,
 }
 
 /// What the public is told of a month.
@@ -179,11 +180,16 @@ impl Statement {
                 "managers recovered".to_owned(),
                 Cell::Count(self.standing.recovered_managers),
             ),
-            (
-                "waivers unconfirmed".to_owned(),
-                Cell::Count(self.standing.unconfirmed_waivers),
-            ),
         ]);
+        let waivers = self.standing.waivers;
+        let waivers = [
+            ("waivers by-other-means", waivers.by_means),
+            ("waivers by-law", waivers.by_law),
+            ("waivers by-document", waivers.by_document),
+            ("waivers unconfirmed", waivers.unconfirmed),
+            ("waivers lapsed", waivers.lapsed),
+        ];
+        lines.extend(waivers.map(|(name, count)| (name.to_owned(), Cell::Count(count))));
         lines
     }
 
@@ -298,7 +304,11 @@ mod tests {
             "recordings disposed Count(8)",
             "packages handed-over Count(0)",
             "managers recovered Count(0)",
+            "waivers by-other-means Count(0)",
+            "waivers by-law Count(0)",
+            "waivers by-document Count(0)",
             "waivers unconfirmed Count(0)",
+            "waivers lapsed Count(0)",
         ];
         assert_eq!(shown(tally), expected);
     }

@@ -8,8 +8,9 @@ use rules::{
     Chain, Contents, CopyFact, CopyId, Criterion, DayCounts, DecisionId, Declaration, Destination,
     Destruction, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
     Fact, FreezeCause, Ground, HandOverFact, HandOverId, HoldFact, HoldId, HoldTerms, LastStop,
-    NoticeKind, POLICY_VERSION, Period, PolicyFact, PolicyTerms, Purpose, Reason, RecordingId,
-    RecoveryReason, RefusalCode, RequestFact, RequestKind, Scope, Verdict, Wished,
+    NoticeKind, Number, POLICY_VERSION, Period, PolicyFact, PolicyTerms, Purpose, Reason,
+    RecordingId, RecoveryReason, RefusalCode, RequestFact, RequestKind, Scope, Verdict,
+    WaiverBasis, WaiverFact, WaiverTerms, Wished,
 };
 
 fn now() -> Timestamp {
@@ -236,6 +237,38 @@ fn of_cases() -> Vec<AuditEvent> {
         change: Fact::Hold(step),
         policy,
     }));
+    let (decision, number) = (
+        DecisionId::new(now(), 6),
+        Number::parse("0783331000").unwrap(),
+    );
+    let terms = WaiverTerms {
+        number: number.clone(),
+        unit: "広報課".parse().unwrap(),
+        review: "2027-11-24".parse().unwrap(),
+    };
+    let waivers = [
+        WaiverFact::Decided {
+            decision,
+            basis: WaiverBasis::Means,
+            terms: terms.clone(),
+            text: Digest([0xab; 32]),
+        },
+        WaiverFact::Confirmed {
+            decision,
+            terms,
+            text: Digest([0xab; 32]),
+        },
+        WaiverFact::Withdrawn {
+            decision,
+            number: number.clone(),
+            unit: "広報課".parse().unwrap(),
+        },
+    ];
+    events.extend(waivers.map(|step| AuditEvent::Registered {
+        change: Fact::Waiver(step),
+        policy,
+    }));
+    events.push(AuditEvent::WaiverUnconfirmed { decision, number });
     events.push(AuditEvent::RegisterShown {
         action: Action::ListRequests,
         policy,

@@ -43,6 +43,8 @@ pub(crate) enum Request {
     Look(look::Request),
     /// To say when every row that was sealed before is on disk.
     Flush,
+    /// To go by what the office has written about the numbers' notices.
+    Notices,
 }
 
 enum Task {

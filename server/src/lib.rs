@@ -21,6 +21,8 @@ mod load;
 mod log;
 mod look;
 mod neighbour;
+mod notices;
+mod numbers;
 mod office;
 mod people;
 mod playback;

@@ -13,6 +13,7 @@ mod holds;
 mod keys;
 mod listed_file;
 mod listening;
+mod numbers;
 mod owner;
 mod people;
 mod policy;

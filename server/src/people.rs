@@ -3,14 +3,15 @@
 use std::{fs, io, path::Path};
 
 use rules::{
-    AuditDraft, AuditEvent, CaseId, ContractId, Fact, HoldId, JstDay, Label, MOST_ITEMS, Period,
-    Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
+    AuditDraft, AuditEvent, CaseId, ContractId, DecisionId, Fact, HoldId, JstDay, Label,
+    MOST_ITEMS, Period, Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     cases::{CaseView, HoldAsk, HoldView, RequestAsk},
     duty::{Answer, Message},
+    numbers::{NumberAsk, NumberView},
     office::PolicyView,
     proof::Secret,
 };
@@ -86,6 +87,7 @@ pub(crate) enum RegisterAsk {
     },
     Request(RequestAsk),
     Hold(HoldAsk),
+    Number(NumberAsk),
 }
 
 /// A contract of the own unit, as it was typed in.
@@ -132,6 +134,11 @@ pub(crate) enum Told {
         hold: HoldId,
     },
     Holds(Vec<HoldView>),
+    /// A number's notice was decided.
+    Decided {
+        decision: DecisionId,
+    },
+    Numbers(Vec<NumberView>),
 }
 
 /// A person as `people list` shows them.
@@ -194,6 +201,9 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         }
         RegisterFault::NoSuchHold(id) => {
             format!("保全 {id} はありません。holds list で確かめてください。")
+        }
+        RegisterFault::NoSuchWaiver(id) => {
+            format!("この番号についての決定 {id} はありません。numbers list で確かめてください。")
         }
         RegisterFault::OtherCase { recording, case } => format!(
             "録音 {recording} は請求 {case} の対象ではありません。対象に含む請求を申し出てください。"

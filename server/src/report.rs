@@ -120,15 +120,13 @@ fn statement(desk: &Desk, month: JstMonth, proof: Proof, asker: Asker) -> Result
     let actor = permitted(desk, Action::PublishStatement, proof, asker)?;
     let mut tally = MonthTally::of(month);
     read(desk.config(), Duty::Office, |entry| tally.handle(entry))?;
-    let recovered = register(desk)?.open_recoveries().count();
-    let numbers = desk.config().numbers.iter();
-    let unconfirmed = numbers
-        .filter_map(|number| number.decision.as_ref())
-        .filter(|decision| !decision.is_confirmed())
-        .count();
+    let register = register(desk)?;
+    let recovered = register.open_recoveries().count();
     let statement: Statement = tally.finish(StandingCounts {
         recovered_managers: u64::try_from(recovered).unwrap_or(u64::MAX),
-        unconfirmed_waivers: u64::try_from(unconfirmed).unwrap_or(u64::MAX),
+        waivers: register
+            .waivers()
+            .counts(&desk.config().numbers, Timestamp::now()),
     });
     match desk.sign_statement(statement, actor) {
         Answer::Done(note) => Ok(note),

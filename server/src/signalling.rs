@@ -15,8 +15,8 @@ use announcements::Library;
 use exchange::{Input, Load, Output, RecorderEvent, Wiring};
 use jiff::SignedDuration;
 use rules::{
-    AuditDraft, AuditEvent, Declaration, Digest, Emergency, EmergencyFault, EmergencyState, Scope,
-    StaffId,
+    AuditDraft, AuditEvent, Declaration, Digest, Emergency, EmergencyFault, EmergencyState,
+    Notices, Scope, StaffId,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -64,6 +64,12 @@ pub(crate) enum Order {
         person: Option<StaffId>,
         answer: oneshot::Sender<Result<Vec<Emergency>, EmergencyFault>>,
     },
+    /// What managers decided about the numbers' notices, from the next call on.
+    Notices {
+        notices: Notices,
+        /// Told once it holds.
+        answer: oneshot::Sender<()>,
+    },
     /// What the recorder reports.
     Recorder(RecorderEvent),
     /// Show what goes on.
@@ -89,6 +95,7 @@ enum Ending {
 pub(crate) struct Beginning {
     pub(crate) settings: exchange::Settings,
     pub(crate) emergency: EmergencyState,
+    pub(crate) notices: Notices,
     pub(crate) library: Library,
     pub(crate) wire: Wire,
     pub(crate) ports: Vec<PortRange>,
@@ -146,6 +153,7 @@ impl Signalling {
         let Beginning {
             settings,
             emergency,
+            notices,
             library,
             wire,
             ports,
@@ -182,6 +190,7 @@ impl Signalling {
         for first_pair in 0..shards {
             signalling.begin_shard(Share::of(&ports, first_pair, shards, limit))?;
         }
+        signalling.take(Input::NoticesDecided(notices));
         signalling.take(Input::PromptsLoaded(library));
         Ok(signalling)
     }
@@ -338,6 +347,11 @@ impl Signalling {
                     .lift(now, scope.as_ref(), &unix_user, person.as_ref());
                 self.drain();
                 let _ = answer.send(lifted);
+            }
+            Order::Notices { notices, answer } => {
+                self.take(Input::NoticesDecided(notices));
+                // Whoever asked may be gone; it holds all the same.
+                let _ = answer.send(());
             }
             Order::Recorder(event) => self.take(Input::Recorder(event)),
             Order::Look(look) => self.show(look),

@@ -170,6 +170,12 @@ impl Layout {
         self.data.join("office/clock.json")
     }
 
+    /// What was decided about the numbers' notices, for whoever carries calls.
+    #[must_use]
+    pub fn notices(&self) -> PathBuf {
+        self.data.join("office/notices.json")
+    }
+
     /// A record of each disposal, with its certificate.
     #[must_use]
     pub fn disposals(&self) -> PathBuf {

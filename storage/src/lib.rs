@@ -23,6 +23,7 @@ mod listing;
 mod lock;
 mod memory_disk;
 mod note;
+mod notice_file;
 mod object;
 mod open;
 mod package;
@@ -67,6 +68,7 @@ pub use listing::{ListedCall, Listing};
 pub use lock::{Duty, Lock, LockFault};
 pub use memory_disk::{Faults, MemoryDisk};
 pub use note::{KeyName, NoteFault, SignedNote, VerifierKey};
+pub use notice_file::{NoticeFileFault, load_notices, save_notices};
 pub use open::{Audio, Comparison, OpenFault, Opener, Playback, PlayedSegment};
 pub use package::{
     MANIFEST_NAME, Manifest, ManifestFault, ManifestItem, PackageKey, PackageWriter, Passphrase,

@@ -48,6 +48,8 @@ pub enum TextKind {
     Policy,
     /// A measure where the rules say nothing.
     Measure,
+    /// By what other means callers of a number are told, or which law excuses it.
+    Waiver,
 }
 
 impl TextKind {
@@ -64,6 +66,7 @@ impl TextKind {
             TextKind::Place => "place",
             TextKind::Policy => "policy",
             TextKind::Measure => "measure",
+            TextKind::Waiver => "waiver",
         }
     }
 }

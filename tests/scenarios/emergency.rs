@@ -12,7 +12,7 @@ use tests::{
 };
 
 /// A call from its dial tone to its end; the kind of notice it was recorded under.
-fn call_through(city: &mut City, number: &str) -> (usize, NoticeKind) {
+pub(crate) fn call_through(city: &mut City, number: &str) -> (usize, NoticeKind) {
     let before = city.pbx.calls.len();
     let call = city.dial(Dial::to(number));
     city.run_until("connected", |city| city.is_talking(before));

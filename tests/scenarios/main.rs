@@ -29,3 +29,4 @@ mod timers;
 mod toll_fraud;
 mod transfer;
 mod transparent;
+mod waivers;

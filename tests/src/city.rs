@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 use media::{LegId, PlaybackId};
 use rules::{
     AuditDraft, CallId, CallRecord, Declaration, Digest, Emergency, EmergencyFault, EmergencyId,
-    EmergencyState, Scope,
+    EmergencyState, Notices, Scope,
 };
 
 use crate::{
@@ -304,6 +304,13 @@ impl City {
         let lifted = self.wiring.lift(self.clock.now(), None, "duty", None);
         self.drain();
         lifted
+    }
+
+    /// Managers have decided about the numbers' notices.
+    pub fn decide_notices(&mut self, notices: Notices) {
+        self.wiring
+            .handle(self.clock.now(), Input::NoticesDecided(notices));
+        self.drain();
     }
 
     /// The media shard dies, with its engine and its ports.

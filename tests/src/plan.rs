@@ -11,7 +11,7 @@ use exchange::{
     Allowed, Department, FaultInjection, FaultMoment, Limits, Listener, Outbound, Overload,
     PeerRole, Places, Prefix, Settings, Target, Trunk,
 };
-use rules::{Number, NumberDecision, NumberPolicy, Profile};
+use rules::{DecisionId, Number, NumberDecision, NumberPolicy, Profile};
 use sip_core::Transport;
 
 use crate::{
@@ -129,8 +129,11 @@ pub(crate) fn settings(
         number: number(text),
         profile: plan.profile,
         decision: plan.is_waived.then(|| {
-            let day = jiff::civil::date(2026, 4, 1);
-            NumberDecision::by_configuration(number(text), "広第1号", day, "root")
+            let (id, day) = (
+                DecisionId::from_bytes([7; 16]),
+                jiff::civil::date(2026, 4, 1),
+            );
+            NumberDecision::by_configuration(id, number(text), "広第1号", day, "root")
                 .expect("a decision that can be found")
         }),
         department: "daihyo".to_owned(),

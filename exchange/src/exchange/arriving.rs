@@ -190,8 +190,9 @@ impl Exchange {
         let id = arrival.id;
         let plan = match &arrival.errand {
             Errand::City(Direction::Inbound, policy) => {
-                let (emergency, library) = (&self.house.emergency, &self.house.library);
-                let plan = Plan::of(policy, emergency, library, now.wall);
+                let house = &self.house;
+                let (emergency, notices) = (&house.emergency, &house.notices);
+                let plan = Plan::of(policy, emergency, notices, &house.library, now.wall);
                 if arrival.parties.is_emergency() {
                     plan.without_notice()
                 } else {

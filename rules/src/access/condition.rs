@@ -73,6 +73,8 @@ pub enum Condition {
     HoldApproved,
     /// No case holds it.
     Unheld,
+    /// A waiver is looked at again, within a year.
+    ReviewBounded,
 }
 
 impl Condition {
@@ -113,6 +115,7 @@ impl Condition {
             Condition::HoldBounded => "hold_too_long",
             Condition::HoldApproved => "no_hold_decision",
             Condition::Unheld => "held",
+            Condition::ReviewBounded => "review_too_late",
         }
     }
 
@@ -140,6 +143,7 @@ impl Condition {
             | Condition::Undecided
             | Condition::HoldBounded
             | Condition::HoldApproved
+            | Condition::ReviewBounded
             | Condition::Attested
             | Condition::DeputyPeriod
             | Condition::OtherPerson
@@ -214,6 +218,10 @@ impl Condition {
             Condition::HoldBounded => (RefusalCode::HoldTooLong, Clause::Rules5Unreasonable),
             Condition::HoldApproved => (RefusalCode::DecisionRequired, Clause::Rules5Unreasonable),
             Condition::Unheld => (RefusalCode::LegalHold, Clause::Rules5Unreasonable),
+            Condition::ReviewBounded => (
+                RefusalCode::ReviewTooLate,
+                Clause::Consultation4Announcement,
+            ),
         };
         Refusal::new(code, clause)
     }

@@ -395,6 +395,29 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             Condition::HoldApproved,
         ],
         (Action::DisposeOne, Standing::Role(Manager)) => EARLY_DISPOSAL,
+        (Action::DecideWaiver, Standing::Role(Manager)) => {
+            &[Condition::OwnUnit, Condition::ReviewBounded]
+        }
+        (Action::DecideWaiver, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OwnUnit,
+            Condition::ReviewBounded,
+        ],
+        (Action::ConfirmWaiver, Standing::Role(Manager)) => &[
+            Condition::OwnUnit,
+            Condition::Undecided,
+            Condition::ReviewBounded,
+        ],
+        (Action::ConfirmWaiver, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OwnUnit,
+            Condition::Undecided,
+            Condition::ReviewBounded,
+        ],
+        (Action::WithdrawWaiver, Standing::Role(Manager)) => &[Condition::OwnUnit],
+        (Action::WithdrawWaiver, Deputy) => &[Condition::DeputyPeriod, Condition::OwnUnit],
+        // The public is told how many there are and why.
+        (Action::ListWaivers, Standing::Role(_) | HostUser | Superuser) => &[],
         _ => return None,
     })
 }

@@ -120,7 +120,8 @@ impl<'a> Deed<'a> {
             | Condition::Undecided
             | Condition::HoldBounded
             | Condition::HoldApproved
-            | Condition::Unheld => false,
+            | Condition::Unheld
+            | Condition::ReviewBounded => false,
         }
     }
 

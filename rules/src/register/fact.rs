@@ -17,6 +17,7 @@ use crate::{
     policy::PolicyFact,
     recipient::Recipient,
     vendor::Terms,
+    waiver::WaiverFact,
 };
 
 /// What the city writes into its registers.
@@ -145,6 +146,8 @@ pub enum Fact {
     Request(RequestFact),
     /// A step of a hold.
     Hold(HoldFact),
+    /// A step of a waiver of a number's notice.
+    Waiver(WaiverFact),
 }
 
 /// A person of the first version's staff file.
@@ -191,6 +194,7 @@ impl Fact {
             },
             Fact::Request(fact) => fact.action(),
             Fact::Hold(fact) => fact.action(),
+            Fact::Waiver(fact) => fact.action(),
         }
     }
 
@@ -214,6 +218,7 @@ impl Fact {
             | Fact::SupervisionSigned { .. }
             | Fact::Request(_)
             | Fact::Hold(_)
+            | Fact::Waiver(_)
             | Fact::HandOver(_)
             | Fact::Copy(_)
             | Fact::Policy(_) => false,

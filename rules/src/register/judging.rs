@@ -19,6 +19,7 @@ use crate::{
     policy::{PolicyFact, PolicyTerms},
     refusal::Refusal,
     vendor::{Contract, Vendor},
+    waiver::{Waiver, WaiverFact},
 };
 
 impl Register {
@@ -225,6 +226,7 @@ impl Register {
             }
             Fact::Request(step) => about = self.about_request(step)?,
             Fact::Hold(step) => about = self.about_hold(step)?,
+            Fact::Waiver(step) => about = self.about_waiver(step)?,
             Fact::HandOver(step) => about.deed = Some(Deed::of(self, step, heard)?),
             Fact::Copy(fact) => about.person = self.holder_of(fact)?,
         }
@@ -275,6 +277,19 @@ impl Register {
             person: known.and_then(|hold| self.person(&hold.requested().by)),
             unit: Some(case.application().unit.clone()),
             matter: Matter::Hold(fact, known),
+            ..About::default()
+        })
+    }
+
+    /// Of what only the configuration has the register knows nothing; number and unit are told with the fact.
+    fn about_waiver<'a>(&'a self, fact: &'a WaiverFact) -> Result<About<'a>, RegisterFault> {
+        let known = self.waivers.get(fact.decision());
+        if known.is_some_and(|waiver| waiver.terms().number != *fact.number()) {
+            return Err(RegisterFault::NoSuchWaiver(fact.decision()));
+        }
+        Ok(About {
+            unit: Some(fact.unit().clone()),
+            matter: Matter::Waiver(fact, known),
             ..About::default()
         })
     }
@@ -446,7 +461,8 @@ impl Register {
             | Condition::Undecided
             | Condition::CaseApproved
             | Condition::HoldBounded
-            | Condition::HoldApproved => about.matter.meets(condition, &about.heard, now),
+            | Condition::HoldApproved
+            | Condition::ReviewBounded => about.matter.meets(condition, &about.heard, now),
             Condition::WithinLimit => about.terms.is_some_and(PolicyTerms::is_within_limit),
             // Conditions of listening and of hand-overs.
             Condition::PurposeGiven
@@ -523,6 +539,7 @@ enum Matter<'a> {
     None,
     Request(&'a RequestFact, Option<&'a Case>),
     Hold(&'a HoldFact, Option<&'a Hold>),
+    Waiver(&'a WaiverFact, Option<&'a Waiver>),
     /// Of recordings of a case.
     Destruction(&'a Case),
 }
@@ -533,6 +550,7 @@ impl Matter<'_> {
             Matter::None => false,
             Matter::Request(fact, case) => fact.meets(condition, *case),
             Matter::Hold(fact, hold) => fact.meets(condition, *hold, now),
+            Matter::Waiver(fact, waiver) => fact.meets(condition, *waiver, now),
             Matter::Destruction(case) => {
                 let is_covered = heard.iter().all(|heard| case.covers(heard.recording));
                 condition == Condition::CaseApproved && is_covered && case.may_destroy()

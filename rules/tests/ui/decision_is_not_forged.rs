@@ -1,7 +1,7 @@
-//! A decision has a reference and a person; `by_configuration` asks for them.
+//! A decision of a manager comes out of the register; `by_configuration` makes the other.
 
-fn confirm(decision: rules::NumberDecision) -> rules::NumberDecision {
-    rules::NumberDecision { confirmed: true, ..decision }
+fn confirm(decision: rules::NumberDecision, authority: rules::Authority) -> rules::NumberDecision {
+    rules::NumberDecision { authority, ..decision }
 }
 
 fn main() {}

@@ -27,7 +27,6 @@ pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         out,
         worst: Exit::Done,
     };
-    found.decisions(&config)?;
     found.ports(&config)?;
     found.tls(&config)?;
     found.secrets(&config)?;
@@ -70,20 +69,28 @@ impl Found<'_> {
         self.out.line(&format!("否 fault {text}"))
     }
 
-    fn decisions(&mut self, config: &Config) -> Result<(), Exit> {
-        for number in &config.numbers {
-            let Some(decision) = &number.decision else {
-                continue;
-            };
-            if !decision.is_confirmed() {
-                self.note(&format!(
-                    "番号 {} の決定「{}」（{} {}）は未確認です / the decision of this number stands by configuration, unconfirmed",
-                    number.number.e164(),
-                    decision.reference(),
-                    decision.decided_on(),
-                    decision.unix_user()
-                ))?;
-            }
+    /// What only the configuration says about a number's notice, and what nobody has looked at in time.
+    fn waivers(
+        &mut self,
+        config: &Config,
+        register: &Register,
+        now: Timestamp,
+    ) -> Result<(), Exit> {
+        for decision in register.waivers().unconfirmed(&config.numbers) {
+            self.note(&format!(
+                "番号 {} の決定 {}「{}」（{}）は未確認です。numbers confirm または withdraw / the decision of this number stands by configuration, unconfirmed",
+                decision.number().e164(),
+                decision.id(),
+                decision.reference(),
+                decision.decided_on(),
+            ))?;
+        }
+        for (id, waiver) in register.waivers().lapsed(now) {
+            self.note(&format!(
+                "番号 {} の決定 {id} は見直しの日 {} を過ぎ、告知しています。numbers confirm、decide または withdraw / this decision is past its review and its number announces",
+                waiver.terms().number.e164(),
+                waiver.terms().review,
+            ))?;
         }
         Ok(())
     }
@@ -307,16 +314,27 @@ impl Found<'_> {
             Ok((compared, register)) => {
                 self.good("データベース / database")?;
                 self.compared(compared)?;
+                self.waivers(config, &register, Timestamp::now())?;
                 self.holds(&register)?;
                 self.people(config, &register)?;
                 self.policy(config, &register)?;
                 self.supervision(&register, Timestamp::now())
             }
-            Err(fault @ CatalogueFault::Register(_)) => self.bad(
+            Err(fault) => {
+                // Of what nobody can look up nothing is confirmed.
+                self.waivers(config, &Register::default(), Timestamp::now())?;
+                self.unreadable(&fault)
+            }
+        }
+    }
+
+    fn unreadable(&mut self, fault: &CatalogueFault) -> Result<(), Exit> {
+        match fault {
+            CatalogueFault::Register(_) => self.bad(
                 Exit::Unverified,
                 &format!("職員の登録と証跡 / register and trail: {fault}"),
             ),
-            Err(fault) => self.bad(
+            _ => self.bad(
                 Exit::Unavailable,
                 &format!("データベース / database: {fault}"),
             ),

@@ -14,6 +14,7 @@ mod holds;
 mod init;
 mod keys;
 mod login;
+mod numbers;
 mod people;
 mod policy;
 mod reconcile;
@@ -101,6 +102,9 @@ enum Command {
     /// 方針：取扱要領の版、目的、保存日数、要領第6条の決定 / the policy in its versions, and measures of article 6
     #[command(subcommand)]
     Policy(policy::Command),
+    /// 番号ごとの告知：他の手段・法令による決定とその見直し（諮問書4①）/ how each number's callers are told, and decisions otherwise
+    #[command(subcommand)]
+    Numbers(numbers::Command),
     /// 月次の監督報告（要領第3条第2項）/ the monthly supervision report
     #[command(subcommand)]
     Report(report::Command),
@@ -379,6 +383,7 @@ where
         Command::Backup(arguments) => backup::backup(&arguments, &mut out),
         Command::Restore(arguments) => backup::restore(&arguments, &mut out),
         Command::Policy(command) => policy::policy(command, &mut out),
+        Command::Numbers(command) => numbers::numbers(command, &mut out),
         Command::Report(command) => report::report(&command, &mut out),
         Command::Statement(arguments) => statement::statement(&arguments, &mut out),
         Command::Audit(command) => audit::audit(&command, &mut out),

@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use rules::{Fact, JstDay, Label, Period, Role, StaffId, VendorId};
 
 use super::{
-    Exit, Person, Place, Terminal, holds, policy, read_password, recordings::with_office, requests,
+    Exit, Person, Place, Terminal, holds, numbers, policy, read_password, recordings::with_office,
+    requests,
 };
 use crate::{
     config::Config,
@@ -307,6 +308,12 @@ pub(super) fn told(told: &Told, out: &mut Terminal) -> Result<(), Exit> {
         Told::Holds(holds) => holds
             .iter()
             .try_for_each(|hold| out.result(hold, || holds::shown(hold))),
+        Told::Decided { decision } => out.result(&serde_json::json!({ "id": decision }), || {
+            format!("{decision} 決定しました。次の通話から有効です / decided; it holds from the next call on")
+        }),
+        Told::Numbers(numbers) => numbers
+            .iter()
+            .try_for_each(|number| out.result(number, || numbers::shown(number))),
         Told::Cases(cases) => cases
             .iter()
             .try_for_each(|case| out.result(case, || requests::shown(case))),

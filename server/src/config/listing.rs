@@ -6,12 +6,14 @@ use std::{
 };
 
 use exchange::{Department, PeerRole, Places, Target, Trunk};
-use rules::{Label, Number, NumberDecision, NumberPolicy, Profile};
+use jiff::civil::Date;
+use rules::{DecisionId, JstDay, Label, Number, NumberDecision, NumberPolicy, Profile};
 
 use super::{
     people, quoted,
     reader::{Faults, Placed, Section},
 };
+use crate::life;
 
 /// 端末設備等規則 32条の3: automatic dialling gives up within 2 minutes.
 const MAX_RING_S: i64 = 120;
@@ -215,7 +217,8 @@ fn read_waiver(
     section.finish(faults);
     let (number, reference, date, user) =
         (number?.clone(), reference?, decided_on?.value, unix_user?);
-    match NumberDecision::by_configuration(number, reference.value, date, user.value) {
+    let id = configured_id(&number, reference.value, date, user.value);
+    match NumberDecision::by_configuration(id, number, reference.value, date, user.value) {
         Ok(decision) => Some(decision),
         Err(fault) => {
             let found = format!("{} ({fault})", quoted(&reference));
@@ -228,6 +231,19 @@ fn read_waiver(
             None
         }
     }
+}
+
+/// The id of what the configuration says: other words are another decision, which nobody has confirmed.
+fn configured_id(number: &Number, reference: &str, date: Date, unix_user: &str) -> DecisionId {
+    // The length keeps apart what both texts could say together.
+    let words = format!(
+        "{}\n{date}\n{}\n{unix_user}{reference}",
+        number.e164(),
+        unix_user.len()
+    );
+    let mut first = [0; 16];
+    first.copy_from_slice(&life::sha256(words.as_bytes()).0[..16]);
+    DecisionId::new(JstDay::on(date).start(), u128::from_be_bytes(first))
 }
 
 fn number_of(

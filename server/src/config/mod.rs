@@ -164,6 +164,12 @@ impl Config {
         self.numbers.iter().any(|known| known.number == *number)
     }
 
+    /// A number of the city, as people type it; `None` is no number or somebody else's.
+    pub(crate) fn own_number(&self, text: &str) -> Option<Number> {
+        let number = Number::parse(text).ok()?;
+        self.is_ours(&number).then_some(number)
+    }
+
     /// 管理所管課 of calls to a number; of a call whose number is not known, the usual one.
     pub(crate) fn unit_of(&self, called: Option<&Number>) -> &Label {
         called

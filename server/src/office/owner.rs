@@ -10,8 +10,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, Heard, JstDay, Number, POLICY_VERSION,
-    Proved, RecordingId, Refusal,
+    Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, DecisionId, Heard, JstDay, Number,
+    POLICY_VERSION, Proved, RecordingId, Refusal,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, Opener, OsDisk, Signing, Vault,
@@ -27,7 +27,7 @@ use super::{
     listening::Inbox,
     people::{Caller, nothing},
     proving::Throttled,
-    reconciling::Round,
+    reconciling::{FIRST, Round},
     sweep::{Disposing, FIRST_SWEEP},
     turns::Turns,
 };
@@ -59,6 +59,12 @@ pub(super) struct Owner {
     pub(super) register_again: Instant,
     /// When the keys are compared with what is held.
     pub(super) holds_again: Instant,
+    /// When what was decided about notices is compared with its file.
+    pub(super) waivers_again: Instant,
+    /// From when on people are told what waits for them: a command that does the office's duty in its absence is over by then.
+    pub(super) tells_from: Instant,
+    /// Decisions of the configuration alone that this process has named in the trail.
+    pub(super) named: BTreeSet<DecisionId>,
     pub(super) clock: ClockWatch,
     /// When the clock is judged next.
     pub(super) clock_again: Instant,
@@ -94,6 +100,9 @@ impl Owner {
             heads_again: Instant::now(),
             register_again: Instant::now(),
             holds_again: Instant::now(),
+            waivers_again: Instant::now(),
+            tells_from: Instant::now() + FIRST,
+            named: BTreeSet::new(),
             clock,
             clock_again: Instant::now(),
             sweep_again: Instant::now() + FIRST_SWEEP,
@@ -131,6 +140,7 @@ impl Owner {
                     self.look_after_register().await;
                     self.look_after_reconciliation().await;
                     self.look_after_holds().await;
+                    self.look_after_waivers().await;
                     None
                 }
                 job = jobs.recv() => {

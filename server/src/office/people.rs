@@ -157,6 +157,7 @@ impl Owner {
             RegisterAsk::EnrolTotp => self.enrol_totp(&caller, now).await,
             RegisterAsk::Request(ask) => self.ask_request(&caller, ask, now).await,
             RegisterAsk::Hold(ask) => self.ask_hold(&caller, ask, now).await,
+            RegisterAsk::Number(ask) => self.ask_number(&caller, ask, now).await,
         }
     }
 
@@ -480,11 +481,8 @@ impl Owner {
 
     /// Numbers of the city, as the configuration lists them; a contract is about no others.
     fn own_numbers(&self, texts: &[String]) -> Result<BTreeSet<Number>, Ending> {
-        let own = |text: &String| {
-            let number = Number::parse(text).ok()?;
-            self.config.is_ours(&number).then_some(number)
-        };
-        let numbers = texts.iter().map(own).collect::<Option<_>>();
+        let numbers = texts.iter().map(|text| self.config.own_number(text));
+        let numbers: Option<BTreeSet<Number>> = numbers.collect();
         numbers.ok_or_else(|| {
             Answer::Usage(Message::new(
                 "--number は設定ファイルにある市の番号を指定してください。",

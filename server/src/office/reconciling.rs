@@ -13,7 +13,7 @@ use super::owner::Owner;
 use crate::duty::{Answer, Ending, Message};
 
 /// A start has other things to do first, and a command that does the office's duty in its absence is over by then.
-const FIRST: Duration = Duration::from_secs(10);
+pub(super) const FIRST: Duration = Duration::from_secs(10);
 /// Midnight's calls have their rows by then.
 const AFTER_MIDNIGHT: SignedDuration = SignedDuration::from_mins(10);
 /// How long one look may take, so that commands wait for no more than a day's rows.

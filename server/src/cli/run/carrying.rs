@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use rules::{AlarmCode, AuditDraft, AuditEvent};
+use rules::{AlarmCode, AuditDraft, AuditEvent, Notices};
 use storage::{Disk, Duty, Layout, Lock, OsDisk, Sealer, Spool, Vault};
 use tokio::{
     runtime,
@@ -17,6 +17,7 @@ use crate::{
     emergency::{Counter, Signalled},
     life, look,
     neighbour::Neighbour,
+    notices::NoticeReader,
     prompts,
     recorder::{self, Recorder},
     rows::{self, Row, Rows},
@@ -136,8 +137,11 @@ impl Beginning {
             events: orders.clone(),
         };
         let (recorder, recorder_threads) = Recorder::begin(beginning)?;
+        let (reader, notices) = NoticeReader::new(&layout, desk.clone(), orders.clone());
+        let reader = Arc::new(reader);
         let (signalling, is_ready) =
-            begin_signalling(&config, &layout, sip, wire, inbox, recorder, desk.clone())?;
+            begin_signalling(&config, sip, wire, inbox, recorder, desk.clone(), notices)?;
+        reader.begin()?;
         let counter = Counter {
             config: Arc::clone(&config),
             sealer,
@@ -145,7 +149,7 @@ impl Beginning {
             office: office.clone(),
         };
         if let Some(lock) = &held {
-            serve_calls(&config, &layout, lock, counter, &orders, rows);
+            serve_calls(&config, &layout, lock, counter, &orders, rows, reader);
         }
         if is_ready.recv_timeout(signalling::FIRST_PORTS).is_err() {
             tracing::error!(
@@ -213,19 +217,19 @@ impl Carrying {
 
 fn begin_signalling(
     config: &Config,
-    layout: &Layout,
     sip: runtime::Runtime,
     wire: Wire,
     orders: mpsc::Receiver<Order>,
     recorder: Recorder,
     desk: Desk,
+    notices: Notices,
 ) -> std::io::Result<(thread::JoinHandle<u64>, std::sync::mpsc::Receiver<()>)> {
     let (library, faults) = prompts::open(&config.folders.prompts);
     for fault in &faults {
         tracing::error!(%fault, code = AlarmCode::PromptUnusable.code(), "a prompt cannot be used; calls that need it go on without it");
         desk.raise(AlarmCode::PromptUnusable, None);
     }
-    let mut emergency = storage::load_emergency(&OsDisk, layout).unwrap_or_else(|fault| {
+    let mut emergency = storage::load_emergency(&OsDisk, &config.layout()).unwrap_or_else(|fault| {
         tracing::error!(%fault, "the saved state of the emergency cannot be read; none is in force until it is declared again");
         desk.raise(AlarmCode::EmergencyNotSaved, None);
         rules::EmergencyState::default()
@@ -236,6 +240,7 @@ fn begin_signalling(
     let beginning = signalling::Beginning {
         settings: config.settings(),
         emergency,
+        notices,
         library,
         wire,
         ports: config.rtp.clone(),
@@ -263,6 +268,7 @@ fn serve_calls(
     counter: Counter,
     orders: &mpsc::Sender<Order>,
     rows: Rows,
+    notices: Arc<NoticeReader>,
 ) {
     let sharing = Sharing::of(config.folders.group.as_ref());
     let orders = orders.clone();
@@ -278,6 +284,10 @@ fn serve_calls(
                     calls::Request::Flush => {
                         // Whoever asked may be gone.
                         let _ = client.answer(&duty::Answer::Done(rows.flush()));
+                        return;
+                    }
+                    calls::Request::Notices => {
+                        let _ = client.answer(&duty::Answer::Done(notices.look()));
                         return;
                     }
                 };

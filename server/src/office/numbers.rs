@@ -1,0 +1,317 @@
+//! The numbers' notices at the office (law 2): decided, confirmed, withdrawn, and handed to whoever carries calls. Start at [`Owner::ask_number`].
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use rules::{
+    Action, AlarmCode, AuditDraft, AuditEvent, Authority, DecisionId, Fact, Notices, Number,
+    NumberPolicy, Register, RegisterFault, Subject, WaiverFact, WaiverTerms,
+};
+use storage::{Duty, Layout, SealedText, TextKind};
+
+use super::{
+    cases::random_id,
+    owner::Owner,
+    people::{Caller, nothing, with},
+};
+use crate::{
+    calls,
+    duty::{Answer, Conversation, Ending, Message},
+    numbers::{DecisionView, NumberAsk, NumberView, WishedWaiver},
+    people::{self, Told},
+};
+
+/// How often what lapsed is told of, and the file compared with the register.
+const EACH: Duration = Duration::from_secs(3_600);
+/// How soon what could not be done is tried again.
+const RETRY: Duration = Duration::from_secs(60);
+
+impl Owner {
+    pub(super) async fn ask_number(
+        &mut self,
+        caller: &Caller<'_>,
+        ask: NumberAsk,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        match ask {
+            NumberAsk::Decide(wish) => self.decide_waiver(caller, wish, now).await,
+            NumberAsk::Confirm { decision, review } => {
+                let register = self.register().await?;
+                let (number, text) = self.words_of(&register, decision).await?;
+                let (sealed, text) = self.seal_waiver(decision, &text, now)?;
+                let review = review.unwrap_or_else(|| WaiverTerms::latest_review(now));
+                let fact = WaiverFact::Confirmed {
+                    decision,
+                    terms: self.terms(number, review),
+                    text,
+                };
+                let texts = with(vec![sealed]);
+                let told = self.record(caller, Fact::Waiver(fact), texts, now).await?;
+                self.tell_calls_now(told).await
+            }
+            NumberAsk::Withdraw { decision } => {
+                let register = self.register().await?;
+                let number = self.number_of(&register, decision)?;
+                let unit = self.config.unit_of(Some(&number)).clone();
+                let fact = Fact::Waiver(WaiverFact::Withdrawn {
+                    decision,
+                    number,
+                    unit,
+                });
+                let told = self.record(caller, fact, nothing, now).await?;
+                self.tell_calls_now(told).await
+            }
+            NumberAsk::List => self.list_numbers(caller, now).await,
+        }
+    }
+
+    async fn decide_waiver(
+        &mut self,
+        caller: &Caller<'_>,
+        wish: WishedWaiver,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let number = self.own_number(&wish.number)?;
+        let decision = DecisionId::new(now, random_id()?);
+        let (sealed, text) = self.seal_waiver(decision, &wish.text, now)?;
+        let fact = WaiverFact::Decided {
+            decision,
+            basis: wish.basis,
+            terms: self.terms(number, wish.review),
+            text,
+        };
+        let texts = with(vec![sealed]);
+        let told = self.record(caller, Fact::Waiver(fact), texts, now).await?;
+        match self.tell_calls_now(told).await? {
+            Told::Done => Ok(Told::Decided { decision }),
+            other => Ok(other),
+        }
+    }
+
+    fn terms(&self, number: Number, review: rules::JstDay) -> WaiverTerms {
+        let unit = self.config.unit_of(Some(&number)).clone();
+        WaiverTerms {
+            number,
+            unit,
+            review,
+        }
+    }
+
+    fn seal_waiver(
+        &self,
+        decision: DecisionId,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(SealedText, rules::Digest), Ending> {
+        if text.trim().is_empty() {
+            return Err(Answer::Usage(Message::new(
+                "告知に代わる手段（--means）または法令（--law）を書いてください。",
+                "say by which means callers are told (--means), or which law excuses it (--law)",
+            )));
+        }
+        self.seal_text(Subject::Decision(decision), TextKind::Waiver, text, now)
+    }
+
+    /// A number of the city, as the configuration lists it.
+    fn own_number(&self, text: &str) -> Result<Number, Ending> {
+        self.config.own_number(text).ok_or_else(|| {
+            Answer::Usage(Message::new(
+                "設定ファイルの [[number]] にある市の番号を指定してください。",
+                "this is no [[number]] of the configuration; name the city's own",
+            ))
+        })
+    }
+
+    /// Which number a decision is about, in the register or in the configuration.
+    fn number_of(&self, register: &Register, decision: DecisionId) -> Result<Number, Ending> {
+        if let Some(waiver) = register.waivers().get(decision) {
+            return Ok(waiver.terms().number.clone());
+        }
+        let numbers = self.config.numbers.iter();
+        let mut configured = numbers.filter_map(|number| number.decision.as_ref());
+        let found = configured.find(|configured| configured.id() == decision);
+        let number = found.map(|configured| configured.number().clone());
+        number.ok_or_else(|| people::not_recorded(&RegisterFault::NoSuchWaiver(decision)))
+    }
+
+    /// The number and the words of a decision.
+    async fn words_of(
+        &mut self,
+        register: &Register,
+        decision: DecisionId,
+    ) -> Result<(Number, String), Ending> {
+        let number = self.number_of(register, decision)?;
+        let numbers = self.config.numbers.iter();
+        let mut configured = numbers.filter_map(|number| number.decision.as_ref());
+        let reference = configured
+            .find(|configured| configured.id() == decision)
+            .map(|configured| configured.reference().to_owned());
+        let about = Subject::Decision(decision);
+        let text = match reference {
+            Some(reference) => Some(reference),
+            None => self.text_of(about, TextKind::Waiver).await?,
+        };
+        let text = text.ok_or_else(|| {
+            Answer::Unavailable(Message::new(
+                "決定の内容を開けません。改めて numbers decide で決定してください。",
+                "the words of this decision cannot be opened; decide anew with numbers decide",
+            ))
+        })?;
+        Ok((number, text))
+    }
+
+    async fn list_numbers(&mut self, caller: &Caller<'_>, now: Timestamp) -> Result<Told, Ending> {
+        let register = self.register().await?;
+        self.show(caller, &register, Action::ListWaivers, now)?;
+        let notices = register.waivers().notices();
+        let config = std::sync::Arc::clone(&self.config);
+        let mut views = Vec::new();
+        for policy in &config.numbers {
+            let unit = config.unit_of(Some(&policy.number));
+            let telling = notices.telling(policy, now);
+            let decisions = self.decisions_about(&register, policy, now).await?;
+            let view = |decision| NumberView::of(policy, unit, telling, decision);
+            if decisions.is_empty() {
+                views.push(view(None));
+            }
+            views.extend(decisions.into_iter().map(|decision| view(Some(decision))));
+        }
+        Ok(Told::Numbers(views))
+    }
+
+    /// The decisions about a number, the newest first, and that of the configuration where the register does not have it.
+    async fn decisions_about(
+        &mut self,
+        register: &Register,
+        policy: &NumberPolicy,
+        now: Timestamp,
+    ) -> Result<Vec<DecisionView>, Ending> {
+        let mut views = Vec::new();
+        for (id, waiver) in register.waivers().iter() {
+            if waiver.terms().number == policy.number {
+                let text = self.text_of(Subject::Decision(id), TextKind::Waiver);
+                views.push(DecisionView::of(id, waiver, text.await?, now));
+            }
+        }
+        views.reverse();
+        if let Some(configured) = &policy.decision
+            && let Authority::Configuration { unix_user } = configured.authority()
+            && register.waivers().get(configured.id()).is_none()
+        {
+            let state = register.waivers().state_of(configured, now);
+            views.push(DecisionView::configured(configured, unix_user, state));
+        }
+        Ok(views)
+    }
+
+    /// Hands on what was decided a moment ago: when this is answered, the next call goes by it. The decision stands whatever comes of that.
+    async fn tell_calls_now(&mut self, told: Told) -> Result<Told, Ending> {
+        let register = self.register().await?;
+        match self.settle_notices(&register) {
+            Ok(()) => Ok(told),
+            Err(why) => {
+                self.waivers_again = Instant::now() + RETRY;
+                Err(Answer::Unavailable(Message::new(
+                    "決定は記録しましたが、通話にまだ反映していません。次の点検で続きを行います。",
+                    format!(
+                        "it is decided and recorded, calls do not go by it yet and the next look goes on: {why}"
+                    ),
+                )))
+            }
+        }
+    }
+
+    /// Does what a crash may have left between a decision and its file, names what only the configuration says, and tells what lapsed.
+    pub(super) async fn look_after_waivers(&mut self) {
+        if Instant::now() < self.waivers_again {
+            return;
+        }
+        let tells = Instant::now() >= self.tells_from;
+        self.waivers_again = match tells {
+            true => Instant::now() + EACH,
+            false => self.tells_from,
+        };
+        let Ok(register) = self.register().await else {
+            self.waivers_again = Instant::now() + RETRY;
+            return;
+        };
+        if self.settle_notices(&register).is_err() {
+            self.waivers_again = Instant::now() + RETRY;
+        }
+        if tells {
+            self.tell_of_waivers(&register);
+        }
+    }
+
+    fn tell_of_waivers(&mut self, register: &Register) {
+        self.name_unconfirmed(register);
+        let lapsed = register.waivers().lapsed(Timestamp::now()).next();
+        let outcome = match lapsed {
+            Some((id, _)) => Err(format!(
+                "decision {id} is past its review and its number announces; see numbers list, confirm it, decide anew or withdraw it"
+            )),
+            None => Ok(()),
+        };
+        let is_news = outcome.is_err() && !self.is_told(AlarmCode::WaiverLapsed);
+        self.note(AlarmCode::WaiverLapsed, outcome);
+        if is_news {
+            let code = AlarmCode::WaiverLapsed;
+            self.audit(AuditDraft::system(AuditEvent::AlarmRaised {
+                code,
+                call: None,
+            }));
+        }
+    }
+
+    /// Once a start for each.
+    fn name_unconfirmed(&mut self, register: &Register) {
+        let config = std::sync::Arc::clone(&self.config);
+        for configured in register.waivers().unconfirmed(&config.numbers) {
+            if self.named.insert(configured.id()) {
+                let event = AuditEvent::WaiverUnconfirmed {
+                    decision: configured.id(),
+                    number: configured.number().clone(),
+                };
+                self.audit(AuditDraft::system(event));
+            }
+        }
+    }
+
+    /// Writes the file where it says something else than the register, and has calls look at it.
+    fn settle_notices(&mut self, register: &Register) -> Result<(), String> {
+        let wanted = register.waivers().notices();
+        let found = storage::load_notices(&*self.disk, &self.layout);
+        let is_so = match found {
+            Ok(Some(found)) => found == wanted,
+            Ok(None) => wanted == Notices::default(),
+            Err(_) => false,
+        };
+        let saved = if is_so {
+            Ok(())
+        } else {
+            storage::save_notices(&*self.disk, &self.layout, &wanted)
+        };
+        let outcome = saved
+            .map_err(|fault| fault.to_string())
+            .and_then(|()| tell_calls(&self.layout).map_err(|fault| fault.to_string()));
+        self.note(AlarmCode::NoticesUnknown, outcome.clone());
+        outcome
+    }
+}
+
+/// Waits until whoever carries calls goes by the file. Where nobody does, the next start reads it.
+fn tell_calls(layout: &Layout) -> io::Result<()> {
+    let Some(mut conversation) = Conversation::ask(layout, Duty::Calls, &calls::Request::Notices)?
+    else {
+        return Ok(());
+    };
+    match conversation.answer::<bool>()? {
+        Answer::Done(true) => Ok(()),
+        _ => Err(io::Error::other(
+            "whoever carries calls could not take it in",
+        )),
+    }
+}
