@@ -5,6 +5,7 @@
 //! No day waits for another: what cannot be done for one is said of it, and the others go on. Go on at [`Disposal`].
 
 mod certificate;
+mod early;
 mod pieces;
 mod plan;
 mod record;
@@ -26,6 +27,7 @@ use thiserror::Error;
 use self::certificate::merkle_root;
 pub use self::{
     certificate::{Certificate, CertificateFault, Subject, verify_certificate},
+    early::{EarlyDisposal, EarlyStep},
     pieces::{Disposal, Step},
     plan::PlannedDay,
     record::{DisposalRecord, DisposalStage, RecordFault},
@@ -274,6 +276,12 @@ pub enum DisposeFault {
         /// Which.
         recording: RecordingId,
     },
+    /// A case holds it since its destruction was allowed.
+    #[error("recording {recording} is held by a case by now; nothing of it was destroyed")]
+    HeldMeanwhile {
+        /// Which.
+        recording: RecordingId,
+    },
     /// A call that is still being recorded cannot be destroyed under its writer.
     #[error("recording {recording} is still being written; dispose of it when the call is over")]
     StillOpen {
@@ -315,6 +323,7 @@ impl DisposeFault {
             DisposeFault::Note(fault) => fault.fault(),
             DisposeFault::Refused(_)
             | DisposeFault::NoRecording { .. }
+            | DisposeFault::HeldMeanwhile { .. }
             | DisposeFault::StillOpen { .. }
             | DisposeFault::NoCertificate { .. } => Fault::Operator,
             DisposeFault::Counts => Fault::Ours,

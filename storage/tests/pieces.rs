@@ -7,10 +7,10 @@ use std::{fs, path::Path, sync::Arc};
 
 use common::*;
 use jiff::Timestamp;
-use rules::{Actor, CaseId, Fact, RecordingId, RegisterPermit, StaffId};
+use rules::{Actor, CaseId, DisposalCause, Fact, RecordingId, RegisterPermit, StaffId};
 use storage::{
-    Attachments, AuditTrail, Catalogue, Disposal, DisposedDay, Keys, Layout, Office, OsDisk,
-    Signing, Spool, SpoolEntry, Step, hold,
+    Attachments, AuditTrail, Catalogue, Disposal, DisposedDay, EarlyDisposal, EarlyStep, Keys,
+    Layout, Office, Opening, OsDisk, Signing, Spool, SpoolEntry, Step, hold,
 };
 
 /// The office of a city whose day is due.
@@ -143,19 +143,64 @@ async fn no_piece_is_longer_than_five_hundred_files_and_a_withdrawal_between_two
 }
 
 #[tokio::test]
+async fn one_recording_of_a_long_day_is_destroyed_in_pieces_and_a_withdrawal_is_heard_between_them()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    house.record(None, founded()).await;
+    house.leave_files(FILES);
+    let mut spool = Spool::new(Arc::new(OsDisk), &house.city.layout);
+    for number in 1..=2 {
+        keep(&house.city, &mut spool, &opening(number));
+    }
+    let gone = opening(1).recording;
+    let cause = DisposalCause::Decided {
+        case: CaseId::new(now(), 77),
+    };
+
+    let mut disposal = EarlyDisposal::new(Actor::System, gone, cause, now());
+    let mut pieces = 0;
+    let pending = loop {
+        pieces += 1;
+        if pieces == 4 {
+            let fact = Fact::Withdrawn { person: id("sato") };
+            house.record(Some("kacho"), fact).await;
+            assert!(!house.is_designated().await);
+        }
+        match disposal.step(&mut house.office(), || Ok(())).await.unwrap() {
+            EarlyStep::Further(further) => disposal = further,
+            EarlyStep::Done(pending) => break pending,
+        }
+    };
+
+    // It begins, lists, seals three times five hundred at most, and buries.
+    assert_eq!((pieces, pending), (6, vec![]));
+    for (number, opens) in [(1, false), (2, true)] {
+        let permit = permit(&house.city, opening(number).recording, now());
+        let vault = &house.city.vault;
+        let opened = vault.open(permit, today(), &house.city.opener, now());
+        assert_eq!(opened.is_ok(), opens, "{number}");
+    }
+}
+
+fn keep(city: &City, spool: &mut Spool, opening: &Opening) {
+    let sealed = record(city, opening, 3);
+    city.vault.flush().unwrap();
+    let row = row(city, opening, Some(&sealed));
+    spool.put(&SpoolEntry::Row(Box::new(row))).unwrap();
+    spool.flush(now()).unwrap();
+    city.vault
+        .close_recording(today(), opening.recording)
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_hold_that_is_decided_between_two_pieces_keeps_its_recording_while_there_is_a_key() {
     let folder = tempfile::tempdir().unwrap();
     let mut house = House::new(folder.path()).await;
     let mut spool = Spool::new(Arc::new(OsDisk), &house.city.layout);
     for number in 1..=2 {
-        let opening = opening(number);
-        let sealed = record(&house.city, &opening, 3);
-        house.city.vault.flush().unwrap();
-        let row = row(&house.city, &opening, Some(&sealed));
-        spool.put(&SpoolEntry::Row(Box::new(row))).unwrap();
-        spool.flush(now()).unwrap();
-        let vault = &house.city.vault;
-        vault.close_recording(today(), opening.recording).unwrap();
+        keep(&house.city, &mut spool, &opening(number));
     }
     let held = opening(2).recording;
 

@@ -4,27 +4,23 @@ use std::io;
 
 use jiff::Timestamp;
 use rules::{Action, CaseId, RecordingId};
-use storage::{Duty, Layout};
+use storage::{Duty, EarlyDisposal, Layout};
 
-use super::{
-    owner::Owner,
-    people::Caller,
-    sweep::{DisposeDone, NotDone, waits_for},
-};
+use super::{owner::Owner, people::Caller};
 use crate::{
     calls,
     duty::{Answer, Conversation, Ending},
 };
 
 impl Owner {
-    /// `decision`: as it was typed in.
+    /// Judges it. `decision`: as it was typed in.
     pub(super) async fn dispose_early(
         &mut self,
         caller: &Caller<'_>,
         recording: RecordingId,
         decision: &str,
         now: Timestamp,
-    ) -> Result<DisposeDone, Ending> {
+    ) -> Result<EarlyDisposal, Ending> {
         let register = self.register().await?;
         let petitioner = caller.petitioner();
         let case = decision.parse::<CaseId>().ok();
@@ -33,23 +29,12 @@ impl Owner {
             register.judge_early_disposal(&petitioner, case, recording, heard.first(), now);
         let cause = judged.map_err(|fault| self.refuse(caller, Action::DisposeOne, &fault))?;
         let actor = petitioner.actor();
-        let layout = self.layout.clone();
-        let disposed = self
-            .with_office(async |office| {
-                let flushed = || flush_calls(&layout);
-                storage::dispose_one(office, &actor, recording, cause, now, flushed).await
-            })
-            .await;
-        let pending = disposed.map_err(NotDone::ending)?;
-        Ok(DisposeDone::DisposedOne {
-            recording,
-            pending: pending.iter().map(waits_for).collect(),
-        })
+        Ok(EarlyDisposal::new(actor, recording, cause, now))
     }
 }
 
 /// Waits until whoever carries calls has on disk what was sealed before. Where nobody does, all of it is.
-fn flush_calls(layout: &Layout) -> io::Result<()> {
+pub(super) fn flush_calls(layout: &Layout) -> io::Result<()> {
     let Some(mut conversation) = Conversation::ask(layout, Duty::Calls, &calls::Request::Flush)?
     else {
         return Ok(());

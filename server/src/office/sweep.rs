@@ -12,13 +12,14 @@ use rules::{
 };
 use serde::{Deserialize, Serialize};
 use storage::{
-    AuditTrail, Disposal, DisposeFault, DisposedDay, Duty, Pending, PlannedDay, Signing, Step,
-    Subject,
+    AuditTrail, Disposal, DisposeFault, DisposedDay, Duty, EarlyDisposal, EarlyStep, Pending,
+    PlannedDay, Signing, Step, Subject,
 };
 use tokio::sync::oneshot;
 
 use super::{
     clock::{Look, NotConfirmed},
+    early::flush_calls,
     owner::Owner,
     people::Caller,
 };
@@ -166,6 +167,9 @@ impl Owner {
                 let whose = Whose::Asked(answer);
                 self.begin_disposal(actor, judged, whose).await;
             }
+            Ok(Outcome::BeginsOne(early)) => {
+                self.disposals.push_back(Disposing::One(early, answer))
+            }
             Err(ending) => drop(answer.send(ending.without())),
         }
     }
@@ -202,8 +206,8 @@ impl Owner {
                 decision,
                 ..
             } => {
-                self.dispose_early(&caller, *recording, decision, now)
-                    .await?
+                let early = self.dispose_early(&caller, *recording, decision, now);
+                return Ok(Outcome::BeginsOne(Box::new(early.await?)));
             }
         };
         Ok(Outcome::Done(done))
@@ -286,7 +290,7 @@ impl Owner {
         // What was decided to be held is held before its day goes.
         self.holds_again = Instant::now();
         self.look_after_holds().await;
-        self.disposals.push_back(Disposing {
+        self.disposals.push_back(Disposing::Due {
             judged,
             whose,
             stage: Stage::Days(Disposal::new(actor, judged)),
@@ -296,14 +300,51 @@ impl Owner {
     /// Does the next piece of the disposal that is under way: first what is due in the vault, then the copies outside of it,
     /// which others may make slow or unreachable.
     pub(super) async fn go_on_disposing(&mut self) {
-        let Some(Disposing {
-            judged,
-            whose,
-            stage,
-        }) = self.disposals.pop_front()
-        else {
-            return;
+        let next = match self.disposals.pop_front() {
+            None => return,
+            Some(Disposing::One(early, answer)) => self.dispose_early_piece(*early, answer).await,
+            Some(Disposing::Due {
+                judged,
+                whose,
+                stage,
+            }) => self.dispose_due_piece(judged, whose, stage).await,
         };
+        if let Some(further) = next {
+            self.disposals.push_front(further);
+        }
+    }
+
+    async fn dispose_early_piece(
+        &mut self,
+        early: EarlyDisposal,
+        answer: oneshot::Sender<Answer<DisposeDone>>,
+    ) -> Option<Disposing> {
+        let recording = early.recording();
+        let layout = self.layout.clone();
+        let step = self
+            .with_office(async |office| early.step(office, || flush_calls(&layout)).await)
+            .await;
+        let done = match step {
+            Ok(EarlyStep::Further(early)) => {
+                return Some(Disposing::One(Box::new(early), answer));
+            }
+            Ok(EarlyStep::Done(pending)) => Ok(DisposeDone::DisposedOne {
+                recording,
+                pending: pending.iter().map(waits_for).collect(),
+            }),
+            Err(fault) => Err(fault.ending()),
+        };
+        // Whoever asked may be gone; what was done is done.
+        let _ = answer.send(Answer::of(done));
+        None
+    }
+
+    async fn dispose_due_piece(
+        &mut self,
+        judged: Timestamp,
+        whose: Whose,
+        stage: Stage,
+    ) -> Option<Disposing> {
         let stage = match stage {
             Stage::Days(disposal) => self.dispose_piece(disposal, judged).await,
             Stage::Copies { mut left, days } => match left.pop_front() {
@@ -311,14 +352,17 @@ impl Owner {
                     self.remove_due_copy(copy, judged).await;
                     Stage::Copies { left, days }
                 }
-                None => return whose.tell(days),
+                None => {
+                    whose.tell(days);
+                    return None;
+                }
             },
         };
-        self.disposals.push_front(Disposing {
+        Some(Disposing::Due {
             judged,
             whose,
             stage,
-        });
+        })
     }
 
     async fn dispose_piece(&mut self, disposal: Disposal, judged: Timestamp) -> Stage {
@@ -397,23 +441,28 @@ enum Outcome {
         actor: Actor,
         judged: Timestamp,
     },
+    /// One recording is.
+    BeginsOne(Box<EarlyDisposal>),
 }
 
 /// A disposal under way, or waiting for the one before it.
-pub(super) struct Disposing {
-    /// The wall clock by which the rule allows it.
-    judged: Timestamp,
-    whose: Whose,
-    stage: Stage,
+pub(super) enum Disposing {
+    Due {
+        /// The wall clock by which the rule allows it.
+        judged: Timestamp,
+        whose: Whose,
+        stage: Stage,
+    },
+    One(Box<EarlyDisposal>, oneshot::Sender<Answer<DisposeDone>>),
 }
 
 /// Who is told what came of a disposal.
-enum Whose {
+pub(super) enum Whose {
     Sweep,
     Asked(oneshot::Sender<Answer<DisposeDone>>),
 }
 
-enum Stage {
+pub(super) enum Stage {
     Days(Disposal),
     Copies {
         left: VecDeque<CopyId>,
@@ -482,7 +531,7 @@ fn disposed(day: &DisposedDay) -> Disposed {
     }
 }
 
-pub(super) fn waits_for(pending: &Pending) -> String {
+fn waits_for(pending: &Pending) -> String {
     match pending {
         Pending::Mirror(folder) => folder.display().to_string(),
         Pending::Bytes(count) => format!("{count} 件の音声ファイル / bytes of {count} recordings"),
@@ -499,6 +548,7 @@ fn not_disposed(fault: &DisposeFault) -> Ending {
         }
         DisposeFault::NoCertificate { .. }
         | DisposeFault::NoRecording { .. }
+        | DisposeFault::HeldMeanwhile { .. }
         | DisposeFault::StillOpen { .. } => {
             Answer::Failed(Message::new("対象がありません。", fault.to_string()))
         }

@@ -3,13 +3,11 @@
 use std::{collections::BTreeSet, io};
 
 use jiff::Timestamp;
-use rules::{
-    Actor, AuditEvent, DisposalCause, DisposalCounts, HoldPermit, JstDay, RecordingDisposalPermit,
-    RecordingId, ReleasePermit,
-};
+use rules::{Actor, DisposalCause, DisposalCounts, HoldPermit, JstDay, RecordingId, ReleasePermit};
 
 use super::{
     Attempt, DisposalRecord, DisposalStage, DisposeFault, Office, Pending, Subject, certify,
+    early::{EarlyDisposal, EarlyStep},
     merkle_root,
 };
 use crate::{
@@ -21,9 +19,9 @@ use crate::{
 };
 
 /// A recording, where its day is, and everything of it that has a key.
-struct Found {
-    day: JstDay,
-    objects: Vec<Sealed>,
+pub(super) struct Found {
+    pub(super) day: JstDay,
+    pub(super) objects: Vec<Sealed>,
 }
 
 /// Seals the keys of a recording to the permit's case as well, so that it outlives its day. Safe to repeat.
@@ -65,9 +63,10 @@ pub async fn release(
     Ok(Vec::new())
 }
 
-/// Destroys the keys of one recording, and then its bytes and row; everything else of its day and cases stays.
+/// Destroys the keys of one recording, and then its bytes and row, without hearing anybody meanwhile; everything else of its day
+/// and cases stays.
 ///
-/// `flushed`: returns when everything that calls had sealed before is on disk; it is asked once new public halves are published.
+/// `flushed`: as [`EarlyDisposal::step`] asks it.
 ///
 /// # Errors
 /// [`DisposeFault`]; what was begun is gone on with by the next disposal.
@@ -77,36 +76,15 @@ pub async fn dispose_one(
     recording: RecordingId,
     cause: DisposalCause,
     now: Timestamp,
-    flushed: impl FnOnce() -> io::Result<()>,
+    flushed: impl Fn() -> io::Result<()>,
 ) -> Result<Vec<Pending>, DisposeFault> {
-    office.keys.settle()?;
-    let subject = Subject::Recording(recording);
-    let record = DisposalRecord::read(office.disk(), office.vault.layout(), subject)?;
-    if record.is_some_and(|record| record.certificate().is_some()) {
-        return Ok(Vec::new());
-    }
-    let Found { day, objects } = find(office, recording).await?;
-    let event = AuditEvent::RecordingDisposalBegun {
-        recording,
-        day,
-        cause,
-    };
-    let receipt = office.append(actor, event, now)?;
-    let permit = RecordingDisposalPermit::begun(recording, receipt)?;
-    let groups = office.keys.groups_of(&objects);
-    if !groups.is_empty() {
-        office.keys.begin_renewal(&groups)?;
-        flushed().map_err(DisposeFault::NotFlushed)?;
-        let survivors = sealed_to(office, &groups).await?;
-        let parting = Parting {
-            recording: permit.recording(),
-            day,
-            objects: objects.iter().map(|sealed| sealed.object).collect(),
-            fate: Fate::Destroyed,
+    let mut disposal = EarlyDisposal::new(actor.clone(), recording, cause, now);
+    loop {
+        disposal = match disposal.step(office, &flushed).await? {
+            EarlyStep::Further(disposal) => disposal,
+            EarlyStep::Done(pending) => return Ok(pending),
         };
-        office.keys.renew(&groups, &parting, &survivors, now)?;
     }
-    bury(office, actor, (recording, day), now).await
 }
 
 /// Goes on with a recording whose keys are gone.
@@ -155,7 +133,10 @@ pub(super) async fn bury(
 }
 
 /// Finds a recording and lists what of it has a key.
-async fn find(office: &mut Office<'_>, recording: RecordingId) -> Result<Found, DisposeFault> {
+pub(super) async fn find(
+    office: &mut Office<'_>,
+    recording: RecordingId,
+) -> Result<Found, DisposeFault> {
     let _ = office
         .catalogue
         .empty_spool(&*office.vault.disk, office.vault.layout())
@@ -180,31 +161,4 @@ async fn find(office: &mut Office<'_>, recording: RecordingId) -> Result<Found, 
         day: row.day,
         objects,
     })
-}
-
-/// Everything that was first sealed to one of these groups; what is sealed to a case stands in the key store.
-async fn sealed_to(
-    office: &mut Office<'_>,
-    groups: &BTreeSet<Group>,
-) -> Result<Vec<Sealed>, DisposeFault> {
-    let _ = office
-        .catalogue
-        .empty_spool(&*office.vault.disk, office.vault.layout())
-        .await?;
-    let mut sealed = Vec::new();
-    for group in groups {
-        let Group::Day(day) = *group else {
-            continue;
-        };
-        for file in office.vault.files(day)? {
-            sealed.extend(office.vault.sealed(&file)?);
-        }
-        for (call, fields) in office.catalogue.callers_of(day).await? {
-            sealed.push(Sealed {
-                object: Object::Caller { call },
-                first: fields.sealed_to().clone(),
-            });
-        }
-    }
-    Ok(sealed)
 }

@@ -69,6 +69,22 @@ impl Keys {
             .collect()
     }
 
+    /// Seals some of the survivors of a coming [`renew`](Keys::renew) ahead, so that it finds little to do. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`KeyFault`]; then none of them is, which harms nothing: what they were sealed to before still opens.
+    pub(crate) fn seal_ahead(
+        &mut self,
+        groups: &BTreeSet<Group>,
+        survivors: &[Sealed],
+    ) -> Result<(), KeyFault> {
+        let mut store = self.store.clone();
+        for sealed in survivors {
+            self.seal_to_newest(&mut store, groups, sealed)?;
+        }
+        self.keep(store)
+    }
+
     /// Parts a recording from groups: seals all `survivors` to the newest generation of their groups, and carries neither the
     /// older generations nor the recording's further keys over into the next root.
     ///
@@ -104,18 +120,7 @@ impl Keys {
             .map(|sealed| (sealed.object, sealed.first.clone()));
         objects.extend(listed.filter(|(object, _)| !parting.objects.contains(object)));
         for (object, first) in objects {
-            let further = store.further.get(&object).into_iter().flatten();
-            let sealed_to: BTreeSet<Group> = further.chain([&first]).map(|key| key.group).collect();
-            let sealed = Sealed { object, first };
-            for group in sealed_to.intersection(groups) {
-                match self.seal_anew(&mut store, *group, &sealed) {
-                    // What opens no more is not made worse, and keeps nothing else alive.
-                    Err(
-                        KeyFault::Secret(SecretFault::DoesNotOpen) | KeyFault::Destroyed { .. },
-                    ) => {}
-                    other => other?,
-                }
-            }
+            self.seal_to_newest(&mut store, groups, &Sealed { object, first })?;
         }
         for group in groups {
             if let Some(pairs) = store.groups.get_mut(group) {
@@ -127,6 +132,26 @@ impl Keys {
             store.unburied.insert(parting.recording, parting.day);
         }
         self.replace_root(&store, now)
+    }
+
+    /// Seals an object to the newest generation of each of these groups that it is sealed to.
+    fn seal_to_newest(
+        &self,
+        store: &mut Store,
+        groups: &BTreeSet<Group>,
+        sealed: &Sealed,
+    ) -> Result<(), KeyFault> {
+        let further = store.further.get(&sealed.object).into_iter().flatten();
+        let sealed_to = further.chain([&sealed.first]).map(|key| key.group);
+        let sealed_to: BTreeSet<Group> = sealed_to.collect();
+        for group in sealed_to.intersection(groups) {
+            match self.seal_anew(store, *group, sealed) {
+                // What opens no more is not made worse, and keeps nothing else alive.
+                Err(KeyFault::Secret(SecretFault::DoesNotOpen) | KeyFault::Destroyed { .. }) => {}
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     /// Puts a further key of an object into a store: its key, sealed to the group's newest generation.
