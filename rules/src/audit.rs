@@ -2,6 +2,9 @@
 //!
 //! This room makes entries; `storage` numbers, chains and keeps them, and gives an [`AuditReceipt`] for each that is durable.
 
+mod alarm;
+mod counts;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -12,7 +15,6 @@ use crate::{
     clock::FreezeCause,
     digest::Digest,
     emergency::{Emergency, Scope},
-    fault::Fault,
     ids::{CallId, CaseId, DecisionId, EmergencyId, JstDay, RecordingId, StaffId},
     month::JstMonth,
     number::{Number, clear},
@@ -22,6 +24,9 @@ use crate::{
     register::Fact,
     search::Criterion,
 };
+
+pub use alarm::AlarmCode;
+pub use counts::{CountsFault, DisposalCounts};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -590,236 +595,4 @@ pub enum DisposalCause {
         /// Which case.
         case: CaseId,
     },
-}
-
-/// What became of a day's recordings: due = disposed + held + failed (R-14).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "SavedCounts")]
-pub struct DisposalCounts {
-    due: u64,
-    disposed: u64,
-    held: u64,
-    failed: u64,
-}
-
-impl DisposalCounts {
-    /// Counts that add up.
-    ///
-    /// # Errors
-    /// [`CountsFault`] where they do not: a recording is missing or counted twice.
-    pub fn new(
-        due: u64,
-        disposed: u64,
-        held: u64,
-        failed: u64,
-    ) -> Result<DisposalCounts, CountsFault> {
-        let sum = disposed
-            .checked_add(held)
-            .and_then(|sum| sum.checked_add(failed));
-        if sum == Some(due) {
-            return Ok(DisposalCounts {
-                due,
-                disposed,
-                held,
-                failed,
-            });
-        }
-        Err(CountsFault {
-            due,
-            disposed,
-            held,
-            failed,
-        })
-    }
-
-    /// Recordings of the day.
-    pub fn due(self) -> u64 {
-        self.due
-    }
-
-    /// Destroyed.
-    pub fn disposed(self) -> u64 {
-        self.disposed
-    }
-
-    /// Kept by a legal hold.
-    pub fn held(self) -> u64 {
-        self.held
-    }
-
-    /// To be tried again.
-    pub fn failed(self) -> u64 {
-        self.failed
-    }
-}
-
-#[derive(Deserialize)]
-struct SavedCounts {
-    due: u64,
-    disposed: u64,
-    held: u64,
-    failed: u64,
-}
-
-impl TryFrom<SavedCounts> for DisposalCounts {
-    type Error = CountsFault;
-
-    fn try_from(
-        SavedCounts {
-            due,
-            disposed,
-            held,
-            failed,
-        }: SavedCounts,
-    ) -> Result<DisposalCounts, CountsFault> {
-        DisposalCounts::new(due, disposed, held, failed)
-    }
-}
-
-/// Counts of a disposal that do not add up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{due} recordings were due, found {disposed} disposed of, {held} held and {failed} failed; look for the difference before it is certified"
-)]
-pub struct CountsFault {
-    /// Recordings of the day.
-    pub due: u64,
-    /// Destroyed.
-    pub disposed: u64,
-    /// Kept by a legal hold.
-    pub held: u64,
-    /// To be tried again.
-    pub failed: u64,
-}
-
-impl CountsFault {
-    /// Ours.
-    pub fn fault(&self) -> Fault {
-        Fault::Ours
-    }
-}
-
-/// What needs a person. Later capabilities add codes and rename none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum AlarmCode {
-    /// A prompt is missing, damaged or not in the form that can be played.
-    PromptUnusable,
-    /// Another process has the office's lock; calls go on, and what they leave waits for the office.
-    OfficeHeld,
-    /// A recording could not be written or sealed; calls go on unrecorded.
-    RecorderFault,
-    /// Frames were refused because the recorder was behind.
-    RecorderBehind,
-    /// The vault's disk is full.
-    DiskFull,
-    /// A key that is needed is not there.
-    KeyUnavailable,
-    /// A mirror of the keys has not followed.
-    MirrorBehind,
-    /// Rows wait in the spool.
-    DatabaseUnavailable,
-    /// Entries wait in memory or spool.
-    AuditUnavailable,
-    /// Entries are not as they were when a head of them was signed.
-    AuditAltered,
-    /// The register of people is not what the trail says.
-    RegisterDiffers,
-    /// The state of the emergency could not be saved; it holds until the process ends.
-    EmergencyNotSaved,
-    /// A media shard was lost and its calls ended.
-    ShardLost,
-    /// A fault of ours ended one call.
-    CallAbandoned,
-    /// No RTP port was left to lend.
-    PortsExhausted,
-    /// A call has neither recording nor reason, or a row or a file lacks the other (K-06).
-    Unreconciled,
-    /// The wall clock stepped.
-    ClockStepped,
-    /// The wall clock is not believed, so nothing is destroyed.
-    DestructionFrozen,
-    /// A day is past its expiry and its bytes are still there.
-    DisposalOverdue,
-    /// A hold waits for its review, or to be let go.
-    HoldOverdue,
-    /// The keys do not hold what was decided to be held, or still hold what was let go.
-    HoldNotSettled,
-    /// A waiver of a number's notice is past its review; the number announces.
-    WaiverLapsed,
-    /// What was decided about the numbers' notices is not known to whoever carries calls; what was known last holds.
-    NoticesUnknown,
-    /// Calls of ours to a peer do not get through.
-    PeerDown,
-    /// They do again.
-    PeerUp,
-    /// A registrar does not know us.
-    NotRegistered,
-    /// A peer's name leads to another peer's address.
-    PeerAddressTaken,
-    /// A peer has more calls than its contract says.
-    ContractExceeded,
-    /// More calls came than can be served.
-    Overloaded,
-}
-
-impl AlarmCode {
-    /// As logs and messages show it.
-    pub fn code(self) -> &'static str {
-        match self {
-            AlarmCode::PromptUnusable => "PROMPT_UNUSABLE",
-            AlarmCode::OfficeHeld => "OFFICE_HELD",
-            AlarmCode::RecorderFault => "RECORDER_FAULT",
-            AlarmCode::RecorderBehind => "RECORDER_BEHIND",
-            AlarmCode::DiskFull => "DISK_FULL",
-            AlarmCode::KeyUnavailable => "KEY_UNAVAILABLE",
-            AlarmCode::MirrorBehind => "MIRROR_BEHIND",
-            AlarmCode::DatabaseUnavailable => "DATABASE_UNAVAILABLE",
-            AlarmCode::AuditUnavailable => "AUDIT_UNAVAILABLE",
-            AlarmCode::AuditAltered => "AUDIT_ALTERED",
-            AlarmCode::RegisterDiffers => "REGISTER_DIFFERS",
-            AlarmCode::EmergencyNotSaved => "EMERGENCY_NOT_SAVED",
-            AlarmCode::ShardLost => "SHARD_LOST",
-            AlarmCode::CallAbandoned => "CALL_ABANDONED",
-            AlarmCode::PortsExhausted => "PORTS_EXHAUSTED",
-            AlarmCode::Unreconciled => "UNRECONCILED",
-            AlarmCode::ClockStepped => "CLOCK_STEPPED",
-            AlarmCode::DestructionFrozen => "DESTRUCTION_FROZEN",
-            AlarmCode::DisposalOverdue => "DISPOSAL_OVERDUE",
-            AlarmCode::HoldOverdue => "HOLD_OVERDUE",
-            AlarmCode::HoldNotSettled => "HOLD_NOT_SETTLED",
-            AlarmCode::WaiverLapsed => "WAIVER_LAPSED",
-            AlarmCode::NoticesUnknown => "NOTICES_UNKNOWN",
-            AlarmCode::PeerDown => "PEER_DOWN",
-            AlarmCode::PeerUp => "PEER_UP",
-            AlarmCode::NotRegistered => "NOT_REGISTERED",
-            AlarmCode::PeerAddressTaken => "PEER_ADDRESS_TAKEN",
-            AlarmCode::ContractExceeded => "CONTRACT_EXCEEDED",
-            AlarmCode::Overloaded => "OVERLOADED",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_of_a_disposal_add_up_or_are_refused() {
-        assert!(DisposalCounts::new(6, 3, 2, 1).is_ok());
-        assert_eq!(
-            DisposalCounts::new(7, 3, 2, 1),
-            Err(CountsFault {
-                due: 7,
-                disposed: 3,
-                held: 2,
-                failed: 1
-            })
-        );
-        assert!(DisposalCounts::new(0, u64::MAX, 1, 0).is_err());
-        assert!(
-            serde_json::from_str::<DisposalCounts>(r#"{"due":7,"disposed":3,"held":2,"failed":1}"#)
-                .is_err()
-        );
-    }
 }

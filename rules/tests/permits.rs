@@ -236,6 +236,14 @@ fn whoever_has_not_the_right_is_not_told_what_there_is() {
         });
         code(&asked(register, "hanako", request))
     };
+    let proved = common::proved("hanako");
+    let asks = |register: &Register| {
+        let petitioner = common::petitioner(&proved);
+        register.judge_asker(&petitioner, Action::RequestHandOver, now())
+    };
+    assert!(asks(&within).is_ok());
+    let refused = asks(&outside).unwrap_err();
+    assert_eq!(refused.code(), RefusalCode::NotDesignated);
     assert_eq!(requested(&within), "not there");
     assert_eq!(requested(&outside), "NOT_DESIGNATED");
     assert_eq!(code(&asked(&within, "hanako", fact)), "ROLE_NOT_PERMITTED");

@@ -3,6 +3,7 @@
 //! Facts are recorded against a [`RegisterPermit`], so that none is there that the trail does not know. What holds is computed by `rules` each time, once
 //! the register was compared with the trail (`compared`).
 
+mod attached;
 mod compared;
 
 use std::sync::Arc;
@@ -10,11 +11,14 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use rules::{
     Account, Attempts, LoginSession, Origin, REMEMBERED_PASSWORDS, Recorded, RegisterPermit,
-    Renewal, SecondFactor, StaffId, Subject,
+    SecondFactor, StaffId, Subject,
 };
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
-pub use self::compared::{Compared, RegisterMismatch};
+pub use self::{
+    attached::{Attachments, PasswordSet, SealedText, TextKind},
+    compared::{Compared, RegisterMismatch},
+};
 use crate::{
     catalogue::{Catalogue, CatalogueFault, RegisterState, parse, time},
     hex,
@@ -22,124 +26,6 @@ use crate::{
     seal::SealedFields,
     secret,
 };
-
-/// What is sealed beside the facts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TextKind {
-    /// The person's name.
-    Name,
-    /// On what a deputy's appointment or a request rests.
-    Basis,
-    /// Who asks.
-    Requester,
-    /// The document in which that stands.
-    Document,
-    /// Why something was done or decided.
-    Reason,
-    /// To whom a package goes under a request.
-    Addressee,
-    /// Who took a package.
-    Receiver,
-    /// What opens a package, until it is shown.
-    Passphrase,
-    /// Where a copy lies.
-    Place,
-    /// A version of the policy, word by word.
-    Policy,
-    /// A measure where the rules say nothing.
-    Measure,
-    /// By what other means callers of a number are told, or which law excuses it.
-    Waiver,
-}
-
-impl TextKind {
-    pub(crate) fn code(self) -> &'static str {
-        match self {
-            TextKind::Name => "name",
-            TextKind::Basis => "basis",
-            TextKind::Requester => "requester",
-            TextKind::Document => "document",
-            TextKind::Reason => "reason",
-            TextKind::Addressee => "addressee",
-            TextKind::Receiver => "receiver",
-            TextKind::Passphrase => "passphrase",
-            TextKind::Place => "place",
-            TextKind::Policy => "policy",
-            TextKind::Measure => "measure",
-            TextKind::Waiver => "waiver",
-        }
-    }
-}
-
-/// A text of the register, sealed to its month.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedText {
-    /// About whom or what.
-    pub about: Subject,
-    /// What it is.
-    pub kind: TextKind,
-    /// The text.
-    pub sealed: SealedFields,
-}
-
-/// A password that is set.
-#[derive(Debug)]
-pub struct PasswordSet {
-    person: StaffId,
-    origin: Origin,
-    hash: PasswordHash,
-}
-
-impl PasswordSet {
-    /// By the person, who knew the old one.
-    pub fn renewed(renewal: Renewal, hash: PasswordHash) -> PasswordSet {
-        PasswordSet {
-            person: renewal.into_person(),
-            origin: Origin::Own,
-            hash,
-        }
-    }
-
-    /// By one of the two first persons, each from a file of the own.
-    #[must_use]
-    pub fn founders(person: StaffId, hash: PasswordHash) -> PasswordSet {
-        PasswordSet {
-            person,
-            origin: Origin::Own,
-            hash,
-        }
-    }
-
-    /// By somebody else; it opens nothing but its own change.
-    #[must_use]
-    pub fn issued(person: StaffId, hash: PasswordHash) -> PasswordSet {
-        PasswordSet {
-            person,
-            origin: Origin::Issued,
-            hash,
-        }
-    }
-}
-
-/// What is recorded together with a fact, or not at all.
-#[derive(Debug, Default)]
-pub struct Attachments {
-    /// Names, bases, reasons.
-    pub texts: Vec<SealedText>,
-    /// First passwords.
-    pub passwords: Vec<PasswordSet>,
-}
-
-impl Attachments {
-    /// One text.
-    #[must_use]
-    pub fn of(text: SealedText) -> Attachments {
-        Attachments {
-            texts: vec![text],
-            ..Attachments::default()
-        }
-    }
-}
 
 /// A person's account as it is kept.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, sync::Arc};
 
 use common::*;
 use jiff::{Timestamp, ToSpan};
@@ -12,14 +12,6 @@ use storage::{
     BackupFault, Catalogue, Duty, Keys, Layout, Lock, MemoryDisk, Office, Opening, OsDisk,
     Restored, Spool, SpoolEntry, back_up, dispose_due, dispose_one, restore,
 };
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
 
 fn later(number: u128) -> Opening {
     Opening {
@@ -262,16 +254,4 @@ fn a_recording_that_is_damaged_is_not_taken_for_one_that_was_disposed_of() {
         let row = catalogue.find(recording).await.unwrap().unwrap();
         assert_eq!(row.state, RecordingState::Sealed);
     });
-}
-
-fn every_byte_under(folder: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => bytes.extend(every_byte_under(&path)),
-            false => bytes.extend(fs::read(&path).unwrap()),
-        }
-    }
-    bytes
 }

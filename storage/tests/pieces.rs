@@ -168,7 +168,7 @@ async fn one_recording_of_a_long_day_is_destroyed_in_pieces_and_a_withdrawal_is_
             assert!(!house.is_designated().await);
         }
         match disposal.step(&mut house.office(), || Ok(())).await.unwrap() {
-            EarlyStep::Further(further) => disposal = further,
+            EarlyStep::Further(further) => disposal = *further,
             EarlyStep::Done(pending) => break pending,
         }
     };

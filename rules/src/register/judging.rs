@@ -110,7 +110,20 @@ impl Register {
         Ok(())
     }
 
-    /// Judges whoever asks, whatever it is about.
+    /// Judges whoever asks, whatever it is about: who has not the right is not told what there is.
+    ///
+    /// # Errors
+    /// The first rule that refuses.
+    pub fn judge_asker(
+        &self,
+        petitioner: &Petitioner<'_>,
+        action: Action,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let by = petitioner.person(self);
+        self.judge_petitioner(petitioner.standing(by, action), action, by, now)
+    }
+
     fn judge_petitioner(
         &self,
         standing: Standing,

@@ -168,6 +168,8 @@ impl Owner {
             let fault = RegisterFault::Refused(refusal);
             self.refuse(caller, Action::RequestHandOver, &fault)
         })?;
+        self.judge_first(caller, Action::RequestHandOver, now)
+            .await?;
         // A recording that is named twice is handed over once.
         let items: BTreeSet<RecordingId> = wish.recordings.into_iter().collect();
         let heard = self.look_up(&items).await?;
@@ -220,6 +222,19 @@ impl Owner {
             recipient,
         };
         Ok((to, Attachments::of(text)))
+    }
+
+    /// Judges whoever asks before it is told what there is.
+    async fn judge_first(
+        &mut self,
+        caller: &Caller<'_>,
+        action: Action,
+        now: Timestamp,
+    ) -> Result<Arc<Register>, Ending> {
+        let register = self.register().await?;
+        let judged = register.judge_asker(&caller.petitioner(), action, now);
+        judged.map_err(|refusal| self.refuse(caller, action, &refusal.into()))?;
+        Ok(register)
     }
 
     /// The recordings, as far as a right depends on them.
@@ -291,7 +306,7 @@ impl Owner {
             proved: proved.as_ref(),
             asker,
         };
-        let register = self.register().await?;
+        let register = self.judge_first(&caller, Action::Package, now).await?;
         let hand_over = wish.hand_over;
         let known = register
             .hand_over(hand_over)

@@ -168,7 +168,7 @@ impl Owner {
                 self.begin_disposal(actor, judged, whose).await;
             }
             Ok(Outcome::BeginsOne(early)) => {
-                self.disposals.push_back(Disposing::One(early, answer))
+                self.disposals.push_back(Disposing::One(early, answer));
             }
             Err(ending) => drop(answer.send(ending.without())),
         }
@@ -326,7 +326,7 @@ impl Owner {
             .await;
         let done = match step {
             Ok(EarlyStep::Further(early)) => {
-                return Some(Disposing::One(Box::new(early), answer));
+                return Some(Disposing::One(early, answer));
             }
             Ok(EarlyStep::Done(pending)) => Ok(DisposeDone::DisposedOne {
                 recording,

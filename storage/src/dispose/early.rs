@@ -33,7 +33,7 @@ pub struct EarlyDisposal {
 #[derive(Debug)]
 pub enum EarlyStep {
     /// There is more to do.
-    Further(EarlyDisposal),
+    Further(Box<EarlyDisposal>),
     /// It is destroyed; why its certificate waits, where it does.
     Done(Vec<Pending>),
 }
@@ -120,7 +120,7 @@ impl EarlyDisposal {
                 return Ok(EarlyStep::Done(pending));
             }
         };
-        Ok(EarlyStep::Further(self))
+        Ok(EarlyStep::Further(Box::new(self)))
     }
 
     /// Writes down that it begins, which permits it; `None` where it was certified before.

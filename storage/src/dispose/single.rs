@@ -81,7 +81,7 @@ pub async fn dispose_one(
     let mut disposal = EarlyDisposal::new(actor.clone(), recording, cause, now);
     loop {
         disposal = match disposal.step(office, &flushed).await? {
-            EarlyStep::Further(disposal) => disposal,
+            EarlyStep::Further(further) => *further,
             EarlyStep::Done(pending) => return Ok(pending),
         };
     }

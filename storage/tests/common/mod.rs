@@ -5,20 +5,27 @@
     reason = "each test file uses its own part of it"
 )]
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+pub mod archive;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use jiff::{Timestamp, ToSpan};
 use rules::{
     Account, Action, Actor, CallId, CallRecord, Caller, CaseId, CodeFound, Digest, EndCause, Fact,
     FindPermit, FindRequest, Ground, Heard, HoldFact, HoldId, HoldPermit, HoldTerms, Host, JstDay,
     ListenPermit, ListenRequest, Notice, Number, Origin, PasswordAge, PasswordFound, Petitioner,
-    Played, Proved, Purpose, Recorded, RecordingId, RecordingState, Register, ReleasePermit,
-    RetentionPolicy, RevealPermit, RevealRequest, Role, SecondFactor, Sought, TakenIn, Trial,
-    Verdict,
+    Played, Proved, Purpose, Reason, Recorded, RecordingId, RecordingState, Register,
+    ReleasePermit, RetentionPolicy, RevealPermit, RevealRequest, Role, SecondFactor, Sought,
+    TakenIn, Trial, Verdict,
 };
 use storage::{
-    AuditTrail, Channel, Chunk, Codec, Disk, Duty, Gap, Keys, Layout, Opener, Opening,
-    RecordingWriter, Row, SealedSegment, Sealer, Signing, Vault,
+    AuditTrail, Catalogue, Channel, Chunk, Codec, Disk, Duty, Gap, Keys, Layout, ListedCall,
+    Opener, Opening, RecordingWriter, Row, SealedCaller, SealedSegment, Sealer, Signing,
+    SpoolEntry, Vault,
 };
 
 pub const CHUNK: u32 = 3200;
@@ -317,4 +324,66 @@ fn held(case: CaseId, recording: RecordingId, more: Option<HoldFact>) -> Registe
         by,
         fact: Fact::Hold(fact),
     }))
+}
+
+/// Waits for what the database does.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// A layout in a folder of the real disk.
+pub fn real_layout(folder: &Path) -> Layout {
+    Layout::new(folder.join("data"), folder.join("root"))
+}
+
+/// All pages of a list.
+pub async fn listed(catalogue: &mut Catalogue, all: bool, limit: Option<u32>) -> Vec<ListedCall> {
+    let mut listing = catalogue.list(all, limit).await.unwrap();
+    let mut calls = Vec::new();
+    loop {
+        let page = listing.page().await.unwrap();
+        if page.is_empty() {
+            return calls;
+        }
+        calls.extend(page);
+    }
+}
+
+/// A row on its way into the catalogue.
+pub fn entry(row: Row) -> SpoolEntry {
+    SpoolEntry::Row(Box::new(row))
+}
+
+/// The row of a call without a recording.
+pub fn unrecorded(city: &City, number: u128) -> Row {
+    let row = row(city, &opening(number), None);
+    let call = CallRecord {
+        recording: None,
+        notice: None,
+        unrecorded: Some(Reason::NoAnnouncement),
+        ..row.call
+    };
+    Row {
+        call,
+        state: RecordingState::Unrecorded,
+        caller: Some(SealedCaller::Anonymous),
+        ..row
+    }
+}
+
+/// The bytes of every file under a folder, one after the other.
+pub fn every_byte_under(folder: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => bytes.extend(every_byte_under(&path)),
+            false => bytes.extend(std::fs::read(&path).unwrap()),
+        }
+    }
+    bytes
 }
