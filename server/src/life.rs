@@ -2,35 +2,23 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rules::{AuditDraft, AuditEntry, AuditEvent, Digest, LastStop};
-use serde::Deserialize;
-use storage::{Disk, Layout, OsDisk};
-
-#[derive(Deserialize)]
-struct Line {
-    entry: AuditEntry,
-}
+use storage::{Duty, Layout, OsDisk, find_newest};
 
 /// How the last run of the calls duty ended, as its chain tells it: the newest start or stop is what counts.
 pub(crate) fn last_stop(layout: &Layout) -> LastStop {
-    let folder = layout.calls_audit();
-    let mut months = OsDisk.list(&folder).unwrap_or_default();
-    months.retain(|name| name.ends_with(".jsonl"));
-    for month in months.iter().rev() {
-        let Ok(bytes) = OsDisk.read(&folder.join(month)) else {
-            continue;
-        };
-        let ends = bytes.split(|byte| *byte == b'\n').rev();
-        let events =
-            ends.filter_map(|line| Some(serde_json::from_slice::<Line>(line).ok()?.entry.event));
-        for event in events {
-            match event {
-                AuditEvent::ServerStopped { .. } => return LastStop::Clean,
-                AuditEvent::ServerStarted { .. } => return LastStop::Crash,
-                _ => {}
-            }
+    let stop = |entry: &str| {
+        let entry: AuditEntry = serde_json::from_str(entry).ok()?;
+        match entry.event {
+            AuditEvent::ServerStopped { .. } => Some(LastStop::Clean),
+            AuditEvent::ServerStarted { .. } => Some(LastStop::Crash),
+            _ => None,
         }
-    }
-    LastStop::Never
+    };
+    // Where the chain cannot be read nobody knows.
+    let found = find_newest(&OsDisk, layout, Duty::Calls, stop)
+        .ok()
+        .flatten();
+    found.unwrap_or(LastStop::Never)
 }
 
 /// The entries of a start.

@@ -17,7 +17,6 @@ mod header;
 mod heads;
 mod hex;
 mod keys;
-mod last_entry;
 mod layout;
 mod listing;
 mod lock;
@@ -62,7 +61,6 @@ pub use keys::{
     DAYS_AHEAD, FolderRoots, GroupStatus, KeyFault, KeyStatus, Keys, RootProvider, Standing,
     Wrapped,
 };
-pub use last_entry::last_entry_at;
 pub use layout::Layout;
 pub use listing::{ListedCall, Listing};
 pub use lock::{Duty, Lock, LockFault};
@@ -91,7 +89,7 @@ pub use statement::{Published, StatementFault, sign_statement, verify_statement}
 pub use totp::TotpSecret;
 pub use trail::{
     Anchored, AuditFault, AuditTrail, BrokenReason, ChainEnd, ChainReport, FirstBad, Removal,
-    RemovalFault, read_entries, remove_months, verify,
+    RemovalFault, find_newest, last_entry_at, read_entries, remove_months, verify,
 };
 pub use vault::{SegmentFile, Vault, VaultFault};
 pub use writer::{

@@ -7,6 +7,7 @@
 mod append;
 mod line;
 mod month;
+mod newest;
 mod read;
 mod removal;
 mod verify;
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 pub use self::{
     append::AuditTrail,
+    newest::{find_newest, last_entry_at},
     read::read_entries,
     removal::{Removal, RemovalFault, remove_months},
     verify::{Anchored, ChainReport, verify},

@@ -9,7 +9,8 @@ use common::*;
 use jiff::ToSpan;
 use rules::{AlarmCode, AuditDraft, AuditEvent};
 use storage::{
-    AuditFault, AuditTrail, BrokenReason, Disk, Duty, Faults, FirstBad, Layout, MemoryDisk, verify,
+    AuditFault, AuditTrail, BrokenReason, Disk, Duty, Faults, FirstBad, Layout, MemoryDisk,
+    find_newest, last_entry_at, verify,
 };
 
 fn draft(number: i64) -> AuditDraft {
@@ -262,4 +263,39 @@ fn a_trail_that_is_deleted_in_use_gives_no_receipt_and_shows_the_gap() {
         let gone = BrokenReason::RemovedUndecided { size: 2 };
         assert_eq!((shown.seq, shown.reason), (1, gone));
     }
+}
+
+#[test]
+fn the_newest_entry_is_found_from_the_end_past_a_torn_line_and_over_months_and_blocks() {
+    let disk = MemoryDisk::new();
+    let layout = memory_layout();
+    let city = city(Arc::new(disk.clone()), &layout);
+    let nothing = last_entry_at(&disk, &layout, Duty::Office).unwrap();
+    let mut trail = trail(&city);
+    // More than a block of 64 KiB, and a month further.
+    let drafts = (0..1_000).map(|_| AuditDraft::system(AuditEvent::LoggedIn));
+    let _receipts = trail.append_all(drafts.collect(), now()).unwrap();
+    let later = now() + (24 * 30).hours();
+    let exported = AuditDraft::system(AuditEvent::AuditExportBegun);
+    let _receipt = trail.append(exported, later).unwrap();
+    let folder = layout.office_audit();
+    let newest = folder.join(disk.list(&folder).unwrap().pop().unwrap());
+    let mut torn = disk.read(&newest).unwrap();
+    torn.extend_from_slice(b"{\"hash\":\"00");
+    disk.plant(&newest, &torn);
+
+    let mut seen = 0;
+    let first = find_newest(&disk, &layout, Duty::Office, |entry| {
+        seen += 1;
+        entry.contains("\"seq\":2,").then(|| entry.to_owned())
+    });
+
+    assert_eq!(nothing, None);
+    assert_eq!(
+        last_entry_at(&disk, &layout, Duty::Office).unwrap(),
+        Some(later)
+    );
+    assert!(first.unwrap().unwrap().contains("logged_in"));
+    // Two months' beginnings and all entries, but the very first.
+    assert_eq!(seen, 1_000 + 1 + 1);
 }

@@ -7,12 +7,12 @@ use nix::libc;
 use rules::{BootId, ClockReading, ConfirmationId, DestructionClock, Digest, KernelClock, Proved};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use storage::{Disk, Layout, MODE_SECRET, OsDisk, SealFault, SealedFields, Sealer};
+use storage::{Disk, Duty, Layout, MODE_SECRET, OsDisk, SealFault, SealedFields, Sealer};
 
 /// The office's view of its clock.
 pub(super) struct ClockWatch {
     path: PathBuf,
-    audit: PathBuf,
+    layout: Layout,
     kept: Kept,
 }
 
@@ -54,7 +54,7 @@ impl ClockWatch {
         let kept = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         ClockWatch {
             path,
-            audit: layout.office_audit(),
+            layout: layout.clone(),
             kept: kept.unwrap_or_default(),
         }
     }
@@ -69,7 +69,7 @@ impl ClockWatch {
     /// # Errors
     /// The clocks cannot be read, or what the rule says cannot be kept; it holds until the process ends.
     pub(super) fn look(&mut self) -> io::Result<Look> {
-        let reading = read(&self.audit)?;
+        let reading = read(&self.layout)?;
         let wall = reading.wall;
         let before = self.kept.clock;
         self.kept.clock = before.handle_reading(&reading);
@@ -92,7 +92,7 @@ impl ClockWatch {
         disk: Arc<dyn Disk>,
         layout: &Layout,
     ) -> Result<Digest, NotConfirmed> {
-        let reading = read(&self.audit).map_err(NotConfirmed::Clock)?;
+        let reading = read(&self.layout).map_err(NotConfirmed::Clock)?;
         let clock = DestructionClock::confirm(by, &reading);
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|fault| NotConfirmed::Clock(fault.into()))?;
@@ -119,9 +119,11 @@ impl ClockWatch {
     }
 }
 
-fn read(audit: &std::path::Path) -> io::Result<ClockReading> {
+fn read(layout: &Layout) -> io::Result<ClockReading> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     let boot = BootId::from_str(boot.trim()).map_err(io::Error::other)?;
+    let last_audited = storage::last_entry_at(&OsDisk, layout, Duty::Office);
+    let last_audited = last_audited.map_err(io::Error::other)?;
     let since = clock_gettime(ClockId::Boottime);
     let nanoseconds = i32::try_from(since.tv_nsec).unwrap_or_default();
     Ok(ClockReading {
@@ -129,7 +131,7 @@ fn read(audit: &std::path::Path) -> io::Result<ClockReading> {
         boot,
         since_boot: SignedDuration::new(since.tv_sec, nanoseconds),
         kernel: kernel_clock(),
-        last_audited: storage::last_entry_at(audit)?,
+        last_audited,
     })
 }
 

@@ -14,7 +14,7 @@ use super::{
 
 const ENDING: &str = ".jsonl";
 const BLOCK_BYTES: usize = 1 << 20;
-const MAX_LINE_BYTES: usize = 1 << 20; // No entry is nearly as long; a file without line feeds must not fill the memory.
+pub(super) const MAX_LINE_BYTES: usize = 1 << 20; // No entry is nearly as long; a file without line feeds must not fill the memory.
 
 pub(super) fn file_name(month: &str) -> String {
     format!("{month}{ENDING}")
