@@ -408,6 +408,23 @@ impl HandOver {
         }
     }
 
+    /// The package, while somebody may still see the passphrase that nobody has seen.
+    pub(crate) fn unseen(&self) -> Option<&Package> {
+        match &self.state {
+            HandOverState::Packaged(package) | HandOverState::HandedOver(package) => {
+                Some(package).filter(|package| package.lock == PackageLock::PassphraseKept)
+            }
+            HandOverState::Requested
+            | HandOverState::Rejected
+            | HandOverState::Decided
+            | HandOverState::Packaging(_)
+            | HandOverState::Received(_)
+            | HandOverState::Returned(_)
+            | HandOverState::Destroyed
+            | HandOverState::Closed => None,
+        }
+    }
+
     /// Takes a step; one that is not the next changes nothing.
     fn handle_fact(&mut self, step: Step, copies: &mut Copies) {
         if !self.awaits(&step.fact, step.by.as_ref()) {

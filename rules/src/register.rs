@@ -15,7 +15,7 @@ use crate::{
     case::{Case, Cases, MOST_RECORDINGS},
     copies::{Copies, destroy_by},
     fault::Fault,
-    hand_over::{Destination, HandOver, HandOvers, MOST_ITEMS},
+    hand_over::{Destination, HandOver, HandOvers, MOST_ITEMS, Package},
     hold::{Hold, Holds},
     ids::{
         CaseId, ContractId, CopyId, DecisionId, HandOverId, HoldId, Label, RecordingId, StaffId,
@@ -145,6 +145,19 @@ impl Register {
             .iter()
             .map(|heard| heard.kept_until(to.held_until(&self.holds, heard.recording)));
         Ok(destroy_by(now, expiries, contract_end))
+    }
+
+    /// The hand-overs whose passphrase waits to be shown; every other one is to be forgotten (K-23).
+    pub fn kept_passphrases(&self, now: Timestamp) -> BTreeSet<HandOverId> {
+        let is_retained = |package: &Package| {
+            let copy = self.copies.get(package.copy);
+            copy.is_some_and(|copy| now < copy.destroy_by())
+        };
+        let hand_overs = self.hand_overs.0.iter();
+        hand_overs
+            .filter(|(_, known)| known.unseen().is_some_and(is_retained))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// The copies outside the vault.

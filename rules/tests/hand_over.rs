@@ -247,6 +247,13 @@ fn in_100_000_random_orders_no_package_is_before_its_decision_and_nobody_decides
             let counts = register.copies().counts();
             assert_eq!(counts.made, counts.destroyed + counts.outstanding, "{seed}");
         }
+        let may_see = |proof| {
+            let show = Fact::HandOver(HandOverFact::PassphraseShown { hand_over: id });
+            register.request_with(&petitioner(proof), show, &[heard()], now())
+        };
+        let may_anybody_see = proofs.iter().any(|proof| may_see(proof).is_ok());
+        let is_kept = register.kept_passphrases(now()).contains(&id);
+        assert_eq!(is_kept, may_anybody_see, "{seed}");
         check_order(seed, &taken);
     }
 }

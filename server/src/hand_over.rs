@@ -4,6 +4,7 @@
 //! then the entry that the package is whole. No clear byte passes the socket. Start at [`package`].
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufWriter, Write},
     sync::Arc,
 };
@@ -155,7 +156,7 @@ pub(crate) struct PackageWish {
 pub(crate) struct Packing {
     pub(crate) permit: HandOverPermit,
     pub(crate) proved: Proved,
-    pub(crate) days: Vec<JstDay>,
+    pub(crate) days: BTreeMap<RecordingId, JstDay>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) opener: Opener,
     pub(crate) lock: PackageKey,
@@ -258,10 +259,10 @@ fn send(desk: &Desk, packing: Packing, client: &mut Client) -> Result<(Packed, E
     let parts = BufWriter::with_capacity(PART_BYTES, Parts::new(client));
     let mut package = PackageWriter::begin(parts, lock, seconds).map_err(Broken::Client)?;
     let mut duration_ms = 0;
-    for day in days {
-        let Some(item) = permit.next_item() else {
-            break;
-        };
+    while let Some(item) = permit.next_item() {
+        let recording = item.recording();
+        let day = days.get(&recording).copied();
+        let day = day.ok_or(Broken::Recording(OpenFault::NoFile { recording }))?;
         let opened = vault.open(item, day, &opener, Timestamp::now());
         let voice = Voice::new(opened.map_err(Broken::Recording)?, None);
         duration_ms += voice::milliseconds(voice.samples());

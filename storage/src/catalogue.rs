@@ -6,6 +6,7 @@
 mod burial;
 mod carry;
 mod counting;
+mod passphrases;
 mod search;
 
 use std::{
@@ -26,8 +27,11 @@ use sqlx::{
 };
 use thiserror::Error;
 
-pub(crate) use self::burial::{DayRows, Extent};
 pub use self::search::{FoundCall, SearchPlace};
+pub(crate) use self::{
+    burial::{DayRows, Extent},
+    passphrases::insert_passphrase,
+};
 use crate::{
     apply::apply,
     files::{Disk, MODE_SECRET, give_to_owner},
@@ -39,11 +43,12 @@ use crate::{
     trail::AuditFault,
 };
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/sqlite/0001-calls.sql"),
     include_str!("../migrations/sqlite/0002-people.sql"),
     include_str!("../migrations/sqlite/0003-register.sql"),
     include_str!("../migrations/sqlite/0004-day-counts.sql"),
+    include_str!("../migrations/sqlite/0005-passphrases.sql"),
 ];
 const PAGE_ROWS: i64 = 500;
 

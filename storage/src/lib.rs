@@ -69,8 +69,8 @@ pub use note::{KeyName, NoteFault, SignedNote, VerifierKey};
 pub use notice_file::{NoticeFileFault, load_notices, save_notices};
 pub use open::{Audio, Comparison, OpenFault, Opener, Playback, PlayedSegment};
 pub use package::{
-    MANIFEST_NAME, Manifest, ManifestFault, ManifestItem, PackageKey, PackageWriter, Passphrase,
-    RECEIPT_NAME, ReceiptCode, verify_manifest,
+    KeptPassphrase, MANIFEST_NAME, Manifest, ManifestFault, ManifestItem, PackageKey,
+    PackageWriter, Passphrase, RECEIPT_NAME, ReceiptCode, verify_manifest,
 };
 pub use password::{PasswordFault, PasswordHash};
 pub use people::{

@@ -4,7 +4,7 @@
 //! It keeps no key: root and key store are read for each opening, so that what was destroyed a
 //! moment ago opens no more. A [`Playback`] owns its permit and asks it again at every read.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use jiff::Timestamp;
 use rules::{
@@ -164,6 +164,24 @@ impl Opener {
 
     fn key(&self, object: Object, first: &SealedTo) -> Result<SecretKey, KeyFault> {
         keys::open_key(&*self.disk, &self.layout, &*self.roots, object, first)
+    }
+
+    /// The key of the first segment of each recording.
+    pub(crate) fn first_keys(
+        &self,
+        vault: &Vault,
+        recordings: &BTreeMap<RecordingId, JstDay>,
+    ) -> Result<Vec<SecretKey>, OpenFault> {
+        let mut sealed = Vec::with_capacity(recordings.len());
+        for (recording, day) in recordings {
+            let files = vault.segments(*day, *recording)?;
+            let first = files.first().map(|file| vault.sealed(file)).transpose()?;
+            let recording = *recording;
+            sealed.push(first.flatten().ok_or(OpenFault::NoFile { recording })?);
+        }
+        let objects = sealed.iter().map(|sealed| (sealed.object, &sealed.first));
+        let keys = keys::open_keys(&*self.disk, &self.layout, &*self.roots, objects)?;
+        Ok(keys.into_iter().collect::<Result<_, _>>()?)
     }
 }
 

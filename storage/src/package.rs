@@ -4,6 +4,7 @@
 //! [`age`](self::age); under a passphrase it is a ZIP archive with AES-256. Both are read by tools that are not ours.
 
 mod age;
+mod kept;
 mod manifest;
 mod tar;
 mod zip;
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 use self::{age::AgeWriter, tar::TarWriter, zip::ZipWriter};
 use crate::secret::{self, SecretFault};
 
+pub use kept::KeptPassphrase;
 pub use manifest::{Manifest, ManifestFault, ManifestItem, verify_manifest};
 
 /// The name of the manifest in a package.

@@ -20,7 +20,7 @@ pub use self::{
     compared::{Compared, RegisterMismatch},
 };
 use crate::{
-    catalogue::{Catalogue, CatalogueFault, RegisterState, parse, time},
+    catalogue::{Catalogue, CatalogueFault, RegisterState, insert_passphrase, parse, time},
     hex,
     password::PasswordHash,
     seal::SealedFields,
@@ -212,23 +212,6 @@ impl Catalogue {
         kept.map_err(|source| self.fault(source))
     }
 
-    /// Forgets the texts of a kind about somebody or something.
-    ///
-    /// # Errors
-    /// [`CatalogueFault`] if the database cannot be written; then they are still there.
-    pub async fn forget_text(
-        &mut self,
-        about: &Subject,
-        kind: TextKind,
-    ) -> Result<(), CatalogueFault> {
-        self.execute(
-            sqlx::query("DELETE FROM register_texts WHERE about = ? AND kind = ?")
-                .bind(about.to_string())
-                .bind(kind.code()),
-        )
-        .await
-    }
-
     /// Wrong attempts in a row.
     ///
     /// # Errors
@@ -390,6 +373,9 @@ async fn record(
     }
     for set in &attachments.passwords {
         insert_password(&mut transaction, set, recorded.at).await?;
+    }
+    if let Some(kept) = &attachments.passphrase {
+        insert_passphrase(&mut transaction, kept).await?;
     }
     transaction.commit().await
 }

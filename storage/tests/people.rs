@@ -83,6 +83,7 @@ async fn facts_are_read_back_as_they_were_recorded_and_none_twice() {
             id("kacho"),
             hash("kaze-ni-noru-tori"),
         )],
+        ..Attachments::default()
     };
     assert!(house.record(None, founded(), attachments).await);
     let nothing = Attachments::default;
@@ -149,6 +150,7 @@ async fn no_name_password_code_or_token_lies_in_the_files() {
     let attachments = Attachments {
         texts: vec![text],
         passwords: vec![PasswordSet::issued(id("sato"), hash("kaze-ni-noru-tori"))],
+        ..Attachments::default()
     };
     house.record(None, founded(), attachments).await;
     let secret = TotpSecret::random().unwrap();

@@ -12,7 +12,8 @@ use rules::{
     Refusal, Register, RegisterFault, Subject, Wished,
 };
 use storage::{
-    Attachments, Manifest, PackageKey, Passphrase, ReceiptCode, SecretFault, Signing, TextKind,
+    Attachments, Manifest, OpenFault, PackageKey, Passphrase, ReceiptCode, SecretFault, Signing,
+    TextKind,
 };
 
 use super::{
@@ -154,8 +155,9 @@ impl Owner {
         now: Timestamp,
     ) -> Result<HandOverTold, Ending> {
         self.record(caller, Fact::HandOver(fact), |_| Ok(attachments), now)
-            .await
-            .map(|_| HandOverTold::Done)
+            .await?;
+        self.forget_passphrases(now).await?;
+        Ok(HandOverTold::Done)
     }
 
     async fn request(
@@ -249,13 +251,13 @@ impl Owner {
     async fn look_up_days(
         &mut self,
         recordings: impl IntoIterator<Item = &RecordingId>,
-    ) -> Result<(Vec<Heard>, Vec<JstDay>), Ending> {
-        let (mut heard, mut days) = (Vec::new(), Vec::new());
+    ) -> Result<(Vec<Heard>, BTreeMap<RecordingId, JstDay>), Ending> {
+        let (mut heard, mut days) = (Vec::new(), BTreeMap::new());
         for recording in recordings {
             let call = self.find(*recording).await?;
             let call = call.ok_or_else(|| no_recording(*recording))?;
             heard.push(self.heard(*recording, &call));
-            days.push(call.day);
+            days.insert(*recording, call.day);
         }
         Ok((heard, days))
     }
@@ -273,25 +275,36 @@ impl Owner {
         hand_over: HandOverId,
         now: Timestamp,
     ) -> Result<HandOverTold, Ending> {
+        let kept = self
+            .rows(async |catalogue| catalogue.kept_passphrase(hand_over).await)
+            .await?;
         let fact = HandOverFact::PassphraseShown { hand_over };
         self.step(caller, fact, Attachments::default(), now).await?;
-        let about = || Subject::HandOver(hand_over);
-        let sealed = self
-            .rows(async |catalogue| catalogue.sealed_text(about(), TextKind::Passphrase).await)
-            .await?;
-        self.rows(async |catalogue| {
-            let kind = TextKind::Passphrase;
-            catalogue.forget_text(&about(), kind).await
-        })
-        .await?;
-        let text = sealed.and_then(|sealed| self.opener.open_text(&sealed).ok());
-        text.map(|text| HandOverTold::Passphrase(Secret::new(text)))
+        let register = self.register().await?;
+        let package = register.hand_over(hand_over).and_then(HandOver::package);
+        let items: BTreeSet<RecordingId> = package.map_or_else(BTreeSet::new, |package| {
+            package.contents.items.keys().copied().collect()
+        });
+        let (_, days) = self.look_up_days(&items).await?;
+        let opened = kept.and_then(|kept| {
+            let opened = self.opener.open_passphrase(&self.vault, &kept, &days);
+            opened.ok()
+        });
+        opened
+            .map(|passphrase| HandOverTold::Passphrase(Secret::new(passphrase.text().to_owned())))
             .ok_or_else(|| {
                 Answer::Unavailable(Message::new(
                     "パスフレーズを開けません。もう一度包みを作ってください。",
                     "the passphrase cannot be opened; record the package as destroyed and hand over anew",
                 ))
             })
+    }
+
+    /// Forgets the passphrases that nobody may see any more.
+    pub(super) async fn forget_passphrases(&mut self, now: Timestamp) -> Result<(), Ending> {
+        let kept = self.register().await?.kept_passphrases(now);
+        self.rows(async |catalogue| catalogue.keep_passphrases_of(&kept).await)
+            .await
     }
 
     pub(super) async fn begin_package(
@@ -365,15 +378,17 @@ impl Owner {
             proved: Some(&proved),
             asker,
         };
-        let heard = self.look_up(contents.items.keys()).await?;
+        let (heard, days) = self.look_up_days(contents.items.keys()).await?;
         let attach = |office: &Owner| {
-            let about = Subject::HandOver(hand_over);
-            let sealed = passphrase.map(|passphrase| {
-                let text = passphrase.text();
-                office.seal_text(about, TextKind::Passphrase, text, now)
-            });
-            let text = sealed.transpose()?.map(|(text, _)| text);
-            Ok(text.map_or_else(Attachments::default, Attachments::of))
+            let keep = |passphrase: Passphrase| {
+                let (opener, vault) = (&office.opener, &office.vault);
+                opener.keep_passphrase(vault, hand_over, &days, &passphrase)
+            };
+            let passphrase = passphrase.map(keep).transpose();
+            Ok(Attachments {
+                passphrase: passphrase.map_err(|fault| not_kept(&fault))?,
+                ..Attachments::default()
+            })
         };
         let fact = packaged(hand_over, copy, contents);
         self.record_about(&caller, fact, &heard, attach, now)
@@ -453,6 +468,13 @@ fn packaged(hand_over: HandOverId, copy: CopyId, contents: Contents) -> Fact {
         copy,
         contents,
     })
+}
+
+fn not_kept(fault: &OpenFault) -> Ending {
+    Answer::Unavailable(Message::new(
+        "パスフレーズを保管できません。包みを廃棄し、もう一度作ってください。",
+        format!("the passphrase cannot be kept: {fault}; destroy the package and make it anew"),
+    ))
 }
 
 /// How the package opens: the rules have seen that there is a key, or that none is needed.

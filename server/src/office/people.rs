@@ -361,6 +361,7 @@ impl Owner {
             Ok(Attachments {
                 passwords: passwords.collect::<Result<_, Ending>>()?,
                 texts: texts.collect::<Result<_, Ending>>()?,
+                ..Attachments::default()
             })
         };
         self.record(caller, fact, attach, now).await
@@ -386,6 +387,7 @@ impl Owner {
             Ok(Attachments {
                 passwords: vec![set],
                 texts: texts.into_iter().collect(),
+                ..Attachments::default()
             })
         };
         match self.record(caller, fact, attach, now).await? {

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a helper of tests")]
 
+pub(crate) mod hand_over;
 pub(crate) mod line;
 pub(crate) mod telephone;
 

@@ -125,8 +125,8 @@ impl Catalogue {
         self.cut_log().await
     }
 
-    async fn cut_log(&mut self) -> Result<(), CatalogueFault> {
-        // Deleted rows are zeros in the file; the log, which has their images, is cut to nothing.
+    /// Deleted rows are zeros in the file; the log, which has their images, is cut to nothing.
+    pub(super) async fn cut_log(&mut self) -> Result<(), CatalogueFault> {
         let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(&mut self.connection)
             .await

@@ -1,8 +1,8 @@
-//! What is kept together with a fact: sealed texts and first passwords.
+//! What is kept together with a fact: sealed texts, first passwords, a package's passphrase.
 
 use rules::{Origin, Renewal, StaffId, Subject};
 
-use crate::{password::PasswordHash, seal::SealedFields};
+use crate::{package::KeptPassphrase, password::PasswordHash, seal::SealedFields};
 
 /// What is sealed beside the facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,6 @@ pub enum TextKind {
     Addressee,
     /// Who took a package.
     Receiver,
-    /// What opens a package, until it is shown.
-    Passphrase,
     /// Where a copy lies.
     Place,
     /// A version of the policy, word by word.
@@ -43,7 +41,6 @@ impl TextKind {
             TextKind::Reason => "reason",
             TextKind::Addressee => "addressee",
             TextKind::Receiver => "receiver",
-            TextKind::Passphrase => "passphrase",
             TextKind::Place => "place",
             TextKind::Policy => "policy",
             TextKind::Measure => "measure",
@@ -109,6 +106,8 @@ pub struct Attachments {
     pub texts: Vec<SealedText>,
     /// First passwords.
     pub passwords: Vec<PasswordSet>,
+    /// What opens the package that was made.
+    pub passphrase: Option<KeptPassphrase>,
 }
 
 impl Attachments {
