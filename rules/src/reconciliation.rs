@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{CallId, RecordingId},
+    ids::{CallId, JstDay, RecordingId},
     notice::{NoticeKind, Reason},
     recording::RecordingState,
 };
@@ -102,6 +102,11 @@ pub struct Reconciled {
     pub counts: DayCounts,
     /// What has no counterpart.
     pub discrepancies: Vec<Discrepancy>,
+}
+
+/// From when on what began before a day is counted for good: a day later calls over midnight are over and have their rows.
+pub fn counted_from(end: JstDay) -> Timestamp {
+    end.next().start() + SETTLING
 }
 
 /// What has just begun may lack its counterpart: a row waits for the spool, a file for its first chunk.

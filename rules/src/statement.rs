@@ -2,17 +2,18 @@
 //!
 //! It is counted from the trail, which keeps what each day came to when the rows are long gone. Counting is here; signing is `storage`'s.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::{AuditEntry, AuditEvent},
     hand_over::HandOverFact,
-    ids::JstDay,
+    ids::{JstDay, jst_rfc3339},
     month::JstMonth,
     notice::{NoticeKind, Reason},
-    reconciliation::DayCounts,
+    reconciliation::{DayCounts, counted_from},
     register::Fact,
     waiver::WaiverCounts,
 };
@@ -22,8 +23,10 @@ use crate::{
 pub enum Cell {
     /// As it is.
     Count(u64),
-    /// Few enough that somebody could be guessed from it, or left out so that such a one cannot be computed.
+    /// Few enough that somebody could be guessed from it: 1 to 4.
     Suppressed,
+    /// A sum of which a part is suppressed: what is shown of it, and 1 for each suppressed part.
+    AtLeast(u64),
 }
 
 const SMALL: u64 = 5; // K-07: cells under 5 are suppressed.
@@ -38,24 +41,33 @@ impl Cell {
     }
 }
 
-/// The parts of a sum that is shown: where one is suppressed, so is the smallest other one, because the sum would tell it.
-fn cells<K: Ord + Copy>(parts: &BTreeMap<K, u64>) -> BTreeMap<K, Cell> {
-    let mut hidden: BTreeSet<K> = parts
-        .iter()
-        .filter(|(_, count)| Cell::alone(**count) == Cell::Suppressed)
-        .map(|(key, _)| *key)
-        .collect();
-    if hidden.len() == 1 {
-        let others = parts
-            .iter()
-            .filter(|(key, count)| !hidden.contains(key) && **count > 0);
-        hidden.extend(others.min_by_key(|(_, count)| **count).map(|(key, _)| *key));
-    }
-    let cell = |(key, count): (&K, &u64)| match hidden.contains(key) {
-        true => (*key, Cell::Suppressed),
-        false => (*key, Cell::Count(*count)),
+/// A sum and its parts as the public may see them.
+///
+/// The sum tells no more than the shown parts do. So the same is published whatever the suppressed ones are, each of them 1 to 4:
+/// nobody computes one from the sum and the others, and no part that is large enough has to be left out for its sake.
+fn sum_and_cells<K: Ord + Copy>(parts: &BTreeMap<K, u64>) -> (Cell, BTreeMap<K, Cell>) {
+    let cell = |(key, count): (&K, &u64)| (*key, Cell::alone(*count));
+    let cells: BTreeMap<K, Cell> = parts.iter().map(cell).collect();
+    let shown = |cell: &Cell| match cell {
+        Cell::Count(count) | Cell::AtLeast(count) => *count,
+        Cell::Suppressed => 1,
     };
-    parts.iter().map(cell).collect()
+    let least = cells.values().map(shown).sum();
+    let sum = match cells.values().any(|cell| *cell == Cell::Suppressed) {
+        true => Cell::AtLeast(least),
+        false => Cell::Count(least),
+    };
+    (sum, cells)
+}
+
+/// A month that is not over, or whose last day is not counted yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{month} is not over and counted yet; its statement can be made from {} on", jst_rfc3339(*.from))]
+pub struct MonthNotOver {
+    /// Which month.
+    pub month: JstMonth,
+    /// When it is.
+    pub from: Timestamp,
 }
 
 /// What became of an answered call.
@@ -83,14 +95,21 @@ pub struct MonthTally {
 
 impl MonthTally {
     /// Of this month, before the first entry.
-    pub fn of(month: JstMonth) -> MonthTally {
-        MonthTally {
+    ///
+    /// # Errors
+    /// [`MonthNotOver`]: what the public was told of a month would not stay true.
+    pub fn of(month: JstMonth, now: Timestamp) -> Result<MonthTally, MonthNotOver> {
+        let from = counted_from(month.end());
+        if now < from {
+            return Err(MonthNotOver { month, from });
+        }
+        Ok(MonthTally {
             month,
             days: BTreeMap::new(),
             disposed: 0,
             handed_over: 0,
             last: 0,
-        }
+        })
     }
 
     /// Takes the next entry of the office's chain. Of a day that was counted twice the first count holds.
@@ -156,15 +175,12 @@ pub struct Statement {
 impl Statement {
     /// Each line: its name, and what the public may see. Counts about the city's own doings are shown as they are.
     pub fn lines(&self) -> Vec<(String, Cell)> {
-        let counts = &self.counts;
+        let (answered, outcomes) = sum_and_cells(&self.outcomes());
+        let unanswered = Cell::alone(self.counts.unanswered);
         let mut lines = vec![
-            ("calls answered".to_owned(), Cell::alone(counts.calls)),
-            (
-                "calls not answered".to_owned(),
-                Cell::alone(counts.unanswered),
-            ),
+            ("calls answered".to_owned(), answered),
+            ("calls not answered".to_owned(), unanswered),
         ];
-        let outcomes = cells(&self.outcomes());
         lines.extend(
             outcomes
                 .into_iter()
@@ -230,8 +246,6 @@ fn name(outcome: Outcome) -> String {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::audit::{Actor, DisposalCounts};
 
@@ -260,6 +274,11 @@ mod tests {
         AuditEvent::DayCounted { day, counts }
     }
 
+    fn november() -> MonthTally {
+        let month = "2026-11".parse().unwrap();
+        MonthTally::of(month, "2026-12-24T00:00:00Z".parse().unwrap()).unwrap()
+    }
+
     fn shown(tally: MonthTally) -> Vec<String> {
         let statement = tally.finish(StandingCounts::default());
         let lines = statement.lines().into_iter();
@@ -270,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_month_is_counted_from_the_trail_whatever_became_of_its_rows() {
-        let mut tally = MonthTally::of("2026-11".parse().unwrap());
+        let mut tally = november();
         let day = "2026-08-20".parse().unwrap();
         let counts = DisposalCounts::new(9, 8, 1, 0).unwrap();
         for entry in [
@@ -314,17 +333,52 @@ mod tests {
     }
 
     #[test]
-    fn a_small_cell_is_suppressed_and_cannot_be_computed_from_the_sum() {
-        let mut tally = MonthTally::of("2026-11".parse().unwrap());
+    fn a_small_cell_is_suppressed_and_the_sum_tells_no_more_than_the_others() {
+        let mut tally = november();
         tally.handle(&entry(
             1,
             "2026-11-01T15:10:00Z",
             counted("2026-11-01", 30, 7, 4),
         ));
         let shown = shown(tally);
-        assert_eq!(shown[0], "calls answered Count(41)");
+        assert_eq!(shown[0], "calls answered AtLeast(38)");
         assert_eq!(shown[2], "recorded announced Count(30)");
-        assert_eq!(shown[3], "recorded waived-by-emergency Suppressed");
+        assert_eq!(shown[3], "recorded waived-by-emergency Count(7)");
         assert_eq!(shown[5], "unrecorded RECORDER_FAULT Suppressed");
+    }
+
+    /// Every month of four outcomes with 0 to 6 or 30 calls each: whoever knows the rule and the statement knows of a small cell that it is small.
+    #[test]
+    fn whatever_a_suppressed_cell_is_the_same_is_published() {
+        const COUNTS: [u64; 8] = [0, 1, 2, 3, 4, 5, 6, 30];
+        for number in 0..COUNTS.len().pow(4) {
+            let count = |place: u32| COUNTS[number / COUNTS.len().pow(place) % COUNTS.len()];
+            let parts: BTreeMap<u32, u64> = (0..4).map(|place| (place, count(place))).collect();
+            let (sum, cells) = sum_and_cells(&parts);
+            let total = parts.values().sum::<u64>();
+            match sum {
+                Cell::Count(count) => assert_eq!(count, total),
+                Cell::AtLeast(count) => assert!(count <= total, "{parts:?}"),
+                Cell::Suppressed => panic!("{parts:?}"),
+            }
+            for (key, count) in &parts {
+                let is_small = (1..SMALL).contains(count);
+                assert_eq!(cells[key] == Cell::Suppressed, is_small, "{parts:?}");
+                for other in (1..SMALL).filter(|_| is_small) {
+                    let mut others = parts.clone();
+                    others.insert(*key, other);
+                    assert_eq!(sum_and_cells(&others), (sum, cells.clone()), "{parts:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_month_is_told_once_its_last_day_is_counted() {
+        let month = "2026-11".parse().unwrap();
+        let from: Timestamp = "2026-12-01T15:10:00Z".parse().unwrap();
+        let early = MonthTally::of(month, from - jiff::SignedDuration::from_secs(1));
+        assert_eq!(early, Err(MonthNotOver { month, from }));
+        assert!(MonthTally::of(month, from).is_ok());
     }
 }

@@ -39,7 +39,7 @@ pub(crate) enum HandOverAsk {
     Decide {
         hand_over: HandOverId,
         verdict: Verdict,
-        reason: String,
+        reason: Secret,
     },
     /// The answer holds it, once.
     Passphrase {
@@ -47,7 +47,7 @@ pub(crate) enum HandOverAsk {
     },
     Give {
         hand_over: HandOverId,
-        receiver: String,
+        receiver: Secret,
     },
     Receive {
         hand_over: HandOverId,
@@ -85,7 +85,7 @@ pub(crate) enum WishedDestination {
     },
     Request {
         case: CaseId,
-        addressee: String,
+        addressee: Secret,
         recipient: Option<Recipient>,
     },
 }
@@ -389,5 +389,45 @@ impl Write for Parts<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.client.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_prints_no_reason_name_or_code() {
+        let hand_over = HandOverId::new(Timestamp::UNIX_EPOCH, 1);
+        let word = || Secret::new("試験 花子");
+        let to = WishedDestination::Request {
+            case: CaseId::new(Timestamp::UNIX_EPOCH, 2),
+            addressee: word(),
+            recipient: None,
+        };
+        for ask in [
+            HandOverAsk::Request(HandOverWish {
+                to,
+                purpose: None,
+                medium: "USB-12".parse().unwrap(),
+                recordings: Vec::new(),
+            }),
+            HandOverAsk::Decide {
+                hand_over,
+                verdict: Verdict::Approved,
+                reason: word(),
+            },
+            HandOverAsk::Give {
+                hand_over,
+                receiver: word(),
+            },
+            HandOverAsk::Receive {
+                hand_over,
+                code: word(),
+            },
+        ] {
+            let shown = format!("{ask:?}");
+            assert!(!shown.contains("花子"), "{shown}");
+        }
     }
 }

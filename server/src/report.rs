@@ -2,14 +2,13 @@
 
 use std::{io, sync::Arc};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEntry, AuditEvent, Digest, Fact, JstMonth, MonthTally, Refusal,
-    Register, StandingCounts, Statement, Supervision, SupervisionLine,
+    Action, Actor, AuditDraft, AuditEntry, AuditEvent, Fact, JstMonth, MonthNotOver, MonthTally,
+    Refusal, Register, StandingCounts, Statement, Supervision, SupervisionLine,
 };
 use serde::{Deserialize, Serialize};
-use storage::{Duty, OsDisk, read_entries};
+use storage::{Duty, OsDisk, read_entries, sha256_of};
 
 use crate::{
     config::Config,
@@ -29,13 +28,6 @@ pub(crate) enum ReportRequest {
     Sign { month: JstMonth, proof: Proof },
     /// What the public is told of a month.
     Statement { month: JstMonth, proof: Proof },
-}
-
-/// The hash of a text that is handed out.
-pub(crate) fn sha256_of(bytes: &[u8]) -> Digest {
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    Digest(sha256)
 }
 
 /// Answers one client.
@@ -118,7 +110,7 @@ fn count(config: &Config, month: JstMonth) -> Result<Vec<SupervisionLine>, Endin
 
 fn statement(desk: &Desk, month: JstMonth, proof: Proof, asker: Asker) -> Result<String, Ending> {
     let actor = permitted(desk, Action::PublishStatement, proof, asker)?;
-    let mut tally = MonthTally::of(month);
+    let mut tally = MonthTally::of(month, Timestamp::now()).map_err(|fault| not_over(&fault))?;
     read(desk.config(), Duty::Office, |entry| tally.handle(entry))?;
     let register = register(desk)?;
     let recovered = register.open_recoveries().count();
@@ -132,6 +124,15 @@ fn statement(desk: &Desk, month: JstMonth, proof: Proof, asker: Asker) -> Result
         Answer::Done(note) => Ok(note),
         other => Err(other.without()),
     }
+}
+
+fn not_over(fault: &MonthNotOver) -> Ending {
+    let from = rules::jst_rfc3339(fault.from);
+    let ja = format!(
+        "{} はまだ終わっていないか、最後の日の集計が済んでいません。公表文は {from} から作れます。",
+        fault.month
+    );
+    Answer::Failed(Message::new(ja, fault.to_string()))
 }
 
 /// Who asks, where the table lets them.

@@ -18,10 +18,9 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Searched {
     Found(Box<ListedCall>),
-    /// Rows that were read, of all that must be.
+    /// How many recordings were looked at so far, of those that the asker may see: of others nothing is told.
     Progress {
-        read: u64,
-        of: u64,
+        seen: u64,
     },
     Ended(Findings),
 }
@@ -64,7 +63,7 @@ pub(crate) fn find(
                 let mut told = calls
                     .into_iter()
                     .map(|call| Searched::Found(Box::new(call)))
-                    .chain([search.progress()]);
+                    .chain(search.progress());
                 if let Err(fault) = told.try_for_each(|told| client.answer(&Answer::Done(told))) {
                     break Some(Cut::Client(fault));
                 }

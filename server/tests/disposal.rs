@@ -97,7 +97,11 @@ fn what_is_due_is_planned_destroyed_certified_and_acknowledged() {
         let acknowledged = house.by("kacho", &acknowledge);
         assert!(acknowledged.status.success(), "{}", text(&acknowledged));
     }
-    assert_eq!(trail(&house).matches("disposal_acknowledged").count(), 1);
+    let trail = trail(&house);
+    assert_eq!(trail.matches("disposal_acknowledged").count(), 1);
+    // What the statements tell of the day was counted before its rows went.
+    let counted = trail.find("\"day_counted\"").unwrap();
+    assert!(counted < trail.find("\"disposal_begun\"").unwrap());
 }
 
 #[test]

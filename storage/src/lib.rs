@@ -81,7 +81,7 @@ pub use reconcile::{ReconcileFault, days_to_reconcile, reconcile_day};
 pub use recover::Recovered;
 pub use rows::{AudioFacts, RecoveredRow, Row, SpoolEntry};
 pub use seal::{PublicHalf, SealFault, SealedCaller, SealedFields, Sealer};
-pub use secret::SecretFault;
+pub use secret::{SecretFault, sha256_of};
 pub use segment::{Channel, Codec, Gap};
 pub use signing::{Signing, SigningFault, SigningKey, head_key, verifier_keys};
 pub use spool::{Spool, SpoolFault};

@@ -11,7 +11,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest, hkdf, rand,
 };
-use rules::Fault;
+use rules::{Digest, Fault};
 use rustls::crypto::{
     aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256,
     hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey},
@@ -211,6 +211,12 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
         context.update(part);
     }
     digest_bytes(context)
+}
+
+/// The SHA-256 of a text or file that is handed out or listed.
+#[must_use]
+pub fn sha256_of(bytes: &[u8]) -> Digest {
+    Digest(sha256(&[bytes]))
 }
 
 pub(crate) fn digest_bytes(context: digest::Context) -> [u8; 32] {

@@ -11,7 +11,8 @@ use crate::{
 };
 
 const TITLE: &str = "denwaban monthly statement 1";
-const SUPPRESSED: &str = "suppressed"; // Under 5, or left out so that such a one cannot be computed.
+const SUPPRESSED: &str = "suppressed"; // Under 5.
+const AT_LEAST: &str = "at-least"; // A sum with a suppressed part.
 
 /// Signs a statement in the installation's name.
 ///
@@ -25,6 +26,7 @@ pub fn sign_statement(statement: &Statement, key: &SigningKey) -> Result<SignedN
         let _ = match cell {
             Cell::Count(count) => writeln!(text, "{name} {count}"),
             Cell::Suppressed => writeln!(text, "{name} {SUPPRESSED}"),
+            Cell::AtLeast(count) => writeln!(text, "{name} {AT_LEAST} {count}"),
         };
     }
     let _ = writeln!(text, "audit {}", statement.audit_seq);
@@ -58,11 +60,15 @@ fn parse(text: &str) -> Option<Published> {
     let month = lines.next()?.strip_prefix("month ")?.parse().ok()?;
     let line = |line: &str| {
         let (name, value) = line.rsplit_once(' ')?;
-        let cell = match value {
-            SUPPRESSED => Cell::Suppressed,
-            count => Cell::Count(count.parse().ok()?),
+        let sum = name
+            .strip_suffix(AT_LEAST)
+            .and_then(|name| name.strip_suffix(' '));
+        let cell = match (value, sum) {
+            (SUPPRESSED, _) => Cell::Suppressed,
+            (count, Some(_)) => Cell::AtLeast(count.parse().ok()?),
+            (count, None) => Cell::Count(count.parse().ok()?),
         };
-        Some((name.to_owned(), cell))
+        Some((sum.unwrap_or(name).to_owned(), cell))
     };
     let lines = lines.map(line).collect::<Option<_>>()?;
     Some(Published { month, lines })

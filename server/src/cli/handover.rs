@@ -109,7 +109,7 @@ impl To {
         match self.request {
             Some(case) => Some(WishedDestination::Request {
                 case,
-                addressee: self.receiver?,
+                addressee: Secret::new(self.receiver?),
                 recipient: self.recipient,
             }),
             None => Some(WishedDestination::Contract {
@@ -249,7 +249,7 @@ pub(super) fn handover(command: Command, out: &mut Terminal) -> Result<(), Exit>
             let ask = HandOverAsk::Decide {
                 hand_over: arguments.id,
                 verdict,
-                reason: arguments.reason,
+                reason: Secret::new(arguments.reason),
             };
             tell(&arguments.place, &arguments.person, ask, out)
         }
@@ -262,7 +262,7 @@ pub(super) fn handover(command: Command, out: &mut Terminal) -> Result<(), Exit>
         Command::Give(arguments) => {
             let ask = HandOverAsk::Give {
                 hand_over: arguments.id,
-                receiver: arguments.receiver,
+                receiver: Secret::new(arguments.receiver),
             };
             tell(&arguments.place, &arguments.person, ask, out)
         }

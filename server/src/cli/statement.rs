@@ -92,11 +92,19 @@ fn publish(place: &Place, what: &What, person: &Person, out: &mut Terminal) -> R
     out.line(&format!("書き出しました / written: {}", what.out.display()))
 }
 
-/// The object of `verify --json`; a suppressed cell is null.
+/// The object of `verify --json`.
 #[derive(Serialize)]
 struct Shown {
     month: JstMonth,
-    lines: BTreeMap<String, Option<u64>>,
+    lines: BTreeMap<String, ShownCell>,
+}
+
+/// A number; `null` for a suppressed one; `{"at_least":N}` for a sum with a suppressed part.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ShownCell {
+    Count(Option<u64>),
+    Sum { at_least: u64 },
 }
 
 fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
@@ -114,11 +122,12 @@ fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
         Exit::Unverified
     })?;
     let lines = published.lines.into_iter().map(|(name, cell)| {
-        let count = match cell {
-            Cell::Count(count) => Some(count),
-            Cell::Suppressed => None,
+        let cell = match cell {
+            Cell::Count(count) => ShownCell::Count(Some(count)),
+            Cell::Suppressed => ShownCell::Count(None),
+            Cell::AtLeast(at_least) => ShownCell::Sum { at_least },
         };
-        (name, count)
+        (name, cell)
     });
     let shown = Shown {
         month: published.month,

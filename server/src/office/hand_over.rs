@@ -110,7 +110,7 @@ impl Owner {
                 reason,
             } => {
                 let about = Subject::HandOver(hand_over);
-                let (text, reason) = self.seal_text(about, TextKind::Reason, &reason, now)?;
+                let (text, reason) = self.seal_text(about, TextKind::Reason, reason.text(), now)?;
                 let fact = HandOverFact::Decided {
                     hand_over,
                     verdict,
@@ -123,7 +123,8 @@ impl Owner {
                 receiver,
             } => {
                 let about = Subject::HandOver(hand_over);
-                let (text, receiver) = self.seal_text(about, TextKind::Receiver, &receiver, now)?;
+                let (text, receiver) =
+                    self.seal_text(about, TextKind::Receiver, receiver.text(), now)?;
                 let fact = HandOverFact::Given {
                     hand_over,
                     receiver,
@@ -210,14 +211,14 @@ impl Owner {
                 recipient,
             } => (case, addressee, recipient),
         };
-        if addressee.trim().is_empty() {
+        if addressee.text().trim().is_empty() {
             return Err(Answer::Usage(Message::new(
                 "誰に渡すかを書いてください（--receiver）。",
                 "say to whom it is handed over: --receiver TEXT",
             )));
         }
         let about = Subject::HandOver(hand_over);
-        let (text, receiver) = self.seal_text(about, TextKind::Addressee, &addressee, now)?;
+        let (text, receiver) = self.seal_text(about, TextKind::Addressee, addressee.text(), now)?;
         let to = Destination::Request {
             case,
             receiver,

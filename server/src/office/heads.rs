@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rules::{Action, Actor, AlarmCode, AuditDraft, AuditEvent, Chain, Refusal, Statement};
 use serde::{Deserialize, Serialize};
-use storage::{AuditFault, Heads, SignFault, SignedHead, Signing, sign_statement, verifier_keys};
+use storage::{
+    AuditFault, Heads, SignFault, SignedHead, Signing, sha256_of, sign_statement, verifier_keys,
+};
 
 use super::{owner::Owner, people::Caller};
 use crate::{
     duty::{Answer, Ending, Message},
     people,
     proof::{Asker, Proof},
-    report::sha256_of,
 };
 
 /// How often heads are signed.

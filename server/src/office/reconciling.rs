@@ -6,7 +6,9 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use rules::{AlarmCode, AuditDraft, AuditEvent, DayCounts, Discrepancy, JstDay, Reconciled};
+use rules::{
+    AlarmCode, AuditDraft, AuditEvent, DayCounts, Discrepancy, JstDay, Reconciled, counted_from,
+};
 use storage::{Catalogue, ReconcileFault, days_to_reconcile, reconcile_day};
 
 use super::owner::Owner;
@@ -72,7 +74,7 @@ impl Owner {
                 tracing::error!(%day, ?discrepancy, "a call has neither recording nor reason, or a row or a file lacks the other");
             }
             self.round.counts.add(&reconciled.counts);
-            if day < night {
+            if counted_from(day.next()) <= now {
                 self.count_day(day, reconciled.counts).await;
             }
             if self.round.days.is_empty() {
@@ -98,12 +100,28 @@ impl Owner {
         self.note(code, outcome);
     }
 
+    /// Counts the days that are about to be destroyed and were not counted yet, because they are kept no longer than a day or nobody was there.
+    pub(super) async fn count_expired_days(&mut self, now: Timestamp) -> Result<(), Ending> {
+        for day in self.days_to_reconcile().await? {
+            let expiry = self.vault.fixed_expiry(day).ok().flatten();
+            if expiry.is_some_and(|expiry| expiry <= now) && !self.is_counted(day).await? {
+                let reconciled = self.reconcile_day(day).await?;
+                self.count_day(day, reconciled.counts).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_counted(&mut self, day: JstDay) -> Result<bool, Ending> {
+        let counts = self
+            .rows(async |catalogue| catalogue.day_counts(day).await)
+            .await?;
+        Ok(counts.is_some())
+    }
+
     /// Keeps what an ended day came to, once, for the statements of the time when its rows are gone.
     async fn count_day(&mut self, day: JstDay, counts: DayCounts) {
-        let known = self
-            .rows(async |catalogue| catalogue.day_counts(day).await)
-            .await;
-        if !matches!(known, Ok(None)) {
+        if !matches!(self.is_counted(day).await, Ok(false)) {
             return;
         }
         let event = AuditEvent::DayCounted {

@@ -16,7 +16,7 @@ use crate::{
     search::{Findings, Searched},
 };
 
-/// Rows that one search may open for their caller: a month's calls (consultation 6), a minute's work.
+/// Callers that one search may open: a month's calls (consultation 6), a minute's work.
 const MOST_COMPARED: u64 = 200_000;
 
 /// What somebody looks for, as it was typed in.
@@ -58,8 +58,10 @@ pub(crate) struct Search {
     permit: FindPermit,
     pub(crate) actor: Actor,
     place: SearchPlace,
-    read: u64,
-    of: u64,
+    /// Recordings that the asker may see and that were looked at.
+    seen: u64,
+    /// What of that was told.
+    told: u64,
     pub(crate) findings: Findings,
 }
 
@@ -69,12 +71,11 @@ impl Search {
         self.permit.audit_seq()
     }
 
-    /// How far it has come.
-    pub(crate) fn progress(&self) -> Searched {
-        Searched::Progress {
-            read: self.read,
-            of: self.of,
-        }
+    /// How far it has come, where that is news.
+    pub(crate) fn progress(&mut self) -> Option<Searched> {
+        let seen = self.seen;
+        let is_news = seen > std::mem::replace(&mut self.told, seen);
+        is_news.then_some(Searched::Progress { seen })
     }
 }
 
@@ -109,7 +110,7 @@ pub(crate) enum Revealed {
 }
 
 impl Owner {
-    /// Judges a search and writes it down. Nothing is read yet but how many rows it has to read.
+    /// Judges a search and writes it down. Nothing is read yet.
     pub(super) async fn begin_search(
         &mut self,
         wish: &FindWish,
@@ -129,7 +130,7 @@ impl Owner {
             let petitioner = caller.petitioner();
             let request = FindRequest {
                 petitioner,
-                sought: sought.clone(),
+                sought,
                 purpose,
             };
             request.judge(&register, now)
@@ -140,12 +141,6 @@ impl Owner {
             self.audit(people::refused(actor, Action::Find, &refusal, self.policy));
             Answer::Refused(people::message(&refusal))
         })?;
-        let of = self
-            .rows(async |catalogue| catalogue.count_sought(&sought).await)
-            .await?;
-        if sought.caller.is_some() && of > MOST_COMPARED {
-            return Err(too_many(of));
-        }
         let receipt = self
             .audit(grant.entry().clone())
             .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
@@ -156,8 +151,8 @@ impl Owner {
             permit,
             actor,
             place: SearchPlace::default(),
-            read: 0,
-            of,
+            seen: 0,
+            told: 0,
             findings: Findings::default(),
         }))
     }
@@ -176,7 +171,6 @@ impl Owner {
             return Ok(None);
         }
         search.place = next;
-        search.read += u64::try_from(calls.len()).unwrap_or(u64::MAX);
         let mut shown = Vec::new();
         for call in calls {
             let Some(recording) = call.call.recording else {
@@ -188,7 +182,9 @@ impl Owner {
                 shown.push(call);
             }
         }
+        search.seen += u64::try_from(shown.len()).unwrap_or(u64::MAX);
         let found = match search.permit.sought().caller {
+            Some(_) if search.seen > MOST_COMPARED => return Err(Cut::Unusable(too_many())),
             Some(_) => self.of_caller(search, shown, now)?,
             None => shown.into_iter().map(|found| found.call).collect(),
         };
@@ -298,13 +294,14 @@ impl Owner {
     }
 }
 
-fn too_many(of: u64) -> Ending {
+/// How many there are beyond that is not told: most may be those of others.
+fn too_many() -> Ending {
     Answer::Usage(Message::new(
         format!(
-            "{of} 件の発信者を照合することになります。一度に照合できるのは {MOST_COMPARED} 件までです。--from と --until で期間を絞ってください。"
+            "一度に照合できる発信者は {MOST_COMPARED} 件までです。--from と --until で期間を絞ってください。"
         ),
         format!(
-            "{of} callers would have to be compared, at most {MOST_COMPARED} are at once; narrow the time with --from and --until"
+            "at most {MOST_COMPARED} callers are compared at once; narrow the time with --from and --until"
         ),
     ))
 }

@@ -290,6 +290,11 @@ impl Owner {
         // What was decided to be held is held before its day goes.
         self.holds_again = Instant::now();
         self.look_after_holds().await;
+        if self.count_expired_days(judged).await.is_err() {
+            tracing::warn!(
+                "a day that is due was not counted before; the monthly statement lacks what is destroyed of it"
+            );
+        }
         self.disposals.push_back(Disposing::Due {
             judged,
             whose,

@@ -24,20 +24,6 @@ const SOUGHT: &str = "recording IS NOT NULL AND state <> 'disposed' AND (?1 IS N
      AND IFNULL(started_at, ?2) >= ?2 AND IFNULL(started_at, ?2) < ?3 AND (NOT ?4 OR caller_kind = 'number')";
 
 impl Catalogue {
-    /// How many rows a search has to read.
-    ///
-    /// # Errors
-    /// [`CatalogueFault`] if the database cannot be read.
-    pub async fn count_sought(&mut self, sought: &Sought) -> Result<u64, CatalogueFault> {
-        let text = AssertSqlSafe(format!("SELECT COUNT(*) FROM calls WHERE {SOUGHT}"));
-        let counted = bind(sqlx::query(text), sought)
-            .fetch_one(&mut self.connection)
-            .await
-            .and_then(|row| row.try_get::<i64, _>(0));
-        let counted = counted.map_err(|source| self.fault(source))?;
-        Ok(counted.unsigned_abs())
-    }
-
     /// The next rows of a search in the order in which they were written, and the place behind them; none are the end.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ pub(in crate::cli) struct Heard {
     person: Person,
 }
 
-/// A search that reads more rows than this says how far it has come.
+/// A search that looks at more recordings than this says how far it has come.
 const LONG_SEARCH: u64 = 5_000;
 
 pub(super) fn find(arguments: &Find, out: &mut Terminal) -> Result<(), Exit> {
@@ -87,8 +87,8 @@ pub(super) fn find(arguments: &Find, out: &mut Terminal) -> Result<(), Exit> {
                     Form::Json => object(&call, now).and_then(|object| out.line(&object)),
                 };
             }
-            Searched::Progress { read, of } if of > LONG_SEARCH && out.form == Form::Text => {
-                out.complain(&format!("照合中 / comparing: {read} / {of}"));
+            Searched::Progress { seen } if seen > LONG_SEARCH && out.form == Form::Text => {
+                out.complain(&format!("照合中 / comparing: {seen}"));
             }
             Searched::Found(_) | Searched::Progress { .. } | Searched::Ended(_) => {}
         })
