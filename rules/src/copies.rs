@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     digest::Digest,
     ids::{CopyId, HandOverId, RecordingId, StaffId, VendorId},
+    permit::PERMIT_MINUTES,
 };
 
 const LONGEST_HOURS: i64 = 30 * 24; // K-39: 30 days.
+const LONGEST_WRITING_MINUTES: i64 = 2 * PERMIT_MINUTES; // No part leaves after a permit, and no disk takes as long again.
 
 /// What is recorded of a copy that a listener made of one recording. Packages are told by their hand-over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +99,7 @@ pub enum CopyOf {
 /// Where a copy stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyState {
-    /// It was begun; whatever is there of it is outside.
+    /// It was begun, and is being written or broke off; whatever is there of it is outside.
     Unfinished,
     /// It is whole and outside.
     Whole {
@@ -169,6 +171,15 @@ impl OutsideCopy {
     /// Whether it is still outside.
     pub fn is_outstanding(&self) -> bool {
         !matches!(self.state, CopyState::Destroyed { .. })
+    }
+
+    /// Whether its file is to be removed: it must be gone, or it broke off, which nobody may keep.
+    pub fn is_to_be_removed(&self, now: Timestamp) -> bool {
+        let written = self
+            .made_at
+            .saturating_add(LONGEST_WRITING_MINUTES.minutes());
+        let broke_off = self.state == CopyState::Unfinished && written.is_ok_and(|end| end <= now);
+        broke_off || self.is_overdue(now)
     }
 
     /// Whether it is still outside although it must be gone.
@@ -337,6 +348,25 @@ mod tests {
             assert_eq!(counts.made, counts.destroyed + counts.outstanding);
         }
         assert_eq!(copies.counts().made, 4);
+    }
+
+    #[test]
+    fn what_broke_off_is_removed_soon_and_what_is_whole_at_its_time() {
+        let of = CopyOf::Recording(RecordingId::new(at(0), 1));
+        let holder = Holder::Person("hanako".parse().unwrap());
+        let (broken_off, whole) = (CopyId::new(at(0), 1), CopyId::new(at(0), 2));
+        let mut copies = Copies::default();
+        for copy in [broken_off, whole] {
+            copies.begin(copy, OutsideCopy::begun(of, holder.clone(), at(0), at(720)));
+        }
+        copies.finish(whole, Digest([7; 32]), 44);
+        let removed = |now: Timestamp| {
+            let due = copies.iter().filter(|(_, copy)| copy.is_to_be_removed(now));
+            due.map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        assert_eq!(removed(at(0) + 29.minutes()), []);
+        assert_eq!(removed(at(0) + 30.minutes()), [broken_off]);
+        assert_eq!(removed(at(720)), [broken_off, whole]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     register::Register,
 };
 
-const PERMIT_MINUTES: i64 = 15; // K-08: at most 15 minutes.
+pub(crate) const PERMIT_MINUTES: i64 = 15; // K-08: at most 15 minutes.
 
 /// How long a permit holds. It is asked again at every read.
 #[derive(Debug)]

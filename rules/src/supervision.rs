@@ -9,7 +9,8 @@ use crate::{
     access::Action,
     audit::{AlarmCode, AuditEntry, AuditEvent},
     digest::Digest,
-    ids::{JstDay, StaffId, jst_hour},
+    hand_over::HandOverFact,
+    ids::{HandOverId, JstDay, StaffId, jst_hour},
     month::JstMonth,
     people::{Person, Recovery},
     purpose::Purpose,
@@ -47,6 +48,17 @@ pub enum SupervisionLine {
         who: Option<StaffId>,
         /// How many.
         count: u64,
+    },
+    /// A package that was made to be handed over.
+    Package {
+        /// When it was whole.
+        at: Timestamp,
+        /// By whom.
+        who: Option<StaffId>,
+        /// For which hand-over.
+        hand_over: HandOverId,
+        /// How many recordings are in it.
+        recordings: u64,
     },
     /// What was refused.
     Denial {
@@ -102,6 +114,9 @@ pub struct Supervision {
     accesses: BTreeMap<(Option<StaffId>, Action, Purpose), u64>,
     outside: BTreeMap<Option<StaffId>, (u64, u64)>,
     exports: BTreeMap<Option<StaffId>, u64>,
+    packages: Vec<SupervisionLine>,
+    /// For what hand-overs were asked for, in whatever month.
+    purposes: BTreeMap<HandOverId, Purpose>,
     denials: BTreeMap<(Option<StaffId>, RefusalCode), u64>,
     emergencies: BTreeMap<Option<StaffId>, u64>,
     recovered: Vec<StaffId>,
@@ -116,6 +131,8 @@ impl Supervision {
             accesses: BTreeMap::new(),
             outside: BTreeMap::new(),
             exports: BTreeMap::new(),
+            packages: Vec::new(),
+            purposes: BTreeMap::new(),
             denials: BTreeMap::new(),
             emergencies: BTreeMap::new(),
             recovered: Vec::new(),
@@ -125,6 +142,13 @@ impl Supervision {
 
     /// Takes the next entry of a chain.
     pub fn handle(&mut self, entry: &AuditEntry) {
+        if let AuditEvent::Registered {
+            change: Fact::HandOver(HandOverFact::Requested { hand_over, wish }),
+            ..
+        } = &entry.event
+        {
+            self.purposes.insert(*hand_over, wish.purpose);
+        }
         if JstMonth::of(entry.at) != self.month {
             return;
         }
@@ -153,7 +177,33 @@ impl Supervision {
                 change: Fact::Recovered { person, .. },
                 ..
             } => self.recovered.push(person.clone()),
+            AuditEvent::Registered {
+                change: Fact::HandOver(fact),
+                ..
+            } => self.handle_hand_over(entry, fact),
             AuditEvent::AlarmRaised { code, .. } => *self.alarms.entry(*code).or_default() += 1,
+            _ => {}
+        }
+    }
+
+    /// A package opens content when it begins, and is an export once it is whole.
+    fn handle_hand_over(&mut self, entry: &AuditEntry, fact: &HandOverFact) {
+        match fact {
+            HandOverFact::PackageBegun { hand_over, .. } => {
+                if let Some(purpose) = self.purposes.get(hand_over) {
+                    self.access(entry, Action::Package, *purpose);
+                }
+            }
+            HandOverFact::Packaged {
+                hand_over,
+                contents,
+                ..
+            } => self.packages.push(SupervisionLine::Package {
+                at: entry.at,
+                who: entry.actor.person().cloned(),
+                hand_over: *hand_over,
+                recordings: u64::try_from(contents.items.len()).unwrap_or(u64::MAX),
+            }),
             _ => {}
         }
     }
@@ -215,6 +265,7 @@ impl Supervision {
         accesses
             .chain(outside)
             .chain(exports)
+            .chain(self.packages.iter().cloned())
             .chain(denials)
             .chain(emergencies)
             .chain(recovered)
@@ -303,7 +354,11 @@ impl Register {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Actor;
+    use crate::{
+        audit::Actor,
+        hand_over::{Contents, Destination, PackageForm, Wished},
+        ids::{CopyId, RecordingId},
+    };
 
     fn granted(seq: u64, at: &str, who: &str) -> AuditEntry {
         AuditEntry {
@@ -347,6 +402,74 @@ mod tests {
                 who,
                 night: 3,
                 weekend: 2,
+            },
+        ];
+        assert_eq!(supervision.lines(), expected);
+    }
+
+    #[test]
+    fn a_package_is_an_access_when_it_begins_and_is_named_once_it_is_whole() {
+        let who: Option<StaffId> = "taro".parse().ok();
+        let hand_over = HandOverId::new(Timestamp::UNIX_EPOCH, 1);
+        let copy = CopyId::new(Timestamp::UNIX_EPOCH, 2);
+        let recording = RecordingId::new(Timestamp::UNIX_EPOCH, 3);
+        let wish = Wished {
+            to: Destination::Contract {
+                vendor: "bunseki".parse().unwrap(),
+                contract: "r8-1".parse().unwrap(),
+            },
+            purpose: Purpose::AnalysisInquiry,
+            medium: "USB-12".parse().unwrap(),
+            items: [recording].into(),
+        };
+        let destroy_by = Timestamp::UNIX_EPOCH;
+        let form = PackageForm::Zip;
+        let begun = HandOverFact::PackageBegun {
+            hand_over,
+            copy,
+            form,
+            destroy_by,
+        };
+        let contents = Contents {
+            sha256: Digest([1; 32]),
+            bytes: 1,
+            code: Digest([2; 32]),
+            items: [(recording, Digest([3; 32]))].into(),
+        };
+        let packaged = HandOverFact::Packaged {
+            hand_over,
+            copy,
+            contents,
+        };
+        let mut supervision = Supervision::of("2026-11".parse().unwrap());
+        for (at, fact) in [
+            (
+                "2026-10-31T01:00:00Z",
+                HandOverFact::Requested { hand_over, wish },
+            ),
+            ("2026-11-24T01:00:00Z", begun.clone()),
+            ("2026-11-24T02:00:00Z", begun),
+            ("2026-11-24T02:01:00Z", packaged),
+        ] {
+            let change = Fact::HandOver(fact);
+            let event = AuditEvent::Registered { change, policy: 1 };
+            supervision.handle(&AuditEntry {
+                event,
+                ..granted(1, at, "taro")
+            });
+        }
+        let expected = [
+            SupervisionLine::Access {
+                who: who.clone(),
+                action: Action::Package,
+                purpose: Purpose::AnalysisInquiry,
+                count: 2,
+            },
+            SupervisionLine::Package {
+                at: "2026-11-24T02:01:00Z".parse().unwrap(),
+                who,
+                hand_over,
+                recordings: 1,
             },
         ];
         assert_eq!(supervision.lines(), expected);

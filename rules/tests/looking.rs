@@ -5,9 +5,10 @@ mod common;
 
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Action, AuditDraft, AuditEntry, AuditEvent, Digest, ExportCause, Fact, FindPermit, FindRequest,
-    Heard, Hearings, Label, ListenRequest, Number, Petitioner, Purpose, RecordingId, RefusalCode,
-    Register, RevealPermit, RevealRequest, Role, Sought, StaffId,
+    Action, Actor, AuditDraft, AuditEntry, AuditEvent, CopyId, Destination, Digest, ExportCause,
+    Fact, FindPermit, FindRequest, HandOverFact, HandOverId, Heard, Hearing, Hearings, Label,
+    ListenRequest, Number, PackageForm, Petitioner, Purpose, RecordingId, RefusalCode, Register,
+    RevealPermit, RevealRequest, Role, Sought, StaffId, Wished,
 };
 
 use common::{now, receipt};
@@ -259,4 +260,64 @@ fn hearings_are_what_was_sent_and_not_what_was_asked_for() {
         (now() + 4.seconds(), None),
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn whoever_packed_a_recording_for_a_hand_over_is_named_with_it_whether_the_package_became_whole_or_not()
+ {
+    let (recording, by) = (common::heard().recording, |id: &str| Actor::Person {
+        unix_user: "denwaban".to_owned(),
+        person: Some(id.parse().unwrap()),
+    });
+    let ids = [1, 2].map(|random| HandOverId::new(now(), random));
+    let asked = |hand_over, item| HandOverFact::Requested {
+        hand_over,
+        wish: Wished {
+            to: Destination::Contract {
+                vendor: "bunseki".parse().unwrap(),
+                contract: "r8-1".parse().unwrap(),
+            },
+            purpose: Purpose::AnalysisInquiry,
+            medium: "USB-12".parse().unwrap(),
+            items: [item].into(),
+        },
+    };
+    let begun = |hand_over| HandOverFact::PackageBegun {
+        hand_over,
+        copy: CopyId::new(now(), 7),
+        form: PackageForm::Zip,
+        destroy_by: now(),
+    };
+    let other = RecordingId::new(now(), 9);
+    let steps = [
+        asked(ids[0], recording),
+        asked(ids[1], other),
+        begun(ids[0]),
+        begun(ids[1]),
+        begun(ids[0]),
+    ];
+    let mut hearings = Hearings::of(recording);
+    for (seq, fact) in (1..).zip(steps) {
+        let entry = AuditEntry {
+            seq,
+            at: now(),
+            actor: by("taro"),
+            event: AuditEvent::Registered {
+                change: Fact::HandOver(fact),
+                policy: 1,
+            },
+        };
+        let text = serde_json::to_string(&entry).unwrap();
+        assert_eq!(hearings.may_concern(&text), seq % 2 == 1, "{seq}");
+        hearings.handle(&entry);
+    }
+    let hearing = Hearing {
+        at: now(),
+        who: "taro".parse().ok(),
+        purpose: Purpose::AnalysisInquiry,
+        hand_over: Some(ids[0]),
+        range_ms: None,
+    };
+    let found: Vec<_> = hearings.finish().collect();
+    assert_eq!(found, [hearing.clone(), hearing]);
 }

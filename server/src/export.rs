@@ -17,8 +17,8 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use rules::{
-    Action, AuditDraft, AuditEvent, CaseId, CopyFact, Destruction, Digest, ExportCause, Fact,
-    ListenPermit, RecordingId,
+    Action, AuditDraft, AuditEvent, CaseId, CopyFact, CopyId, Destruction, Digest, ExportCause,
+    Fact, ListenPermit, RecordingId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
@@ -215,12 +215,14 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
         actor,
         copy,
     } = opened;
+    // Whoever listens to a file says where it will lie, which enters the copy.
+    let Some(copy) = copy else {
+        return client.answer(&not_listed());
+    };
     // The asker says that nothing is left of it; the copy of one who falls silent stays in the register.
     let removed = || {
-        if let Some(copy) = copy {
-            let how = Destruction::Removed;
-            desk.track(Fact::Copy(CopyFact::Destroyed { copy, how }));
-        }
+        let how = Destruction::Removed;
+        desk.track(Fact::Copy(CopyFact::Destroyed { copy, how }));
     };
     let failed = |cause| {
         let event = AuditEvent::ExportFailed {
@@ -242,7 +244,7 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
         removed();
         return file.map(drop);
     }
-    let sent = match send(desk, Voice::new(playback, None), client) {
+    let sent = match send(desk, Voice::new(playback, None), copy, client) {
         Ok(sent) => sent,
         Err(Broken::Client(fault)) => {
             failed(ExportCause::WriteFailed);
@@ -268,12 +270,15 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
         return Ok(());
     }
     let (sha256, bytes) = (sent.sha256, sent.bytes);
-    if let Some(copy) = copy {
-        desk.track(Fact::Copy(CopyFact::Made {
-            copy,
-            sha256,
-            bytes,
-        }));
+    let made = CopyFact::Made {
+        copy,
+        sha256,
+        bytes,
+    };
+    if !desk.track(Fact::Copy(made)) {
+        failed(ExportCause::WriteFailed);
+        removed();
+        return client.answer(&not_listed());
     }
     let event = AuditEvent::ExportCompleted {
         recording,
@@ -295,6 +300,14 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
     )))
 }
 
+/// What is not listed as whole must not stay; the asker removes it when it hears of this.
+fn not_listed() -> Answer<Exported> {
+    Answer::Failed(Message::new(
+        "書き出しを複写の登録に記録できませんでした。ファイルは消しました。",
+        "the register of copies cannot say that the file is whole; it is removed",
+    ))
+}
+
 /// After the last part stands a length of zero; where the recording broke off, the other one.
 pub(crate) const END: u32 = 0;
 pub(crate) const ABORT: u32 = u32::MAX;
@@ -308,6 +321,7 @@ pub(crate) enum Broken {
 fn send(
     desk: &Desk,
     mut voice: Voice<ListenPermit>,
+    copy: CopyId,
     client: &mut Client,
 ) -> Result<Exported, Broken> {
     let samples = voice.samples();
@@ -318,7 +332,7 @@ fn send(
         bytes += u64::try_from(part.len()).unwrap_or(0);
         client.send_part(part)
     };
-    send_part(&voice::wav_header(samples)).map_err(Broken::Client)?;
+    send_part(&voice::copy_header(samples, copy)).map_err(Broken::Client)?;
     while let Some(part) = voice
         .part(desk, SAMPLES_PER_PART)
         .map_err(Broken::Recording)?

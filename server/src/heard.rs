@@ -4,8 +4,8 @@ use std::io;
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEntry, AuditEvent, Hearing, Hearings, Purpose, RecordingId,
-    Refusal, StaffId,
+    Action, Actor, AuditDraft, AuditEntry, AuditEvent, HandOverId, Hearing, Hearings, Purpose,
+    RecordingId, Refusal, StaffId,
 };
 use serde::{Deserialize, Serialize};
 use storage::{AuditFault, Duty, OsDisk, read_entries};
@@ -23,6 +23,7 @@ pub(crate) struct HearingView {
     pub(crate) at: Timestamp,
     pub(crate) who: Option<StaffId>,
     pub(crate) purpose: Purpose,
+    pub(crate) hand_over: Option<HandOverId>,
     pub(crate) range_ms: Option<(u64, u64)>,
 }
 
@@ -32,6 +33,7 @@ impl From<Hearing> for HearingView {
             at: hearing.at,
             who: hearing.who,
             purpose: hearing.purpose,
+            hand_over: hearing.hand_over,
             range_ms: hearing.range_ms,
         }
     }
@@ -84,11 +86,9 @@ fn hearings(
 
 fn read(desk: &Desk, recording: RecordingId) -> Result<Hearings, AuditFault> {
     let mut hearings = Hearings::of(recording);
-    let id = recording.to_string();
     let layout = desk.config().layout();
     read_entries(&OsDisk, &layout, Duty::Office, 1, &mut |_, entry| {
-        // Most entries are about others; what does not name the recording need not be read as JSON.
-        if entry.contains(&id)
+        if hearings.may_concern(entry)
             && let Ok(entry) = serde_json::from_str::<AuditEntry>(entry)
         {
             hearings.handle(&entry);

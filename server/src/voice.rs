@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use rules::{Permit, Refusal};
+use rules::{CopyId, Permit, Refusal};
 use storage::{Codec, OpenFault, Playback, PlayedSegment};
 
 use crate::office::Desk;
@@ -105,11 +105,54 @@ pub(crate) fn wav_bytes(samples: u64) -> u64 {
 }
 
 /// The header of a WAV file: PCM, 16 bits, two channels, 8 kHz. Source: Microsoft and IBM, RIFF 1.0, chapter 3.
-pub(crate) fn wav_header(samples: u64) -> [u8; WAV_HEADER_BYTES] {
-    let data = u32::try_from(samples * u64::from(BYTES_PER_FRAME)).unwrap_or(u32::MAX - 36);
-    let mut header = Vec::with_capacity(WAV_HEADER_BYTES);
+pub(crate) fn wav_header(samples: u64) -> Vec<u8> {
+    header(samples, &[])
+}
+
+/// The header of a file outside the vault, whose comment (RIFF 1.0, chapter 2, `INFO`) says which copy it is.
+pub(crate) fn copy_header(samples: u64, copy: CopyId) -> Vec<u8> {
+    header(samples, &comment(&format!("denwaban copy {copy}")))
+}
+
+/// The length of such a header: every copy's is the same.
+pub(crate) fn copy_header_bytes(copy: CopyId) -> usize {
+    copy_header(0, copy).len()
+}
+
+/// Whether a file that begins so is this copy. `front`: as many octets as its header has.
+pub(crate) fn is_copy(front: &[u8], copy: CopyId) -> bool {
+    let Some(data) = front.last_chunk() else {
+        return false;
+    };
+    let samples = u32::from_le_bytes(*data) / u32::from(BYTES_PER_FRAME);
+    front == copy_header(samples.into(), copy)
+}
+
+/// A list of one comment, which ends with a zero and is as long as an even number of octets.
+fn comment(text: &str) -> Vec<u8> {
+    let padding = [0; 2];
+    let text = [text.as_bytes(), &padding[..2 - text.len() % 2]].concat();
+    let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
+    let list = b"INFOICMT".len() + 4 + text.len();
+    let parts = [
+        &b"LIST"[..],
+        &length(list),
+        b"INFOICMT",
+        &length(text.len()),
+        &text,
+    ];
+    parts.concat()
+}
+
+fn header(samples: u64, comment: &[u8]) -> Vec<u8> {
+    let rest = u32::try_from(WAV_HEADER_BYTES - 8 + comment.len()).unwrap_or(u32::MAX);
+    let frame = u32::from(BYTES_PER_FRAME);
+    // 37 hours are 4 GiB; what lies beyond is no recording of a call.
+    let samples = u32::try_from(samples).unwrap_or(u32::MAX);
+    let data = samples.min((u32::MAX - rest) / frame) * frame;
+    let mut header = Vec::with_capacity(WAV_HEADER_BYTES + comment.len());
     header.extend_from_slice(b"RIFF");
-    header.extend_from_slice(&(data + 36).to_le_bytes());
+    header.extend_from_slice(&(data + rest).to_le_bytes());
     header.extend_from_slice(b"WAVEfmt ");
     header.extend_from_slice(&16_u32.to_le_bytes());
     header.extend_from_slice(&1_u16.to_le_bytes());
@@ -118,9 +161,10 @@ pub(crate) fn wav_header(samples: u64) -> [u8; WAV_HEADER_BYTES] {
     header.extend_from_slice(&(SAMPLE_RATE_HZ * u32::from(BYTES_PER_FRAME)).to_le_bytes());
     header.extend_from_slice(&BYTES_PER_FRAME.to_le_bytes());
     header.extend_from_slice(&16_u16.to_le_bytes());
+    header.extend_from_slice(comment);
     header.extend_from_slice(b"data");
     header.extend_from_slice(&data.to_le_bytes());
-    header.try_into().expect("the fields above are 44 bytes")
+    header
 }
 
 #[cfg(test)]
@@ -131,16 +175,30 @@ mod tests {
 
     #[test]
     fn the_header_is_what_an_independent_reader_expects() {
-        let mut file = wav_header(3).to_vec();
-        file.extend_from_slice(&[0; 12]);
-        let reader = hound::WavReader::new(io::Cursor::new(file)).unwrap();
-        assert_eq!(
-            (
-                reader.spec().channels,
-                reader.spec().sample_rate,
-                reader.duration()
-            ),
-            (2, 8_000, 3)
-        );
+        let copy = CopyId::new(Timestamp::UNIX_EPOCH, 7);
+        for header in [wav_header(3), copy_header(3, copy)] {
+            let file = [&header[..], &[0; 12]].concat();
+            let reader = hound::WavReader::new(io::Cursor::new(file)).unwrap();
+            assert_eq!(
+                (
+                    reader.spec().channels,
+                    reader.spec().sample_rate,
+                    reader.duration()
+                ),
+                (2, 8_000, 3)
+            );
+        }
+    }
+
+    #[test]
+    fn a_copy_is_known_by_its_header_whatever_its_length() {
+        let [own, other] = [1, 2].map(|random| CopyId::new(Timestamp::UNIX_EPOCH, random));
+        for samples in [0, 1, 80_000, u64::from(u32::MAX)] {
+            let header = copy_header(samples, own);
+            assert_eq!(header.len(), copy_header_bytes(other));
+            assert!(is_copy(&header, own) && !is_copy(&header, other));
+            assert!(!is_copy(&header[1..], own) && !is_copy(&[], own));
+        }
+        assert!(!is_copy(&wav_header(1), own));
     }
 }

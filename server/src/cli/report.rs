@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use rules::{JstMonth, StaffId, SupervisionLine};
+use rules::{JstMonth, StaffId, SupervisionLine, jst_rfc3339};
 
 use super::{Exit, Person, Place, Terminal, recordings::with_office};
 use crate::{
@@ -79,6 +79,16 @@ fn text(line: &SupervisionLine) -> String {
         SupervisionLine::Export { who, count } => {
             format!("書き出し / exports      {} {count}", name(who.as_ref()))
         }
+        SupervisionLine::Package {
+            at,
+            who,
+            hand_over,
+            recordings,
+        } => format!(
+            "包み / package         {} {hand_over} 録音 recordings {recordings} {}",
+            name(who.as_ref()),
+            jst_rfc3339(*at)
+        ),
         SupervisionLine::Denial { who, code, count } => format!(
             "拒否 / denied          {} {} {count}",
             name(who.as_ref()),

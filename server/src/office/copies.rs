@@ -4,12 +4,17 @@ use std::{collections::VecDeque, path::Path};
 
 use jiff::Timestamp;
 use rules::{
-    Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Digest, Fact, Holder, OutsideCopy,
-    Register, Subject, destroy_by,
+    Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Fact, Holder, OutsideCopy, Register,
+    Subject, destroy_by,
 };
 use storage::{Attachments, TextKind};
 
-use super::{Desk, Job, Wish, ended, listed_file::remove_if_same, owner::Owner, people::Caller};
+use super::{
+    Desk, Job, Wish, ended,
+    listed_file::{Written, remove_if_same},
+    owner::Owner,
+    people::Caller,
+};
 use crate::{
     copies::{CopyAsk, CopyStanding, CopyTold, CopyView},
     duty::{Answer, Ending, Message},
@@ -126,11 +131,11 @@ impl Owner {
         Ok(sealed.and_then(|sealed| self.opener.open_text(&sealed).ok()))
     }
 
-    /// The copies that lie in a file and whose time is over.
+    /// The copies that lie in a file and whose time is over, or that broke off.
     pub(super) async fn due_copies(&mut self, now: Timestamp) -> Result<VecDeque<CopyId>, Ending> {
         let register = self.register().await?;
         let copies = register.copies().iter();
-        let due = copies.filter(|(_, copy)| due_file(copy, now).is_some());
+        let due = copies.filter(|(id, copy)| due_file(*id, copy, now).is_some());
         Ok(due.map(|(id, _)| id).collect())
     }
 
@@ -143,14 +148,14 @@ impl Owner {
         let Some(outside) = register.copies().get(copy) else {
             return;
         };
-        let Some((sha256, bytes)) = due_file(outside, now) else {
+        let Some(written) = due_file(copy, outside, now) else {
             return;
         };
         let Ok(Some(place)) = self.place_of(&register, copy, outside).await else {
             return;
         };
-        let removed = remove_if_same(Path::new(&place), sha256, bytes).unwrap_or_else(|fault| {
-            tracing::warn!(%fault, "a copy is past its time and cannot be removed; it stays outstanding");
+        let removed = remove_if_same(Path::new(&place), written).unwrap_or_else(|fault| {
+            tracing::warn!(%fault, "a copy is past its time, or broke off, and cannot be removed; it stays outstanding");
             false
         });
         if removed {
@@ -161,13 +166,15 @@ impl Owner {
     }
 }
 
-/// The hash and length of the file that a copy is, where it is one and past its time.
-fn due_file(copy: &OutsideCopy, now: Timestamp) -> Option<(Digest, u64)> {
-    match (copy.state(), copy.of()) {
-        (CopyState::Whole { sha256, bytes }, CopyOf::Recording(_)) if copy.is_overdue(now) => {
-            Some((sha256, bytes))
+/// By what the file of a copy is known, where it is to be removed and is one: a package lies on a medium.
+fn due_file(id: CopyId, copy: &OutsideCopy, now: Timestamp) -> Option<Written> {
+    match (copy.of(), copy.state()) {
+        (CopyOf::HandOver(_), _) | (_, CopyState::Destroyed { .. }) => None,
+        _ if !copy.is_to_be_removed(now) => None,
+        (CopyOf::Recording(_), CopyState::Unfinished) => Some(Written::Begun(id)),
+        (CopyOf::Recording(_), CopyState::Whole { sha256, bytes }) => {
+            Some(Written::Whole { sha256, bytes })
         }
-        _ => None,
     }
 }
 

@@ -10,21 +10,32 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
-use rules::Digest;
+use rules::{CopyId, Digest};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat, unlinkat,
 };
 
-/// Removes a file if it is still what was written: an ordinary one without a second name, of this length and hash.
+use crate::voice::{copy_header_bytes, is_copy};
+
+/// By what a file is known as the one that was written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Written {
+    /// It is whole.
+    Whole { sha256: Digest, bytes: u64 },
+    /// It broke off somewhere, and says which copy it is.
+    Begun(CopyId),
+}
+
+/// Removes a file if it is still what was written: an ordinary one without a second name, known as `written` says.
 ///
-/// `place`: absolute; `bytes`: the length in octets, and the most that is read.
+/// `place`: absolute.
 ///
 /// # Returns
 /// False if it is something else, which stays.
 ///
 /// # Errors
 /// The system's own: the file or its folder cannot be reached, or a link leads there.
-pub(super) fn remove_if_same(place: &Path, expected: Digest, bytes: u64) -> io::Result<bool> {
+pub(super) fn remove_if_same(place: &Path, written: Written) -> io::Result<bool> {
     let (true, Some(folder), Some(name)) = (place.is_absolute(), place.parent(), place.file_name())
     else {
         return Ok(false);
@@ -34,10 +45,10 @@ pub(super) fn remove_if_same(place: &Path, expected: Digest, bytes: u64) -> io::
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(openat(&folder, name, flags, Mode::empty())?);
     let opened = fstat(&file)?;
-    let is_as_written = FileType::from_raw_mode(opened.st_mode) == FileType::RegularFile
-        && opened.st_nlink == 1
-        && u64::try_from(opened.st_size) == Ok(bytes);
-    if !is_as_written || hash_of(file.take(bytes))? != expected {
+    let is_ordinary =
+        FileType::from_raw_mode(opened.st_mode) == FileType::RegularFile && opened.st_nlink == 1;
+    let length = u64::try_from(opened.st_size).unwrap_or(0);
+    if !is_ordinary || !written.is(file, length)? {
         return Ok(false);
     }
     let named = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -46,6 +57,23 @@ pub(super) fn remove_if_same(place: &Path, expected: Digest, bytes: u64) -> io::
     }
     unlinkat(&folder, name, AtFlags::empty())?;
     Ok(true)
+}
+
+impl Written {
+    /// `length`: of the file, in octets; no more is read than what was written.
+    fn is(self, file: File, length: u64) -> io::Result<bool> {
+        match self {
+            Written::Whole { sha256, bytes } => {
+                Ok(length == bytes && hash_of(file.take(bytes))? == sha256)
+            }
+            Written::Begun(copy) => {
+                let most = u64::try_from(copy_header_bytes(copy)).unwrap_or(0);
+                let mut front = Vec::new();
+                file.take(most).read_to_end(&mut front)?;
+                Ok(is_copy(&front, copy))
+            }
+        }
+    }
 }
 
 fn hash_of(mut bytes: impl Read) -> io::Result<Digest> {
@@ -74,12 +102,16 @@ impl io::Write for Hashing {
 mod tests {
     use std::{fs, os::unix::fs::symlink};
 
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::voice::copy_header;
 
     const WRITTEN: &[u8] = b"RIFF";
 
     fn remove(place: &Path) -> io::Result<bool> {
-        remove_if_same(place, hash_of(WRITTEN).unwrap(), WRITTEN.len() as u64)
+        let (sha256, bytes) = (hash_of(WRITTEN).unwrap(), WRITTEN.len() as u64);
+        remove_if_same(place, Written::Whole { sha256, bytes })
     }
 
     #[test]
@@ -94,6 +126,23 @@ mod tests {
         assert!(remove(&place).unwrap() && !place.exists());
         assert!(remove(&place).is_err(), "nothing is there");
         assert!(!remove(Path::new("own.wav")).unwrap(), "nobody says where");
+    }
+
+    #[test]
+    fn what_broke_off_is_known_by_what_it_says_of_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("own.wav");
+        let [own, other] = [1, 2].map(|random| CopyId::new(Timestamp::UNIX_EPOCH, random));
+        let header = copy_header(80_000, own);
+        for another in [&header[1..], &header[..header.len() - 1], &[], WRITTEN] {
+            fs::write(&place, another).unwrap();
+            assert!(!remove_if_same(&place, Written::Begun(own)).unwrap());
+        }
+        for voice in [&[][..], &[7; 4_000]] {
+            fs::write(&place, [&header, voice].concat()).unwrap();
+            assert!(!remove_if_same(&place, Written::Begun(other)).unwrap());
+            assert!(remove_if_same(&place, Written::Begun(own)).unwrap() && !place.exists());
+        }
     }
 
     #[test]

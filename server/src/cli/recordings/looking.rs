@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use clap::Args;
 use jiff::Timestamp;
-use rules::{RecordingId, jst_rfc3339};
+use rules::{HandOverId, RecordingId, jst_rfc3339};
 use serde::Serialize;
 
 use super::{PURPOSE_HELP, line, object, with_office};
@@ -130,12 +130,13 @@ pub(super) fn reveal(arguments: &Reveal, out: &mut Terminal) -> Result<(), Exit>
     out.result(&RevealedObject { id, kind, caller }, || text.to_owned())
 }
 
-/// A line of `heard --json`; the range is null while the hearing goes on.
+/// A line of `heard --json`; the range is null while the hearing goes on, and of a package, which names its hand-over.
 #[derive(Serialize)]
 struct HeardObject<'view> {
     at: String,
     who: Option<&'view str>,
     purpose: &'static str,
+    hand_over: Option<HandOverId>,
     from_ms: Option<u64>,
     to_ms: Option<u64>,
 }
@@ -163,13 +164,16 @@ fn show(hearing: &HearingView, out: &mut Terminal) -> Result<(), Exit> {
         at: jst_rfc3339(hearing.at),
         who: hearing.who.as_ref().map(|who| who.as_str()),
         purpose: hearing.purpose.code(),
+        hand_over: hearing.hand_over,
         from_ms: hearing.range_ms.map(|(from, _)| from),
         to_ms: hearing.range_ms.map(|(_, to)| to),
     };
     out.result(&object, || {
-        let range = hearing
-            .range_ms
-            .map_or("-".to_owned(), |(from, to)| format!("{from}..{to} ms"));
+        let range = match (hearing.hand_over, hearing.range_ms) {
+            (Some(hand_over), _) => format!("包み package {hand_over}"),
+            (None, Some((from, to))) => format!("{from}..{to} ms"),
+            (None, None) => "-".to_owned(),
+        };
         let who = object.who.unwrap_or("-");
         format!("{} {who} {} {range}", object.at, object.purpose)
     })
