@@ -4,6 +4,7 @@
 //! [`HandOverPermit`].
 
 mod deed;
+mod mask;
 mod permit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub(crate) use deed::Deed;
+pub use mask::{MOST_STRETCHES, Masks, Side, Stretch, StretchFault};
 pub use permit::{HandOverPermit, ItemPermit};
 
 /// Items of one hand-over, so that its entry stays a line that can be read.
@@ -49,6 +51,9 @@ pub enum HandOverFact {
         verdict: Verdict,
         /// The salted hash of the reason.
         reason: Digest,
+        /// What the package silences.
+        #[serde(default, skip_serializing_if = "Masks::is_empty")]
+        masks: Masks,
     },
     /// The package's first byte leaves next.
     PackageBegun {
@@ -346,6 +351,15 @@ impl HandOver {
     /// How it came there, for the 収受簿.
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// What its package silences, as it was decided.
+    pub fn masks(&self) -> Masks {
+        let decided = self.steps.iter().find_map(|step| match &step.fact {
+            HandOverFact::Decided { masks, .. } => Some(masks.clone()),
+            _ => None,
+        });
+        decided.unwrap_or_default()
     }
 
     /// Whether this step is the next one; what has been done is not done again.

@@ -15,7 +15,7 @@ use crate::{
     case::{Case, Cases, MOST_RECORDINGS},
     copies::{Copies, destroy_by},
     fault::Fault,
-    hand_over::{Destination, HandOver, HandOvers, MOST_ITEMS, Package},
+    hand_over::{Destination, HandOver, HandOvers, MOST_ITEMS, MOST_STRETCHES, Package},
     hold::{Hold, Holds},
     ids::{
         CaseId, ContractId, CopyId, DecisionId, HandOverId, HoldId, Label, RecordingId, StaffId,
@@ -454,6 +454,11 @@ pub enum RegisterFault {
         "a hand-over is of 1 to {MOST_ITEMS} recordings, found {0}; name them with --recording, or hand over in parts"
     )]
     ItemCount(usize),
+    /// A mask is of recordings that are not handed over, or of too many stretches.
+    #[error(
+        "masks are of recordings of the hand-over alone, {MOST_STRETCHES} stretches at most; see `denwaban handover list`"
+    )]
+    MaskOutside,
     /// The manager and the administrator are two persons.
     #[error("the manager and the administrator are one person; name two persons")]
     OnePerson,

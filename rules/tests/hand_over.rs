@@ -7,9 +7,9 @@ use common::{heard, now, petitioner, proved, receipt, unit};
 use jiff::{Timestamp, ToSpan};
 use rules::{
     Actor, Contents, CopyFact, CopyId, Destination, Destruction, Digest, Fact, HandOverFact,
-    HandOverId, HandOverPermit, HandOverState, Heard, Holder, PackageForm, PackageLock, Period,
-    Permit, Purpose, Recorded, RecordingId, RefusalCode, Register, RegisterFault, Role, Terms,
-    Verdict, Wished,
+    HandOverId, HandOverPermit, HandOverState, Heard, Holder, Masks, PackageForm, PackageLock,
+    Period, Permit, Purpose, Recorded, RecordingId, RefusalCode, Register, RegisterFault, Role,
+    Terms, Verdict, Wished,
 };
 
 const CODE: Digest = Digest([3; 32]);
@@ -149,6 +149,7 @@ fn decided(verdict: Verdict) -> HandOverFact {
         hand_over: hand_over(),
         verdict,
         reason: Digest([1; 32]),
+        masks: Masks::default(),
     }
 }
 

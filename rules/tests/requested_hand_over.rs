@@ -6,9 +6,9 @@ mod common;
 use common::{heard, now, petitioner, proved, receipt, unit};
 use rules::{
     Actor, Application, CaseId, Contents, CopyId, Destination, Digest, Fact, Ground, HandOverFact,
-    HandOverId, HandOverPermit, Heard, HoldFact, HoldId, HoldTerms, Holder, JstDay, PackageForm,
-    Permit as _, Purpose, Recorded, RecordingId, RefusalCode, Register, RegisterFault, RequestFact,
-    RequestKind, Verdict, Wished,
+    HandOverId, HandOverPermit, Heard, HoldFact, HoldId, HoldTerms, Holder, JstDay, Masks,
+    PackageForm, Permit as _, Purpose, Recorded, RecordingId, RefusalCode, Register, RegisterFault,
+    RequestFact, RequestKind, Verdict, Wished,
 };
 
 fn case() -> CaseId {
@@ -144,6 +144,7 @@ fn decided() -> HandOverFact {
         hand_over: hand_over(),
         verdict: Verdict::Approved,
         reason: Digest([1; 32]),
+        masks: Masks::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
 use rules::{
     CaseId, Contents, ContractId, CopyId, Digest, Fact, HandOverFact, HandOverId, HandOverPermit,
-    ItemPermit, JstDay, Label, PackageForm, Permit, Proved, Purpose, Recipient, RecordingId,
+    ItemPermit, JstDay, Label, Masks, PackageForm, Permit, Proved, Purpose, Recipient, RecordingId,
     StaffId, VendorId, Verdict,
 };
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,8 @@ pub(crate) enum HandOverAsk {
         hand_over: HandOverId,
         verdict: Verdict,
         reason: Secret,
+        #[serde(default)]
+        masks: Masks,
     },
     /// The answer holds it, once.
     Passphrase {
@@ -316,6 +318,7 @@ fn write_voice<W: Write>(
     package: &mut PackageWriter<W>,
 ) -> Result<ManifestItem, Broken> {
     let recording = voice.permit().recording();
+    let masked = voice.permit().masked();
     let header = voice::wav_header(voice.samples());
     let bytes = voice::wav_bytes(voice.samples());
     let mut hash = Context::new(&SHA256);
@@ -325,10 +328,14 @@ fn write_voice<W: Write>(
         package.write(part).map_err(Broken::Client)
     };
     put(&header)?;
-    while let Some(part) = voice
-        .part(desk, SAMPLES_PER_PART)
-        .map_err(Broken::Recording)?
-    {
+    let all = voice.samples();
+    loop {
+        let begin = all - voice.samples();
+        let part = voice.part(desk, SAMPLES_PER_PART);
+        let Some(mut part) = part.map_err(Broken::Recording)? else {
+            break;
+        };
+        storage::silence(&mut part, begin, &masked);
         put(&part)?;
     }
     Ok(ManifestItem {
@@ -336,6 +343,7 @@ fn write_voice<W: Write>(
         recording,
         sha256: digest_of(hash),
         bytes,
+        masked,
     })
 }
 
@@ -416,6 +424,7 @@ mod tests {
                 hand_over,
                 verdict: Verdict::Approved,
                 reason: word(),
+                masks: Masks::default(),
             },
             HandOverAsk::Give {
                 hand_over,

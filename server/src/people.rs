@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use rules::{
     AuditDraft, AuditEvent, CaseId, ContractId, DecisionId, Fact, HoldId, JstDay, Label,
-    MOST_ITEMS, Period, Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
+    MOST_ITEMS, MOST_STRETCHES, Period, Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -228,6 +228,9 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         ),
         RegisterFault::ItemCount(count) => format!(
             "一度に渡せる録音は1件から{MOST_ITEMS}件です（{count}件）。--recording で指定し、多いときは分けてください。"
+        ),
+        RegisterFault::MaskOutside => format!(
+            "無音にできるのは、この収受の録音の区間だけで、{MOST_STRETCHES}か所までです。handover list で確かめてください。"
         ),
         RegisterFault::OtherVersion(version) => format!(
             "方針の第{version}版は、施行中の版の次ではありません。policy show で確かめてください。"

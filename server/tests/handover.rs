@@ -8,7 +8,8 @@ use std::{fs, path::Path, process::Command};
 
 use common::{
     hand_over::{
-        City, code, day, field, key_pair, open_request, receipt_code, request_under, unpack, verify,
+        City, code, day, field, key_pair, open_request, receipt_code, request_under, unpack, unzip,
+        verify,
     },
     text,
 };
@@ -110,11 +111,7 @@ fn a_zip_opens_in_7z_with_a_passphrase_that_is_shown_once_to_somebody_else() {
     let passphrase = field(&shown, "passphrase");
     assert_eq!(city.code("kacho", &show), "OUT_OF_ORDER");
     let inside = city.house.dir().join("inside");
-    let mut extract = Command::new("7zz");
-    extract.args(["x", "-y"]).arg(format!("-p{passphrase}"));
-    extract.arg(format!("-o{}", inside.display())).arg(&package);
-    let opened = extract.output().unwrap();
-    assert!(opened.status.success(), "{}", text(&opened));
+    unzip(&package, &passphrase, &inside);
     let genuine = verify(&inside.join("manifest.txt"), &city.public_key());
     assert!(genuine.status.success(), "{}", text(&genuine));
 }
@@ -142,11 +139,7 @@ fn an_approved_request_is_answered_by_a_package_of_its_recordings_and_nothing_el
     let show = ["handover", "passphrase", &id, "--json"];
     let passphrase = field(&city.done("hanako", &show), "passphrase");
     let inside = city.house.dir().join("inside");
-    let mut extract = Command::new("7zz");
-    extract.args(["x", "-y"]).arg(format!("-p{passphrase}"));
-    extract.arg(format!("-o{}", inside.display())).arg(&package);
-    let opened = extract.output().unwrap();
-    assert!(opened.status.success(), "{}", text(&opened));
+    unzip(&package, &passphrase, &inside);
     let manifest = inside.join("manifest.txt");
     let genuine = verify(&manifest, &city.public_key());
     assert!(text(&genuine).contains("files=1"), "{}", text(&genuine));

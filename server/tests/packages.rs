@@ -12,7 +12,10 @@ use std::{
     process::Command,
 };
 
-use common::{hand_over::City, text};
+use common::{
+    hand_over::{City, field, open_request, request_under, unzip, verify},
+    text,
+};
 use serde_json::{Value, json};
 use storage::{Catalogue, Layout};
 
@@ -131,4 +134,97 @@ fn a_whole_file_whose_asker_died_before_it_said_so_is_removed_and_another_in_its
         listed,
         expected.map(|(place, state)| (place, state.to_owned()))
     );
+}
+
+/// The frames of a WAV file of two channels of 16 bits: the citizen's sample and the city's.
+fn frames(file: &Path) -> Vec<[i16; 2]> {
+    let bytes = fs::read(file).unwrap();
+    let data = bytes.windows(4).position(|name| name == b"data").unwrap() + 8;
+    let sample = |bytes: &[u8]| i16::from_le_bytes([bytes[0], bytes[1]]);
+    let frame = |frame: &[u8]| [sample(&frame[..2]), sample(&frame[2..])];
+    bytes[data..].chunks_exact(4).map(frame).collect()
+}
+
+/// The loudest of the citizen's samples inside the stretch, as `ffmpeg` hears it.
+fn loudest(file: &Path) -> String {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-hide_banner", "-ss", "0.12", "-t", "0.1", "-i"]);
+    ffmpeg.arg(file).arg("-af");
+    ffmpeg.arg("pan=mono|c0=c0,volumedetect");
+    let heard = ffmpeg.args(["-f", "null", "-"]).output().unwrap();
+    let told = text(&heard);
+    let line = told.lines().find(|line| line.contains("max_volume"));
+    line.unwrap_or_else(|| panic!("{told}"))
+        .rsplit(": ")
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_third_party_is_silent_in_the_package_and_the_recording_stays_as_it_is() {
+    const MASKED: std::ops::Range<usize> = 800..2_000;
+    let city = City::new();
+    let request = open_request(&city);
+    let approve = ["requests", "decide", &request, "--approve", "--reason"];
+    city.done("kacho", &[&approve[..], &["開示の決定"]].concat());
+    let to = ["--receiver", "請求者"];
+    let id = field(&request_under(&city, &request, "STATUTE", &to), "id");
+    let decide = |mask: &str| {
+        let decide = [
+            "handover",
+            "decide",
+            &id,
+            "--approve",
+            "--reason",
+            "第三者を含む",
+        ];
+        city.house
+            .by("kacho", &[&decide[..], &["--mask", mask]].concat())
+    };
+    let elsewhere = decide(&format!("{}:citizen:0.1-0.25", "0".repeat(26)));
+    assert_eq!(elsewhere.status.code(), Some(1), "{}", text(&elsewhere));
+    let decided = decide(&format!("{}:citizen:0.1-0.25", city.recording));
+    assert!(decided.status.success(), "{}", text(&decided));
+    let package = city.path("masked.zip");
+    city.done(
+        "taro",
+        &["handover", "package", &id, "--out", &package, "--zip"],
+    );
+    let show = ["handover", "passphrase", &id, "--json"];
+    let passphrase = field(&city.done("hanako", &show), "passphrase");
+    let inside = city.house.dir().join("inside");
+    unzip(&package, &passphrase, &inside);
+
+    let manifest = inside.join("manifest.txt");
+    let genuine = verify(&manifest, &city.public_key());
+    assert!(text(&genuine).contains("files=1"), "{}", text(&genuine));
+    let note = fs::read_to_string(&manifest).unwrap();
+    assert!(note.contains("decided-by kacho\n") && note.contains(" citizen:0.100-0.250\n"));
+    assert!(
+        !note.contains("783331000"),
+        "no number is in the package: {note}"
+    );
+    let original = city.path("original.wav");
+    let export = [
+        "recordings",
+        "export",
+        &city.recording,
+        "--purpose",
+        "STAFF_CHECK",
+    ];
+    city.done("hanako", &[&export[..], &["--out", &original]].concat());
+    let masked = inside.join("0001.wav");
+    let (heard, whole) = (frames(&masked), frames(Path::new(&original)));
+    assert_eq!(heard.len(), whole.len());
+    assert!(whole[MASKED].iter().any(|[citizen, _]| *citizen != 0));
+    for (place, (heard, whole)) in heard.into_iter().zip(whole).enumerate() {
+        let expected = match MASKED.contains(&place) {
+            true => [0, whole[1]],
+            false => whole,
+        };
+        assert_eq!(heard, expected, "{place}");
+    }
+    assert_eq!(loudest(&masked), "-91.0 dB");
+    assert_ne!(loudest(Path::new(&original)), "-91.0 dB");
 }

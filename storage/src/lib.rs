@@ -70,7 +70,7 @@ pub use notice_file::{NoticeFileFault, load_notices, save_notices};
 pub use open::{Audio, Comparison, OpenFault, Opener, Playback, PlayedSegment};
 pub use package::{
     KeptPassphrase, MANIFEST_NAME, Manifest, ManifestFault, ManifestItem, PackageKey,
-    PackageWriter, Passphrase, RECEIPT_NAME, ReceiptCode, verify_manifest,
+    PackageWriter, Passphrase, RECEIPT_NAME, ReceiptCode, silence, verify_manifest,
 };
 pub use password::{PasswordFault, PasswordHash};
 pub use people::{

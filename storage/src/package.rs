@@ -6,6 +6,7 @@
 mod age;
 mod kept;
 mod manifest;
+mod silence;
 mod tar;
 mod zip;
 
@@ -19,6 +20,7 @@ use crate::secret::{self, SecretFault};
 
 pub use kept::KeptPassphrase;
 pub use manifest::{Manifest, ManifestFault, ManifestItem, verify_manifest};
+pub use silence::silence;
 
 /// The name of the manifest in a package.
 pub const MANIFEST_NAME: &str = "manifest.txt";

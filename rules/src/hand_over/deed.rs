@@ -30,7 +30,7 @@ impl<'a> Deed<'a> {
     /// `heard`: the recordings, as the office knows them.
     ///
     /// # Errors
-    /// [`RegisterFault`] where a hand-over, vendor or contract is not there, or the request names no recordings or too many.
+    /// [`RegisterFault`] where a hand-over, vendor or contract is not there, the request names no recordings or too many, or a mask names others.
     pub(crate) fn of(
         register: &'a Register,
         fact: &'a HandOverFact,
@@ -45,6 +45,11 @@ impl<'a> Deed<'a> {
         };
         if wish.items.is_empty() || wish.items.len() > super::MOST_ITEMS {
             return Err(RegisterFault::ItemCount(wish.items.len()));
+        }
+        if let HandOverFact::Decided { masks, .. } = fact
+            && !masks.fit(&wish.items)
+        {
+            return Err(RegisterFault::MaskOutside);
         }
         let contract = match &wish.to {
             Destination::Contract { vendor, contract } => Some((

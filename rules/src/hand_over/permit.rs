@@ -1,10 +1,10 @@
 //! What lets a package leave: made of the grant of its beginning and the receipt of that entry, and asked again at each part.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{HandOverFact, HandOverState};
+use super::{HandOver, HandOverFact, HandOverState, Masks, Stretch};
 use crate::{
     audit::AuditReceipt,
     ids::{CopyId, HandOverId, RecordingId, StaffId},
@@ -31,6 +31,7 @@ struct Granted {
     hand_over: HandOverId,
     copy: CopyId,
     heard: Vec<Heard>,
+    masks: Masks,
     validity: Validity,
 }
 
@@ -64,10 +65,8 @@ impl HandOverPermit {
             return Err(Refusal::audit_unavailable());
         };
         let (hand_over, copy) = (*hand_over, *copy);
-        let held_until = |recording| {
-            let known = register.hand_over(hand_over)?;
-            known.wish().to.held_until(register.holds(), recording)
-        };
+        let known = register.hand_over(hand_over);
+        let held_until = |recording| known?.wish().to.held_until(register.holds(), recording);
         let recordings = heard.iter().rev().map(|heard| heard.recording);
         let left = recordings.map(|recording| (recording, held_until(recording)));
         let left = left.collect();
@@ -77,6 +76,7 @@ impl HandOverPermit {
             hand_over,
             copy,
             heard,
+            masks: known.map(HandOver::masks).unwrap_or_default(),
             fact,
         };
         let granted = Arc::new(granted);
@@ -104,13 +104,20 @@ impl HandOverPermit {
     }
 }
 
-/// Leave to open one recording of a package.
+/// Leave to open one recording of a package, with what must be silenced of it.
 #[derive(Debug)]
 #[must_use = "a permit is moved into the reading that it allows"]
 pub struct ItemPermit {
     granted: Arc<Granted>,
     recording: RecordingId,
     held_until: Option<Timestamp>,
+}
+
+impl ItemPermit {
+    /// What of the recording the package silences.
+    pub fn masked(&self) -> BTreeSet<Stretch> {
+        self.granted.masks.of(self.recording)
+    }
 }
 
 impl Permit for ItemPermit {

@@ -9,12 +9,12 @@ use std::{
     sync::Arc,
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use clap::{Args, Subcommand};
 use rules::{
-    CaseId, ContractId, Digest, HandOverId, Label, PackageForm, Recipient, RecordingId, StaffId,
-    VendorId, Verdict, jst_rfc3339,
+    CaseId, ContractId, Digest, HandOverId, IdFault, Label, PackageForm, Recipient, RecordingId,
+    StaffId, Stretch, StretchFault, VendorId, Verdict, jst_rfc3339,
 };
+use storage::sha256_of;
 
 use super::{Exit, Person, Place, Terminal, recordings::with_office};
 use crate::{
@@ -137,6 +137,22 @@ pub(super) struct Decide {
     /// 理由（封印して保存）/ why; it is kept sealed
     #[arg(long)]
     reason: String,
+    /// 包みの中で無音にする区間（秒）。市民側は citizen、市側は city。繰り返せます / a stretch that the package silences, in seconds; may be repeated
+    #[arg(long = "mask", value_name = "RECORDING:SIDE:FROM-TO", value_parser = mask, conflicts_with = "reject")]
+    masks: Vec<(RecordingId, Stretch)>,
+}
+
+fn mask(text: &str) -> Result<(RecordingId, Stretch), String> {
+    let (recording, stretch) = text
+        .split_once(':')
+        .ok_or("expected RECORDING:SIDE:FROM-TO")?;
+    let recording = recording
+        .parse()
+        .map_err(|fault: IdFault| fault.to_string())?;
+    let stretch = stretch
+        .parse()
+        .map_err(|fault: StretchFault| fault.to_string())?;
+    Ok((recording, stretch))
 }
 
 #[derive(Debug, Args)]
@@ -250,6 +266,7 @@ pub(super) fn handover(command: Command, out: &mut Terminal) -> Result<(), Exit>
                 hand_over: arguments.id,
                 verdict,
                 reason: Secret::new(arguments.reason),
+                masks: arguments.masks.into_iter().collect(),
             };
             tell(&arguments.place, &arguments.person, ask, out)
         }
@@ -355,10 +372,7 @@ pub(super) fn certificate_digest(file: &Path, out: &mut Terminal) -> Result<Dige
 }
 
 fn hash_of(file: &Path) -> io::Result<Digest> {
-    let hash = digest(&SHA256, &fs::read(file)?);
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(hash.as_ref());
-    Ok(Digest(sha256))
+    Ok(sha256_of(&fs::read(file)?))
 }
 
 fn package(arguments: &Pack, out: &mut Terminal) -> Result<(), Exit> {

@@ -108,6 +108,7 @@ impl Owner {
                 hand_over,
                 verdict,
                 reason,
+                masks,
             } => {
                 let about = Subject::HandOver(hand_over);
                 let (text, reason) = self.seal_text(about, TextKind::Reason, reason.text(), now)?;
@@ -115,6 +116,7 @@ impl Owner {
                     hand_over,
                     verdict,
                     reason,
+                    masks,
                 };
                 return self.step(&caller, fact, Attachments::of(text), now).await;
             }

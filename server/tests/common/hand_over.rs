@@ -190,6 +190,15 @@ pub(crate) fn unpack(package: &str, private: &Path, into: &Path) {
     fs::remove_file(archive).unwrap();
 }
 
+/// Opens a package with `7zz`.
+pub(crate) fn unzip(package: &str, passphrase: &str, into: &Path) {
+    let mut extract = Command::new("7zz");
+    extract.args(["x", "-y"]).arg(format!("-p{passphrase}"));
+    extract.arg(format!("-o{}", into.display())).arg(package);
+    let opened = extract.output().unwrap();
+    assert!(opened.status.success(), "{}", text(&opened));
+}
+
 pub(crate) fn verify(manifest: &Path, key: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_denwaban"))
         .args([

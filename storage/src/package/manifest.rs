@@ -1,9 +1,9 @@
 //! The manifest of a package: what was handed over to whom, by which decision, and until when; a signed note that an outsider checks.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use jiff::Timestamp;
-use rules::{Digest, HandOverId, Purpose, RecordingId, StaffId, jst_rfc3339};
+use rules::{Digest, HandOverId, Purpose, RecordingId, StaffId, Stretch, jst_rfc3339};
 use thiserror::Error;
 
 use crate::note::{NoteFault, SignedNote, VerifierKey};
@@ -52,6 +52,8 @@ pub struct ManifestItem {
     pub sha256: Digest,
     /// Its length.
     pub bytes: u64,
+    /// What was silenced of it, by the decision that the manifest names.
+    pub masked: BTreeSet<Stretch>,
 }
 
 impl Manifest {
@@ -85,8 +87,13 @@ impl Manifest {
                 recording,
                 sha256,
                 bytes,
+                masked,
             } = item;
-            let _ = writeln!(text, "{name} {recording} {sha256} {bytes}");
+            let _ = write!(text, "{name} {recording} {sha256} {bytes}");
+            for stretch in masked {
+                let _ = write!(text, " {stretch}");
+            }
+            text.push('\n');
         }
         text
     }
@@ -127,13 +134,14 @@ fn parse_item(line: &str) -> Option<ManifestItem> {
         recording: words.next()?.parse().ok()?,
         sha256: words.next()?.parse().ok()?,
         bytes: words.next()?.parse().ok()?,
+        masked: words.map(|word| word.parse().ok()).collect::<Option<_>>()?,
     };
     // A name leads to a file beside the manifest and nowhere else.
     let is_plain = item
         .name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-    (is_plain && !item.name.starts_with('.') && words.next().is_none()).then_some(item)
+    (is_plain && !item.name.starts_with('.')).then_some(item)
 }
 
 /// Reads a manifest that one of these keys signed.
