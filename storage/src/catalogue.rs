@@ -43,12 +43,13 @@ use crate::{
     trail::AuditFault,
 };
 
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/sqlite/0001-calls.sql"),
     include_str!("../migrations/sqlite/0002-people.sql"),
     include_str!("../migrations/sqlite/0003-register.sql"),
     include_str!("../migrations/sqlite/0004-day-counts.sql"),
     include_str!("../migrations/sqlite/0005-passphrases.sql"),
+    include_str!("../migrations/sqlite/0006-ahead.sql"),
 ];
 const PAGE_ROWS: i64 = 500;
 

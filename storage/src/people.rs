@@ -3,6 +3,7 @@
 //! Facts are recorded against a [`RegisterPermit`], so that none is there that the trail does not know. What holds is computed by `rules` each time, once
 //! the register was compared with the trail (`compared`).
 
+mod ahead;
 mod attached;
 mod compared;
 
@@ -16,11 +17,12 @@ use rules::{
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 pub use self::{
+    ahead::KeptAhead,
     attached::{Attachments, PasswordSet, SealedText, TextKind},
     compared::{Compared, RegisterMismatch},
 };
 use crate::{
-    catalogue::{Catalogue, CatalogueFault, RegisterState, insert_passphrase, parse, time},
+    catalogue::{Catalogue, CatalogueFault, RegisterState, parse, time},
     hex,
     password::PasswordHash,
     seal::SealedFields,
@@ -67,23 +69,17 @@ const ATTEMPTS_KEPT: SignedDuration = SignedDuration::from_hours(24); // Far lon
 const MOST_ATTEMPTS: i64 = 10_000; // Ids that nobody has are counted too; the oldest go first.
 
 impl Catalogue {
-    /// Records a fact and what belongs to it. The permit is moved into the record.
+    /// Records a fact, and what belongs to it and was kept ahead. The permit is moved into the record.
     ///
     /// # Errors
     /// [`CatalogueFault`]; then nothing of it is recorded.
     pub async fn record(
         &mut self,
         permit: RegisterPermit,
-        attachments: Attachments,
+        ahead: KeptAhead,
     ) -> Result<(), CatalogueFault> {
         let recorded = permit.record();
-        let kept = record(
-            self.connection(),
-            permit.audit_seq(),
-            &recorded,
-            attachments,
-        )
-        .await;
+        let kept = record(self.connection(), permit.audit_seq(), &recorded, ahead).await;
         kept.map_err(|source| self.fault(source))?;
         if let RegisterState::Compared(register) = self.register_state() {
             // Whoever still judges by the one before keeps it.
@@ -189,7 +185,7 @@ impl Catalogue {
         about: Subject,
         kind: TextKind,
     ) -> Result<Option<SealedText>, CatalogueFault> {
-        let found = sqlx::query("SELECT sealed FROM register_texts WHERE about = ? AND kind = ? ORDER BY row DESC LIMIT 1")
+        let found = sqlx::query("SELECT sealed FROM register_texts WHERE about = ? AND kind = ? AND ahead IS NULL ORDER BY row DESC LIMIT 1")
             .bind(about.to_string())
             .bind(kind.code())
             .fetch_optional(self.connection())
@@ -208,7 +204,7 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueFault`] if the database cannot be written.
     pub async fn keep_text(&mut self, text: &SealedText) -> Result<(), CatalogueFault> {
-        let kept = insert_text(self.connection(), text).await;
+        let kept = insert_text(self.connection(), text, None).await;
         kept.map_err(|source| self.fault(source))
     }
 
@@ -364,18 +360,13 @@ async fn record(
     connection: &mut SqliteConnection,
     seq: u64,
     recorded: &Recorded,
-    attachments: Attachments,
+    ahead: KeptAhead,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     insert_fact(&mut transaction, seq, recorded).await?;
-    for text in &attachments.texts {
-        insert_text(&mut transaction, text).await?;
-    }
-    for set in &attachments.passwords {
+    ahead::adopt(&mut transaction, &recorded.by, &recorded.fact).await?;
+    for set in &ahead.passwords {
         insert_password(&mut transaction, set, recorded.at).await?;
-    }
-    if let Some(kept) = &attachments.passphrase {
-        insert_passphrase(&mut transaction, kept).await?;
     }
     transaction.commit().await
 }
@@ -383,11 +374,13 @@ async fn record(
 async fn insert_text(
     connection: &mut SqliteConnection,
     text: &SealedText,
+    ahead: Option<&str>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO register_texts (about, kind, sealed) VALUES (?, ?, ?)")
+    sqlx::query("INSERT INTO register_texts (about, kind, sealed, ahead) VALUES (?, ?, ?, ?)")
         .bind(text.about.to_string())
         .bind(text.kind.code())
         .bind(json(&text.sealed)?)
+        .bind(ahead)
         .execute(connection)
         .await?;
     Ok(())

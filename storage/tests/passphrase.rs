@@ -70,13 +70,15 @@ impl House {
             .unwrap()
             .request(&petitioner(proved.as_ref()), fact, now());
         let grant = granted.unwrap().unwrap();
-        let receipt = trail(&self.city).append(grant.entry().clone(), now());
-        let permit = RegisterPermit::issue(grant, receipt.unwrap()).unwrap();
         let attachments = Attachments {
             passphrase: Some(kept.clone()),
             ..Attachments::default()
         };
-        self.catalogue.record(permit, attachments).await.unwrap();
+        let ahead = self.catalogue.keep_ahead(&grant, attachments).await;
+        let receipt = trail(&self.city).append(grant.entry().clone(), now());
+        let permit = RegisterPermit::issue(grant, receipt.unwrap()).unwrap();
+        let recorded = self.catalogue.record(permit, ahead.unwrap()).await;
+        recorded.unwrap();
     }
 
     async fn office<T>(&mut self, act: impl AsyncFnOnce(&mut Office<'_>) -> T) -> T {

@@ -42,11 +42,16 @@ impl House {
         let Some(grant) = granted.unwrap() else {
             return false;
         };
+        let ahead = self
+            .catalogue
+            .keep_ahead(&grant, attachments)
+            .await
+            .unwrap();
         let receipt = trail(&self.city)
             .append(grant.entry().clone(), now())
             .unwrap();
         let permit = RegisterPermit::issue(grant, receipt).unwrap();
-        self.catalogue.record(permit, attachments).await.unwrap();
+        self.catalogue.record(permit, ahead).await.unwrap();
         true
     }
 }

@@ -60,10 +60,11 @@ impl House {
             .unwrap()
             .request(&petitioner(proved.as_ref()), fact, now());
         let grant = granted.unwrap().unwrap();
+        let nothing = Attachments::default();
+        let ahead = self.catalogue.keep_ahead(&grant, nothing).await.unwrap();
         let receipt = self.trail.append(grant.entry().clone(), now()).unwrap();
         let permit = RegisterPermit::issue(grant, receipt).unwrap();
-        let nothing = Attachments::default();
-        self.catalogue.record(permit, nothing).await.unwrap();
+        self.catalogue.record(permit, ahead).await.unwrap();
     }
 
     async fn is_designated(&mut self) -> bool {

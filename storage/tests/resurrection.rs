@@ -270,10 +270,11 @@ async fn write(city: &City, catalogue: &mut Catalogue, by: Option<&str>, fact: F
     let register = catalogue.register(&OsDisk, &city.layout).await.unwrap();
     let granted = register.request(&petitioner(proved.as_ref()), fact, now());
     let grant = granted.unwrap().unwrap();
+    let nothing = Attachments::default();
+    let ahead = catalogue.keep_ahead(&grant, nothing).await.unwrap();
     let receipt = trail(city).append(grant.entry().clone(), now()).unwrap();
     let permit = RegisterPermit::issue(grant, receipt).unwrap();
-    let nothing = Attachments::default();
-    catalogue.record(permit, nothing).await.unwrap();
+    catalogue.record(permit, ahead).await.unwrap();
 }
 
 /// The limit of it: whoever keeps an old root with old data keeps everything. Hence the root is in no backup.

@@ -345,12 +345,16 @@ impl Owner {
         let lock = lock_of(&register, known, wish.form)?;
         let code = ReceiptCode::random().map_err(|fault| no_randomness(&fault))?;
         let manifest = manifest_of(hand_over, known, &proved, destroy_by, now);
+        let nothing = Attachments::default();
+        let ahead = self
+            .rows(async |catalogue| catalogue.keep_ahead(&grant, nothing).await)
+            .await?;
         let receipt = self
             .audit(grant.entry().clone())
             .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
         let (recorded, permit) = HandOverPermit::issue(&register, grant, receipt, heard, now)
             .map_err(|refusal| Answer::Unavailable(people::message(&refusal)))?;
-        self.rows(async |catalogue| catalogue.record(recorded, Attachments::default()).await)
+        self.rows(async |catalogue| catalogue.record(recorded, ahead).await)
             .await?;
         Ok(Box::new(Packing {
             permit,

@@ -253,7 +253,7 @@ impl Owner {
         Ok(value)
     }
 
-    /// Judges, writes the entry, and only then records.
+    /// Judges, keeps what belongs to the fact, writes the entry, and only then records.
     ///
     /// `attach` makes what belongs to the fact, which may cost a password's hash, and is asked once the fact is allowed.
     pub(super) async fn record(
@@ -298,12 +298,15 @@ impl Owner {
             Err(fault) => return Err(self.refuse_as(petitioner, action, &fault)),
         };
         let attachments = attach(self)?;
+        let ahead = self
+            .rows(async |catalogue| catalogue.keep_ahead(&grant, attachments).await)
+            .await?;
         let receipt = self
             .audit(grant.entry().clone())
             .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
         let permit = RegisterPermit::issue(grant, receipt)
             .map_err(|refusal| Answer::Unavailable(people::message(&refusal)))?;
-        self.rows(async |catalogue| catalogue.record(permit, attachments).await)
+        self.rows(async |catalogue| catalogue.record(permit, ahead).await)
             .await?;
         Ok(Told::Done)
     }

@@ -258,13 +258,14 @@ impl Owner {
             self.audit(request.refused(&register, &refusal));
             Answer::Refused(people::message(&refusal))
         })?;
-        let receipt = self
-            .audit(grant.entry().clone())
-            .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
+        // A reason whose entry could not be written is one of nothing; an entry whose reason is lost would say less than it must.
         if let Some((text, _)) = sealed {
             self.rows(async |catalogue| catalogue.keep_text(&text).await)
                 .await?;
         }
+        let receipt = self
+            .audit(grant.entry().clone())
+            .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
         let permit = RevealPermit::issue(grant, receipt, now)
             .map_err(|refusal| Answer::Unavailable(people::message(&refusal)))?;
         self.open_number(&permit, &call, now).await

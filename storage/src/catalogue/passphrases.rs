@@ -57,7 +57,7 @@ pub(crate) async fn insert_passphrase(
     kept: &KeptPassphrase,
 ) -> Result<(), sqlx::Error> {
     let text = serde_json::to_string(kept).map_err(|fault| sqlx::Error::Encode(Box::new(fault)))?;
-    sqlx::query("INSERT INTO passphrases (hand_over, kept) VALUES (?, ?)")
+    sqlx::query("INSERT OR REPLACE INTO passphrases (hand_over, kept) VALUES (?, ?)")
         .bind(kept.hand_over.to_string())
         .bind(text)
         .execute(connection)

@@ -12,7 +12,10 @@ use rules::{AuditEntry, AuditEvent, Digest, Fault, Recorded, Register};
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 use thiserror::Error;
 
-use super::{insert_fact, recorded};
+use super::{
+    ahead::{adopt, forget_ahead},
+    insert_fact, recorded,
+};
 use crate::{
     catalogue::{Catalogue, CatalogueFault, RegisterState, parse},
     files::Disk,
@@ -312,8 +315,10 @@ async fn take_up(
     for (seq, recorded) in &told.facts {
         if lacking.contains(seq) {
             insert_fact(&mut transaction, *seq, recorded).await?;
+            adopt(&mut transaction, &recorded.by, &recorded.fact).await?;
         }
     }
+    forget_ahead(&mut transaction).await?;
     transaction.commit().await
 }
 
