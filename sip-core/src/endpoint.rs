@@ -247,7 +247,10 @@ impl Endpoint {
                 self.transmit(usage, hop, request, label, Again::Repeated);
                 self.arm_client(key);
             }
-            Due::GiveUp => self.give_up(now, key, 408),
+            Due::GiveUp => {
+                let status = if entry.is_adrift() { 503 } else { 408 };
+                self.give_up(now, key, status);
+            }
             Due::Over => {
                 self.close_client(key);
             }
@@ -264,11 +267,7 @@ impl Endpoint {
         }
         let Some(id) = entry.usage else { return };
         match entry.task {
-            Task::Call if self.is_calling(id, key) => {
-                self.close_usage(now, id);
-                self.events
-                    .push_back(Event::NoResponse { dialog: id, status });
-            }
+            Task::Call => self.not_called(now, id, key, status),
             Task::End => {
                 self.close_usage(now, id);
                 self.events.push_back(Event::ByeDone { dialog: id });
@@ -276,13 +275,18 @@ impl Endpoint {
             Task::Change => self.change_answered(now, id, key, status, None),
             Task::Inside(sent) => self.finish_inside(id, sent, status, None),
             // A CANCEL without answer: the INVITE's own timer follows (RFC 3261 section 9.1). A PRACK without: the peer ends its INVITE.
-            Task::Call | Task::Cancel | Task::Acknowledge | Task::Outside { .. } => {}
+            Task::Cancel | Task::Acknowledge | Task::Outside { .. } => {}
         }
     }
 
-    fn is_calling(&self, id: DialogId, key: ClientKey) -> bool {
+    /// A call of ours has come to nothing, if it is this INVITE that it waits for.
+    fn not_called(&mut self, now: Instant, id: DialogId, key: ClientKey, status: u16) {
         let stage = self.usages.get(&id).map(|usage| &usage.stage);
-        matches!(stage, Some(Stage::Calling { client, .. }) if *client == key)
+        if matches!(stage, Some(Stage::Calling { client, .. }) if *client == key) {
+            self.close_usage(now, id);
+            self.events
+                .push_back(Event::NoResponse { dialog: id, status });
+        }
     }
 
     fn server_timeout(&mut self, now: Instant, id: ServerId) {

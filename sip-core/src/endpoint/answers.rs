@@ -47,6 +47,10 @@ impl Endpoint {
             return;
         };
         let usage = entry.usage;
+        // Whoever answers by a connection of its own is reached by that.
+        if entry.is_adrift() && hop.transport == entry.hop.transport {
+            entry.hop = hop;
+        }
         match &mut entry.machine {
             ClientMachine::Invite { machine, .. } => {
                 let heard = machine.handle_response(now, &self.intervals, status);

@@ -150,6 +150,13 @@ impl ClientEntry {
             ClientMachine::Other { machine } => machine.is_unheard(),
         }
     }
+
+    pub(super) fn is_adrift(&self) -> bool {
+        match &self.machine {
+            ClientMachine::Invite { machine, .. } => machine.is_adrift(),
+            ClientMachine::Other { .. } => false,
+        }
+    }
 }
 
 /// A request of the peer's; also what the application knows as `RequestId`.

@@ -8,6 +8,7 @@ use crate::{
 
 use self::bench::*;
 
+mod adrift;
 mod bench;
 mod early;
 mod generic;

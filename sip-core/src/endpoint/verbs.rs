@@ -282,7 +282,7 @@ impl Endpoint {
             task: Task::Cancel,
             peer,
             hop,
-            alternate: None,
+            alternate: hop.anew(),
             proof: Proof::default(),
             label: Label::request("CANCEL", false),
             due: None,

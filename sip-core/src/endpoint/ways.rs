@@ -28,20 +28,36 @@ use crate::{
 /// A longer request may be cut into pieces on its way, which many firewalls do not pass (RFC 3261 section 18.1.1).
 const MAX_DATAGRAM_BYTES: usize = 1300;
 
+/// What a way was lost by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// Nobody is there.
+    Nobody,
+    /// A connection that stood has ended; another may be made.
+    Connection,
+    /// The peer has closed its direction of a connection: another to that port of its would find nobody.
+    Direction,
+}
+
 impl Endpoint {
     /// Takes the report that messages by `hop` find nobody.
     ///
     /// A request that nothing at all has come back to goes its other way at once, if it has one: by UDP if it went over TCP for its length, by the way its
-    /// dialog came if the Contact named another, once more by a new connection if its own had died unnoticed. Else, and where it is an
-    /// INVITE that the application has given up, it is over (RFC 3261 section 17.1.4), as if it had been answered 503. Answers go to where
-    /// their caller listens.
+    /// dialog came if the Contact named another, once more by a new connection if its own had died unnoticed. Else it is over (RFC 3261
+    /// section 17.1.4), as if it had been answered 503; so is at once an INVITE that the application has given up. But an INVITE may have been
+    /// heard: who answers it all the same is cancelled, or is ACKed and hears BYE, and a re-INVITE by a connection that stood waits for its
+    /// answer as long as ever. Answers go to where their caller listens.
     pub fn handle_loss(&mut self, now: Instant, hop: Hop, loss: Loss) {
         self.speak_elsewhere(hop);
         for usage in self.usages.values_mut() {
             usage.lose_answer(hop);
         }
         self.ack_by_another_way(hop);
-        self.ask_elsewhere(now, hop, loss);
+        let lost = match loss {
+            Loss::Unreachable => Lost::Nobody,
+            Loss::Broken => Lost::Connection,
+        };
+        self.ask_elsewhere(now, hop, lost);
         if hop.transport.is_reliable() {
             self.answer_by_another_way(hop);
         }
@@ -53,8 +69,7 @@ impl Endpoint {
     /// A request that nothing at all has come back to goes its other way, or is given up, as by [`Endpoint::handle_loss`].
     pub fn handle_closed(&mut self, now: Instant, hop: Hop) {
         self.speak_elsewhere(hop);
-        // Another connection to that port of the peer's would find nobody.
-        self.ask_elsewhere(now, hop, Loss::Unreachable);
+        self.ask_elsewhere(now, hop, Lost::Direction);
     }
 
     /// Lets further requests of dialogs go another way than by `hop`.
@@ -65,18 +80,41 @@ impl Endpoint {
     }
 
     /// Gives requests that went by `hop` unheard their other way, or gives them up.
-    fn ask_elsewhere(&mut self, now: Instant, hop: Hop, loss: Loss) {
+    fn ask_elsewhere(&mut self, now: Instant, hop: Hop, lost: Lost) {
         let is_lost = |entry: &ClientEntry| entry.hop == hop && entry.is_unheard();
-        let lost: Vec<ClientKey> = self
+        let keys: Vec<ClientKey> = self
             .clients
             .iter()
             .filter(|(_, entry)| is_lost(entry))
             .map(|(key, _)| *key)
             .collect();
-        for key in lost {
-            if self.is_given_up(key) || !self.ask_by_another_way(now, key, loss) {
-                self.give_up(now, key, 503);
+        for key in keys {
+            if self.is_given_up(key) || !self.ask_by_another_way(now, key, lost) {
+                self.set_adrift(now, key, lost);
             }
+        }
+    }
+
+    /// No way is left for a request. Whoever has heard an INVITE may answer it yet, by a connection of its own: its transaction waits for
+    /// that. So does a re-INVITE by a connection that stood; of anything else the application learns at once, and calls somebody else.
+    fn set_adrift(&mut self, now: Instant, key: ClientKey, lost: Lost) {
+        let Some(entry) = self.clients.get_mut(&key) else {
+            return;
+        };
+        let ClientMachine::Invite { machine, .. } = &mut entry.machine else {
+            return self.give_up(now, key, 503);
+        };
+        machine.set_adrift();
+        let (usage, task) = (entry.usage, entry.task);
+        self.arm_client(key);
+        match (usage, task, lost) {
+            (Some(id), Task::Call, _) => {
+                self.abandon_invite(now, key);
+                self.not_called(now, id, key, 503);
+            }
+            (Some(id), _, Lost::Nobody) => self.change_answered(now, id, key, 503, None),
+            // Given up before, or not yet.
+            (None, _, _) | (Some(_), _, Lost::Connection | Lost::Direction) => {}
         }
     }
 
@@ -92,14 +130,14 @@ impl Endpoint {
     }
 
     /// Sends a request the other way; whether there is one. The same way anew is none where nobody was there.
-    fn ask_by_another_way(&mut self, now: Instant, key: ClientKey, loss: Loss) -> bool {
+    fn ask_by_another_way(&mut self, now: Instant, key: ClientKey, lost: Lost) -> bool {
         let intervals = self.intervals;
         let Some(entry) = self.clients.get_mut(&key) else {
             return false;
         };
-        let lost = entry.hop;
+        let former = entry.hop;
         let other = entry.alternate.take();
-        let Some(hop) = other.filter(|hop| *hop != lost || loss == Loss::Broken) else {
+        let Some(hop) = other.filter(|hop| *hop != former || lost == Lost::Connection) else {
             return false;
         };
         if !entry.redirect(now, &intervals, hop) {
@@ -234,7 +272,7 @@ impl ClientEntry {
         self.hop = hop;
         match &mut self.machine {
             ClientMachine::Invite { machine, .. } => {
-                *machine = InviteClient::start(now, intervals, hop.transport);
+                *machine = InviteClient::start_again(now, intervals, hop.transport);
             }
             ClientMachine::Other { machine } => {
                 *machine = Client::start(now, intervals, hop.transport);

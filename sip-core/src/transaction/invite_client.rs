@@ -14,6 +14,8 @@ use crate::{
 enum State {
     /// Nothing came back yet.
     Calling { interval: Duration },
+    /// Nothing came back, and the connection that may have carried it is gone: whoever has heard it answers by another (RFC 3261 section 18.2.2).
+    Adrift,
     /// A provisional answer came.
     Proceeding,
     /// A failure came and was ACKed.
@@ -41,7 +43,8 @@ pub(crate) enum Heard {
 #[derive(Debug)]
 pub(crate) struct InviteClient {
     state: State,
-    transport: Transport,
+    /// How long a failure may come again.
+    absorbed: Duration,
     pub(crate) timers: TimerTable,
 }
 
@@ -57,14 +60,41 @@ impl InviteClient {
             state: State::Calling {
                 interval: intervals.t1,
             },
-            transport,
+            // RFC 3261 section 17.1.1.2 asks for at least 32 s, which 64*T1 is by default, and for nothing over a stream.
+            absorbed: match transport.is_reliable() {
+                true => Duration::ZERO,
+                false => intervals.long(),
+            },
             timers,
         }
     }
 
-    /// Whether nothing at all came back, so that an unreachable peer ends it (RFC 3261 section 17.1.4).
+    /// The INVITE has just been sent again by another way: whoever hears both answers both, over a stream as well.
+    pub(crate) fn start_again(now: Instant, intervals: &Intervals, transport: Transport) -> Self {
+        InviteClient {
+            absorbed: intervals.long(),
+            ..InviteClient::start(now, intervals, transport)
+        }
+    }
+
+    /// Whether nothing at all came back, so that it may go another way (RFC 3261 section 17.1.4).
     pub(crate) fn is_unheard(&self) -> bool {
         matches!(self.state, State::Calling { .. })
+    }
+
+    /// No way is left for what nobody has answered: it is not sent again, and answers are taken until timer B fires.
+    pub(crate) fn set_adrift(&mut self) {
+        match self.state {
+            State::Calling { .. } => {
+                self.timers.stop(Timer::A);
+                self.state = State::Adrift;
+            }
+            State::Adrift | State::Proceeding | State::Completed | State::Accepted => {}
+        }
+    }
+
+    pub(crate) fn is_adrift(&self) -> bool {
+        self.state == State::Adrift
     }
 
     /// Whether a CANCEL may go out now: a provisional answer came, no final one, and none is out yet (RFC 3261 section 9.1).
@@ -76,7 +106,7 @@ impl InviteClient {
     pub(crate) fn expect_end(&mut self, now: Instant, intervals: &Intervals) {
         match self.state {
             // A provisional answer that is still to come must not make it last for ever.
-            State::Calling { .. } | State::Proceeding => {
+            State::Calling { .. } | State::Adrift | State::Proceeding => {
                 self.timers.set(Timer::CancelWait, now + intervals.long());
             }
             // D and M run already.
@@ -91,29 +121,23 @@ impl InviteClient {
         status: u16,
     ) -> Heard {
         match (&self.state, status) {
-            (State::Calling { .. }, 100..=199) => {
+            (State::Calling { .. } | State::Adrift, 100..=199) => {
                 self.timers.stop(Timer::A);
                 self.timers.stop(Timer::B);
                 self.state = State::Proceeding;
                 Heard::Provisional
             }
             (State::Proceeding, 100..=199) => Heard::Provisional,
-            (State::Calling { .. } | State::Proceeding, 200..=299) => {
+            (State::Calling { .. } | State::Adrift | State::Proceeding, 200..=299) => {
                 self.timers.stop_all();
                 self.timers.set(Timer::M, now + intervals.long());
                 self.state = State::Accepted;
                 Heard::Accepted
             }
             (State::Accepted, 200..=299) => Heard::Accepted,
-            (State::Calling { .. } | State::Proceeding, _) => {
+            (State::Calling { .. } | State::Adrift | State::Proceeding, _) => {
                 self.timers.stop_all();
-                // RFC 3261 section 17.1.1.2 asks for at least 32 s, which 64*T1 is by default.
-                let absorbed = if self.transport.is_reliable() {
-                    Duration::ZERO
-                } else {
-                    intervals.long()
-                };
-                self.timers.set(Timer::D, now + absorbed);
+                self.timers.set(Timer::D, now + self.absorbed);
                 self.state = State::Completed;
                 Heard::Failed
             }
@@ -131,7 +155,7 @@ impl InviteClient {
                 self.timers.set(Timer::A, next);
                 Due::Repeat
             }
-            (State::Calling { .. } | State::Proceeding, _) => Due::GiveUp,
+            (State::Calling { .. } | State::Adrift | State::Proceeding, _) => Due::GiveUp,
             (State::Completed | State::Accepted, _) => Due::Over,
         }
     }
@@ -207,6 +231,22 @@ mod tests {
         assert_eq!(invite.handle_response(now, &INTERVALS, 180), Heard::Ignored);
         assert_eq!(invite.handle_response(now, &INTERVALS, 200), Heard::Ignored);
         assert_eq!(invite.handle_timeout(now, Timer::D), Due::Over);
+    }
+
+    #[test]
+    fn one_without_a_way_is_not_repeated_and_may_be_answered_until_timer_b() {
+        let now = epoch();
+        let mut invite = InviteClient::start(now, &INTERVALS, Transport::Udp);
+        invite.set_adrift();
+        let end = now + Duration::from_secs(32);
+        assert_eq!(invite.timers.next(), Some((end, Timer::B)));
+        assert_eq!(invite.handle_timeout(end, Timer::B), Due::GiveUp);
+        assert!(invite.is_adrift() && !invite.is_unheard() && !invite.may_cancel());
+        assert_eq!(
+            invite.handle_response(now, &INTERVALS, 180),
+            Heard::Provisional
+        );
+        assert!(invite.may_cancel() && !invite.is_adrift());
     }
 
     #[test]

@@ -144,8 +144,20 @@ impl Bench {
         id
     }
 
-    /// The peer answers the request we sent last but `back`.
+    /// The peer answers a request of ours.
     pub(super) fn answer(&mut self, request: &Message, status: &str, tag: &str, more: &str) {
+        let text = self.answer_text(request, status, tag, more);
+        self.hear(&text);
+    }
+
+    /// What it answers with.
+    pub(super) fn answer_text(
+        &self,
+        request: &Message,
+        status: &str,
+        tag: &str,
+        more: &str,
+    ) -> String {
         let value = |name| String::from_utf8_lossy(request.value(name).unwrap()).into_owned();
         let to = value(HeaderName::To);
         let to = if to.contains(";tag=") || tag.is_empty() {
@@ -153,7 +165,7 @@ impl Bench {
         } else {
             format!("{to};tag={tag}")
         };
-        let text = format!(
+        format!(
             "SIP/2.0 {status}\r\nVia: {};received=192.0.2.1\r\nFrom: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n{more}Content-Length: {}\r\n\r\n{}",
             value(HeaderName::Via),
             value(HeaderName::From),
@@ -161,8 +173,7 @@ impl Bench {
             value(HeaderName::CSeq),
             self.body.len(),
             self.body
-        );
-        self.hear(&text);
+        )
     }
 
     /// The same with a description.

@@ -29,7 +29,7 @@ struct Chaos {
 #[test]
 fn whatever_a_peer_says_nothing_is_left_when_the_application_has_ended_its_calls() {
     let mut heard = BTreeMap::new();
-    for seed in 0..500 {
+    for seed in 0..700 {
         let mut chaos = Chaos::new(seed);
         for _ in 0..STEPS {
             chaos.step();
