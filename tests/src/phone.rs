@@ -18,7 +18,7 @@ use std::{
 };
 
 pub use self::{
-    acts::{Act, Early, Referred},
+    acts::{Act, Early, Referred, Request},
     habits::{Habits, OfferTime, Reliable},
 };
 use sip_core::{Hop, Transport};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     net::Dice,
-    phone::{Act, Early, Habits, OfferTime, Referred, Reliable},
+    phone::{Act, Early, Habits, OfferTime, Referred, Reliable, Request},
     plan::{NUMBER, OTHER_NUMBER},
 };
 
@@ -226,19 +226,19 @@ fn in_talk(dice: &mut Dice, from_ms: u64) -> Vec<(Duration, Act)> {
     let mut at = from_ms + 100;
     for _ in 0..dice.roll() % 4 {
         at += dice.roll() % 3_000;
-        let act = match dice.roll() % 10 {
-            9 => Act::Refer(one_of(dice, &REFERRED)),
-            0 => Act::Reinvite("sendonly"),
-            1 => Act::Reinvite("inactive"),
-            2 => Act::Reinvite("sendrecv"),
-            3 => Act::Update("sendonly"),
-            4 => Act::Update("sendrecv"),
-            5 => Act::ReinviteBare,
-            6 => Act::Say("INFO"),
-            7 => Act::Say("OPTIONS"),
-            _ => Act::Say("STORM"),
+        let request = match dice.roll() % 10 {
+            9 => Request::Refer(one_of(dice, &REFERRED)),
+            0 => Request::Reinvite("sendonly"),
+            1 => Request::Reinvite("inactive"),
+            2 => Request::Reinvite("sendrecv"),
+            3 => Request::Update("sendonly"),
+            4 => Request::Update("sendrecv"),
+            5 => Request::ReinviteBare,
+            6 => Request::Say("INFO"),
+            7 => Request::Say("OPTIONS"),
+            _ => Request::Say("STORM"),
         };
-        agenda.push((ms(at), act));
+        agenda.push((ms(at), Act::Ask(request)));
     }
     // One in ten talks until the other hangs up, or for ten minutes.
     at += if chance(dice, 100) {

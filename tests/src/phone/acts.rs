@@ -16,6 +16,21 @@ pub enum Act {
     Refuse(u16),
     /// It gives up.
     Cancel,
+    /// It asks something inside its call.
+    Ask(Request),
+    /// The PRACK of the answer that this `RAck` names, with this body.
+    Prack(String, String),
+    /// BYE; before an answer, what ends the call there.
+    HangUp,
+    /// It speaks on to whom it spoke.
+    Speak,
+    /// It stops speaking.
+    Hush,
+}
+
+/// What a telephone asks inside a talk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
     /// A re-INVITE with this direction.
     Reinvite(&'static str),
     /// A re-INVITE without a description.
@@ -26,14 +41,6 @@ pub enum Act {
     Say(&'static str),
     /// REFER.
     Refer(Referred),
-    /// The PRACK of the answer that this `RAck` names, with this body.
-    Prack(String, String),
-    /// BYE; before an answer, what ends the call there.
-    HangUp,
-    /// It speaks on to whom it spoke.
-    Speak,
-    /// It stops speaking.
-    Hush,
 }
 
 /// Whom a REFER wants the other party joined to.
@@ -87,28 +94,7 @@ impl Phone {
                 self.voice.hush();
                 Vec::new()
             }
-            (Act::Reinvite(direction), Stage::Talking) if self.may_offer() => {
-                let offer = self.offer(direction);
-                vec![self.request(now, "INVITE", &[], "application/sdp", &offer)]
-            }
-            (Act::ReinviteBare, Stage::Talking) if self.may_offer() => {
-                vec![self.request(now, "INVITE", &[], "", "")]
-            }
-            (Act::Update(direction), Stage::Talking) if self.may_offer() => {
-                let offer = self.offer(direction);
-                vec![self.request(now, "UPDATE", &[], "application/sdp", &offer)]
-            }
-            (Act::Say(method), Stage::Talking) => {
-                let (kind, body) = match method {
-                    "INFO" => ("application/x-storm", "Signal=5\r\n"),
-                    _ => ("", ""),
-                };
-                vec![self.request(now, method, &[], kind, body)]
-            }
-            (Act::Refer(referred), Stage::Talking) => {
-                let refer_to = self.refer_to(&referred);
-                vec![self.request(now, "REFER", &[refer_to], "", "")]
-            }
+            (Act::Ask(request), Stage::Talking) => self.ask(now, &request).into_iter().collect(),
             (Act::Prack(rack, body), Stage::Proceeding | Stage::Cancelling | Stage::Talking) => {
                 vec![self.request(now, "PRACK", &[rack], "application/sdp", &body)]
             }
@@ -122,17 +108,44 @@ impl Phone {
                 | Act::Answer
                 | Act::Refuse(_)
                 | Act::Cancel
-                | Act::Reinvite(_)
-                | Act::ReinviteBare
-                | Act::Update(_)
-                | Act::Say(_)
-                | Act::Refer(_)
+                | Act::Ask(_)
                 | Act::Prack(..)
                 | Act::Speak
                 | Act::HangUp,
                 _,
             ) => Vec::new(),
         }
+    }
+
+    /// Asks something inside the talk; a change only while no other is under way.
+    fn ask(&mut self, now: Instant, request: &Request) -> Option<Packet> {
+        let is_change = match request {
+            Request::Reinvite(_) | Request::ReinviteBare | Request::Update(_) => true,
+            Request::Say(_) | Request::Refer(_) => false,
+        };
+        if is_change && !self.may_offer() {
+            return None;
+        }
+        Some(match request {
+            Request::Reinvite(direction) => {
+                let offer = self.offer(direction);
+                self.request(now, "INVITE", &[], "application/sdp", &offer)
+            }
+            Request::ReinviteBare => self.request(now, "INVITE", &[], "", ""),
+            Request::Update(direction) => {
+                let offer = self.offer(direction);
+                self.request(now, "UPDATE", &[], "application/sdp", &offer)
+            }
+            Request::Say("INFO") => {
+                let body = "Signal=5\r\n";
+                self.request(now, "INFO", &[], "application/x-storm", body)
+            }
+            Request::Say(method) => self.request(now, method, &[], "", ""),
+            Request::Refer(referred) => {
+                let refer_to = self.refer_to(referred);
+                self.request(now, "REFER", &[refer_to], "", "")
+            }
+        })
     }
 
     /// Whether no offer of either side is open (RFC 3264 section 4).

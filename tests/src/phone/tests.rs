@@ -9,7 +9,7 @@ const PBX: &str = "127.0.0.3:5062";
 #[test]
 fn a_called_telephone_whose_first_change_is_refused_talks_on() {
     let (mut phone, now) = talking();
-    phone.plan(now, Act::Reinvite("sendonly"));
+    phone.plan(now, Act::Ask(Request::Reinvite("sendonly")));
     let reinvite = said(&phone.handle_timeout(now));
     let refused = text::answer(&reinvite, 491, "Request Pending", "x", at(EXCHANGE), "");
     let ack = said(&phone.handle(now, &Text::read(&refused)));
@@ -20,7 +20,7 @@ fn a_called_telephone_whose_first_change_is_refused_talks_on() {
 #[test]
 fn a_called_telephone_answers_what_its_change_without_an_offer_is_offered() {
     let (mut phone, now) = talking();
-    phone.plan(now, Act::ReinviteBare);
+    phone.plan(now, Act::Ask(Request::ReinviteBare));
     let reinvite = said(&phone.handle_timeout(now));
     let offer = text::describe(at("127.0.0.1:20000"), &[0, 101]);
     let answered = text::answer(&reinvite, 200, "OK", "x", at(EXCHANGE), &offer);

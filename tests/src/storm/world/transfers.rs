@@ -8,7 +8,7 @@ use std::{
 use super::World;
 use crate::{
     net::{Dice, Packet},
-    phone::{Act, Phone, Referred, Stage},
+    phone::{Act, Phone, Referred, Request, Stage},
     plan,
     reference::Joined,
     transition::{self, chance, one_of},
@@ -62,7 +62,7 @@ impl World {
         };
         let now = self.clock.now().at;
         if chance(dice, 500) {
-            self.phones[talking].plan(now, Act::Reinvite("sendonly"));
+            self.phones[talking].plan(now, Act::Ask(Request::Reinvite("sendonly")));
             self.renew(talking);
         }
         let (habits, pbx) = (transition::habits(dice), self.pbx);
@@ -92,7 +92,7 @@ impl World {
         };
         let replaces = self.phones[named].replaces();
         let after = Duration::from_millis(self.dice.roll() % 3_000);
-        self.phones[asks].plan(now + after, Act::Refer(Referred::Dialog(replaces)));
+        self.phones[asks].plan(now + after, Act::Ask(Request::Refer(Referred::Dialog(replaces))));
         self.renew(asks);
     }
 
