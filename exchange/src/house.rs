@@ -1,19 +1,19 @@
 //! What a call may use while it is handled: everything of the exchange but the calls.
 
+mod outputs;
+mod pairs;
 mod peers;
-
 mod referrals;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use announcements::{Library, tones};
 use bytes::Bytes;
 use media::{
-    Clip, Command, LegId, OfferedLeg, PlaybackId, Side, StreamSettings,
+    Clip, LegId, OfferedLeg, Side,
     sdp::{self, CryptoKey, CryptoSuite},
 };
 use rand_chacha::ChaCha20Rng;
@@ -29,17 +29,15 @@ use crate::{
     house::referrals::Referral,
     now::Now,
     number_form, outbound,
-    output::{Alarm, Output},
+    output::Output,
     peers::Peers,
     ports::Ports,
-    report::CallReport,
     route::{Destination, phrase},
     settings::Settings,
-    trace::{Milestone, TraceEvent},
     trunk::{AnnouncementMedia, NumberForm, SecureMedia, Trust},
 };
 
-pub(crate) use self::referrals::Subscription;
+pub(crate) use self::{pairs::SILENCE, referrals::Subscription};
 
 /// Late messages of a dialog that is over are still drawn into the ladder of its call for this long (64*T1).
 const LATE: Duration = Duration::from_secs(32);
@@ -229,86 +227,6 @@ impl House {
         u128::from(self.generator.next_u64()) << 64 | u128::from(self.generator.next_u64())
     }
 
-    // Outputs.
-
-    pub(crate) fn put(&mut self, output: Output) {
-        self.outputs.push_back(output);
-    }
-
-    pub(crate) fn alarm(&mut self, alarm: Alarm) {
-        self.outputs.push_back(Output::Alarm(alarm));
-    }
-
-    /// Writes a milestone of a call, after the messages that led to it.
-    pub(crate) fn trace(&mut self, now: Now, call: CallId, what: impl Into<String>) {
-        self.trace_messages(now);
-        let what = Milestone::House(what.into());
-        self.outputs.push_back(Output::Trace(TraceEvent {
-            at: now.wall,
-            call,
-            what,
-        }));
-    }
-
-    /// Writes that a call is not taken in.
-    pub(crate) fn trace_refusal(&mut self, now: Now, call: CallId, phrase: &'static str) {
-        self.trace_messages(now);
-        self.outputs.push_back(Output::Trace(TraceEvent {
-            at: now.wall,
-            call,
-            what: Milestone::Refused(phrase),
-        }));
-    }
-
-    /// Writes a call's first milestone, before the INVITE that brought it.
-    pub(crate) fn trace_beginning(&mut self, now: Now, call: CallId) {
-        self.outputs.push_back(Output::Trace(TraceEvent {
-            at: now.wall,
-            call,
-            what: Milestone::Began,
-        }));
-    }
-
-    /// Writes a call's last milestone.
-    pub(crate) fn trace_end(&mut self, now: Now, report: CallReport) {
-        self.trace_messages(now);
-        self.outputs.push_back(Output::Trace(TraceEvent {
-            at: now.wall,
-            call: report.id,
-            what: Milestone::Ended(Box::new(report)),
-        }));
-    }
-
-    /// Takes the endpoint's milestones into the ladders of their calls.
-    pub(crate) fn trace_messages(&mut self, now: Now) {
-        while let Some(milestone) = self.endpoint.poll_milestone() {
-            let Some(place) = milestone.dialog.and_then(|dialog| self.places.get(&dialog)) else {
-                continue;
-            };
-            let what = Milestone::Message {
-                side: place.side,
-                passage: milestone.passage,
-                line: milestone.line,
-            };
-            self.outputs.push_back(Output::Trace(TraceEvent {
-                at: now.wall,
-                call: place.call,
-                what,
-            }));
-        }
-    }
-
-    pub(crate) fn trace_and_transmit(&mut self, now: Now) {
-        self.trace_messages(now);
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.outputs.push_back(Output::Sip(transmit));
-        }
-    }
-
-    pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
     // Peers.
 
     /// Whether a peer is trusted; one that is not there is not.
@@ -489,112 +407,4 @@ impl House {
             Usage::Leaving | Usage::Over => {}
         }
     }
-
-    // Media.
-
-    /// Whether media may be sent to where a peer's description says (T-15); to nowhere it may.
-    pub(crate) fn admits_media(&self, peer: PeerId, theirs: &sdp::RemoteMedia) -> bool {
-        let Some(trunk) = self.settings.peer(peer) else {
-            return false;
-        };
-        [theirs.rtp, theirs.rtcp]
-            .into_iter()
-            .filter(|address| theirs.is_reachable() || !address.ip().is_unspecified())
-            .all(|address| trunk.admits_media(address) && !self.is_ours(address))
-    }
-
-    fn is_ours(&self, address: SocketAddr) -> bool {
-        self.settings.is_listener(address) || self.ports.is_ours(address)
-    }
-
-    pub(crate) fn belongs(&mut self, lent: OfferedLeg, call: CallId) {
-        if let Some(before) = self.legs.insert(lent.leg, call) {
-            self.legs_by_call.remove(&(before, lent.leg));
-        }
-        self.legs_by_call.insert((call, lent.leg));
-    }
-
-    /// One more pair of a shard for a call, of the family of an address.
-    ///
-    /// # Errors
-    /// 503 where none is left.
-    pub(crate) fn take_pair(
-        &mut self,
-        call: CallId,
-        shard: u16,
-        family: IpAddr,
-    ) -> Result<OfferedLeg, u16> {
-        let lent = self.ports.take_of(shard, family).ok_or(503_u16)?;
-        self.belongs(lent, call);
-        Ok(lent)
-    }
-
-    pub(crate) fn call_of_leg(&self, leg: LegId) -> Option<CallId> {
-        self.legs.get(&leg).copied()
-    }
-
-    pub(crate) fn legs_of(&self, call: CallId) -> Vec<LegId> {
-        let first = (
-            call,
-            LegId {
-                shard: 0,
-                slot: 0,
-                generation: 0,
-            },
-        );
-        self.legs_by_call
-            .range(first..)
-            .take_while(|(owner, _)| *owner == call)
-            .map(|(_, leg)| *leg)
-            .collect()
-    }
-
-    pub(crate) fn command(&mut self, leg: LegId, command: Command) {
-        self.outputs.push_back(Output::Media {
-            shard: leg.shard,
-            command,
-        });
-    }
-
-    /// Opens a leg, or changes it: marked as its peer wants it, and watched for silence.
-    pub(crate) fn open(&mut self, leg: LegId, peer: PeerId, stream: StreamSettings) {
-        let stream = StreamSettings {
-            silence: Some(SILENCE),
-            dscp: self.settings.peer(peer).map_or(0, |trunk| trunk.dscp.media),
-            ..stream
-        };
-        self.command(leg, Command::Open { leg, stream });
-    }
-
-    pub(crate) fn play(&mut self, leg: LegId, clip: Clip) -> PlaybackId {
-        self.next_playback += 1;
-        let playback = PlaybackId(self.next_playback);
-        self.command(
-            leg,
-            Command::Play {
-                leg,
-                playback,
-                clip,
-            },
-        );
-        playback
-    }
-
-    /// Gives a pair back to its shard.
-    pub(crate) fn close(&mut self, leg: LegId) {
-        if let Some(call) = self.legs.remove(&leg) {
-            self.legs_by_call.remove(&(call, leg));
-            self.command(leg, Command::Close { leg });
-        }
-    }
-
-    /// Forgets a pair whose shard is gone.
-    pub(crate) fn forget_legs_of_shard(&mut self, shard: u16) {
-        self.legs.retain(|leg, _| leg.shard != shard);
-        self.legs_by_call.retain(|(_, leg)| leg.shard != shard);
-        self.ports.forget_shard(shard);
-    }
 }
-
-/// S-17: an emergency call without RTP on both legs for so long is over.
-pub(crate) const SILENCE: Duration = Duration::from_secs(60);
