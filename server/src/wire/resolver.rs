@@ -30,8 +30,9 @@ const IN_PART: Duration = Duration::from_secs(60);
 /// How long one server is waited for, and how often it is asked again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 const RETRIES: usize = 2;
-/// How long NAPTR is waited for once SRV has answered: a server that drops what it does not know holds nobody up.
-const NAPTR_PATIENCE: Duration = Duration::from_millis(500);
+/// How long one answer is waited for once another is here that does without it, as SRV does without NAPTR and each family of addresses
+/// without the other: a server that drops what it does not know holds nobody up.
+const GRACE: Duration = Duration::from_millis(500);
 /// Questions at once; each peer has one a target.
 const MOST: usize = 256;
 /// Records of one answer that are followed.
@@ -195,7 +196,13 @@ struct Service {
 }
 
 /// One question to the name system that is on its way; without anybody who waits for its answer it is given up.
-struct Asked(JoinHandle<Result<Records, NetError>>);
+struct Asked(JoinHandle<Answered>);
+
+/// What the name system says to one question.
+type Answered = Result<Records, NetError>;
+
+/// A question that nobody waits for any more.
+const GIVEN_UP: NetError = NetError::Message("a question was given up");
 
 /// The records of a name, and until when they count; none where the name system says so, which is no fault.
 #[derive(Default)]
@@ -226,9 +233,9 @@ impl Asked {
         }))
     }
 
-    async fn answer(mut self) -> Result<Records, NetError> {
+    async fn answer(mut self) -> Answered {
         let answer = (&mut self.0).await;
-        answer.unwrap_or(Err(NetError::Message("a question was given up")))
+        answer.unwrap_or(Err(GIVEN_UP))
     }
 }
 
@@ -238,13 +245,28 @@ impl Drop for Asked {
     }
 }
 
-/// The addresses of a host, of both families.
-struct HostAsked([Asked; 2]);
+/// The addresses of a host, of both families; without anybody who waits for them they are given up.
+struct HostAsked(JoinHandle<[Answered; 2]>);
 
 impl HostAsked {
     fn begin(resolver: &TokioResolver, host: &Name) -> HostAsked {
         let kinds = [RecordType::A, RecordType::AAAA];
-        HostAsked(kinds.map(|kind| Asked::begin(resolver, host, kind)))
+        let [v4, v6] = kinds.map(|kind| Asked::begin(resolver, host, kind));
+        HostAsked(tokio::spawn(async move {
+            let (v4, v6) = (pin!(v4.answer()), pin!(v6.answer()));
+            both(v4, v6).await
+        }))
+    }
+
+    async fn answer(mut self) -> [Answered; 2] {
+        let answer = (&mut self.0).await;
+        answer.unwrap_or([Err(GIVEN_UP), Err(GIVEN_UP)])
+    }
+}
+
+impl Drop for HostAsked {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -304,7 +326,7 @@ impl Places {
         let records = match (named.into_iter().next(), found) {
             (Some(naptr), _) if naptr.replacement != usual => {
                 let asked = Asked::begin(resolver, &naptr.replacement, RecordType::SRV);
-                self.take(asked).await
+                self.keep(asked.answer().await)
             }
             (Some(_) | None, Some(found)) => self.keep(found),
             (Some(_) | None, None) => self.keep(under_usual.await),
@@ -327,9 +349,9 @@ impl Places {
     }
 
     /// Adds the addresses of a host.
-    async fn addresses(&mut self, HostAsked(families): HostAsked, service: Service) {
-        for asked in families {
-            for record in self.take(asked).await {
+    async fn addresses(&mut self, host: HostAsked, service: Service) {
+        for family in host.answer().await {
+            for record in self.keep(family) {
                 let address = match record {
                     RData::A(address) => IpAddr::V4(address.0),
                     RData::AAAA(address) => IpAddr::V6(address.0),
@@ -346,13 +368,7 @@ impl Places {
     }
 
     /// The records that a question is answered with; none where it fails, which is kept.
-    async fn take(&mut self, asked: Asked) -> Vec<RData> {
-        let answer = asked.answer().await;
-        self.keep(answer)
-    }
-
-    /// The same of an answer that is here.
-    fn keep(&mut self, answer: Result<Records, NetError>) -> Vec<RData> {
+    fn keep(&mut self, answer: Answered) -> Vec<RData> {
         match answer {
             Ok(Records { records, until }) => {
                 self.until = [self.until, until].into_iter().flatten().min();
@@ -372,16 +388,41 @@ async fn beside<F>(
     mut under_usual: Pin<&mut F>,
 ) -> (F::Output, Option<F::Output>)
 where
-    F: Future<Output = Result<Records, NetError>>,
+    F: Future<Output = Answered>,
 {
     tokio::select! {
         biased;
         named = naptr.as_mut() => (named, None),
-        found = under_usual.as_mut() => {
-            let named = tokio::time::timeout(NAPTR_PATIENCE, naptr).await;
-            (named.unwrap_or(Err(NetError::Timeout)), Some(found))
-        }
+        found = under_usual.as_mut() => (with_grace(naptr).await, Some(found)),
     }
+}
+
+/// What both are answered. Once one has records, the other has its time and no more.
+async fn both<F>(mut one: Pin<&mut F>, mut other: Pin<&mut F>) -> [Answered; 2]
+where
+    F: Future<Output = Answered>,
+{
+    let has_records = |answer: &Answered| matches!(answer, Ok(found) if !found.records.is_empty());
+    tokio::select! {
+        biased;
+        answer = one.as_mut() => match has_records(&answer) {
+            true => [answer, with_grace(other).await],
+            false => [answer, other.await],
+        },
+        answer = other.as_mut() => match has_records(&answer) {
+            true => [with_grace(one).await, answer],
+            false => [one.await, answer],
+        },
+    }
+}
+
+/// What is answered in time.
+async fn with_grace<F>(asked: Pin<&mut F>) -> Answered
+where
+    F: Future<Output = Answered>,
+{
+    let answer = tokio::time::timeout(GRACE, asked).await;
+    answer.unwrap_or(Err(NetError::Timeout))
 }
 
 #[cfg(test)]

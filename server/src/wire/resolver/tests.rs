@@ -333,6 +333,17 @@ fn a_server_that_is_silent_about_naptr_holds_nobody_up() {
 }
 
 #[test]
+fn a_server_that_is_silent_about_one_family_of_addresses_holds_nobody_up() {
+    // Whoever waited for AAAA would hear nothing before this test gives up.
+    let patience = Duration::from_secs(300);
+    let server = Server::new(zone());
+    let half = question("half.example", Some(5060), Transport::Udp);
+    let answers = ask_with(patience, server.address, &[half]);
+    assert_eq!(answers[0].0, ["192.0.2.4:5060 0/0"]);
+    assert!((1..=60).contains(&answers[0].1), "asked again soon");
+}
+
+#[test]
 fn a_name_is_asked_for_once_in_its_time_to_live() {
     let server = Server::new(zone());
     let again = question("one.example", Some(5060), Transport::Udp);
