@@ -24,7 +24,7 @@ prompts:
 hunt *options:
     tests/planted/hunt {{options}}
 
-# Storms from fresh seeds (`just storm 10000`, `just storm 1 --from SEED`).
+# Storms from fresh seeds (`just storm 10000`, `just storm 1 --from SEED`); with `--udp` no peer is reached by TCP.
 storm seeds="1000" *options:
     cargo run --quiet --profile storm -p denwaban-tests --bin storm -- --seeds {{seeds}} {{options}}
 

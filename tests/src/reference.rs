@@ -125,8 +125,13 @@ impl Reference {
         self.forgot_at = Some(now);
     }
 
+    /// What happened to a leg; empty where none is known.
+    pub fn story(&self, call_id: &str) -> String {
+        self.legs.get(call_id).map(Leg::story).unwrap_or_default()
+    }
+
     fn fault(&mut self, call_id: &str, what: impl std::fmt::Display) {
-        let leg = self.legs.get(call_id).map(Leg::story).unwrap_or_default();
+        let leg = self.story(call_id);
         self.faults.push(format!("{what}: {call_id}: {leg}"));
     }
 
@@ -146,30 +151,11 @@ impl Reference {
         found.map(|at| self.duties.remove(at)).is_some()
     }
 
-    /// A host says that nobody is there: what it has not heard of is given up.
-    pub fn unreachable(&mut self, remote: SocketAddr) {
+    /// A way to a peer is lost: whom it has not heard of may be turned away from, but not forgotten.
+    pub fn way_lost(&mut self, remote: SocketAddr) {
         for leg in self.legs.values_mut() {
-            // A re-INVITE of ours that nobody has heard is given up like the INVITE that began the call.
-            if leg.peer == remote && !leg.is_proceeding {
-                leg.is_unreachable = true;
-            }
+            leg.may_be_left |= leg.peer == remote && leg.is_unheard();
         }
-    }
-
-    /// A connection with a peer is lost: what nobody wants any more is not sent by another one.
-    pub fn connection_lost(&mut self, remote: SocketAddr) {
-        for leg in self.legs.values_mut() {
-            leg.is_unreachable |= leg.peer == remote && !leg.is_proceeding && leg.must_end;
-        }
-    }
-
-    /// Whether a peer has said nothing yet to an INVITE.
-    pub fn is_unheard(&self, remote: SocketAddr) -> bool {
-        let is_unheard = |leg: &Leg| {
-            leg.began == Began::Ours && leg.stage == Stage::Inviting && !leg.is_proceeding
-        };
-        let mut legs = self.legs.values();
-        legs.any(|leg| leg.peer == remote && is_unheard(leg))
     }
 
     // What reaches the exchange.
@@ -423,7 +409,8 @@ impl Reference {
         let number: u32 = message.header("RSeq").parse().unwrap_or(0);
         let is_reliable = message.header("Require").contains("100rel") && number > 0;
         let is_next = leg.reliable.is_none_or(|last| number == last + 1);
-        if is_reliable && is_next && leg.stage == Stage::Inviting && !leg.must_end {
+        let is_wanted = !leg.must_end && !leg.may_be_left;
+        if is_reliable && is_next && leg.stage == Stage::Inviting && is_wanted {
             leg.reliable = Some(number);
             self.owe(id, What::Prack(number));
         }

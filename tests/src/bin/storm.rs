@@ -1,4 +1,4 @@
-//! Runs storms: `storm --seeds N --from SEED [--tcp]`, on as many threads as there are cores.
+//! Runs storms: `storm --seeds N --from SEED [--udp]`, on as many threads as there are cores.
 //!
 //! It prints the seeds, each failure as it happens, what happened how often, and how much time was simulated. It fails where a storm
 //! fails, and where something that should happen never did.
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Err(what) => {
             let _ = writeln!(
                 out,
-                "{what}; use: storm [--seeds N] [--from SEED] [--seconds S] [--tcp]"
+                "{what}; use: storm [--seeds N] [--from SEED] [--seconds S] [--udp]"
             );
             return ExitCode::FAILURE;
         }
@@ -144,12 +144,12 @@ fn read(arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
         seeds: 1_000,
         from: fresh,
         seconds: None,
-        ways: Ways::Datagrams,
+        ways: Ways::Any,
     };
     let mut arguments = arguments;
     while let Some(name) = arguments.next() {
-        if name == "--tcp" {
-            wanted.ways = Ways::Streams;
+        if name == "--udp" {
+            wanted.ways = Ways::Datagrams;
             continue;
         }
         let value = arguments.next().and_then(|value| value.parse::<u64>().ok());

@@ -108,6 +108,9 @@ impl Reference {
             Some(at) => Some(self.target_called(at, id)),
             None => self.origin_of(to, message),
         };
+        if let Some(origin) = &leg.pair {
+            self.turn_away(origin);
+        }
         let origin = leg.pair.as_ref().and_then(|origin| self.legs.get(origin));
         let is_of_transfer = self.legs.values().any(|leg| leg.is_transferred);
         let is_for_transfer = origin.map_or(is_of_transfer, |origin| origin.is_transferred);
@@ -128,6 +131,13 @@ impl Reference {
         self.legs.insert(id.to_owned(), leg);
         if let Some(flaw) = flaw {
             self.fault(id, flaw);
+        }
+    }
+
+    /// Somebody else is called for an origin: whoever has said nothing by then is wanted no more.
+    fn turn_away(&mut self, origin: &str) {
+        for leg in self.legs.values_mut() {
+            leg.must_end |= leg.pair.as_deref() == Some(origin) && leg.is_unheard();
         }
     }
 
@@ -198,10 +208,12 @@ impl Reference {
         for flaw in flaws {
             self.fault(id, flaw);
         }
+        // A 202 that is repeated takes nothing anew.
         if method == "REFER" && status == 202 {
-            let leg = self.legs.get(id);
-            let refer_to = leg.and_then(|leg| leg.referred.get(&sequence)).cloned();
-            self.refer_taken(now, id, &refer_to.unwrap_or_default());
+            let leg = self.legs.get_mut(id);
+            if let Some(refer_to) = leg.and_then(|leg| leg.referred.remove(&sequence)) {
+                self.refer_taken(now, id, &refer_to);
+            }
         }
     }
 
@@ -220,7 +232,11 @@ impl Reference {
     fn end_unprovoked(&mut self, now: Instant, id: &str, other: &str, what: &str) {
         let legs = [id, other].map(|id| self.legs.get(id));
         let is_excused = |leg: &Leg| {
-            leg.must_end || leg.is_transferred || leg.is_disowned() || leg.may_end_by_itself(now)
+            leg.must_end
+                || leg.may_be_left
+                || leg.is_transferred
+                || leg.is_disowned()
+                || leg.may_end_by_itself(now)
         };
         if legs.iter().flatten().any(|leg| is_excused(leg)) {
             return;

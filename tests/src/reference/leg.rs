@@ -57,8 +57,8 @@ pub(super) struct Leg {
     pub(super) is_transferred: bool,
     /// It said BYE before its answer.
     pub(super) has_left_early: bool,
-    /// Its host said that nobody is there.
-    pub(super) is_unreachable: bool,
+    /// Its way was lost before it said anything: somebody else may have been called, and it is ended if it answers all the same.
+    pub(super) may_be_left: bool,
     /// When we gave it up.
     pub(super) cancelled_at: Option<Instant>,
     /// Its other party has left.
@@ -119,7 +119,7 @@ impl Leg {
             ended_at: None,
             is_transferred: false,
             has_left_early: false,
-            is_unreachable: false,
+            may_be_left: false,
             cancelled_at: None,
             must_end: false,
             reliable: None,
@@ -459,10 +459,14 @@ impl Leg {
         self.sent.contains_key(&key(answer))
     }
 
+    /// Whether nothing has come back to the INVITE that began it.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.began == Began::Ours && self.stage == Stage::Inviting && !self.is_proceeding
+    }
+
     /// Whether it is an INVITE that nobody has answered in time (RFC 3261 sections 9.1 and 17.1.1.2).
     pub(super) fn is_given_up(&self, now: Instant) -> bool {
         match (self.began, self.stage) {
-            (Began::Ours, Stage::Inviting) if self.is_unreachable => true,
             (Began::Ours, Stage::Inviting) => {
                 let until = self
                     .cancelled_at
@@ -476,7 +480,7 @@ impl Leg {
     /// Whether so much time has passed since the INVITE's end that nothing need be remembered.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
         let answered = self.answered_at.unwrap_or(now);
-        self.is_unreachable || !self.is_live() && now.saturating_duration_since(answered) > LAST
+        !self.is_live() && now.saturating_duration_since(answered) > LAST
     }
 
     pub(super) fn answered(&mut self, answer: &Text) {

@@ -117,7 +117,9 @@ impl Reference {
 
     /// A REFER was taken: whoever asked for it and whoever stays are apart until it has failed.
     pub(super) fn refer_taken(&mut self, now: Instant, id: &str, refer_to: &str) {
-        let goal = match words::replaced(refer_to) {
+        let replaced = words::replaced(refer_to);
+        self.end_former(id, replaced.as_deref());
+        let goal = match replaced {
             Some(other) => self
                 .partner(&other)
                 .map(|joined| Goal::Dialog { other, joined }),
@@ -138,6 +140,16 @@ impl Reference {
             stays,
             goal,
         });
+    }
+
+    /// While a transfer is under way no other of its parties' is taken: a former one has failed, and whoever asked for it had left.
+    fn end_former(&mut self, id: &str, replaced: Option<&str>) {
+        let is_former = |transfer: &Transfer| {
+            transfer.is_of(id) || replaced.is_some_and(|other| transfer.is_of(other))
+        };
+        while let Some(at) = self.transfers.iter().position(is_former) {
+            self.fail(at);
+        }
     }
 
     /// The transfer for which an INVITE goes out: by whom it names as called and, inside the city, by who calls.

@@ -38,6 +38,11 @@ struct Declared {
 }
 
 impl Watch {
+    /// Whether a fault that begins so was found.
+    pub(super) fn has_found(&self, fault: &str) -> bool {
+        self.faults.iter().any(|found| found.starts_with(fault))
+    }
+
     // Emergencies.
 
     pub(super) fn declared(&mut self, now: Instant, scope: Scope, duration: Duration) {

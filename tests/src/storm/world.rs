@@ -109,7 +109,7 @@ impl World {
         let mut stream_dice = Dice::new(seed ^ STREAMS);
         let by_stream = match ways {
             Ways::Datagrams => BTreeSet::new(),
-            Ways::Streams => streams::draw(&mut stream_dice, carrier, pbx),
+            Ways::Any => streams::draw(&mut stream_dice, carrier, pbx),
         };
         let by = |peer| match by_stream.contains(&peer) {
             true => Transport::Tcp,

@@ -72,8 +72,9 @@ impl World {
             if chance(&mut self.stream_dice, 30) {
                 self.lose_connection(peer);
                 self.tally.count("a connection was lost", 1);
-            } else if chance(&mut self.stream_dice, 30) && !self.reference.is_unheard(peer) {
+            } else if chance(&mut self.stream_dice, 30) {
                 // What it has said before arrives, and it reads on.
+                self.reference.way_lost(peer);
                 let hop = self.hop(peer);
                 self.tell(Input::Closed { hop });
                 self.tally.count("a connection was closed on one side", 1);
@@ -84,7 +85,7 @@ impl World {
     fn lose_connection(&mut self, peer: SocketAddr) {
         self.watch.is_rough = true;
         self.connections.lose(peer);
-        self.reference.connection_lost(peer);
+        self.reference.way_lost(peer);
         let hop = self.hop(peer);
         self.tell(Input::Unreachable {
             hop,

@@ -44,7 +44,7 @@ impl World {
         match self.dead.get(&packet.to) {
             Some(true) => {
                 self.tally.count("a peer refused", 1);
-                self.reference.unreachable(packet.to);
+                self.reference.way_lost(packet.to);
                 return self.tell(Input::Unreachable {
                     hop: self.hop(packet.to),
                     why: Unreachable::Nobody,

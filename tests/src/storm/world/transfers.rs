@@ -92,7 +92,10 @@ impl World {
         };
         let replaces = self.phones[named].replaces();
         let after = Duration::from_millis(self.dice.roll() % 3_000);
-        self.phones[asks].plan(now + after, Act::Ask(Request::Refer(Referred::Dialog(replaces))));
+        self.phones[asks].plan(
+            now + after,
+            Act::Ask(Request::Refer(Referred::Dialog(replaces))),
+        );
         self.renew(asks);
     }
 
@@ -181,7 +184,12 @@ impl World {
                 "{} hears {}, whom it is not joined to",
                 hears.name, speaks.name
             );
-            self.watch.faults.push(fault);
+            // Every 20 ms.
+            if !self.watch.has_found(&fault) {
+                let stories = [hears, speaks].map(|phone| self.reference.story(phone.call_id()));
+                let fault = format!("{fault}: {}", stories.join("; "));
+                self.watch.faults.push(fault);
+            }
         }
     }
 }
