@@ -324,7 +324,9 @@ pub enum AuditEvent {
         /// Whose.
         person: StaffId,
     },
-    /// A person's codes were enrolled.
+    /// A person was shown the secret of new codes, which wait for one of them.
+    TotpOffered,
+    /// A code confirmed them: they are in force.
     TotpEnrolled,
     /// A playback ended.
     PlaybackEnded {

@@ -2,6 +2,7 @@
 //!
 //! [`Proved`] is made by [`Trial::judge`] and [`LoginSession::judge`] and by nothing else.
 
+mod enrolment;
 mod password;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::{
     register::Register,
 };
 
+pub use enrolment::{CodeConfirmation, CodeOffer};
 pub use password::{NewPassword, REMEMBERED_PASSWORDS};
 
 /// Somebody who was shown to be that person, just now. A value to be handed on by reference; it opens nothing by itself.

@@ -55,9 +55,9 @@ pub use crate::{
         destroy_by,
     },
     credentials::{
-        Account, Attempts, CodeFound, Host, LoginSession, NewPassword, Origin, PasswordAge,
-        PasswordFound, Petitioner, Proved, REMEMBERED_PASSWORDS, Renewal, SecondFactor, Trial,
-        totp_steps,
+        Account, Attempts, CodeConfirmation, CodeFound, CodeOffer, Host, LoginSession, NewPassword,
+        Origin, PasswordAge, PasswordFound, Petitioner, Proved, REMEMBERED_PASSWORDS, Renewal,
+        SecondFactor, Trial, totp_steps,
     },
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},

@@ -380,6 +380,7 @@ fn by_people() -> Vec<AuditEvent> {
         AuditEvent::PasswordSet {
             person: "hanako".parse().unwrap(),
         },
+        AuditEvent::TotpOffered,
         AuditEvent::TotpEnrolled,
         AuditEvent::PlaybackEnded {
             recording,

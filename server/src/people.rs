@@ -73,6 +73,10 @@ pub(crate) enum RegisterAsk {
     },
     List,
     EnrolTotp,
+    /// Put the own codes in force by one of them.
+    ConfirmTotp {
+        code: Secret,
+    },
     /// Make a file the next version of the policy.
     ApplyPolicy {
         text: String,

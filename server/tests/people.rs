@@ -10,6 +10,7 @@ use std::{
     process::{Output, Stdio},
 };
 
+use aws_lc_rs::hmac;
 use common::{House, telephone, text, wait_for};
 use serde_json::Value;
 
@@ -222,8 +223,18 @@ fn a_login_lasts_until_it_is_ended_and_a_code_counts_once() {
 
     let enrolled = house.done(&[&["totp", "enrol", "--json"], &proof[..]].concat());
     let enrolled: Value = serde_json::from_slice(&enrolled.stdout).unwrap();
-    assert_eq!(enrolled["secret"].as_str().unwrap().len(), 32);
+    let secret = enrolled["secret"].as_str().unwrap();
+    assert_eq!(secret.len(), 32);
+    // Until a code confirms it, the password alone proves as before.
+    house.done(&[&list[..], &proof[..]].concat());
+    let confirm = |code: &str| house.by("kacho", &["totp", "confirm", code, "--json"]);
+    assert_eq!(code(&confirm("12345")), "LOGIN_FAILED");
+    let of_now = one_time_code(secret);
+    let confirmed = confirm(&of_now);
+    assert!(confirmed.status.success(), "{}", text(&confirmed));
     assert_eq!(code(&house.by("kacho", &list)), "LOGIN_FAILED");
+    let again = house.by("kacho", &[&list[..], &["--totp", &of_now]].concat());
+    assert_eq!(code(&again), "LOGIN_FAILED", "it was used to confirm");
     let wrong = house.by("kacho", &[&list[..], &["--totp", "12345"]].concat());
     assert_eq!(code(&wrong), "LOGIN_FAILED");
     // A password that another person issues takes the lost codes away. Nobody may for the manager but another one.
@@ -496,4 +507,25 @@ fn the_table_of_rights_is_shown_as_it_is_judged() {
         assert_eq!([&found[..], &[code]].concat(), words);
         assert_eq!(line["allow"].as_bool().unwrap(), line["clause"].is_null());
     }
+}
+
+/// What an authenticator shows now for a secret in base 32 (RFC 6238, RFC 4226 section 5.3).
+fn one_time_code(secret: &str) -> String {
+    const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let (mut bits, mut count, mut key) = (0_u32, 0, Vec::new());
+    for letter in secret.chars() {
+        bits = (bits << 5 | u32::try_from(LETTERS.find(letter).unwrap()).unwrap()) & 0xfff;
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            key.push(u8::try_from(bits >> count & 0xff).unwrap());
+        }
+    }
+    let step = u64::try_from(jiff::Timestamp::now().as_second() / 30).unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
+    let tag = hmac::sign(&key, &step.to_be_bytes());
+    let tag = tag.as_ref();
+    let offset = usize::from(tag[19] & 0x0f);
+    let word = u32::from_be_bytes(tag[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", word % 1_000_000)
 }

@@ -43,13 +43,14 @@ use crate::{
     trail::AuditFault,
 };
 
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/sqlite/0001-calls.sql"),
     include_str!("../migrations/sqlite/0002-people.sql"),
     include_str!("../migrations/sqlite/0003-register.sql"),
     include_str!("../migrations/sqlite/0004-day-counts.sql"),
     include_str!("../migrations/sqlite/0005-passphrases.sql"),
     include_str!("../migrations/sqlite/0006-ahead.sql"),
+    include_str!("../migrations/sqlite/0007-offered-codes.sql"),
 ];
 const PAGE_ROWS: i64 = 500;
 

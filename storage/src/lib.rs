@@ -74,7 +74,7 @@ pub use package::{
 };
 pub use password::{PasswordFault, PasswordHash};
 pub use people::{
-    Attachments, AttemptKey, Compared, KeptAccount, KeptAhead, PasswordSet, RegisterMismatch,
+    Attachments, AttemptKey, Compared, KeptAccount, KeptAhead, OfferedCodes, PasswordSet, RegisterMismatch,
     SealedText, TextKind, TokenHash,
 };
 pub use reconcile::{ReconcileFault, days_to_reconcile, reconcile_day};

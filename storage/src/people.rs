@@ -5,6 +5,7 @@
 
 mod ahead;
 mod attached;
+mod codes;
 mod compared;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 pub use self::{
     ahead::KeptAhead,
     attached::{Attachments, PasswordSet, SealedText, TextKind},
+    codes::OfferedCodes,
     compared::{Compared, RegisterMismatch},
 };
 use crate::{
@@ -139,41 +141,6 @@ impl Catalogue {
             .await;
         rows.and_then(|rows| rows.iter().map(|row| read_json(row, 0)).collect())
             .map_err(|source| self.fault(source))
-    }
-
-    /// Enrols a person's codes, in place of former ones.
-    ///
-    /// # Errors
-    /// [`CatalogueFault`]; then the former are in force.
-    pub async fn enrol_totp(
-        &mut self,
-        person: &StaffId,
-        sealed: &SealedFields,
-    ) -> Result<(), CatalogueFault> {
-        let secret = json(sealed).map_err(|source| self.fault(source))?;
-        self.execute(
-            sqlx::query("INSERT INTO second_factors (person, secret) VALUES (?, ?) ON CONFLICT (person) DO UPDATE SET secret = excluded.secret, last_step = NULL")
-                .bind(person.as_str().to_owned())
-                .bind(secret),
-        )
-        .await
-    }
-
-    /// Keeps the step whose code was used; none is used twice.
-    ///
-    /// # Errors
-    /// [`CatalogueFault`]; then the code must not count.
-    pub async fn use_totp_step(
-        &mut self,
-        person: &StaffId,
-        step: u64,
-    ) -> Result<(), CatalogueFault> {
-        self.execute(
-            sqlx::query("UPDATE second_factors SET last_step = ? WHERE person = ?")
-                .bind(i64::try_from(step).unwrap_or(i64::MAX))
-                .bind(person.as_str().to_owned()),
-        )
-        .await
     }
 
     /// The newest text of a kind about somebody or something.
@@ -426,10 +393,7 @@ async fn insert_password(
         .execute(&mut *connection)
         .await?;
     if set.origin == Origin::Issued {
-        sqlx::query("DELETE FROM second_factors WHERE person = ?")
-            .bind(person)
-            .execute(&mut *connection)
-            .await?;
+        codes::forget(&mut *connection, person).await?;
     }
     sqlx::query("DELETE FROM login_sessions WHERE person = ?")
         .bind(person)

@@ -8,12 +8,12 @@ use std::{path::Path, sync::Arc};
 use common::*;
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Attempts, Fact, LoginSession, NewPassword, Origin, PasswordFound, Period, RegisterPermit,
-    SecondFactor, StaffId, Subject,
+    Attempts, CodeFound, CodeOffer, Fact, JstMonth, LoginSession, NewPassword, Origin,
+    PasswordFound, Period, RegisterPermit, SecondFactor, StaffId, Subject,
 };
 use storage::{
-    Attachments, AttemptKey, Catalogue, Layout, OsDisk, PasswordHash, PasswordSet, SealedText,
-    TextKind, TokenHash, TotpSecret,
+    Attachments, AttemptKey, Catalogue, Group, Layout, OsDisk, PasswordHash, PasswordSet,
+    SealedFields, SealedText, TextKind, TokenHash, TotpSecret,
 };
 
 /// A catalogue with its keys and trail.
@@ -53,6 +53,28 @@ impl House {
         let permit = RegisterPermit::issue(grant, receipt).unwrap();
         self.catalogue.record(permit, ahead).await.unwrap();
         true
+    }
+
+    async fn offer(&mut self, person: &StaffId, sealed: &SealedFields) {
+        let offer = CodeOffer::new(now());
+        let offered = self.catalogue.offer_totp(person, sealed, offer).await;
+        offered.unwrap();
+    }
+
+    /// Offers codes, and confirms them by the code of a step.
+    async fn enrol(&mut self, person: &StaffId, sealed: &SealedFields, step: u64) {
+        self.offer(person, sealed).await;
+        let offered = self.catalogue.offered_totp(person).await.unwrap().unwrap();
+        let confirmed = offered.offer.confirm(person, CodeFound::Step(step), now());
+        let confirmation = confirmed.unwrap();
+        self.catalogue.confirm_totp(confirmation).await.unwrap();
+    }
+
+    /// The secret of the codes in force.
+    async fn secret_of(&mut self, person: &StaffId) -> String {
+        let kept = self.catalogue.account(person).await.unwrap().unwrap();
+        let opened = self.city.opener.open_totp(person, &kept.totp.unwrap());
+        opened.unwrap().text().to_string()
     }
 }
 
@@ -164,9 +186,10 @@ async fn no_name_password_code_or_token_lies_in_the_files() {
         .sealer
         .seal_totp(&id("sato"), now(), &secret)
         .unwrap();
+    let offer = CodeOffer::new(now());
     house
         .catalogue
-        .enrol_totp(&id("sato"), &totp)
+        .offer_totp(&id("sato"), &totp, offer)
         .await
         .unwrap();
     let session = session(now());
@@ -232,7 +255,10 @@ async fn codes_are_enrolled_used_and_taken_away_with_an_issued_password() {
         .sealer
         .seal_totp(&person, now(), &secret)
         .unwrap();
-    house.catalogue.enrol_totp(&person, &sealed).await.unwrap();
+    house.enrol(&person, &sealed, 6).await;
+    let kept = house.catalogue.account(&person).await.unwrap().unwrap();
+    let last_step = Some(6);
+    assert_eq!(kept.account.second, SecondFactor::Totp { last_step });
     house.catalogue.use_totp_step(&person, 7).await.unwrap();
     let kept = house.catalogue.account(&person).await.unwrap().unwrap();
     let last_step = Some(7);
@@ -301,4 +327,51 @@ fn session(at: Timestamp) -> LoginSession {
         began_at: at,
         seen_at: at,
     }
+}
+
+#[tokio::test]
+async fn offered_codes_change_nothing_until_they_are_confirmed_and_former_ones_hold_until_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let person = id("sato");
+    let own = PasswordSet::founders(person.clone(), hash("kaze-ni-noru-tori"));
+    house.catalogue.set_password(&own, now()).await.unwrap();
+    let sealed = |secret: &TotpSecret, at| {
+        let sealer = house.city.sealer.clone();
+        sealer.seal_totp(&id("sato"), at, secret).unwrap()
+    };
+    let [first, second] = [(); 2].map(|()| TotpSecret::random().unwrap());
+    let [first_sealed, second_sealed] = [&first, &second].map(|secret| sealed(secret, now()));
+    house.offer(&person, &first_sealed).await;
+    let kept = house.catalogue.account(&person).await.unwrap().unwrap();
+    assert_eq!(kept.account.second, SecondFactor::None);
+    house.enrol(&person, &first_sealed, 6).await;
+    house.offer(&person, &second_sealed).await;
+    assert_eq!(house.secret_of(&person).await, first.text().to_string());
+    house.enrol(&person, &second_sealed, 9).await;
+    assert_eq!(house.secret_of(&person).await, second.text().to_string());
+    let offered = house.catalogue.offered_totp(&person).await.unwrap();
+    assert!(offered.is_none(), "a confirmation is used up");
+}
+
+#[tokio::test]
+async fn a_secret_of_codes_is_sealed_anew_to_each_month_and_a_used_step_stays_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let person = id("sato");
+    let own = PasswordSet::founders(person.clone(), hash("kaze-ni-noru-tori"));
+    house.catalogue.set_password(&own, now()).await.unwrap();
+    let secret = TotpSecret::random().unwrap();
+    let sealed = house.city.sealer.seal_totp(&person, now(), &secret);
+    house.enrol(&person, &sealed.unwrap(), 6).await;
+    let next = JstMonth::of(now()).next();
+    let later = next.start();
+    let (opener, sealer) = (house.city.opener.clone(), house.city.sealer.clone());
+    let left = house.catalogue.reseal_totp(&opener, &sealer, later).await;
+    assert_eq!(left.unwrap(), [] as [StaffId; 0]);
+    let kept = house.catalogue.account(&person).await.unwrap().unwrap();
+    assert_eq!(kept.totp.as_ref().unwrap().group(), Group::Register(next));
+    let last_step = Some(6);
+    assert_eq!(kept.account.second, SecondFactor::Totp { last_step });
+    assert_eq!(house.secret_of(&person).await, secret.text().to_string());
 }

@@ -41,12 +41,24 @@ pub(super) struct Password {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Totp {
-    /// 確認コードを登録します / enrol one-time codes; from then on --totp is asked for
+    /// 確認コードの登録を始めます。confirm するまでは今までどおりです / offer one-time codes; nothing changes until they are confirmed
     Enrol(Enrol),
+    /// 認証アプリの6桁を入れて登録を終えます。以後 --totp が必要です / put them in force by one of them; from then on --totp is asked for
+    Confirm(Confirm),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Enrol {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Confirm {
+    /// 新しい確認コード6桁（15分以内）/ the six digits of the new codes, within 15 minutes
+    code: String,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -117,10 +129,17 @@ pub(super) fn password(arguments: &Password, out: &mut Terminal) -> Result<(), E
 }
 
 pub(super) fn totp(command: &Totp, out: &mut Terminal) -> Result<(), Exit> {
-    let Totp::Enrol(arguments) = command;
-    let config = Arc::new(arguments.place.load(out)?);
-    let proof = arguments.person.proof(&config.layout(), out)?;
-    let ask = Ask::Register(RegisterAsk::EnrolTotp);
+    let (place, person, ask) = match command {
+        Totp::Enrol(arguments) => (&arguments.place, &arguments.person, RegisterAsk::EnrolTotp),
+        Totp::Confirm(arguments) => {
+            let code = Secret::new(arguments.code.as_str());
+            let ask = RegisterAsk::ConfirmTotp { code };
+            (&arguments.place, &arguments.person, ask)
+        }
+    };
+    let config = Arc::new(place.load(out)?);
+    let proof = person.proof(&config.layout(), out)?;
+    let ask = Ask::Register(ask);
     match send(&config, ask, proof, out)? {
         Told::Totp { person, secret } => {
             let secret = secret.text();
@@ -128,7 +147,7 @@ pub(super) fn totp(command: &Totp, out: &mut Terminal) -> Result<(), Exit> {
             let object = serde_json::json!({ "id": person, "secret": secret, "uri": uri });
             out.result(&object, || {
                 format!(
-                    "認証アプリに登録してください（表示は一度だけ）/ enter it into an authenticator; it is shown once\n  {secret}\n  {uri}"
+                    "認証アプリに登録し、15分以内に totp confirm で確認してください（表示は一度だけ）/ enter it into an authenticator and confirm it within 15 minutes by totp confirm; it is shown once\n  {secret}\n  {uri}"
                 )
             })
         }

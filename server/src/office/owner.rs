@@ -57,6 +57,8 @@ pub(super) struct Owner {
     pub(super) heads_again: Instant,
     /// When the register is compared with the trail again.
     pub(super) register_again: Instant,
+    /// When it is looked whether the secrets of codes are sealed to this month.
+    pub(super) codes_again: Instant,
     /// When the keys are compared with what is held.
     pub(super) holds_again: Instant,
     /// When what was decided about notices is compared with its file.
@@ -99,6 +101,7 @@ impl Owner {
             signing: None,
             heads_again: Instant::now(),
             register_again: Instant::now(),
+            codes_again: Instant::now(),
             holds_again: Instant::now(),
             waivers_again: Instant::now(),
             tells_from: Instant::now() + FIRST,
@@ -139,6 +142,7 @@ impl Owner {
                     self.look_after_heads();
                     self.look_after_register().await;
                     self.look_after_reconciliation().await;
+                    self.look_after_codes().await;
                     self.look_after_holds().await;
                     self.look_after_waivers().await;
                     None

@@ -155,6 +155,7 @@ impl Owner {
             }
             RegisterAsk::ShowPolicy { version } => self.show_policy(&caller, version, now).await,
             RegisterAsk::EnrolTotp => self.enrol_totp(&caller, now).await,
+            RegisterAsk::ConfirmTotp { code } => self.confirm_totp(&caller, &code, now).await,
             RegisterAsk::Request(ask) => self.ask_request(&caller, ask, now).await,
             RegisterAsk::Hold(ask) => self.ask_hold(&caller, ask, now).await,
             RegisterAsk::Number(ask) => self.ask_number(&caller, ask, now).await,

@@ -2,14 +2,20 @@
 //!
 //! Passwords are looked at here, on the office's one thread, so that two never take memory at once. Start at [`Owner::prove`].
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use rules::{
-    Attempts, AuditDraft, AuditEvent, CodeFound, LoginSession, NewPassword, PasswordFound, Proved,
-    Refusal, RefusalCode, StaffId, Trial, totp_steps,
+    Attempts, AuditDraft, AuditEvent, CodeFound, CodeOffer, LoginSession, NewPassword,
+    PasswordFound, Proved, Refusal, RefusalCode, StaffId, Trial, totp_steps,
 };
-use storage::{AttemptKey, KeptAccount, PasswordHash, PasswordSet, Sealer, TokenHash, TotpSecret};
+use storage::{
+    AttemptKey, KeptAccount, OpenFault, PasswordHash, PasswordSet, Sealer, TokenHash, TotpSecret,
+};
 
 use super::{
     owner::Owner,
@@ -35,6 +41,9 @@ impl Throttled {
         self.0.insert((key.clone(), attempts.last_at))
     }
 }
+
+/// How often it is looked whether a month has begun.
+const EACH: Duration = Duration::from_secs(3_600);
 
 impl Owner {
     /// Proves whoever shows something.
@@ -178,15 +187,8 @@ impl Owner {
         let (Some(code), Some(sealed)) = (&typed.code, sealed) else {
             return Ok(CodeFound::None);
         };
-        let secret = self
-            .opener
-            .open_totp(&typed.person, sealed)
-            .map_err(|fault| {
-                Answer::Unavailable(Message::new(
-                    "鍵を使えないため、確認コードを確かめられません。",
-                    fault.to_string(),
-                ))
-            })?;
+        let secret = self.opener.open_totp(&typed.person, sealed);
+        let secret = secret.map_err(|fault| no_codes(&fault))?;
         Ok(secret.find(code.text(), totp_steps(now)))
     }
 
@@ -276,6 +278,7 @@ impl Owner {
         Ok(Told::Done)
     }
 
+    /// Offers the person codes. Until one of them confirms it, whatever proved the person before goes on doing so.
     pub(super) async fn enrol_totp(
         &mut self,
         caller: &Caller<'_>,
@@ -286,10 +289,67 @@ impl Owner {
         let sealed = Sealer::new(Arc::clone(&self.disk), &self.layout)
             .seal_totp(&person, now, &secret)
             .map_err(|fault| no_key(&fault))?;
-        self.write_down(caller, AuditEvent::TotpEnrolled)?;
-        self.rows(async |catalogue| catalogue.enrol_totp(&person, &sealed).await)
+        self.write_down(caller, AuditEvent::TotpOffered)?;
+        let offer = CodeOffer::new(now);
+        self.rows(async |catalogue| catalogue.offer_totp(&person, &sealed, offer).await)
             .await?;
         let secret = Secret::new(secret.text().as_str());
         Ok(Told::Totp { person, secret })
     }
+
+    /// Puts the codes that were offered in force, by one of them.
+    pub(super) async fn confirm_totp(
+        &mut self,
+        caller: &Caller<'_>,
+        code: &Secret,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let person = caller.person()?.clone();
+        let offered = self
+            .rows(async |catalogue| catalogue.offered_totp(&person).await)
+            .await?;
+        let Some(offered) = offered.filter(|offered| offered.offer.is_open(now)) else {
+            return Err(Answer::Failed(Message::new(
+                "確認を待つ登録がありません（15分以内）。totp enrol からやり直してください。",
+                "no enrolment waits to be confirmed (15 minutes); begin with totp enrol",
+            )));
+        };
+        let secret = self.opener.open_totp(&person, &offered.secret);
+        let secret = secret.map_err(|fault| no_codes(&fault))?;
+        let found = secret.find(code.text(), totp_steps(now));
+        let confirmed = offered.offer.confirm(&person, found, now);
+        let confirmation = confirmed.map_err(|refusal| {
+            self.note_login(Some(person.clone()), &refusal, caller.asker);
+            Answer::Refused(people::message(&refusal))
+        })?;
+        self.write_down(caller, AuditEvent::TotpEnrolled)?;
+        self.rows(async |catalogue| catalogue.confirm_totp(confirmation).await)
+            .await?;
+        Ok(Told::Done)
+    }
+
+    /// Seals the secrets of codes to each new month, so that none goes with a month whose key is forgotten.
+    pub(super) async fn look_after_codes(&mut self) {
+        if Instant::now() < self.codes_again {
+            return;
+        }
+        self.codes_again = Instant::now() + EACH;
+        let sealer = Sealer::new(Arc::clone(&self.disk), &self.layout);
+        let opener = self.opener.clone();
+        let now = Timestamp::now();
+        let left = self
+            .rows(async |catalogue| catalogue.reseal_totp(&opener, &sealer, now).await)
+            .await;
+        // A database that cannot be used was told of.
+        for person in left.into_iter().flatten() {
+            tracing::warn!(%person, "the secret of this person's codes could not be sealed to this month; it lies under a former one");
+        }
+    }
+}
+
+fn no_codes(fault: &OpenFault) -> Ending {
+    Answer::Unavailable(Message::new(
+        "鍵を使えないため、確認コードを確かめられません。",
+        fault.to_string(),
+    ))
 }
