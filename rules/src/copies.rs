@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -117,6 +117,31 @@ pub enum CopyState {
     },
 }
 
+/// What a holder is reminded of (K-24). A copy is outside for 30 days at most, so the first comes a week before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reminder {
+    /// It must be gone within seven days.
+    Week,
+    /// It must be gone within a day.
+    Day,
+    /// It must be gone.
+    Overdue,
+}
+
+impl Reminder {
+    fn of(destroy_by: Timestamp, now: Timestamp) -> Option<Reminder> {
+        let left = now.duration_until(destroy_by);
+        [
+            (Reminder::Overdue, SignedDuration::ZERO),
+            (Reminder::Day, SignedDuration::from_hours(24)),
+            (Reminder::Week, SignedDuration::from_hours(7 * 24)),
+        ]
+        .into_iter()
+        .find_map(|(reminder, within)| (left <= within).then_some(reminder))
+    }
+}
+
 /// A copy outside the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutsideCopy {
@@ -180,6 +205,11 @@ impl OutsideCopy {
             .saturating_add(LONGEST_WRITING_MINUTES.minutes());
         let broke_off = self.state == CopyState::Unfinished && written.is_ok_and(|end| end <= now);
         broke_off || self.is_overdue(now)
+    }
+
+    /// What its holder is reminded of; nothing once it is gone.
+    pub fn reminder(&self, now: Timestamp) -> Option<Reminder> {
+        Reminder::of(self.destroy_by, now).filter(|_| self.is_outstanding())
     }
 
     /// Whether it is still outside although it must be gone.
@@ -316,6 +346,33 @@ mod tests {
             at(300)
         );
         assert_eq!(destroy_by(at(0), [at(500)], Some(at(100))), at(100));
+    }
+
+    #[test]
+    fn a_holder_is_reminded_a_week_and_a_day_before_and_until_the_copy_is_gone() {
+        let of = CopyOf::Recording(RecordingId::new(at(0), 1));
+        let holder = Holder::Person("hanako".parse().unwrap());
+        let mut copy = OutsideCopy::begun(of, holder, at(0), at(720));
+        for (hours, reminder) in [
+            (0, None),
+            (720 - 169, None),
+            (720 - 168, Some(Reminder::Week)),
+            (720 - 25, Some(Reminder::Week)),
+            (720 - 24, Some(Reminder::Day)),
+            (719, Some(Reminder::Day)),
+            (720, Some(Reminder::Overdue)),
+        ] {
+            assert_eq!(copy.reminder(at(hours)), reminder, "{hours}");
+            assert_eq!(
+                copy.is_overdue(at(hours)),
+                reminder == Some(Reminder::Overdue)
+            );
+        }
+        copy.state = CopyState::Destroyed {
+            at: at(1),
+            how: Destruction::Removed,
+        };
+        assert_eq!(copy.reminder(at(720)), None);
     }
 
     #[test]

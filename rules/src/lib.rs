@@ -52,7 +52,7 @@ pub use crate::{
     clock::{BootId, ClockAnchor, ClockReading, DestructionClock, FreezeCause, KernelClock},
     copies::{
         Copies, CopyCounts, CopyFact, CopyOf, CopyState, Destruction, Holder, OutsideCopy,
-        destroy_by,
+        Reminder, destroy_by,
     },
     credentials::{
         Account, Attempts, CodeConfirmation, CodeFound, CodeOffer, Host, LoginSession, NewPassword,
@@ -83,7 +83,7 @@ pub use crate::{
     number_decision::{Authority, DecisionFault, NumberDecision},
     people::{Designation, Period, PeriodFault, Person, Recovery, Role, Training},
     permit::{DisposalPermit, ListenPermit, Permit, RecordingDisposalPermit},
-    policy::{AppliedPolicy, DecidedMeasure, Policy, PolicyFact, PolicyTerms},
+    policy::{AppliedPolicy, DecidedMeasure, Policy, PolicyDifference, PolicyFact, PolicyTerms},
     purpose::Purpose,
     recipient::Recipient,
     reconciliation::{DayCounts, Discrepancy, KeptCall, Reconciled, counted_from},

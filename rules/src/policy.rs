@@ -3,7 +3,10 @@
 //! A version says for what recordings are used, how long they are kept, which prompts are played and on what other measures may rest; its text lies sealed
 //! beside it. It can narrow what the code permits and never widen it: a purpose has a code or it has none, and three months are the limit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -99,6 +102,50 @@ pub struct DecidedMeasure {
     pub basis: Label,
 }
 
+/// Where what is done differs from what the version in force says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyDifference {
+    /// The configuration keeps recordings longer.
+    Retention {
+        /// Days of the configuration.
+        set: u16,
+        /// Days of the policy.
+        said: u16,
+    },
+    /// A prompt of the policy is not played.
+    PromptMissing(Label),
+    /// Another sound than the policy's is played under this name.
+    PromptOther(Label),
+    /// A prompt is played of which the policy says nothing.
+    PromptUnlisted(Label),
+}
+
+impl fmt::Display for PolicyDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PolicyDifference::Retention { set, said } => write!(
+                f,
+                "retention_days of the configuration is {set}, the policy says {said} at most"
+            ),
+            PolicyDifference::PromptMissing(prompt) => {
+                write!(f, "prompt {prompt} of the policy is not played")
+            }
+            PolicyDifference::PromptOther(prompt) => {
+                write!(
+                    f,
+                    "prompt {prompt} has another SHA-256 than the policy says"
+                )
+            }
+            PolicyDifference::PromptUnlisted(prompt) => {
+                write!(
+                    f,
+                    "prompt {prompt} is played and the policy does not name it"
+                )
+            }
+        }
+    }
+}
+
 /// All versions, and all measures beside them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -134,6 +181,39 @@ impl Policy {
     fn in_force(&self) -> Option<&PolicyTerms> {
         let newest = self.versions.last_key_value();
         newest.map(|(_, applied)| &applied.terms)
+    }
+
+    /// Where what is done differs from the version in force. A version without prompts says nothing about them, and the code's own says nothing at all.
+    ///
+    /// `days`: N of the configuration. `played`: the prompts that are played, each with the hash of its sound.
+    pub fn differences(
+        &self,
+        days: u16,
+        played: &BTreeMap<Label, Digest>,
+    ) -> Vec<PolicyDifference> {
+        let Some(terms) = self.in_force() else {
+            return Vec::new();
+        };
+        let (set, said) = (days, terms.retention_days);
+        let longer = (set > said).then_some(PolicyDifference::Retention { set, said });
+        let mut differences = Vec::from_iter(longer);
+        if terms.prompts.is_empty() {
+            return differences;
+        }
+        differences.extend(terms.prompts.iter().filter_map(|(prompt, sha256)| {
+            match played.get(prompt) {
+                None => Some(PolicyDifference::PromptMissing(prompt.clone())),
+                Some(found) if found != sha256 => {
+                    Some(PolicyDifference::PromptOther(prompt.clone()))
+                }
+                Some(_) => None,
+            }
+        }));
+        let unlisted = played
+            .keys()
+            .filter(|prompt| !terms.prompts.contains_key(*prompt));
+        differences.extend(unlisted.cloned().map(PolicyDifference::PromptUnlisted));
+        differences
     }
 
     /// Whether the version in force lets recordings be used for this. It takes away, and gives nothing that the table of rights does not have.

@@ -4,8 +4,8 @@
 mod common;
 
 use rules::{
-    Action, AuditEvent, DecisionId, Digest, Fact, Heard, ListenRequest, PolicyFact, PolicyTerms,
-    Purpose, Register, RegisterFault, StaffId,
+    Action, AuditEvent, DecisionId, Digest, Fact, Heard, Label, ListenRequest, PolicyFact,
+    PolicyTerms, Purpose, Register, RegisterFault, StaffId,
 };
 
 use common::now;
@@ -145,4 +145,32 @@ fn a_measure_rests_on_the_policy_and_changes_no_refusal() {
             );
         }
     }
+}
+
+#[test]
+fn what_is_played_and_kept_is_compared_with_the_version_in_force() {
+    let prompt = |name: &str, byte| (name.parse().unwrap(), Digest([byte; 32]));
+    let played = [prompt("recording-notice", 1), prompt("busy", 2)].into();
+    assert_eq!(register(vec![], 1).policy().differences(92, &played), []);
+    let differences = |prompts: &[(Label, Digest)], days| {
+        let said = PolicyTerms {
+            prompts: prompts.iter().cloned().collect(),
+            ..terms(&[Purpose::StaffCheck])
+        };
+        let register = register(vec![applied(2, said)], 2);
+        let found = register.policy().differences(days, &played);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let same = [prompt("recording-notice", 1), prompt("busy", 2)];
+    assert_eq!(differences(&same, 89), [] as [&str; 0]);
+    assert_eq!(differences(&[], 60), [] as [&str; 0]);
+    assert_eq!(
+        differences(&[prompt("recording-notice", 9), prompt("closed", 3)], 90),
+        [
+            "retention_days of the configuration is 90, the policy says 89 at most",
+            "prompt closed of the policy is not played",
+            "prompt recording-notice has another SHA-256 than the policy says",
+            "prompt busy is played and the policy does not name it",
+        ]
+    );
 }

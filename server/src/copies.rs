@@ -1,7 +1,7 @@
 //! The register of copies over the office's socket: what is asked, and how it is told (K-39).
 
 use jiff::Timestamp;
-use rules::{CopyId, CopyOf, Digest, Holder};
+use rules::{CopyId, CopyOf, Digest, Holder, Reminder};
 use serde::{Deserialize, Serialize};
 
 /// What is asked.
@@ -33,6 +33,8 @@ pub(crate) struct CopyView {
     pub(crate) sha256: Option<Digest>,
     pub(crate) made_at: Timestamp,
     pub(crate) destroy_by: Timestamp,
+    /// That its time comes.
+    pub(crate) reminder: Option<Reminder>,
 }
 
 /// Where a copy stands.

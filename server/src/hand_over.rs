@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rules::{
     CaseId, Contents, ContractId, CopyId, Digest, Fact, HandOverFact, HandOverId, HandOverPermit,
     ItemPermit, JstDay, Label, Masks, PackageForm, Permit, Proved, Purpose, Recipient, RecordingId,
-    StaffId, VendorId, Verdict,
+    Reminder, StaffId, VendorId, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use storage::{
@@ -130,6 +130,8 @@ pub(crate) struct HandOverView {
     pub(crate) closed: Option<Done>,
     pub(crate) destroy_by: Option<Timestamp>,
     pub(crate) overdue: bool,
+    /// That its time comes.
+    pub(crate) reminder: Option<Reminder>,
 }
 
 /// Who did a step, and when.

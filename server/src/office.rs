@@ -19,6 +19,7 @@ mod people;
 mod policy;
 mod proving;
 mod reconciling;
+mod reminding;
 mod search;
 mod sweep;
 mod turns;

@@ -7,6 +7,9 @@ use std::{
 };
 
 use announcements::{Library, PromptFault};
+use rules::{Digest, PolicyDifference, Register};
+
+use crate::config::Config;
 
 /// A minute of 16-bit sound at 8 kHz is less than 1 MB.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -25,4 +28,15 @@ pub(crate) fn open(folder: &Path) -> (Library, Vec<PromptFault>) {
             Err(io::Error::other("it is larger than 4 MiB"))
         }
     })
+}
+
+/// Where the prompts and N of the configuration differ from the policy in force (K-31). Calls go on as the configuration says.
+pub(crate) fn differences(config: &Config, register: &Register) -> Vec<PolicyDifference> {
+    let (library, _) = open(&config.folders.prompts);
+    let played = library.iter().filter_map(|prompt| {
+        let id = prompt.id.as_str().parse().ok()?;
+        Some((id, Digest(prompt.sha256)))
+    });
+    let policy = register.policy();
+    policy.differences(config.retention.days(), &played.collect())
 }

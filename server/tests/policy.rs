@@ -6,7 +6,7 @@ mod common;
 
 use std::{fs, process::Output};
 
-use common::{House, telephone, text};
+use common::{House, telephone, text, wait_for};
 use serde_json::Value;
 
 const POLICY: &str = r#"retention_days = 60
@@ -101,4 +101,30 @@ fn what_would_widen_the_rules_cannot_be_applied() {
     assert!(apply(&house, "kacho", POLICY).status.success());
     let decided = decide("個人情報保護条例");
     assert!(decided.status.success(), "{}", text(&decided));
+}
+
+#[test]
+fn prompts_that_are_not_the_policys_are_named_and_calls_go_on() {
+    let mut house = House::init(&["--profile", "announce"]);
+    house.found();
+    let check = || text(&house.denwaban(&["check"]));
+    assert!(!check().contains("policy:"), "{}", check());
+    let other = "ab".repeat(32);
+    let policy = format!("{POLICY}[prompts]\nrecording-notice = \"{other}\"\n");
+    let applied = apply(&house, "kacho", &policy);
+    assert!(applied.status.success(), "{}", text(&applied));
+    let checked = check();
+    for difference in [
+        "prompt recording-notice has another SHA-256",
+        "prompt busy is played and the policy does not name it",
+        "retention_days of the configuration is 89, the policy says 60",
+    ] {
+        assert!(checked.contains(difference), "{checked}");
+    }
+    house.run();
+    wait_for("the alarm", || {
+        let trail = text(&house.by("kacho", &["audit", "list", "--json"]));
+        trail.contains("POLICY_DIFFERS").then_some(())
+    });
+    house.terminate();
 }

@@ -74,8 +74,8 @@ pub use package::{
 };
 pub use password::{PasswordFault, PasswordHash};
 pub use people::{
-    Attachments, AttemptKey, Compared, KeptAccount, KeptAhead, OfferedCodes, PasswordSet, RegisterMismatch,
-    SealedText, TextKind, TokenHash,
+    Attachments, AttemptKey, Compared, KeptAccount, KeptAhead, OfferedCodes, PasswordSet,
+    RegisterMismatch, SealedText, TextKind, TokenHash,
 };
 pub use reconcile::{ReconcileFault, days_to_reconcile, reconcile_day};
 pub use recover::Recovered;

@@ -52,6 +52,10 @@ pub enum AlarmCode {
     WaiverLapsed,
     /// What was decided about the numbers' notices is not known to whoever carries calls; what was known last holds.
     NoticesUnknown,
+    /// What is played or kept is not what the policy in force says.
+    PolicyDiffers,
+    /// A copy outside the vault must be gone within a week, or should be gone.
+    CopyDue,
     /// Calls of ours to a peer do not get through.
     PeerDown,
     /// They do again.
@@ -93,6 +97,8 @@ impl AlarmCode {
             AlarmCode::HoldNotSettled => "HOLD_NOT_SETTLED",
             AlarmCode::WaiverLapsed => "WAIVER_LAPSED",
             AlarmCode::NoticesUnknown => "NOTICES_UNKNOWN",
+            AlarmCode::PolicyDiffers => "POLICY_DIFFERS",
+            AlarmCode::CopyDue => "COPY_DUE",
             AlarmCode::PeerDown => "PEER_DOWN",
             AlarmCode::PeerUp => "PEER_UP",
             AlarmCode::NotRegistered => "NOT_REGISTERED",

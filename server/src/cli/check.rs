@@ -3,7 +3,7 @@
 use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
-use rules::{JstDay, Overdue, Recovery, Register, jst_rfc3339};
+use rules::{JstDay, Overdue, PolicyDifference, Recovery, Register, Reminder, jst_rfc3339};
 use storage::{
     Catalogue, CatalogueFault, Compared, Disk, Duty, KeyStatus, Layout, OsDisk, Sealer, Standing,
     verifier_keys,
@@ -139,17 +139,40 @@ impl Found<'_> {
         self.good(&format!("音声案内 / prompts: {}", library.iter().count()))
     }
 
-    /// What the policy says is in force; the service does what the configuration says, so they must agree.
+    /// What the policy says is in force; the service does what configuration and prompts say, so they must agree.
     fn policy(&mut self, config: &Config, register: &Register) -> Result<(), Exit> {
         let version = register.policy().version();
-        let Some(applied) = register.policy().of_version(version) else {
-            return Ok(());
-        };
-        let (set, said) = (config.retention.days(), applied.terms.retention_days);
-        if set > said {
-            self.note(&format!(
-                "設定の保存日数 {set} は方針 第{version}版の {said} を超えています / retention_days of the configuration exceeds version {version} of the policy"
-            ))?;
+        for difference in prompts::differences(config, register) {
+            let ja = match &difference {
+                PolicyDifference::Retention { set, said } => {
+                    format!("設定の保存日数 {set} は {said} を超えています")
+                }
+                PolicyDifference::PromptMissing(prompt) => {
+                    format!("方針の音声案内 {prompt} がありません")
+                }
+                PolicyDifference::PromptOther(prompt) => {
+                    format!("音声案内 {prompt} は方針のものと異なります")
+                }
+                PolicyDifference::PromptUnlisted(prompt) => {
+                    format!("音声案内 {prompt} は方針にありません")
+                }
+            };
+            self.note(&format!("方針 第{version}版: {ja} / policy: {difference}"))?;
+        }
+        Ok(())
+    }
+
+    /// A copy outside the vault is gone by its time.
+    fn copies(&mut self, register: &Register, now: Timestamp) -> Result<(), Exit> {
+        for (id, copy) in register.copies().iter() {
+            let waits = match copy.reminder(now) {
+                None => continue,
+                Some(Reminder::Week) => "廃棄の期限まで7日以内です / must be gone within 7 days",
+                Some(Reminder::Day) => "廃棄の期限まで1日以内です / must be gone within a day",
+                Some(Reminder::Overdue) => "廃棄の期限を過ぎています / should be gone",
+            };
+            let by = jst_rfc3339(copy.destroy_by());
+            self.note(&format!("写し copy {id}（{by}）: {waits}"))?;
         }
         Ok(())
     }
@@ -316,6 +339,7 @@ impl Found<'_> {
                 self.compared(compared)?;
                 self.waivers(config, &register, Timestamp::now())?;
                 self.holds(&register)?;
+                self.copies(&register, Timestamp::now())?;
                 self.people(config, &register)?;
                 self.policy(config, &register)?;
                 self.supervision(&register, Timestamp::now())

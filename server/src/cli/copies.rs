@@ -95,6 +95,7 @@ fn show(view: &CopyView, out: &mut Terminal) -> Result<(), Exit> {
         "made_at": jst_rfc3339(view.made_at),
         "destroy_by": jst_rfc3339(view.destroy_by),
         "state": state,
+        "reminder": view.reminder,
     });
     out.result(&object, || {
         let japanese = match view.state {

@@ -12,7 +12,7 @@ use std::{
 use clap::{Args, Subcommand};
 use rules::{
     CaseId, ContractId, Digest, HandOverId, IdFault, Label, PackageForm, Recipient, RecordingId,
-    StaffId, Stretch, StretchFault, VendorId, Verdict, jst_rfc3339,
+    Reminder, StaffId, Stretch, StretchFault, VendorId, Verdict, jst_rfc3339,
 };
 use storage::sha256_of;
 
@@ -416,10 +416,11 @@ fn shown(view: &HandOverView) -> String {
     let destroy_by = view.destroy_by.map_or_else(String::new, |at| {
         format!(" 廃棄期限/destroy-by={}", jst_rfc3339(at))
     });
-    let overdue = if view.overdue {
-        " 期限超過/overdue"
-    } else {
-        ""
+    let overdue = match view.reminder {
+        Some(Reminder::Overdue) => " 期限超過/overdue",
+        Some(Reminder::Day) => " 期限まで1日以内/within a day",
+        Some(Reminder::Week) => " 期限まで7日以内/within 7 days",
+        None => "",
     };
     format!(
         "{} {} {} → {} {} 録音/recordings={}{destroy_by}{overdue}",

@@ -209,6 +209,7 @@ impl CopyView {
             sha256,
             made_at: copy.made_at(),
             destroy_by: copy.destroy_by(),
+            reminder: copy.reminder(now),
         }
     }
 }

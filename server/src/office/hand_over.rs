@@ -578,6 +578,7 @@ impl HandOverView {
             closed: None,
             destroy_by: None,
             overdue: false,
+            reminder: None,
         };
         let mut hashes = BTreeMap::new();
         for step in known.steps() {
@@ -598,6 +599,8 @@ impl HandOverView {
                     (view.form, view.destroy_by) = (Some(*form), Some(*destroy_by));
                     let copy = register.copies().get(*copy);
                     view.overdue |= copy.is_some_and(|copy| copy.is_overdue(now));
+                    let reminder = copy.and_then(|copy| copy.reminder(now));
+                    view.reminder = view.reminder.max(reminder);
                 }
                 HandOverFact::Packaged { contents, .. } => {
                     (view.packaged, view.package_sha256) = (done, Some(contents.sha256));

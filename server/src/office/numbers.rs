@@ -249,21 +249,12 @@ impl Owner {
     fn tell_of_waivers(&mut self, register: &Register) {
         self.name_unconfirmed(register);
         let lapsed = register.waivers().lapsed(Timestamp::now()).next();
-        let outcome = match lapsed {
-            Some((id, _)) => Err(format!(
+        let lapsed = lapsed.map(|(id, _)| {
+            format!(
                 "decision {id} is past its review and its number announces; see numbers list, confirm it, decide anew or withdraw it"
-            )),
-            None => Ok(()),
-        };
-        let is_news = outcome.is_err() && !self.is_told(AlarmCode::WaiverLapsed);
-        self.note(AlarmCode::WaiverLapsed, outcome);
-        if is_news {
-            let code = AlarmCode::WaiverLapsed;
-            self.audit(AuditDraft::system(AuditEvent::AlarmRaised {
-                code,
-                call: None,
-            }));
-        }
+            )
+        });
+        self.remind(AlarmCode::WaiverLapsed, lapsed);
     }
 
     /// Once a start for each.
