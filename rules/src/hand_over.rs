@@ -66,7 +66,7 @@ pub enum HandOverFact {
         /// When it must be gone.
         destroy_by: Timestamp,
     },
-    /// It was not made to its end, and what there was of it is removed.
+    /// It was not made, and nothing of it left.
     PackageAbandoned {
         /// Which.
         hand_over: HandOverId,

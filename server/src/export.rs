@@ -219,7 +219,8 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
     let Some(copy) = copy else {
         return client.answer(&not_listed());
     };
-    // The asker says that nothing is left of it; the copy of one who falls silent stays in the register.
+    // Of nothing that left. Whatever did stays in the register until the sweep removes the file or a certificate says that it is gone:
+    // an asker's word is no proof.
     let removed = || {
         let how = Destruction::Removed;
         desk.track(Fact::Copy(CopyFact::Destroyed { copy, how }));
@@ -250,23 +251,18 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
             failed(ExportCause::WriteFailed);
             return Err(fault);
         }
+        Err(Broken::Unopened(fault)) => {
+            failed(export_cause(&fault));
+            removed();
+            return broken_off(&fault, client);
+        }
         Err(Broken::Recording(fault)) => {
             failed(export_cause(&fault));
-            client.end_parts(ABORT)?;
-            removed();
-            let ja = "録音を最後まで読めませんでした。ファイルは消しました。";
-            return client.answer(&Answer::<Exported>::Failed(Message::new(
-                ja,
-                fault.to_string(),
-            )));
+            return broken_off(&fault, client);
         }
     };
-    let written = client.hear::<FileState>();
-    if !matches!(written, Ok(FileState::Written)) {
+    if !matches!(client.hear(), Ok(FileState::Written)) {
         failed(ExportCause::WriteFailed);
-        if written.is_ok() {
-            removed();
-        }
         return Ok(());
     }
     let (sha256, bytes) = (sent.sha256, sent.bytes);
@@ -277,7 +273,6 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
     };
     if !desk.track(Fact::Copy(made)) {
         failed(ExportCause::WriteFailed);
-        removed();
         return client.answer(&not_listed());
     }
     let event = AuditEvent::ExportCompleted {
@@ -300,6 +295,14 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
     )))
 }
 
+/// Tells the asker that the file does not become whole.
+fn broken_off(fault: &OpenFault, client: &mut Client) -> io::Result<()> {
+    client.end_parts(ABORT)?;
+    let ja = "録音を最後まで読めませんでした。ファイルは消しました。";
+    let message = Message::new(ja, fault.to_string());
+    client.answer(&Answer::<Exported>::Failed(message))
+}
+
 /// What is not listed as whole must not stay; the asker removes it when it hears of this.
 fn not_listed() -> Answer<Exported> {
     Answer::Failed(Message::new(
@@ -314,6 +317,9 @@ pub(crate) const ABORT: u32 = u32::MAX;
 
 pub(crate) enum Broken {
     Client(io::Error),
+    /// Before the first byte left.
+    Unopened(OpenFault),
+    /// With something of it outside.
     Recording(OpenFault),
 }
 
@@ -332,12 +338,15 @@ fn send(
         bytes += u64::try_from(part.len()).unwrap_or(0);
         client.send_part(part)
     };
-    send_part(&voice::copy_header(samples, copy)).map_err(Broken::Client)?;
-    while let Some(part) = voice
+    let mut next = voice
         .part(desk, SAMPLES_PER_PART)
-        .map_err(Broken::Recording)?
-    {
+        .map_err(Broken::Unopened)?;
+    send_part(&voice::copy_header(samples, copy)).map_err(Broken::Client)?;
+    while let Some(part) = next {
         send_part(&part).map_err(Broken::Client)?;
+        next = voice
+            .part(desk, SAMPLES_PER_PART)
+            .map_err(Broken::Recording)?;
     }
     client.end_parts(END).map_err(Broken::Client)?;
     let mut sha256 = [0; 32];

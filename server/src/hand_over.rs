@@ -192,6 +192,7 @@ pub(crate) fn package(
         other => return client.answer(&other.without::<()>()),
     };
     let (hand_over, copy) = (packing.permit.hand_over(), packing.permit.copy());
+    // Of nothing that left; whatever did stands in the register, for an asker's word is no proof that it is gone.
     let abandoned = || {
         desk.track(Fact::HandOver(HandOverFact::PackageAbandoned {
             hand_over,
@@ -208,12 +209,14 @@ pub(crate) fn package(
     let (packed, exported) = match send(desk, packing, client) {
         Ok(sent) => sent,
         Err(Broken::Client(fault)) => return Err(fault),
+        Err(Broken::Unopened(fault)) => {
+            abandoned();
+            client.end_parts(ABORT)?;
+            return client.answer(&broken_off(&fault));
+        }
         Err(Broken::Recording(fault)) => {
             client.end_parts(ABORT)?;
-            let answered = client.answer(&broken_off(&fault));
-            // The asker removes what there is when it hears of this.
-            abandoned();
-            return answered;
+            return client.answer(&broken_off(&fault));
         }
     };
     match client.hear::<FileState>()? {
@@ -221,10 +224,7 @@ pub(crate) fn package(
             Answer::Done(()) => Answer::Done(exported),
             other => other.without(),
         }),
-        FileState::Made | FileState::Refused | FileState::WriteFailed => {
-            abandoned();
-            Ok(())
-        }
+        FileState::Made | FileState::Refused | FileState::WriteFailed => Ok(()),
     }
 }
 
@@ -259,20 +259,22 @@ fn send(desk: &Desk, packing: Packing, client: &mut Client) -> Result<(Packed, E
         PackageKey::Passphrase(passphrase) => Some(passphrase.clone()),
         PackageKey::Recipient(_) => None,
     };
+    let mut open_next = || {
+        let item = permit.next_item();
+        item.map(|item| open_item(item, &days, &vault, &opener))
+            .transpose()
+    };
+    let mut next = open_next().map_err(Broken::Unopened)?;
     let seconds = u64::try_from(manifest.packaged_at.as_second()).unwrap_or(0);
     let parts = BufWriter::with_capacity(PART_BYTES, Parts::new(client));
     let mut package = PackageWriter::begin(parts, lock, seconds).map_err(Broken::Client)?;
     let mut duration_ms = 0;
-    while let Some(item) = permit.next_item() {
-        let recording = item.recording();
-        let day = days.get(&recording).copied();
-        let day = day.ok_or(Broken::Recording(OpenFault::NoFile { recording }))?;
-        let opened = vault.open(item, day, &opener, Timestamp::now());
-        let voice = Voice::new(opened.map_err(Broken::Recording)?, None);
+    while let Some(voice) = next {
         duration_ms += voice::milliseconds(voice.samples());
         let name = format!("{:04}.wav", manifest.items.len() + 1);
         let written = write_voice(desk, voice, name, &mut package)?;
         manifest.items.push(written);
+        next = open_next().map_err(Broken::Recording)?;
     }
     let items = manifest.items.iter();
     let items = items.map(|item| (item.recording, item.sha256)).collect();
@@ -306,6 +308,19 @@ fn send(desk: &Desk, packing: Packing, client: &mut Client) -> Result<(Packed, E
         duration_ms,
     };
     Ok((packed, exported))
+}
+
+fn open_item(
+    item: ItemPermit,
+    days: &BTreeMap<RecordingId, JstDay>,
+    vault: &Vault,
+    opener: &Opener,
+) -> Result<Voice<ItemPermit>, OpenFault> {
+    let recording = item.recording();
+    let day = days.get(&recording).copied();
+    let day = day.ok_or(OpenFault::NoFile { recording })?;
+    let opened = vault.open(item, day, opener, Timestamp::now())?;
+    Ok(Voice::new(opened, None))
 }
 
 /// Without a signed manifest nothing leaves whole.

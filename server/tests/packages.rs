@@ -61,17 +61,24 @@ fn a_passphrase_is_forgotten_when_it_is_shown_and_when_nobody_may_see_it_any_mor
     assert!(!is_passphrase_kept(&city, &unseen));
 }
 
-/// Asks for a file as the command does, writes all of it, and dies before it says so.
-fn export_and_die(city: &City, file: &str) {
-    let password = fs::read_to_string(city.house.dir().join("hanako.password")).unwrap();
-    let proof = json!({"person": "hanako", "password": password.trim(), "code": null});
-    let request = json!({"export": {
-        "recording": city.recording,
-        "purpose": "STAFF_CHECK",
-        "case": null,
-        "place": file,
-        "proof": {"password": proof},
-    }});
+/// How an asker ends that took every byte and whose file stays.
+#[derive(Clone, Copy)]
+enum Ending {
+    /// It dies before it says anything.
+    Dies,
+    /// It says that nothing could be written.
+    Lies,
+}
+
+fn proof_of(city: &City, person: &str) -> Value {
+    let password = city.house.dir().join(format!("{person}.password"));
+    let password = fs::read_to_string(password).unwrap();
+    let proof = json!({"person": person, "password": password.trim(), "code": null});
+    json!({ "password": proof })
+}
+
+/// Asks for a file as the command does, writes all of it, and never says that it is written.
+fn take(city: &City, request: &Value, file: &str, ending: Ending) {
     let socket = city.house.dir().join("data/office/socket");
     let mut office = BufReader::new(UnixStream::connect(socket).unwrap());
     writeln!(office.get_mut(), "{request}").unwrap();
@@ -90,6 +97,22 @@ fn export_and_die(city: &City, file: &str) {
         office.read_exact(&mut part).unwrap();
         written.write_all(&part).unwrap();
     }
+    if matches!(ending, Ending::Lies) {
+        writeln!(office.get_mut(), "\"write_failed\"").unwrap();
+        let left = office.read_to_end(&mut Vec::new()).unwrap();
+        assert_eq!(left, 0, "the office has nothing to say to it");
+    }
+}
+
+fn export(city: &City, file: &str, ending: Ending) {
+    let request = json!({"export": {
+        "recording": city.recording,
+        "purpose": "STAFF_CHECK",
+        "case": null,
+        "place": file,
+        "proof": proof_of(city, "hanako"),
+    }});
+    take(city, &request, file, ending);
 }
 
 /// The copies as they are listed, by their place.
@@ -104,13 +127,14 @@ fn copies(listed: &[u8]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_whole_file_whose_asker_died_before_it_said_so_is_removed_and_another_in_its_place_stays() {
+fn a_whole_file_whose_asker_never_said_so_is_removed_and_another_in_its_place_stays() {
     let mut city = City::new();
-    let (own, changed) = (city.path("own.wav"), city.path("changed.wav"));
+    let file = |name| city.path(name);
+    let [own, changed, denied] = ["own.wav", "changed.wav", "denied.wav"].map(file);
     city.house.run();
-    for file in [&own, &changed] {
-        export_and_die(&city, file);
-    }
+    export(&city, &own, Ending::Dies);
+    export(&city, &changed, Ending::Dies);
+    export(&city, &denied, Ending::Lies);
     fs::write(&changed, "something else").unwrap();
     city.house.terminate();
     let in_40_minutes = |arguments: &[&str]| {
@@ -127,13 +151,32 @@ fn a_whole_file_whose_asker_died_before_it_said_so_is_removed_and_another_in_its
 
     in_40_minutes(&["dispose", "--due", "--confirm-clock", "時報で確かめた"]);
 
-    assert!(!Path::new(&own).exists() && Path::new(&changed).exists());
+    let stays = [&own, &changed, &denied].map(|file| Path::new(file).exists());
+    assert_eq!(stays, [false, true, false]);
     let listed = copies(&in_40_minutes(&["copies", "list", "--json"]));
-    let expected = [(own, "destroyed"), (changed, "outstanding")];
+    let expected = [
+        (own, "destroyed"),
+        (changed, "outstanding"),
+        (denied, "destroyed"),
+    ];
     assert_eq!(
         listed,
         expected.map(|(place, state)| (place, state.to_owned()))
     );
+}
+
+#[test]
+fn a_package_that_left_stays_outstanding_whatever_its_asker_says() {
+    let mut city = City::new();
+    let id = city.approved();
+    city.house.run();
+    let wish = json!({"hand_over": id, "form": "zip", "proof": proof_of(&city, "taro")});
+    let file = city.path("denied.zip");
+    take(&city, &json!({ "package": wish }), &file, Ending::Lies);
+
+    let listed = city.done("hanako", &["copies", "list", "--json"]);
+    let copy: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(copy["state"], "outstanding", "{copy}");
 }
 
 /// The frames of a WAV file of two channels of 16 bits: the citizen's sample and the city's.
