@@ -108,8 +108,8 @@ impl Intervals {
         self.t1 * 64
     }
 
-    /// How long a copy of an answered INVITE may still arrive: it is sent for 64*T1 and is under way for T4 (RFC 3261 section 17.1.1.1),
-    /// or neither over a stream. Taken for a new INVITE, it would be a call that nobody makes.
+    /// How long a copy of an answered INVITE may still arrive: it is sent for 64*T1 (RFC 3261 section 17.1.1.2) and is under way for T4
+    /// at most (table 4), over a stream for no time that counts. Taken for a new INVITE, it would be a call that nobody makes.
     pub(crate) fn copies(&self, transport: Transport) -> Duration {
         match transport.is_reliable() {
             true => self.long(),

@@ -228,10 +228,10 @@ impl Endpoint {
         };
         if machine.may_cancel() {
             self.send_cancel(now, client, None);
-        } else if machine.is_unheard()
+        } else if (machine.is_unheard() || machine.is_adrift())
             && let Some(usage) = self.usages.get_mut(&id)
         {
-            // It has begun anew by another way.
+            // It has begun anew by another way, or whoever has heard it may answer yet.
             let at = now + self.intervals.long();
             usage.timers.set(Timer::ChangeWait, at);
         }

@@ -119,6 +119,11 @@ impl Change {
         matches!(self, Change::Sent { client, .. } if *client == key)
     }
 
+    /// Whether this request refreshes the session and changes nothing of it.
+    pub(super) fn is_refresh_by(&self, key: ClientKey) -> bool {
+        matches!(self, Change::Sent { client, attempt } if *client == key && attempt.aim == Aim::Refresh)
+    }
+
     pub(super) fn is_sent(&self) -> bool {
         match self {
             Change::Sent { .. } => true,

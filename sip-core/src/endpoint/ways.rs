@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{
     Endpoint,
+    event::DialogId,
     label::{Again, Label},
     session::{Aim, Change},
     table::{
@@ -46,7 +47,7 @@ impl Endpoint {
     /// dialog came if the Contact named another, once more by a new connection if its own had died unnoticed. Else it is over (RFC 3261
     /// section 17.1.4), as if it had been answered 503; so is at once an INVITE that the application has given up. But an INVITE may have been
     /// heard: who answers it all the same is cancelled, or is ACKed and hears BYE, and a re-INVITE by a connection that stood waits for its
-    /// answer as long as ever. Answers go to where their caller listens.
+    /// answer as long as ever, unless it merely refreshes the session. Answers go to where their caller listens.
     pub fn handle_loss(&mut self, now: Instant, hop: Hop, loss: Loss) {
         self.speak_elsewhere(hop);
         for usage in self.usages.values_mut() {
@@ -105,6 +106,8 @@ impl Endpoint {
             return self.give_up(now, key, 503);
         };
         machine.set_adrift();
+        // What was its other way is no way of a dialog that it may yet begin.
+        entry.alternate = None;
         let (usage, task) = (entry.usage, entry.task);
         self.arm_client(key);
         match (usage, task, lost) {
@@ -113,9 +116,21 @@ impl Endpoint {
                 self.not_called(now, id, key, 503);
             }
             (Some(id), _, Lost::Nobody) => self.change_answered(now, id, key, 503, None),
+            // The session would not last until a refresh is given up by itself; whoever has heard it learnt nothing new.
+            (Some(id), _, _) if self.is_refresh(id, key) => {
+                self.change_answered(now, id, key, 503, None);
+            }
             // Given up before, or not yet.
             (None, _, _) | (Some(_), _, Lost::Connection | Lost::Direction) => {}
         }
+    }
+
+    fn is_refresh(&mut self, id: DialogId, key: ClientKey) -> bool {
+        let usage = self.usages.get_mut(&id);
+        usage.is_some_and(|usage| {
+            let mut sessions = usage.sessions().iter_mut();
+            sessions.any(|session| session.change.is_refresh_by(key))
+        })
     }
 
     /// Whether nobody wants the answer to an INVITE any more: by another way it would ring for nobody, and its CANCEL might come too late.

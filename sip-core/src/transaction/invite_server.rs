@@ -19,8 +19,12 @@ const EXTENSION: Duration = Duration::from_secs(60);
 enum State {
     /// No final answer yet; the last provisional one.
     Proceeding { last: Bytes },
-    /// Our failure waits for its ACK.
-    Completed { answer: Bytes, interval: Duration },
+    /// Our failure waits for its ACK, and is repeated `until` 64*T1 are over.
+    Completed {
+        answer: Bytes,
+        interval: Duration,
+        until: Instant,
+    },
     /// The ACK came; more of them are absorbed.
     Confirmed,
     /// A 2xx went out (RFC 6026 section 7.1); repeated INVITEs are absorbed.
@@ -86,6 +90,7 @@ impl InviteServer {
         self.state = State::Completed {
             answer,
             interval: intervals.t1,
+            until: now + intervals.long(),
         };
     }
 
@@ -125,10 +130,17 @@ impl InviteServer {
         timer: Timer,
     ) -> Due {
         match (&mut self.state, timer) {
-            (State::Completed { interval, .. }, Timer::G) => {
+            (
+                State::Completed {
+                    interval, until, ..
+                },
+                Timer::G,
+            ) => {
                 *interval = intervals.next(*interval);
                 let next = now + *interval;
-                self.timers.set(Timer::G, next);
+                if next < *until {
+                    self.timers.set(Timer::G, next);
+                }
                 Due::Repeat
             }
             (State::Proceeding { .. }, Timer::Extend) => {
@@ -185,6 +197,22 @@ mod tests {
         assert_eq!(invite.handle_invite(), None);
         assert_eq!(invite.timers.next(), Some((at + INTERVALS.t4, Timer::I)));
         assert_eq!(invite.handle_timeout(at, &INTERVALS, Timer::I), Due::Over);
+    }
+
+    #[test]
+    fn a_failure_without_ack_is_repeated_for_64_t1_and_copies_are_known_for_t4_more() {
+        let now = epoch();
+        let mut invite = InviteServer::start(Bytes::new(), Transport::Udp);
+        invite.reject(now, &INTERVALS, Bytes::from_static(b"486"));
+        let mut last = now;
+        while let Some((at, Timer::G)) = invite.timers.next() {
+            invite.timers.take_due(at);
+            assert_eq!(invite.handle_timeout(at, &INTERVALS, Timer::G), Due::Repeat);
+            last = at;
+        }
+        assert!(last < now + INTERVALS.long());
+        let end = now + INTERVALS.long() + INTERVALS.t4;
+        assert_eq!(invite.timers.next(), Some((end, Timer::H)));
     }
 
     #[test]

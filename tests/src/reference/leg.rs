@@ -353,7 +353,9 @@ impl Leg {
 
     /// Whether its peer knows of no such dialog any more (RFC 3261 section 12.2.1.2): its BYE may still be under way.
     pub(super) fn is_disowned(&self) -> bool {
-        self.sent.values().any(|sent| sent.status == Some(481))
+        let is_of_the_dialog = |method: &str| ["INVITE", "UPDATE", "INFO", "BYE"].contains(&method);
+        let mut sent = self.sent.iter();
+        sent.any(|((_, method), sent)| sent.status == Some(481) && is_of_the_dialog(method))
     }
 
     /// Whether its end may come without anybody asking for it: silence in an emergency call (S-17), or a session that cannot be refreshed.

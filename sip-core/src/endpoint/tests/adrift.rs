@@ -197,3 +197,15 @@ fn a_cancel_whose_connection_was_lost_is_sent_once_by_a_new_one() {
     bench.lose(way());
     assert_eq!(bench.ladder(), [""; 0], "once");
 }
+
+#[test]
+fn a_change_that_rings_long_after_its_way_was_lost_is_cancelled() {
+    let (mut bench, _, reinvite) = changing();
+    bench.wait(Duration::from_secs(20));
+    set_adrift(&mut bench);
+    bench.wait(Duration::from_secs(13));
+    bench.answer(&reinvite, "180 Ringing", "x", "");
+    bench.wait(Duration::from_secs(60));
+    let ladder = bench.ladder();
+    assert!(ladder.contains(&"> CANCEL".to_owned()), "{ladder:?}");
+}
