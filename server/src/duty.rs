@@ -24,6 +24,9 @@ use storage::{Duty, Layout, Lock};
 use self::places::{Place, Places};
 use crate::{config::SocketAccess, sharing::Sharing, unix};
 
+/// How long one duty waits for the other's answer: it has others to attend to, and asks again.
+pub(crate) const DUTY_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A request is one line of JSON; the longest holds a reason of a few hundred words.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// An answer is one line too, and lists whatever the office holds: a hundred thousand copies of 600 octets each. The client
@@ -411,6 +414,16 @@ impl Conversation {
         };
         stream.write_all(&line_of(request)?)?;
         Ok(Some(Conversation::over(stream)))
+    }
+
+    /// Waits for each answer no longer than that: whoever asks has others to attend to.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub(crate) fn within(self, patience: Duration) -> io::Result<Conversation> {
+        self.reader.get_ref().set_read_timeout(Some(patience))?;
+        self.reader.get_ref().set_write_timeout(Some(patience))?;
+        Ok(self)
     }
 
     /// A conversation over a stream on which the request was sent already.

@@ -1,6 +1,7 @@
 //! What was decided about the numbers' notices, as whoever carries calls learns it: from the office's file, each second and when the office says so.
 //!
-//! No call waits for it (law 1). Where the file cannot be read, what was known last holds; at the start that is the configuration.
+//! No call waits for it (law 1). Where the file cannot be read or is gone, what was taken in last holds, also over a start; where nothing
+//! ever was, that is the configuration.
 
 use std::{
     io,
@@ -44,7 +45,7 @@ enum FileState {
 }
 
 impl NoticeReader {
-    /// Looks for the first time.
+    /// Looks for the first time, and goes by what an earlier run took in where there is nothing to look at.
     ///
     /// # Returns
     /// The reader, and what the first call goes by.
@@ -58,13 +59,13 @@ impl NoticeReader {
             desk,
             orders,
             known: Mutex::new(Known {
-                notices: Notices::default(),
+                notices: taken_in_before(layout),
                 file: FileState::Readable,
             }),
         };
         let mut known = reader.lock();
         if let Some(notices) = reader.read(&mut known) {
-            known.notices = notices;
+            reader.keep(&mut known, notices);
         }
         let notices = known.notices.clone();
         drop(known);
@@ -102,9 +103,20 @@ impl NoticeReader {
         });
         if taken.is_some() {
             tracing::info!("what was decided about the numbers' notices has changed");
-            known.notices = notices;
+            self.keep(&mut known, notices);
         }
         taken.is_some()
+    }
+
+    /// Keeps what calls go by, for a start that finds no file of the office.
+    fn keep(&self, known: &mut Known, notices: Notices) {
+        if notices == known.notices {
+            return;
+        }
+        if let Err(fault) = storage::save_known_notices(&OsDisk, &self.layout, &notices) {
+            tracing::warn!(%fault, "calls go by it, but a start without the office's file would not");
+        }
+        known.notices = notices;
     }
 
     /// A file that is gone is no file without decisions.
@@ -131,6 +143,17 @@ impl NoticeReader {
     fn lock(&self) -> MutexGuard<'_, Known> {
         // What is known is whole between any two statements; a panic elsewhere does not spoil it.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an earlier run took in.
+fn taken_in_before(layout: &Layout) -> Notices {
+    match storage::load_known_notices(&OsDisk, layout) {
+        Ok(known) => known.unwrap_or_default(),
+        Err(fault) => {
+            tracing::warn!(%fault, "what an earlier run went by is not known");
+            Notices::default()
+        }
     }
 }
 
@@ -231,6 +254,22 @@ mod tests {
         OsDisk.unlink(&world.layout.notices()).unwrap();
         assert!(!world.reader.look());
         assert!(world.orders.try_recv().is_err(), "calls go on as they did");
+    }
+
+    #[test]
+    fn what_an_earlier_run_took_in_holds_where_the_file_is_gone_or_damaged() {
+        for lose in [damage, |layout: &Layout| {
+            OsDisk.unlink(&layout.notices()).unwrap();
+        }] {
+            let before = world(|layout| {
+                storage::save_notices(&OsDisk, layout, &decided()).unwrap();
+            });
+            lose(&before.layout);
+            let (desk, _thread) = Desk::begin(&before.layout).unwrap();
+            let (orders, _kept) = mpsc::channel(4);
+            let (_, first) = NoticeReader::new(&before.layout, desk, orders);
+            assert_eq!(first, decided());
+        }
     }
 
     #[test]

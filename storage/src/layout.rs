@@ -176,6 +176,12 @@ impl Layout {
         self.data.join("office/notices.json")
     }
 
+    /// What whoever carries calls took in of it last.
+    #[must_use]
+    pub fn known_notices(&self) -> PathBuf {
+        self.data.join("calls/notices.json")
+    }
+
     /// A record of each disposal, with its certificate.
     #[must_use]
     pub fn disposals(&self) -> PathBuf {

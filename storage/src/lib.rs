@@ -66,7 +66,9 @@ pub use listing::{ListedCall, Listing};
 pub use lock::{Duty, Lock, LockFault};
 pub use memory_disk::{Faults, MemoryDisk};
 pub use note::{KeyName, NoteFault, SignedNote, VerifierKey};
-pub use notice_file::{NoticeFileFault, load_notices, save_notices};
+pub use notice_file::{
+    NoticeFileFault, load_known_notices, load_notices, save_known_notices, save_notices,
+};
 pub use open::{Audio, Comparison, OpenFault, Opener, Playback, PlayedSegment};
 pub use package::{
     KeptPassphrase, MANIFEST_NAME, Manifest, ManifestFault, ManifestItem, PackageKey,

@@ -16,15 +16,18 @@ use crate::{
 /// # Errors
 /// [`NoticeFileFault`] if the file cannot be read; whoever carries calls goes on by what was known last, and says so.
 pub fn load_notices(disk: &dyn Disk, layout: &Layout) -> Result<Option<Notices>, NoticeFileFault> {
-    let path = layout.notices();
-    let bytes = match disk.read(&path) {
-        Ok(bytes) => bytes,
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(NoticeFileFault::Disk { path, source }),
-    };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|_| NoticeFileFault::Damaged { path })
+    load(disk, layout.notices())
+}
+
+/// What whoever carries calls took in last, in any run; `None` where it never did.
+///
+/// # Errors
+/// [`NoticeFileFault`] if the file cannot be read.
+pub fn load_known_notices(
+    disk: &dyn Disk,
+    layout: &Layout,
+) -> Result<Option<Notices>, NoticeFileFault> {
+    load(disk, layout.known_notices())
 }
 
 /// Writes what was decided; a reader sees the old state or the new one.
@@ -36,7 +39,33 @@ pub fn save_notices(
     layout: &Layout,
     notices: &Notices,
 ) -> Result<(), NoticeFileFault> {
-    let path = layout.notices();
+    save(disk, layout.notices(), notices)
+}
+
+/// Writes what whoever carries calls took in: a start that finds no file of the office goes on by it.
+///
+/// # Errors
+/// [`NoticeFileFault::Disk`].
+pub fn save_known_notices(
+    disk: &dyn Disk,
+    layout: &Layout,
+    notices: &Notices,
+) -> Result<(), NoticeFileFault> {
+    save(disk, layout.known_notices(), notices)
+}
+
+fn load(disk: &dyn Disk, path: PathBuf) -> Result<Option<Notices>, NoticeFileFault> {
+    let bytes = match disk.read(&path) {
+        Ok(bytes) => bytes,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(NoticeFileFault::Disk { path, source }),
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|_| NoticeFileFault::Damaged { path })
+}
+
+fn save(disk: &dyn Disk, path: PathBuf, notices: &Notices) -> Result<(), NoticeFileFault> {
     let saved = serde_json::to_vec_pretty(notices)
         .map_err(io::Error::from)
         .and_then(|bytes| disk.replace(&path, &bytes, MODE_SHARED));

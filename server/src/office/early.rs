@@ -9,7 +9,7 @@ use storage::{Duty, EarlyDisposal, Layout};
 use super::{owner::Owner, people::Caller};
 use crate::{
     calls,
-    duty::{Answer, Conversation, Ending},
+    duty::{Answer, Conversation, DUTY_PATIENCE, Ending},
 };
 
 impl Owner {
@@ -35,10 +35,10 @@ impl Owner {
 
 /// Waits until whoever carries calls has on disk what was sealed before. Where nobody does, all of it is.
 pub(super) fn flush_calls(layout: &Layout) -> io::Result<()> {
-    let Some(mut conversation) = Conversation::ask(layout, Duty::Calls, &calls::Request::Flush)?
-    else {
+    let Some(conversation) = Conversation::ask(layout, Duty::Calls, &calls::Request::Flush)? else {
         return Ok(());
     };
+    let mut conversation = conversation.within(DUTY_PATIENCE)?;
     match conversation.answer::<bool>()? {
         Answer::Done(true) => Ok(()),
         _ => Err(io::Error::other("its rows could not be written")),

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     calls,
-    duty::{Answer, Conversation, Ending, Message},
+    duty::{Answer, Conversation, DUTY_PATIENCE, Ending, Message},
     numbers::{DecisionView, NumberAsk, NumberView, WishedWaiver},
     people::{self, Told},
 };
@@ -295,10 +295,11 @@ impl Owner {
 
 /// Waits until whoever carries calls goes by the file. Where nobody does, the next start reads it.
 fn tell_calls(layout: &Layout) -> io::Result<()> {
-    let Some(mut conversation) = Conversation::ask(layout, Duty::Calls, &calls::Request::Notices)?
+    let Some(conversation) = Conversation::ask(layout, Duty::Calls, &calls::Request::Notices)?
     else {
         return Ok(());
     };
+    let mut conversation = conversation.within(DUTY_PATIENCE)?;
     match conversation.answer::<bool>()? {
         Answer::Done(true) => Ok(()),
         _ => Err(io::Error::other(
