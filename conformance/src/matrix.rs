@@ -194,7 +194,7 @@ fn own_tests(path: &str, sources: &BTreeMap<String, String>) -> Vec<String> {
         };
         let found: Vec<_> = sources
             .iter()
-            .filter(|(name, source)| belongs(name) && source.contains("#[test]"))
+            .filter(|(name, source)| belongs(name) && has_tests(source))
             .map(|(name, _)| name.clone())
             .collect();
         if !found.is_empty() {
@@ -210,6 +210,11 @@ fn own_tests(path: &str, sources: &BTreeMap<String, String>) -> Vec<String> {
     }
 }
 
+fn has_tests(source: &str) -> bool {
+    let attributes = ["#[test]", "#[tokio::test]"];
+    attributes.iter().any(|test| source.contains(test))
+}
+
 /// Reads the table of tests that name no RFC, and wants each of them to be there.
 fn shown(sources: &BTreeMap<String, String>) -> io::Result<Vec<Shown>> {
     #[derive(Deserialize)]
@@ -221,9 +226,9 @@ fn shown(sources: &BTreeMap<String, String>) -> io::Result<Vec<Shown>> {
     let table: Table = toml::from_str(&text).map_err(io::Error::other)?;
     for test in table.shown.iter().flat_map(|shown| &shown.tests) {
         let (path, name) = test.split_once("::").unwrap_or((test, ""));
-        let is_there = sources.get(path).is_some_and(|source| {
-            source.contains("#[test]") && source.contains(&format!("fn {name}"))
-        });
+        let is_there = sources
+            .get(path)
+            .is_some_and(|source| has_tests(source) && source.contains(&format!("fn {name}")));
         if !is_there {
             return Err(io::Error::other(format!(
                 "conformance/matrix.toml names {test}, which is no test; correct it"
