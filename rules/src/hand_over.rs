@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub(crate) use deed::Deed;
-pub use mask::{MOST_STRETCHES, Masks, Side, Stretch, StretchFault};
+pub use mask::{MOST_STRETCHES, MaskBeyond, Masks, Side, Stretch, StretchFault};
 pub use permit::{HandOverPermit, ItemPermit};
 
 /// Items of one hand-over, so that its entry stays a line that can be read.

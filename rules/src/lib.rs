@@ -64,8 +64,8 @@ pub use crate::{
     fault::Fault,
     hand_over::{
         Begun, Contents, Destination, HandOver, HandOverFact, HandOverPermit, HandOverState,
-        ItemPermit, MOST_ITEMS, MOST_STRETCHES, Masks, Package, PackageForm, PackageLock, Side,
-        Step, Stretch, StretchFault, Wished,
+        ItemPermit, MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Masks, Package, PackageForm,
+        PackageLock, Side, Step, Stretch, StretchFault, Wished,
     },
     hearing::{Hearing, Hearings},
     hold::{

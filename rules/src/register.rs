@@ -15,7 +15,9 @@ use crate::{
     case::{Case, Cases, MOST_RECORDINGS},
     copies::{Copies, destroy_by},
     fault::Fault,
-    hand_over::{Destination, HandOver, HandOvers, MOST_ITEMS, MOST_STRETCHES, Package},
+    hand_over::{
+        Destination, HandOver, HandOvers, MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Package,
+    },
     hold::{Hold, Holds},
     ids::{
         CaseId, ContractId, CopyId, DecisionId, HandOverId, HoldId, Label, RecordingId, StaffId,
@@ -459,6 +461,9 @@ pub enum RegisterFault {
         "masks are of recordings of the hand-over alone, {MOST_STRETCHES} stretches at most; see `denwaban handover list`"
     )]
     MaskOutside,
+    /// A mask goes beyond its recording.
+    #[error(transparent)]
+    MaskBeyond(#[from] MaskBeyond),
     /// The manager and the administrator are two persons.
     #[error("the manager and the administrator are one person; name two persons")]
     OnePerson,

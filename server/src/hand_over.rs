@@ -232,6 +232,10 @@ fn broken_off(fault: &OpenFault) -> Answer<Exported> {
     match fault {
         OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
         OpenFault::Expired => Answer::Refused(people::message(&rules::Refusal::disposed())),
+        OpenFault::Mask(beyond) => Answer::Failed(Message::new(
+            people::mask_beyond(beyond),
+            beyond.to_string(),
+        )),
         _ => Answer::Failed(Message::new(
             "録音を最後まで読めませんでした。ファイルは消しました。",
             fault.to_string(),
@@ -335,7 +339,9 @@ fn write_voice<W: Write>(
     package: &mut PackageWriter<W>,
 ) -> Result<ManifestItem, Broken> {
     let recording = voice.permit().recording();
-    let masked = voice.permit().masked();
+    let length_ms = voice::milliseconds(voice.samples());
+    let masked = voice.permit().masked(length_ms);
+    let masked = masked.map_err(|beyond| Broken::Recording(beyond.into()))?;
     let header = voice::wav_header(voice.samples());
     let bytes = voice::wav_bytes(voice.samples());
     let mut hash = Context::new(&SHA256);

@@ -568,6 +568,7 @@ pub(crate) fn export_cause(fault: &OpenFault) -> rules::ExportCause {
         | OpenFault::NoSegment
         | OpenFault::Segment(_)
         | OpenFault::Vault(_)
-        | OpenFault::Secret(_) => rules::ExportCause::RecordingDamaged,
+        | OpenFault::Secret(_)
+        | OpenFault::Mask(_) => rules::ExportCause::RecordingDamaged,
     }
 }

@@ -4,7 +4,8 @@ use std::{fs, io, path::Path};
 
 use rules::{
     AuditDraft, AuditEvent, CaseId, ContractId, DecisionId, Fact, HoldId, JstDay, Label,
-    MOST_ITEMS, MOST_STRETCHES, Period, Refusal, RegisterFault, Role, StaffId, TakenIn, VendorId,
+    MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Period, Refusal, RegisterFault, Role, StaffId, TakenIn,
+    VendorId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -236,6 +237,7 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         RegisterFault::MaskOutside => format!(
             "無音にできるのは、この収受の録音の区間だけで、{MOST_STRETCHES}か所までです。handover list で確かめてください。"
         ),
+        RegisterFault::MaskBeyond(beyond) => mask_beyond(beyond),
         RegisterFault::OtherVersion(version) => format!(
             "方針の第{version}版は、施行中の版の次ではありません。policy show で確かめてください。"
         ),
@@ -248,6 +250,15 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         RegisterFault::OnePerson => "管理責任者とシステム管理者は別の人にしてください。".to_owned(),
     };
     Answer::Failed(Message::new(ja, fault.to_string()))
+}
+
+/// That a mask would silence nothing.
+pub(crate) fn mask_beyond(beyond: &MaskBeyond) -> String {
+    let (seconds, ms) = (beyond.length_ms / 1_000, beyond.length_ms % 1_000);
+    format!(
+        "区間 {} は録音 {} の終わり（{seconds}.{ms:03} 秒）を越えています。秒で、録音の中の区間を指定してください。",
+        beyond.stretch, beyond.recording
+    )
 }
 
 /// The entry of an act that was refused.

@@ -227,6 +227,9 @@ fn a_third_party_is_silent_in_the_package_and_the_recording_stays_as_it_is() {
     };
     let elsewhere = decide(&format!("{}:citizen:0.1-0.25", "0".repeat(26)));
     assert_eq!(elsewhere.status.code(), Some(1), "{}", text(&elsewhere));
+    let beyond = decide(&format!("{}:citizen:100-250", city.recording));
+    assert_eq!(beyond.status.code(), Some(1), "{}", text(&beyond));
+    assert!(text(&beyond).contains("s long"), "{}", text(&beyond));
     let decided = decide(&format!("{}:citizen:0.1-0.25", city.recording));
     assert!(decided.status.success(), "{}", text(&decided));
     let package = city.path("masked.zip");

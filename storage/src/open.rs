@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use jiff::Timestamp;
 use rules::{
-    CallId, Caller, Fault, FindPermit, JstDay, Number, Permit, RecordingId, Refusal, RevealPermit,
-    StaffId,
+    CallId, Caller, Fault, FindPermit, JstDay, MaskBeyond, Number, Permit, RecordingId, Refusal,
+    RevealPermit, StaffId,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -476,6 +476,9 @@ pub enum OpenFault {
     /// The bytes are not what was sealed.
     #[error(transparent)]
     Secret(#[from] SecretFault),
+    /// The recording is shorter than what a package must silence of it.
+    #[error(transparent)]
+    Mask(#[from] MaskBeyond),
 }
 
 impl From<KeyFault> for OpenFault {
@@ -499,7 +502,10 @@ impl OpenFault {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            OpenFault::Refused(_) | OpenFault::Expired | OpenFault::NoSegment => Fault::Operator,
+            OpenFault::Refused(_)
+            | OpenFault::Expired
+            | OpenFault::NoSegment
+            | OpenFault::Mask(_) => Fault::Operator,
             OpenFault::NoFile { .. } | OpenFault::OtherRecording => Fault::Resource,
             OpenFault::Segment(fault) => fault.fault(),
             OpenFault::Vault(fault) => fault.fault(),

@@ -15,7 +15,7 @@ use crate::ids::RecordingId;
 
 /// Stretches of one hand-over, so that its entry stays a line that can be read.
 pub const MOST_STRETCHES: usize = 500;
-const LONGEST_MS: u64 = 24 * 3_600 * 1_000; // Longer than any call; what lies beyond the end silences nothing.
+const LONGEST_MS: u64 = 24 * 3_600 * 1_000; // Longer than any call.
 
 /// Whose channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +123,22 @@ impl<'de> Deserialize<'de> for Stretch {
     }
 }
 
+/// A stretch that goes beyond its recording: it would be told as silenced, and is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{stretch} ends beyond recording {recording}, which is {}.{:03} s long; give seconds within it",
+    length_ms / 1_000,
+    length_ms % 1_000
+)]
+pub struct MaskBeyond {
+    /// Of which recording.
+    pub recording: RecordingId,
+    /// What was to be silenced.
+    pub stretch: Stretch,
+    /// How long the recording is, in milliseconds.
+    pub length_ms: u64,
+}
+
 /// What is silenced of each recording of a hand-over.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Masks(BTreeMap<RecordingId, BTreeSet<Stretch>>);
@@ -133,9 +149,25 @@ impl Masks {
         self.0.is_empty()
     }
 
-    /// What is silenced of one recording.
-    pub fn of(&self, recording: RecordingId) -> BTreeSet<Stretch> {
-        self.0.get(&recording).cloned().unwrap_or_default()
+    /// What is silenced of one recording of this length, in milliseconds.
+    ///
+    /// # Errors
+    /// [`MaskBeyond`] for a stretch that is not all there.
+    pub fn within(
+        &self,
+        recording: RecordingId,
+        length_ms: u64,
+    ) -> Result<BTreeSet<Stretch>, MaskBeyond> {
+        let stretches = self.0.get(&recording).cloned().unwrap_or_default();
+        let beyond = stretches.iter().find(|stretch| stretch.to_ms > length_ms);
+        match beyond {
+            Some(stretch) => Err(MaskBeyond {
+                recording,
+                stretch: *stretch,
+                length_ms,
+            }),
+            None => Ok(stretches),
+        }
     }
 
     /// Whether they are of these recordings alone, and few enough.
@@ -158,6 +190,21 @@ impl FromIterator<(RecordingId, Stretch)> for Masks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stretch_that_is_not_all_within_its_recording_is_named_with_the_length() {
+        let id = |random| RecordingId::new(jiff::Timestamp::UNIX_EPOCH, random);
+        let stretch = |text: &str| text.parse::<Stretch>().unwrap();
+        let last = stretch("city:1-20");
+        let masks: Masks = [(id(1), stretch("citizen:0-1")), (id(1), last)]
+            .into_iter()
+            .collect();
+        assert_eq!(masks.within(id(1), 20_000).map(|all| all.len()), Ok(2));
+        assert_eq!(masks.within(id(2), 0), Ok(BTreeSet::new()));
+        let beyond = masks.within(id(1), 19_999).unwrap_err();
+        assert_eq!((beyond.recording, beyond.stretch), (id(1), last));
+        assert!(beyond.to_string().contains("19.999 s long"), "{beyond}");
+    }
 
     #[test]
     fn a_stretch_reads_back_what_it_prints_and_nothing_else_is_one() {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{HandOver, HandOverFact, HandOverState, Masks, Stretch};
+use super::{HandOver, HandOverFact, HandOverState, MaskBeyond, Masks, Stretch};
 use crate::{
     audit::AuditReceipt,
     ids::{CopyId, HandOverId, RecordingId, StaffId},
@@ -114,9 +114,12 @@ pub struct ItemPermit {
 }
 
 impl ItemPermit {
-    /// What of the recording the package silences.
-    pub fn masked(&self) -> BTreeSet<Stretch> {
-        self.granted.masks.of(self.recording)
+    /// What of the recording, which is this many milliseconds long, the package silences.
+    ///
+    /// # Errors
+    /// [`MaskBeyond`] where some of it cannot be silenced; then the package must not become whole.
+    pub fn masked(&self, length_ms: u64) -> Result<BTreeSet<Stretch>, MaskBeyond> {
+        self.granted.masks.within(self.recording, length_ms)
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Contents, CopyId, Destination, Fact, HandOver, HandOverFact, HandOverId,
-    HandOverPermit, Heard, JstDay, Label, PackageForm, Petitioner, Proved, Purpose, RecordingId,
-    Refusal, Register, RegisterFault, Subject, Wished,
+    HandOverPermit, Heard, JstDay, Label, Masks, PackageForm, Petitioner, Proved, Purpose,
+    RecordingId, Refusal, Register, RegisterFault, Subject, Wished,
 };
 use storage::{
     Attachments, Manifest, OpenFault, PackageKey, Passphrase, ReceiptCode, SecretFault, Signing,
@@ -110,6 +110,7 @@ impl Owner {
                 reason,
                 masks,
             } => {
+                self.check_masks(&caller, hand_over, &masks, now).await?;
                 let about = Subject::HandOver(hand_over);
                 let (text, reason) = self.seal_text(about, TextKind::Reason, reason.text(), now)?;
                 let fact = HandOverFact::Decided {
@@ -148,6 +149,31 @@ impl Owner {
             HandOverAsk::Close { hand_over } => HandOverFact::Closed { hand_over },
         };
         self.step(&caller, fact, Attachments::default(), now).await
+    }
+
+    /// Refuses what would silence nothing, as far as the rows know how long the recordings are; their package knows it of all.
+    async fn check_masks(
+        &mut self,
+        caller: &Caller<'_>,
+        hand_over: HandOverId,
+        masks: &Masks,
+        now: Timestamp,
+    ) -> Result<(), Ending> {
+        if masks.is_empty() {
+            return Ok(());
+        }
+        let register = self
+            .judge_first(caller, Action::DecideHandOver, now)
+            .await?;
+        let known = register.hand_over(hand_over);
+        for recording in known.iter().flat_map(|known| &known.wish().items) {
+            let row = self.find(*recording).await?;
+            if let Some(length_ms) = row.and_then(|call| call.duration_ms) {
+                let silenced = masks.within(*recording, length_ms);
+                silenced.map_err(|beyond| people::not_recorded(&beyond.into()))?;
+            }
+        }
+        Ok(())
     }
 
     async fn step(

@@ -214,7 +214,8 @@ fn not_opened(fault: &OpenFault) -> Ending {
         | OpenFault::NoSegment
         | OpenFault::Segment(_)
         | OpenFault::Vault(_)
-        | OpenFault::Secret(_) => {
+        | OpenFault::Secret(_)
+        | OpenFault::Mask(_) => {
             Answer::Failed(Message::new("録音を開けません。", fault.to_string()))
         }
     }
