@@ -59,6 +59,16 @@ pub struct Catalogue {
     path: PathBuf,
     connection: SqliteConnection,
     register: RegisterState,
+    log: LogState,
+}
+
+/// Whether the write-ahead log may have images of passphrases that were forgotten.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogState {
+    /// Nobody has cut it since the last one was forgotten, or since the database was opened.
+    Uncut,
+    /// It has none.
+    Cut,
 }
 
 /// Whether the register of this connection may be believed.
@@ -327,6 +337,7 @@ impl Catalogue {
                 path,
                 connection,
                 register: RegisterState::Unread,
+                log: LogState::Uncut,
             }),
             Err(source) => Err(CatalogueFault::Database { path, source }),
         }

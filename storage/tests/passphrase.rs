@@ -250,7 +250,11 @@ async fn what_is_forgotten_is_in_no_byte_of_the_database_or_its_log() {
     let withdrawn = Fact::Withdrawn { person };
     house.record(Some("kacho"), withdrawn, &second).await;
     let awaited = BTreeSet::from([hand_over(1)]);
+    let log = || fs::metadata(database.with_file_name("catalogue.db-wal")).unwrap();
+    let uncut = log().len();
     house.catalogue.keep_passphrases_of(&awaited).await.unwrap();
+    assert!(uncut > 0);
+    assert_eq!(log().len(), uncut, "nothing was forgotten, nothing is cut");
     let found = house.catalogue.kept_passphrase(hand_over(1)).await.unwrap();
     assert_eq!(found, Some(second));
 }

@@ -390,11 +390,7 @@ impl Owner {
             };
             self.note(AlarmCode::DisposalOverdue, outcome);
         }
-        if self.forget_passphrases(judged).await.is_err() {
-            tracing::warn!(
-                "passphrases that nobody may see any more are still kept; the next sweep forgets them"
-            );
-        }
+        self.forget_passphrases(judged).await;
         let left = self.due_copies(judged).await.unwrap_or_else(|_| {
             tracing::warn!("copies outside the vault cannot be looked at; the next sweep does");
             VecDeque::new()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rules::HandOverId;
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{Catalogue, CatalogueFault};
+use super::{Catalogue, CatalogueFault, LogState};
 use crate::package::KeptPassphrase;
 
 impl Catalogue {
@@ -26,9 +26,9 @@ impl Catalogue {
         Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Forgets every passphrase but those of some hand-overs, and cuts the log that had them.
+    /// Forgets every passphrase but those of some hand-overs, and cuts the log that may have them.
     ///
-    /// While somebody reads the database its log cannot be cut; the next call does it.
+    /// While somebody reads the database its log cannot be cut; the next call does it. Where nothing was forgotten nothing is cut.
     ///
     /// # Errors
     /// [`CatalogueFault`] if the database cannot be written; then they are still there.
@@ -38,16 +38,29 @@ impl Catalogue {
     ) -> Result<(), CatalogueFault> {
         let kept = serde_json::to_string(hand_overs)
             .map_err(|fault| self.fault(sqlx::Error::Encode(Box::new(fault))))?;
-        self.execute(
-            sqlx::query(
-                "DELETE FROM passphrases WHERE hand_over NOT IN (SELECT value FROM json_each(?))",
-            )
-            .bind(kept),
+        let forgotten = sqlx::query(
+            "DELETE FROM passphrases WHERE hand_over NOT IN (SELECT value FROM json_each(?))",
         )
-        .await?;
+        .bind(kept)
+        .execute(&mut self.connection)
+        .await;
+        if forgotten
+            .map_err(|source| self.fault(source))?
+            .rows_affected()
+            > 0
+        {
+            self.log = LogState::Uncut;
+        }
+        if self.log == LogState::Cut {
+            return Ok(());
+        }
         match self.cut_log().await {
+            Ok(()) => {
+                self.log = LogState::Cut;
+                Ok(())
+            }
             Err(CatalogueFault::Busy { .. }) => Ok(()),
-            other => other,
+            Err(fault) => Err(fault),
         }
     }
 }
