@@ -180,6 +180,11 @@ impl Reference {
             most,
         };
         let is_opening = method == "INVITE" && !message.header("To").contains(";tag=");
+        let was_shed = |leg: &Leg| is_opening && leg.was_shed(message);
+        if self.legs.get(id).is_some_and(was_shed) {
+            // It comes again to an exchange that does not remember it, and may have room by now.
+            self.legs.remove(id);
+        }
         let Some(leg) = self.legs.get_mut(id) else {
             match method {
                 "ACK" => {}

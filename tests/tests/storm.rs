@@ -57,6 +57,7 @@ fn storms_that_found_something_are_weathered() {
         400_015_479,
         400_020_166,
         400_022_011,
+        510_000_042,
     ] {
         storm::run(seed, Ways::Datagrams);
     }

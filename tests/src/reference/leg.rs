@@ -228,6 +228,12 @@ impl Leg {
         })
     }
 
+    /// Whether this INVITE was refused for want of room, without a memory.
+    pub(super) fn was_shed(&self, invite: &Text) -> bool {
+        let said = self.asked.get(&key(invite)).map(|(_, _, said)| *said);
+        self.began == Began::Theirs && self.stage == Stage::Refused && said == Some(503)
+    }
+
     /// Whether a request of ours is none that was sent before.
     pub(super) fn is_new(&self, request: &Text) -> bool {
         !self.sent.contains_key(&key(request))
