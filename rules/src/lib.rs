@@ -93,7 +93,9 @@ pub use crate::{
     retention::{RetentionFault, RetentionPolicy, TrailTerm},
     reveal::{RevealGrant, RevealPermit, RevealRequest},
     search::{Criterion, FindGrant, FindPermit, FindRequest, Sought},
-    statement::{Cell, MonthNotOver, MonthTally, Outcome, StandingCounts, Statement},
+    statement::{
+        Cell, DayNotCounted, MonthNotOver, MonthTally, Outcome, StandingCounts, Statement,
+    },
     subject::Subject,
     supervision::{Supervision, SupervisionLine},
     vendor::{Contract, Terms, Vendor},

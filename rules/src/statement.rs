@@ -2,7 +2,7 @@
 //!
 //! It is counted from the trail, which keeps what each day came to when the rows are long gone. Counting is here; signing is `storage`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,11 @@ pub struct MonthNotOver {
     /// When it is.
     pub from: Timestamp,
 }
+
+/// A day that has calls, and whose count the trail does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} has calls and is not counted yet; the office counts it while `denwaban run` runs")]
+pub struct DayNotCounted(pub JstDay);
 
 /// What became of an answered call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,7 +143,7 @@ impl MonthTally {
         self.days.values().for_each(|day| counts.add(day));
         Statement {
             month: self.month,
-            days: u64::try_from(self.days.len()).unwrap_or(u64::MAX),
+            counted: self.days.into_keys().collect(),
             counts,
             disposed: self.disposed,
             handed_over: self.handed_over,
@@ -162,8 +167,7 @@ pub struct StandingCounts {
 pub struct Statement {
     /// Which month.
     pub month: JstMonth,
-    /// Its days that are counted.
-    pub days: u64,
+    counted: BTreeSet<JstDay>,
     counts: DayCounts,
     disposed: u64,
     handed_over: u64,
@@ -173,6 +177,23 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// How many of its days are counted.
+    pub fn days(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// Whether no day of the month is left out. `living`: the days that have calls or recordings, of any month.
+    ///
+    /// # Errors
+    /// [`DayNotCounted`] for the first that is.
+    pub fn check_days(&self, living: &BTreeSet<JstDay>) -> Result<(), DayNotCounted> {
+        let left_out = living.difference(&self.counted);
+        let own = left_out
+            .copied()
+            .find(|day| JstMonth::of_day(*day) == self.month);
+        own.map_or(Ok(()), |day| Err(DayNotCounted(day)))
+    }
+
     /// Each line: its name, and what the public may see. Counts about the city's own doings are shown as they are.
     pub fn lines(&self) -> Vec<(String, Cell)> {
         let (answered, outcomes) = sum_and_cells(&self.outcomes());
@@ -374,7 +395,21 @@ mod tests {
     }
 
     #[test]
-    fn a_month_is_told_once_its_last_day_is_counted() {
+    fn a_month_is_told_once_each_of_its_days_with_calls_is_counted() {
+        let mut tally = november();
+        let counted = counted("2026-11-01", 30, 6, 0);
+        tally.handle(&entry(1, "2026-11-03T15:10:00Z", counted));
+        let statement = tally.finish(StandingCounts::default());
+        let days = |days: &[&str]| days.iter().map(|day| day.parse().unwrap()).collect();
+        let elsewhere = days(&["2026-10-31", "2026-11-01", "2026-12-01"]);
+        assert_eq!(statement.check_days(&elsewhere), Ok(()));
+        let left_out = DayNotCounted("2026-11-20".parse().unwrap());
+        let living = days(&["2026-10-31", "2026-11-01", "2026-11-20", "2026-11-21"]);
+        assert_eq!(statement.check_days(&living), Err(left_out));
+    }
+
+    #[test]
+    fn a_month_is_told_from_the_time_on_at_which_its_last_day_is_counted() {
         let month = "2026-11".parse().unwrap();
         let from: Timestamp = "2026-12-01T15:10:00Z".parse().unwrap();
         let early = MonthTally::of(month, from - jiff::SignedDuration::from_secs(1));

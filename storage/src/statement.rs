@@ -21,7 +21,7 @@ const AT_LEAST: &str = "at-least"; // A sum with a suppressed part.
 pub fn sign_statement(statement: &Statement, key: &SigningKey) -> Result<SignedNote, NoteFault> {
     let mut text = format!("{TITLE}\nmonth {}\n", statement.month);
     // Writing into a String cannot fail.
-    let _ = writeln!(text, "days {}", statement.days);
+    let _ = writeln!(text, "days {}", statement.days());
     for (name, cell) in statement.lines() {
         let _ = match cell {
             Cell::Count(count) => writeln!(text, "{name} {count}"),

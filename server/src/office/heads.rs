@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rules::{Action, Actor, AlarmCode, AuditDraft, AuditEvent, Chain, Refusal, Statement};
+use rules::{
+    Action, Actor, AlarmCode, AuditDraft, AuditEvent, Chain, DayNotCounted, Refusal, Statement,
+};
 use serde::{Deserialize, Serialize};
 use storage::{
     AuditFault, Heads, SignFault, SignedHead, Signing, sha256_of, sign_statement, verifier_keys,
@@ -93,11 +95,18 @@ impl Owner {
     }
 
     /// Signs a statement for the public, once it is written down that it is.
-    pub(super) fn sign_statement(
+    pub(super) async fn sign_statement(
         &mut self,
         statement: &Statement,
         actor: Actor,
     ) -> Result<String, Ending> {
+        self.take_in().await;
+        let living = self.days_to_reconcile().await?;
+        statement.check_days(&living).map_err(|fault| {
+            let DayNotCounted(day) = fault;
+            let ja = format!("{day} の集計が済んでいません。denwaban run を動かすと集計します。");
+            Answer::Failed(Message::new(ja, fault.to_string()))
+        })?;
         let unusable = |fault: String| {
             Answer::Unavailable(Message::new(
                 "署名鍵を使えないため、署名できません。",

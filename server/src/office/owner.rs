@@ -280,7 +280,10 @@ impl Owner {
                     statement,
                     actor,
                     answer,
-                }) => drop(answer.send(Answer::of(self.sign_statement(&statement, actor)))),
+                }) => {
+                    let done = self.sign_statement(&statement, actor).await;
+                    drop(answer.send(Answer::of(done)));
+                }
                 Some(Job::Trail {
                     request,
                     proof,
