@@ -180,11 +180,6 @@ impl Reference {
             most,
         };
         let is_opening = method == "INVITE" && !message.header("To").contains(";tag=");
-        let was_shed = |leg: &Leg| is_opening && leg.was_shed(message);
-        if self.legs.get(id).is_some_and(was_shed) {
-            // It comes again to an exchange that does not remember it, and may have room by now.
-            self.legs.remove(id);
-        }
         let Some(leg) = self.legs.get_mut(id) else {
             match method {
                 "ACK" => {}
@@ -212,6 +207,7 @@ impl Reference {
             return;
         }
         if leg.is_repeated(message) {
+            leg.came_again(message);
             return;
         }
         let is_awaited = leg.asked(now, message);

@@ -58,6 +58,8 @@ fn storms_that_found_something_are_weathered() {
         400_020_166,
         400_022_011,
         510_000_042,
+        700_003_381,
+        700_009_980,
     ] {
         storm::run(seed, Ways::Datagrams);
     }

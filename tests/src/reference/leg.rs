@@ -228,10 +228,15 @@ impl Leg {
         })
     }
 
-    /// Whether this INVITE was refused for want of room, without a memory.
-    pub(super) fn was_shed(&self, invite: &Text) -> bool {
-        let said = self.asked.get(&key(invite)).map(|(_, _, said)| *said);
-        self.began == Began::Theirs && self.stage == Stage::Refused && said == Some(503)
+    /// Whoever was refused for want of room, without a memory, may find some by now.
+    pub(super) fn came_again(&mut self, invite: &Text) {
+        let was_refused = self.began == Began::Theirs && self.stage == Stage::Refused;
+        if let Some((_, _, said)) = self.asked.get_mut(&key(invite))
+            && was_refused
+            && *said == 503
+        {
+            *said = 0;
+        }
     }
 
     /// Whether a request of ours is none that was sent before.
@@ -245,6 +250,9 @@ impl Leg {
         let status = answer.status().unwrap_or(0);
         let key = key(answer);
         let is_first = self.asked.get(&key).is_some_and(|(_, _, said)| *said < 200);
+        if is_first && key.1 == "INVITE" && self.stage == Stage::Refused {
+            self.stage = Stage::Inviting;
+        }
         if key.1 == "INVITE" && status > 100 && answer.sequence() == self.first_sequence {
             self.tag = tag_of(answer.header("To"));
         }
