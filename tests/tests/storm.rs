@@ -60,6 +60,8 @@ fn storms_that_found_something_are_weathered() {
         510_000_042,
         700_003_381,
         700_009_980,
+        710_000_595,
+        710_003_745,
     ] {
         storm::run(seed, Ways::Datagrams);
     }

@@ -55,6 +55,8 @@ pub(super) struct Leg {
     pub(super) ended_at: Option<Instant>,
     /// Its call is or was transferred: who is joined to whom is the transfer's.
     pub(super) is_transferred: bool,
+    /// Its INVITE came again after its refusal.
+    comes_again: bool,
     /// It said BYE before its answer.
     pub(super) has_left_early: bool,
     /// Its way was lost before it said anything: somebody else may have been called, and it is ended if it answers all the same.
@@ -118,6 +120,7 @@ impl Leg {
             referred: BTreeMap::new(),
             ended_at: None,
             is_transferred: false,
+            comes_again: false,
             has_left_early: false,
             may_be_left: false,
             cancelled_at: None,
@@ -228,14 +231,19 @@ impl Leg {
         })
     }
 
-    /// Whoever was refused for want of room, without a memory, may find some by now.
-    pub(super) fn came_again(&mut self, invite: &Text) {
-        let was_refused = self.began == Began::Theirs && self.stage == Stage::Refused;
-        if let Some((_, _, said)) = self.asked.get_mut(&key(invite))
-            && was_refused
-            && *said == 503
-        {
+    /// Its INVITE came again.
+    pub(super) fn came_again(&mut self, request: &Text) {
+        self.comes_again |= request.method() == "INVITE" && self.stage == Stage::Refused;
+    }
+
+    /// Whoever was refused for want of room, without a memory, comes again and finds some.
+    fn take_up(&mut self, key: &(String, String), status: u16) {
+        let Some((_, _, said)) = self.asked.get_mut(key) else {
+            return;
+        };
+        if self.comes_again && key.1 == "INVITE" && *said == 503 && status != 503 {
             *said = 0;
+            self.stage = Stage::Inviting;
         }
     }
 
@@ -249,10 +257,8 @@ impl Leg {
         let mut flaws = Vec::new();
         let status = answer.status().unwrap_or(0);
         let key = key(answer);
+        self.take_up(&key, status);
         let is_first = self.asked.get(&key).is_some_and(|(_, _, said)| *said < 200);
-        if is_first && key.1 == "INVITE" && self.stage == Stage::Refused {
-            self.stage = Stage::Inviting;
-        }
         if key.1 == "INVITE" && status > 100 && answer.sequence() == self.first_sequence {
             self.tag = tag_of(answer.header("To"));
         }
