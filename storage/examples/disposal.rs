@@ -11,24 +11,16 @@
 #[allow(dead_code, reason = "each measurement uses its own part of it")]
 mod full_size;
 
-use std::{fs, path::Path};
+use std::path::PathBuf;
 
 use full_size::{Archive, Files, Size, timed};
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
-    let folder = Path::new(&folder).join("disposal-measurement");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(measure(&folder, Size::read(arguments)));
-    fs::remove_dir_all(&folder).unwrap();
+    full_size::run("disposal-measurement", measure);
 }
 
-async fn measure(folder: &Path, size: Size) {
-    let mut archive = Archive::fill(folder, size, Files::Due).await;
+async fn measure(folder: PathBuf, size: Size) {
+    let mut archive = Archive::fill(&folder, size, Files::Due).await;
     let plan = timed("plan", archive.plan()).await;
     println!("{plan:?}");
     let days = timed("disposal", archive.dispose()).await;

@@ -12,25 +12,17 @@
 #[allow(dead_code, reason = "each measurement uses its own part of it")]
 mod full_size;
 
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
 
 use full_size::{Archive, Files, Size, first_day, timed};
 use storage::{Catalogue, Duty, Lock, OsDisk, back_up, restore};
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
-    let folder = Path::new(&folder).join("drill");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(drill(&folder, Size::read(arguments)));
-    fs::remove_dir_all(&folder).unwrap();
+    full_size::run("drill", drill);
 }
 
-async fn drill(folder: &Path, size: Size) {
-    let mut archive = Archive::fill(folder, size, Files::All).await;
+async fn drill(folder: PathBuf, size: Size) {
+    let mut archive = Archive::fill(&folder, size, Files::All).await;
     let backup = folder.join("backup");
     let carried = timed("backup", back_up(&archive.layout, &backup)).await;
     println!("{:?}", carried.unwrap());

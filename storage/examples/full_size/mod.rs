@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -49,6 +49,19 @@ impl Size {
             due: count(6_700),
         }
     }
+}
+
+/// Measures in a folder of that name under the command line's first argument, and removes the folder.
+pub(crate) fn run<F: Future<Output = ()>>(name: &str, measure: impl FnOnce(PathBuf, Size) -> F) {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().unwrap_or_else(|| ".".to_owned());
+    let folder = Path::new(&folder).join(name);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(measure(folder.clone(), Size::read(arguments)));
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 /// The archive.
