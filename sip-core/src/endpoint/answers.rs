@@ -174,27 +174,24 @@ impl Endpoint {
         let Some(id) = usage else {
             return self.abandon_invite(now, key);
         };
-        let Some(Stage::Calling { wish, .. }) = self.usages.get(&id).map(|usage| &usage.stage)
-        else {
-            return self.cancel_withdrawn(now, id);
-        };
-        match (wish, message.status()) {
-            (Wish::Cancel { .. }, _) => self.cancel_if_possible(now, id),
-            (Wish::Ring, Some(status @ 101..EARLY_DIALOG_TERMINATED))
-                if early != Some(Early::OutOfOrder) =>
-            {
-                self.events.push_back(Event::Rang {
-                    dialog: id,
-                    status,
-                    message,
-                    delivery: match early {
-                        Some(Early::Reliable) => Delivery::Reliable,
-                        Some(Early::Plain | Early::OutOfOrder) | None => Delivery::Once,
-                    },
-                });
-            }
-            // A 100 is for the transaction, a 199 for its early dialog, and whoever cancelled wants to hear no ringing.
-            (Wish::Ring | Wish::Cancelled, _) => {}
+        if self.is_given_up(key) {
+            return self.cancel_if_possible(now, key);
+        }
+        // A 100 is for the transaction, a 199 for its early dialog, and a re-INVITE rings for nobody.
+        let stage = self.usages.get(&id).map(|usage| &usage.stage);
+        if let Some(status @ 101..EARLY_DIALOG_TERMINATED) = message.status()
+            && matches!(stage, Some(Stage::Calling { .. }))
+            && early != Some(Early::OutOfOrder)
+        {
+            self.events.push_back(Event::Rang {
+                dialog: id,
+                status,
+                message,
+                delivery: match early {
+                    Some(Early::Reliable) => Delivery::Reliable,
+                    Some(Early::Plain | Early::OutOfOrder) | None => Delivery::Once,
+                },
+            });
         }
     }
 

@@ -54,32 +54,15 @@ impl Endpoint {
         };
         let is_offer = |attempt: &mut Attempt| attempt.aim != Aim::Refresh;
         let waiting = session.waiting.take_if(is_offer);
-        if let Change::Sent { attempt, .. } = &mut session.change
+        if let Change::Sent { client, attempt } = &mut session.change
             && attempt.by == By::Invite
             && let Aim::Offer(_) = attempt.aim
         {
             attempt.aim = Aim::Withdrawn;
-            self.cancel_withdrawn(now, dialog);
+            let client = *client;
+            self.cancel_if_possible(now, client);
         } else if let Some(attempt) = waiting {
             self.not_changed(now, dialog, attempt.aim, 487, None);
-        }
-    }
-
-    /// Sends the CANCEL of what was withdrawn, if a provisional answer has come.
-    pub(super) fn cancel_withdrawn(&mut self, now: Instant, id: DialogId) {
-        let Some(session) = self.usages.get_mut(&id).and_then(Usage::current) else {
-            return;
-        };
-        let Change::Sent { client, attempt } = &session.change else {
-            return;
-        };
-        let client = *client;
-        if attempt.aim == Aim::Withdrawn
-            && let Some(entry) = self.clients.get(&client)
-            && let ClientMachine::Invite { machine, .. } = &entry.machine
-            && machine.may_cancel()
-        {
-            self.send_cancel(now, client, None);
         }
     }
 
@@ -227,7 +210,7 @@ impl Endpoint {
             return;
         };
         if machine.may_cancel() {
-            self.send_cancel(now, client, None);
+            self.cancel_if_possible(now, client);
         } else if (machine.is_unheard() || machine.is_adrift())
             && let Some(usage) = self.usages.get_mut(&id)
         {

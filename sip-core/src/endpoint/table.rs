@@ -91,6 +91,8 @@ pub(super) enum ClientMachine {
         forks: Vec<Fork>,
         /// The highest number used in an early dialog, so that the BYE of another fork is above it.
         last_cseq: u32,
+        /// What its CANCEL says in Reason.
+        reason: Option<String>,
     },
     Other {
         machine: Client,
@@ -122,6 +124,7 @@ impl ClientMachine {
             ack: Bytes::new(),
             forks: Vec::new(),
             last_cseq: 0,
+            reason: None,
         }
     }
 }
@@ -148,6 +151,13 @@ impl ClientEntry {
         match &self.machine {
             ClientMachine::Invite { machine, .. } => machine.is_unheard(),
             ClientMachine::Other { machine } => machine.is_unheard(),
+        }
+    }
+
+    /// Takes what the CANCEL of an INVITE is to say in Reason.
+    pub(super) fn give_reason(&mut self, why: Option<&str>) {
+        if let ClientMachine::Invite { reason, .. } = &mut self.machine {
+            *reason = why.map(str::to_owned);
         }
     }
 
@@ -273,11 +283,7 @@ pub(super) struct Held2xx {
 pub(super) enum Wish {
     Ring,
     /// CANCEL, as soon as a provisional answer lets it out (RFC 3261 section 9.1).
-    Cancel {
-        reason: Option<String>,
-    },
-    /// CANCEL is out.
-    Cancelled,
+    Cancel,
 }
 
 /// What follows the ACK.

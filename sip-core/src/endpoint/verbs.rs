@@ -111,15 +111,17 @@ impl Endpoint {
             return;
         };
         match &mut usage.stage {
-            Stage::Calling { wish, .. } => match wish {
+            Stage::Calling { client, wish, .. } => match wish {
                 Wish::Ring => {
-                    *wish = Wish::Cancel {
-                        reason: reason.map(str::to_owned),
-                    };
-                    self.cancel_if_possible(now, dialog);
+                    *wish = Wish::Cancel;
+                    let client = *client;
+                    if let Some(entry) = self.clients.get_mut(&client) {
+                        entry.give_reason(reason);
+                    }
+                    self.cancel_if_possible(now, client);
                 }
                 // It is under way.
-                Wish::Cancel { .. } | Wish::Cancelled => {}
+                Wish::Cancel => {}
             },
             Stage::ExpectAck { .. } | Stage::Talking { .. } => self.bye(now, dialog, reason),
             // The peer's INVITE is answered, not cancelled; a BYE is under way.
@@ -230,46 +232,28 @@ impl Endpoint {
         }
     }
 
-    /// Sends the CANCEL the application wished for, if a provisional answer has come.
-    pub(super) fn cancel_if_possible(&mut self, now: Instant, id: DialogId) {
-        let Some(usage) = self.usages.get_mut(&id) else {
-            return;
-        };
-        let Stage::Calling { client, wish, .. } = &mut usage.stage else {
-            return;
-        };
-        let Wish::Cancel { reason } = wish else {
-            return;
-        };
-        let client = *client;
-        let Some(entry) = self.clients.get(&client) else {
-            return;
-        };
-        let ClientMachine::Invite { machine, .. } = &entry.machine else {
-            return;
-        };
-        if machine.may_cancel() {
-            let reason = reason.take();
-            *wish = Wish::Cancelled;
-            self.send_cancel(now, client, reason.as_deref());
-        }
-    }
-
-    /// Cancels an INVITE of ours and sets the term for its answer (RFC 3261 section 9.1).
-    pub(super) fn send_cancel(&mut self, now: Instant, key: ClientKey, reason: Option<&str>) {
+    /// Cancels an INVITE of ours that nobody wants answered, if a provisional answer has come, and sets the term for its end (RFC 3261 section 9.1).
+    pub(super) fn cancel_if_possible(&mut self, now: Instant, key: ClientKey) {
         let Some(entry) = self.clients.get_mut(&key) else {
             return;
         };
-        let ClientMachine::Invite { machine, .. } = &mut entry.machine else {
+        let ClientMachine::Invite {
+            machine, reason, ..
+        } = &mut entry.machine
+        else {
             return;
         };
+        if !machine.may_cancel() {
+            return;
+        }
         machine.expect_end(now, &self.intervals);
+        let reason = reason.take();
         let (usage, peer, hop) = (entry.usage, entry.peer, entry.hop);
         let Ok(invite) = Message::parse(entry.request.clone()) else {
             return;
         };
         let mut draft = hop_request(&invite, "CANCEL").same(&invite, HeaderName::To);
-        if let Some(reason) = reason {
+        if let Some(reason) = &reason {
             draft = draft.line("Reason", reason);
         }
         self.arm_client(key);
@@ -300,12 +284,7 @@ impl Endpoint {
             return;
         };
         entry.usage = None;
-        let ClientMachine::Invite { machine, .. } = &entry.machine else {
-            return;
-        };
-        if machine.may_cancel() {
-            self.send_cancel(now, client, None);
-        }
+        self.cancel_if_possible(now, client);
     }
 
     /// Sends the INVITE again with the longer interval that a 422 asks for (RFC 4028 section 7.3); whether it did.

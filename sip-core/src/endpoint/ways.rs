@@ -46,8 +46,8 @@ impl Endpoint {
     /// A request that nothing at all has come back to goes its other way at once, if it has one: by UDP if it went over TCP for its length, by the way its
     /// dialog came if the Contact named another, once more by a new connection if its own had died unnoticed. Else it is over (RFC 3261
     /// section 17.1.4), as if it had been answered 503; so is at once an INVITE that the application has given up. But an INVITE may have been
-    /// heard: who answers it all the same is cancelled, or is ACKed and hears BYE, and a re-INVITE by a connection that stood waits for its
-    /// answer as long as ever, unless it merely refreshes the session. Answers go to where their caller listens.
+    /// heard: who answers it all the same is cancelled, or is ACKed and hears BYE, and a re-INVITE waits for its answer as long as ever, unless it
+    /// merely refreshes the session. Answers go to where their caller listens.
     pub fn handle_loss(&mut self, now: Instant, hop: Hop, loss: Loss) {
         self.speak_elsewhere(hop);
         for usage in self.usages.values_mut() {
@@ -91,14 +91,15 @@ impl Endpoint {
             .collect();
         for key in keys {
             if self.is_given_up(key) || !self.ask_by_another_way(now, key, lost) {
-                self.set_adrift(now, key, lost);
+                self.set_adrift(now, key);
             }
         }
     }
 
     /// No way is left for a request. Whoever has heard an INVITE may answer it yet, by a connection of its own: its transaction waits for
-    /// that. So does a re-INVITE by a connection that stood; of anything else the application learns at once, and calls somebody else.
-    fn set_adrift(&mut self, now: Instant, key: ClientKey, lost: Lost) {
+    /// that. So does the application for a re-INVITE: the peer may have taken our offer, and what was agreed before would not stand any more
+    /// (RFC 3261 section 14.1). Of anything else it learns at once, and calls somebody else.
+    fn set_adrift(&mut self, now: Instant, key: ClientKey) {
         let Some(entry) = self.clients.get_mut(&key) else {
             return;
         };
@@ -110,18 +111,17 @@ impl Endpoint {
         entry.alternate = None;
         let (usage, task) = (entry.usage, entry.task);
         self.arm_client(key);
-        match (usage, task, lost) {
-            (Some(id), Task::Call, _) => {
+        match (usage, task) {
+            (Some(id), Task::Call) => {
                 self.abandon_invite(now, key);
                 self.not_called(now, id, key, 503);
             }
-            (Some(id), _, Lost::Nobody) => self.change_answered(now, id, key, 503, None),
             // The session would not last until a refresh is given up by itself; whoever has heard it learnt nothing new.
-            (Some(id), _, _) if self.is_refresh(id, key) => {
+            (Some(id), _) if self.is_refresh(id, key) => {
                 self.change_answered(now, id, key, 503, None);
             }
             // Given up before, or not yet.
-            (None, _, _) | (Some(_), _, Lost::Connection | Lost::Direction) => {}
+            (None | Some(_), _) => {}
         }
     }
 
@@ -134,7 +134,7 @@ impl Endpoint {
     }
 
     /// Whether nobody wants the answer to an INVITE any more: by another way it would ring for nobody, and its CANCEL might come too late.
-    fn is_given_up(&mut self, key: ClientKey) -> bool {
+    pub(super) fn is_given_up(&mut self, key: ClientKey) -> bool {
         let entry = self.clients.get(&key);
         let Some(ClientMachine::Invite { .. }) = entry.map(|entry| &entry.machine) else {
             return false;

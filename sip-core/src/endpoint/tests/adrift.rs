@@ -1,7 +1,10 @@
 //! INVITEs without a way: whoever has heard one may answer it yet, by a connection of its own.
 // The peer at 192.0.2.9 takes an INVITE over TCP; its connection breaks, and so does the one that was made anew.
 use super::*;
-use crate::hop::Transport;
+use crate::{
+    hop::{Loss, Transport},
+    peer::{PeerSettings, RefreshMethod, SessionSettings},
+};
 
 fn settings() -> Settings {
     Settings {
@@ -47,6 +50,22 @@ fn changing() -> (Bench, DialogId, Message) {
     (bench, id, reinvite)
 }
 
+/// What a peer whose connection is lost answers comes by another of its own, and so does what it is told.
+fn answer(bench: &mut Bench, request: &Message, status: &str) {
+    let tag = String::from_utf8_lossy(request.to().unwrap().tag().unwrap_or(b"late")).into_owned();
+    let text = bench.answer_text(request, status, &tag, "");
+    bench.hear_by(renewed(), &text);
+}
+
+/// The same with a description.
+fn accept(bench: &mut Bench, request: &Message) {
+    bench.body = SDP;
+    let kind = "Contact: <sip:x@pbx.example>\r\nContent-Type: application/sdp\r\n";
+    let text = bench.answer_text(request, "200 OK", "late", kind);
+    bench.body = "";
+    bench.hear_by(renewed(), &text);
+}
+
 /// Twice: the first time it goes by a new connection.
 fn set_adrift(bench: &mut Bench) {
     bench.lose(way());
@@ -60,11 +79,12 @@ fn whoever_rings_after_its_connection_was_lost_is_cancelled() {
     let (mut bench, _, invite) = calling();
     set_adrift(&mut bench);
     assert_eq!(bench.names(), ["NoResponse"]);
-    bench.answer(&invite, "180 Ringing", "late", "");
+    answer(&mut bench, &invite, "180 Ringing");
     assert_eq!(bench.ladder(), ["< 180 INVITE", "> CANCEL"]);
+    assert_eq!(bench.ways.last(), Some(&renewed()));
     let cancel = bench.last().clone();
-    bench.answer(&cancel, "200 OK", "late", "");
-    bench.answer(&invite, "487 Request Terminated", "late", "");
+    answer(&mut bench, &cancel, "200 OK");
+    answer(&mut bench, &invite, "487 Request Terminated");
     assert_eq!(bench.ladder(), ["< 200 CANCEL", "< 487 INVITE", "> ACK"]);
     assert_eq!(bench.names(), [""; 0]);
     bench.wait(FOREVER);
@@ -74,7 +94,8 @@ fn whoever_rings_after_its_connection_was_lost_is_cancelled() {
 #[test]
 fn whoever_rings_after_it_was_given_up_and_its_connection_lost_is_cancelled() {
     let (mut bench, id, invite) = calling();
-    bench.endpoint.cancel(bench.now, id, None);
+    let reason = "SIP;cause=200;text=\"Call completed elsewhere\"";
+    bench.endpoint.cancel(bench.now, id, Some(reason));
     bench.lose(way());
     assert_eq!(
         bench.ladder(),
@@ -82,8 +103,10 @@ fn whoever_rings_after_it_was_given_up_and_its_connection_lost_is_cancelled() {
         "by another way it would ring for nobody"
     );
     assert_eq!(bench.names(), ["NoResponse"]);
-    bench.answer(&invite, "180 Ringing", "late", "");
+    answer(&mut bench, &invite, "180 Ringing");
     assert_eq!(bench.ladder(), ["< 180 INVITE", "> CANCEL"]);
+    assert_eq!(bench.ways.last(), Some(&renewed()));
+    assert_eq!(bench.header("Reason").as_deref(), Some(reason));
     bench.wait(FOREVER);
     assert!(bench.is_empty());
 }
@@ -92,8 +115,8 @@ fn whoever_rings_after_it_was_given_up_and_its_connection_lost_is_cancelled() {
 fn a_2xx_after_its_connection_was_lost_is_acked_and_its_call_ended() {
     let (mut bench, _, invite) = calling();
     set_adrift(&mut bench);
-    bench.describe(&invite, "200 OK", "late", "");
-    bench.describe(&invite, "200 OK", "late", "");
+    accept(&mut bench, &invite);
+    accept(&mut bench, &invite);
     assert_eq!(
         bench.ladder(),
         [
@@ -113,8 +136,7 @@ fn a_2xx_after_its_connection_was_lost_is_acked_and_its_call_ended() {
 fn a_refusal_by_a_connection_of_the_peers_own_is_acked_there() {
     let (mut bench, _, reinvite) = changing();
     set_adrift(&mut bench);
-    let refusal = bench.answer_text(&reinvite, "488 Not Acceptable Here", "x", "");
-    bench.hear_by(renewed(), &refusal);
+    answer(&mut bench, &reinvite, "488 Not Acceptable Here");
     assert_eq!(bench.ladder(), ["< 488 INVITE", "> ACK"]);
     assert_eq!(bench.ways.last(), Some(&renewed()));
     assert_eq!(bench.names(), ["NotModified"]);
@@ -126,7 +148,7 @@ fn a_refusal_of_what_was_heard_by_both_connections_is_acked_twice() {
     bench.lose(way());
     bench.ladder();
     for _ in 0..2 {
-        bench.answer(&reinvite, "491 Request Pending", "x", "");
+        answer(&mut bench, &reinvite, "491 Request Pending");
         bench.wait(Duration::from_millis(60));
     }
     assert_eq!(
@@ -141,7 +163,7 @@ fn the_answer_to_a_change_is_taken_although_its_connection_was_lost() {
     let (mut bench, _, reinvite) = changing();
     set_adrift(&mut bench);
     assert_eq!(bench.names(), [""; 0]);
-    bench.describe(&reinvite, "200 OK", "x", "");
+    accept(&mut bench, &reinvite);
     assert_eq!(bench.ladder(), ["< 200 INVITE (sdp)", "> ACK"]);
     assert_eq!(bench.names(), ["Modified"]);
 }
@@ -159,13 +181,68 @@ fn a_change_that_nobody_answers_after_its_connection_was_lost_ends_no_talk() {
 }
 
 #[test]
-fn of_a_change_that_finds_nobody_the_application_learns_at_once() {
-    let (mut bench, _, reinvite) = changing();
-    bench.miss(way());
-    assert_eq!(bench.names(), ["NotModified"]);
-    bench.describe(&reinvite, "200 OK", "x", "");
-    assert_eq!(bench.ladder(), ["< 200 INVITE (sdp)", "> ACK"]);
-    assert_eq!(bench.names(), [""; 0]);
+fn the_late_answer_to_a_change_is_taken_however_its_ways_were_lost() {
+    // A reported failure would leave the peer with our new offer and us with the old session.
+    let refused = &[Loss::Unreachable][..];
+    for losses in [refused, &[Loss::Broken, Loss::Unreachable]] {
+        let (mut bench, _, reinvite) = changing();
+        for loss in losses {
+            bench.endpoint.handle_loss(bench.now, way(), *loss);
+            bench.drain();
+        }
+        assert_eq!(bench.names(), [""; 0]);
+        bench.ladder();
+        accept(&mut bench, &reinvite);
+        assert_eq!(bench.ladder(), ["< 200 INVITE (sdp)", "> ACK"]);
+        assert_eq!(bench.names(), ["Modified"]);
+    }
+}
+
+#[test]
+fn a_call_whose_new_connection_is_refused_may_have_been_heard_by_the_old_one() {
+    for status in ["180 Ringing", "200 OK"] {
+        let (mut bench, _, invite) = calling();
+        bench.lose(way());
+        bench.miss(way());
+        assert_eq!(bench.names(), ["NoResponse"]);
+        bench.ladder();
+        answer(&mut bench, &invite, status);
+        let ladder = bench.ladder();
+        let expected: &[&str] = match status {
+            "180 Ringing" => &["< 180 INVITE", "> CANCEL"],
+            _ => &["< 200 INVITE", "> ACK", "> BYE"],
+        };
+        assert_eq!(ladder, expected);
+        bench.wait(FOREVER);
+        assert!(bench.is_empty());
+    }
+}
+
+#[test]
+fn a_refresh_that_was_given_up_and_rings_late_is_cancelled() {
+    let mut bench = Bench::with(settings());
+    let session = SessionSettings {
+        interval: Some(Duration::from_secs(300)),
+        min: Duration::from_secs(90),
+        method: RefreshMethod::Invite,
+    };
+    let peer = PeerSettings {
+        session,
+        ..PeerSettings::default()
+    };
+    bench.endpoint.set_peer(NEIGHBOUR, peer);
+    bench.call_by(way(), "sip:200@pbx.example");
+    let invite = bench.last().clone();
+    let timed =
+        "Contact: <sip:x@pbx.example>\r\nRequire: timer\r\nSession-Expires: 300;refresher=uac\r\n";
+    bench.describe(&invite, "200 OK", "x", timed);
+    bench.wait(Duration::from_secs(150));
+    let refresh = bench.last().clone();
+    assert_eq!(refresh.method(), Some(Method::Invite));
+    bench.ladder();
+    set_adrift(&mut bench);
+    answer(&mut bench, &refresh, "180 Ringing");
+    assert_eq!(bench.ladder(), ["< 180 INVITE", "> CANCEL"]);
 }
 
 #[test]
@@ -176,7 +253,7 @@ fn the_2xx_of_a_change_is_acked_after_our_bye() {
     bench.ladder();
     bench.endpoint.handle_closed(bench.now, way());
     bench.drain();
-    bench.describe(&reinvite, "200 OK", "x", "");
+    accept(&mut bench, &reinvite);
     assert_eq!(bench.ladder(), ["< 200 INVITE (sdp)", "> ACK"]);
     bench.wait(FOREVER);
     assert!(bench.is_empty());
@@ -204,7 +281,7 @@ fn a_change_that_rings_long_after_its_way_was_lost_is_cancelled() {
     bench.wait(Duration::from_secs(20));
     set_adrift(&mut bench);
     bench.wait(Duration::from_secs(13));
-    bench.answer(&reinvite, "180 Ringing", "x", "");
+    answer(&mut bench, &reinvite, "180 Ringing");
     bench.wait(Duration::from_secs(60));
     let ladder = bench.ladder();
     assert!(ladder.contains(&"> CANCEL".to_owned()), "{ladder:?}");
