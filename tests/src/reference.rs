@@ -151,10 +151,10 @@ impl Reference {
         found.map(|at| self.duties.remove(at)).is_some()
     }
 
-    /// A way to a peer is lost: whom it has not heard of may be turned away from, but not forgotten.
+    /// A way to a peer is lost: an INVITE that nobody has been heard of goes another before the exchange rests, or its leg is left.
     pub fn way_lost(&mut self, remote: SocketAddr) {
         for leg in self.legs.values_mut() {
-            leg.may_be_left |= leg.peer == remote && leg.is_unheard();
+            leg.is_adrift |= leg.peer == remote && leg.is_unheard();
         }
     }
 
@@ -410,8 +410,7 @@ impl Reference {
         let number: u32 = message.header("RSeq").parse().unwrap_or(0);
         let is_reliable = message.header("Require").contains("100rel") && number > 0;
         let is_next = leg.reliable.is_none_or(|last| number == last + 1);
-        let is_wanted = !leg.must_end && !leg.may_be_left;
-        if is_reliable && is_next && leg.stage == Stage::Inviting && is_wanted {
+        if is_reliable && is_next && leg.stage == Stage::Inviting && !leg.must_end {
             leg.reliable = Some(number);
             self.owe(id, What::Prack(number));
         }
@@ -434,6 +433,10 @@ impl Reference {
 
     /// The exchange rests: what had to be done at once is done.
     pub fn rest(&mut self, now: Instant) {
+        for leg in self.legs.values_mut() {
+            // Whoever answers all the same is ended.
+            leg.must_end |= std::mem::take(&mut leg.is_adrift);
+        }
         for id in std::mem::take(&mut self.answered) {
             self.target_answered(now, &id);
         }

@@ -233,7 +233,7 @@ impl Reference {
         let legs = [id, other].map(|id| self.legs.get(id));
         let is_excused = |leg: &Leg| {
             leg.must_end
-                || leg.may_be_left
+                || leg.is_adrift
                 || leg.is_transferred
                 || leg.is_disowned()
                 || leg.may_end_by_itself(now)

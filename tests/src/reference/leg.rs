@@ -59,8 +59,8 @@ pub(super) struct Leg {
     comes_again: bool,
     /// It said BYE before its answer.
     pub(super) has_left_early: bool,
-    /// Its way was lost before it said anything: somebody else may have been called, and it is ended if it answers all the same.
-    pub(super) may_be_left: bool,
+    /// Its way was lost before it said anything, and its INVITE has gone no other.
+    pub(super) is_adrift: bool,
     /// When we gave it up.
     pub(super) cancelled_at: Option<Instant>,
     /// Its other party has left.
@@ -122,7 +122,7 @@ impl Leg {
             is_transferred: false,
             comes_again: false,
             has_left_early: false,
-            may_be_left: false,
+            is_adrift: false,
             cancelled_at: None,
             must_end: false,
             reliable: None,
@@ -438,6 +438,7 @@ impl Leg {
         let key = key(request);
         let (method, sequence) = (key.1.as_str(), request.sequence());
         if let Some(before) = self.sent.get(&key) {
+            self.is_adrift &= method != "INVITE";
             if before.start != request.start || before.sequence != sequence {
                 flaws.push(format!("{method} repeated with another text"));
             }
