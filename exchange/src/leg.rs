@@ -72,6 +72,12 @@ impl Leg {
         }
     }
 
+    /// Whether its party wants to hear nobody, or not to be heard.
+    pub(crate) fn holds(&self) -> bool {
+        self.agreed()
+            .is_some_and(|agreed| agreed.wish != Direction::SendReceive)
+    }
+
     /// Our description of this leg as the answer to theirs.
     pub(crate) fn answer_to(&self, theirs: &RemoteMedia, codec: Codec, events: Events) -> Agreed {
         let ours = sdp::answer(theirs, &self.local, codec, events.are_agreed());

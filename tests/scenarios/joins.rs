@@ -561,3 +561,35 @@ fn what_a_party_agreed_to_stands_until_the_join() {
     hear_each_other(&mut all.city, citizen, expert);
     all.finish();
 }
+
+#[test]
+fn whoever_is_to_be_told_of_a_hold_is_asked_last() {
+    // The expert holds the consultation, and has to be asked for the citizen's codec.
+    let mut all = consult(&Named {
+        citizen: &[PCMU, 101],
+        department: &[PCMU, 101],
+        consultation: &[PCMA, PCMU, 101],
+    });
+    let (citizen, department, consulting, expert) =
+        (all.citizen, all.department, all.consulting, all.expert);
+    hold(&mut all.city, expert, consulting, "inactive", "inactive");
+    for line in [citizen, department] {
+        all.city.line_speaks(line);
+    }
+    all.refer();
+    all.city.run_ms(500);
+    assert_eq!(all.city.lines[citizen].count("INVITE (sdp)"), 0);
+    hear_each_other_still(&mut all.city, citizen, department);
+    all.city.lines[expert].version += 1;
+    let holding = all.city.lines[expert].describe_again("inactive", &[PCMU, 101]);
+    all.city
+        .line_answers(expert, "INVITE", 200, &Extra::body(holding));
+    agrees(&mut all.city, citizen, 1, "inactive", &[PCMU, 101]);
+    all.city.run_until_line(department, "BYE", 1);
+    all.city.lines[expert].version += 1;
+    let resumed = all.city.lines[expert].describe_again("sendrecv", &[PCMU, 101]);
+    all.city.line_says(expert, "INVITE", &Extra::body(resumed));
+    agrees(&mut all.city, citizen, 2, "sendrecv", &[PCMU, 101]);
+    hear_each_other(&mut all.city, citizen, expert);
+    all.finish();
+}

@@ -1,7 +1,8 @@
 //! Attended transfer: two calls of whoever transfers become one, once it is certain that those who stay can hear each other.
 //!
-//! Those who stay are asked one after the other, where they have to be: first the one of the call that goes on. Whoever transfers is told
-//! and let go when both have agreed; where one cannot be joined it is told so and has both calls as they were. It may hang up meanwhile.
+//! Those who stay are asked one after the other, where they have to be: first the one of the call that goes on, unless it is to be told
+//! that the other one holds. Whoever transfers is told and let go when both have agreed; where one cannot be joined it is told so and has
+//! both calls as they were. It may hang up meanwhile.
 //! What each call does is in `call/attended.rs`. Follows RFC 3515 section 2.4.4, RFC 3891 and RFC 5589 section 7.
 
 use rules::CallId;
@@ -103,15 +104,19 @@ impl Exchange {
             return Step::GiveUp(488);
         };
         let shard = staying.lent.leg.shard;
-        if let Prospect::Unasked(leg) = kept
-            && let Some(terms) = Terms::between(leg, coming, codec, shard)
-        {
-            return Step::Ask(transfer.kept, Box::new(terms));
-        }
-        if let Prospect::Unasked(leg) = given
-            && let Some(terms) = Terms::between(leg, staying, codec, shard)
-        {
-            return Step::Ask(transfer.given, Box::new(terms));
+        let of_kept = (transfer.kept, &kept, coming);
+        let of_given = (transfer.given, &given, staying);
+        // Whoever is to be told that the other one holds comes last: until then it talks on.
+        let order = match coming.holds() && !staying.holds() {
+            true => [of_given, of_kept],
+            false => [of_kept, of_given],
+        };
+        for (call, prospect, other) in order {
+            if let Prospect::Unasked(leg) = prospect
+                && let Some(terms) = Terms::between(leg, other, codec, shard)
+            {
+                return Step::Ask(call, Box::new(terms));
+            }
         }
         Step::Join
     }

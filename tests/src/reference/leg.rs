@@ -373,7 +373,8 @@ impl Leg {
 
     /// Whether its peer knows of no such dialog any more (RFC 3261 section 12.2.1.2): its BYE may still be under way.
     pub(super) fn is_disowned(&self) -> bool {
-        let is_of_the_dialog = |method: &str| ["INVITE", "UPDATE", "INFO", "BYE"].contains(&method);
+        let is_of_the_dialog =
+            |method: &str| ["INVITE", "UPDATE", "INFO", "STORM", "BYE"].contains(&method);
         let mut sent = self.sent.iter();
         sent.any(|((_, method), sent)| sent.status == Some(481) && is_of_the_dialog(method))
     }

@@ -168,8 +168,12 @@ impl Reference {
         };
         let is_caller = |leg: &Leg| leg.began == Began::Theirs && leg.is_live() && names(leg);
         let is_for_nobody = !self.legs.values().any(is_caller);
-        let mut transfers = self.transfers.iter();
-        transfers.rposition(|transfer| is_wanted(transfer) && (is_meant(transfer) || is_for_nobody))
+        let of = |transfers: &[Transfer], is_fit: &dyn Fn(&Transfer) -> bool| {
+            let mut transfers = transfers.iter();
+            transfers.rposition(|transfer| is_wanted(transfer) && is_fit(transfer))
+        };
+        let meant = of(&self.transfers, &is_meant);
+        meant.or_else(|| of(&self.transfers, &|_| is_for_nobody))
     }
 
     /// An INVITE went out for a transfer; returns for whom.
