@@ -277,6 +277,34 @@ fn what_is_asked_in_a_call_that_is_given_away_is_answered() {
 }
 
 #[test]
+fn what_whoever_leaves_has_asked_is_answered() {
+    let key = Extra {
+        body: "Signal=5\r\n".to_owned(),
+        kind: "application/dtmf-relay",
+        ..Extra::default()
+    };
+    // It is let go, or hangs up by itself.
+    for is_let_go in [true, false] {
+        let (mut city, citizen, department) = talking();
+        city.line_says(department, "INFO", &key);
+        city.run_until_line(citizen, "INFO", 1);
+        let next = ask(&mut city, department);
+        if is_let_go {
+            answer(&mut city, next);
+        } else {
+            city.line_says(department, "BYE", &Extra::default());
+        }
+        city.run_until_line(department, "487 INFO", 1);
+        if !is_let_go {
+            answer(&mut city, next);
+        }
+        city.run_ms(100);
+        city.line_says(citizen, "BYE", &Extra::default());
+        city.finish();
+    }
+}
+
+#[test]
 fn whoever_transfers_refreshes_its_session_and_holds_on_its_own_leg() {
     let (mut city, [citizen, department, next]) = transferring();
     let same = city.lines[department].describe_again("sendrecv", &[0, 8, 101]);

@@ -243,6 +243,7 @@ impl Call {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Talking(talking) => {
                 let (leaving, talk) = self.part(talking, end);
+                self.answer_whoever_leaves(house, now, leaving.dialog);
                 house.close(leaving.id());
                 self.wait_with_ringback(house);
                 self.enter(house, now, Stage::Parted(talk));
@@ -297,6 +298,7 @@ impl Call {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Talking(talking) => {
                 let (leaving, talk) = self.part(talking, staying.other());
+                self.answer_whoever_leaves(house, now, leaving.dialog);
                 house.end(now, leaving.dialog, 480, Some(DONE));
                 house.close(leaving.id());
                 Some(talk)

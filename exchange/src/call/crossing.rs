@@ -11,8 +11,18 @@ use crate::{call::Call, house::House, now::Now, route::phrase};
 pub(super) struct Crossing {
     sent: SentId,
     request: RequestId,
+    /// Who waits for its answer.
+    from: DialogId,
     /// Whose answer it waits for; that one may be leaving by the time it comes.
     to: DialogId,
+}
+
+impl Crossing {
+    /// Its dialog ends before it is answered.
+    fn end(self, house: &mut House, now: Now) {
+        let endpoint = &mut house.endpoint;
+        endpoint.respond(now.at, self.request, 487, phrase(487), Vec::new(), None);
+    }
 }
 
 /// What becomes of a request that is not refused.
@@ -89,7 +99,12 @@ impl Call {
                 body: content(message),
             },
         );
-        self.crossings.push(Crossing { sent, request, to });
+        self.crossings.push(Crossing {
+            sent,
+            request,
+            from: dialog,
+            to,
+        });
         Ok(Reception::Crosses)
     }
 
@@ -123,8 +138,15 @@ impl Call {
     /// The call ends: whoever still waits for an answer gets it (RFC 3261 section 15.1.2). Offers that wait the endpoint answers itself.
     pub(crate) fn answer_what_waits(&mut self, house: &mut House, now: Now) {
         for crossing in std::mem::take(&mut self.crossings) {
-            let endpoint = &mut house.endpoint;
-            endpoint.respond(now.at, crossing.request, 487, phrase(487), Vec::new(), None);
+            crossing.end(house, now);
+        }
+    }
+
+    /// One party leaves while the call goes on: what it has asked is answered.
+    pub(super) fn answer_whoever_leaves(&mut self, house: &mut House, now: Now, leaves: DialogId) {
+        let asked = |crossing: &mut Crossing| crossing.from == leaves;
+        for crossing in self.crossings.extract_if(.., asked) {
+            crossing.end(house, now);
         }
     }
 

@@ -53,6 +53,7 @@ impl Call {
         let leaving = &mut transferring.leaving;
         if let Some(leaving) = leaving.take_if(|leaving| leaving.dialog == dialog) {
             house.close(leaving.id());
+            self.answer_whoever_leaves(house, now, dialog);
             self.take_reoffered(dialog);
         }
     }

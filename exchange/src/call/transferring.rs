@@ -207,6 +207,7 @@ impl Call {
         if let Some(leaving) = leaving {
             // Nobody waits for an ACK of it any more.
             self.take_reoffered(leaving.dialog);
+            self.answer_whoever_leaves(house, now, leaving.dialog);
             house.notify(now, leaving.dialog, 200, Subscription::Terminated);
             house.end(now, leaving.dialog, 480, Some(DONE));
             house.close(leaving.id());
@@ -332,6 +333,7 @@ impl Call {
         house.open(leg.id(), leg.peer, stream);
         house.accept(now, leg.dialog, Vec::new(), agreed.ours.clone());
         leg.session = Session::Agreed(Box::new(agreed));
+        self.answer_whoever_leaves(house, now, leaving.dialog);
         house.end(now, leaving.dialog, 480, None);
         house.close(leaving.id());
         self.join(house, leg.id());

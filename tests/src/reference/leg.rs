@@ -84,7 +84,8 @@ pub(super) struct Leg {
     unacknowledged: Option<(u32, Instant, Instant)>,
     /// When its session is over unless it is refreshed (RFC 4028).
     expires: Option<Instant>,
-    /// The direction that they asked for last, and the one that we told them last.
+    /// The direction of their last description, the one that they asked for last, and the one that we told them last.
+    said: String,
     pub(super) wish: String,
     pub(super) told: String,
 }
@@ -136,6 +137,7 @@ impl Leg {
             notes: Vec::new(),
             unacknowledged: None,
             expires: None,
+            said: "sendrecv".to_owned(),
             wish: "sendrecv".to_owned(),
             told: "sendrecv".to_owned(),
         };
@@ -410,7 +412,9 @@ impl Leg {
         // A repeated answer agrees to nothing new.
         let wish = self.offers.remove(&name)?;
         let before = std::mem::replace(&mut self.wish, wish.clone());
-        (before == "sendrecv" && wish != "sendrecv").then_some(wish)
+        // Whoever says again what it has answered asks for nothing.
+        let had_said = std::mem::replace(&mut self.said, wish.clone());
+        (before == "sendrecv" && wish != "sendrecv" && wish != had_said).then_some(wish)
     }
 
     /// Whether a request of theirs names another To tag than our answers to them do.
@@ -511,6 +515,9 @@ impl Leg {
         if let Some(sent) = self.sent.get_mut(&key(answer)) {
             let is_first = sent.status.is_none_or(|status| status < 200);
             sent.status = sent.status.max(answer.status());
+            if is_first && answer.status() == Some(200) && answer.body.starts_with("v=0") {
+                crate::phone::direction_of(&answer.body).clone_into(&mut self.said);
+            }
             if let Some(before) = sent.told_before.take()
                 && is_first
                 && answer.status().is_some_and(|status| status >= 300)
