@@ -143,6 +143,8 @@ actions! {
     ReadTrail "read_trail" Rules3Supervision,
     /// Writes the audit trail to a file.
     ExportTrail "export_trail" Rules3Supervision,
+    /// 証跡の削除: removes the oldest months of the audit trail.
+    ForgetMonths "forget_months" Consultation7Logs,
     /// Makes a new root, or a new key that signs.
     RotateKeys "rotate_keys" Rules5Security,
     /// Writes the mirrors of the keys.

@@ -15,6 +15,7 @@ mod credentials;
 mod digest;
 mod emergency;
 mod fault;
+mod forgetting;
 mod hand_over;
 mod hearing;
 mod hold;
@@ -62,6 +63,7 @@ pub use crate::{
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},
     fault::Fault,
+    forgetting::Forgetting,
     hand_over::{
         Begun, Contents, Destination, HandOver, HandOverFact, HandOverPermit, HandOverState,
         ItemPermit, MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Masks, Package, PackageForm,

@@ -238,6 +238,7 @@ impl Right<'_> {
                 | Condition::HoldApproved
                 | Condition::Unheld
                 | Condition::ReviewBounded
+                | Condition::TermOver
                 | Condition::Attested
                 | Condition::DeputyPeriod
                 | Condition::OtherPerson

@@ -2,6 +2,7 @@
 //!
 //! A fact is asked for ([`Register::request`]), written to the trail, and only then recorded: [`RegisterPermit`] needs the receipt of its own entry.
 
+mod about;
 mod fact;
 mod judging;
 mod permit;
@@ -15,6 +16,7 @@ use crate::{
     case::{Case, Cases, MOST_RECORDINGS},
     copies::{Copies, destroy_by},
     fault::Fault,
+    forgetting::{Forgetting, Forgotten},
     hand_over::{
         Destination, HandOver, HandOvers, MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Package,
     },
@@ -49,6 +51,7 @@ pub struct Register {
     cases: Cases,
     holds: Holds,
     waivers: Waivers,
+    forgotten: Forgotten,
     history: History,
 }
 
@@ -182,6 +185,11 @@ impl Register {
         &self.waivers
     }
 
+    /// What was decided last about the oldest months of the trail.
+    pub fn forgotten(&self) -> Option<&Forgetting> {
+        self.forgotten.get()
+    }
+
     /// The cases that a person sees: an auditor all of them, everybody else those of the own unit.
     pub fn cases_shown_to(&self, person: &StaffId) -> impl Iterator<Item = (CaseId, &Case)> {
         let cases = self.cases.iter();
@@ -279,6 +287,15 @@ impl Register {
             Fact::SupervisionSigned { month, report } => {
                 self.sign_offs.sign(month, by.person().cloned(), report);
             }
+            Fact::MonthsForgotten {
+                through,
+                decision,
+                text,
+            } => self.forgotten.handle_decision(Forgetting {
+                through,
+                decision,
+                text,
+            }),
             Fact::Request(fact) => self.cases.handle_fact(at, by, fact),
             Fact::Hold(fact) => self.holds.handle_fact(at, by, fact),
             Fact::Waiver(fact) => self.waivers.handle_fact(at, by, fact),
@@ -360,6 +377,7 @@ impl Person {
             | Fact::Copy(_)
             | Fact::Policy(_)
             | Fact::SupervisionSigned { .. }
+            | Fact::MonthsForgotten { .. }
             | Fact::Request(_)
             | Fact::Hold(_)
             | Fact::Waiver(_) => {}

@@ -317,6 +317,10 @@ fn by_people() -> Vec<AuditEvent> {
             chain_hash: Digest([0xcd; 32]),
             decision: Digest([0xef; 32]),
         },
+        AuditEvent::MonthsGone {
+            chain: Chain::Calls,
+            through: "2023-10".parse().unwrap(),
+        },
         AuditEvent::AuditExported {
             entries: 3,
             sha256: Digest([0xef; 32]),
@@ -439,6 +443,14 @@ fn by_people() -> Vec<AuditEvent> {
             change: Fact::SupervisionSigned {
                 month: "2026-10".parse().unwrap(),
                 report: Digest([0xab; 32]),
+            },
+            policy,
+        },
+        AuditEvent::Registered {
+            change: Fact::MonthsForgotten {
+                through: "2023-10".parse().unwrap(),
+                decision: DecisionId::new(now(), 6),
+                text: Digest([0xcd; 32]),
             },
             policy,
         },

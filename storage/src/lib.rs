@@ -90,8 +90,9 @@ pub use spool::{Spool, SpoolFault};
 pub use statement::{Published, StatementFault, sign_statement, verify_statement};
 pub use totp::TotpSecret;
 pub use trail::{
-    Anchored, AuditFault, AuditTrail, BrokenReason, ChainEnd, ChainReport, FirstBad, Removal,
-    RemovalFault, find_newest, last_entry_at, read_entries, remove_months, verify,
+    Anchored, AuditFault, AuditTrail, BrokenReason, ChainEnd, ChainReport, FirstBad, OldMonth,
+    OldMonths, Removal, RemovalFault, announce_removal, find_newest, last_entry_at, plan_removal,
+    read_entries, remove_months, unlink_months, verify,
 };
 pub use vault::{SegmentFile, Vault, VaultFault};
 pub use writer::{

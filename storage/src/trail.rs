@@ -25,7 +25,10 @@ pub use self::{
     append::AuditTrail,
     newest::{find_newest, last_entry_at},
     read::read_entries,
-    removal::{Removal, RemovalFault, remove_months},
+    removal::{
+        OldMonth, OldMonths, Removal, RemovalFault, announce_removal, plan_removal, remove_months,
+        unlink_months,
+    },
     verify::{Anchored, ChainReport, verify},
     walk::{BrokenReason, FirstBad},
 };

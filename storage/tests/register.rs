@@ -13,8 +13,8 @@ use rules::{
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use storage::{
-    Attachments, Catalogue, CatalogueFault, Duty, Heads, Layout, OsDisk, RegisterMismatch, Removal,
-    Signing, remove_months,
+    Attachments, Catalogue, CatalogueFault, Duty, Heads, Layout, OldMonths, OsDisk,
+    RegisterMismatch, Removal, Signing, remove_months,
 };
 
 /// A register with its trail; rows get lost between the two.
@@ -313,9 +313,11 @@ fn remove_2026(city: &City, later: jiff::Timestamp) {
     let signing = Signing::open(&city.disk, &city.layout, now()).unwrap();
     let heads = Heads::new(Arc::clone(&city.disk), &city.layout);
     let removal = Removal {
-        chain: Duty::Office,
-        through: JstMonth::of(now()),
-        term: TrailTerm::default(),
+        months: OldMonths {
+            chain: Duty::Office,
+            through: JstMonth::of(now()),
+            term: TrailTerm::default(),
+        },
         decision: Digest([7; 32]),
         actor: rules::Actor::System,
     };

@@ -75,6 +75,8 @@ pub enum Condition {
     Unheld,
     /// A waiver is looked at again, within a year.
     ReviewBounded,
+    /// The term of a month of the audit trail is over.
+    TermOver,
 }
 
 impl Condition {
@@ -116,6 +118,7 @@ impl Condition {
             Condition::HoldApproved => "no_hold_decision",
             Condition::Unheld => "held",
             Condition::ReviewBounded => "review_too_late",
+            Condition::TermOver => "within_term",
         }
     }
 
@@ -144,6 +147,7 @@ impl Condition {
             | Condition::HoldBounded
             | Condition::HoldApproved
             | Condition::ReviewBounded
+            | Condition::TermOver
             | Condition::Attested
             | Condition::DeputyPeriod
             | Condition::OtherPerson
@@ -222,6 +226,7 @@ impl Condition {
                 RefusalCode::ReviewTooLate,
                 Clause::Consultation4Announcement,
             ),
+            Condition::TermOver => (RefusalCode::NotDue, Clause::Consultation7Logs),
         };
         Refusal::new(code, clause)
     }

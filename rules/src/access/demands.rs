@@ -199,6 +199,7 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             Action::ReadTrail | Action::ExportTrail | Action::SeeHeard | Action::SeeSupervision,
             Standing::Role(Manager | Auditor) | Superuser,
         ) => &[],
+        (Action::ForgetMonths, Standing::Role(Manager)) => &[Condition::TermOver],
         // Root too: whoever lost keys or catalogue can prove nobody.
         (
             Action::RotateKeys

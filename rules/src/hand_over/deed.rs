@@ -126,7 +126,8 @@ impl<'a> Deed<'a> {
             | Condition::HoldBounded
             | Condition::HoldApproved
             | Condition::Unheld
-            | Condition::ReviewBounded => false,
+            | Condition::ReviewBounded
+            | Condition::TermOver => false,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     digest::Digest,
     hand_over::HandOverFact,
     hold::HoldFact,
-    ids::{ContractId, JstDay, Label, StaffId, VendorId},
+    ids::{ContractId, DecisionId, JstDay, Label, StaffId, VendorId},
     month::JstMonth,
     people::{Designation, Period, Person, Role, Training},
     policy::PolicyFact,
@@ -142,6 +142,15 @@ pub enum Fact {
         /// The SHA-256 of its lines.
         report: Digest,
     },
+    /// The manager decided that the oldest months of the audit trail go.
+    MonthsForgotten {
+        /// The last of them.
+        through: JstMonth,
+        /// The decision under which its text lies sealed.
+        decision: DecisionId,
+        /// The salted hash of its text.
+        text: Digest,
+    },
     /// A step of a request.
     Request(RequestFact),
     /// A step of a hold.
@@ -185,6 +194,7 @@ impl Fact {
             Fact::SupervisorApproved { .. } => Action::ApproveSupervisor,
             Fact::Policy(step) => step.action(),
             Fact::SupervisionSigned { .. } => Action::SignSupervision,
+            Fact::MonthsForgotten { .. } => Action::ForgetMonths,
             Fact::HandOver(step) => step.action(),
             Fact::Copy(CopyFact::Begun { .. }) => Action::MakeCopy,
             Fact::Copy(CopyFact::Made { .. }) => Action::TrackCopy,
@@ -216,6 +226,7 @@ impl Fact {
             | Fact::Recovered { .. }
             | Fact::ContractAdded { .. }
             | Fact::SupervisionSigned { .. }
+            | Fact::MonthsForgotten { .. }
             | Fact::Request(_)
             | Fact::Hold(_)
             | Fact::Waiver(_)

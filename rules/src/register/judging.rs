@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Fact, Register, RegisterFault, RegisterGrant};
+use super::{
+    Fact, Register, RegisterFault, RegisterGrant,
+    about::{About, Matter},
+};
 use crate::{
     access::{Action, Condition, Standing, is_grantable, judge, judge_standing},
     audit::DisposalCause,
@@ -12,14 +15,15 @@ use crate::{
     copies::{CopyFact, CopyOf, Holder},
     credentials::Petitioner,
     hand_over::{Deed, HandOver},
-    hold::{Hold, HoldFact},
+    hold::HoldFact,
     ids::{CaseId, ContractId, HandOverId, Label, RecordingId, StaffId, VendorId},
     listen::Heard,
+    month::JstMonth,
     people::{Person, Role},
     policy::{PolicyFact, PolicyTerms},
     refusal::Refusal,
     vendor::{Contract, Vendor},
-    waiver::{Waiver, WaiverFact},
+    waiver::WaiverFact,
 };
 
 impl Register {
@@ -237,6 +241,7 @@ impl Register {
                 about.unit = Some(terms.unit.clone());
                 about.person = Some(supervisor);
             }
+            Fact::MonthsForgotten { through, .. } => about.matter = Matter::Months(*through),
             Fact::Request(step) => about = self.about_request(step)?,
             Fact::Hold(step) => about = self.about_hold(step)?,
             Fact::Waiver(step) => about = self.about_waiver(step)?,
@@ -348,6 +353,28 @@ impl Register {
             self.meets(condition, standing, by, &about, now)
         })?;
         Ok(DisposalCause::Decided { case })
+    }
+
+    /// Judges whether every month of the trail up to this one may be decided to go.
+    ///
+    /// # Errors
+    /// The first rule that refuses.
+    pub fn judge_forgetting(
+        &self,
+        petitioner: &Petitioner<'_>,
+        through: JstMonth,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let by = petitioner.person(self);
+        let action = Action::ForgetMonths;
+        let standing = petitioner.standing(by, action);
+        let about = About {
+            matter: Matter::Months(through),
+            ..About::default()
+        };
+        judge(standing, action, |condition| {
+            self.meets(condition, standing, by, &about, now)
+        })
     }
 
     /// What was told of the recordings that a fact concerns.
@@ -475,7 +502,8 @@ impl Register {
             | Condition::CaseApproved
             | Condition::HoldBounded
             | Condition::HoldApproved
-            | Condition::ReviewBounded => about.matter.meets(condition, &about.heard, now),
+            | Condition::ReviewBounded
+            | Condition::TermOver => about.matter.meets(condition, &about.heard, now),
             Condition::WithinLimit => about.terms.is_some_and(PolicyTerms::is_within_limit),
             // Conditions of listening and of hand-overs.
             Condition::PurposeGiven
@@ -528,46 +556,5 @@ impl Register {
             self.meets(condition, standing, by, &about, now)
         })?;
         Ok(())
-    }
-}
-
-/// What an act of the register is about, as its conditions ask.
-#[derive(Default)]
-struct About<'a> {
-    /// Whom, or who asked for it.
-    person: Option<&'a Person>,
-    role: Option<Role>,
-    unit: Option<Label>,
-    vendor: Option<&'a Vendor>,
-    heard: Vec<&'a Heard>,
-    matter: Matter<'a>,
-    deed: Option<Deed<'a>>,
-    terms: Option<&'a PolicyTerms>,
-}
-
-/// The noun that an act of the register is about.
-#[derive(Default)]
-enum Matter<'a> {
-    #[default]
-    None,
-    Request(&'a RequestFact, Option<&'a Case>),
-    Hold(&'a HoldFact, Option<&'a Hold>),
-    Waiver(&'a WaiverFact, Option<&'a Waiver>),
-    /// Of recordings of a case.
-    Destruction(&'a Case),
-}
-
-impl Matter<'_> {
-    fn meets(&self, condition: Condition, heard: &[&Heard], now: Timestamp) -> bool {
-        match self {
-            Matter::None => false,
-            Matter::Request(fact, case) => fact.meets(condition, *case),
-            Matter::Hold(fact, hold) => fact.meets(condition, *hold, now),
-            Matter::Waiver(fact, waiver) => fact.meets(condition, *waiver, now),
-            Matter::Destruction(case) => {
-                let is_covered = heard.iter().all(|heard| case.covers(heard.recording));
-                condition == Condition::CaseApproved && is_covered && case.may_destroy()
-            }
-        }
     }
 }

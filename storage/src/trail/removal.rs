@@ -1,7 +1,8 @@
 //! Removes the oldest months of a chain, by decision.
 //!
-//! First the tiles of what goes are durable, then the entry that tells of the decision, then the files
-//! go, the oldest first. Cut off on the way, the rest verifies, and the same call finishes it.
+//! First the tiles of what goes are durable, then the entry that tells of the decision, both by the office; then
+//! whoever writes the chain removes the files, the oldest first. Cut off on the way, the rest verifies, and the same call
+//! finishes it.
 
 use std::path::{Path, PathBuf};
 
@@ -19,27 +20,46 @@ use crate::{
 };
 
 use super::{
-    AuditFault, AuditTrail, ChainEnd, at, folder,
+    AuditFault, AuditTrail, ChainEnd, at, entries_gone, folder,
     line::Beginning,
-    month::{beginning_of, file_name, months},
+    month::{Lines, Next, beginning_of, file_name, months},
+    verify::is_decided,
 };
 
-/// What is to be removed, and by whose decision.
-#[derive(Clone, Debug)]
-pub struct Removal {
-    /// From which chain.
+/// The oldest months of a chain, up to one; its newest month always stays.
+#[derive(Clone, Copy, Debug)]
+pub struct OldMonths {
+    /// Of which chain.
     pub chain: Duty,
     /// The last month that goes.
     pub through: JstMonth,
     /// How long entries are kept.
     pub term: TrailTerm,
+}
+
+/// What is to be removed, and by whose decision.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// Which months.
+    pub months: OldMonths,
     /// The salted hash of the decision.
     pub decision: Digest,
     /// Who carries it out.
     pub actor: Actor,
 }
 
-/// Removes the months up to the last one that was decided on; gives how many entries are gone since the chain began.
+/// A month that is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldMonth {
+    /// Which.
+    pub month: JstMonth,
+    /// How many entries it has.
+    pub entries: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Removes the months that were decided on; gives how many entries are gone since the chain began.
 ///
 /// # Errors
 /// [`RemovalFault`]; nothing is removed unless the entry that tells of it is durable.
@@ -51,56 +71,148 @@ pub fn remove_months(
     now: Timestamp,
 ) -> Result<u64, RemovalFault> {
     let (disk, layout) = (heads.disk(), heads.layout());
-    let folder = folder(layout, removal.chain);
-    let (going, first_kept) = plan(removal, disk, &folder, now)?;
-    let begun = beginning_of(disk, &first_kept)?;
-    let begun = begun.ok_or(RemovalFault::NoBeginning { path: first_kept })?;
-    if going.is_empty() {
-        return Ok(begun.end.seq);
+    if let Some(announced) = announce_removal(removal, heads, key, office, now)? {
+        unlink_months(announced, disk, layout, now)?;
     }
-    let size = heads.sign(removal.chain, key)?.head().size;
-    let tiles = Tiles::new(disk, layout, removal.chain, size);
+    Ok(entries_gone(disk, layout, removal.months.chain)?)
+}
+
+/// The office's part, which it does for either chain: tiles and the entry that tells of the decision are durable, once.
+///
+/// # Returns
+/// The months that may go, to the last of them; a month that begins meanwhile lets no other go. `None` where none does.
+///
+/// # Errors
+/// [`RemovalFault`]; then no file may go.
+pub fn announce_removal(
+    removal: &Removal,
+    heads: &Heads,
+    key: &SigningKey,
+    office: &mut AuditTrail,
+    now: Timestamp,
+) -> Result<Option<OldMonths>, RemovalFault> {
+    let (disk, layout) = (heads.disk(), heads.layout());
+    let chain = removal.months.chain;
+    let folder = folder(layout, chain);
+    let Some(Planned { last, begun, .. }) = plan(removal.months, disk, &folder, now)? else {
+        return Ok(None);
+    };
+    let size = heads.sign(chain, key)?.head().size;
+    let tiles = Tiles::new(disk, layout, chain, size);
     let kept = tiles.frontier_at(begun.end.seq).map_err(at(&folder))?;
     if kept != begun.frontier {
-        let (chain, size) = (removal.chain, begun.end.seq);
+        let size = begun.end.seq;
         return Err(SignFault::Altered { chain, size }.into());
     }
-    office.append_all(tell(removal, begun.end, disk, layout)?, now)?;
-    for path in going {
+    if !is_decided(disk, layout, chain, begun.end)? {
+        office.append_all(tell(removal, begun.end, disk, layout)?, now)?;
+    }
+    let through = last;
+    Ok(Some(OldMonths {
+        through,
+        ..removal.months
+    }))
+}
+
+/// The part of whoever writes the chain: the files go, the oldest first.
+///
+/// # Errors
+/// [`RemovalFault`]; what is left has no gap, and the same call goes on.
+pub fn unlink_months(
+    months: OldMonths,
+    disk: &dyn Disk,
+    layout: &Layout,
+    now: Timestamp,
+) -> Result<(), RemovalFault> {
+    let folder = folder(layout, months.chain);
+    let planned = plan(months, disk, &folder, now)?;
+    for path in planned.into_iter().flat_map(|planned| planned.going) {
         disk.unlink(&path).map_err(at(&path))?;
         // The oldest first, so that what a power cut leaves has no gap.
         disk.sync_folder(&folder).map_err(at(&folder))?;
     }
-    Ok(begun.end.seq)
+    Ok(())
 }
 
-/// The files that go, the oldest first, and the first that stays.
+/// What would go, the oldest month first.
+///
+/// # Errors
+/// [`RemovalFault`]: these months may not go, or cannot be read.
+pub fn plan_removal(
+    months: OldMonths,
+    disk: &dyn Disk,
+    layout: &Layout,
+    now: Timestamp,
+) -> Result<Vec<OldMonth>, RemovalFault> {
+    let folder = folder(layout, months.chain);
+    let planned = plan(months, disk, &folder, now)?;
+    let going = planned.map_or_else(Vec::new, |planned| planned.going);
+    let measured = going.iter().map(|path| measure(disk, path));
+    measured
+        .collect::<Result<_, _>>()
+        .map_err(RemovalFault::from)
+}
+
+fn measure(disk: &dyn Disk, path: &Path) -> Result<OldMonth, AuditFault> {
+    let mut lines = Lines::open(disk, path.to_owned());
+    let mut entries = 0;
+    while let Next::Line(_) = lines.next().map_err(at(path))? {
+        entries += 1;
+    }
+    let month = month_of(path).ok_or_else(|| AuditFault::Damaged {
+        path: path.to_owned(),
+    })?;
+    Ok(OldMonth {
+        month,
+        entries,
+        bytes: disk.len(path).map_err(at(path))?,
+    })
+}
+
+fn month_of(path: &Path) -> Option<JstMonth> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// The files that go, the oldest first, the last month of them, and what the first that stays says of all before it.
+struct Planned {
+    going: Vec<PathBuf>,
+    last: JstMonth,
+    begun: Beginning,
+}
+
+/// `None` where nothing goes.
 fn plan(
-    removal: &Removal,
+    OldMonths { through, term, .. }: OldMonths,
     disk: &dyn Disk,
     folder: &Path,
     now: Timestamp,
-) -> Result<(Vec<PathBuf>, PathBuf), RemovalFault> {
-    let end = removal.through.end();
-    if !removal.term.is_over(end, now) {
-        return Err(RemovalFault::TooEarly {
-            month: removal.through,
-        });
+) -> Result<Option<Planned>, RemovalFault> {
+    let end = through.end();
+    if !term.is_over(end, now) {
+        return Err(RemovalFault::TooEarly { month: through });
     }
-    let mut going = Vec::new();
-    for month in months(disk, folder)? {
-        let path = folder.join(file_name(&month));
-        let is_older = month
-            .parse::<JstMonth>()
-            .is_ok_and(|month| month.end() <= end);
-        match is_older {
-            true => going.push(path),
-            false => return Ok((going, path)),
-        }
-    }
-    Err(RemovalFault::Newest {
-        month: removal.through,
-    })
+    let months = months(disk, folder)?;
+    let paths: Vec<PathBuf> = months
+        .iter()
+        .map(|month| folder.join(file_name(month)))
+        .collect();
+    let is_old = |path: &PathBuf| month_of(path).is_some_and(|month| month.end() <= end);
+    let old = paths.iter().take_while(|path| is_old(path)).count();
+    let (going, kept) = paths.split_at(old.min(paths.len().saturating_sub(1)));
+    let (Some(last), Some(first_kept)) =
+        (going.last().and_then(|path| month_of(path)), kept.first())
+    else {
+        return Ok(None);
+    };
+    let begun = beginning_of(disk, first_kept)?;
+    let begun = begun.ok_or_else(|| RemovalFault::NoBeginning {
+        path: first_kept.clone(),
+    })?;
+    Ok(Some(Planned {
+        going: going.to_vec(),
+        last,
+        begun,
+    }))
 }
 
 /// The entries that tell of it: this removal, and what of the other chain is gone already, so that
@@ -120,7 +232,7 @@ fn tell(
             decision: removal.decision,
         },
     };
-    let other = match removal.chain {
+    let other = match removal.months.chain {
         Duty::Calls => Duty::Office,
         Duty::Office => Duty::Calls,
     };
@@ -133,7 +245,7 @@ fn tell(
     let gone_before = begun
         .map(|Beginning { end, .. }| end)
         .filter(|end| end.seq > 0);
-    Ok([(removal.chain, Some(gone)), (other, gone_before)]
+    Ok([(removal.months.chain, Some(gone)), (other, gone_before)]
         .into_iter()
         .filter_map(|(chain, gone)| gone.map(|gone| draft(chain, gone)))
         .collect())
@@ -145,12 +257,6 @@ pub enum RemovalFault {
     /// The term is not over.
     #[error("the term of {month} is not over; its entries stay")]
     TooEarly {
-        /// The last month that was to go.
-        month: JstMonth,
-    },
-    /// No newer month is there.
-    #[error("{month} is not older than the newest month of the chain, which always stays")]
-    Newest {
         /// The last month that was to go.
         month: JstMonth,
     },
@@ -173,9 +279,7 @@ impl RemovalFault {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            RemovalFault::TooEarly { .. }
-            | RemovalFault::Newest { .. }
-            | RemovalFault::NoBeginning { .. } => Fault::Operator,
+            RemovalFault::TooEarly { .. } | RemovalFault::NoBeginning { .. } => Fault::Operator,
             RemovalFault::Audit(fault) => fault.fault(),
             RemovalFault::Sign(fault) => fault.fault(),
         }

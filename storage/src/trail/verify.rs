@@ -133,7 +133,7 @@ fn joined_tiles<'disk>(
 }
 
 /// Whether the office's chain tells who decided that these entries go.
-fn is_decided(
+pub(super) fn is_decided(
     disk: &dyn Disk,
     layout: &Layout,
     removed_from: Duty,
