@@ -4,7 +4,8 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    fs, io,
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{
         Arc,
@@ -16,9 +17,9 @@ use std::{
 
 use exchange::Alarm;
 use jiff::Timestamp;
-use rules::{AlarmCode, AuditDraft, AuditEvent, CallId, EmergencyState};
+use rules::{AlarmCode, AuditDraft, AuditEvent, CallId, EmergencyState, JstMonth, TrailTerm};
 use serde::{Deserialize, Serialize};
-use storage::{AuditTrail, Disk, Duty, Layout, MODE_SHARED, OsDisk};
+use storage::{AuditTrail, Disk, Duty, Layout, MODE_SHARED, OldMonths, OsDisk, unlink_months};
 
 use crate::{
     emergency,
@@ -45,6 +46,40 @@ pub(crate) enum Request {
     Flush,
     /// To go by what the office has written about the numbers' notices.
     Notices,
+    /// To remove months of the own chain, which the office has told of in its own.
+    ForgetMonths {
+        /// The last of them.
+        through: JstMonth,
+    },
+}
+
+/// Removes months of the own chain whose term is over; the newest stays, whoever asks. `false` where they do not all go.
+///
+/// `uid`: who asks. Nobody but the office's user, and root, is listened to: who else did not tell of it first.
+pub(crate) fn forget_months(layout: &Layout, uid: u32, through: JstMonth) -> bool {
+    let is_office = fs::metadata(layout.office()).is_ok_and(|folder| folder.uid() == uid);
+    if !is_office && uid != 0 {
+        tracing::warn!(
+            uid,
+            "a user who does no office's duty asked to remove months of the trail"
+        );
+        return false;
+    }
+    let months = OldMonths {
+        chain: Duty::Calls,
+        through,
+        term: TrailTerm::default(),
+    };
+    match unlink_months(months, &OsDisk, layout, Timestamp::now()) {
+        Ok(()) => {
+            tracing::info!(%through, "the oldest months of the trail are removed, as was decided");
+            true
+        }
+        Err(fault) => {
+            tracing::error!(%fault, "months of the trail that are decided to go are still there");
+            false
+        }
+    }
 }
 
 enum Task {

@@ -14,6 +14,7 @@ mod duty;
 mod emergency;
 mod emergency_slot;
 mod export;
+mod forgetting;
 mod hand_over;
 mod heard;
 mod life;

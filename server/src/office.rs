@@ -7,6 +7,7 @@ mod cases;
 mod clock;
 mod copies;
 mod early;
+mod forgetting;
 mod hand_over;
 mod heads;
 mod holds;

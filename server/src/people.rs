@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cases::{CaseView, HoldAsk, HoldView, RequestAsk},
     duty::{Answer, Message},
+    forgetting::{ForgetAsk, Forgotten},
     numbers::{NumberAsk, NumberView},
     office::PolicyView,
     proof::Secret,
@@ -93,6 +94,7 @@ pub(crate) enum RegisterAsk {
     Request(RequestAsk),
     Hold(HoldAsk),
     Number(NumberAsk),
+    Forget(ForgetAsk),
 }
 
 /// A contract of the own unit, as it was typed in.
@@ -144,6 +146,8 @@ pub(crate) enum Told {
         decision: DecisionId,
     },
     Numbers(Vec<NumberView>),
+    /// What goes of the trail.
+    Forgotten(Forgotten),
 }
 
 /// A person as `people list` shows them.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use rules::{Action, Actor, AuditEntry, AuditEvent, Chain, jst_rfc3339};
+use rules::{Action, Actor, AuditEntry, AuditEvent, Chain, JstMonth, jst_rfc3339};
 use serde::Serialize;
 use storage::{
     Anchored, AuditFault, BrokenReason, ChainReport, Duty, Head, Layout, OsDisk, SignedHead,
@@ -18,14 +18,17 @@ use storage::{
 use super::{
     Exit, Form, Person, Place, Terminal,
     calls::json,
+    people::ask_as,
     recordings::{allowed, with_office},
 };
 use crate::{
     config::Config,
     duty::{Answer, Ending, Message},
     export::{self, Request},
+    forgetting::{ForgetAsk, Forgotten, Incomplete, MonthState, MonthView},
     office::{TrailDone, TrailRequest},
-    proof::Proof,
+    people::RegisterAsk,
+    proof::{Proof, Secret},
     trail_export::{self, CHAINS, TrailExported},
 };
 
@@ -39,6 +42,8 @@ pub(super) enum Command {
     Verify(Verify),
     /// 証跡をファイルに書き出します / write every entry, the heads and the public keys to a file
     Export(Export),
+    /// 期限（3年）の過ぎた月の証跡を、決定により削除します / remove months of the trail whose term of three years is over, by decision
+    Forget(Forget),
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +89,23 @@ pub(super) struct Export {
     out: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Forget {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    person: Person,
+    /// この月まで（例 2023-11）/ the last month that goes
+    #[arg(long, value_name = "YYYY-MM")]
+    through: JstMonth,
+    /// 削除の決定（封印して保存）/ the decision by which they go; kept sealed
+    #[arg(long, value_name = "TEXT")]
+    decision: Option<String>,
+    /// 実行します。付けなければ、削除する月を示すだけです / do it; without it the months that would go are shown
+    #[arg(long, requires = "decision")]
+    yes: bool,
+}
+
 /// A chain as it is typed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ChainName {
@@ -105,6 +127,7 @@ pub(super) fn audit(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
         Command::Head(arguments) => head(arguments, out),
         Command::Verify(arguments) => verify_all(arguments, out),
         Command::Export(arguments) => export(arguments, out),
+        Command::Forget(arguments) => forget(arguments, out),
     }
 }
 
@@ -383,6 +406,59 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
         path.display()
     ))?;
     out.line(&format!("  SHA-256 {sha256}"))
+}
+
+fn forget(arguments: &Forget, out: &mut Terminal) -> Result<(), Exit> {
+    let decision = arguments.decision.as_ref().filter(|_| arguments.yes);
+    let ask = ForgetAsk {
+        through: arguments.through,
+        decision: decision.map(|text| Secret::new(text.clone())),
+    };
+    let ask = RegisterAsk::Forget(ask);
+    ask_as(&arguments.place, &arguments.person, ask, out)
+}
+
+/// Shows what goes, or went; what has not followed the decision is no success.
+pub(super) fn forgotten(
+    Forgotten { months, incomplete }: &Forgotten,
+    out: &mut Terminal,
+) -> Result<(), Exit> {
+    if months.is_empty() && out.form == Form::Text {
+        out.line("削除する月はありません / no month goes")?;
+    }
+    for view in months {
+        out.result(view, || shown_month(view))?;
+    }
+    for Incomplete { chain, why } in incomplete {
+        let chain = Duty::from(*chain).name();
+        out.message(&Message::new(
+            format!(
+                "証跡 {chain} の削除が未完了です。決定は記録しました。同じ命令で続きを行います。"
+            ),
+            format!(
+                "chain {chain} is incomplete: {why}; it is decided and recorded, the same command goes on"
+            ),
+        ));
+    }
+    match incomplete.is_empty() {
+        true => Ok(()),
+        false => Err(Exit::Unavailable),
+    }
+}
+
+fn shown_month(view: &MonthView) -> String {
+    let state = match view.state {
+        MonthState::Planned => "予定/planned",
+        MonthState::Removed => "削除/removed",
+        MonthState::Incomplete => "未完了/incomplete",
+    };
+    format!(
+        "{} {} 件数/entries={} バイト/bytes={} {state}",
+        Duty::from(view.chain).name(),
+        view.month,
+        view.entries,
+        view.bytes
+    )
 }
 
 /// Every public key of the installation's history.

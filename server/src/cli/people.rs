@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use rules::{Fact, JstDay, Label, Period, Role, StaffId, VendorId};
 
 use super::{
-    Exit, Person, Place, Terminal, holds, numbers, policy, read_password, recordings::with_office,
-    requests,
+    Exit, Person, Place, Terminal, audit, holds, numbers, policy, read_password,
+    recordings::with_office, requests,
 };
 use crate::{
     config::Config,
@@ -314,6 +314,7 @@ pub(super) fn told(told: &Told, out: &mut Terminal) -> Result<(), Exit> {
         Told::Numbers(numbers) => numbers
             .iter()
             .try_for_each(|number| out.result(number, || numbers::shown(number))),
+        Told::Forgotten(forgotten) => audit::forgotten(forgotten, out),
         Told::Cases(cases) => cases
             .iter()
             .try_for_each(|case| out.result(case, || requests::shown(case))),

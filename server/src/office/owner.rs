@@ -61,6 +61,8 @@ pub(super) struct Owner {
     pub(super) codes_again: Instant,
     /// When the keys are compared with what is held.
     pub(super) holds_again: Instant,
+    /// When months of the trail that are decided to go are removed again.
+    pub(super) forgetting_again: Instant,
     /// When people are reminded again.
     pub(super) reminders_again: Instant,
     /// When what was decided about notices is compared with its file.
@@ -105,6 +107,7 @@ impl Owner {
             register_again: Instant::now(),
             codes_again: Instant::now(),
             holds_again: Instant::now(),
+            forgetting_again: Instant::now(),
             reminders_again: Instant::now() + FIRST,
             waivers_again: Instant::now(),
             tells_from: Instant::now() + FIRST,
@@ -148,6 +151,7 @@ impl Owner {
                     self.look_after_codes().await;
                     self.look_after_holds().await;
                     self.look_after_waivers().await;
+                    self.look_after_forgetting().await;
                     self.look_after_reminders().await;
                     None
                 }

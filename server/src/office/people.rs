@@ -159,6 +159,7 @@ impl Owner {
             RegisterAsk::Request(ask) => self.ask_request(&caller, ask, now).await,
             RegisterAsk::Hold(ask) => self.ask_hold(&caller, ask, now).await,
             RegisterAsk::Number(ask) => self.ask_number(&caller, ask, now).await,
+            RegisterAsk::Forget(ask) => self.forget_months(&caller, &ask, now).await,
         }
     }
 

@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 /// Longer than anything in these tests takes on a machine that others use too.
@@ -38,6 +39,14 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < until, "waited in vain for {what}");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The wall clock of whatever program follows.
+fn at(moment: Timestamp) -> Command {
+    let mut command = Command::new("faketime");
+    command.env("TZ", "UTC");
+    command.arg(moment.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    command
 }
 
 /// Three loopback addresses that no other test of this or another run has.
@@ -83,13 +92,24 @@ impl House {
 
     /// `denwaban init` with one number, 0783331000, and whatever else is given.
     pub(crate) fn init(more: &[&str]) -> House {
+        House::init_by(Command::new(env!("CARGO_BIN_EXE_denwaban")), more)
+    }
+
+    /// The same, at another time.
+    pub(crate) fn init_at(moment: Timestamp, more: &[&str]) -> House {
+        let mut program = at(moment);
+        program.arg(env!("CARGO_BIN_EXE_denwaban"));
+        House::init_by(program, more)
+    }
+
+    fn init_by(mut program: Command, more: &[&str]) -> House {
         let house = House::unwritten();
         let Addresses {
             house: own,
             carrier,
             pbx,
         } = house.addresses;
-        let done = Command::new(env!("CARGO_BIN_EXE_denwaban"))
+        let done = program
             .args([
                 "init",
                 "--dir",
@@ -124,6 +144,20 @@ impl House {
     /// Runs a command of the program on this folder.
     pub(crate) fn denwaban(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command of the program at another time; it must do what it is told.
+    pub(crate) fn done_at(&self, moment: Timestamp, arguments: &[&str]) -> Output {
+        let command = self.command(arguments);
+        let output = at(moment)
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env("HOME", self.dir())
+            .env_remove("XDG_RUNTIME_DIR")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        output
     }
 
     /// A command of the program on this folder, whose user's own folder lies here too.
@@ -296,7 +330,7 @@ impl House {
 
     /// Takes one person in who may do all that the role allows: designated, trained, with a password of the own, the rules acknowledged.
     pub(crate) fn enlist(&self, id: &str, role: &str) {
-        let today = rules::JstDay::of(jiff::Timestamp::now()).to_string();
+        let today = rules::JstDay::of(Timestamp::now()).to_string();
         let file = self.password_file("kacho", MANAGER_PASSWORD);
         self.done(&["login", "--as", "kacho", "--password-file", &file]);
         let unit = ["--unit", "管理所管課"];

@@ -271,7 +271,7 @@ fn serve_calls(
     notices: Arc<NoticeReader>,
 ) {
     let sharing = Sharing::of(config.folders.group.as_ref());
-    let orders = orders.clone();
+    let (orders, own) = (orders.clone(), layout.clone());
     let opened = duty::listen(lock, layout, &config.calls, sharing)
         .map_err(|fault| fault.to_string())
         .and_then(|listener| {
@@ -288,6 +288,11 @@ fn serve_calls(
                     }
                     calls::Request::Notices => {
                         let _ = client.answer(&duty::Answer::Done(notices.look()));
+                        return;
+                    }
+                    calls::Request::ForgetMonths { through } => {
+                        let gone = calls::forget_months(&own, client.uid, through);
+                        let _ = client.answer(&duty::Answer::Done(gone));
                         return;
                     }
                 };
