@@ -12,7 +12,7 @@ mod transfers;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use announcements::{Library, PromptId};
@@ -27,7 +27,7 @@ use crate::{
     exchange::attended::AttendedTransfer,
     health::{Sign, Unreachable},
     house::{House, Place, Usage},
-    names::{Question, Resolved},
+    names::{Found, Question},
     now::Now,
     output::{Alarm, Output, RecorderEvent},
     peers::TrunkReport,
@@ -172,18 +172,12 @@ impl Exchange {
         self.settle(now);
     }
 
-    /// Where a name leads; without places where that could not be found.
-    pub(crate) fn handle_resolved(
-        &mut self,
-        now: Now,
-        question: &Question,
-        places: &[Resolved],
-        ttl: Duration,
-    ) {
+    /// Where a name leads.
+    pub(crate) fn handle_resolved(&mut self, now: Now, question: &Question, found: &Found) {
         let House {
             peers, settings, ..
         } = &mut self.house;
-        peers.handle_resolved(now, settings, question, places, ttl);
+        peers.handle_resolved(now, settings, question, found);
         self.settle(now);
     }
 

@@ -40,7 +40,7 @@ pub use direction::Direction;
 pub use exchange::Exchange;
 pub use health::{Ailment, Unreachable};
 pub use identity::{Absence, display_safe};
-pub use names::{Question, Resolved};
+pub use names::{Extent, Found, Question, Resolved};
 pub use now::Now;
 pub use outbound::{Allowed, Outbound, Prefix, PrefixFault, Site};
 pub use output::{Alarm, Begin, Codecs, Next, Output, RecordOrder, RecorderEvent, RecorderFault};

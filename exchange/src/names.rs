@@ -12,6 +12,9 @@ use sip_core::Transport;
 /// An answer is asked for anew no sooner than this, whatever its time to live: a flapping zone must not flood its server.
 const SHORTEST_LIFE: Duration = Duration::from_secs(30);
 
+/// What was found in part counts no longer than this: what failed may be the better part.
+const IN_PART: Duration = Duration::from_secs(60);
+
 /// And at the latest after this, so that a moved peer is found within a day.
 const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 
@@ -49,6 +52,34 @@ pub struct Resolved {
     pub priority: u16,
     /// The SRV record's; the share within a priority.
     pub weight: u16,
+}
+
+/// What was found of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it leads; nowhere where that could not be found.
+    pub places: Vec<Resolved>,
+    /// How long that holds.
+    pub ttl: Duration,
+    /// How much of it there is.
+    pub extent: Extent,
+}
+
+impl Found {
+    /// Whether nothing of an address's family was found, and what was known of that family stands.
+    pub fn lacks_family_of(&self, address: SocketAddr) -> bool {
+        let is_of_it = |place: &Resolved| place.address.is_ipv4() == address.is_ipv4();
+        self.extent == Extent::InPart && !self.places.iter().any(is_of_it)
+    }
+}
+
+/// How much was found of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All that the name system knows.
+    Whole,
+    /// Some of its questions failed, or were not waited for.
+    InPart,
 }
 
 /// A named target.
@@ -123,17 +154,22 @@ impl Name {
         }
     }
 
-    /// Takes an answer; an empty one says that there is none.
-    pub(crate) fn take(
-        &mut self,
-        now: Instant,
-        mut places: Vec<Resolved>,
-        life: Duration,
-    ) -> Option<NameNews> {
-        places.retain(|place| place.address.port() != 0 && !place.address.ip().is_unspecified());
+    /// Takes an answer; an empty one says that there is none. A family of addresses that one in part lacks is not gone.
+    pub(crate) fn take(&mut self, now: Instant, found: &Found) -> Option<NameNews> {
+        let is_place =
+            |place: &Resolved| place.address.port() != 0 && !place.address.ip().is_unspecified();
+        let mut places: Vec<Resolved> = found.places.iter().copied().filter(is_place).collect();
         if places.is_empty() {
             return self.fail(now);
         }
+        let life = match found.extent {
+            Extent::Whole => found.ttl,
+            Extent::InPart => {
+                let former = self.answer.iter().copied();
+                places.extend(former.filter(|former| found.lacks_family_of(former.address)));
+                found.ttl.min(IN_PART)
+            }
+        };
         places.sort_by_key(|place| (place.priority, place.address, place.transport));
         places.truncate(MAX_ADDRESSES);
         self.failures = 0;
@@ -190,6 +226,14 @@ mod tests {
         }
     }
 
+    fn whole(places: &[Resolved], ttl: Duration) -> Found {
+        Found {
+            places: places.to_vec(),
+            ttl,
+            extent: Extent::Whole,
+        }
+    }
+
     const HOUR: Duration = Duration::from_secs(3_600);
 
     #[test]
@@ -198,13 +242,13 @@ mod tests {
         let mut name = name(now);
         assert!(name.ask(now).0.is_some());
         assert!(name.ask(now).0.is_none(), "one question at a time");
-        let news = name.take(now, vec![place(2, 1), place(1, 0)], HOUR);
+        let news = name.take(now, &whole(&[place(2, 1), place(1, 0)], HOUR));
         assert_eq!(news, Some(NameNews::Changed));
         assert_eq!(name.places(), [place(1, 0), place(2, 1)]);
         assert!(name.ask(now + HOUR / 2).0.is_none());
         assert!(name.ask(now + HOUR).0.is_some());
         assert_eq!(
-            name.take(now + HOUR, vec![place(2, 1), place(1, 0)], HOUR),
+            name.take(now + HOUR, &whole(&[place(2, 1), place(1, 0)], HOUR)),
             None
         );
     }
@@ -214,7 +258,7 @@ mod tests {
         let now = start();
         let mut name = name(now);
         name.ask(now);
-        name.take(now, vec![place(1, 0)], Duration::ZERO);
+        name.take(now, &whole(&[place(1, 0)], Duration::ZERO));
         assert_eq!(name.due().0, now + SHORTEST_LIFE);
     }
 
@@ -223,7 +267,7 @@ mod tests {
         let mut now = start();
         let mut name = name(now);
         name.ask(now);
-        name.take(now, vec![place(1, 0)], SHORTEST_LIFE);
+        name.take(now, &whole(&[place(1, 0)], SHORTEST_LIFE));
         now += SHORTEST_LIFE;
         assert!(name.ask(now).0.is_some());
         now += PATIENCE;
@@ -234,9 +278,34 @@ mod tests {
         );
         now = name.due().0;
         assert!(name.ask(now).0.is_some());
-        assert_eq!(name.take(now, Vec::new(), HOUR), None, "told once");
+        assert_eq!(name.take(now, &whole(&[], HOUR)), None, "told once");
         assert_eq!(name.places(), [place(1, 0)]);
         assert!(name.due().0 <= now + LATEST_RETRY);
+    }
+
+    #[test]
+    fn the_family_that_an_answer_in_part_lacks_stands_and_is_asked_for_again_soon() {
+        // The late family may be the only one that can be reached from here.
+        let now = start();
+        let mut name = name(now);
+        let of_v6 = Resolved {
+            address: "[2001:db8::1]:5060".parse().unwrap(),
+            ..place(1, 0)
+        };
+        name.ask(now);
+        name.take(now, &whole(&[place(1, 0), of_v6], HOUR));
+        let in_part = |places: &[Resolved]| Found {
+            extent: Extent::InPart,
+            ..whole(places, HOUR)
+        };
+        assert_eq!(name.take(now, &in_part(&[of_v6])), None);
+        assert_eq!(name.places(), [place(1, 0), of_v6]);
+        assert_eq!(name.due().0, now + IN_PART);
+        // A server that is always silent about the other family keeps no place that is gone.
+        name.take(now, &in_part(&[place(2, 0)]));
+        assert_eq!(name.places(), [place(2, 0), of_v6]);
+        name.take(now, &whole(&[place(2, 0)], HOUR));
+        assert_eq!(name.places(), [place(2, 0)]);
     }
 
     #[test]
@@ -244,14 +313,14 @@ mod tests {
         let now = start();
         let mut name = name(now);
         name.ask(now);
-        assert_eq!(name.take(now, Vec::new(), HOUR), Some(NameNews::Unknown));
+        assert_eq!(name.take(now, &whole(&[], HOUR)), Some(NameNews::Unknown));
         let again = name.due().0;
         name.ask(again);
-        assert_eq!(name.take(again, Vec::new(), HOUR), None);
+        assert_eq!(name.take(again, &whole(&[], HOUR)), None);
         let later = name.due().0;
         name.ask(later);
         assert_eq!(
-            name.take(later, vec![place(9, 0)], HOUR),
+            name.take(later, &whole(&[place(9, 0)], HOUR)),
             Some(NameNews::Changed)
         );
     }

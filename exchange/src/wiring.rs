@@ -3,10 +3,7 @@
 //! `server` drives it with threads and real clocks, the test city with a fake one: the wiring that ships is the wiring that is tested.
 //! It alone calls [`Played::reported`], with the engine's own event.
 
-use std::{
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, time::Instant};
 
 use announcements::Library;
 use bytes::Bytes;
@@ -22,7 +19,7 @@ use crate::{
     call::Hearing,
     exchange::Exchange,
     health::Unreachable,
-    names::{Question, Resolved},
+    names::{Found, Question},
     now::Now,
     output::{Output, RecorderEvent},
     settings::Settings,
@@ -58,10 +55,8 @@ pub enum Input {
     Resolved {
         /// What was asked.
         question: Question,
-        /// Where it leads; nowhere where that could not be found.
-        places: Vec<Resolved>,
-        /// How long that holds.
-        ttl: Duration,
+        /// What was found.
+        found: Found,
     },
     /// A shard lends port pairs.
     LegsOffered(Vec<OfferedLeg>),
@@ -121,11 +116,9 @@ impl Wiring {
             Input::Load(load) => self.exchange.handle_load(now, load),
             Input::Unreachable { hop, why } => self.exchange.handle_unreachable(now, hop, why),
             Input::Closed { hop } => self.exchange.handle_closed(now, hop),
-            Input::Resolved {
-                question,
-                places,
-                ttl,
-            } => self.exchange.handle_resolved(now, &question, &places, ttl),
+            Input::Resolved { question, found } => {
+                self.exchange.handle_resolved(now, &question, &found);
+            }
             Input::LegsOffered(legs) => self.exchange.handle_legs_offered(now, legs),
             Input::Media(event) => self.handle_media(now, &event),
             Input::ShardLost(shard) => self.exchange.handle_shard_lost(now, shard),

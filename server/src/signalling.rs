@@ -271,8 +271,7 @@ impl Signalling {
                 Heard::Closed { hop } => self.take(Input::Closed { hop }),
                 Heard::Resolved(answer) => self.take(Input::Resolved {
                     question: answer.question,
-                    places: answer.places,
-                    ttl: answer.ttl,
+                    found: answer.found,
                 }),
             }
         }

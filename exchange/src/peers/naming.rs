@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     health::Watch,
-    names::{NameNews, Question, Resolved},
+    names::{Found, NameNews, Question},
     now::Now,
     settings::Settings,
     trunk::Trunk,
@@ -28,15 +28,14 @@ impl Peers {
         now: Now,
         settings: &Settings,
         question: &Question,
-        places: &[Resolved],
-        life: Duration,
+        found: &Found,
     ) {
-        let found = self.each.iter_mut().zip(0..).find_map(|(peer, id)| {
+        let told = self.each.iter_mut().zip(0..).find_map(|(peer, id)| {
             let names = &mut peer.names;
             let name = names.iter_mut().find(|name| name.question() == question)?;
-            Some((PeerId(id), name.take(now.at, places.to_vec(), life)))
+            Some((PeerId(id), name.take(now.at, found)))
         });
-        if let Some((id, news)) = found {
+        if let Some((id, news)) = told {
             self.tell_name(now, settings, id, news);
         }
     }

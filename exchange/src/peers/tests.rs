@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     admission::Class,
     health::Unreachable,
-    names::Resolved,
+    names::{Extent, Found, Resolved},
     outbound::Outbound,
     overload::Overload,
     retry_after::RetryAfter,
@@ -316,10 +316,10 @@ fn a_name_that_stands_for_what_no_listener_leads_to_is_said_so() {
         transport: Transport::Tcp,
         ..resolved("[2001:db8::20]:5060", 0)
     };
-    let hour = Duration::from_secs(3_600);
+    let found = whole(vec![found]);
     house
         .peers
-        .handle_resolved(house.now, &house.settings, &question, &[found], hour);
+        .handle_resolved(house.now, &house.settings, &question, &found);
     assert_eq!(house.ways(), ["plain Udp 192.0.2.20:5060"]);
     assert_eq!(
         house.why_passed_over("secure"),
@@ -458,6 +458,14 @@ fn named(name: &str, host: &str) -> Trunk {
     trunk
 }
 
+fn whole(places: Vec<Resolved>) -> Found {
+    Found {
+        places,
+        ttl: Duration::from_secs(30),
+        extent: Extent::Whole,
+    }
+}
+
 fn resolved(text: &str, priority: u16) -> Resolved {
     Resolved {
         address: address(text),
@@ -480,14 +488,13 @@ fn what_a_name_stands_for_counts_as_the_peers_and_keeps_its_health() {
     );
     assert_eq!(house.ways(), ["other Udp 192.0.2.30:5060"]);
     assert_eq!(house.why_passed_over("node"), Some(PassedOver::NoAddress));
-    let first = vec![
+    let first = whole(vec![
         resolved("192.0.2.20:5060", 0),
         resolved("192.0.2.21:5060", 1),
-    ];
-    let hour = Duration::from_secs(3_600);
+    ]);
     house
         .peers
-        .handle_resolved(house.now, &house.settings, &question, &first, hour);
+        .handle_resolved(house.now, &house.settings, &question, &first);
     assert_eq!(
         house.peers.at("192.0.2.21".parse().unwrap()),
         Some(PeerId(0))
@@ -506,15 +513,15 @@ fn what_a_name_stands_for_counts_as_the_peers_and_keeps_its_health() {
         Some("node Udp 192.0.2.20:5060")
     );
     // One place goes, one stays with what is known of it, one belongs to another peer.
-    let later = vec![
+    let later = whole(vec![
         resolved("192.0.2.20:5060", 0),
         resolved("192.0.2.22:5060", 1),
         resolved("192.0.2.30:5060", 2),
-    ];
+    ]);
     house.news();
     house
         .peers
-        .handle_resolved(house.now, &house.settings, &question, &later, hour);
+        .handle_resolved(house.now, &house.settings, &question, &later);
     let told = house.news();
     assert!(
         told.contains(&PeerNews::AddressTaken(address("192.0.2.30:5060"))),
@@ -537,15 +544,14 @@ fn a_call_stands_though_its_name_leads_elsewhere_by_then() {
     let mut house = House::new(vec![named("node", "pbx.example")]);
     let question = house.peers.poll_question().unwrap();
     let resolve = |house: &mut House, place: &str| {
-        let places = [resolved(place, 0)];
-        let life = Duration::from_secs(30);
+        let found = whole(vec![resolved(place, 0)]);
         let House {
             peers,
             settings,
             now,
             ..
         } = house;
-        peers.handle_resolved(*now, settings, &question, &places, life);
+        peers.handle_resolved(*now, settings, &question, &found);
     };
     let at = |house: &House| house.peers.at("192.0.2.20".parse().unwrap());
     resolve(&mut house, "192.0.2.20:5060");

@@ -253,13 +253,15 @@ impl Wire {
         None
     }
 
-    /// Keeps where a name leads. An answer without places takes nothing away: calls still go where it led before.
-    fn learn(&mut self, answer: &Answer) {
-        if answer.places.is_empty() {
+    /// Keeps where a name leads. An answer without places takes nothing away, and one in part no family that it lacks: calls still go
+    /// where it led before.
+    fn learn(&mut self, Answer { question, found }: &Answer) {
+        if found.places.is_empty() {
             return;
         }
-        let addresses = answer.places.iter().map(|place| place.address).collect();
-        self.names.insert(answer.question.clone(), addresses);
+        let known = self.names.entry(question.clone()).or_default();
+        known.retain(|address| found.lacks_family_of(*address));
+        known.extend(found.places.iter().map(|place| place.address));
     }
 
     /// What the certificate at the other end must name; none: its address.

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use exchange::{Question, Resolved};
+use exchange::{Extent, Found, Question, Resolved};
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
@@ -25,13 +25,12 @@ use super::Word;
 
 /// How long an address counts that was written as one.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
-/// How long an answer counts at most that was found in part: what failed may be the better part.
-const IN_PART: Duration = Duration::from_secs(60);
 /// How long one server is waited for, and how often it is asked again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 const RETRIES: usize = 2;
-/// How long one answer is waited for once another is here that does without it, as SRV does without NAPTR and each family of addresses
-/// without the other: a server that drops what it does not know holds nobody up.
+/// How long one answer is waited for at first once another is here that does without it, as SRV does without NAPTR and each family of
+/// addresses without the other: a server that drops what it does not know holds nobody up. What is late is then asked for once more, and
+/// waited for like any other: it may be the only family that can be reached from here.
 const GRACE: Duration = Duration::from_millis(500);
 /// Questions at once; each peer has one a target.
 const MOST: usize = 256;
@@ -42,10 +41,8 @@ const MOST_RECORDS: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) question: Question,
-    /// Where the name leads; nowhere where the name system knows nothing, or could not be asked.
-    pub(crate) places: Vec<Resolved>,
-    /// How long that holds.
-    pub(crate) ttl: Duration,
+    /// What was found; nothing where the name system knows nothing, or could not be asked.
+    pub(crate) found: Found,
 }
 
 /// Asks the name system.
@@ -80,38 +77,56 @@ impl Resolver {
         let (resolver, words) = (self.resolver.clone(), self.words.clone());
         let asked = Arc::clone(&self.asked);
         tokio::spawn(async move {
-            let found = match &resolver {
-                Ok(resolver) => find(resolver, &question)
-                    .await
-                    .map_err(|fault| fault.to_string()),
-                Err(fault) => Err(fault.clone()),
-            };
+            // Without anybody who listens the service is ending.
+            let (mut answer, lateness) = seek(&resolver, &question, Some(GRACE)).await;
+            if lateness == Lateness::Some {
+                let _ = words.send(Word::Resolved(answer)).await;
+                (answer, _) = seek(&resolver, &question, None).await;
+            }
             asked
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&question);
-            let answer = answer(question, found);
-            // Without anybody who listens the service is ending.
             let _ = words.send(Word::Resolved(answer)).await;
         });
     }
 }
 
-fn answer(question: Question, found: Result<(Vec<Resolved>, Duration), String>) -> Answer {
-    let (places, ttl) = found.unwrap_or_else(|fault| {
+/// Whether something was not waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lateness {
+    None,
+    Some,
+}
+
+/// Looks for what is asked. `grace`: how long what others do without is waited for; none: like any other.
+async fn seek(
+    resolver: &Result<TokioResolver, String>,
+    question: &Question,
+    grace: Option<Duration>,
+) -> (Answer, Lateness) {
+    let sought = match resolver {
+        Ok(resolver) => find(resolver, question, grace)
+            .await
+            .map_err(|fault| fault.to_string()),
+        Err(fault) => Err(fault.clone()),
+    };
+    let (found, lateness) = sought.unwrap_or_else(|fault| {
         tracing::warn!(
             peer = question.peer,
             host = question.host,
             fault,
             "the name system could not be asked"
         );
-        (Vec::new(), Duration::ZERO)
+        let nothing = Found {
+            places: Vec::new(),
+            ttl: Duration::ZERO,
+            extent: Extent::InPart,
+        };
+        (nothing, Lateness::None)
     });
-    Answer {
-        question,
-        places,
-        ttl,
-    }
+    let question = question.clone();
+    (Answer { question, found }, lateness)
 }
 
 fn build(server: Option<SocketAddr>, patience: Duration) -> Result<TokioResolver, NetError> {
@@ -135,11 +150,12 @@ fn build(server: Option<SocketAddr>, patience: Duration) -> Result<TokioResolver
     builder.build()
 }
 
-/// The places of a name, and how long they count.
+/// What a name stands for.
 async fn find(
     resolver: &TokioResolver,
     question: &Question,
-) -> Result<(Vec<Resolved>, Duration), NetError> {
+    grace: Option<Duration>,
+) -> Result<(Found, Lateness), NetError> {
     let host = question.host.trim_end_matches('.');
     let transport = question.transport;
     let default = transport.default_port();
@@ -151,18 +167,25 @@ async fn find(
             priority: 0,
             weight: 0,
         };
-        return Ok((vec![place], FOR_EVER));
+        let found = Found {
+            places: vec![place],
+            ttl: FOR_EVER,
+            extent: Extent::Whole,
+        };
+        return Ok((found, Lateness::None));
     }
     // Fully qualified: no search list of this host has a say in where calls go.
     let host = Name::from_ascii(format!("{host}."))?;
     let mut places = Places {
         transport,
+        grace,
         found: Vec::new(),
         until: None,
         fault: None,
+        lateness: Lateness::None,
     };
     // What is begun here and not needed in the end is dropped, whatever it would have found.
-    let own = HostAsked::begin(resolver, &host);
+    let own = HostAsked::begin(resolver, &host, grace);
     let services = match question.port {
         Some(_) => Vec::new(),
         None => places.services(resolver, &host).await?,
@@ -180,7 +203,7 @@ async fn find(
     // A target of "." says that the service is not to be had here (RFC 2782).
     let targets = services.into_iter().filter(|(target, _)| !target.is_root());
     let asked: Vec<(HostAsked, Service)> = targets
-        .map(|(target, service)| (HostAsked::begin(resolver, &target), service))
+        .map(|(target, service)| (HostAsked::begin(resolver, &target, grace), service))
         .collect();
     for (target, service) in asked {
         places.addresses(target, service).await;
@@ -200,6 +223,9 @@ struct Asked(JoinHandle<Answered>);
 
 /// What the name system says to one question.
 type Answered = Result<Records, NetError>;
+
+/// A question that others do without, and whose answer has not come within its grace.
+const LATE: &str = "its answer came too late";
 
 /// A question that nobody waits for any more.
 const GIVEN_UP: NetError = NetError::Message("a question was given up");
@@ -249,12 +275,12 @@ impl Drop for Asked {
 struct HostAsked(JoinHandle<[Answered; 2]>);
 
 impl HostAsked {
-    fn begin(resolver: &TokioResolver, host: &Name) -> HostAsked {
+    fn begin(resolver: &TokioResolver, host: &Name, grace: Option<Duration>) -> HostAsked {
         let kinds = [RecordType::A, RecordType::AAAA];
         let [v4, v6] = kinds.map(|kind| Asked::begin(resolver, host, kind));
         HostAsked(tokio::spawn(async move {
             let (v4, v6) = (pin!(v4.answer()), pin!(v6.answer()));
-            both(v4, v6).await
+            both(v4, v6, grace).await
         }))
     }
 
@@ -274,25 +300,34 @@ impl Drop for HostAsked {
 /// home gateways and name servers answer for A and fail for AAAA or NAPTR.
 struct Places {
     transport: Transport,
+    /// How long what others do without is waited for.
+    grace: Option<Duration>,
     found: Vec<Resolved>,
     until: Option<Instant>,
     /// The first question that failed.
     fault: Option<NetError>,
+    lateness: Lateness,
 }
 
 impl Places {
     /// # Errors
     /// The first question that failed, where nothing at all was found.
-    fn all(self) -> Result<(Vec<Resolved>, Duration), NetError> {
+    fn all(self) -> Result<(Found, Lateness), NetError> {
         let ttl = self
             .until
             .map(|until| until.saturating_duration_since(Instant::now()))
             .unwrap_or_default();
-        match self.fault {
-            None => Ok((self.found, ttl)),
-            Some(fault) if self.found.is_empty() => Err(fault),
-            Some(_) => Ok((self.found, ttl.min(IN_PART))),
-        }
+        let extent = match self.fault {
+            None => Extent::Whole,
+            Some(fault) if self.found.is_empty() => return Err(fault),
+            Some(_) => Extent::InPart,
+        };
+        let found = Found {
+            places: self.found,
+            ttl,
+            extent,
+        };
+        Ok((found, self.lateness))
     }
 
     /// The SRV records that NAPTR records name for the transport, or those under the usual name.
@@ -309,7 +344,7 @@ impl Places {
         let usual = Name::from_ascii(label)?.append_domain(host)?;
         let naptr = pin!(Asked::begin(resolver, host, RecordType::NAPTR).answer());
         let mut under_usual = pin!(Asked::begin(resolver, &usual, RecordType::SRV).answer());
-        let (named, found) = beside(naptr, under_usual.as_mut()).await;
+        let (named, found) = beside(naptr, under_usual.as_mut(), self.grace).await;
         let mut named: Vec<NAPTR> = self
             .keep(named)
             .into_iter()
@@ -375,6 +410,9 @@ impl Places {
                 records
             }
             Err(fault) => {
+                if matches!(fault, NetError::Message(LATE)) {
+                    self.lateness = Lateness::Some;
+                }
                 self.fault.get_or_insert(fault);
                 Vec::new()
             }
@@ -386,6 +424,7 @@ impl Places {
 async fn beside<F>(
     mut naptr: Pin<&mut F>,
     mut under_usual: Pin<&mut F>,
+    grace: Option<Duration>,
 ) -> (F::Output, Option<F::Output>)
 where
     F: Future<Output = Answered>,
@@ -393,12 +432,16 @@ where
     tokio::select! {
         biased;
         named = naptr.as_mut() => (named, None),
-        found = under_usual.as_mut() => (with_grace(naptr).await, Some(found)),
+        found = under_usual.as_mut() => (with_grace(naptr, grace).await, Some(found)),
     }
 }
 
 /// What both are answered. Once one has records, the other has its time and no more.
-async fn both<F>(mut one: Pin<&mut F>, mut other: Pin<&mut F>) -> [Answered; 2]
+async fn both<F>(
+    mut one: Pin<&mut F>,
+    mut other: Pin<&mut F>,
+    grace: Option<Duration>,
+) -> [Answered; 2]
 where
     F: Future<Output = Answered>,
 {
@@ -406,23 +449,28 @@ where
     tokio::select! {
         biased;
         answer = one.as_mut() => match has_records(&answer) {
-            true => [answer, with_grace(other).await],
+            true => [answer, with_grace(other, grace).await],
             false => [answer, other.await],
         },
         answer = other.as_mut() => match has_records(&answer) {
-            true => [with_grace(one).await, answer],
+            true => [with_grace(one, grace).await, answer],
             false => [one.await, answer],
         },
     }
 }
 
-/// What is answered in time.
-async fn with_grace<F>(asked: Pin<&mut F>) -> Answered
+/// What is answered within its grace.
+async fn with_grace<F>(asked: Pin<&mut F>, grace: Option<Duration>) -> Answered
 where
     F: Future<Output = Answered>,
 {
-    let answer = tokio::time::timeout(GRACE, asked).await;
-    answer.unwrap_or(Err(NetError::Timeout))
+    match grace {
+        Some(grace) => {
+            let answer = tokio::time::timeout(grace, asked).await;
+            answer.unwrap_or(Err(NetError::Message(LATE)))
+        }
+        None => asked.await,
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use exchange::{Listener, Resolved};
+use exchange::{Extent, Found, Listener, Resolved};
 
 use self::certificates::Authority;
 use super::*;
@@ -449,16 +449,19 @@ fn where_a_name_leads_is_known_until_it_leads_elsewhere() {
             port,
             transport,
         },
-        places: places
-            .iter()
-            .map(|port| Resolved {
-                address: SocketAddr::from(([192, 0, 2, 1], *port)),
-                transport,
-                priority: 0,
-                weight: 0,
-            })
-            .collect(),
-        ttl: Duration::ZERO,
+        found: Found {
+            places: places
+                .iter()
+                .map(|port| Resolved {
+                    address: SocketAddr::from(([192, 0, 2, 1], *port)),
+                    transport,
+                    priority: 0,
+                    weight: 0,
+                })
+                .collect(),
+            ttl: Duration::ZERO,
+            extent: Extent::Whole,
+        },
     };
     let over = |transport, port| Hop {
         transport,
@@ -478,6 +481,11 @@ fn where_a_name_leads_is_known_until_it_leads_elsewhere() {
     assert!(wire.name_at(old).is_some(), "the name system failed");
     wire.learn(&answer(Transport::Udp, Some(5060), &[5060]));
     assert!(wire.name_at(old).is_some(), "another question");
+    let mut of_v6 = answer(Transport::Tls, None, &[5061]);
+    of_v6.found.places[0].address = "[2001:db8::1]:5061".parse().unwrap();
+    of_v6.found.extent = Extent::InPart;
+    wire.learn(&of_v6);
+    assert!(wire.name_at(old).is_some(), "the other family was late");
     wire.learn(&answer(Transport::Tls, None, &[5071]));
     assert_eq!(wire.name_at(old), None);
     assert!(wire.name_at(new).is_some());
