@@ -179,8 +179,10 @@ actions! {
     ConfirmWaiver "confirm_waiver" Consultation4Announcement,
     /// Takes one back.
     WithdrawWaiver "withdraw_waiver" Consultation4Announcement,
-    /// Sees what was decided about the numbers' notices.
+    /// Sees what was decided about the numbers' notices, without the words.
     ListWaivers "list_waivers" Consultation4Announcement,
+    /// Reads their words too.
+    ReadWaivers "read_waivers" Rules3Supervision,
 }
 
 impl Action {

@@ -26,7 +26,7 @@ use crate::{
     search::Criterion,
 };
 
-pub use alarm::AlarmCode;
+pub use alarm::{AlarmCode, AlarmSubject};
 pub use cause::{DisposalCause, ExportCause, LastStop, RecoveryReason};
 pub use counts::{CountsFault, DisposalCounts};
 
@@ -450,6 +450,9 @@ pub enum AuditEvent {
         code: AlarmCode,
         /// In which call, where it was one.
         call: Option<CallId>,
+        /// Which of many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<AlarmSubject>,
     },
     /// A month's file begins: what came before it, so that it verifies without the files before.
     MonthBegun {
@@ -525,6 +528,15 @@ pub enum AuditEvent {
 }
 
 impl AuditEvent {
+    /// The entry for an alarm of the service itself, which is about no call.
+    pub fn alarm(code: AlarmCode) -> AuditEvent {
+        AuditEvent::AlarmRaised {
+            code,
+            call: None,
+            about: None,
+        }
+    }
+
     /// The entry for an emergency that was just declared.
     ///
     /// `reason`: the salted hash of its reason.

@@ -46,8 +46,8 @@ mod waiver;
 pub use crate::{
     access::{AccessLine, Action, Condition, Standing, State, access_table},
     audit::{
-        Actor, AlarmCode, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Chain, CountsFault,
-        DisposalCause, DisposalCounts, ExportCause, LastStop, RecoveryReason,
+        Actor, AlarmCode, AlarmSubject, AuditDraft, AuditEntry, AuditEvent, AuditReceipt, Chain,
+        CountsFault, DisposalCause, DisposalCounts, ExportCause, LastStop, RecoveryReason,
     },
     case::{Application, Case, CaseStage, Cases, Done, RequestFact, RequestKind, Verdict},
     clock::{BootId, ClockAnchor, ClockReading, DestructionClock, FreezeCause, KernelClock},

@@ -166,6 +166,10 @@ impl WaiverFact {
             (Condition::Undecided, WaiverFact::Confirmed { .. }) => {
                 waiver.is_none_or(|waiver| waiver.stage == WaiverStage::Standing)
             }
+            // Taken back twice is taken back once; whoever means the number withdraws its last word.
+            (Condition::Undecided, WaiverFact::Withdrawn { .. }) => {
+                waiver.is_none_or(|waiver| waiver.stage != WaiverStage::Superseded)
+            }
             _ => false,
         }
     }

@@ -4,13 +4,13 @@
 use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, Application, AuditDraft, AuditEntry, AuditEvent, CallId, CaseId,
-    Chain, Contents, CopyFact, CopyId, Criterion, DayCounts, DecisionId, Declaration, Destination,
-    Destruction, Digest, DisposalCause, DisposalCounts, EmergencyId, EmergencyState, ExportCause,
-    Fact, FreezeCause, Ground, HandOverFact, HandOverId, HoldFact, HoldId, HoldTerms, LastStop,
-    NoticeKind, Number, POLICY_VERSION, Period, PolicyFact, PolicyTerms, Purpose, Reason,
-    RecordingId, RecoveryReason, RefusalCode, RequestFact, RequestKind, Scope, Verdict,
-    WaiverBasis, WaiverFact, WaiverTerms, Wished,
+    Action, Actor, AlarmCode, AlarmSubject, Application, AuditDraft, AuditEntry, AuditEvent,
+    CallId, CaseId, Chain, Contents, CopyFact, CopyId, Criterion, DayCounts, DecisionId,
+    Declaration, Destination, Destruction, Digest, DisposalCause, DisposalCounts, EmergencyId,
+    EmergencyState, ExportCause, Fact, FreezeCause, Ground, HandOverFact, HandOverId, HoldFact,
+    HoldId, HoldTerms, LastStop, NoticeKind, Number, POLICY_VERSION, Period, PolicyFact,
+    PolicyTerms, Purpose, Reason, RecordingId, RecoveryReason, RefusalCode, RequestFact,
+    RequestKind, Scope, Verdict, WaiverBasis, WaiverFact, WaiverTerms, Wished,
 };
 
 fn now() -> Timestamp {
@@ -121,8 +121,14 @@ fn by_itself() -> Vec<AuditEvent> {
         },
         AuditEvent::ClockStepped { by_ms: -3_600_000 },
         AuditEvent::AlarmRaised {
+            code: AlarmCode::CopyDue,
+            call: None,
+            about: Some(AlarmSubject::Copy(CopyId::new(now(), 5))),
+        },
+        AuditEvent::AlarmRaised {
             code: AlarmCode::DiskFull,
             call: Some(CallId::new(now(), 1)),
+            about: None,
         },
         AuditEvent::CatalogueRebuilt {
             recordings: 10,

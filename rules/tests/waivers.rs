@@ -189,13 +189,17 @@ fn the_managers_last_word_about_a_number_goes_before_every_other() {
         // What the configuration said is withdrawn: what was decided stands.
         (withdrawn(1), format!("waived by {}", id(5))),
         (decided(6, "2027-03-31"), format!("waived by {}", id(6))),
-        (withdrawn(5), format!("waived by {}", id(6))),
         // No older one comes back, nor what the configuration says.
         (withdrawn(6), "announced".to_owned()),
     ] {
         ask(&mut register, "kacho", fact, now()).unwrap();
         assert_eq!(told(&register, &numbers[0], now()), expected);
     }
+    assert_eq!(
+        ask(&mut register, "kacho", withdrawn(5), now()),
+        Err(RefusalCode::AlreadyDecided),
+        "another word took its place"
+    );
     let states: Vec<_> = register
         .waivers()
         .iter()

@@ -147,14 +147,22 @@ impl Desk {
             Some(call) => tracing::error!(%call, code = code.code(), "alarm"),
             None => tracing::error!(code = code.code(), "alarm"),
         }
-        self.audit(AuditDraft::system(AuditEvent::AlarmRaised { code, call }));
+        self.audit(AuditDraft::system(AuditEvent::AlarmRaised {
+            code,
+            call,
+            about: None,
+        }));
     }
 
     /// Raises what the exchange has to say.
     pub(crate) fn alarm(&self, alarm: &Alarm) {
         tracing::error!("{alarm}");
         let (code, call) = (alarm.code(), alarm.call());
-        self.audit(AuditDraft::system(AuditEvent::AlarmRaised { code, call }));
+        self.audit(AuditDraft::system(AuditEvent::AlarmRaised {
+            code,
+            call,
+            about: None,
+        }));
     }
 
     /// Ends the desk when everything before has been done.

@@ -8,9 +8,12 @@ mod places;
 use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
-    os::unix::{
-        fs::PermissionsExt,
-        net::{UnixListener, UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::PermissionsExt,
+            net::{UnixListener, UnixStream},
+        },
     },
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,6 +22,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use socket2::{Domain, SockAddr, Socket, Type};
 use storage::{Duty, Layout, Lock};
 
 use self::places::{Place, Places};
@@ -384,6 +388,22 @@ fn attend<R: DeserializeOwned>(stream: UnixStream, place: &Place, answer: &impl 
     }
 }
 
+/// Connects to a duty's socket. One that takes nobody up, with as many waiting as the kernel holds, is waited for no longer
+/// than [`DUTY_PATIENCE`], and so is one that does not read what is written to it.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(DUTY_PATIENCE))?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        // What unix(7) says of a connection that waited for its time.
+        Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+            let why = format!("{} takes nobody up; ask again in a while", path.display());
+            Err(io::Error::new(io::ErrorKind::TimedOut, why))
+        }
+        Err(fault) => Err(fault),
+        Ok(()) => Ok(OwnedFd::from(socket).into()),
+    }
+}
+
 /// A running duty's end of a conversation, as a client sees it.
 #[derive(Debug)]
 pub(crate) struct Conversation {
@@ -400,7 +420,7 @@ impl Conversation {
         duty: Duty,
         request: &R,
     ) -> io::Result<Option<Conversation>> {
-        let mut stream = match UnixStream::connect(socket_of(duty, layout)) {
+        let mut stream = match connect(&socket_of(duty, layout)) {
             Ok(stream) => stream,
             Err(fault)
                 if matches!(
@@ -413,6 +433,7 @@ impl Conversation {
             Err(fault) => return Err(fault),
         };
         stream.write_all(&line_of(request)?)?;
+        stream.set_write_timeout(None)?;
         Ok(Some(Conversation::over(stream)))
     }
 
@@ -519,6 +540,27 @@ mod tests {
         };
         assert!(begun.elapsed() >= REQUEST_PATIENCE);
         assert!(ended.1.contains("usage"), "{ended:?}");
+    }
+
+    #[test]
+    fn a_duty_that_takes_nobody_up_holds_nobody_up_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path().join("data"), folder.path().join("root"));
+        fs::create_dir_all(layout.calls()).unwrap();
+        let path = socket_of(Duty::Calls, &layout);
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        let refused = loop {
+            match connect(&path) {
+                Ok(stream) => waiting.push(stream),
+                Err(fault) => break fault,
+            }
+        };
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        let asked = Conversation::ask(&layout, Duty::Calls, &"emergency");
+        assert_eq!(asked.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]

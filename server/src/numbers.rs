@@ -50,7 +50,7 @@ pub(crate) struct DecisionView {
     pub(crate) id: DecisionId,
     pub(crate) state: WaiverState,
     pub(crate) basis: WaiverBasis,
-    /// The means or the law, or where the decision is found; `None` where its key is gone.
+    /// The means or the law, or where the decision is found; `None` where its key is gone, or who asks may not read it.
     pub(crate) text: Option<String>,
     pub(crate) decided_on: String,
     /// Who decided or confirmed it; `None` where only the configuration says so.

@@ -86,6 +86,12 @@ fn a_decision_holds_from_the_next_call_on_and_so_does_its_withdrawal() {
     assert_eq!(shown[0]["decision"]["text"], "通信事業者の案内");
     assert_eq!(shown[0]["decision"]["decided_by"], "kacho");
 
+    // How callers are told may everybody know; the words are for whoever handles them or watches over it.
+    let others = house.by("kanri", &["numbers", "list", "--json"]);
+    let others: Value = serde_json::from_slice(&others.stdout).unwrap();
+    assert_eq!(others["decision"]["id"], decision.as_str());
+    assert_eq!(others["decision"]["text"], Value::Null);
+
     done(&house.by("kacho", &["numbers", "withdraw", &decision]));
     assert!(is_announced(&house, "withdrawn"));
     assert_eq!(listed(&house)[0]["decision"]["state"], "withdrawn");
@@ -176,6 +182,11 @@ fn a_decision_is_the_managers_about_a_number_of_the_city_and_for_a_year_at_most(
     let shown = listed(&house);
     assert_eq!(shown[0]["notice"], "announced");
     assert_eq!(shown[0]["decision"], Value::Null);
+    // Another word takes the place of the first, which nobody has to take back.
+    let first = id(&self::decide(&house, "kacho", &review));
+    id(&self::decide(&house, "kacho", &review));
+    let superseded = house.by("kacho", &["numbers", "withdraw", &first, "--json"]);
+    assert_eq!(code(&superseded), "ALREADY_DECIDED");
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn verification_names_the_first_bad_entry() {
 fn each_duty_has_a_chain_of_its_own() {
     let disk = MemoryDisk::new();
     let code = AlarmCode::DiskFull;
-    let alarm = AuditDraft::system(AuditEvent::AlarmRaised { code, call: None });
+    let alarm = AuditDraft::system(AuditEvent::alarm(code));
     let _ = open(&disk, Duty::Calls).append(alarm, now()).unwrap();
     let calls = disk.read(&file(&memory_layout(), "2026-11")).unwrap();
     disk.plant(

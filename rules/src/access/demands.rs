@@ -415,10 +415,18 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             Condition::Undecided,
             Condition::ReviewBounded,
         ],
-        (Action::WithdrawWaiver, Standing::Role(Manager)) => &[Condition::OwnUnit],
-        (Action::WithdrawWaiver, Deputy) => &[Condition::DeputyPeriod, Condition::OwnUnit],
+        (Action::WithdrawWaiver, Standing::Role(Manager)) => {
+            &[Condition::OwnUnit, Condition::Undecided]
+        }
+        (Action::WithdrawWaiver, Deputy) => &[
+            Condition::DeputyPeriod,
+            Condition::OwnUnit,
+            Condition::Undecided,
+        ],
         // The public is told how many there are and why.
         (Action::ListWaivers, Standing::Role(_) | HostUser | Superuser) => &[],
+        (Action::ReadWaivers, Standing::Role(Manager | Auditor)) => &[],
+        (Action::ReadWaivers, Standing::Role(Assistant)) => HANDLER,
         _ => return None,
     })
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::{CopyId, DecisionId, HoldId};
+
 /// What needs a person. Later capabilities add codes and rename none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -68,6 +70,18 @@ pub enum AlarmCode {
     ContractExceeded,
     /// More calls came than can be served.
     Overloaded,
+}
+
+/// Which of many an alarm is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmSubject {
+    /// A copy outside the vault.
+    Copy(CopyId),
+    /// A decision about a number's notice.
+    Decision(DecisionId),
+    /// A legal hold.
+    Hold(HoldId),
 }
 
 impl AlarmCode {

@@ -183,7 +183,7 @@ impl Owner {
         let is_news = !self.is_told(code);
         self.note::<(), _>(code, Err(fault));
         if is_news && code == AlarmCode::AuditAltered {
-            let event = AuditEvent::AlarmRaised { code, call: None };
+            let event = AuditEvent::alarm(code);
             self.audit(AuditDraft::system(event));
         }
     }

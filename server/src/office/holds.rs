@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rules::{Action, Actor, AlarmCode, Fact, HoldFact, HoldId, HoldTerms, Register, Subject};
+use rules::{
+    Action, Actor, AlarmCode, AlarmSubject, Fact, HoldFact, HoldId, HoldTerms, Overdue, Register,
+    Subject,
+};
 use storage::TextKind;
 
 use super::{
@@ -122,14 +125,16 @@ impl Owner {
             self.holds_again = Instant::now() + RETRY;
         }
         let now = Timestamp::now();
-        let mut holds = register.holds().iter();
-        let outcome = match holds.find(|(_, hold)| hold.overdue(now).is_some()) {
-            Some((id, _)) => Err(format!(
-                "hold {id} is past its review or its end; see holds list, decide anew or let it go"
-            )),
-            None => Ok(()),
-        };
-        self.note(AlarmCode::HoldOverdue, outcome);
+        let overdue = register.holds().iter().filter_map(|(id, hold)| {
+            let what = match hold.overdue(now)? {
+                Overdue::Review => "review",
+                Overdue::End => "end",
+            };
+            let why =
+                format!("hold {id} is past its {what}; see holds list, decide anew or let it go");
+            Some((AlarmSubject::Hold(id), why))
+        });
+        self.remind_of_each(AlarmCode::HoldOverdue, overdue.collect());
     }
 
     /// Seals to cases what they hold, and takes out of them what they let go: what is overdue is disposed of with that.

@@ -7,8 +7,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, Authority, DecisionId, Fact, Notices, Number,
-    NumberPolicy, Register, RegisterFault, Subject, WaiverFact, WaiverTerms,
+    Action, AlarmCode, AlarmSubject, AuditDraft, AuditEvent, Authority, DecisionId, Fact, Notices,
+    Number, NumberPolicy, Register, RegisterFault, Subject, WaiverFact, WaiverTerms,
 };
 use storage::{Duty, Layout, SealedText, TextKind};
 
@@ -28,6 +28,13 @@ use crate::{
 const EACH: Duration = Duration::from_secs(3_600);
 /// How soon what could not be done is tried again.
 const RETRY: Duration = Duration::from_secs(60);
+
+/// Whether whoever lists decisions may read their words.
+#[derive(Clone, Copy)]
+enum Words {
+    Shown,
+    Withheld,
+}
 
 impl Owner {
     pub(super) async fn ask_number(
@@ -165,14 +172,20 @@ impl Owner {
 
     async fn list_numbers(&mut self, caller: &Caller<'_>, now: Timestamp) -> Result<Told, Ending> {
         let register = self.register().await?;
-        self.show(caller, &register, Action::ListWaivers, now)?;
+        let petitioner = caller.petitioner();
+        let reads = register.judge(&petitioner, Action::ReadWaivers, None, now);
+        let (action, words) = match reads {
+            Ok(()) => (Action::ReadWaivers, Words::Shown),
+            Err(_) => (Action::ListWaivers, Words::Withheld),
+        };
+        self.show(caller, &register, action, now)?;
         let notices = register.waivers().notices();
         let config = std::sync::Arc::clone(&self.config);
         let mut views = Vec::new();
         for policy in &config.numbers {
             let unit = config.unit_of(Some(&policy.number));
             let telling = notices.telling(policy, now);
-            let decisions = self.decisions_about(&register, policy, now).await?;
+            let decisions = self.decisions_about(&register, policy, words, now).await?;
             let view = |decision| NumberView::of(policy, unit, telling, decision);
             if decisions.is_empty() {
                 views.push(view(None));
@@ -187,13 +200,20 @@ impl Owner {
         &mut self,
         register: &Register,
         policy: &NumberPolicy,
+        words: Words,
         now: Timestamp,
     ) -> Result<Vec<DecisionView>, Ending> {
         let mut views = Vec::new();
         for (id, waiver) in register.waivers().iter() {
             if waiver.terms().number == policy.number {
-                let text = self.text_of(Subject::Decision(id), TextKind::Waiver);
-                views.push(DecisionView::of(id, waiver, text.await?, now));
+                let text = match words {
+                    Words::Shown => {
+                        self.text_of(Subject::Decision(id), TextKind::Waiver)
+                            .await?
+                    }
+                    Words::Withheld => None,
+                };
+                views.push(DecisionView::of(id, waiver, text, now));
             }
         }
         views.reverse();
@@ -202,7 +222,11 @@ impl Owner {
             && register.waivers().get(configured.id()).is_none()
         {
             let state = register.waivers().state_of(configured, now);
-            views.push(DecisionView::configured(configured, unix_user, state));
+            let view = DecisionView::configured(configured, unix_user, state);
+            views.push(match words {
+                Words::Shown => view,
+                Words::Withheld => DecisionView { text: None, ..view },
+            });
         }
         Ok(views)
     }
@@ -248,13 +272,14 @@ impl Owner {
 
     fn tell_of_waivers(&mut self, register: &Register) {
         self.name_unconfirmed(register);
-        let lapsed = register.waivers().lapsed(Timestamp::now()).next();
+        let lapsed = register.waivers().lapsed(Timestamp::now());
         let lapsed = lapsed.map(|(id, _)| {
-            format!(
+            let why = format!(
                 "decision {id} is past its review and its number announces; see numbers list, confirm it, decide anew or withdraw it"
-            )
+            );
+            (AlarmSubject::Decision(id), why)
         });
-        self.remind(AlarmCode::WaiverLapsed, lapsed);
+        self.remind_of_each(AlarmCode::WaiverLapsed, lapsed.collect());
     }
 
     /// Once a start for each.

@@ -28,6 +28,7 @@ use super::{
     people::{Caller, nothing},
     proving::Throttled,
     reconciling::{FIRST, Round},
+    reminding::Reminded,
     sweep::{Disposing, FIRST_SWEEP},
     turns::Turns,
 };
@@ -83,6 +84,7 @@ pub(super) struct Owner {
     pub(super) policy: u32,
     pub(super) throttled: Throttled,
     told: BTreeSet<&'static str>,
+    pub(super) reminded: Reminded,
 }
 
 impl Owner {
@@ -120,6 +122,7 @@ impl Owner {
             policy: POLICY_VERSION,
             throttled: Throttled::default(),
             told: BTreeSet::new(),
+            reminded: Reminded::default(),
         }
     }
 

@@ -232,7 +232,7 @@ impl Owner {
         let is_news = read.is_err() && !self.is_told(code);
         let read = self.note(code, read);
         if is_news && code == AlarmCode::RegisterDiffers {
-            let event = AuditEvent::AlarmRaised { code, call: None };
+            let event = AuditEvent::alarm(code);
             self.audit(AuditDraft::system(event));
         }
         // A database that fails is opened anew next time.

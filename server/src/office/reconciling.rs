@@ -88,10 +88,7 @@ impl Owner {
     pub(super) fn tell_of_reconciliation(&mut self, counts: &DayCounts) {
         let code = AlarmCode::Unreconciled;
         if !counts.is_explained() && !self.is_told(code) {
-            self.audit(AuditDraft::system(AuditEvent::AlarmRaised {
-                code,
-                call: None,
-            }));
+            self.audit(AuditDraft::system(AuditEvent::alarm(code)));
         }
         let outcome = match counts.is_explained() {
             true => Ok(()),

@@ -1,9 +1,12 @@
 //! What the office reminds people of: a policy that is not what is done (K-31), and copies whose time comes (K-24). Neither stops anything.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
-use rules::{AlarmCode, AuditDraft, AuditEvent, Register, jst_rfc3339};
+use rules::{AlarmCode, AlarmSubject, AuditDraft, AuditEvent, Register, Reminder, jst_rfc3339};
 
 use super::owner::Owner;
 use crate::prompts;
@@ -28,7 +31,7 @@ impl Owner {
             format!("{difference}; see check, and apply a version that says so, or do as it says")
         });
         self.remind(AlarmCode::PolicyDiffers, differs);
-        self.remind(AlarmCode::CopyDue, due(&register, Timestamp::now()));
+        self.remind_of_each(AlarmCode::CopyDue, due(&register, Timestamp::now()));
     }
 
     /// Tells once of what waits for a person, in the log and in the trail.
@@ -36,19 +39,96 @@ impl Owner {
         let is_news = waits.is_some() && !self.is_told(code);
         self.note(code, waits.map_or(Ok(()), Err));
         if is_news {
-            self.audit(AuditDraft::system(AuditEvent::AlarmRaised {
+            self.audit(AuditDraft::system(AuditEvent::alarm(code)));
+        }
+    }
+
+    /// The same of each of many: each is told of by itself, and again when something else is to be said of it.
+    pub(super) fn remind_of_each(&mut self, code: AlarmCode, waiting: Vec<(AlarmSubject, String)>) {
+        let news = self.reminded.handle_waiting(code, waiting);
+        let entries = news.into_iter().map(|(about, why)| {
+            tracing::error!(code = code.code(), "{why}");
+            AuditDraft::system(AuditEvent::AlarmRaised {
                 code,
                 call: None,
-            }));
+                about: Some(about),
+            })
+        });
+        let entries: Vec<AuditDraft> = entries.collect();
+        if !entries.is_empty() {
+            self.audit_all(entries);
         }
     }
 }
 
-fn due(register: &Register, now: Timestamp) -> Option<String> {
-    let mut copies = register.copies().iter();
-    let (id, copy) = copies.find(|(_, copy)| copy.reminder(now).is_some())?;
-    let by = jst_rfc3339(copy.destroy_by());
-    Some(format!(
-        "copy {id} must be gone by {by}; see copies list and handover list"
-    ))
+/// What was told of each that waits for a person.
+#[derive(Debug, Default)]
+pub(super) struct Reminded(BTreeMap<(AlarmCode, AlarmSubject), String>);
+
+impl Reminded {
+    /// Takes in all that waits under this code; gives what was not told of yet, and forgets what waits no longer.
+    fn handle_waiting(
+        &mut self,
+        code: AlarmCode,
+        waiting: Vec<(AlarmSubject, String)>,
+    ) -> Vec<(AlarmSubject, String)> {
+        let still: BTreeSet<AlarmSubject> = waiting.iter().map(|(about, _)| *about).collect();
+        self.0
+            .retain(|(known, about), _| *known != code || still.contains(about));
+        let is_news = |(about, why): &(AlarmSubject, String)| {
+            self.0.insert((code, *about), why.clone()).as_ref() != Some(why)
+        };
+        waiting.into_iter().filter(is_news).collect()
+    }
+}
+
+fn due(register: &Register, now: Timestamp) -> Vec<(AlarmSubject, String)> {
+    let copies = register.copies().iter();
+    let due = copies.filter_map(|(id, copy)| {
+        let when = match copy.reminder(now)? {
+            Reminder::Week => "must be gone within 7 days",
+            Reminder::Day => "must be gone within a day",
+            Reminder::Overdue => "should be gone",
+        };
+        let by = jst_rfc3339(copy.destroy_by());
+        let why = format!("copy {id} {when} ({by}); see copies list and handover list");
+        Some((AlarmSubject::Copy(id), why))
+    });
+    due.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::{CopyId, HoldId};
+
+    use super::*;
+
+    #[test]
+    fn each_is_told_of_once_again_when_its_word_changes_and_anew_when_it_waits_anew() {
+        let at = "2026-11-24T00:00:00Z".parse().unwrap();
+        let copy = |random| AlarmSubject::Copy(CopyId::new(at, random));
+        let mut reminded = Reminded::default();
+        let mut told = |code, waiting: &[(AlarmSubject, &str)]| {
+            let waiting = waiting
+                .iter()
+                .map(|(about, why)| (*about, (*why).to_owned()));
+            let news = reminded.handle_waiting(code, waiting.collect());
+            news.into_iter().map(|(about, _)| about).collect::<Vec<_>>()
+        };
+        let due = AlarmCode::CopyDue;
+        assert_eq!(told(due, &[(copy(1), "week")]), [copy(1)]);
+        let both = [(copy(1), "week"), (copy(2), "week")];
+        assert_eq!(
+            told(due, &both),
+            [copy(2)],
+            "the second has a word of its own"
+        );
+        assert_eq!(told(due, &both), []);
+        assert_eq!(told(due, &[(copy(1), "day"), (copy(2), "week")]), [copy(1)]);
+        // Another code has another list.
+        let hold = AlarmSubject::Hold(HoldId::new(at, 3));
+        assert_eq!(told(AlarmCode::HoldOverdue, &[(hold, "review")]), [hold]);
+        assert_eq!(told(due, &[(copy(1), "day")]), []);
+        assert_eq!(told(due, &[(copy(1), "day"), (copy(2), "week")]), [copy(2)]);
+    }
 }

@@ -122,10 +122,7 @@ impl Owner {
                     by_ms,
                     "the wall clock is not believed: nothing is destroyed until a person confirms it or the machine has started again"
                 );
-                self.audit(AuditDraft::system(AuditEvent::AlarmRaised {
-                    code,
-                    call: None,
-                }));
+                self.audit(AuditDraft::system(AuditEvent::alarm(code)));
                 AuditEvent::DestructionFrozen { cause, by_ms }
             }
             (DestructionClock::Frozen { .. }, _) => {
