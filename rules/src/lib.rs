@@ -102,8 +102,8 @@ pub use crate::{
     supervision::{Supervision, SupervisionLine},
     vendor::{Contract, Terms, Vendor},
     waiver::{
-        Notices, NumberNotice, Telling, Waiver, WaiverBasis, WaiverCounts, WaiverFact, WaiverStage,
-        WaiverState, WaiverTerms, Waivers,
+        Notices, NoticesFault, NumberNotice, Telling, Waiver, WaiverBasis, WaiverCounts,
+        WaiverFact, WaiverStage, WaiverState, WaiverTerms, Waivers,
     },
 };
 

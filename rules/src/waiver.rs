@@ -14,9 +14,10 @@ use crate::{
     audit::Actor,
     case::Done,
     digest::Digest,
+    fault::Fault,
     ids::{DecisionId, JstDay, Label},
     number::{Number, NumberPolicy, Profile, clear},
-    number_decision::NumberDecision,
+    number_decision::{Authority, NumberDecision},
 };
 
 /// On what a waiver rests.
@@ -526,7 +527,54 @@ impl Telling<'_> {
     }
 }
 
+/// What no register would have said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoticesFault {
+    /// Only the configuration itself speaks for the configuration.
+    #[error("decision {0} stands on nobody's word; the register has managers' decisions alone")]
+    NoManager(DecisionId),
+    /// Nobody can decide for longer.
+    #[error(
+        "decision {decision} is reviewed on {review}, expected within {LONGEST_MONTHS} months of its day, which is not to come"
+    )]
+    ReviewTooLate {
+        /// Which.
+        decision: DecisionId,
+        /// The day.
+        review: JstDay,
+    },
+}
+
+impl NoticesFault {
+    /// The operator's: somebody else than the office wrote it.
+    pub fn fault(&self) -> Fault {
+        Fault::Operator
+    }
+}
+
 impl Notices {
+    /// Whether a register can have said so: what waives is a manager's, and reviewed as early as every decision is.
+    ///
+    /// # Errors
+    /// [`NoticesFault`] with the first word that no register has.
+    pub fn check(&self, now: Timestamp) -> Result<(), NoticesFault> {
+        for word in self.0.values() {
+            let NumberNotice::Waived(decision) = word else {
+                continue;
+            };
+            let Authority::Manager { review, .. } = decision.authority() else {
+                return Err(NoticesFault::NoManager(decision.id()));
+            };
+            let decided = JstDay::on(decision.decided_on());
+            let latest = WaiverTerms::latest_review(decided.start());
+            if *review > latest || decided > JstDay::of(now) {
+                let (decision, review) = (decision.id(), *review);
+                return Err(NoticesFault::ReviewTooLate { decision, review });
+            }
+        }
+        Ok(())
+    }
+
     /// Decides how the callers of a number are told, where no emergency says otherwise.
     ///
     /// The manager's word goes before the configuration's. A waiver of the configuration takes no announcement away that the configuration has.

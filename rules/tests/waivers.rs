@@ -5,9 +5,10 @@ mod common;
 
 use jiff::{Timestamp, ToSpan, civil::date};
 use rules::{
-    Authority, DecisionId, Digest, Fact, JstDay, Label, Notices, Number, NumberDecision,
-    NumberPolicy, Period, Profile, RefusalCode, Register, RegisterFault, RegisterPermit, Telling,
-    WaiverBasis, WaiverCounts, WaiverFact, WaiverState, WaiverTerms,
+    Authority, DecisionId, Digest, Fact, JstDay, Label, Notices, NoticesFault, Number,
+    NumberDecision, NumberNotice, NumberPolicy, Period, Profile, RefusalCode, Register,
+    RegisterFault, RegisterPermit, Telling, WaiverBasis, WaiverCounts, WaiverFact, WaiverState,
+    WaiverTerms,
 };
 
 use common::{now, receipt};
@@ -294,4 +295,25 @@ fn a_deputy_decides_inside_the_period_and_another_numbers_decision_is_none_of_th
     let proved = common::proved("kacho");
     let asked = register.request(&common::petitioner(&proved), Fact::Waiver(other), now());
     assert_eq!(asked.unwrap_err(), RegisterFault::NoSuchWaiver(id(5)));
+}
+
+#[test]
+fn whoever_carries_calls_believes_no_word_that_no_register_has() {
+    let mut register = common::register();
+    ask(&mut register, "kacho", decided(5, "2027-11-24"), now()).unwrap();
+    let notices = |register: &Register| register.waivers().notices();
+    assert_eq!(notices(&register).check(now()), Ok(()));
+    assert_eq!(
+        notices(&register).check(now() + (24 * 900).hours()),
+        Ok(()),
+        "lapsed, not forged"
+    );
+    let early = notices(&register).check(now() - (24 * 2).hours());
+    assert!(matches!(early, Err(NoticesFault::ReviewTooLate { .. })));
+
+    let longer = common::register_with(vec![decided(5, "2027-11-25")]);
+    let longer = notices(&longer).check(now());
+    assert!(matches!(longer, Err(NoticesFault::ReviewTooLate { .. })));
+    let forged = Notices::from(vec![NumberNotice::Waived(configured())]);
+    assert_eq!(forged.check(now()), Err(NoticesFault::NoManager(id(1))));
 }

@@ -46,6 +46,8 @@ pub(crate) enum Request {
     Flush,
     /// To go by what the office has written about the numbers' notices.
     Notices,
+    /// To say which prompts were loaded.
+    Prompts,
     /// To remove months of the own chain, which the office has told of in its own.
     ForgetMonths {
         /// The last of them.

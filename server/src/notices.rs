@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rules::{AlarmCode, Notices};
 use storage::{Layout, OsDisk};
 use tokio::sync::mpsc;
@@ -122,10 +123,13 @@ impl NoticeReader {
     /// A file that is gone is no file without decisions.
     fn read(&self, known: &mut Known) -> Option<Notices> {
         let why = match storage::load_notices(&OsDisk, &self.layout) {
-            Ok(Some(notices)) => {
-                known.file = FileState::Readable;
-                return Some(notices);
-            }
+            Ok(Some(notices)) => match notices.check(Timestamp::now()) {
+                Ok(()) => {
+                    known.file = FileState::Readable;
+                    return Some(notices);
+                }
+                Err(fault) => fault.to_string(),
+            },
             Ok(None) if known.notices == Notices::default() => return Some(Notices::default()),
             Ok(None) => "it is gone".to_owned(),
             Err(fault) => fault.to_string(),
@@ -149,7 +153,9 @@ impl NoticeReader {
 /// What an earlier run took in.
 fn taken_in_before(layout: &Layout) -> Notices {
     match storage::load_known_notices(&OsDisk, layout) {
-        Ok(known) => known.unwrap_or_default(),
+        // Its own file is believed no further than the office's.
+        Ok(Some(known)) if known.check(Timestamp::now()).is_ok() => known,
+        Ok(_) => Notices::default(),
         Err(fault) => {
             tracing::warn!(%fault, "what an earlier run went by is not known");
             Notices::default()
@@ -160,8 +166,8 @@ fn taken_in_before(layout: &Layout) -> Notices {
 #[cfg(test)]
 mod tests {
     use rules::{
-        Actor, DecisionId, Digest, Fact, JstDay, Number, Recorded, Register, WaiverBasis,
-        WaiverFact, WaiverTerms,
+        Actor, DecisionId, Digest, Fact, JstDay, Number, NumberDecision, NumberNotice, Recorded,
+        Register, WaiverBasis, WaiverFact, WaiverTerms,
     };
     use storage::Disk as _;
 
@@ -194,14 +200,19 @@ mod tests {
     }
 
     fn decided() -> Notices {
-        let at = "2026-11-24T00:00:00Z".parse().unwrap();
+        decided_until("2025-05-01")
+    }
+
+    /// What the register would say of a decision that is reviewed then.
+    fn decided_until(review: &str) -> Notices {
+        let at = "2024-05-01T00:00:00Z".parse().unwrap();
         let fact = Fact::Waiver(WaiverFact::Decided {
             decision: DecisionId::new(at, 1),
             basis: WaiverBasis::Law,
             terms: WaiverTerms {
                 number: Number::parse("0783331000").unwrap(),
                 unit: "広報課".parse().unwrap(),
-                review: JstDay::of(at),
+                review: review.parse().unwrap(),
             },
             text: Digest([7; 32]),
         });
@@ -269,6 +280,26 @@ mod tests {
             let (orders, _kept) = mpsc::channel(4);
             let (_, first) = NoticeReader::new(&before.layout, desk, orders);
             assert_eq!(first, decided());
+        }
+    }
+
+    #[test]
+    fn what_no_register_says_is_not_taken_in() {
+        let by_configuration = NumberDecision::by_configuration(
+            DecisionId::from_bytes([7; 16]),
+            Number::parse("0783331000").unwrap(),
+            "広第1号",
+            JstDay::of(Timestamp::now()).date(),
+            "root",
+        );
+        let forged = NumberNotice::Waived(by_configuration.unwrap());
+        for forged in [decided_until("2025-05-02"), vec![forged].into()] {
+            let mut world = world(|layout| {
+                storage::save_notices(&OsDisk, layout, &decided()).unwrap();
+            });
+            storage::save_notices(&OsDisk, &world.layout, &forged).unwrap();
+            assert!(!world.reader.look());
+            assert!(world.orders.try_recv().is_err(), "calls go on as they did");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Reads the folder of prompts that the settings name.
 
 use std::{
+    collections::BTreeMap,
     fs::OpenOptions,
     io::{self, Read},
     os::unix::fs::OpenOptionsExt,
@@ -8,10 +9,15 @@ use std::{
 };
 
 use announcements::{Library, PromptFault};
-use rules::{Digest, PolicyDifference, Register};
+use rules::{Digest, Label, PolicyDifference, Register};
 use rustix::fs::OFlags;
+use storage::Duty;
 
-use crate::config::Config;
+use crate::{
+    calls,
+    config::Config,
+    duty::{Answer, Conversation, DUTY_PATIENCE},
+};
 
 /// A minute of 16-bit sound at 8 kHz is less than 1 MB.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -38,15 +44,46 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Where the prompts and N of the configuration differ from the policy in force (K-31). Calls go on as the configuration says.
-pub(crate) fn differences(config: &Config, register: &Register) -> Vec<PolicyDifference> {
-    let (library, _) = open(&config.folders.prompts);
-    let played = library.iter().filter_map(|prompt| {
+/// Prompts by name, each with the hash of its sound.
+pub(crate) type Sounds = BTreeMap<Label, Digest>;
+
+/// The prompts of a library.
+pub(crate) fn sounds(library: &Library) -> Sounds {
+    let prompts = library.iter().filter_map(|prompt| {
         let id = prompt.id.as_str().parse().ok()?;
         Some((id, Digest(prompt.sha256)))
     });
+    prompts.collect()
+}
+
+/// What lies in the folder, for the next start.
+pub(crate) fn on_disk(config: &Config) -> Sounds {
+    sounds(&open(&config.folders.prompts).0)
+}
+
+/// What is played: what whoever carries calls loaded at its start; where nobody does, what lies in the folder.
+///
+/// # Errors
+/// Whoever carries calls does not say.
+pub(crate) fn played(config: &Config) -> io::Result<Sounds> {
+    let request = calls::Request::Prompts;
+    let Some(conversation) = Conversation::ask(&config.layout(), Duty::Calls, &request)? else {
+        return Ok(on_disk(config));
+    };
+    match conversation.within(DUTY_PATIENCE)?.answer::<Sounds>()? {
+        Answer::Done(loaded) => Ok(loaded),
+        _ => Err(io::Error::other("whoever carries calls does not say")),
+    }
+}
+
+/// Where the prompts that are played and N of the configuration differ from the policy in force (K-31). Calls go on as they do.
+pub(crate) fn differences(
+    config: &Config,
+    register: &Register,
+    played: &Sounds,
+) -> Vec<PolicyDifference> {
     let policy = register.policy();
-    policy.differences(config.retention.days(), &played.collect())
+    policy.differences(config.retention.days(), played)
 }
 
 #[cfg(test)]

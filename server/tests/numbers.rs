@@ -217,5 +217,7 @@ fn with_both_duties_apart_a_decision_holds_from_the_next_call_on_and_a_damaged_f
         written.unwrap().contains(&decision).then_some(())
     });
     office.terminate();
+    let trail = text(&house.by("kacho", &["audit", "list", "--json"]));
+    assert!(trail.contains("NOTICES_ALTERED"), "{trail}");
     calls.terminate();
 }

@@ -104,6 +104,37 @@ fn what_would_widen_the_rules_cannot_be_applied() {
 }
 
 #[test]
+fn what_calls_have_loaded_is_compared_and_not_what_lies_on_disk_since() {
+    let mut house = House::init(&["--profile", "announce"]);
+    house.found();
+    let manifest = house.dir().join("prompts/manifest.toml");
+    let kept = fs::read_to_string(&manifest).unwrap();
+    let listed: Value = toml::from_str(&kept).unwrap();
+    let mut policy = format!("{}[prompts]\n", POLICY.replace("= 60", "= 89"));
+    for prompt in listed["prompt"].as_array().unwrap() {
+        policy += &format!(
+            "{} = {}\n",
+            prompt["id"].as_str().unwrap(),
+            prompt["sha256"]
+        );
+    }
+    let applied = apply(&house, "kacho", &policy);
+    assert!(applied.status.success(), "{}", text(&applied));
+    let differs = |house: &House| text(&house.denwaban(&["check"])).contains("policy:");
+    assert!(!differs(&house));
+    house.run();
+    fs::write(&manifest, "").unwrap();
+    assert!(!differs(&house), "it plays what it has loaded");
+    house.terminate();
+    assert!(differs(&house), "the next start plays nothing");
+    house.run();
+    fs::write(&manifest, kept).unwrap();
+    assert!(differs(&house), "it goes on without them");
+    house.terminate();
+    assert!(!differs(&house));
+}
+
+#[test]
 fn prompts_that_are_not_the_policys_are_named_and_calls_go_on() {
     let mut house = House::init(&["--profile", "announce"]);
     house.found();

@@ -11,6 +11,9 @@ use crate::{
     layout::Layout,
 };
 
+/// A few hundred octets a number, of which a city has no more than ten thousand.
+const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+
 /// What the office wrote last; `None` where it never did.
 ///
 /// # Errors
@@ -55,7 +58,7 @@ pub fn save_known_notices(
 }
 
 fn load(disk: &dyn Disk, path: PathBuf) -> Result<Option<Notices>, NoticeFileFault> {
-    let bytes = match disk.read(&path) {
+    let bytes = match disk.read_short(&path, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(NoticeFileFault::Disk { path, source }),
@@ -101,33 +104,14 @@ impl NoticeFileFault {
 
 #[cfg(test)]
 mod tests {
-    use rules::{
-        Actor, DecisionId, Digest, Fact, JstDay, Number, Recorded, Register, WaiverBasis,
-        WaiverFact, WaiverTerms,
-    };
+    use rules::{Number, NumberNotice};
 
     use super::*;
     use crate::memory_disk::{Faults, MemoryDisk};
 
     fn decided() -> Notices {
-        let at = "2026-11-24T00:00:00Z".parse().unwrap();
-        let fact = Fact::Waiver(WaiverFact::Decided {
-            decision: DecisionId::new(at, 1),
-            basis: WaiverBasis::Law,
-            terms: WaiverTerms {
-                number: Number::parse("0783331000").unwrap(),
-                unit: "広報課".parse().unwrap(),
-                review: JstDay::of(at),
-            },
-            text: Digest([7; 32]),
-        });
-        let by = Actor::Person {
-            unix_user: "denwaban".to_owned(),
-            person: Some("kacho".parse().unwrap()),
-        };
-        Register::of([Recorded { at, by, fact }])
-            .waivers()
-            .notices()
+        let number = Number::parse("0783331000").unwrap();
+        vec![NumberNotice::Announced { number }].into()
     }
 
     #[test]
@@ -137,6 +121,13 @@ mod tests {
         assert_eq!(load_notices(&disk, &layout).unwrap(), None);
         save_notices(&disk, &layout, &decided()).unwrap();
         assert_eq!(load_notices(&disk, &layout).unwrap(), Some(decided()));
+        let endless = [b"[".to_vec(), vec![b' '; MAX_FILE_BYTES]].concat();
+        disk.replace(&layout.notices(), &endless, MODE_SHARED)
+            .unwrap();
+        assert!(matches!(
+            load_notices(&disk, &layout),
+            Err(NoticeFileFault::Disk { .. })
+        ));
         disk.replace(&layout.notices(), b"[{", MODE_SHARED).unwrap();
         assert!(matches!(
             load_notices(&disk, &layout),

@@ -54,6 +54,8 @@ pub enum AlarmCode {
     WaiverLapsed,
     /// What was decided about the numbers' notices is not known to whoever carries calls; what was known last holds.
     NoticesUnknown,
+    /// The file of the numbers' notices was not what the office had written.
+    NoticesAltered,
     /// What is played or kept is not what the policy in force says.
     PolicyDiffers,
     /// A copy outside the vault must be gone within a week, or should be gone.
@@ -111,6 +113,7 @@ impl AlarmCode {
             AlarmCode::HoldNotSettled => "HOLD_NOT_SETTLED",
             AlarmCode::WaiverLapsed => "WAIVER_LAPSED",
             AlarmCode::NoticesUnknown => "NOTICES_UNKNOWN",
+            AlarmCode::NoticesAltered => "NOTICES_ALTERED",
             AlarmCode::PolicyDiffers => "POLICY_DIFFERS",
             AlarmCode::CopyDue => "COPY_DUE",
             AlarmCode::PeerDown => "PEER_DOWN",

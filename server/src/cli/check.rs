@@ -142,7 +142,16 @@ impl Found<'_> {
     /// What the policy says is in force; the service does what configuration and prompts say, so they must agree.
     fn policy(&mut self, config: &Config, register: &Register) -> Result<(), Exit> {
         let version = register.policy().version();
-        for difference in prompts::differences(config, register) {
+        let played = match prompts::played(config) {
+            Ok(played) => played,
+            Err(fault) => {
+                self.note(&format!(
+                    "通話の係が読み込んだ音声案内を確かめられません。フォルダのものと比べます / what calls have loaded is not known ({fault}); compared is what lies in the folder"
+                ))?;
+                prompts::on_disk(config)
+            }
+        };
+        for difference in prompts::differences(config, register, &played) {
             let ja = match &difference {
                 PolicyDifference::Retention { set, said } => {
                     format!("設定の保存日数 {set} は {said} を超えています")

@@ -10,7 +10,7 @@ use rules::{
     Action, AlarmCode, AlarmSubject, AuditDraft, AuditEvent, Authority, DecisionId, Fact, Notices,
     Number, NumberPolicy, Register, RegisterFault, Subject, WaiverFact, WaiverTerms,
 };
-use storage::{Duty, Layout, SealedText, TextKind};
+use storage::{Duty, Layout, NoticeFileFault, SealedText, TextKind};
 
 use super::{
     cases::random_id,
@@ -296,20 +296,36 @@ impl Owner {
         }
     }
 
+    /// Whether somebody else wrote the file. What this process has not written may be what a crash left behind a decision, and
+    /// is judged by what a register can say.
+    fn is_altered(&self, found: &Result<Option<Notices>, NoticeFileFault>) -> bool {
+        match (&self.written, found) {
+            (Some(written), Ok(found)) => *written != found.clone().unwrap_or_default(),
+            (None, Ok(Some(found))) => found.check(Timestamp::now()).is_err(),
+            (None, Ok(None)) => false,
+            (Some(_) | None, Err(fault)) => matches!(fault, NoticeFileFault::Damaged { .. }),
+        }
+    }
+
     /// Writes the file where it says something else than the register, and has calls look at it.
     fn settle_notices(&mut self, register: &Register) -> Result<(), String> {
         let wanted = register.waivers().notices();
         let found = storage::load_notices(&*self.disk, &self.layout);
-        let is_so = match found {
-            Ok(Some(found)) => found == wanted,
+        let is_so = match &found {
+            Ok(Some(found)) => *found == wanted,
             Ok(None) => wanted == Notices::default(),
             Err(_) => false,
         };
+        let altered = self.is_altered(&found).then(|| {
+            "the file of the numbers' notices was not what the office had written; it is written anew".to_owned()
+        });
+        self.remind(AlarmCode::NoticesAltered, altered);
         let saved = if is_so {
             Ok(())
         } else {
             storage::save_notices(&*self.disk, &self.layout, &wanted)
         };
+        self.written = saved.is_ok().then_some(wanted);
         let outcome = saved
             .map_err(|fault| fault.to_string())
             .and_then(|()| tell_calls(&self.layout).map_err(|fault| fault.to_string()));

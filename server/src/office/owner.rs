@@ -10,8 +10,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, DecisionId, Heard, JstDay, Number,
-    POLICY_VERSION, Proved, RecordingId, Refusal,
+    Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, DecisionId, Heard, JstDay, Notices,
+    Number, POLICY_VERSION, Proved, RecordingId, Refusal,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, Opener, OsDisk, Signing, Vault,
@@ -68,6 +68,8 @@ pub(super) struct Owner {
     pub(super) reminders_again: Instant,
     /// When what was decided about notices is compared with its file.
     pub(super) waivers_again: Instant,
+    /// What this process wrote into that file, or found there as it had to be.
+    pub(super) written: Option<Notices>,
     /// From when on people are told what waits for them: a command that does the office's duty in its absence is over by then.
     pub(super) tells_from: Instant,
     /// Decisions of the configuration alone that this process has named in the trail.
@@ -112,6 +114,7 @@ impl Owner {
             forgetting_again: Instant::now(),
             reminders_again: Instant::now() + FIRST,
             waivers_again: Instant::now(),
+            written: None,
             tells_from: Instant::now() + FIRST,
             named: BTreeSet::new(),
             clock,

@@ -26,11 +26,19 @@ impl Owner {
             self.reminders_again = Instant::now() + RETRY;
             return;
         };
-        let differences = prompts::differences(&self.config, &register);
-        let differs = differences.first().map(|difference| {
-            format!("{difference}; see check, and apply a version that says so, or do as it says")
-        });
-        self.remind(AlarmCode::PolicyDiffers, differs);
+        match prompts::played(&self.config) {
+            Ok(played) => {
+                let differences = prompts::differences(&self.config, &register, &played);
+                let differs = differences.first().map(|difference| {
+                    format!("{difference}; see check, and apply a version that says so, or do as it says")
+                });
+                self.remind(AlarmCode::PolicyDiffers, differs);
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "which prompts calls have loaded is not known");
+                self.reminders_again = Instant::now() + RETRY;
+            }
+        }
         self.remind_of_each(AlarmCode::CopyDue, due(&register, Timestamp::now()));
     }
 

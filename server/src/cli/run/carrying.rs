@@ -13,12 +13,13 @@ use crate::{
     calls::{self, Desk},
     clock::Clock,
     config::Config,
-    descriptors, duty,
+    descriptors,
+    duty::{self, Answer, Client},
     emergency::{Counter, Signalled},
     life, look,
     neighbour::Neighbour,
     notices::NoticeReader,
-    prompts,
+    prompts::{self, Sounds},
     recorder::{self, Recorder},
     rows::{self, Row, Rows},
     sharing::Sharing,
@@ -139,8 +140,11 @@ impl Beginning {
         let (recorder, recorder_threads) = Recorder::begin(beginning)?;
         let (reader, notices) = NoticeReader::new(&layout, desk.clone(), orders.clone());
         let reader = Arc::new(reader);
-        let (signalling, is_ready) =
-            begin_signalling(&config, sip, wire, inbox, recorder, desk.clone(), notices)?;
+        let Begun {
+            signalling,
+            is_ready,
+            prompts,
+        } = begin_signalling(&config, sip, wire, inbox, recorder, desk.clone(), notices)?;
         reader.begin()?;
         let counter = Counter {
             config: Arc::clone(&config),
@@ -149,7 +153,15 @@ impl Beginning {
             office: office.clone(),
         };
         if let Some(lock) = &held {
-            serve_calls(&config, &layout, lock, counter, &orders, rows, reader);
+            let answering = Answering {
+                layout,
+                counter,
+                orders: orders.clone(),
+                rows,
+                notices: reader,
+                prompts,
+            };
+            serve_calls(&config, lock, answering);
         }
         if is_ready.recv_timeout(signalling::FIRST_PORTS).is_err() {
             tracing::error!(
@@ -215,6 +227,14 @@ impl Carrying {
     }
 }
 
+/// The signalling thread, and what it plays.
+struct Begun {
+    signalling: thread::JoinHandle<u64>,
+    /// Told when the first ports are open.
+    is_ready: std::sync::mpsc::Receiver<()>,
+    prompts: Sounds,
+}
+
 fn begin_signalling(
     config: &Config,
     sip: runtime::Runtime,
@@ -223,7 +243,7 @@ fn begin_signalling(
     recorder: Recorder,
     desk: Desk,
     notices: Notices,
-) -> std::io::Result<(thread::JoinHandle<u64>, std::sync::mpsc::Receiver<()>)> {
+) -> std::io::Result<Begun> {
     let (library, faults) = prompts::open(&config.folders.prompts);
     for fault in &faults {
         tracing::error!(%fault, code = AlarmCode::PromptUnusable.code(), "a prompt cannot be used; calls that need it go on without it");
@@ -235,6 +255,7 @@ fn begin_signalling(
         rules::EmergencyState::default()
     });
     emergency.handle_restart(Clock::begin().now().wall);
+    let prompts = prompts::sounds(&library);
     let (ready, is_ready) = std::sync::mpsc::channel();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let beginning = signalling::Beginning {
@@ -257,54 +278,60 @@ fn begin_signalling(
     let thread = thread::Builder::new()
         .name("signalling".to_owned())
         .spawn(move || sip.block_on(signalling.run()))?;
-    Ok((thread, is_ready))
+    Ok(Begun {
+        signalling: thread,
+        is_ready,
+        prompts,
+    })
+}
+
+/// What answers on the calls' socket.
+struct Answering {
+    layout: Layout,
+    counter: Counter,
+    orders: mpsc::Sender<Order>,
+    rows: Rows,
+    notices: Arc<NoticeReader>,
+    prompts: Sounds,
+}
+
+impl Answering {
+    /// Whoever asks may be gone when it is answered; what was ordered holds.
+    fn attend(&self, request: calls::Request, mut client: Client) {
+        let told = match request {
+            calls::Request::Emergency(request) => {
+                let mut officer = Signalled {
+                    orders: self.orders.clone(),
+                };
+                let keep = |entry| self.rows.put(Row::Entry(Box::new(entry)));
+                let user = client.unix_user.clone();
+                let answer = self.counter.carry_out(&mut officer, keep, request, &user);
+                client.answer(&answer)
+            }
+            calls::Request::Look(request) => {
+                look::attend(&self.orders, request, &mut client);
+                Ok(())
+            }
+            calls::Request::Flush => client.answer(&Answer::Done(self.rows.flush())),
+            calls::Request::Notices => client.answer(&Answer::Done(self.notices.look())),
+            calls::Request::Prompts => client.answer(&Answer::Done(&self.prompts)),
+            calls::Request::ForgetMonths { through } => {
+                let gone = calls::forget_months(&self.layout, client.uid, through);
+                client.answer(&Answer::Done(gone))
+            }
+        };
+        drop(told);
+    }
 }
 
 /// Opens the calls' socket. One that cannot be opened costs commands, not calls.
-fn serve_calls(
-    config: &Config,
-    layout: &Layout,
-    lock: &Lock,
-    counter: Counter,
-    orders: &mpsc::Sender<Order>,
-    rows: Rows,
-    notices: Arc<NoticeReader>,
-) {
+fn serve_calls(config: &Config, lock: &Lock, answering: Answering) {
     let sharing = Sharing::of(config.folders.group.as_ref());
-    let (orders, own) = (orders.clone(), layout.clone());
-    let opened = duty::listen(lock, layout, &config.calls, sharing)
+    let opened = duty::listen(lock, &answering.layout, &config.calls, sharing)
         .map_err(|fault| fault.to_string())
         .and_then(|listener| {
-            let served = duty::serve(Duty::Calls, listener, move |request, mut client| {
-                let request = match request {
-                    calls::Request::Emergency(request) => request,
-                    calls::Request::Look(request) => {
-                        return look::attend(&orders, request, &mut client);
-                    }
-                    calls::Request::Flush => {
-                        // Whoever asked may be gone.
-                        let _ = client.answer(&duty::Answer::Done(rows.flush()));
-                        return;
-                    }
-                    calls::Request::Notices => {
-                        let _ = client.answer(&duty::Answer::Done(notices.look()));
-                        return;
-                    }
-                    calls::Request::ForgetMonths { through } => {
-                        let gone = calls::forget_months(&own, client.uid, through);
-                        let _ = client.answer(&duty::Answer::Done(gone));
-                        return;
-                    }
-                };
-                let mut officer = Signalled {
-                    orders: orders.clone(),
-                };
-                let keep = |entry| rows.put(Row::Entry(Box::new(entry)));
-                let answer = counter.carry_out(&mut officer, keep, request, &client.unix_user);
-                // Whoever asked may be gone; what was ordered holds.
-                let _ = client.answer(&answer);
-            });
-            served.map_err(|fault| fault.to_string())
+            let answer = move |request, client| answering.attend(request, client);
+            duty::serve(Duty::Calls, listener, answer).map_err(|fault| fault.to_string())
         });
     if let Err(fault) = opened {
         tracing::error!(fault, "the calls' socket cannot be opened; calls go on");
