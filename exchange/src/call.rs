@@ -63,7 +63,7 @@ pub(crate) use self::{
     attempts::Reliability,
     attended::{Handover, Prospect, Terms},
     parties::Parties,
-    transferring::Referral,
+    transferring::{Referral, Replacement},
 };
 
 /// A call.
@@ -182,8 +182,8 @@ pub(crate) enum CallInput {
     NotJoined(u16),
     /// The leg of another call is joined with that party.
     Receive(Box<Handover>),
-    /// An INVITE wants the place of this dialog's party.
-    Replace(DialogId, Box<Leg>, Box<sdp::RemoteMedia>),
+    /// An INVITE wants the place of one of its parties, and may have it.
+    Replace(Box<Replacement>),
     /// The notice is over, to its end or cut.
     NoticeEnded(Result<Played, CutShort>),
     /// Another prompt is over.
@@ -412,9 +412,7 @@ impl Call {
             CallInput::AskToJoin(terms) => self.ask_to_join(house, now, &terms),
             CallInput::NotJoined(status) => self.not_joined(house, now, status),
             CallInput::Receive(handover) => self.receive(house, now, *handover),
-            CallInput::Replace(replaced, leg, theirs) => {
-                self.replace(house, now, replaced, *leg, &theirs);
-            }
+            CallInput::Replace(replacement) => self.replace(house, now, *replacement),
             CallInput::NoticeEnded(report) => self.notice_ended(house, now, &report),
             CallInput::PromptEnded(playback) => self.prompt_ended(house, now, playback),
             CallInput::Hearing(leg, hearing) => self.hears(house, now, leg, hearing),

@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     direction::Direction,
-    number_form,
+    number_form::{self, Called},
     report::ShownCaller,
     trunk::{NumberForm, Trust},
 };
@@ -96,6 +96,32 @@ impl Identity {
                 Trust::Inside => Claims::read(message),
                 Trust::Outside => Claims::default(),
             },
+        }
+    }
+
+    /// Whoever is called, by the number that is called.
+    pub(crate) fn of_called(called: &Called) -> Identity {
+        Identity {
+            display: None,
+            from: UriText::of_user(&called.user),
+            privacy: Privacy::default(),
+            claims: Claims::default(),
+        }
+    }
+
+    /// The same once it has answered: by what a trusted peer asserts of it too (RFC 3325 section 9.1).
+    pub(crate) fn of_answer(called: &Called, answer: &Message, trust: Trust) -> Identity {
+        let own = Identity::of_called(called);
+        match trust {
+            Trust::Inside => Identity {
+                privacy: Privacy::read(answer),
+                claims: Claims {
+                    asserted: Claims::read(answer).asserted,
+                    ..Claims::default()
+                },
+                ..own
+            },
+            Trust::Outside => own,
         }
     }
 

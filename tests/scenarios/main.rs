@@ -28,5 +28,6 @@ mod secure;
 mod timers;
 mod toll_fraud;
 mod transfer;
+mod transferees;
 mod transparent;
 mod waivers;

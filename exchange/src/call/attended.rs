@@ -17,6 +17,7 @@ use crate::{
         transferring::{DONE, Talk},
     },
     house::House,
+    identity::Identity,
     leg::Leg,
     now::Now,
     route::Failure,
@@ -74,6 +75,8 @@ pub(crate) struct Terms {
 pub(crate) struct Handover {
     /// As it has agreed to be.
     pub(crate) leg: Leg,
+    /// Who is at it.
+    identity: Identity,
     peer: Option<String>,
     /// Whether its party is heard: a leg that has fallen silent does not say so again.
     hearing: Hearing,
@@ -270,7 +273,12 @@ impl Call {
         self.write_record(house, now, talk.kept(), EndCause::DepartmentHungUp);
         house.trace(now, self.id, "joined to another call by transfer");
         let hearing = self.hearing(leg.id());
-        Some(Handover { leg, peer, hearing })
+        Some(Handover {
+            leg,
+            identity: self.parties.at_origin().clone(),
+            peer,
+            hearing,
+        })
     }
 
     /// Joins the party that stays with the leg of another call, and lets whoever transfers go.
@@ -278,8 +286,14 @@ impl Call {
         let Some(talk) = self.conclude(house, now) else {
             return;
         };
-        let Handover { leg, peer, hearing } = handover;
+        let Handover {
+            leg,
+            identity,
+            peer,
+            hearing,
+        } = handover;
         let coming = leg.id();
+        self.parties.take_in(identity);
         self.peers.truncate(1);
         self.peers.extend(peer);
         self.join(house, coming);

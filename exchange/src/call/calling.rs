@@ -264,6 +264,8 @@ impl Call {
             } if attempts.is_current(dialog) => {
                 match self.read_answer(house, &attempts.current, message) {
                     Some(agreed) => {
+                        let peer = attempts.current.leg.peer;
+                        self.parties.hear_answer(house, peer, message);
                         self.bridge(house, &mut attempts.current.leg, agreed);
                         self.connect(house, now, attempts.current.leg, keeping);
                         self.tell_far(house, now);
@@ -309,7 +311,9 @@ impl Call {
             self.stage = Stage::Passing { attempts, keeping };
             return self.answer_unusable(house, now, dialog);
         };
-        let headers = self.told_of(house, attempts.current.leg.peer, message);
+        let peer = attempts.current.leg.peer;
+        self.parties.hear_answer(house, peer, message);
+        let headers = self.told_of(house, peer, message);
         if self.fits(&agreed) {
             return self.answer_origin(house, now, attempts, keeping, agreed, headers);
         }

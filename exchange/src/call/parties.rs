@@ -18,7 +18,11 @@ use crate::{
 
 /// Who calls whom.
 pub(crate) struct Parties {
+    /// Who called.
     identity: Identity,
+    /// Who is at the end of the origin, as whoever is called for it is told, and who at the other.
+    origin: Party,
+    far: Party,
     called: Called,
     way: Way,
     urgency: Urgency,
@@ -26,6 +30,12 @@ pub(crate) struct Parties {
     word: Option<Word>,
     /// The user part of who referred this call, where it goes by a REFER (RFC 3892).
     referred_by: Option<String>,
+}
+
+/// Who is at one end of a call: others than whoever called and was called, once it was transferred.
+enum Party {
+    Caller,
+    Other(Box<Identity>),
 }
 
 /// What a party said of why it left or could not be had (RFC 3326).
@@ -72,6 +82,8 @@ impl Parties {
         Parties {
             urgency: Urgency::of_caller(direction, &identity),
             identity,
+            origin: Party::Caller,
+            far: Party::called(&called),
             called,
             way: Way::In,
             max_forwards: max_forwards(request),
@@ -88,6 +100,8 @@ impl Parties {
     ) -> Parties {
         Parties {
             identity,
+            origin: Party::Caller,
+            far: Party::called(&plan.called),
             called: plan.called.clone(),
             urgency: Urgency::of_plan(&plan),
             way: Way::Out(plan),
@@ -109,6 +123,29 @@ impl Parties {
         };
         self.referred_by = referred_by;
         self.word = None;
+    }
+
+    /// Whoever was the far side is the origin from here on.
+    pub(super) fn turn(&mut self) {
+        std::mem::swap(&mut self.origin, &mut self.far);
+    }
+
+    /// Whoever is called has answered.
+    pub(super) fn hear_answer(&mut self, house: &House, of: PeerId, message: &Message) {
+        self.take_in(Identity::of_answer(&self.called, message, house.trust(of)));
+    }
+
+    /// Another is the far side from here on.
+    pub(super) fn take_in(&mut self, identity: Identity) {
+        self.far = Party::Other(Box::new(identity));
+    }
+
+    /// Who is at the end of the origin.
+    pub(super) fn at_origin(&self) -> &Identity {
+        match &self.origin {
+            Party::Caller => &self.identity,
+            Party::Other(identity) => identity,
+        }
     }
 
     /// Which way a call of the PBX goes, and to which number.
@@ -210,7 +247,7 @@ impl Parties {
             ours: route.hop.local,
             shown,
         };
-        let (from, mut headers) = self.identity.write(&towards);
+        let (from, mut headers) = self.at_origin().write(&towards);
         if let (Trust::Inside, Some(user)) = (trunk.trust, &self.referred_by) {
             let referred_by = format!("<sip:{user}@{}>", route.hop.local);
             headers.push(("Referred-By", referred_by));
@@ -227,6 +264,12 @@ impl Parties {
             },
             headers,
         })
+    }
+}
+
+impl Party {
+    fn called(called: &Called) -> Party {
+        Party::Other(Box::new(Identity::of_called(called)))
     }
 }
 

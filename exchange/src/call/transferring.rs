@@ -19,6 +19,7 @@ use crate::{
     call_record::Kept,
     direction::Direction,
     house::{House, Subscription},
+    identity::Identity,
     leg::{Events, Leg, Session},
     now::Now,
     outbound::OutboundPlan,
@@ -50,6 +51,17 @@ pub(crate) struct Referral {
     pub(crate) destinations: VecDeque<Destination>,
     /// Who refers, for whoever is called.
     pub(crate) referred_by: Option<String>,
+}
+
+/// An INVITE that wants the place of a party, after it was judged.
+pub(crate) struct Replacement {
+    /// The dialog of that party.
+    pub(crate) replaced: DialogId,
+    /// Who comes.
+    pub(crate) identity: Identity,
+    pub(crate) leg: Leg,
+    /// What it offers.
+    pub(crate) theirs: RemoteMedia,
 }
 
 /// What BYE says to whoever has transferred a call.
@@ -157,7 +169,10 @@ impl Call {
         let Talking { far, kept, until } = talking;
         let leaving = match leaves {
             End::Far => far,
-            End::Origin => std::mem::replace(&mut self.origin, far),
+            End::Origin => {
+                self.parties.turn();
+                std::mem::replace(&mut self.origin, far)
+            }
         };
         (leaving, Talk { kept, until })
     }
@@ -290,16 +305,9 @@ impl Call {
     }
 
     /// An INVITE with Replaces takes the place of a party of its own peer (RFC 3891); refused, it leaves the call as it was.
-    pub(super) fn replace(
-        &mut self,
-        house: &mut House,
-        now: Now,
-        replaced: DialogId,
-        leg: Leg,
-        theirs: &RemoteMedia,
-    ) {
-        let (dialog, pair) = (leg.dialog, leg.id());
-        if let Err(status) = self.take_over(house, now, replaced, leg, theirs) {
+    pub(super) fn replace(&mut self, house: &mut House, now: Now, replacement: Replacement) {
+        let (dialog, pair) = (replacement.leg.dialog, replacement.leg.id());
+        if let Err(status) = self.take_over(house, now, replacement) {
             house.reject(now, dialog, status);
             house.close(pair);
         }
@@ -309,10 +317,14 @@ impl Call {
         &mut self,
         house: &mut House,
         now: Now,
-        replaced: DialogId,
-        mut leg: Leg,
-        theirs: &RemoteMedia,
+        replacement: Replacement,
     ) -> Result<(), u16> {
+        let Replacement {
+            replaced,
+            identity,
+            mut leg,
+            theirs,
+        } = replacement;
         let end = self.end_of(replaced).ok_or(481_u16)?;
         let staying = self.remaining(replaced).and_then(Leg::agreed);
         let (codec, wish) = staying
@@ -323,13 +335,14 @@ impl Call {
         }
         theirs.payload_type(codec).ok_or(488_u16)?;
         leg.local.direction = wish;
-        house.answer_keys(&mut leg.local, theirs);
-        let agreed = leg.answer_to(theirs, codec, Events::of(theirs));
+        house.answer_keys(&mut leg.local, &theirs);
+        let agreed = leg.answer_to(&theirs, codec, Events::of(&theirs));
         let stream = leg.stream(&agreed).ok_or(488_u16)?;
         let Stage::Talking(talking) = std::mem::replace(&mut self.stage, Stage::Over) else {
             return Err(481);
         };
         let (leaving, talk) = self.part(talking, end);
+        self.parties.take_in(identity);
         house.open(leg.id(), leg.peer, stream);
         house.accept(now, leg.dialog, Vec::new(), agreed.ours.clone());
         leg.session = Session::Agreed(Box::new(agreed));
@@ -372,6 +385,8 @@ impl Call {
         let dialog = transferring.attempts.current.leg.dialog;
         match self.read_answer(house, &transferring.attempts.current, message) {
             Some(agreed) => {
+                let peer = transferring.attempts.current.leg.peer;
+                self.parties.hear_answer(house, peer, message);
                 self.bridge(house, &mut transferring.attempts.current.leg, agreed);
                 self.transferred(house, now, transferring);
             }

@@ -9,9 +9,10 @@ use media::sdp;
 use sip_core::{DialogId, HeaderName, Hop, Message, PeerId, Replaces, RequestId, Uri};
 
 use crate::{
-    call::{CallInput, Referral},
+    call::{CallInput, Referral, Replacement},
     exchange::Exchange,
     house::{Place, Usage},
+    identity::Identity,
     leg::{Leg, Session},
     now::Now,
     outbound::{self, Class},
@@ -211,6 +212,7 @@ impl Exchange {
         {
             return Err(488);
         }
+        let identity = Identity::read(request, self.house.trust(peer));
         let (shard, family) = (call.shard(), hop.remote.ip());
         let lent = self.house.take_pair(id, shard, family)?;
         let side = PeerRole::Pbx.side();
@@ -233,8 +235,13 @@ impl Exchange {
             session: Session::Offered,
             counted: None,
         };
-        let input = CallInput::Replace(replaced, Box::new(leg), Box::new(theirs));
-        self.with_call(now, id, input);
+        let replacement = Replacement {
+            replaced,
+            identity,
+            leg,
+            theirs,
+        };
+        self.with_call(now, id, CallInput::Replace(Box::new(replacement)));
         Ok(())
     }
 }

@@ -67,6 +67,19 @@ impl UriText {
         }
     }
 
+    /// Whoever is reached by this user part.
+    pub(crate) fn of_user(user: &str) -> UriText {
+        let (number, _) = user.split_once(';').unwrap_or((user, ""));
+        UriText {
+            scheme: Scheme::Sip,
+            user: user.to_owned(),
+            number: number.to_owned(),
+            host: String::new(),
+            params: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
     /// Nobody (RFC 3323 section 4.1.1.3).
     pub(crate) fn anonymous() -> UriText {
         UriText {
