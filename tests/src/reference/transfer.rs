@@ -5,11 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    Began, Reference, What,
-    leg::{Leg, Stage},
-    words,
-};
+use super::{Reference, What, leg::Stage, words};
 use crate::text::Text;
 
 /// What was on the way when two were told apart may still be heard: it is held up twice, by 200 ms at most each time.
@@ -152,28 +148,20 @@ impl Reference {
         }
     }
 
-    /// The transfer for which an INVITE goes out: by whom it names as called and, inside the city, by who calls.
-    ///
-    /// Where whoever is named has left, by an earlier transfer, the number that is called has to do.
+    /// The transfer for which an INVITE goes out: by whom it names as called and, inside the city, by who stays. Where nobody is named, the
+    /// number that is called has to do.
     pub(super) fn transfer_of(&self, to: SocketAddr, invite: &Text) -> Option<usize> {
         let (called, callers) = (words::user_of(invite.header("To")), words::callers(invite));
-        let names = |leg: &Leg| leg.callers.iter().any(|user| callers.contains(user));
-        let is_named = |id: &str| self.legs.get(id).is_some_and(names);
+        let is_named = |id: &str| self.legs.get(id).is_some_and(|leg| leg.is_one_of(&callers));
         let is_wanted = |transfer: &Transfer| match &transfer.goal {
             Goal::Called { user, .. } => words::is_same_number(user, &called),
             Goal::Dialog { .. } => false,
         };
-        let is_meant = |transfer: &Transfer| {
-            to == self.carrier || is_named(&transfer.stays) || is_named(&transfer.referrer)
+        let is_for = |transfer: &Transfer| {
+            to == self.carrier || callers.is_empty() || is_named(&transfer.stays)
         };
-        let is_caller = |leg: &Leg| leg.began == Began::Theirs && leg.is_live() && names(leg);
-        let is_for_nobody = !self.legs.values().any(is_caller);
-        let of = |transfers: &[Transfer], is_fit: &dyn Fn(&Transfer) -> bool| {
-            let mut transfers = transfers.iter();
-            transfers.rposition(|transfer| is_wanted(transfer) && is_fit(transfer))
-        };
-        let meant = of(&self.transfers, &is_meant);
-        meant.or_else(|| of(&self.transfers, &|_| is_for_nobody))
+        let mut transfers = self.transfers.iter();
+        transfers.rposition(|transfer| is_wanted(transfer) && is_for(transfer))
     }
 
     /// An INVITE went out for a transfer; returns for whom.
