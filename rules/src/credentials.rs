@@ -26,9 +26,24 @@ pub use password::{NewPassword, REMEMBERED_PASSWORDS};
 #[must_use = "who is proved asks for something"]
 pub struct Proved {
     person: StaffId,
+    by: ProvedBy,
+}
+
+/// What showed who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProvedBy {
+    /// The password, and a code where codes are in force.
+    Password,
+    /// A login session.
+    Session,
 }
 
 impl Proved {
+    /// By what.
+    pub fn by(&self) -> ProvedBy {
+        self.by
+    }
+
     /// Who.
     pub fn person(&self) -> &StaffId {
         &self.person
@@ -219,6 +234,7 @@ impl Trial<'_> {
         }
         Ok(Proved {
             person: self.person.clone(),
+            by: ProvedBy::Password,
         })
     }
 
@@ -337,6 +353,7 @@ impl LoginSession {
         if goes_on {
             return Ok(Proved {
                 person: self.person.clone(),
+                by: ProvedBy::Session,
             });
         }
         Err(LoginSession::over())

@@ -57,8 +57,8 @@ pub use crate::{
     },
     credentials::{
         Account, Attempts, CodeConfirmation, CodeFound, CodeOffer, Host, LoginSession, NewPassword,
-        Origin, PasswordAge, PasswordFound, Petitioner, Proved, REMEMBERED_PASSWORDS, Renewal,
-        SecondFactor, Trial, totp_steps,
+        Origin, PasswordAge, PasswordFound, Petitioner, Proved, ProvedBy, REMEMBERED_PASSWORDS,
+        Renewal, SecondFactor, Trial, totp_steps,
     },
     digest::Digest,
     emergency::{Declaration, Emergency, EmergencyFault, EmergencyState, Scope},

@@ -227,6 +227,7 @@ fn a_login_lasts_until_it_is_ended_and_a_code_counts_once() {
     assert_eq!(secret.len(), 32);
     // Until a code confirms it, the password alone proves as before.
     house.done(&[&list[..], &proof[..]].concat());
+    house.done(&[&["login"], &proof[..]].concat());
     let confirm = |code: &str| house.by("kacho", &["totp", "confirm", code, "--json"]);
     assert_eq!(code(&confirm("12345")), "LOGIN_FAILED");
     let of_now = one_time_code(secret);
@@ -237,6 +238,10 @@ fn a_login_lasts_until_it_is_ended_and_a_code_counts_once() {
     assert_eq!(code(&again), "LOGIN_FAILED", "it was used to confirm");
     let wrong = house.by("kacho", &[&list[..], &["--totp", "12345"]].concat());
     assert_eq!(code(&wrong), "LOGIN_FAILED");
+    // Who only found a login open cannot replace the codes.
+    let replaced = house.denwaban(&["totp", "enrol", "--json"]);
+    assert_eq!(code(&replaced), "PERSON_UNKNOWN");
+    house.done(&["logout"]);
     // A password that another person issues takes the lost codes away. Nobody may for the manager but another one.
     let issue = house.by("kanri", &["password", "--for", "kacho", "--json"]);
     assert_eq!(code(&issue), "ROLE_NOT_GRANTABLE");

@@ -43,7 +43,7 @@ use crate::{
     trail::AuditFault,
 };
 
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/sqlite/0001-calls.sql"),
     include_str!("../migrations/sqlite/0002-people.sql"),
     include_str!("../migrations/sqlite/0003-register.sql"),
@@ -51,6 +51,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/sqlite/0005-passphrases.sql"),
     include_str!("../migrations/sqlite/0006-ahead.sql"),
     include_str!("../migrations/sqlite/0007-offered-codes.sql"),
+    include_str!("../migrations/sqlite/0008-confirmed-codes.sql"),
 ];
 const PAGE_ROWS: i64 = 500;
 

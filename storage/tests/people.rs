@@ -8,8 +8,8 @@ use std::{path::Path, sync::Arc};
 use common::*;
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Attempts, CodeFound, CodeOffer, Fact, JstMonth, LoginSession, NewPassword, Origin,
-    PasswordFound, Period, RegisterPermit, SecondFactor, StaffId, Subject,
+    Actor, Attempts, AuditDraft, AuditEvent, CodeFound, CodeOffer, Fact, JstMonth, LoginSession,
+    NewPassword, Origin, PasswordFound, Period, RegisterPermit, SecondFactor, StaffId, Subject,
 };
 use storage::{
     Attachments, AttemptKey, Catalogue, Group, Layout, OsDisk, PasswordHash, PasswordSet,
@@ -67,7 +67,27 @@ impl House {
         let offered = self.catalogue.offered_totp(person).await.unwrap().unwrap();
         let confirmed = offered.offer.confirm(person, CodeFound::Step(step), now());
         let confirmation = confirmed.unwrap();
-        self.catalogue.confirm_totp(confirmation).await.unwrap();
+        let after = trail(&self.city).end().seq;
+        let kept = self.catalogue.keep_confirmation(confirmation, after).await;
+        kept.unwrap();
+        self.say_enrolled(person);
+        self.settle().await;
+    }
+
+    fn say_enrolled(&self, person: &StaffId) {
+        let draft = AuditDraft {
+            actor: Actor::Person {
+                unix_user: "denwaban".to_owned(),
+                person: Some(person.clone()),
+            },
+            event: AuditEvent::TotpEnrolled,
+        };
+        let _ = trail(&self.city).append(draft, now()).unwrap();
+    }
+
+    async fn settle(&mut self) {
+        let City { disk, layout, .. } = &self.city;
+        self.catalogue.settle_codes(&**disk, layout).await.unwrap();
     }
 
     /// The secret of the codes in force.
@@ -352,6 +372,70 @@ async fn offered_codes_change_nothing_until_they_are_confirmed_and_former_ones_h
     assert_eq!(house.secret_of(&person).await, second.text().to_string());
     let offered = house.catalogue.offered_totp(&person).await.unwrap();
     assert!(offered.is_none(), "a confirmation is used up");
+}
+
+/// The process dies before, or behind, the entry that says that the codes are in force.
+#[tokio::test]
+async fn confirmed_codes_are_in_force_after_a_crash_exactly_where_the_trail_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let person = id("sato");
+    let own = PasswordSet::founders(person.clone(), hash("kaze-ni-noru-tori"));
+    house.catalogue.set_password(&own, now()).await.unwrap();
+    let secret = TotpSecret::random().unwrap();
+    let sealed = house.city.sealer.seal_totp(&person, now(), &secret);
+    let sealed = sealed.unwrap();
+    house.say_enrolled(&person);
+    for is_told in [false, true] {
+        house.offer(&person, &sealed).await;
+        let offered = house
+            .catalogue
+            .offered_totp(&person)
+            .await
+            .unwrap()
+            .unwrap();
+        let confirmed = offered.offer.confirm(&person, CodeFound::Step(6), now());
+        let after = trail(&house.city).end().seq;
+        let kept = house.catalogue.keep_confirmation(confirmed.unwrap(), after);
+        kept.await.unwrap();
+        if is_told {
+            house.say_enrolled(&person);
+        }
+        house.catalogue.close().await.unwrap();
+        house.catalogue = Catalogue::open(&house.city.layout).await.unwrap();
+        house.settle().await;
+        let kept = house.catalogue.account(&person).await.unwrap().unwrap();
+        assert_eq!(kept.totp.is_some(), is_told);
+        let waits = house.catalogue.offered_totp(&person).await.unwrap();
+        assert_eq!(
+            waits.is_some(),
+            !is_told,
+            "what the trail does not know waits on"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_offer_that_nobody_confirmed_is_gone_when_it_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let person = id("sato");
+    let sealed = house
+        .city
+        .sealer
+        .seal_totp(&person, now(), &TotpSecret::random().unwrap());
+    let sealed = sealed.unwrap();
+    let over = now() + 15.minutes();
+    for (at, waits) in [
+        (over - 1.milliseconds(), true),
+        (over, false),
+        (now() - 1.seconds(), false),
+    ] {
+        house.offer(&person, &sealed).await;
+        house.catalogue.forget_stale_codes(at).await.unwrap();
+        let offered = house.catalogue.offered_totp(&person).await.unwrap();
+        assert_eq!(offered.is_some(), waits, "{at}");
+    }
 }
 
 #[tokio::test]

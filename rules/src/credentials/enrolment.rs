@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CodeFound, refusal};
+use super::{CodeFound, Proved, ProvedBy, SecondFactor, refusal};
 use crate::{
     ids::StaffId,
     refusal::{Refusal, RefusalCode},
@@ -20,6 +20,31 @@ impl CodeOffer {
     /// Offered then.
     pub fn new(offered_at: Timestamp) -> CodeOffer {
         CodeOffer { offered_at }
+    }
+
+    /// Offers codes to whoever is proved.
+    ///
+    /// Codes in force are replaced by whoever shows one of them, so a login that somebody else took over replaces none. Whoever has lost them
+    /// is given a new password by another person, which takes them away.
+    ///
+    /// # Errors
+    /// `PERSON_UNKNOWN`: the person shows password and code with this very request.
+    pub fn judge(
+        proved: &Proved,
+        second: SecondFactor,
+        now: Timestamp,
+    ) -> Result<CodeOffer, Refusal> {
+        match (second, proved.by()) {
+            (SecondFactor::None, _) | (SecondFactor::Totp { .. }, ProvedBy::Password) => {
+                Ok(CodeOffer::new(now))
+            }
+            (SecondFactor::Totp { .. }, ProvedBy::Session) => Err(Refusal::nobody()),
+        }
+    }
+
+    /// What was offered then or before can be confirmed no more.
+    pub fn oldest_open(now: Timestamp) -> Timestamp {
+        now.checked_sub(OFFER_LASTS).unwrap_or(Timestamp::MIN)
     }
 
     /// When.
@@ -79,6 +104,27 @@ mod tests {
     use jiff::ToSpan;
 
     use super::*;
+
+    #[test]
+    fn a_login_alone_replaces_no_codes_that_are_in_force() {
+        let now: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
+        let offer = |by, second| {
+            let person = "hanako".parse().unwrap();
+            let offered = CodeOffer::judge(&Proved { person, by }, second, now);
+            offered.map_err(|refusal| refusal.code())
+        };
+        let enrolled = SecondFactor::Totp { last_step: Some(7) };
+        let offered = Ok(CodeOffer::new(now));
+        assert_eq!(offer(ProvedBy::Session, SecondFactor::None), offered);
+        assert_eq!(offer(ProvedBy::Password, SecondFactor::None), offered);
+        assert_eq!(
+            offer(ProvedBy::Password, enrolled),
+            offered,
+            "a code was with it"
+        );
+        let refused = Err(RefusalCode::PersonUnknown);
+        assert_eq!(offer(ProvedBy::Session, enrolled), refused);
+    }
 
     #[test]
     fn only_a_code_of_what_was_offered_confirms_it_and_only_for_a_quarter_of_an_hour() {

@@ -35,6 +35,7 @@ use super::{
 use crate::{
     config::Config,
     duty::{Answer, Ending, Message},
+    people,
     proof::{Asker, Proof},
 };
 
@@ -385,6 +386,20 @@ impl Owner {
         let receipts = self.note(AlarmCode::AuditUnavailable, appended)?;
         self.trail = Some(trail);
         Some(receipts)
+    }
+
+    /// The number of the last entry of the office's chain.
+    pub(super) fn last_entry(&mut self) -> Result<u64, Ending> {
+        let trail = match self.trail.take() {
+            Some(trail) => Ok(trail),
+            None => AuditTrail::open(Arc::clone(&self.disk), &self.layout, Duty::Office),
+        };
+        let trail = self.note(AlarmCode::AuditUnavailable, trail);
+        let trail = trail
+            .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
+        let seq = trail.end().seq;
+        self.trail = Some(trail);
+        Ok(seq)
     }
 
     /// Those of the recordings that there are, as far as a right depends on them.

@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Attempts, AuditDraft, AuditEvent, CodeFound, CodeOffer, LoginSession, NewPassword,
-    PasswordFound, Proved, Refusal, RefusalCode, StaffId, Trial, totp_steps,
+    PasswordFound, Proved, Refusal, RefusalCode, SecondFactor, StaffId, Trial, totp_steps,
 };
 use storage::{
     AttemptKey, KeptAccount, OpenFault, PasswordHash, PasswordSet, Sealer, TokenHash, TotpSecret,
@@ -42,8 +42,8 @@ impl Throttled {
     }
 }
 
-/// How often it is looked whether a month has begun.
-const EACH: Duration = Duration::from_secs(3_600);
+/// How often it is looked whether a month has begun, or an offer is over.
+const EACH: Duration = Duration::from_secs(900);
 
 impl Owner {
     /// Proves whoever shows something.
@@ -285,12 +285,19 @@ impl Owner {
         now: Timestamp,
     ) -> Result<Told, Ending> {
         let person = caller.person()?.clone();
+        let kept = self
+            .rows(async |catalogue| catalogue.account(&person).await)
+            .await?;
+        let second = kept.map_or(SecondFactor::None, |kept| kept.account.second);
+        let offer = CodeOffer::judge(caller.proved()?, second, now).map_err(|refusal| {
+            self.note_login(Some(person.clone()), &refusal, caller.asker);
+            Answer::Refused(people::message(&refusal))
+        })?;
         let secret = TotpSecret::random().map_err(|fault| no_randomness(&fault))?;
         let sealed = Sealer::new(Arc::clone(&self.disk), &self.layout)
             .seal_totp(&person, now, &secret)
             .map_err(|fault| no_key(&fault))?;
         self.write_down(caller, AuditEvent::TotpOffered)?;
-        let offer = CodeOffer::new(now);
         self.rows(async |catalogue| catalogue.offer_totp(&person, &sealed, offer).await)
             .await?;
         let secret = Secret::new(secret.text().as_str());
@@ -322,13 +329,22 @@ impl Owner {
             self.note_login(Some(person.clone()), &refusal, caller.asker);
             Answer::Refused(people::message(&refusal))
         })?;
-        self.write_down(caller, AuditEvent::TotpEnrolled)?;
-        self.rows(async |catalogue| catalogue.confirm_totp(confirmation).await)
+        let after = self.last_entry()?;
+        self.rows(async |catalogue| catalogue.keep_confirmation(confirmation, after).await)
             .await?;
+        self.write_down(caller, AuditEvent::TotpEnrolled)?;
+        self.settle_codes().await?;
         Ok(Told::Done)
     }
 
-    /// Seals the secrets of codes to each new month, so that none goes with a month whose key is forgotten.
+    /// Puts in force what was confirmed and the trail says; so does the next look where this one was cut off.
+    async fn settle_codes(&mut self) -> Result<(), Ending> {
+        let (disk, layout) = (Arc::clone(&self.disk), self.layout.clone());
+        self.rows(async |catalogue| catalogue.settle_codes(&*disk, &layout).await)
+            .await
+    }
+
+    /// Takes away offers that are over, and seals the secrets of codes to each new month, so that none goes with a month whose key is forgotten.
     pub(super) async fn look_after_codes(&mut self) {
         if Instant::now() < self.codes_again {
             return;
@@ -337,10 +353,16 @@ impl Owner {
         let sealer = Sealer::new(Arc::clone(&self.disk), &self.layout);
         let opener = self.opener.clone();
         let now = Timestamp::now();
-        let left = self
-            .rows(async |catalogue| catalogue.reseal_totp(&opener, &sealer, now).await)
-            .await;
         // A database that cannot be used was told of.
+        if self.settle_codes().await.is_err() {
+            return;
+        }
+        let left = self
+            .rows(async |catalogue| {
+                catalogue.forget_stale_codes(now).await?;
+                catalogue.reseal_totp(&opener, &sealer, now).await
+            })
+            .await;
         for person in left.into_iter().flatten() {
             tracing::warn!(%person, "the secret of this person's codes could not be sealed to this month; it lies under a former one");
         }

@@ -3,15 +3,19 @@
 //! A secret is in use for years and sealed to a month of the register, whose key may be forgotten: the office seals it anew to each month.
 
 use jiff::Timestamp;
-use rules::{CodeConfirmation, CodeOffer, JstMonth, StaffId};
+use rules::{AuditEntry, AuditEvent, CodeConfirmation, CodeOffer, JstMonth, StaffId};
 use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use super::{json, read_json};
 use crate::{
     catalogue::{Catalogue, CatalogueFault, parse, time},
+    files::Disk,
     group::Group,
+    layout::Layout,
+    lock::Duty,
     open::Opener,
     seal::{SealedFields, Sealer},
+    trail::{AuditFault, read_entries},
 };
 
 /// Codes that wait to be confirmed.
@@ -36,7 +40,7 @@ impl Catalogue {
     ) -> Result<(), CatalogueFault> {
         let secret = json(secret).map_err(|source| self.fault(source))?;
         self.execute(
-            sqlx::query("INSERT INTO offered_codes (person, secret, offered_at) VALUES (?, ?, ?) ON CONFLICT (person) DO UPDATE SET secret = excluded.secret, offered_at = excluded.offered_at")
+            sqlx::query("INSERT INTO offered_codes (person, secret, offered_at) VALUES (?, ?, ?) ON CONFLICT (person) DO UPDATE SET secret = excluded.secret, offered_at = excluded.offered_at, confirmed_step = NULL, confirmed_after = NULL")
                 .bind(person.as_str().to_owned())
                 .bind(secret)
                 .bind(offer.offered_at().as_millisecond()),
@@ -67,16 +71,75 @@ impl Catalogue {
             .map_err(|source| self.fault(source))
     }
 
-    /// Puts what was offered in force, in place of former codes. The confirmation is moved into it.
+    /// Takes away what was offered and can be confirmed no more.
     ///
     /// # Errors
-    /// [`CatalogueFault`]; then the former are in force.
-    pub async fn confirm_totp(
+    /// [`CatalogueFault`] if the database cannot be written.
+    pub async fn forget_stale_codes(&mut self, now: Timestamp) -> Result<(), CatalogueFault> {
+        let oldest = CodeOffer::oldest_open(now);
+        self.execute(
+            sqlx::query("DELETE FROM offered_codes WHERE (offered_at <= ? OR offered_at > ?) AND confirmed_step IS NULL")
+                .bind(oldest.as_millisecond())
+                .bind(now.as_millisecond()),
+        )
+        .await
+    }
+
+    /// Keeps that a code has confirmed what was offered, before the trail says so. The confirmation is moved into it; nothing is in force by it.
+    ///
+    /// `after`: the number of the office's last entry.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`]; then nothing is confirmed.
+    pub async fn keep_confirmation(
         &mut self,
         confirmation: CodeConfirmation,
+        after: u64,
     ) -> Result<(), CatalogueFault> {
-        let confirmed = confirm(self.connection(), &confirmation).await;
-        confirmed.map_err(|source| self.fault(source))
+        self.execute(
+            sqlx::query(
+                "UPDATE offered_codes SET confirmed_step = ?, confirmed_after = ? WHERE person = ?",
+            )
+            .bind(number(confirmation.step()))
+            .bind(number(after))
+            .bind(confirmation.person().as_str().to_owned()),
+        )
+        .await
+    }
+
+    /// Puts what was confirmed in force where the trail says so, in place of former codes; what the trail does not know waits
+    /// for a code again. Doing it twice changes nothing, so it also ends what a crash has cut off.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if database or trail cannot be read; then the former codes are in force.
+    pub async fn settle_codes(
+        &mut self,
+        disk: &dyn Disk,
+        layout: &Layout,
+    ) -> Result<(), CatalogueFault> {
+        for (person, after) in self.kept_confirmations().await? {
+            let settled = match is_enrolled(disk, layout, &person, after)? {
+                true => put_in_force(self.connection(), &person).await,
+                false => drop_confirmation(self.connection(), &person).await,
+            };
+            settled.map_err(|source| self.fault(source))?;
+        }
+        Ok(())
+    }
+
+    async fn kept_confirmations(&mut self) -> Result<Vec<(StaffId, u64)>, CatalogueFault> {
+        let rows = sqlx::query("SELECT person, confirmed_after FROM offered_codes WHERE confirmed_step IS NOT NULL ORDER BY person")
+            .fetch_all(self.connection())
+            .await;
+        let read = |row: &SqliteRow| -> Result<(StaffId, u64), sqlx::Error> {
+            let after: i64 = row.try_get(1)?;
+            Ok((
+                parse(row.try_get(0)?, "person")?,
+                u64::try_from(after).unwrap_or(0),
+            ))
+        };
+        rows.and_then(|rows| rows.iter().map(read).collect())
+            .map_err(|source| self.fault(source))
     }
 
     /// Keeps the step whose code was used; none is used twice.
@@ -90,7 +153,7 @@ impl Catalogue {
     ) -> Result<(), CatalogueFault> {
         self.execute(
             sqlx::query("UPDATE second_factors SET last_step = ? WHERE person = ?")
-                .bind(step_number(step))
+                .bind(number(step))
                 .bind(person.as_str().to_owned()),
         )
         .await
@@ -151,14 +214,29 @@ impl Catalogue {
     }
 }
 
-async fn confirm(
+/// Whether the office's chain says, behind that entry, that this person's codes are in force.
+fn is_enrolled(
+    disk: &dyn Disk,
+    layout: &Layout,
+    person: &StaffId,
+    after: u64,
+) -> Result<bool, AuditFault> {
+    let mut found = false;
+    read_entries(disk, layout, Duty::Office, after + 1, &mut |_, text| {
+        found |= serde_json::from_str(text).is_ok_and(|entry: AuditEntry| {
+            entry.event == AuditEvent::TotpEnrolled && entry.actor.person() == Some(person)
+        });
+    })?;
+    Ok(found)
+}
+
+async fn put_in_force(
     connection: &mut SqliteConnection,
-    confirmation: &CodeConfirmation,
+    person: &StaffId,
 ) -> Result<(), sqlx::Error> {
-    let person = confirmation.person().as_str();
+    let person = person.as_str();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("INSERT INTO second_factors (person, secret, last_step) SELECT person, secret, ? FROM offered_codes WHERE person = ? ON CONFLICT (person) DO UPDATE SET secret = excluded.secret, last_step = excluded.last_step")
-        .bind(step_number(confirmation.step()))
+    sqlx::query("INSERT INTO second_factors (person, secret, last_step) SELECT person, secret, confirmed_step FROM offered_codes WHERE person = ? ON CONFLICT (person) DO UPDATE SET secret = excluded.secret, last_step = excluded.last_step")
         .bind(person)
         .execute(&mut *transaction)
         .await?;
@@ -169,8 +247,22 @@ async fn confirm(
     transaction.commit().await
 }
 
-fn step_number(step: u64) -> i64 {
-    i64::try_from(step).unwrap_or(i64::MAX)
+async fn drop_confirmation(
+    connection: &mut SqliteConnection,
+    person: &StaffId,
+) -> Result<(), sqlx::Error> {
+    let dropped = sqlx::query(
+        "UPDATE offered_codes SET confirmed_step = NULL, confirmed_after = NULL WHERE person = ?",
+    )
+    .bind(person.as_str())
+    .execute(connection)
+    .await;
+    dropped.map(drop)
+}
+
+/// SQLite's integers have a sign.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Takes away what a person has and what was offered.
