@@ -17,6 +17,7 @@ use crate::{
     recording::RecordingState,
     refusal::Refusal,
     register::Register,
+    vendor::Vendor,
 };
 
 /// A recording, as far as a right depends on it.
@@ -224,6 +225,9 @@ impl Right<'_> {
                 .in_force(now)
                 .next()
                 .is_some(),
+            (Condition::Attested, Some(person)) => self
+                .vendor(person)
+                .is_some_and(|vendor| vendor.is_attested(now)),
             (Condition::HolderClear, Some(person)) => {
                 let own = Holder::Person(person.id.clone());
                 !self.register.copies().is_overdue(&own, now)
@@ -239,7 +243,6 @@ impl Right<'_> {
                 | Condition::Unheld
                 | Condition::ReviewBounded
                 | Condition::TermOver
-                | Condition::Attested
                 | Condition::DeputyPeriod
                 | Condition::OtherPerson
                 | Condition::RoleGrantable
@@ -257,6 +260,7 @@ impl Right<'_> {
                 | Condition::PurposeFits
                 | Condition::Approved
                 | Condition::ContractInForce
+                | Condition::Attested
                 | Condition::HolderClear
                 | Condition::OfRecipient
                 | Condition::VendorClear
@@ -268,6 +272,12 @@ impl Right<'_> {
                 _,
             ) => false,
         }
+    }
+
+    /// The contractor whom the person works for.
+    fn vendor(&self, person: &Person) -> Option<&Vendor> {
+        let vendor = person.vendor.as_ref()?;
+        self.register.vendors().get(vendor)
     }
 
     /// A contractor's purpose is also one of a contract in force.
@@ -362,10 +372,12 @@ impl Judged<'_> {
             .covering(&self.heard.unit, self.heard.called.as_ref(), now)
             .map(|contract| contract.terms.period.end())
             .max();
+        let attested = self.right.vendor(person).and_then(Vendor::lapses_at);
         person
             .lapses_at(now)
             .into_iter()
             .chain(contract)
+            .chain(attested)
             .fold(retained, Timestamp::min)
     }
 }

@@ -299,8 +299,8 @@ impl Register {
             Fact::Request(fact) => self.cases.handle_fact(at, by, fact),
             Fact::Hold(fact) => self.holds.handle_fact(at, by, fact),
             Fact::Waiver(fact) => self.waivers.handle_fact(at, by, fact),
+            Fact::Withdrawn { ref person } => self.withdraw(person),
             Fact::Designated { ref person, .. }
-            | Fact::Withdrawn { ref person }
             | Fact::Trained { ref person, .. }
             | Fact::Appointed { ref person }
             | Fact::Deputised { ref person, .. }
@@ -327,6 +327,17 @@ impl Register {
         }
     }
 
+    /// Whatever somebody decided in this person's favour is over: designations, deputyships, and each contract's approval (K-11, K-12).
+    fn withdraw(&mut self, person: &StaffId) {
+        if let Some(person) = self.people.get_mut(person) {
+            person.designations.clear();
+            person.deputyships.clear();
+        }
+        for contract in self.contracts.values_mut() {
+            contract.supervisors.remove(person);
+        }
+    }
+
     /// Whoever came first keeps the id.
     fn add(&mut self, person: Person) {
         self.people.entry(person.id.clone()).or_insert(person);
@@ -346,7 +357,6 @@ impl Person {
                     self.designations.push(new);
                 }
             }
-            Fact::Withdrawn { .. } => self.designations.clear(),
             Fact::Trained { course, on, .. } => {
                 let new = Training { course, on };
                 if !self.trainings.contains(&new) {
@@ -364,9 +374,10 @@ impl Person {
                     self.recovery = Some(Recovery::Acknowledged);
                 }
             }
-            // Facts about nobody, or about whoever is only now taken in.
+            // Facts about nobody, about more than the person, or about whoever is only now taken in.
             Fact::Founded { .. }
             | Fact::PersonAdded { .. }
+            | Fact::Withdrawn { .. }
             | Fact::Acknowledged { .. }
             | Fact::Recovered { .. }
             | Fact::VendorAdded { .. }

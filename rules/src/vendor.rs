@@ -33,8 +33,13 @@ impl Vendor {
 
     /// Whether it attested anything and nothing of it has lapsed.
     pub fn is_attested(&self, now: Timestamp) -> bool {
-        let today = JstDay::of(now);
-        !self.attestations.is_empty() && self.attestations.values().all(|until| today <= *until)
+        self.lapses_at().is_some_and(|end| now < end)
+    }
+
+    /// The first instant at which something of it has lapsed; `None` where it attested nothing.
+    pub(crate) fn lapses_at(&self) -> Option<Timestamp> {
+        let soonest = self.attestations.values().min();
+        soonest.map(|until| until.next().start())
     }
 }
 

@@ -262,6 +262,7 @@ fn a_contractor_hears_inside_the_contract_and_nothing_else_is_there() {
     let day = |text: &str| text.parse::<rules::JstDay>().unwrap();
     let unapproved = common::register_with_supervisor();
     let sound = common::register_with_contractor();
+    let lapsed = common::register_with_contractor_after(vec![common::attested("2026-11-23")]);
     let elsewhere = || Heard {
         called: rules::Number::parse("0783332000").ok(),
         ..common::heard()
@@ -271,6 +272,7 @@ fn a_contractor_hears_inside_the_contract_and_nothing_else_is_there() {
     let ended = day("2026-12-01").start();
     for (register, purpose, heard, at, expected) in [
         (&unapproved, inquiry, common::heard(), now(), "NOT_APPROVED"),
+        (&lapsed, inquiry, common::heard(), now(), "NOT_ATTESTED"),
         (&sound, inquiry, common::heard(), now(), "yes"),
         (&sound, inquiry, elsewhere(), now(), "OUT_OF_SCOPE"),
         (

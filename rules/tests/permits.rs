@@ -14,10 +14,19 @@ use rules::{
 use common::{now, receipt};
 
 fn grant(register: &Register, id: &str, expires_at: Timestamp, now: Timestamp) -> ListenGrant {
+    grant_to(register, (id, Action::ListenToFile), expires_at, now)
+}
+
+fn grant_to(
+    register: &Register,
+    (id, action): (&str, Action),
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> ListenGrant {
     let proved = common::proved(id);
     let request = ListenRequest {
         petitioner: common::petitioner(&proved),
-        action: Action::ListenToFile,
+        action,
         heard: Heard {
             expires_at,
             ..common::heard()
@@ -89,6 +98,69 @@ fn a_person_who_was_withdrawn_hears_no_more() {
             .code(),
         RefusalCode::PersonUnknown
     );
+}
+
+/// A permit to hear, for a recording that stays, made a minute before something ends.
+fn permit_to_hear(register: &Register, id: &str, end: Timestamp) -> ListenPermit {
+    let now = end - 1.minute();
+    let grant = grant_to(register, (id, Action::Listen), end + 720.hours(), now);
+    let receipt = receipt(grant.entry(), now);
+    ListenPermit::issue(grant, receipt, now).unwrap()
+}
+
+#[test]
+fn whatever_a_right_rests_on_ends_a_running_permit_at_its_own_instant() {
+    let hanako = || "hanako".parse::<StaffId>().unwrap();
+    let designated = |until: &str| {
+        let period = Period::new("2026-11-01".parse().unwrap(), until.parse().unwrap()).unwrap();
+        let person = hanako();
+        let withdrawn = Fact::Withdrawn { person: hanako() };
+        vec![withdrawn, Fact::Designated { person, period }]
+    };
+    let contractor = common::register_with_contractor_after;
+    for (what, id, register, last_day) in [
+        (
+            "designation",
+            "hanako",
+            common::register_with(designated("2026-11-25")),
+            "2026-11-25",
+        ),
+        ("training", "hanako", common::register(), "2027-03-31"),
+        ("contract", "kantoku", contractor(Vec::new()), "2026-11-30"),
+        (
+            "attestation",
+            "kantoku",
+            contractor(vec![common::attested("2026-11-26")]),
+            "2026-11-26",
+        ),
+    ] {
+        let end = last_day.parse::<JstDay>().unwrap().next().start();
+        let permit = permit_to_hear(&register, id, end);
+        let last = permit.check_person(&register, end - 1.nanosecond());
+        assert!(last.is_ok(), "{what}: {last:?}");
+        assert!(permit.check_person(&register, end).is_err(), "{what}");
+        assert!(permit.check(end).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn a_contractor_hears_no_more_once_withdrawn_or_once_an_attestation_has_lapsed() {
+    let contractor = common::register_with_contractor_after;
+    let permit = permit_to_hear(&contractor(Vec::new()), "kantoku", now() + 1.minute());
+    let person: StaffId = "kantoku".parse().unwrap();
+    let withdrawn = Fact::Withdrawn { person };
+    let lapsed = common::attested("2026-11-23");
+    let approved_anew = vec![withdrawn.clone(), common::approved()];
+    for (facts, expected) in [
+        (Vec::new(), Ok(())),
+        (vec![withdrawn], Err(RefusalCode::NotApproved)),
+        (approved_anew, Ok(())),
+        (vec![lapsed], Err(RefusalCode::NotAttested)),
+    ] {
+        let register = contractor(facts);
+        let checked = permit.check_person(&register, now());
+        assert_eq!(checked.map_err(|refusal| refusal.code()), expected);
+    }
 }
 
 #[test]
@@ -259,13 +331,17 @@ fn a_deputy_decides_inside_the_period_and_names_no_manager() {
     let appoint = Fact::Appointed {
         person: "hanako".parse().unwrap(),
     };
-    let within = common::register_with(vec![deputised("2026-11-24", "2026-11-24")]);
+    let today = deputised("2026-11-24", "2026-11-24");
+    let within = common::register_with(vec![today.clone()]);
+    let person = "taro".parse().unwrap();
+    let withdrawn = common::register_with(vec![today, Fact::Withdrawn { person }]);
     let after = common::register_with(vec![deputised("2026-11-01", "2026-11-23")]);
     for (register, fact, expected) in [
         (&within, designation("hanako"), "yes"),
         (&within, designation("taro"), "SELF_APPROVAL"),
         (&within, appoint, "ROLE_NOT_PERMITTED"),
         (&after, designation("hanako"), "DEPUTY_NOT_IN_PERIOD"),
+        (&withdrawn, designation("hanako"), "ROLE_NOT_PERMITTED"),
     ] {
         assert_eq!(
             code(&asked(register, "taro", fact.clone())),

@@ -29,10 +29,11 @@ const EAR_TO_FILE: &[Condition] = &[
     Condition::Retained,
     Condition::Closed,
 ];
-/// A contractor's supervisor: approval, contract and training; outside the contract nothing is even there.
+/// A contractor's supervisor: approval, contract, attestation and training; outside the contract nothing is even there.
 const VENDOR_EAR: &[Condition] = &[
     Condition::Approved,
     Condition::ContractInForce,
+    Condition::Attested,
     Condition::Trained,
     Condition::Acknowledged,
     Condition::PurposeFits,
@@ -68,6 +69,7 @@ const SEARCH: &[Condition] = &[
 const VENDOR_SEARCH: &[Condition] = &[
     Condition::Approved,
     Condition::ContractInForce,
+    Condition::Attested,
     Condition::Trained,
     Condition::Acknowledged,
     Condition::PurposeFits,

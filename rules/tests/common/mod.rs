@@ -99,12 +99,30 @@ pub(crate) fn register_with_supervisor() -> Register {
 
 /// The small city with a contractor's supervisor `kantoku`, approved for inquiries to one number in November 2026.
 pub(crate) fn register_with_contractor() -> Register {
-    let approved = Fact::SupervisorApproved {
+    register_with_contractor_after(Vec::new())
+}
+
+/// The same after more facts.
+pub(crate) fn register_with_contractor_after(more: Vec<Fact>) -> Register {
+    let facts = [contractor(), vec![approved()], more].concat();
+    register_by(facts, &"kantoku".parse().unwrap())
+}
+
+/// The manager's approval of `kantoku`.
+pub(crate) fn approved() -> Fact {
+    Fact::SupervisorApproved {
         contract: "r8-1".parse().unwrap(),
         person: "kantoku".parse().unwrap(),
-    };
-    let facts = [contractor(), vec![approved]].concat();
-    register_by(facts, &"kantoku".parse().unwrap())
+    }
+}
+
+/// What the contractor attested until a day.
+pub(crate) fn attested(until: &str) -> Fact {
+    Fact::VendorAttested {
+        vendor: "bunseki".parse().unwrap(),
+        kind: "policy".parse().unwrap(),
+        until: until.parse().unwrap(),
+    }
 }
 
 fn contractor() -> Vec<Fact> {
@@ -124,6 +142,7 @@ fn contractor() -> Vec<Fact> {
                 .parse()
                 .unwrap(),
         },
+        attested("2026-12-31"),
         Fact::PersonAdded {
             person: person.clone(),
             role: Role::VendorSupervisor,
