@@ -87,7 +87,7 @@ actions! {
     IssuePassword "issue_password" Rules5Security,
     /// 管理補助者の指定.
     Designate "designate" Rules4Designation,
-    /// Takes a designation back.
+    /// Takes back what somebody was designated, deputised or approved for.
     Withdraw "withdraw" Rules4Designation,
     /// Records a training.
     Train "train" Rules4Training,

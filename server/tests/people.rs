@@ -253,62 +253,121 @@ fn a_withdrawal_stops_the_sound_and_the_entry_says_how_much_was_heard() {
     house.found();
     house.enlist("hanako", "assistant");
     house.run();
-    telephone::call(&house, "long", 40_000);
+    assert_eq!(
+        withdrawn_while_hearing(&house, "hanako", "STAFF_CHECK"),
+        "NOT_DESIGNATED"
+    );
+    house.terminate();
+}
+
+#[test]
+fn a_withdrawal_stops_a_contractor_whom_no_manager_ever_designated() {
+    let mut house = house();
+    house.found();
+    let today = rules::JstDay::of(jiff::Timestamp::now()).to_string();
+    let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let approve = ["contracts", "approve", "r8-1", "--supervisor", "kantoku"];
+    for arguments in [
+        &["vendors", "add", "bunseki", "--recipient", recipient][..],
+        &[
+            "vendors", "attest", "bunseki", "--kind", "policy", "--until", &today,
+        ],
+        &[
+            "contracts",
+            "add",
+            "r8-1",
+            "--vendor",
+            "bunseki",
+            "--number",
+            "0783331000",
+            "--from",
+            &today,
+            "--until",
+            &today,
+            "--purpose",
+            "ANALYSIS_INQUIRY",
+        ],
+    ] {
+        let done = house.by("kacho", arguments);
+        assert!(done.status.success(), "{}", text(&done));
+    }
+    house.enlist_with("kantoku", "vendor_supervisor", &["--vendor", "bunseki"]);
+    let approved = house.by("kacho", &approve);
+    assert!(approved.status.success(), "{}", text(&approved));
+    house.run();
+    assert_eq!(
+        withdrawn_while_hearing(&house, "kantoku", "ANALYSIS_INQUIRY"),
+        "NOT_APPROVED"
+    );
+    // A manager may decide otherwise.
+    let again = house.by("kacho", &approve);
+    assert!(text(&again).contains("done"), "{}", text(&again));
+    house.terminate();
+}
+
+/// Withdraws whoever hears five seconds of sound, once it has begun, and compares what was heard with what the trail says.
+///
+/// # Returns
+/// The code that ended it.
+fn withdrawn_while_hearing(house: &House, person: &str, purpose: &str) -> String {
+    telephone::call(house, "long", 40_000);
     let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
     let id = row["id"].as_str().unwrap();
-    let proof = house.proof("hanako");
-    let arguments = [
-        "recordings",
-        "play",
-        id,
-        "--purpose",
-        "STAFF_CHECK",
-        "--json",
-    ];
+    let proof = house.proof("kacho");
+    let proof: Vec<&str> = proof.iter().map(String::as_str).collect();
+    house.done(&[&["login"], &proof[..]].concat());
+    let play = ["recordings", "play", id, "--purpose", purpose, "--json"];
     let mut playing = house
-        .command(&arguments)
-        .args(&proof)
+        .command(&play)
+        .args(house.proof(person))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut sound = BufReader::new(playing.stdout.take().unwrap());
     assert!(sound.fill_buf().unwrap().starts_with(b"RIFF"));
-    let withdrawn = house.by("kacho", &["people", "withdraw", "hanako"]);
-    assert!(withdrawn.status.success(), "{}", text(&withdrawn));
+    house.done(&["people", "withdraw", person]);
+    house.done(&["logout"]);
     let mut heard = Vec::new();
     sound.read_to_end(&mut heard).unwrap();
-    let ended = playing.wait_with_output().unwrap();
-    assert_eq!(code(&ended), "NOT_DESIGNATED");
+    let ended = code(&playing.wait_with_output().unwrap());
 
-    let whole = row["duration_ms"].as_u64().unwrap() * 32;
-    assert!(
-        (heard.len() as u64) < whole,
-        "{} of {whole} bytes",
-        heard.len()
-    );
-    let entry = wait_for("the entry of the playback", || {
-        let folder = house.dir().join("data/office/audit");
-        let files = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        let trail: String = files
-            .filter(|path| path.is_file())
-            .map(|path| fs::read_to_string(path).unwrap())
-            .collect();
-        trail
-            .lines()
-            .find(|line| line.contains("playback_ended"))
-            .map(str::to_owned)
+    let sent_ms = i64::try_from((heard.len() - 44) / 32).unwrap();
+    let playback = wait_for("the entry of the playback", || {
+        entry(house, "playback_ended")
     });
-    let sent_ms = (heard.len() - 44) / 32;
-    assert!(
-        entry.contains(&format!(
-            "\"range_ms\":[0,{sent_ms}],\"cut\":\"NOT_DESIGNATED\""
-        )),
-        "{entry}"
-    );
-    house.terminate();
+    let range_ms = serde_json::json!([0, sent_ms]);
+    assert_eq!(playback["event"]["range_ms"], range_ms);
+    assert_eq!(playback["event"]["cut"], ended.as_str());
+    // At speaking pace, and not a second beyond the instant of the withdrawal, by the trail's own times.
+    let at_ms = |event: &str| {
+        let at = entry(house, event).unwrap()["at"].take();
+        let at = at.as_str().unwrap().parse::<jiff::Timestamp>();
+        at.unwrap().as_millisecond()
+    };
+    let longest_ms = at_ms("withdrawn") - at_ms("listen_granted") + 1_000;
+    assert!(sent_ms < longest_ms, "{sent_ms} of {longest_ms} ms");
+    assert!(sent_ms < row["duration_ms"].as_i64().unwrap());
+    ended
+}
+
+/// The office's first entry of this event, or of this fact.
+fn entry(house: &House, event: &str) -> Option<Value> {
+    let files = fs::read_dir(house.dir().join("data/office/audit")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let trail: String = paths
+        .filter(|path| path.is_file())
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    // The last line may be on its way.
+    let mut lines = trail
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let line = lines.find(|line| {
+        let said = &line["entry"]["event"];
+        said["event"] == event || said["change"]["fact"] == event
+    });
+    line.map(|mut line| line["entry"].take())
 }
 
 #[test]

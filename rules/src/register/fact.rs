@@ -53,7 +53,7 @@ pub enum Fact {
         /// For which days.
         period: Period,
     },
-    /// Every designation of the person ended.
+    /// Every designation, deputyship and approval of the person ended.
     Withdrawn {
         /// Whose.
         person: StaffId,

@@ -25,7 +25,7 @@ pub(super) enum Command {
     Add(Add),
     /// 指定します（要領第4条第1項）/ designate for a period
     Designate(Designate),
-    /// 指定を取り消します。利用中でも1秒以内に止まります / take the designation back; what goes on stops within a second
+    /// 指定・代決・監督者の承認を取り消します。利用中でも1秒以内に止まります / take designation, deputyship and a supervisor's approval back; what goes on stops within a second
     Withdraw(About),
     /// 研修を記録します（12か月有効）/ record a training, good for 12 months
     Train(Train),

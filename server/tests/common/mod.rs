@@ -330,12 +330,25 @@ impl House {
 
     /// Takes one person in who may do all that the role allows: designated, trained, with a password of the own, the rules acknowledged.
     pub(crate) fn enlist(&self, id: &str, role: &str) {
+        self.enlist_with(id, role, &[]);
+    }
+
+    /// The same with more to say of the person.
+    pub(crate) fn enlist_with(&self, id: &str, role: &str, more: &[&str]) {
         let today = rules::JstDay::of(Timestamp::now()).to_string();
         let file = self.password_file("kacho", MANAGER_PASSWORD);
         self.done(&["login", "--as", "kacho", "--password-file", &file]);
-        let unit = ["--unit", "管理所管課"];
-        let added =
-            self.done(&[&["people", "add", id, "--role", role, "--json"], &unit[..]].concat());
+        let add = [
+            "people",
+            "add",
+            id,
+            "--role",
+            role,
+            "--unit",
+            "管理所管課",
+            "--json",
+        ];
+        let added = self.done(&[&add[..], more].concat());
         let added: serde_json::Value = serde_json::from_slice(&added.stdout).unwrap();
         let first = added["password"].as_str().unwrap();
         let days = ["--from", &today, "--until", &today];
