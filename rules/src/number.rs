@@ -18,7 +18,8 @@ const MAX_DIGITS: usize = 15;
 const MIN_DIGITS: usize = 5;
 
 impl Number {
-    /// Reads a number as people and trunks write it: `0783331000`, `078-333-1000`, `+81 78 333 1000`, `010 1 212 555 0100`, `119`.
+    /// Reads a number as people and trunks write it: `0783331000`, `078-333-1000`, `+81 78 333 1000`, `010 1 212 555 0100`, `119`,
+    /// and that also behind our country's code, `+81119`.
     ///
     /// Separators are those of RFC 3966 section 3 (`-` `.` `(` `)`) and the space. A `tel:` prefix and parameters are the caller's to take off.
     ///
@@ -28,11 +29,16 @@ impl Number {
     /// Source: 電気通信番号計画: 0 is the national prefix, 010 the international one.
     pub fn parse(text: &str) -> Result<Number, NumberFault> {
         let Dialled { plus, digits } = Dialled::read(text)?;
+        // No number of ours is that short: what a PBX writes so that writes all in international form is the special number itself.
+        let special = match plus {
+            true => digits.strip_prefix("81"),
+            false => Some(digits.as_str()),
+        };
+        if let Some(special) = special.filter(|digits| is_special(digits)) {
+            return Ok(Number(special.to_owned()));
+        }
         if plus {
             return international(&digits);
-        }
-        if digits.len() == 3 && digits.starts_with('1') {
-            return Ok(Number(digits));
         }
         if let Some(abroad) = digits.strip_prefix("010") {
             return international(abroad);
@@ -54,12 +60,18 @@ impl Number {
     }
 }
 
+fn is_special(digits: &str) -> bool {
+    digits.len() == 3 && digits.starts_with('1')
+}
+
 fn international(digits: &str) -> Result<Number, NumberFault> {
     let national = digits.strip_prefix("81");
     if digits.starts_with('0') || national.is_some_and(begins_as_another_call) {
         return Err(NumberFault::Prefix);
     }
-    if !(MIN_DIGITS..=MAX_DIGITS).contains(&digits.len()) {
+    // Whatever stands before one, a special number is called by its three digits alone.
+    let is_of_fit_length = (MIN_DIGITS..=MAX_DIGITS).contains(&digits.len());
+    if !is_of_fit_length || national.is_some_and(is_special) {
         return Err(NumberFault::Digits {
             found: digits.len(),
         });
@@ -448,7 +460,26 @@ mod tests {
             Number::parse("+12125550100").unwrap().to_string(),
             "+1***-**00"
         );
-        assert_eq!(Number::parse("+81119").unwrap().to_string(), "+81-***");
+        assert_eq!(Number::parse("+8199999").unwrap().to_string(), "+81-***");
+    }
+
+    #[test]
+    fn a_special_number_behind_our_countrys_code_is_that_number() {
+        // A PBX that writes every number in international form.
+        for (text, number) in [
+            ("+81119", "119"),
+            ("+81 110", "110"),
+            ("+81-118", "118"),
+            ("+81104", "104"),
+        ] {
+            let read = Number::parse(text).unwrap();
+            assert!(read.is_special(), "{text}");
+            assert_eq!(read.e164(), number);
+        }
+        for text in ["+1119", "+81019", "010 81 119", "0119", "+8119"] {
+            assert!(Number::parse(text).is_err(), "{text}");
+        }
+        assert!(!Number::parse("+81219").unwrap().is_special());
     }
 
     #[test]

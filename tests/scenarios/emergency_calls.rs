@@ -86,6 +86,7 @@ fn each_emergency_number_is_called_at_once_by_the_trunk_of_its_site_with_its_num
         ("200", "118", "127.0.0.2:5060", NUMBER),
         ("700", "119", WEST, OTHER_NUMBER),
         ("700", "184119", WEST, OTHER_NUMBER),
+        ("700", "+81119", WEST, OTHER_NUMBER),
         ("200", "186110", "127.0.0.2:5060", NUMBER),
     ] {
         let mut city = city();
