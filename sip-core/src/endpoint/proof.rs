@@ -8,7 +8,7 @@ use super::{
     Endpoint,
     event::DialogId,
     session::Change,
-    table::{ClientEntry, ClientKey, ClientMachine, ClientTarget, Stage, Task, Wish},
+    table::{ClientEntry, ClientKey, ClientMachine, ClientTarget, Stage, Task},
 };
 use crate::{
     digest::{Asker, Challenge, Freshness},
@@ -208,19 +208,15 @@ impl Endpoint {
         let Some(usage) = self.usages.get_mut(&id) else {
             return false;
         };
+        let is_ending = matches!(usage.stage, Stage::Closing { .. });
         match task {
+            // Nobody waits for what was given up, and in a dialog that ends for nothing but its end.
+            Task::Call | Task::Change if !usage.wants(old) => false,
+            Task::Change | Task::Acknowledge | Task::Inside(_) if is_ending => false,
             Task::Call => {
-                let Stage::Calling {
-                    client,
-                    wish: Wish::Ring,
-                    ..
-                } = &mut usage.stage
-                else {
+                let Stage::Calling { client, .. } = &mut usage.stage else {
                     return false;
                 };
-                if *client != old {
-                    return false;
-                }
                 *client = new;
                 // Something has come back.
                 usage.timers.stop(Timer::Patience);

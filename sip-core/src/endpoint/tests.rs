@@ -39,7 +39,7 @@ fn a_call_that_comes_in_is_tried_rung_answered_and_ended() {
     let answer = String::from_utf8_lossy(bench.last().octets()).into_owned();
     let tag = bench.tag();
     let expected = format!(
-        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bK1;received=192.0.2.9;rport=5070\r\nFrom: <sip:a@x>;tag=far\r\nTo: <sip:0783331000@y>;tag={tag}\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nContact: <sip:{US}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY\r\nSupported: 100rel, timer, replaces\r\nSession-Expires: 1800;refresher=uas\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {PEER};branch=z9hG4bK1;received=192.0.2.9;rport=5070\r\nFrom: <sip:a@x>;tag=far\r\nTo: <sip:0783331000@y>;tag={tag}\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\nContact: <sip:{US}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY\r\nSupported: 100rel, timer, replaces, norefersub\r\nSession-Expires: 1800;refresher=uas\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
     );
     assert_eq!(answer, expected);
     bench.hear(&request("ACK", "2", &tag, ""));
@@ -353,7 +353,7 @@ fn options_wait_for_the_application_and_get_no_provisional_answer() {
     );
     assert_eq!(
         bench.header("Supported").as_deref(),
-        Some("100rel, timer, replaces")
+        Some("100rel, timer, replaces, norefersub")
     );
     bench.hear(&request("OPTIONS", "2", "", "").replace("CSeq: 1", "CSeq: 2"));
     bench.wait(FOREVER);

@@ -233,7 +233,7 @@ impl Endpoint {
 
 impl Usage {
     /// Whether the application still waits for what this INVITE or re-INVITE of ours asks for.
-    fn wants(&mut self, key: ClientKey) -> bool {
+    pub(super) fn wants(&mut self, key: ClientKey) -> bool {
         if let Stage::Calling { client, wish, .. } = &self.stage
             && *client == key
         {

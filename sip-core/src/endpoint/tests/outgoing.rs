@@ -12,7 +12,7 @@ fn a_call_of_ours_is_written_answered_and_acked() {
     let tag = String::from_utf8_lossy(invite.from().unwrap().tag().unwrap()).into_owned();
     let call_id = String::from_utf8_lossy(invite.call_id()).into_owned();
     let expected = format!(
-        "INVITE sip:200@pbx.example SIP/2.0\r\nVia: SIP/2.0/UDP {US};rport;branch={branch}\r\nMax-Forwards: 69\r\nFrom: <sip:0790000001@city.example>;tag={tag}\r\nTo: <sip:200@city.example>\r\nCall-ID: {call_id}\r\nCSeq: 1 INVITE\r\nContact: <sip:denwaban@{US}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY\r\nSupported: 100rel, timer, replaces\r\nSession-Expires: 1800\r\nMin-SE: 90\r\nX-Own: 1\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
+        "INVITE sip:200@pbx.example SIP/2.0\r\nVia: SIP/2.0/UDP {US};rport;branch={branch}\r\nMax-Forwards: 69\r\nFrom: <sip:0790000001@city.example>;tag={tag}\r\nTo: <sip:200@city.example>\r\nCall-ID: {call_id}\r\nCSeq: 1 INVITE\r\nContact: <sip:denwaban@{US}>\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY\r\nSupported: 100rel, timer, replaces, norefersub\r\nSession-Expires: 1800\r\nMin-SE: 90\r\nX-Own: 1\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\n\r\nv=0\r\n"
     );
     assert_eq!(text, expected);
     bench.answer(&invite, "100 Trying", "", "");

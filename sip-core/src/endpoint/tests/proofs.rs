@@ -338,6 +338,44 @@ fn a_challenge_that_crosses_our_cancel_is_not_answered() {
 }
 
 #[test]
+fn a_challenge_to_a_change_that_was_withdrawn_is_not_answered() {
+    let mut bench = bench();
+    let (id, _) = bench.called_with("");
+    bench.endpoint.reinvite(bench.now, id, sdp(), Glare::Report);
+    bench.drain();
+    bench.endpoint.withdraw(bench.now, id);
+    bench.ladder();
+    challenge(&mut bench, "one", "");
+    assert_eq!(bench.ladder(), ["< 401 INVITE", "> ACK"]);
+    assert_eq!(bench.names(), ["NotModified"]);
+}
+
+#[test]
+fn after_our_bye_no_challenge_is_answered_but_its_own() {
+    let mut bench = bench();
+    let (id, _) = bench.called_with("Allow: INVITE, ACK, BYE, UPDATE, INFO\r\n");
+    let info = InDialog {
+        method: "INFO".to_owned(),
+        headers: Vec::new(),
+        body: None,
+    };
+    bench.endpoint.request(bench.now, id, info);
+    bench.endpoint.reinvite(bench.now, id, sdp(), Glare::Report);
+    bench.endpoint.bye(bench.now, id, None);
+    bench.drain();
+    bench.ladder();
+    let header = ask("WWW-Authenticate", "one", "");
+    let sent: Vec<Message> = bench.sent.split_off(bench.sent.len() - 3);
+    for request in sent {
+        bench.answer(&request, "401 Unauthorized", "near", &header);
+    }
+    assert_eq!(
+        bench.ladder(),
+        ["< 401 INFO", "< 401 INVITE", "> ACK", "< 401 BYE", "> BYE"]
+    );
+}
+
+#[test]
 fn another_password_forgets_the_nonce() {
     let mut bench = bench();
     register(&mut bench);

@@ -206,7 +206,7 @@ fn settings_of_a_peer_forbid_or_demand_reliable_answers() {
     bench.call();
     assert_eq!(
         bench.header("Supported").as_deref(),
-        Some("timer, replaces")
+        Some("timer, replaces, norefersub")
     );
 
     settings.reliable = Reliable::Required;
