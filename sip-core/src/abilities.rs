@@ -17,9 +17,16 @@ pub(crate) enum Extension {
     Timer,
     /// Replacing a dialog (RFC 3891); the application does it.
     Replaces,
+    /// A REFER of whose outcome nobody is told (RFC 4488); the application does it.
+    NoReferSub,
 }
 
-const EXTENSIONS: [Extension; 3] = [Extension::Reliable, Extension::Timer, Extension::Replaces];
+const EXTENSIONS: [Extension; 4] = [
+    Extension::Reliable,
+    Extension::Timer,
+    Extension::Replaces,
+    Extension::NoReferSub,
+];
 
 impl Extension {
     /// Its option tag.
@@ -28,6 +35,7 @@ impl Extension {
             Extension::Reliable => "100rel",
             Extension::Timer => "timer",
             Extension::Replaces => "replaces",
+            Extension::NoReferSub => "norefersub",
         }
     }
 
@@ -36,7 +44,7 @@ impl Extension {
         match self {
             Extension::Reliable => settings.reliable != Reliable::Off,
             Extension::Timer => settings.session.interval.is_some(),
-            Extension::Replaces => true,
+            Extension::Replaces | Extension::NoReferSub => true,
         }
     }
 }
@@ -180,10 +188,10 @@ mod tests {
     #[test]
     fn an_extension_that_is_off_for_a_peer_is_neither_offered_nor_taken() {
         let mut settings = PeerSettings::default();
-        assert_eq!(supported(&settings), "100rel, timer, replaces");
+        assert_eq!(supported(&settings), "100rel, timer, replaces, norefersub");
         settings.reliable = Reliable::Off;
         settings.session.interval = None;
-        assert_eq!(supported(&settings), "replaces");
+        assert_eq!(supported(&settings), "replaces, norefersub");
         let request = message("Require: 100rel, Replaces, foo\r\nRequire: timer\r\n");
         assert_eq!(unsupported(&request, &settings), ["100rel", "foo", "timer"]);
         assert!(requires(&request, Extension::Reliable));

@@ -192,6 +192,23 @@ fn a_transfer_that_fails_gives_the_call_back() {
 }
 
 #[test]
+fn whoever_wants_no_word_of_its_transfer_hears_none() {
+    let (mut city, citizen, department) = talking();
+    let next = city.line(city.pbx.address, "100");
+    let target = format!("Refer-To: <sip:{OTHER_NUMBER}@127.0.0.1>");
+    let wish = "Refer-Sub: false\r\nRequire: norefersub";
+    city.line_says(department, "REFER", &Extra::header(target).and(wish));
+    city.run_until_line(next, "INVITE (sdp)", 1);
+    let taken = city.lines[department].answered(202, "REFER").unwrap();
+    assert_eq!(taken.header("Refer-Sub"), "false");
+    answer(&mut city, next);
+    city.run_until_line(department, "BYE", 1);
+    city.line_says(citizen, "BYE", &Extra::default());
+    city.finish();
+    assert_eq!(told(&city, department), [""; 0]);
+}
+
+#[test]
 fn a_transfer_goes_on_when_whoever_asked_for_it_hangs_up_at_once() {
     for is_answered in [true, false] {
         let (mut city, citizen, department) = talking();

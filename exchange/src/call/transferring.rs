@@ -45,8 +45,8 @@ pub(super) struct Talk {
 pub(crate) struct Referral {
     pub(crate) dialog: DialogId,
     pub(crate) request: RequestId,
-    /// `CSeq` of the REFER.
-    pub(crate) id: u32,
+    /// Of the subscription that the REFER makes; none where it wants none.
+    pub(crate) id: Option<u32>,
     pub(crate) plan: OutboundPlan,
     pub(crate) destinations: VecDeque<Destination>,
     /// Who refers, for whoever is called.

@@ -1,7 +1,7 @@
 //! Who may move parties between calls: REFER, and INVITE with Replaces. What then happens is in `attended` and `call/transferring.rs`.
 //!
 //! Only a PBX peer may, only with dialogs of its own, and only to where it may call; two legs of carriers are never joined (T-11).
-//! Follows RFC 3515, RFC 3891, RFC 3892 and RFC 5589.
+//! Follows RFC 3515, RFC 3891, RFC 3892, RFC 4488 and RFC 5589.
 
 use std::collections::VecDeque;
 
@@ -56,7 +56,7 @@ impl Exchange {
         let uri = refer_to.uri();
         if let Some(replaces) = uri.header("Replaces") {
             let replaces = Replaces::parse(&replaces).ok_or(400_u16)?;
-            let id = cseq(message);
+            let id = subscription(message);
             return self.attend(now, dialog, request, id, peer, &replaces);
         }
         let referral = self.referral(dialog, request, peer, remaining, &uri, message)?;
@@ -93,7 +93,7 @@ impl Exchange {
         Ok(Referral {
             dialog,
             request,
-            id: cseq(message),
+            id: subscription(message),
             plan,
             destinations,
             referred_by: self.referred_by(peer, message),
@@ -116,7 +116,7 @@ impl Exchange {
         now: Now,
         dialog: DialogId,
         request: RequestId,
-        id: u32,
+        id: Option<u32>,
         peer: PeerId,
         replaces: &Replaces,
     ) -> Result<(), u16> {
@@ -246,7 +246,12 @@ impl Exchange {
     }
 }
 
-/// The number of a request, which tells a REFER from others of its dialog.
-fn cseq(message: &Message) -> u32 {
-    message.cseq().map_or(0, |cseq| cseq.number)
+/// The id of the subscription that a REFER makes: its number, which tells it from others of its dialog (RFC 3515 section 2.4.6). None
+/// where it wants none (RFC 4488 section 4).
+fn subscription(refer: &Message) -> Option<u32> {
+    let wish = refer.named("Refer-Sub").next();
+    let wanted = wish.as_deref().and_then(|wish| wish.split(';').next());
+    let is_unwanted = wanted.is_some_and(|wanted| wanted.trim().eq_ignore_ascii_case("false"));
+    let number = refer.cseq().map_or(0, |cseq| cseq.number);
+    (!is_unwanted).then_some(number)
 }

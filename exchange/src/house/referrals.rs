@@ -40,19 +40,27 @@ enum Stands {
 }
 
 impl House {
-    /// A REFER is accepted: whoever sent it is told how it goes from here on.
+    /// A REFER is accepted: whoever sent it is told how it goes from here on. `id`: of its subscription; none where it wants none.
+    ///
+    /// Source: RFC 3515 section 2.4.4, RFC 4488 section 4.
     pub(crate) fn accept_referral(
         &mut self,
         now: Now,
         dialog: DialogId,
         request: RequestId,
-        id: u32,
+        id: Option<u32>,
     ) {
+        let headers = match id {
+            Some(_) => Vec::new(),
+            None => vec![("Refer-Sub", "false".to_owned())],
+        };
         let endpoint = &mut self.endpoint;
-        endpoint.respond(now.at, request, 202, phrase(202), Vec::new(), None);
-        let (status, stands) = (100, Stands::Open);
-        let referral = Referral { id, status, stands };
-        self.referrals.insert(dialog, referral);
+        endpoint.respond(now.at, request, 202, phrase(202), headers, None);
+        if let Some(id) = id {
+            let (status, stands) = (100, Stands::Open);
+            let referral = Referral { id, status, stands };
+            self.referrals.insert(dialog, referral);
+        }
     }
 
     /// Tells whoever asked for a transfer how it goes; the body is the status line. Whoever has unsubscribed is told nothing.
