@@ -193,6 +193,7 @@ fn a_transfer_that_fails_gives_the_call_back() {
 
 #[test]
 fn whoever_wants_no_word_of_its_transfer_hears_none() {
+    // RFC 4488 section 4.
     let (mut city, citizen, department) = talking();
     let next = city.line(city.pbx.address, "100");
     let target = format!("Refer-To: <sip:{OTHER_NUMBER}@127.0.0.1>");
