@@ -21,6 +21,7 @@ mod hearing;
 mod hold;
 mod ids;
 mod listen;
+mod missing;
 mod month;
 mod notice;
 mod number;
@@ -79,6 +80,7 @@ pub use crate::{
         HoldId, IdFault, JstDay, Label, RecordingId, StaffId, VendorId, jst_rfc3339,
     },
     listen::{Heard, ListenGrant, ListenRequest},
+    missing::Missing,
     month::JstMonth,
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
     number::{Caller, Extension, Number, NumberFault, NumberPolicy, Profile},

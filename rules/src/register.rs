@@ -407,9 +407,6 @@ pub enum RegisterFault {
         "version {0} of the policy does not follow the one in force; look at it with `denwaban policy show` and apply again"
     )]
     OtherVersion(u32),
-    /// The policy names no such basis.
-    #[error("the policy names no basis {0}; see `denwaban policy show`")]
-    NoSuchBasis(Label),
     /// It goes on.
     #[error("the month {0} is not over; sign its report off when it is")]
     MonthNotOver(JstMonth),

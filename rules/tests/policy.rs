@@ -5,7 +5,7 @@ mod common;
 
 use rules::{
     Action, AuditEvent, DecisionId, Digest, Fact, Heard, Label, ListenRequest, PolicyFact,
-    PolicyTerms, Purpose, Register, RegisterFault, StaffId,
+    PolicyTerms, Purpose, RefusalCode, Register, RegisterFault, StaffId,
 };
 
 use common::now;
@@ -124,7 +124,10 @@ fn a_measure_rests_on_the_policy_and_changes_no_refusal() {
     let decide = |basis| before.request(&common::petitioner(&proved), measure(basis), now());
     assert!(decide("個人情報保護条例").unwrap().is_some());
     let baseless = decide("上司の指示");
-    assert!(matches!(baseless, Err(RegisterFault::NoSuchBasis(_))));
+    let Err(RegisterFault::Refused(refusal)) = baseless else {
+        panic!("{baseless:?}");
+    };
+    assert_eq!(refusal.code(), RefusalCode::LegalBasisRequired);
 
     let after = register([facts, vec![measure("個人情報保護条例")]].concat(), 2);
     assert_eq!(after.policy().measures().len(), 1);

@@ -10,15 +10,23 @@ use jiff::ToSpan;
 use rules::{
     Action, Attempts, AuditDraft, AuditEvent, CodeFound, Declaration, DestructionClock,
     DisposalPermit, EmergencyId, EmergencyState, JstDay, ListenPermit, ListenRequest, LoginSession,
-    NewPassword, PasswordAge, PasswordFound, Permit, Purpose, Refusal, RefusalCode, Scope, Trial,
-    access_table,
+    Missing, NewPassword, PasswordAge, PasswordFound, Permit, Purpose, Refusal, RefusalCode, Scope,
+    Trial, access_table,
 };
 
 use common::{now, receipt};
 
 #[test]
 fn every_refusal_names_its_clause_in_japanese_and_english() {
-    let mut refusals = [acting(), proving(), permits(), emergencies(), disposals()].concat();
+    let mut refusals = [
+        acting(),
+        missing(),
+        proving(),
+        permits(),
+        emergencies(),
+        disposals(),
+    ]
+    .concat();
     refusals.sort_by_key(|refusal| (refusal.code(), refusal.clause()));
     refusals.dedup();
     let reached: BTreeSet<_> = refusals.iter().map(Refusal::code).collect();
@@ -54,6 +62,17 @@ fn every_refusal_names_its_clause_in_japanese_and_english() {
         );
     }
     expect_file!["refusals.table"].assert_eq(&text);
+}
+
+/// What an act must say and does not.
+fn missing() -> Vec<Refusal> {
+    vec![
+        Missing::Purpose.refusal(Action::AddContract),
+        Missing::Case.refusal(Action::RequestHold),
+        Missing::Basis.refusal(Action::RequestHold),
+        Missing::Basis.refusal(Action::Deputise),
+        Missing::Basis.refusal(Action::DecideMeasure),
+    ]
 }
 
 fn disposals() -> Vec<Refusal> {

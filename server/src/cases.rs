@@ -104,8 +104,8 @@ pub(crate) enum HoldAsk {
 /// A hold as it was typed in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct WishedHold {
-    pub(crate) case: CaseId,
-    pub(crate) ground: Ground,
+    pub(crate) case: Option<CaseId>,
+    pub(crate) ground: Option<Ground>,
     pub(crate) recordings: Vec<RecordingId>,
     /// 90 days from today unless said.
     pub(crate) review: Option<JstDay>,

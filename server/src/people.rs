@@ -59,7 +59,7 @@ pub(crate) enum RegisterAsk {
     Deputise {
         person: StaffId,
         period: Period,
-        basis: String,
+        basis: Option<String>,
     },
     /// Name a manager with root's right; the answer holds the first password.
     Recover {
@@ -85,7 +85,7 @@ pub(crate) enum RegisterAsk {
     },
     /// Keep what the manager decided where the rules say nothing.
     DecideMeasure {
-        basis: Label,
+        basis: Option<Label>,
         measure: Secret,
     },
     ShowPolicy {
@@ -245,9 +245,6 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         RegisterFault::OtherVersion(version) => format!(
             "方針の第{version}版は、施行中の版の次ではありません。policy show で確かめてください。"
         ),
-        RegisterFault::NoSuchBasis(basis) => {
-            format!("方針の根拠に {basis} はありません。policy show で確かめてください。")
-        }
         RegisterFault::MonthNotOver(month) => {
             format!("{month} はまだ終わっていません。翌月になってから署名してください。")
         }

@@ -251,3 +251,104 @@ fn a_key_that_was_changed_still_verifies_what_it_signed() {
         text(&checked)
     );
 }
+
+#[test]
+fn what_an_act_must_say_and_does_not_is_refused_with_its_clause_and_written_down() {
+    let house = House::init(&[]);
+    house.found();
+    let today = rules::JstDay::of(jiff::Timestamp::now()).to_string();
+    let days = ["--from", &today, "--until", &today];
+    let contract = [
+        &["contracts", "add", "r8-1", "--vendor", "bunseki"][..],
+        &["--number", "0783331000"],
+        &days,
+    ]
+    .concat();
+    let another = [&contract[..], &["--purpose", "MARKETING"]].concat();
+    let deputise = [&["people", "deputise", "kanri"][..], &days].concat();
+    let case = rules::CaseId::new(jiff::Timestamp::now(), 7).to_string();
+    let hold = [
+        "holds",
+        "request",
+        "--recording",
+        "01M87149FV0000000000000002",
+    ];
+    let groundless = [&hold[..], &["--case", &case]].concat();
+    for (by, command, action, code) in [
+        (
+            Some("kacho"),
+            &contract[..],
+            "add_contract",
+            "PURPOSE_REQUIRED",
+        ),
+        (
+            Some("kanri"),
+            &contract,
+            "add_contract",
+            "ROLE_NOT_PERMITTED",
+        ),
+        (
+            Some("kacho"),
+            &another,
+            "add_contract",
+            "PURPOSE_NOT_PERMITTED",
+        ),
+        (Some("kacho"), &deputise, "deputise", "LEGAL_BASIS_REQUIRED"),
+        (Some("kacho"), &hold, "request_hold", "DECISION_REQUIRED"),
+        (
+            Some("kacho"),
+            &groundless,
+            "request_hold",
+            "LEGAL_BASIS_REQUIRED",
+        ),
+        (
+            None,
+            &["people", "acknowledge"],
+            "acknowledge",
+            "PERSON_UNKNOWN",
+        ),
+        (
+            None,
+            &["requests", "open", "--kind", "statute"],
+            "open_request",
+            "PERSON_UNKNOWN",
+        ),
+    ] {
+        let command = [command, &["--json"]].concat();
+        let refused = match by {
+            Some(by) => house.by(by, &command),
+            None => house.denwaban(&command),
+        };
+        assert_eq!(refused.status.code(), Some(3), "{command:?}");
+        let told: serde_json::Value = serde_json::from_slice(&refused.stderr).unwrap();
+        assert_eq!(told["code"], code, "{command:?}");
+        let trail = text(&house.by("kacho", &["audit", "list", "--chain", "office"]));
+        let entry = format!("\"action_refused\",\"action\":\"{action}\",\"code\":\"{code}\"");
+        assert!(trail.contains(&entry), "{command:?}\n{trail}");
+    }
+}
+
+#[test]
+fn whoever_is_shown_what_lies_sealed_is_written_down_first() {
+    let house = House::init(&[]);
+    house.found();
+    let csv = house.dir().join("register.csv");
+    let csv = csv.to_str().unwrap();
+    for (command, action) in [
+        (&["people", "list"][..], "list_people"),
+        (&["policy", "show"], "see_policy"),
+        (&["handover", "list"], "list_hand_overs"),
+        (&["handover", "register", "--csv", csv], "list_hand_overs"),
+        (&["copies", "list"], "list_copies"),
+    ] {
+        let shown = || {
+            let trail = text(&house.by("kacho", &["audit", "list", "--chain", "office"]));
+            let entry = format!("\"register_shown\",\"action\":\"{action}\"");
+            trail.matches(&entry).count()
+        };
+        let before = shown();
+        let done = house.by("kacho", command);
+        assert!(done.status.success(), "{command:?}: {}", text(&done));
+        assert_eq!(shown(), before + 1, "{command:?}");
+    }
+}

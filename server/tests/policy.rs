@@ -85,21 +85,19 @@ fn what_would_widen_the_rules_cannot_be_applied() {
     let refused = apply(&house, "kacho", &plain);
     assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
 
-    let decide = |basis: &str| {
-        let measure = [
-            "policy",
-            "decide",
-            "--measure",
-            "執務室の施錠",
-            "--basis",
-            basis,
-        ];
-        house.by("kacho", &measure)
+    let decide = |basis: &[&str]| {
+        let measure = ["policy", "decide", "--measure", "執務室の施錠", "--json"];
+        house.by("kacho", &[&measure[..], basis].concat())
     };
-    let early = decide("個人情報保護条例");
-    assert_eq!(early.status.code(), Some(1), "{}", text(&early));
+    let basis = ["--basis", "個人情報保護条例"];
+    assert_eq!(code(&decide(&[])), "LEGAL_BASIS_REQUIRED");
+    assert_eq!(code(&decide(&basis)), "LEGAL_BASIS_REQUIRED", "too early");
     assert!(apply(&house, "kacho", POLICY).status.success());
-    let decided = decide("個人情報保護条例");
+    let again = apply(&house, "kacho", POLICY);
+    assert!(text(&again).contains("already_so"), "{}", text(&again));
+    let shown = text(&house.by("kacho", &["policy", "show", "--json"]));
+    assert!(shown.contains("\"version\":2"), "{shown}");
+    let decided = decide(&basis);
     assert!(decided.status.success(), "{}", text(&decided));
 }
 

@@ -128,7 +128,7 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
             "渡したデータの廃棄証明がないため、完了にできません。handover destroyed で登録してください。"
         }
         RefusalCode::LegalBasisRequired => {
-            "根拠、請求者、文書番号、対象の録音のいずれかが欠けた請求は受け付けられません。--basis、--requester、--document、--recording を指定してください。"
+            "根拠の示されていないもの、請求者・文書番号・対象の録音の欠けた請求は受け付けられません。根拠（--basis、保全では --ground、措置では方針に定めたもの）と、--requester、--document、--recording を指定してください。"
         }
         RefusalCode::AlreadyDecided => {
             "既に別の決定がされています。決定は変えられません。必要なときは新たに申し出てください。"
@@ -276,7 +276,7 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
             "what was handed over is not yet certified as destroyed; record the certificate with `handover destroyed`"
         }
         RefusalCode::LegalBasisRequired => {
-            "a request without its basis, requester, document or recordings is not taken; give --basis, --requester, --document and --recording"
+            "what says no basis, or a request without requester, document or recordings, is not taken; give the basis (--basis, of a hold --ground, of a measure one that the policy names), --requester, --document and --recording"
         }
         RefusalCode::AlreadyDecided => {
             "it was decided otherwise, and a decision stands; ask anew where need be"

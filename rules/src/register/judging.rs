@@ -18,6 +18,7 @@ use crate::{
     hold::HoldFact,
     ids::{CaseId, ContractId, HandOverId, Label, RecordingId, StaffId, VendorId},
     listen::Heard,
+    missing::Missing,
     month::JstMonth,
     people::{Person, Role},
     policy::{PolicyFact, PolicyTerms},
@@ -194,7 +195,7 @@ impl Register {
             }
             Fact::Policy(PolicyFact::MeasureDecided { basis, .. }) => {
                 if !self.policy.has_basis(basis) {
-                    return Err(RegisterFault::NoSuchBasis(basis.clone()));
+                    return Err(Missing::Basis.refusal(fact.action()).into());
                 }
             }
             // Whoever could change the key of a contractor could have the next package encrypted to the own.

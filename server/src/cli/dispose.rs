@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     /// 時計が正しいと判断した理由（管理責任者）/ the manager's reason why the clock is right
     #[arg(long, value_name = "REASON", requires = "due")]
     confirm_clock: Option<String>,
-    /// 承認された請求の id（期日前の廃棄の決定）/ the approved request by which a recording is disposed of before its day
+    /// 承認された請求の id（--one に必須、期日前の廃棄の決定）/ required by --one: the approved request by which a recording is disposed of before its day
     #[arg(long, value_name = "R", requires = "one")]
     decision: Option<String>,
     #[command(flatten)]
@@ -48,7 +48,7 @@ struct What {
     #[arg(long)]
     due: bool,
     /// 決定のある録音1件 / one recording before its day, by decision
-    #[arg(long, value_name = "ID", requires = "decision")]
+    #[arg(long, value_name = "ID")]
     one: Option<RecordingId>,
 }
 
@@ -116,18 +116,15 @@ fn destroy(
 ) -> Result<(), Exit> {
     let layout = place.load(out)?.layout();
     let proof = arguments.person.proof(&layout, out)?;
-    let request = match (what, &arguments.decision) {
-        (What { plan: true, .. }, _) => DisposeRequest::Plan { at: arguments.at },
-        (
-            What {
-                one: Some(recording),
-                ..
-            },
-            Some(decision),
-        ) => DisposeRequest::One {
+    let request = match what {
+        What { plan: true, .. } => DisposeRequest::Plan { at: arguments.at },
+        What {
+            one: Some(recording),
+            ..
+        } => DisposeRequest::One {
             proof,
             recording: *recording,
-            decision: decision.clone(),
+            decision: arguments.decision.clone(),
         },
         _ => DisposeRequest::Due {
             proof,

@@ -69,7 +69,7 @@ pub(super) struct Ask {
     #[arg(long)]
     medium: Label,
     /// 録音 / a recording; may be repeated
-    #[arg(long = "recording", value_name = "ID", required = true)]
+    #[arg(long = "recording", value_name = "ID", num_args = 1.., required = true)]
     recordings: Vec<RecordingId>,
 }
 

@@ -31,12 +31,12 @@ pub(super) struct Request {
     place: Place,
     #[command(flatten)]
     person: Person,
-    /// 請求（事案）の id / for which request
+    /// 請求（事案）の id（必須）/ for which request; required
     #[arg(long, value_name = "R")]
-    case: CaseId,
-    /// 根拠: 不当要求行為の録音及び録画に関する要領の条、または法令 / article-5, article-6, article-7 or law
+    case: Option<CaseId>,
+    /// 根拠（必須）: 不当要求行為の録音及び録画に関する要領の条、または法令 / article-5, article-6, article-7 or law; required
     #[arg(long)]
-    ground: Ground,
+    ground: Option<Ground>,
     /// 対象の録音（複数可、その請求の対象に限る）/ a recording of the request; several may follow
     #[arg(long = "recording", value_name = "ID", num_args = 1..)]
     recordings: Vec<RecordingId>,

@@ -129,9 +129,9 @@ pub(super) struct Deputise {
     person: Person,
     #[command(flatten)]
     days: Days,
-    /// 根拠（封印して保存）/ on what it rests; it is kept sealed
+    /// 根拠（必須、封印して保存）/ on what it rests; required, and kept sealed
     #[arg(long)]
-    basis: String,
+    basis: Option<String>,
 }
 
 #[derive(Debug, Args)]

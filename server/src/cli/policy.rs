@@ -44,9 +44,9 @@ pub(super) struct Apply {
 pub(super) struct Decide {
     #[command(flatten)]
     place: Place,
-    /// 根拠（方針の bases の一つ）/ on what it rests, one of the policy's bases
+    /// 根拠（必須、方針の bases の一つ）/ on what it rests, one of the policy's bases; required
     #[arg(long)]
-    basis: Label,
+    basis: Option<Label>,
     /// 措置（封印して保存）/ the measure; it is kept sealed
     #[arg(long, value_name = "TEXT")]
     measure: String,

@@ -70,8 +70,8 @@ pub(super) struct AddContract {
     numbers: Vec<String>,
     #[command(flatten)]
     days: Days,
-    /// 目的 / what for; may be repeated
-    #[arg(long = "purpose", value_name = "PURPOSE", required = true)]
+    /// 目的（必須）/ what for; required, and may be repeated
+    #[arg(long = "purpose", value_name = "PURPOSE")]
     purposes: Vec<String>,
 }
 

@@ -52,7 +52,7 @@ impl Owner {
         wish: WishedRequest,
         now: Timestamp,
     ) -> Result<Told, Ending> {
-        let unit = self.unit_of(caller).await?;
+        let unit = self.unit_of(caller, Action::OpenRequest).await?;
         let case = CaseId::new(now, random_id()?);
         let mut texts = Vec::new();
         let mut seal = |kind, text: Option<String>| {

@@ -13,17 +13,17 @@ use crate::{
 };
 
 impl Owner {
-    /// Judges it. `decision`: as it was typed in.
+    /// Judges it. `decision`: as it was typed in, where it was.
     pub(super) async fn dispose_early(
         &mut self,
         caller: &Caller<'_>,
         recording: RecordingId,
-        decision: &str,
+        decision: Option<&str>,
         now: Timestamp,
     ) -> Result<EarlyDisposal, Ending> {
         let register = self.register().await?;
         let petitioner = caller.petitioner();
-        let case = decision.parse::<CaseId>().ok();
+        let case = decision.and_then(|text| text.parse::<CaseId>().ok());
         let heard = self.heard_of([recording].into()).await?;
         let judged =
             register.judge_early_disposal(&petitioner, case, recording, heard.first(), now);

@@ -489,7 +489,7 @@ impl Owner {
         Ok(HandOverTold::List(views))
     }
 
-    /// The unit whose lists somebody may see; `None` for an auditor, who sees all.
+    /// The unit whose lists somebody is shown, once that is written down; `None` for an auditor, who sees all.
     pub(super) fn seen_unit(
         &mut self,
         register: &Register,
@@ -497,9 +497,7 @@ impl Owner {
         action: Action,
         now: Timestamp,
     ) -> Result<Option<Label>, Ending> {
-        if let Err(fault) = register.judge(&caller.petitioner(), action, None, now) {
-            return Err(self.refuse(caller, action, &fault));
-        }
+        self.show(caller, register, action, now)?;
         let person = register.person(caller.person()?);
         Ok(person
             .filter(|person| !person.role().sees_every_unit())

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AlarmSubject, Fact, HoldFact, HoldId, HoldTerms, Overdue, Register,
-    Subject,
+    Action, Actor, AlarmCode, AlarmSubject, Fact, HoldFact, HoldId, HoldTerms, Missing, Overdue,
+    Register, Subject,
 };
 use storage::TextKind;
 
@@ -67,12 +67,18 @@ impl Owner {
         wish: WishedHold,
         now: Timestamp,
     ) -> Result<Told, Ending> {
+        let action = Action::RequestHold;
+        let (case, ground) = match (wish.case, wish.ground) {
+            (Some(case), Some(ground)) => (case, ground),
+            (None, _) => return Err(self.lack(caller, action, Missing::Case, now).await),
+            (Some(_), None) => return Err(self.lack(caller, action, Missing::Basis, now).await),
+        };
         let hold = HoldId::new(now, random_id()?);
         let until = wish.until.unwrap_or_else(|| HoldTerms::usual_end(now));
         let usual_review = || HoldTerms::usual_review(now, until);
         let terms = HoldTerms {
-            case: wish.case,
-            ground: wish.ground,
+            case,
+            ground,
             recordings: wish.recordings.into_iter().collect(),
             review: wish.review.unwrap_or_else(usual_review),
             until,

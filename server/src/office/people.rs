@@ -8,8 +8,9 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, Label, NewPassword, Number, Petitioner,
-    Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId, Subject, Terms,
+    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, Label, Missing, NewPassword, Number,
+    Petitioner, Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId,
+    Subject, Terms,
 };
 use storage::{
     Attachments, AuditFault, Catalogue, CatalogueFault, PasswordHash, PasswordSet, SealedText,
@@ -120,6 +121,10 @@ impl Owner {
                 period,
                 basis,
             } => {
+                let Some(basis) = basis.filter(|basis| !basis.trim().is_empty()) else {
+                    let action = Action::Deputise;
+                    return Err(self.lack(&caller, action, Missing::Basis, now).await);
+                };
                 let (text, basis) = self.seal_text(
                     Subject::Person(person.clone()),
                     TextKind::Basis,
@@ -134,7 +139,7 @@ impl Owner {
                 self.record(&caller, fact, with(vec![text]), now).await
             }
             RegisterAsk::Acknowledge => {
-                caller.person()?;
+                self.someone(&caller, Action::Acknowledge)?;
                 let version = self.register().await?.policy().version();
                 let fact = Fact::Acknowledged { version };
                 self.record(&caller, fact, nothing, now).await
@@ -169,21 +174,41 @@ impl Owner {
         wish: WishedContract,
         now: Timestamp,
     ) -> Result<Told, Ending> {
+        let action = Action::AddContract;
+        if wish.purposes.is_empty() {
+            return Err(self.lack(caller, action, Missing::Purpose, now).await);
+        }
+        let purposes: Result<BTreeSet<Purpose>, Refusal> =
+            wish.purposes.iter().map(|text| text.parse()).collect();
         let terms = Terms {
             vendor: wish.vendor,
-            unit: self.unit_of(caller).await?,
+            unit: self.unit_of(caller, action).await?,
             numbers: self.own_numbers(&wish.numbers)?,
             period: wish.period,
-            purposes: purposes_of(&wish.purposes)?,
+            purposes: purposes.map_err(|refusal| self.refuse(caller, action, &refusal.into()))?,
         };
         let contract = wish.contract;
         let fact = Fact::ContractAdded { contract, terms };
         self.record(caller, fact, nothing, now).await
     }
 
+    /// Whoever asks, where only a person can; that nobody was proved is written down.
+    pub(super) fn someone<'a>(
+        &mut self,
+        caller: &Caller<'a>,
+        action: Action,
+    ) -> Result<&'a StaffId, Ending> {
+        let nobody = || self.refuse(caller, action, &Refusal::nobody().into());
+        caller.proved.map(Proved::person).ok_or_else(nobody)
+    }
+
     /// The unit of whoever asks, whom the rules judge later.
-    pub(super) async fn unit_of(&mut self, caller: &Caller<'_>) -> Result<Label, Ending> {
-        let person = caller.person()?;
+    pub(super) async fn unit_of(
+        &mut self,
+        caller: &Caller<'_>,
+        action: Action,
+    ) -> Result<Label, Ending> {
+        let person = self.someone(caller, action)?;
         let register = self.register().await?;
         let unit = register.person(person).map(|person| person.unit().clone());
         Ok(unit.unwrap_or_else(|| self.config.people.unit.clone()))
@@ -311,6 +336,23 @@ impl Owner {
         self.rows(async |catalogue| catalogue.record(permit, ahead).await)
             .await?;
         Ok(Told::Done)
+    }
+
+    /// What somebody is told whose act does not say what it must.
+    pub(super) async fn lack(
+        &mut self,
+        caller: &Caller<'_>,
+        action: Action,
+        missing: Missing,
+        now: Timestamp,
+    ) -> Ending {
+        match self.register().await {
+            Ok(register) => {
+                let refusal = register.refuse_without(&caller.petitioner(), action, missing, now);
+                self.refuse(caller, action, &refusal.into())
+            }
+            Err(ending) => ending,
+        }
     }
 
     /// A refusal stands whether or not it can be written down.
@@ -448,10 +490,7 @@ impl Owner {
 
     async fn list_people(&mut self, caller: &Caller<'_>, now: Timestamp) -> Result<Told, Ending> {
         let register = self.register().await?;
-        let action = Action::ListPeople;
-        if let Err(fault) = register.judge(&caller.petitioner(), action, None, now) {
-            return Err(self.refuse(caller, action, &fault));
-        }
+        self.show(caller, &register, Action::ListPeople, now)?;
         let mut views = Vec::new();
         for person in register.people() {
             let id = person.id();
@@ -535,13 +574,6 @@ impl PersonView {
             recovered: matches!(person.recovery(), Some(rules::Recovery::Open { .. })),
         }
     }
-}
-
-fn purposes_of(texts: &[String]) -> Result<BTreeSet<Purpose>, Ending> {
-    let parsed = texts.iter().map(|text| text.parse::<Purpose>());
-    parsed
-        .collect::<Result<_, _>>()
-        .map_err(|refusal| Answer::Refused(people::message(&refusal)))
 }
 
 pub(super) fn judge_new(person: &StaffId, text: &str) -> Result<NewPassword, Ending> {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rules::{
-    Action, DecisionId, Digest, Fact, Label, POLICY_VERSION, PolicyFact, PolicyTerms, Purpose,
-    Register, Subject,
+    Action, DecisionId, Digest, Fact, Label, Missing, POLICY_VERSION, PolicyFact, PolicyTerms,
+    Purpose, Register, Subject,
 };
 use serde::{Deserialize, Serialize};
 use storage::{Attachments, TextKind};
@@ -83,18 +83,25 @@ impl Owner {
             ));
             Answer::Refused(people::message(&refusal))
         })?;
+        let terms = PolicyTerms {
+            retention_days: file.retention_days,
+            purposes,
+            prompts: file.prompts,
+            bases: file.bases,
+        };
+        if self.is_in_force(&register, &terms, text).await? {
+            let action = Action::ApplyPolicy;
+            let judged = register.judge_asker(&caller.petitioner(), action, now);
+            judged.map_err(|refusal| self.refuse(caller, action, &refusal.into()))?;
+            return Ok(Told::AlreadySo);
+        }
         let decision = new_decision(now)?;
         let about = Subject::Decision(decision);
         let (sealed, digest) = self.seal_text(about, TextKind::Policy, text, now)?;
         let fact = Fact::Policy(PolicyFact::Applied {
             decision,
             version: register.policy().version() + 1,
-            terms: PolicyTerms {
-                retention_days: file.retention_days,
-                purposes,
-                prompts: file.prompts,
-                bases: file.bases,
-            },
+            terms,
             text: digest,
         });
         let attach = |_: &Owner| {
@@ -106,14 +113,34 @@ impl Owner {
         self.record(caller, fact, attach, now).await
     }
 
+    /// Whether the version in force says this, word by word; one whose text does not open is another.
+    async fn is_in_force(
+        &mut self,
+        register: &Register,
+        terms: &PolicyTerms,
+        text: &str,
+    ) -> Result<bool, Ending> {
+        let policy = register.policy();
+        let Some(applied) = policy.of_version(policy.version()) else {
+            return Ok(false);
+        };
+        let about = Subject::Decision(applied.decision);
+        let known = self.text_of(about, TextKind::Policy).await?;
+        Ok(applied.terms == *terms && known.as_deref() == Some(text.trim()))
+    }
+
     /// Keeps what the manager decided where the rules say nothing.
     pub(super) async fn decide_measure(
         &mut self,
         caller: &Caller<'_>,
-        basis: Label,
+        basis: Option<Label>,
         text: &Secret,
         now: Timestamp,
     ) -> Result<Told, Ending> {
+        let Some(basis) = basis else {
+            let action = Action::DecideMeasure;
+            return Err(self.lack(caller, action, Missing::Basis, now).await);
+        };
         let decision = new_decision(now)?;
         let about = Subject::Decision(decision);
         let (sealed, measure) = self.seal_text(about, TextKind::Measure, text.text(), now)?;
@@ -139,18 +166,12 @@ impl Owner {
         now: Timestamp,
     ) -> Result<Told, Ending> {
         let register = self.register().await?;
-        let action = Action::SeePolicy;
-        if let Err(fault) = register.judge(&caller.petitioner(), action, None, now) {
-            return Err(self.refuse(caller, action, &fault));
-        }
+        self.show(caller, &register, Action::SeePolicy, now)?;
         let version = version.unwrap_or_else(|| register.policy().version());
         let mut view = view(&register, version).ok_or_else(|| no_such(version))?;
         if let Some(applied) = register.policy().of_version(version) {
             let about = Subject::Decision(applied.decision);
-            let sealed = self
-                .rows(async |catalogue| catalogue.sealed_text(about, TextKind::Policy).await)
-                .await?;
-            view.text = sealed.and_then(|sealed| self.opener.open_text(&sealed).ok());
+            view.text = self.text_of(about, TextKind::Policy).await?;
         }
         Ok(Told::Policy(Box::new(view)))
     }

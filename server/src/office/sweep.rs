@@ -52,8 +52,8 @@ pub(crate) enum DisposeRequest {
     One {
         proof: Proof,
         recording: RecordingId,
-        /// As it was typed in.
-        decision: String,
+        /// As it was typed in, where it was.
+        decision: Option<String>,
     },
     /// The manager has seen a certificate.
     Acknowledge { proof: Proof, subject: Subject },
@@ -203,7 +203,7 @@ impl Owner {
                 decision,
                 ..
             } => {
-                let early = self.dispose_early(&caller, *recording, decision, now);
+                let early = self.dispose_early(&caller, *recording, decision.as_deref(), now);
                 return Ok(Outcome::BeginsOne(Box::new(early.await?)));
             }
         };

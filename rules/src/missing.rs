@@ -1,0 +1,52 @@
+//! What an act must say and does not: refused as whatever the rules do not allow, with the clause that says who does it.
+
+use jiff::Timestamp;
+
+use crate::{
+    access::Action,
+    credentials::Petitioner,
+    refusal::{Refusal, RefusalCode},
+    register::Register,
+};
+
+/// What was not said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// What for.
+    Purpose,
+    /// Under which case.
+    Case,
+    /// On what it rests.
+    Basis,
+}
+
+impl Missing {
+    fn code(self) -> RefusalCode {
+        match self {
+            Missing::Purpose => RefusalCode::PurposeRequired,
+            Missing::Case => RefusalCode::DecisionRequired,
+            Missing::Basis => RefusalCode::LegalBasisRequired,
+        }
+    }
+
+    /// Why the act is refused without it.
+    pub fn refusal(self, action: Action) -> Refusal {
+        Refusal::new(self.code(), action.clause())
+    }
+}
+
+impl Register {
+    /// Why an act is refused of which something is not said; whoever has not the right is told that first.
+    pub fn refuse_without(
+        &self,
+        petitioner: &Petitioner<'_>,
+        action: Action,
+        missing: Missing,
+        now: Timestamp,
+    ) -> Refusal {
+        match self.judge_asker(petitioner, action, now) {
+            Err(refusal) => refusal,
+            Ok(()) => missing.refusal(action),
+        }
+    }
+}
