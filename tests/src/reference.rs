@@ -95,6 +95,18 @@ enum What {
     Pass(u16),
 }
 
+impl What {
+    /// An answer to this request, in this range.
+    fn answer_to(request: &Text, least: u16, most: u16) -> What {
+        What::Answer {
+            method: request.method().to_owned(),
+            sequence: request.sequence(),
+            least,
+            most,
+        }
+    }
+}
+
 impl Reference {
     /// A reference of an exchange between these; whatever is not the carrier's is the PBX's.
     pub fn new(carrier: SocketAddr, by_stream: BTreeSet<SocketAddr>) -> Reference {
@@ -173,25 +185,8 @@ impl Reference {
 
     fn request_came(&mut self, now: Instant, id: &str, from: SocketAddr, message: &Text) {
         let (method, sequence) = (message.method(), message.sequence());
-        let answer = |least, most| What::Answer {
-            method: method.to_owned(),
-            sequence,
-            least,
-            most,
-        };
-        let is_opening = method == "INVITE" && !message.header("To").contains(";tag=");
         let Some(leg) = self.legs.get_mut(id) else {
-            match method {
-                "ACK" => {}
-                "INVITE" if is_opening => {
-                    let mut leg = Leg::new(now, Began::Theirs, from, message);
-                    leg.is_by_stream = self.by_stream.contains(&from);
-                    self.legs.insert(id.to_owned(), leg);
-                    self.owe(id, answer(100, 699));
-                }
-                _ => self.owe(id, answer(400, 699)),
-            }
-            return;
+            return self.first_request_came(now, id, from, message);
         };
         leg.note(now, format!("in {method} {sequence}"));
         if leg.has_outlived_its_session(now) {
@@ -211,7 +206,30 @@ impl Reference {
             return;
         }
         let is_awaited = leg.asked(now, message);
-        match (method, leg.stage) {
+        self.owe_answer(now, id, message, is_awaited);
+    }
+
+    fn first_request_came(&mut self, now: Instant, id: &str, from: SocketAddr, message: &Text) {
+        let is_opening = !message.header("To").contains(";tag=");
+        match message.method() {
+            "ACK" => {}
+            "INVITE" if is_opening => {
+                let mut leg = Leg::new(now, Began::Theirs, from, message);
+                leg.is_by_stream = self.by_stream.contains(&from);
+                self.legs.insert(id.to_owned(), leg);
+                self.owe(id, What::answer_to(message, 100, 699));
+            }
+            _ => self.owe(id, What::answer_to(message, 400, 699)),
+        }
+    }
+
+    /// A request came for the first time in a leg that is known.
+    fn owe_answer(&mut self, now: Instant, id: &str, message: &Text, is_awaited: bool) {
+        let answer = |least, most| What::answer_to(message, least, most);
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        match (message.method(), leg.stage) {
             // The dialog that an exchange had with it that is no more: a copy of its INVITE began ours.
             ("BYE", _) if leg.is_of_another_dialog(message) => self.owe(id, answer(481, 481)),
             ("BYE", Stage::Answered) => {
@@ -288,7 +306,7 @@ impl Reference {
     }
 
     fn answer_came(&mut self, now: Instant, id: &str, status: u16, message: &Text) {
-        let (method, sequence) = (message.method().to_owned(), message.sequence());
+        let (method, sequence) = (message.method(), message.sequence());
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
@@ -300,7 +318,7 @@ impl Reference {
         if !leg.is_answered(message) {
             leg.time_session(now, message);
         }
-        if status >= 300 && ["INVITE", "UPDATE"].contains(&method.as_str()) {
+        if status >= 300 && ["INVITE", "UPDATE"].contains(&method) {
             self.outcome_came(id, message);
         }
         let Some(leg) = self.legs.get_mut(id) else {
@@ -315,30 +333,35 @@ impl Reference {
             }
             return;
         }
-        if status >= 300 {
-            let is_known = leg.knows(message);
-            if is_known && !leg.is_forgotten(now) {
-                self.owe(id, What::Ack(sequence));
-            }
-            let Some(leg) = self.legs.get_mut(id) else {
-                return;
-            };
-            leg.answered(message);
-            if sequence == leg.first_sequence
-                && leg.began == Began::Ours
-                && leg.stage == Stage::Inviting
-            {
-                leg.stage = Stage::Refused;
-            }
-            return;
+        match status {
+            300.. => self.refusal_came(now, id, message),
+            _ if !leg.knows(message) => {}
+            200.. => self.acceptance_came(now, id, message),
+            _ => self.provisional_came(id, message),
         }
-        if !leg.knows(message) {
+    }
+
+    fn refusal_came(&mut self, now: Instant, id: &str, message: &Text) {
+        let Some(leg) = self.legs.get_mut(id) else {
             return;
+        };
+        let sequence = message.sequence();
+        let is_owed = leg.knows(message) && !leg.is_forgotten(now);
+        leg.answered(message);
+        let is_its_own = sequence == leg.first_sequence && leg.began == Began::Ours;
+        if is_its_own && leg.stage == Stage::Inviting {
+            leg.stage = Stage::Refused;
         }
-        if status < 200 {
-            self.provisional_came(now, id, status, message);
+        if is_owed {
+            self.owe(id, What::Ack(sequence));
+        }
+    }
+
+    fn acceptance_came(&mut self, now: Instant, id: &str, message: &Text) {
+        let Some(leg) = self.legs.get_mut(id) else {
             return;
-        }
+        };
+        let sequence = message.sequence();
         let is_new = !leg.is_answered(message);
         leg.answered(message);
         if leg.is_forgotten(now) {
@@ -398,7 +421,7 @@ impl Reference {
         }
     }
 
-    fn provisional_came(&mut self, now: Instant, id: &str, status: u16, message: &Text) {
+    fn provisional_came(&mut self, id: &str, message: &Text) {
         let Some(leg) = self.legs.get_mut(id) else {
             return;
         };
@@ -414,7 +437,6 @@ impl Reference {
             leg.reliable = Some(number);
             self.owe(id, What::Prack(number));
         }
-        let _ = (now, status);
     }
 
     /// What a called party answered goes to the caller at once, unless the caller is answered.

@@ -76,19 +76,7 @@ impl Reference {
                 if is_new {
                     flaws.extend(leg.unrepeated(now));
                 }
-                let is_asked_for = leg.must_end || !is_new || leg.stage != Stage::Answered;
-                if !is_asked_for && let Some(other) = self.partner(id) {
-                    self.end_unprovoked(now, id, &other, "BYE");
-                }
-                let Some(leg) = self.legs.get_mut(id) else {
-                    return;
-                };
-                leg.stage = Stage::Ended;
-                leg.ended_at.get_or_insert(now);
-                let origin = leg.pair.clone().unwrap_or_default();
-                self.done(id, |what| *what == What::End);
-                // What it answered was of no use to the caller.
-                self.done(&origin, |what| matches!(what, What::Pass(_)));
+                self.goodbye_went(now, id, is_new);
             }
             _ => {
                 if is_new && !leg.is_live() {
@@ -99,6 +87,25 @@ impl Reference {
         for flaw in flaws {
             self.fault(id, flaw);
         }
+    }
+
+    fn goodbye_went(&mut self, now: Instant, id: &str, is_new: bool) {
+        let Some(leg) = self.legs.get(id) else {
+            return;
+        };
+        let is_asked_for = leg.must_end || !is_new || leg.stage != Stage::Answered;
+        if !is_asked_for && let Some(other) = self.partner(id) {
+            self.end_unprovoked(now, id, &other, "BYE");
+        }
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        leg.stage = Stage::Ended;
+        leg.ended_at.get_or_insert(now);
+        let origin = leg.pair.clone().unwrap_or_default();
+        self.done(id, |what| *what == What::End);
+        // What it answered was of no use to the caller.
+        self.done(&origin, |what| matches!(what, What::Pass(_)));
     }
 
     fn invite_went(&mut self, now: Instant, id: &str, to: SocketAddr, message: &Text) {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     CROSSING, LAST, T2,
-    words::{callers, is_last_word, is_same_number, key, origin_of, tag_of, user_of},
+    words::{callers, is_last_word, key, origin_of, tag_of, user_of},
 };
 use crate::text::Text;
 
@@ -43,7 +43,7 @@ pub(super) struct Leg {
     pub(super) callers: Vec<String>,
     pub(super) called: String,
     /// The number that its INVITE calls, wherever it rings.
-    number: String,
+    pub(super) number: String,
     pub(super) first_sequence: u32,
     /// A provisional answer came.
     pub(super) is_proceeding: bool,
@@ -153,14 +153,6 @@ impl Leg {
 
     pub(super) fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Inviting | Stage::Answered)
-    }
-
-    /// Whether one of these names its party: whoever calls by what it says of itself, whoever is called by the number.
-    pub(super) fn is_one_of(&self, users: &[String]) -> bool {
-        users.iter().any(|user| match self.began {
-            Began::Theirs => self.callers.contains(user),
-            Began::Ours => is_same_number(user, &self.number),
-        })
     }
 
     pub(super) fn note(&mut self, now: Instant, what: impl std::fmt::Display) {

@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Reference, What, leg::Stage, words};
+use super::{
+    Began, Reference, What,
+    leg::{Leg, Stage},
+    words,
+};
 use crate::text::Text;
 
 /// What was on the way when two were told apart may still be heard: it is held up twice, by 200 ms at most each time.
@@ -287,6 +291,16 @@ impl Reference {
                 || (pair.is_some() && leg.pair == pair);
             leg.is_transferred |= is_of_call;
         }
+    }
+}
+
+impl Leg {
+    /// Whether one of these names its party: whoever calls by what it says of itself, whoever is called by the number.
+    fn is_one_of(&self, users: &[String]) -> bool {
+        users.iter().any(|user| match self.began {
+            Began::Theirs => self.callers.contains(user),
+            Began::Ours => words::is_same_number(user, &self.number),
+        })
     }
 }
 
