@@ -15,6 +15,7 @@ use std::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use rules::{CallId, Caller, Number};
+use sip_core::PeerId;
 
 pub use self::pressure::Load;
 use self::{
@@ -23,7 +24,6 @@ use self::{
     shares::Shares,
 };
 use crate::{
-    number_form::is_emergency,
     overload::Overload,
     settings::{Limits, Settings},
 };
@@ -56,11 +56,8 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// How urgent a call is, by the number that is called.
+    /// How urgent a call to a number is that is no emergency call.
     pub(crate) fn of_number(settings: &Settings, called: &Number) -> Class {
-        if is_emergency(called) {
-            return Class::Emergency;
-        }
         if settings.overload.priority_numbers.contains(called) {
             return Class::Priority;
         }
@@ -71,6 +68,8 @@ impl Class {
 /// What is known of a new INVITE before anything is kept of it.
 pub(crate) struct Newcomer<'a> {
     pub(crate) class: Class,
+    /// Who brings it.
+    pub(crate) peer: PeerId,
     /// The number that was dialled, where it is one of the city's. All others share one place.
     pub(crate) dialled: Option<&'a Number>,
     /// Who calls; asked only where a cap wants to know.

@@ -161,6 +161,16 @@ pub(crate) enum Errand {
     Outside(Number),
 }
 
+impl Errand {
+    /// Where the called one may be found, in order.
+    pub(crate) fn destinations(&self, house: &House) -> VecDeque<Destination> {
+        match self {
+            Errand::City(_, policy) => house.department(&policy.department),
+            Errand::Outside(_) => VecDeque::from([Destination::outside()]),
+        }
+    }
+}
+
 /// Whether RTP comes from a party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hearing {
@@ -238,15 +248,10 @@ impl Call {
             },
             counted: None,
         };
-        let (direction, called, department, destinations) = match errand {
-            Errand::City(direction, policy) => {
-                let destinations = house.department(&policy.department);
-                (direction, policy.number, policy.department, destinations)
-            }
-            Errand::Outside(number) => {
-                let destinations = VecDeque::from([Destination::outside()]);
-                (Direction::Outbound, number, String::new(), destinations)
-            }
+        let destinations = errand.destinations(house);
+        let (direction, called, department) = match errand {
+            Errand::City(direction, policy) => (direction, policy.number, policy.department),
+            Errand::Outside(number) => (Direction::Outbound, number, String::new()),
         };
         let record = call_record::open(id, called, department, emergency, now);
         let call = Call {
@@ -448,7 +453,10 @@ impl Call {
             Event::Pracked { body, .. } => self.origin_pracked(house, now, body.as_ref()),
             Event::AckMissing { .. } => self.unacknowledged(house, now, self.origin.dialog),
             Event::PrackMissing { .. } => self.fail(house, now, EndCause::NotAcknowledged),
-            Event::Cancelled { .. } => self.end(house, now, EndCause::Cancelled),
+            Event::Cancelled { message, .. } => {
+                self.parties.hear_goodbye(house, self.origin.peer, &message);
+                self.end(house, now, EndCause::Cancelled);
+            }
             Event::Ended { message, .. } => {
                 self.parties.hear_goodbye(house, self.origin.peer, &message);
                 self.caller_hung_up(house, now);

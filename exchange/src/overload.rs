@@ -29,6 +29,8 @@ pub struct Caps {
     pub anonymous: Option<Cap>,
     /// To one number of the city.
     pub number: Option<Cap>,
+    /// Of one peer, whoever calls through it (T-10).
+    pub peer: Option<Cap>,
 }
 
 /// So many new calls in so long, and as many at once.

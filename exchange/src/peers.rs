@@ -108,6 +108,8 @@ pub(crate) struct PeerRequest {
     pub(crate) purpose: Purpose,
     /// What REGISTER asks for; none in OPTIONS.
     pub(crate) expires: Option<Duration>,
+    /// How long to wait for a sign of life; none: as long as any request waits.
+    pub(crate) patience: Option<Duration>,
 }
 
 /// What a request to a peer is for.

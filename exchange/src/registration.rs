@@ -16,6 +16,7 @@ use self::grant::Grant;
 use crate::{
     health::{Ailment, Unreachable},
     retry_after::{RetryAfter, delta_seconds},
+    route::PATIENCE,
     trunk::Registration,
 };
 
@@ -168,6 +169,12 @@ impl Registrar {
         self.failures
     }
 
+    /// How long the next REGISTER waits for a sign of life: none where there is no other place to ask before we pause. `places`: as in
+    /// [`Registrar::handle_answer`].
+    pub(crate) fn patience(&self, places: usize) -> Option<Duration> {
+        (!is_round_over(self.failures.saturating_add(1), places)).then_some(PATIENCE)
+    }
+
     /// Whether a REGISTER waits for its answer, the last one included.
     pub(crate) fn is_waiting(&self) -> bool {
         match self.talk {
@@ -318,9 +325,8 @@ impl Registrar {
         self.failures = self.failures.saturating_add(1);
         let tried = usize::try_from(self.failures).unwrap_or(usize::MAX);
         let rounds = tried / places.max(1);
-        let is_round_over = tried.is_multiple_of(places.max(1));
         let wait = match (retry_after, &self.held) {
-            _ if !is_round_over => Duration::ZERO,
+            _ if !is_round_over(self.failures, places) => Duration::ZERO,
             // The registrar knows better than we when it is ready, sooner or later than we would ask; not all who were told the same come
             // back together.
             (Some(asked), _) => {
@@ -339,6 +345,12 @@ impl Registrar {
         self.talk = Talk::Silent { ask_at: now + wait };
         (self.failures == 1).then_some(News::Refused(refused))
     }
+}
+
+/// Whether every place has been asked as often as every other.
+fn is_round_over(failures: u32, places: usize) -> bool {
+    let tried = usize::try_from(failures).unwrap_or(usize::MAX);
+    tried.is_multiple_of(places.max(1))
 }
 
 /// Half to all of the base times 2^failures (RFC 5626 section 4.5).

@@ -171,6 +171,12 @@ impl Failure {
         status: 502,
         reach: Reach::Destination,
     };
+    /// Whoever calls speaks no codec that those who may be called may be offered.
+    pub(crate) const NO_COMMON_CODEC: Failure = Failure {
+        kind: FailureKind::Congestion,
+        status: 488,
+        reach: Reach::Destination,
+    };
     /// We have nothing left to call with: no target, no port.
     pub(crate) const NOTHING_LEFT: Failure = Failure {
         kind: FailureKind::Congestion,
@@ -180,8 +186,8 @@ impl Failure {
 
     /// Reads a final answer of 300..=699.
     ///
-    /// What is between the PBX and us (a redirection, a demand for credentials, a complaint about our own message)
-    /// never crosses: the caller gets 480 or 502 for it.
+    /// What is between the PBX and us (a redirection, a demand for credentials, a complaint about our own message, its 503)
+    /// never crosses: the caller gets 480, 500 or 502 for it.
     pub(crate) fn answered(status: u16) -> Failure {
         let (kind, passed) = match status {
             300..=399 => (FailureKind::NoAnswer, 480),
@@ -191,6 +197,8 @@ impl Failure {
             403 => (FailureKind::Closed, status),
             404 | 410 | 484 | 604 => (FailureKind::Refused, status),
             488 | 606 => (FailureKind::Congestion, status),
+            // It asked us for no more calls for a while, not the caller for none at all (RFC 3261 section 16.7, step 6).
+            503 => (FailureKind::Congestion, 500),
             500..=599 => (FailureKind::Congestion, status),
             _ => (FailureKind::Congestion, 502),
         };
@@ -270,6 +278,7 @@ mod tests {
             (420, 502),
             (481, 502),
             (487, 480),
+            (503, 500),
         ] {
             assert_eq!(Failure::answered(received).status, passed, "{received}");
         }
@@ -278,7 +287,7 @@ mod tests {
     #[test]
     fn what_tells_the_caller_something_crosses_unchanged() {
         for status in [
-            403, 404, 408, 410, 480, 484, 486, 488, 500, 503, 600, 603, 604, 606,
+            403, 404, 408, 410, 480, 484, 486, 488, 500, 600, 603, 604, 606,
         ] {
             assert_eq!(Failure::answered(status).status, status);
         }

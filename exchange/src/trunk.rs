@@ -74,7 +74,7 @@ pub struct Trunk {
     pub sip: PeerSettings,
     /// When a citizen who calls through it hears the notice.
     pub announcement: AnnouncementMedia,
-    /// What it may be offered, the best first.
+    /// The codecs in which it is spoken with, the best first: it is offered no others, and what it names beside them is not taken.
     pub codecs: Vec<Codec>,
     /// How numbers leave towards it.
     pub number_form: NumberForm,
@@ -137,13 +137,18 @@ impl Trunk {
 
     /// Whether media at this address may be this peer's (T-15).
     ///
-    /// Loopback counts only where the configuration names it, which a range that contains it does.
+    /// Loopback is so only where the peer itself is configured there: a range that holds every address does not mean our own services.
     pub fn admits_media(&self, media: SocketAddr) -> bool {
         let address = media.ip().to_canonical();
         media.port() != 0
             && !address.is_unspecified()
             && !address.is_multicast()
+            && (!address.is_loopback() || self.is_on_loopback())
             && self.media.iter().any(|range| range.contains(address))
+    }
+
+    fn is_on_loopback(&self) -> bool {
+        self.known_addresses().any(|known| known.is_loopback())
     }
 
     /// Whether the configuration itself gives it this address.
@@ -381,5 +386,24 @@ mod tests {
         assert!(!trunk.admits_media("224.0.0.1:4000".parse().unwrap()));
         assert!(!trunk.admits_media("0.0.0.0:4000".parse().unwrap()));
         assert!(!trunk.admits_media("127.0.0.2:0".parse().unwrap()));
+    }
+
+    #[test]
+    fn media_on_loopback_is_only_that_of_a_peer_that_is_configured_there() {
+        let peer = |address: &str| Trunk {
+            media: ["0.0.0.0", "::"]
+                .map(|network| MediaRange::new(network.parse().unwrap(), 0).unwrap())
+                .to_vec(),
+            ..Trunk::new("carrier", PeerRole::Carrier, vec![address.parse().unwrap()])
+        };
+        let inside = ["127.0.0.1:4000", "[::1]:4000", "[::ffff:127.0.0.1]:4000"];
+        for media in inside.map(|media| media.parse().unwrap()) {
+            for address in ["192.0.2.9", "2001:db8::9"] {
+                assert!(!peer(address).admits_media(media), "{address} {media}");
+            }
+            for address in ["127.0.0.2", "::1"] {
+                assert!(peer(address).admits_media(media), "{address} {media}");
+            }
+        }
     }
 }

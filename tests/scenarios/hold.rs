@@ -308,7 +308,7 @@ fn hold_and_cancel(city: &mut City, citizen: usize, department: usize) {
     city.run_until_line(department, "INVITE (sdp)", 2);
     city.line_answers(department, "INVITE", 100, &Extra::default());
     city.run_ms(50);
-    let cancel = city.lines[citizen].cancel();
+    let cancel = city.lines[citizen].cancel(&Extra::default());
     city.send(cancel);
     city.run_until_line(citizen, "487 INVITE", 1);
     city.run_until_line(department, "CANCEL", 1);

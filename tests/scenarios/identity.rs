@@ -125,6 +125,47 @@ fn nothing_but_from_is_told_to_or_taken_from_a_peer_outside_the_trust_domain() {
     }
 }
 
+/// What the far side's CANCEL, or BYE where it answered, says of why the caller has given up.
+fn why_given_up(adapt: fn(&mut Settings), method: &str) -> String {
+    let mut city = City::new(Plan {
+        adapt,
+        ..Plan::transparent()
+    });
+    let citizen = city.line(city.carrier.address, "0790000001");
+    let department = city.line(city.pbx.address, "100");
+    let offer = city.lines[citizen].describe("sendrecv");
+    city.line_calls(citizen, NUMBER, &Extra::body(offer));
+    city.run_until_line(department, "INVITE (sdp)", 1);
+    city.line_answers(department, "INVITE", 180, &Extra::default());
+    city.run_until_line(citizen, "180 INVITE", 1);
+    let why = Extra::header("Reason: SIP;cause=200;text=\"Call completed elsewhere\"");
+    city.line_says(citizen, method, &why);
+    city.run_until_line(department, "CANCEL", 1);
+    city.finish();
+    let cancel = city.lines[department]
+        .last("CANCEL")
+        .expect("it was given up");
+    cancel.header("Reason").to_owned()
+}
+
+#[test]
+fn why_a_caller_gives_up_is_told_within_the_trust_domain() {
+    for method in ["CANCEL", "BYE"] {
+        assert_eq!(
+            why_given_up(|_| {}, method),
+            "SIP;cause=200;text=\"Call completed elsewhere\"",
+            "{method}"
+        );
+        for adapt in [
+            (|settings: &mut Settings| settings.peers[0].trust = Trust::Outside)
+                as fn(&mut Settings),
+            |settings| settings.peers[1].trust = Trust::Outside,
+        ] {
+            assert_eq!(why_given_up(adapt, method), "", "{method}");
+        }
+    }
+}
+
 #[test]
 fn a_withheld_caller_is_named_to_no_peer_outside_and_in_no_record() {
     let withheld = || Dial {

@@ -3,6 +3,7 @@
 mod announced;
 mod archive;
 mod attended;
+mod codecs;
 mod early;
 mod emergency;
 mod emergency_calls;

@@ -120,7 +120,13 @@ fn a_carriers_call_never_leaves_through_a_carrier() {
 
 #[test]
 fn what_is_outside_refuses_as_it_likes_and_the_pbx_hears_it() {
-    for (refused, passed) in [(486, "486"), (404, "404"), (302, "480"), (407, "502")] {
+    for (refused, passed) in [
+        (486, "486"),
+        (404, "404"),
+        (302, "480"),
+        (407, "502"),
+        (503, "500"),
+    ] {
         let (mut city, extension, citizen) = two_lines(Plan::announce());
         let offer = city.lines[extension].describe("sendrecv");
         city.line_calls(extension, "0790000009", &Extra::body(offer));

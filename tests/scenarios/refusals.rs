@@ -1,7 +1,7 @@
 //! What is refused before a call begins, and what a peer may ask without one.
 
 use exchange::Limits;
-use tests::{City, Plan, carrier::Dial, plan::NUMBER};
+use tests::{City, Plan, carrier::Dial, line::Extra, plan::NUMBER};
 
 /// How a call ends that is refused at once.
 fn refused(plan: Plan, dial: Dial) -> String {
@@ -183,6 +183,42 @@ fn a_flood_leaves_nothing_behind_and_never_touches_the_call_that_stands() {
     let refused = answers.iter().filter(|answer| *answer == "503 INVITE");
     assert_eq!(refused.count(), 10_000, "silence for none of them");
     assert_eq!(city.exchange_at_work().call_count(), 1);
+    city.hang_up(first);
+    city.finish();
+}
+
+#[test]
+fn a_carrier_that_calls_119_is_no_emergency_and_is_shed_like_the_rest() {
+    // The one call that may be is in progress; there would be ports for more.
+    let mut city = City::new(Plan {
+        limits: Limits {
+            calls: 1,
+            ..Limits::default()
+        },
+        ..Plan::announce()
+    });
+    let first = city.dial(Dial::to(NUMBER));
+    city.run_until("connected", |city| city.is_talking(0));
+    let before = city.traces.len();
+    for (drop, called) in ["110", "118", "119"]
+        .into_iter()
+        .cycle()
+        .take(300)
+        .enumerate()
+    {
+        let packet = city.carrier.flood(called, drop);
+        city.send(packet);
+    }
+    city.run_ms(1_000);
+    assert_eq!(city.traces.len(), before, "nothing is kept of any of them");
+    let answers = &city.caller(first).other_answers;
+    assert_eq!(*answers, ["503 INVITE"].repeat(300));
+    let telephone = city.line(city.pbx.address, "200");
+    let office = city.line(city.carrier.address, "119");
+    let offer = city.lines[telephone].describe("sendrecv");
+    city.line_calls(telephone, "119", &Extra::body(offer));
+    city.run_until_line(office, "INVITE (sdp)", 1);
+    city.line_says(telephone, "CANCEL", &Extra::default());
     city.hang_up(first);
     city.finish();
 }

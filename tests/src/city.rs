@@ -224,7 +224,7 @@ impl City {
     /// A line sends a request of its call.
     pub fn line_says(&mut self, index: usize, method: &str, extra: &Extra) {
         let packet = match method {
-            "CANCEL" => self.lines[index].cancel(),
+            "CANCEL" => self.lines[index].cancel(extra),
             _ => self.lines[index].request(method, extra),
         };
         self.send(packet);

@@ -170,10 +170,10 @@ impl Line {
     }
 
     /// Gives up the INVITE that it sent last.
-    pub fn cancel(&mut self) -> Packet {
+    pub fn cancel(&mut self, extra: &Extra) -> Packet {
         let sequence = self.invited;
         let branch = format!("INVITE{sequence}");
-        self.write("CANCEL", sequence, &branch, &Extra::default())
+        self.write("CANCEL", sequence, &branch, extra)
     }
 
     /// The ACK of the last 200 to an INVITE of its own.

@@ -1,4 +1,4 @@
-//! Caps that an operator has set: on callers, on callers whose numbers begin alike, on those without a number, on dialled numbers.
+//! Caps that an operator has set: on callers, on callers whose numbers begin alike, on those without a number, on dialled numbers, on peers.
 //!
 //! Counting is `governor`'s; its clock is ours, set from each input.
 
@@ -54,6 +54,7 @@ pub(super) struct CapKeeper {
     prefix: Option<(usize, Keyed)>,
     anonymous: Option<Single>,
     number: Option<Keyed>,
+    peer: Option<Keyed>,
 }
 
 impl CapKeeper {
@@ -71,6 +72,7 @@ impl CapKeeper {
                 .anonymous
                 .map(|cap| RateLimiter::direct_with_clock(quota(cap), clock.clone())),
             number: caps.number.map(keyed),
+            peer: caps.peer.map(keyed),
             clock,
             began: None,
             tidied_at: None,
@@ -92,6 +94,10 @@ impl CapKeeper {
                 (Some(cap), Some(dialled)) => has_cell(cap, dialled.e164()),
                 (Some(_), None) | (None, _) => true,
             }
+            && self
+                .peer
+                .as_ref()
+                .is_none_or(|cap| has_cell(cap, &newcomer.peer.0.to_string()))
     }
 
     fn admit_caller(&self, caller: &Caller) -> bool {
@@ -123,10 +129,8 @@ impl CapKeeper {
         }
         self.tidied_at = Some(now);
         let prefix = self.prefix.as_ref().map(|(_, cap)| cap);
-        for cap in [self.caller.as_ref(), prefix, self.number.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        let caps = [&self.caller, &self.number, &self.peer].map(Option::as_ref);
+        for cap in caps.into_iter().chain([prefix]).flatten() {
             cap.retain_recent();
             cap.shrink_to_fit();
         }

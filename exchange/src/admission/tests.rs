@@ -26,6 +26,7 @@ struct Door {
     admission: Admission,
     now: Instant,
     places: usize,
+    peer: PeerId,
     made: u64,
 }
 
@@ -35,6 +36,7 @@ impl Door {
             admission: Admission::new(overload, ChaCha20Rng::seed_from_u64(9)),
             now: start(),
             places,
+            peer: PeerId(0),
             made: 0,
         }
     }
@@ -59,6 +61,7 @@ impl Door {
     ) -> Result<CallId, Refusal> {
         let newcomer = Newcomer {
             class,
+            peer: self.peer,
             dialled: Some(dialled),
             caller: &|| caller.clone(),
             waited,
@@ -97,6 +100,7 @@ fn the_last_places_are_for_priority_and_emergency() {
     };
     let emergency = Newcomer {
         class: Class::Emergency,
+        peer: PeerId(0),
         dialled: Some(&city(1)),
         caller: &|| Caller::Anonymous,
         waited: Duration::from_secs(5),
@@ -155,6 +159,7 @@ fn callers_who_never_acknowledge_hold_a_bounded_number_of_places() {
         };
         let newcomer = Newcomer {
             class: Class::Rest,
+            peer: PeerId(0),
             dialled: Some(&city(1)),
             caller: &|| Caller::Anonymous,
             waited: Duration::ZERO,
@@ -215,6 +220,7 @@ fn each_cap_holds_back_its_own_and_none_is_set_by_default() {
             }),
             anonymous: Some(cap(1, 60)),
             number: Some(cap(8, 60)),
+            peer: None,
         },
         ..Overload::default()
     };
@@ -266,6 +272,32 @@ fn each_cap_holds_back_its_own_and_none_is_set_by_default() {
         9,
         "companies call from one number"
     );
+}
+
+#[test]
+fn a_peer_has_its_own_cap_whoever_calls_through_it() {
+    let overload = Overload {
+        caps: Caps {
+            peer: Some(cap(3, 60)),
+            ..Caps::default()
+        },
+        ..Overload::default()
+    };
+    let mut door = Door::new(1_000, &overload);
+    for (peer, class, expected) in [
+        (0, Class::Rest, 3),
+        (1, Class::Priority, 3),
+        (0, Class::Emergency, 9),
+        (1, Class::Rest, 0),
+    ] {
+        door.peer = PeerId(peer);
+        let let_in = (0..9).filter(|index| {
+            let caller = Caller::Known(number(&format!("07900000{index:02}")));
+            let knocked = door.knock(class, &city(*index), &caller, Duration::ZERO);
+            knocked.is_ok()
+        });
+        assert_eq!(let_in.count(), expected, "{peer} {class:?}");
+    }
 }
 
 #[test]

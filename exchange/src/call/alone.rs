@@ -1,6 +1,6 @@
 //! Offers inside a call that are answered on their own leg; the other party does not notice.
 
-use media::sdp::{self, Direction, RemoteMedia};
+use media::sdp::{Direction, RemoteMedia};
 use sip_core::{DialogId, PeerId, RequestId};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 /// What a party offers inside a call, if it may be.
 ///
 /// # Errors
-/// 488: it is no speech (a fax line alone, T.38), its media would go to a stranger, or it is plain after secure or secure where that was not
+/// 488: it is no speech (a fax line alone, T.38) or none in a codec of the peer's, its media would go to a stranger, or it is plain after secure or secure where that was not
 /// agreed at the beginning. The call goes on as it is.
 pub(super) fn admit_offer(
     house: &House,
@@ -21,8 +21,8 @@ pub(super) fn admit_offer(
     agreed: &Agreed,
     body: &[u8],
 ) -> Result<RemoteMedia, u16> {
-    let theirs = sdp::parse(body).map_err(|_| 488_u16)?;
-    if !house.admits_media(peer, &theirs) || theirs.secure != agreed.theirs.secure {
+    let theirs = house.read_media(peer, body).ok_or(488_u16)?;
+    if theirs.secure != agreed.theirs.secure {
         return Err(488);
     }
     Ok(theirs)
@@ -74,7 +74,7 @@ pub(super) fn offer_alone(
         codecs: vec![(codec, codec.static_payload_type())],
         ..says.clone()
     };
-    let proposal = Proposal::to(leg, leg.lent, &says, wish).ok_or(491_u16)?;
+    let proposal = Proposal::to(house, leg, leg.lent, &says, wish).ok_or(491_u16)?;
     house.answer_offer(now, request, proposal.text());
     Ok(proposal)
 }

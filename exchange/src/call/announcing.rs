@@ -4,10 +4,7 @@ use std::time::{Duration, Instant};
 
 use announcements::Prompt;
 use bytes::Bytes;
-use media::{
-    Codec, PlaybackId,
-    sdp::{self, RemoteMedia},
-};
+use media::{Codec, PlaybackId, sdp::RemoteMedia};
 use rules::{CutShort, EndCause, Keeping, Played, Reason};
 use sip_core::{Delivery, Ring};
 
@@ -60,9 +57,6 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(40);
 /// How much longer than itself a prompt may take before we stop waiting for the shard's report.
 pub(super) const REPORT_GRACE: Duration = Duration::from_secs(2);
 
-/// What we speak on a leg, in no order: the peer's order decides.
-pub(super) const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
-
 impl Call {
     /// Takes a call of the announce profile: 200 at once, and the leg is open so that the prompt can follow.
     pub(crate) fn answer(
@@ -72,11 +66,14 @@ impl Call {
         far: media::OfferedLeg,
         prompt: Prompt,
     ) {
-        let ours = match &self.offer {
-            Some(offer) => sdp::choose(offer, &CODECS)
-                .and_then(|codec| self.agree_with_origin(house, codec, None)),
+        let codecs = house.codecs_towards(&self.codecs(house), &self.destinations);
+        let ours = match (&self.offer, codecs.first()) {
+            // Nobody who may be called could be spoken with.
+            (_, None) => None,
+            // The caller's order decides (RFC 3264 section 6.1).
+            (Some(_), Some(&codec)) => self.agree_with_origin(house, codec, None),
             // It brings its answer in the ACK (RFC 3264 section 4).
-            None => Some(self.ask_origin(CODECS.to_vec(), None)),
+            (None, Some(_)) => Some(self.ask_origin(codecs, None)),
         };
         let Some(ours) = ours else {
             return self.refuse_media(house, now);

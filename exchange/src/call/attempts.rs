@@ -65,7 +65,8 @@ impl Attempts {
     /// Calls the call's first destination.
     ///
     /// # Errors
-    /// `Failure::NOTHING_LEFT` where there is none; configuration checks keep that from happening to a department.
+    /// `Failure::NOTHING_LEFT` where there is none, from which configuration checks keep a department; `Failure::NO_COMMON_CODEC` where the
+    /// caller speaks none that those who may be called may be offered.
     pub(super) fn begin(
         call: &mut Call,
         house: &mut House,
@@ -73,12 +74,17 @@ impl Attempts {
         mut lent: OfferedLeg,
         tone: Tone,
     ) -> Result<Attempts, Failure> {
+        let codecs = house.codecs_towards(&call.codecs(house), &call.destinations);
+        let nobody = match codecs.is_empty() {
+            true => Failure::NO_COMMON_CODEC,
+            false => Failure::NOTHING_LEFT,
+        };
         let mut waiting = std::mem::take(&mut call.destinations);
         let mut routes = VecDeque::new();
         let made = Attempt::next(call, house, now, &mut lent, None, &mut routes, &mut waiting);
         let Some(current) = made else {
             house.close(lent.leg);
-            return Err(Failure::NOTHING_LEFT);
+            return Err(nobody);
         };
         Ok(Attempts {
             current,
@@ -271,7 +277,10 @@ impl Attempt {
         let mut local = house.new_local(lent, route.peer, route.hop.transport);
         call.adapt_to_origin(&mut local);
         let events = call.events();
-        let codecs = call.codecs();
+        let codecs = house.codecs_for(route.peer, &call.codecs(house));
+        if codecs.is_empty() {
+            return None;
+        }
         let offer = Bytes::from(sdp::offer(&local, &codecs, events.are_agreed()));
         let mut invite = call.invitation(house, destination, route, offer.clone())?;
         invite.require_reliable = demand == Demand::Reliable;

@@ -234,7 +234,8 @@ impl Call {
             }
         };
         let lent = moves_to.unwrap_or(leg.lent);
-        let proposal = Proposal::to(leg, lent, &terms.says, terms.direction).ok_or(488_u16)?;
+        let proposal =
+            Proposal::to(house, leg, lent, &terms.says, terms.direction).ok_or(488_u16)?;
         Ok((moves_to, proposal))
     }
 

@@ -9,7 +9,6 @@ use crate::{
     admission::Class,
     call::{
         Call, Stage,
-        announcing::CODECS,
         attempts::{Attempt, Attempts, Reliability, Tone},
         joining::Joining,
         negotiating::End,
@@ -56,15 +55,15 @@ impl Call {
         Class::of_number(&house.settings, self.called())
     }
 
-    /// What the far side may be offered: the one codec the origin has agreed to, else all it offered that we know.
-    pub(super) fn codecs(&self) -> Vec<Codec> {
+    /// What the origin speaks: the one codec it has agreed to, else all it offered, else all that its peer may be offered.
+    pub(super) fn codecs(&self, house: &House) -> Vec<Codec> {
         match (&self.origin.session, &self.offer) {
             (Session::Agreed(agreed), _) => vec![agreed.codec],
             (Session::Asked(asked), _) => asked.codecs.clone(),
             (Session::Unbegun | Session::Offered, Some(offer)) => {
                 offer.codecs.iter().map(|(codec, _)| *codec).collect()
             }
-            (Session::Unbegun | Session::Offered, None) => CODECS.to_vec(),
+            (Session::Unbegun | Session::Offered, None) => house.codecs_of(self.origin.peer),
         }
     }
 
@@ -191,7 +190,8 @@ impl Call {
                 // It could not answer before the 200.
                 Reliability::Unknown => Told::Nothing,
                 Reliability::Possible | Reliability::Required => {
-                    Told::Offer(self.ask_origin(from(agreed.codec), Some(&agreed.theirs)))
+                    let codecs = self.codecs_from(house, agreed.codec);
+                    Told::Offer(self.ask_origin(codecs, Some(&agreed.theirs)))
                 }
             }),
         }
@@ -208,11 +208,8 @@ impl Call {
             // What was answered early needs no second answer (RFC 3261 section 13.2.1); without either there is none.
             return attempt.leg.agreed().cloned();
         };
-        let theirs = sdp::parse(&body).ok()?;
-        if !house.admits_media(attempt.leg.peer, &theirs) {
-            return None;
-        }
-        let wanted = sdp::choose(&theirs, &self.codecs());
+        let theirs = house.read_media(attempt.leg.peer, &body)?;
+        let wanted = sdp::choose(&theirs, &self.codecs(house));
         let codec = wanted.or_else(|| sdp::choose(&theirs, &attempt.codecs))?;
         let ours = attempt.offer.clone();
         let agreed = attempt.leg.answered_by(theirs, ours, codec);
@@ -499,12 +496,14 @@ impl Call {
         house.reject_because(now, self.origin.dialog, failure.status, reason);
         self.end(house, now, failure.cause());
     }
-}
 
-/// What a caller without an offer is offered where the far side has answered in this codec: it may have but the other.
-fn from(codec: Codec) -> Vec<Codec> {
-    let others = CODECS.into_iter().filter(|other| *other != codec);
-    [codec].into_iter().chain(others).collect()
+    /// What a caller without an offer is offered where the far side has answered in this codec: it may have but another.
+    fn codecs_from(&self, house: &House, codec: Codec) -> Vec<Codec> {
+        let mut codecs = house.codecs_of(self.origin.peer);
+        // Stable: the others stay in their order.
+        codecs.sort_by_key(|other| *other != codec);
+        codecs
+    }
 }
 
 impl Failure {

@@ -128,7 +128,7 @@ impl Call {
         let legs = [Some((self.origin.dialog, self.origin.peer)), far, leaving];
         for (dialog, peer) in legs.into_iter().flatten() {
             let said = match cause {
-                EndCause::CallerHungUp | EndCause::DepartmentHungUp => {
+                EndCause::CallerHungUp | EndCause::DepartmentHungUp | EndCause::Cancelled => {
                     self.parties.reason_for(house, peer)
                 }
                 _ => None,
@@ -235,7 +235,7 @@ fn status(cause: EndCause) -> u16 {
     }
 }
 
-/// What CANCEL and BYE say; nothing where a party hung up, which needs no explanation.
+/// What CANCEL and BYE say of our own; nothing where a party hung up or gave up, which says itself why or needs no explanation.
 fn reason(cause: EndCause) -> Option<&'static str> {
     match cause {
         EndCause::Shutdown => Some("Q.850;cause=38;text=\"Network out of order\""),

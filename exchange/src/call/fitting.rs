@@ -60,7 +60,7 @@ impl Call {
             ..other.theirs.clone()
         });
         let wish = self.other_wish(end);
-        let proposal = says.and_then(|says| self.proposal(end, &says, wish));
+        let proposal = says.and_then(|says| self.proposal(house, end, &says, wish));
         let (Some(proposal), Some(leg)) = (proposal, self.leg(end)) else {
             return self.refuse_media(house, now);
         };

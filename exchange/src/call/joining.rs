@@ -45,9 +45,8 @@ impl Call {
             // There was no offer of ours, or it is answered.
             return true;
         };
-        let theirs = body.and_then(|body| sdp::parse(body).ok());
-        let usable = theirs.filter(|theirs| house.admits_media(self.origin.peer, theirs));
-        let Some((theirs, codec)) = usable.and_then(|theirs| {
+        let theirs = body.and_then(|body| house.read_media(self.origin.peer, body));
+        let Some((theirs, codec)) = theirs.and_then(|theirs| {
             // The far side's, where it has answered and the origin takes it.
             let far = self.far_leg().and_then(Leg::agreed);
             let far = far.map(|far| far.codec);

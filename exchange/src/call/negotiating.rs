@@ -231,7 +231,7 @@ impl Call {
             return Err(491);
         }
         let proposal = self
-            .proposal(from.other(), &theirs, theirs.direction)
+            .proposal(house, from.other(), &theirs, theirs.direction)
             .ok_or(488_u16)?;
         let other = self.leg(from.other()).ok_or(488_u16)?;
         let (dialog, ours) = (other.dialog, proposal.text());

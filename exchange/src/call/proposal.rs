@@ -30,10 +30,12 @@ pub(super) struct Proposal {
 }
 
 impl Proposal {
-    /// What a leg that has agreed is to be offered on this pair; `says` is the other party's description of itself.
+    /// What a leg that has agreed is to be offered on this pair; `says` is the other party's description of itself. None where the peer may
+    /// be spoken with in no codec of it.
     ///
     /// Its version is used up even where it is refused: the next text may not have the same (RFC 3264 section 8).
     pub(super) fn to(
+        house: &House,
         leg: &mut Leg,
         lent: OfferedLeg,
         says: &RemoteMedia,
@@ -46,8 +48,12 @@ impl Proposal {
         let codecs = if says.payload_type(agreed.codec).is_some() {
             vec![agreed.codec]
         } else {
-            says.codecs.iter().map(|(codec, _)| *codec).collect()
+            let spoken: Vec<Codec> = says.codecs.iter().map(|(codec, _)| *codec).collect();
+            house.codecs_for(leg.peer, &spoken)
         };
+        if codecs.is_empty() {
+            return None;
+        }
         let mut local = leg.local.clone();
         local.rtp = lent.rtp;
         local.direction = direction;
@@ -70,10 +76,7 @@ impl Proposal {
 
     /// The leg as it is to be now that its party has answered; none where the answer cannot be used.
     pub(super) fn answered(self, house: &House, leg: &Leg, body: Option<&Bytes>) -> Option<Leg> {
-        let theirs = sdp::parse(body?).ok()?;
-        if !house.admits_media(leg.peer, &theirs) {
-            return None;
-        }
+        let theirs = house.read_media(leg.peer, body?)?;
         let codec = sdp::choose(&theirs, &self.codecs)?;
         let mut answered = Leg {
             lent: self.lent,
@@ -102,12 +105,13 @@ impl Call {
     /// Our offer to a leg, made of what the other one's peer says of itself.
     pub(super) fn proposal(
         &mut self,
+        house: &House,
         to: End,
         says: &RemoteMedia,
         direction: Direction,
     ) -> Option<Proposal> {
         let leg = self.leg_mut(to)?;
-        Proposal::to(leg, leg.lent, says, direction)
+        Proposal::to(house, leg, leg.lent, says, direction)
     }
 
     /// Offers a leg something of our own accord; a 491 is repeated.
@@ -119,7 +123,7 @@ impl Call {
         says: &RemoteMedia,
         direction: Direction,
     ) {
-        let Some(proposal) = self.proposal(end, says, direction) else {
+        let Some(proposal) = self.proposal(house, end, says, direction) else {
             return;
         };
         let Some(leg) = self.leg(end) else { return };

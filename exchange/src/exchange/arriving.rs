@@ -74,13 +74,14 @@ impl Exchange {
         settings.inject_fault(&called.number, FaultMoment::Admitting);
         let (errand, parties) = self.errand(peer, role, request, called, identity)?;
         let theirs = match request.sdp() {
-            Some(body) => Some(sdp::parse(&body).map_err(|_| 488_u16)?),
+            Some(body) => Some(self.house.read_media(peer, &body).ok_or(488_u16)?),
             // The first offer is to be ours.
             None => None,
         };
         if let Some(theirs) = &theirs {
-            self.admit_media(&errand, peer, hop.transport, theirs)?;
+            self.admit_offer(&errand, peer, hop.transport, theirs)?;
         }
+        self.admit_codecs(&errand, peer, theirs.as_ref())?;
         let is_taken = match self.service {
             Service::Open => true,
             Service::Closing => parties.is_emergency(),
@@ -164,8 +165,8 @@ impl Exchange {
         }
     }
 
-    /// Whoever does not listen cannot be told (RFC 3264 section 8.4: hold begins no call), and media goes where it may.
-    fn admit_media(
+    /// Whoever does not listen cannot be told (RFC 3264 section 8.4: hold begins no call), and media is as secure as it is to be.
+    fn admit_offer(
         &self,
         errand: &Errand,
         peer: PeerId,
@@ -177,9 +178,26 @@ impl Exchange {
             Errand::City(_, _) | Errand::Outside(_) => false,
         };
         let is_heard = !is_to_listen || theirs.direction.receives();
-        let is_fit = self.house.admits_media(peer, theirs)
-            && self.house.admits_security(peer, transport, theirs);
-        if !(is_heard && is_fit) {
+        if !(is_heard && self.house.admits_security(peer, transport, theirs)) {
+            return Err(488);
+        }
+        Ok(())
+    }
+
+    /// Somebody who may be called must be spoken with in a codec of the caller's, or of those that a caller without an offer may be offered.
+    fn admit_codecs(
+        &self,
+        errand: &Errand,
+        peer: PeerId,
+        theirs: Option<&sdp::RemoteMedia>,
+    ) -> Result<(), u16> {
+        let house = &self.house;
+        let codecs = match theirs {
+            Some(theirs) => theirs.codecs.iter().map(|(codec, _)| *codec).collect(),
+            None => house.codecs_of(peer),
+        };
+        let common = house.codecs_towards(&codecs, &errand.destinations(house));
+        if common.is_empty() {
             return Err(488);
         }
         Ok(())

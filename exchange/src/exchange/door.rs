@@ -13,6 +13,7 @@ use crate::{
     admission::{Class, Load, Newcomer, Refusal, Refused, Room},
     identity,
     now::Now,
+    number_form,
     output::Alarm,
     trunk::{PeerRole, Trust},
 };
@@ -60,7 +61,7 @@ impl Exchange {
         let called = self.called(peer, message).map(|called| called.number);
         let settings = &self.house.settings;
         let class = called.as_ref().map_or(Class::Rest, |called| {
-            if self.is_call_back(peer, message) {
+            if self.is_emergency(peer, called, message) {
                 Class::Emergency
             } else {
                 Class::of_number(settings, called)
@@ -68,6 +69,7 @@ impl Exchange {
         });
         let newcomer = Newcomer {
             class,
+            peer,
             dialled: called.as_ref().filter(|called| self.is_ours(called)),
             caller: &|| caller(message),
             waited,
@@ -89,12 +91,15 @@ impl Exchange {
         judgement
     }
 
-    /// Whether 110, 118 or 119 call back, in the words of a carrier that is believed; a telephone of the PBX is none of them.
-    fn is_call_back(&self, peer: PeerId, invite: &Message) -> bool {
-        let settings = &self.house.settings;
-        settings.peer(peer).is_some_and(|trunk| {
-            (trunk.role, trunk.trust) == (PeerRole::Carrier, Trust::Inside)
-                && identity::is_callback(invite)
+    /// Whether a telephone of the PBX calls 110, 118 or 119, or these call back in the words of a carrier that is believed.
+    ///
+    /// A carrier that calls such a number has mistaken its way; it gets in among the rest to hear 404.
+    fn is_emergency(&self, peer: PeerId, called: &Number, invite: &Message) -> bool {
+        let trunk = self.house.settings.peer(peer);
+        trunk.is_some_and(|trunk| match (trunk.role, trunk.trust) {
+            (PeerRole::Pbx, _) => number_form::is_emergency(called),
+            (PeerRole::Carrier, Trust::Inside) => identity::is_callback(invite),
+            (PeerRole::Carrier, Trust::Outside) => false,
         })
     }
 

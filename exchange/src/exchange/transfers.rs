@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use media::sdp;
 use sip_core::{DialogId, HeaderName, Hop, Message, PeerId, Replaces, RequestId, Uri};
 
 use crate::{
@@ -206,10 +205,9 @@ impl Exchange {
         if replaces.early_only {
             return Err(486); // RFC 3891 section 3: it is answered.
         }
-        let theirs = sdp::parse(&request.sdp().ok_or(488_u16)?).map_err(|_| 488_u16)?;
-        if !self.house.admits_media(peer, &theirs)
-            || !self.house.admits_security(peer, hop.transport, &theirs)
-        {
+        let body = request.sdp().ok_or(488_u16)?;
+        let theirs = self.house.read_media(peer, &body).ok_or(488_u16)?;
+        if !self.house.admits_security(peer, hop.transport, &theirs) {
             return Err(488);
         }
         let identity = Identity::read(request, self.house.trust(peer));

@@ -1,23 +1,67 @@
 //! The port pairs that calls hold at the shards, and what the shards are told of them.
 
 use std::{
+    collections::VecDeque,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use media::{Clip, Command, LegId, OfferedLeg, PlaybackId, StreamSettings, sdp};
+use media::{Clip, Codec, Command, LegId, OfferedLeg, PlaybackId, StreamSettings, sdp};
 use rules::CallId;
 use sip_core::PeerId;
 
 use super::House;
-use crate::output::Output;
+use crate::{output::Output, route::Destination, trunk::Trunk};
 
 impl House {
-    /// Whether media may be sent to where a peer's description says (T-15); to nowhere it may.
-    pub(crate) fn admits_media(&self, peer: PeerId, theirs: &sdp::RemoteMedia) -> bool {
-        let Some(trunk) = self.settings.peer(peer) else {
-            return false;
+    /// Reads what a peer says of its media, as if it had named no codec but those of its settings.
+    ///
+    /// None where it is no speech, nothing in it may be spoken with this peer, or it wants media where none may go (T-15).
+    pub(crate) fn read_media(&self, peer: PeerId, body: &[u8]) -> Option<sdp::RemoteMedia> {
+        let trunk = self.settings.peer(peer)?;
+        let mut theirs = sdp::parse(body).ok()?;
+        theirs
+            .codecs
+            .retain(|(codec, _)| trunk.codecs.contains(codec));
+        let is_fit = !theirs.codecs.is_empty() && self.admits_media(trunk, &theirs);
+        is_fit.then_some(theirs)
+    }
+
+    /// What a peer may be offered, its best first.
+    pub(crate) fn codecs_of(&self, peer: PeerId) -> Vec<Codec> {
+        let trunk = self.settings.peer(peer);
+        trunk.map_or_else(Vec::new, |trunk| trunk.codecs.clone())
+    }
+
+    /// What a peer may be offered of these codecs, its best first.
+    pub(crate) fn codecs_for(&self, peer: PeerId, codecs: &[Codec]) -> Vec<Codec> {
+        let mut allowed = self.codecs_of(peer);
+        allowed.retain(|codec| codecs.contains(codec));
+        allowed
+    }
+
+    /// Those of a caller's codecs in which all who may be called can be spoken with; where there are none, some of them.
+    pub(crate) fn codecs_towards(
+        &self,
+        codecs: &[Codec],
+        destinations: &VecDeque<Destination>,
+    ) -> Vec<Codec> {
+        let is_called = |trunk: &&Trunk| {
+            trunk.takes_calls() && destinations.iter().any(|to| to.places.include(trunk))
         };
+        let called: Vec<&Trunk> = self.settings.peers.iter().filter(is_called).collect();
+        let codecs = codecs.iter().copied();
+        let of_all = |codec: &Codec| called.iter().all(|trunk| trunk.codecs.contains(codec));
+        let of_some = |codec: &Codec| called.iter().any(|trunk| trunk.codecs.contains(codec));
+        let common: Vec<Codec> = codecs.clone().filter(of_all).collect();
+        if !common.is_empty() {
+            return common;
+        }
+        codecs.filter(of_some).collect()
+    }
+
+    /// Whether media may be sent to where a peer's description says; to nowhere it may.
+    fn admits_media(&self, trunk: &Trunk, theirs: &sdp::RemoteMedia) -> bool {
         [theirs.rtp, theirs.rtcp]
             .into_iter()
             .filter(|address| theirs.is_reachable() || !address.ip().is_unspecified())

@@ -109,6 +109,7 @@ impl House {
                         ("Supported", "path".to_owned()),
                     ],
                     series,
+                    patience: request.patience,
                 })
             }
             Purpose::Probe => {
@@ -130,6 +131,7 @@ impl House {
                     contact_user: None,
                     headers: vec![("Accept", "application/sdp".to_owned())],
                     series: series + 1,
+                    patience: request.patience,
                 })
             }
         }

@@ -91,6 +91,7 @@ impl Peers {
                     hop,
                     purpose: Purpose::Register,
                     expires: Some(expires),
+                    patience: None,
                 });
             }
         }
@@ -112,11 +113,15 @@ impl Peers {
         id: PeerId,
         trunk: &Trunk,
     ) {
-        let peer = self.each.get_mut(usize::from(id.0));
-        let Some(registrar) = peer.and_then(|peer| peer.registrar.as_mut()) else {
+        let Some(peer) = self.each.get_mut(usize::from(id.0)) else {
+            return;
+        };
+        let places = peer.places.len();
+        let Some(registrar) = &mut peer.registrar else {
             return;
         };
         let lapsed = registrar.lapse(now.at);
+        let patience = registrar.patience(places);
         if let Some(expires) = registrar.ask(now.at) {
             match self.register_hop(now.at, settings, id, trunk) {
                 Some(hop) => {
@@ -126,6 +131,7 @@ impl Peers {
                         hop,
                         purpose: Purpose::Register,
                         expires: Some(expires),
+                        patience,
                     });
                 }
                 None => self.register_nowhere(now.at, id),
@@ -187,6 +193,7 @@ impl Peers {
                     hop,
                     purpose: Purpose::Probe,
                     expires: None,
+                    patience: None,
                 });
             }
         }

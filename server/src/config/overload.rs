@@ -61,6 +61,7 @@ pub(super) fn read(
             ("caller", &mut overload.caps.caller),
             ("anonymous", &mut overload.caps.anonymous),
             ("number", &mut overload.caps.number),
+            ("peer", &mut overload.caps.peer),
         ] {
             *cap = caps
                 .section(faults, key)

@@ -160,14 +160,15 @@ allowed = [{ prefix = "0" }]
 
 /// Caps are a city's own decision: companies, other cities and ward offices call from one number.
 const OVERLOAD: &str = r#"
-# 一つの発信者・番号帯・宛先に限る上限。企業・他都市・区役所は一つの番号から多数発信するため、初期値では無効です。
-# Caps on one caller, callers that begin alike, callers without a number, or one of our numbers; off unless written, because
-# companies, other cities and ward offices call from one number. Suggested figures:
+# 一つの発信者・番号帯・宛先・接続先に限る上限。企業・他都市・区役所は一つの番号から多数発信するため、初期値では無効です。
+# Caps on one caller, callers that begin alike, callers without a number, one of our numbers, or one peer; off unless written,
+# because companies, other cities and ward offices call from one number. Suggested figures:
 # [overload.caps]
 # caller = { calls = 20, per_s = 60 }
 # prefix = { digits = 6, calls = 120, per_s = 60 }
 # anonymous = { calls = 60, per_s = 60 }
 # number = { calls = 300, per_s = 60 }
+# peer = { calls = 1200, per_s = 60 }
 "#;
 
 /// A peer of the ordinary kind. Its defaults: trusted, 100rel supported, session timer 1800 s, numbers as they came, no OPTIONS.

@@ -247,7 +247,7 @@ fn the_caps_that_init_suggests_are_read_once_they_are_uncommented() {
     let mut text = text
         .replace("# [overload.caps]", "[overload.caps]")
         .replace("# prefix = {", "prefix = {");
-    for key in ["caller", "anonymous", "number"] {
+    for key in ["caller", "anonymous", "number", "peer"] {
         text = text.replace(&format!("# {key} = {{ calls"), &format!("{key} = {{ calls"));
     }
     let config = Config::parse(Path::new("/srv/denwaban.toml"), &text)
@@ -257,6 +257,7 @@ fn the_caps_that_init_suggests_are_read_once_they_are_uncommented() {
     assert_eq!(caps.prefix.unwrap().digits.get(), 6);
     assert_eq!(caps.anonymous.unwrap().period, Duration::from_secs(60));
     assert_eq!(caps.number.unwrap().calls.get(), 300);
+    assert_eq!(caps.peer.unwrap().calls.get(), 1_200);
 }
 
 /// What `init` writes, without whom people may call outside.

@@ -124,6 +124,8 @@ pub struct Outside {
     pub headers: Headers,
     /// Requests of one series to one peer have one Call-ID and rising numbers.
     pub series: u64,
+    /// How long to wait where nothing at all comes back; none, and never longer than: 64*T1 (RFC 3261 section 17.1.2.2).
+    pub patience: Option<Duration>,
 }
 
 impl fmt::Debug for Outside {
@@ -168,8 +170,6 @@ pub struct Settings {
     pub max_transactions: usize,
     /// INVITE usages held at once; beyond, a new INVITE gets a stateless 503.
     pub max_dialogs: usize,
-    /// What a 503 says in Retry-After.
-    pub retry_after: Duration,
     /// Where we listen: what our Via and Contact say when a peer's Contact names another transport, or another family of addresses, than its call came by.
     ///
     /// Without any, the address a message came to is taken for every transport.
@@ -184,7 +184,6 @@ impl Default for Settings {
             t4: Duration::from_secs(5),
             max_transactions: 131_072,
             max_dialogs: 16_384,
-            retry_after: Duration::from_secs(5),
             listeners: Vec::new(),
         }
     }
@@ -323,6 +322,8 @@ pub enum Event {
     Cancelled {
         /// The usage.
         dialog: DialogId,
+        /// The CANCEL or BYE, which may say why.
+        message: Message,
     },
     /// A provisional answer other than 100 to our INVITE.
     Rang {
@@ -484,7 +485,7 @@ impl Event {
             Event::Invited { dialog, .. }
             | Event::Acked { dialog, .. }
             | Event::AckMissing { dialog }
-            | Event::Cancelled { dialog }
+            | Event::Cancelled { dialog, .. }
             | Event::Rang { dialog, .. }
             | Event::Silent { dialog }
             | Event::Pracked { dialog, .. }

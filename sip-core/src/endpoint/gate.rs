@@ -1,6 +1,6 @@
 //! What the endpoint answers by itself, before any application hears of a request.
 //!
-//! The order is part of the promise: 400, 505, 405 or 501 (403, 481, 489), 416, 483, 420, 421, 415, 406, 422, 482.
+//! The order is part of the promise: 400, 505, 513, 405 or 501 (403, 481, 489), 416, 483, 420, 421, 415, 406, 422, 482.
 //! Follows RFC 3261 section 8.2, RFC 3262 section 3, RFC 4028 section 9 and RFC 6665 section 4.2.
 
 use crate::{
@@ -71,6 +71,13 @@ impl Answer {
     }
 }
 
+/// The longest INVITE; other requests may have the 64 KiB of every message.
+///
+/// A dialog whose INVITE waits keeps it, an answer that repeats its headers, and the route set: three times this is within 32 KiB.
+///
+/// Source: RFC 3261 section 21.5.7.
+const MAX_INVITE_BYTES: usize = 10 * 1024;
+
 /// Looks at a request that is neither ACK nor CANCEL; 482 follows where the tables are.
 ///
 /// # Errors
@@ -81,6 +88,9 @@ pub(super) fn check(
     transport: Transport,
     settings: &PeerSettings,
 ) -> Result<(), Answer> {
+    if *method == Method::Invite && request.octets().len() > MAX_INVITE_BYTES {
+        return Err(Answer::plain(513, "Message Too Large"));
+    }
     let is_inside = request.to().is_ok_and(|to| to.tag().is_some());
     if is_inside {
         check_method_inside(request, method)?;

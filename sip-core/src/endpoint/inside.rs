@@ -145,7 +145,10 @@ impl Endpoint {
             // The caller gave up by BYE where CANCEL is usual (RFC 3261 section 15).
             Stage::Ringing { server, .. } => {
                 pending.push(*server);
-                self.events.push_back(Event::Cancelled { dialog: id });
+                self.events.push_back(Event::Cancelled {
+                    dialog: id,
+                    message: arrival.message,
+                });
                 for server in pending {
                     self.fail_server(now, server, 487, "Request Terminated");
                 }

@@ -63,10 +63,12 @@ impl Endpoint {
             self.answered(sent, 400, None);
             return sent;
         }
+        let mut machine = Client::start(now, &self.intervals, outside.hop.transport);
+        if let Some(patience) = outside.patience {
+            machine.give_up_unheard_at(now + patience);
+        }
         let entry = ClientEntry {
-            machine: ClientMachine::Other {
-                machine: Client::start(now, &self.intervals, outside.hop.transport),
-            },
+            machine: ClientMachine::Other { machine },
             request,
             usage: None,
             task: Task::Outside {

@@ -35,6 +35,9 @@ pub(super) struct Arrival {
     pub(super) key: Vec<u8>,
 }
 
+/// What our 503 says in Retry-After, in seconds: callers that were refused together must not come back together.
+const RETRY_AFTER_S: (u64, u64) = (5, 15);
+
 impl Endpoint {
     /// Answers 400 to what can be answered (RFC 3261 section 21.4.1: the phrase says what is wrong), and counts it.
     pub(super) fn refuse_unreadable(&mut self, peer: PeerId, hop: Hop, refusal: Refusal) {
@@ -281,7 +284,8 @@ impl Endpoint {
         self.fail_server(now, id, 487, "Request Terminated");
         if let Some(dialog) = usage {
             self.events.push_back(if is_first {
-                Event::Cancelled { dialog }
+                let message = arrival.message.clone();
+                Event::Cancelled { dialog, message }
             } else {
                 Event::Withdrawn {
                     dialog,
@@ -380,7 +384,8 @@ impl Endpoint {
     }
 
     pub(super) fn answer_busy(&mut self, arrival: &Arrival) {
-        let retry_after_s = self.settings.retry_after.as_secs().max(1);
+        let (least, most) = RETRY_AFTER_S;
+        let retry_after_s = least + self.generator.next_u64() % (most - least + 1);
         self.answer_without_state(arrival, &Answer::busy(retry_after_s));
     }
 

@@ -33,6 +33,8 @@ pub(crate) enum Heard {
 pub(crate) struct Client {
     state: State,
     transport: Transport,
+    /// When Timer F ends it, whatever was heard.
+    ends_at: Instant,
     pub(crate) timers: TimerTable,
 }
 
@@ -43,14 +45,21 @@ impl Client {
         if !transport.is_reliable() {
             timers.set(Timer::E, now + intervals.t1);
         }
-        timers.set(Timer::F, now + intervals.long());
+        let ends_at = now + intervals.long();
+        timers.set(Timer::F, ends_at);
         Client {
             state: State::Trying {
                 interval: intervals.t1,
             },
             transport,
+            ends_at,
             timers,
         }
+    }
+
+    /// Ends it sooner than Timer F does where nothing at all has come back by then.
+    pub(crate) fn give_up_unheard_at(&mut self, at: Instant) {
+        self.timers.set(Timer::F, at.min(self.ends_at));
     }
 
     /// Whether nothing at all came back.
@@ -67,6 +76,7 @@ impl Client {
         match (&self.state, status) {
             (State::Trying { .. } | State::Proceeding, 100..=199) => {
                 self.state = State::Proceeding;
+                self.timers.set(Timer::F, self.ends_at);
                 Heard::Provisional
             }
             (State::Trying { .. } | State::Proceeding, _) => {
@@ -132,6 +142,19 @@ mod tests {
         ];
         assert_eq!(sent_at, expected.map(Duration::from_millis));
         assert_eq!(given_up, Duration::from_secs(32));
+    }
+
+    #[test]
+    fn patience_ends_with_the_first_answer_and_never_lasts_longer_than_timer_f() {
+        let now = epoch();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let mut request = Client::start(now, &INTERVALS, Transport::Tcp);
+        request.give_up_unheard_at(after(4));
+        assert_eq!(request.timers.next(), Some((after(4), Timer::F)));
+        request.handle_response(after(3), &INTERVALS, 100);
+        assert_eq!(request.timers.next(), Some((after(32), Timer::F)));
+        request.give_up_unheard_at(after(60));
+        assert_eq!(request.timers.next(), Some((after(32), Timer::F)));
     }
 
     #[test]

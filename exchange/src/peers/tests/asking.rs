@@ -220,3 +220,27 @@ fn a_registration_that_ends_brings_the_peer_down_and_is_told() {
     );
     assert_eq!(house.ways().len(), 1, "and it is tried all the same");
 }
+
+#[test]
+fn a_silent_place_is_given_four_seconds_while_another_is_left_to_register_at() {
+    let line = registered("line", "192.0.2.20:5060");
+    let mut house = House::new(vec![line.at(address("192.0.2.21:5060"), Transport::Udp)]);
+    let mut asked = Vec::new();
+    for sent in 1..=2 {
+        let request = house.peers.poll_request().unwrap();
+        asked.push((request.hop.remote, request.patience));
+        house.peers.request_sent(&request, SentId(sent));
+        house
+            .peers
+            .handle_answer(house.now, SentId(sent), 408, None);
+        house.pass(0);
+    }
+    assert_ne!(asked[0].0, asked[1].0);
+    assert_eq!(asked[0].1, Some(Duration::from_secs(4)));
+    assert_eq!(
+        asked[1].1, None,
+        "whoever is asked last has the time that any request has"
+    );
+    let mut alone = House::new(vec![registered("line", "192.0.2.20:5060")]);
+    assert_eq!(alone.peers.poll_request().unwrap().patience, None);
+}

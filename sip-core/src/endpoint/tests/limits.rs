@@ -16,13 +16,50 @@ fn over_its_cap_a_new_call_gets_503_and_a_running_one_is_served() {
     let tag = bench.tag();
     bench.hear(&request("INVITE", "2", "", "").replace("Call-ID: c1", "Call-ID: c2"));
     assert_eq!(bench.last().status(), Some(503));
-    assert_eq!(
-        bench.last().text(HeaderName::RetryAfter).as_deref(),
-        Some("5")
-    );
     bench.hear(&request("ACK", "3", &tag, ""));
     bench.hear(&request("BYE", "4", &tag, ""));
     assert_eq!(bench.last().status(), Some(200));
+}
+
+#[test]
+fn whom_a_full_house_refuses_together_is_not_asked_back_together() {
+    let mut bench = Bench::with(Settings {
+        max_dialogs: 0,
+        ..Settings::default()
+    });
+    let mut waits_s = std::collections::BTreeSet::new();
+    for number in 0..200 {
+        let other = format!("Call-ID: c{number}");
+        bench.hear(&request("INVITE", &number.to_string(), "", "").replace("Call-ID: c1", &other));
+        assert_eq!(bench.last().status(), Some(503));
+        let wait_s = bench.last().text(HeaderName::RetryAfter).unwrap();
+        waits_s.insert(wait_s.parse::<u64>().unwrap());
+    }
+    assert!(waits_s.into_iter().eq(5..=15));
+}
+
+#[test]
+fn a_dialog_keeps_no_more_than_32_kib_of_its_invite() {
+    let mut bench = Bench::new();
+    let sized = |bytes: usize| {
+        let text = |more: usize| {
+            let lines = format!("Subject: {}\r\nX-Filler: ", "s".repeat(5_000));
+            request(
+                "INVITE",
+                "1",
+                "",
+                &format!("{lines}{}\r\n", "f".repeat(more)),
+            )
+        };
+        text(bytes - text(0).len())
+    };
+    bench.hear(&sized(10 * 1024 + 1));
+    assert_eq!(bench.last().status(), Some(513));
+    assert!(bench.is_empty() && bench.names().is_empty());
+    bench.hear(&sized(10 * 1024));
+    assert_eq!(bench.last().status(), Some(100));
+    assert_eq!(bench.names(), ["Invited"]);
+    assert!(bench.endpoint.held_bytes <= 32 * 1024);
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(super) fn outside(method: &str) -> Outside {
         contact_user: Some("r4nd0m".to_owned()),
         headers: vec![("Expires", "3600".to_owned())],
         series: 7,
+        patience: None,
     }
 }
 
@@ -422,6 +423,32 @@ fn a_request_nobody_answers_is_told_once() {
     bench.drain();
     assert_eq!(status(&mut bench), 400);
     assert!(bench.events.is_empty() && bench.is_empty());
+}
+
+#[test]
+fn whoever_asks_with_patience_hears_of_silence_when_that_is_over() {
+    let asked = |patience_s| Outside {
+        patience: Some(Duration::from_secs(patience_s)),
+        ..outside("REGISTER")
+    };
+    let mut bench = bench();
+    bench.endpoint.send(bench.now, asked(4));
+    bench.drain();
+    let register = bench.last().clone();
+    bench.wait(Duration::from_millis(3_999));
+    assert_eq!(bench.names(), [""; 0]);
+    bench.wait(Duration::from_millis(1));
+    assert_eq!(bench.names(), ["Answered"]);
+    bench.answer(&register, "200 OK", "reg", "");
+    bench.endpoint.send(bench.now, asked(4));
+    bench.drain();
+    let register = bench.last().clone();
+    bench.answer(&register, "100 Trying", "reg", "");
+    bench.wait(Duration::from_secs(31));
+    assert_eq!(bench.names(), [""; 0], "somebody is there");
+    bench.wait(Duration::from_secs(1));
+    assert_eq!(bench.names(), ["Answered"]);
+    assert!(bench.is_empty());
 }
 
 #[test]
