@@ -44,6 +44,22 @@ impl PasswordHash {
     /// # Errors
     /// [`PasswordFault`] if memory or randomness give out.
     pub fn new(password: &NewPassword) -> Result<PasswordHash, PasswordFault> {
+        PasswordHash::of(password.text())
+    }
+
+    /// Hashes the password that this one was found to be of as one is hashed today; `None` where it was.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn renewed(&self, password: &str) -> Result<Option<PasswordHash>, PasswordFault> {
+        let is_current = (self.memory_kib, self.passes, self.lanes) == (MEMORY_KIB, PASSES, LANES);
+        match is_current {
+            true => Ok(None),
+            false => PasswordHash::of(password).map(Some),
+        }
+    }
+
+    fn of(password: &str) -> Result<PasswordHash, PasswordFault> {
         let mut made = PasswordHash {
             memory_kib: MEMORY_KIB,
             passes: PASSES,
@@ -51,7 +67,7 @@ impl PasswordHash {
             salt: secret::random()?,
             hash: [0; HASH_BYTES],
         };
-        made.hash = *made.compute(password.text())?;
+        made.hash = *made.compute(password)?;
         Ok(made)
     }
 
@@ -129,6 +145,22 @@ mod tests {
         let nobodys = PasswordHash::decoy().find("kaze-ni-noru-tori").unwrap();
         assert_eq!(nobodys, PasswordFound::Wrong);
         assert_eq!(format!("{hash:?}"), "PasswordHash(..)");
+    }
+
+    #[test]
+    fn one_that_was_hashed_with_less_is_hashed_anew_and_finds_the_same_password() {
+        let mut old = PasswordHash {
+            memory_kib: 8 * 1024,
+            passes: 1,
+            ..PasswordHash::decoy()
+        };
+        let text = "kaze-ni-noru-tori";
+        old.hash = *old.compute(text).unwrap();
+        assert_eq!(old.find(text).unwrap(), PasswordFound::Right);
+        let renewed = old.renewed(text).unwrap().unwrap();
+        assert_eq!(renewed.find(text).unwrap(), PasswordFound::Right);
+        assert_eq!(renewed.memory_kib, MEMORY_KIB);
+        assert_eq!(renewed.renewed(text).unwrap(), None);
     }
 
     #[test]

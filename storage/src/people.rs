@@ -127,6 +127,25 @@ impl Catalogue {
             .map_err(|source| self.fault(source))
     }
 
+    /// Keeps the person's own password under another hash; it stays the password that it was.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be written.
+    pub async fn rehash(
+        &mut self,
+        person: &StaffId,
+        hash: &PasswordHash,
+    ) -> Result<(), CatalogueFault> {
+        let result = async {
+            sqlx::query("UPDATE passwords SET hash = ? WHERE row = (SELECT MAX(row) FROM passwords WHERE person = ?)")
+                .bind(json(hash)?)
+                .bind(person.as_str())
+                .execute(self.connection())
+                .await
+        };
+        result.await.map(drop).map_err(|source| self.fault(source))
+    }
+
     /// The hashes of the passwords that the person may not take again.
     ///
     /// # Errors

@@ -95,3 +95,61 @@ pub struct RecoveredRow {
     /// Why it had no end.
     pub reason: Option<RecoveryReason>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    /// The columns of every table, as `table.column`.
+    fn columns() -> Vec<String> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
+        let mut columns = Vec::new();
+        for file in fs::read_dir(folder).unwrap() {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap();
+            let mut table = None;
+            for line in text.lines() {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                match (words.as_slice(), table) {
+                    (["CREATE", "TABLE", name, ..], _) => table = Some(*name),
+                    ([")" | ");", ..], _) => table = None,
+                    (["ALTER", "TABLE", name, "ADD", "COLUMN", column, ..], _) => {
+                        columns.push(format!("{name}.{column}"));
+                    }
+                    ([column, ..], Some(name)) => columns.push(format!("{name}.{column}")),
+                    (_, None) | ([], _) => {}
+                }
+            }
+        }
+        columns
+    }
+
+    /// 声紋は個人識別符号: what is kept of a call is this and nothing of how somebody sounds (K-34).
+    #[test]
+    fn nothing_that_is_kept_of_a_call_tells_how_anybody_sounds() {
+        let columns = columns();
+        let of_calls: Vec<&str> = columns
+            .iter()
+            .filter_map(|column| column.strip_prefix("calls."))
+            .collect();
+        let expected = "row call_id recording day expires_at state rank called department started_at answered_at \
+            ended_at end_cause emergency notice_kind notice reason caller_kind caller chunks duration_ms gaps_ms \
+            sha256 bytes recovery";
+        assert_eq!(of_calls.join(" "), expected);
+        for word in [
+            "voice",
+            "speaker",
+            "print",
+            "embedding",
+            "biometric",
+            "emotion",
+            "score",
+            "rating",
+        ] {
+            let named: Vec<_> = columns
+                .iter()
+                .filter(|column| column.contains(word))
+                .collect();
+            assert_eq!(named, Vec::<&String>::new(), "{word}");
+        }
+    }
+}

@@ -259,6 +259,13 @@ async fn ten_passwords_are_remembered_and_a_new_one_ends_the_sessions() {
     }
     let last = house.catalogue.last_passwords(&id("sato")).await.unwrap();
     assert_eq!(last.len(), 10);
+    // The same password under another hash is no new one.
+    let anew = hash("kaze-ni-noru-tori");
+    house.catalogue.rehash(&id("sato"), &anew).await.unwrap();
+    let kept = house.catalogue.account(&id("sato")).await.unwrap().unwrap();
+    assert!(kept.hash == anew && anew != one);
+    let last = house.catalogue.last_passwords(&id("sato")).await.unwrap();
+    assert_eq!((last.len(), &last[1]), (10, &one));
     assert_eq!(house.catalogue.session(&token).await.unwrap(), None);
 }
 

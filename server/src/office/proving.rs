@@ -141,6 +141,9 @@ impl Owner {
             catalogue.keep_attempts(&key, attempts, now).await
         })
         .await?;
+        if !is_wrong && trial.password == PasswordFound::Right {
+            self.hash_anew(typed, kept.as_ref()).await;
+        }
         judged.map_err(|refusal| {
             let tried = kept.is_some().then(|| typed.person.clone());
             self.note_login(tried, &refusal, asker);
@@ -160,6 +163,16 @@ impl Owner {
         };
         let actor = caller.petitioner().actor();
         self.audit(AuditDraft { actor, event });
+    }
+
+    /// Hashes a password anew that was hashed as none is today. Where that fails the old hash stands, until it is typed in again.
+    async fn hash_anew(&mut self, typed: &Typed, kept: Option<&KeptAccount>) {
+        let renewed = kept.map(|kept| kept.hash.renewed(typed.password.text()));
+        if let Some(Ok(Some(hash))) = renewed {
+            let kept = self.rows(async |catalogue| catalogue.rehash(&typed.person, &hash).await);
+            // What cannot be written was told.
+            let _ = kept.await;
+        }
     }
 
     /// An id that nobody has costs what a wrong password costs.
