@@ -513,10 +513,20 @@ pub enum AuditEvent {
     Restored {
         /// Rows of calls that were not known here.
         rows: u64,
-        /// Segments that were not there.
+        /// Segments that were not there; their bytes may follow.
         files: u64,
         /// Recordings without a key: their rows are tombstones, their files are removed.
         purged: u64,
+    },
+    /// Audio of a restored backup is copied in from here on, while others listen.
+    AudioRestored {
+        /// Days whose audio is awaited.
+        days: u64,
+    },
+    /// What a restore had still to bring is not awaited any more, and counts as missing.
+    AudioGivenUp {
+        /// Days whose audio was awaited.
+        days: u64,
     },
     /// The catalogue was made anew from vault and spool.
     CatalogueRebuilt {

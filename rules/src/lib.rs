@@ -79,7 +79,7 @@ pub use crate::{
         CallId, CaseId, ConfirmationId, ContractId, CopyId, DecisionId, EmergencyId, HandOverId,
         HoldId, IdFault, JstDay, Label, RecordingId, StaffId, VendorId, jst_rfc3339,
     },
-    listen::{Heard, ListenGrant, ListenRequest},
+    listen::{Heard, ListenGrant, ListenRequest, Sound},
     missing::Missing,
     month::JstMonth,
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},

@@ -33,6 +33,17 @@ pub struct Heard {
     pub called: Option<Number>,
     /// 管理所管課 of that number.
     pub unit: Label,
+    /// Where its sound is.
+    pub sound: Sound,
+}
+
+/// Where the sound of a recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sound {
+    /// In the vault, where there is one.
+    Here,
+    /// In a backup whose rows are restored, and whose audio is still being brought.
+    Awaited,
 }
 
 impl Heard {
@@ -59,6 +70,11 @@ impl Heard {
     /// Until when it is there for a case that holds it until then.
     pub(crate) fn kept_until(&self, held_until: Option<Timestamp>) -> Timestamp {
         held_until.map_or(self.expires_at, |held| held.max(self.expires_at))
+    }
+
+    /// Whether no restore has still to bring it.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.sound == Sound::Here
     }
 
     /// Whether its call is over and stored.
@@ -254,6 +270,7 @@ impl Right<'_> {
                 | Condition::Recorded
                 | Condition::Retained
                 | Condition::Closed
+                | Condition::Arrived
                 | Condition::Designated
                 | Condition::Trained
                 | Condition::Acknowledged
@@ -321,6 +338,7 @@ impl Judged<'_> {
             (Condition::Recorded, _) => self.heard.is_recorded(),
             (Condition::Retained, _) => self.heard.is_kept(self.held_until(), now),
             (Condition::Closed, _) => self.heard.is_closed(),
+            (Condition::Arrived, _) => self.heard.has_arrived(),
             (Condition::CaseApproved, _) => self.is_permitted_by_case(),
             (Condition::UseFree, _) => {
                 let cases = self.right.register.cases();

@@ -49,6 +49,18 @@ pub struct DayCounts {
     pub orphan_files: u64,
     /// Recordings that have a row and no file.
     pub orphan_rows: u64,
+    /// Recordings whose file a restore has still to bring; each counts as recorded until the restore is over.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub awaited: u64,
+}
+
+/// What is written only while something is awaited.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands in a reference"
+)]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl DayCounts {
@@ -66,6 +78,7 @@ impl DayCounts {
         self.missing += other.missing;
         self.orphan_files += other.orphan_files;
         self.orphan_rows += other.orphan_rows;
+        self.awaited += other.awaited;
     }
 
     /// Whether everything has its counterpart or its reason.
@@ -116,16 +129,23 @@ impl Reconciled {
     /// Compares a day's rows with the recordings that have files.
     ///
     /// `files` must have been listed before the rows were read: rows come later than files, and never go before them.
+    /// `is_awaited`: whether a restore may still bring the file of a recording.
     pub fn of(
         calls: impl IntoIterator<Item = KeptCall>,
         files: &BTreeSet<RecordingId>,
+        is_awaited: impl Fn(RecordingId) -> bool,
         now: Timestamp,
     ) -> Reconciled {
         let mut reconciled = Reconciled::default();
         let mut rows = BTreeSet::new();
         for call in calls {
             rows.extend(call.recording);
-            reconciled.count(&call, files, now);
+            let file = match call.recording {
+                Some(recording) if files.contains(&recording) => FileFound::Here,
+                Some(recording) if is_awaited(recording) => FileFound::Awaited,
+                Some(_) | None => FileFound::Nowhere,
+            };
+            reconciled.count(&call, file, now);
         }
         for recording in files.difference(&rows) {
             if has_settled(*recording, now) {
@@ -139,7 +159,7 @@ impl Reconciled {
         reconciled
     }
 
-    fn count(&mut self, call: &KeptCall, files: &BTreeSet<RecordingId>, now: Timestamp) {
+    fn count(&mut self, call: &KeptCall, file: FileFound, now: Timestamp) {
         let counts = &mut self.counts;
         let Some(recording) = call.recording else {
             match (call.answered_at, call.unrecorded) {
@@ -159,10 +179,10 @@ impl Reconciled {
         };
         counts.calls += 1;
         // What was destroyed as the rules say is no loss.
-        let is_there = call.state == RecordingState::Disposed
-            || files.contains(&recording)
-            || !has_settled(recording, now);
-        if is_there {
+        let is_over = call.state == RecordingState::Disposed;
+        let is_lost = file == FileFound::Nowhere && !is_over && has_settled(recording, now);
+        if !is_lost {
+            counts.awaited += u64::from(file == FileFound::Awaited && !is_over);
             counts.recorded += 1;
             if let Some(kind) = call.notice {
                 *counts.notices.entry(kind).or_default() += 1;
@@ -173,6 +193,14 @@ impl Reconciled {
             self.discrepancies.push(Discrepancy::NoFile { recording });
         }
     }
+}
+
+/// Where the file of a call's recording is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileFound {
+    Here,
+    Awaited,
+    Nowhere,
 }
 
 fn has_settled(recording: RecordingId, now: Timestamp) -> bool {
@@ -226,7 +254,7 @@ mod tests {
         let Reconciled {
             counts,
             discrepancies,
-        } = Reconciled::of(calls, &files, now());
+        } = Reconciled::of(calls, &files, |_| false, now());
         let expected = DayCounts {
             calls: 4,
             unanswered: 1,
@@ -236,6 +264,7 @@ mod tests {
             missing: 2,
             orphan_files: 1,
             orphan_rows: 1,
+            awaited: 0,
         };
         assert_eq!(counts, expected);
         assert!(!counts.is_explained());
@@ -263,11 +292,28 @@ mod tests {
             ..recorded(recording(3))
         };
         let files = [of_a_row_to_come].into();
-        let reconciled = Reconciled::of([recorded(fresh), disposed], &files, now());
+        let reconciled = Reconciled::of([recorded(fresh), disposed], &files, |_| false, now());
         assert!(reconciled.counts.is_explained());
         assert_eq!(
             (reconciled.counts.calls, reconciled.counts.recorded),
             (2, 2)
         );
+    }
+
+    #[test]
+    fn what_a_restore_may_still_bring_is_no_loss_and_is_told_apart() {
+        let (awaited, lost) = (recording(1), recording(2));
+        let calls = [recorded(awaited), recorded(lost)];
+        let may_come = |recording| recording == awaited;
+        let reconciled = Reconciled::of(calls, &BTreeSet::new(), may_come, now());
+        let DayCounts {
+            recorded,
+            awaited: still_to_come,
+            missing,
+            ..
+        } = reconciled.counts;
+        assert_eq!((recorded, still_to_come, missing), (1, 1, 1));
+        let found = [Discrepancy::NoFile { recording: lost }];
+        assert_eq!(reconciled.discrepancies, found);
     }
 }

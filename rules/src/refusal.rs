@@ -26,6 +26,8 @@ pub enum RefusalCode {
     TrainingExpired,
     /// The call is still being recorded.
     RecordingOpen,
+    /// A restore has still to bring the sound.
+    AudioAwaited,
     /// There is no sound: the call was connected unrecorded.
     NotRecorded,
     /// A policy that keeps recordings longer than three months, or not at all.
@@ -112,7 +114,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 48] = [
+    pub const ALL: [RefusalCode; 49] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -120,6 +122,7 @@ impl RefusalCode {
         RefusalCode::NotDesignated,
         RefusalCode::TrainingExpired,
         RefusalCode::RecordingOpen,
+        RefusalCode::AudioAwaited,
         RefusalCode::NotRecorded,
         RefusalCode::RetentionFixed,
         RefusalCode::Disposed,
@@ -180,6 +183,7 @@ impl RefusalCode {
             RefusalCode::NotDesignated => "NOT_DESIGNATED",
             RefusalCode::TrainingExpired => "TRAINING_EXPIRED",
             RefusalCode::RecordingOpen => "RECORDING_OPEN",
+            RefusalCode::AudioAwaited => "AUDIO_AWAITED",
             RefusalCode::NotRecorded => "NOT_RECORDED",
             RefusalCode::RetentionFixed => "RETENTION_FIXED",
             RefusalCode::Disposed => "DISPOSED",
@@ -272,7 +276,7 @@ impl RefusalCode {
             | RefusalCode::HoldTooLong
             | RefusalCode::ReviewTooLate => 422,
             RefusalCode::TooManyAttempts => 429,
-            RefusalCode::AuditUnavailable => 503,
+            RefusalCode::AudioAwaited | RefusalCode::AuditUnavailable => 503,
         }
     }
 }

@@ -181,6 +181,8 @@ fn of_keys() -> Vec<AuditEvent> {
             files: 4,
             purged: 3,
         },
+        AuditEvent::AudioRestored { days: 90 },
+        AuditEvent::AudioGivenUp { days: 1 },
         AuditEvent::DestructionFrozen {
             cause: FreezeCause::AwayFromMonotonic,
             by_ms: 7_776_000_000,

@@ -100,10 +100,20 @@ pub(crate) enum Request {
         #[serde(default)]
         asked_by: Option<String>,
     },
+    /// Leave to bring audio back while others listen, or to give it up.
+    RestoreAudio { step: AudioStep, proof: Proof },
     /// Leave to copy rows, audio and trail out, without any key.
     BackUp { proof: Proof },
     /// Both chains as one file.
     ExportTrail { proof: Proof },
+}
+
+/// What is done about audio that a restore has still to bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AudioStep {
+    Bring,
+    GiveUp,
 }
 
 /// How the file fares at the asker's end.
@@ -184,6 +194,9 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
                 Some(_) | None => asker,
             };
             client.answer(&desk.judge(action, proof, asker))
+        }
+        Request::RestoreAudio { step, proof } => {
+            client.answer(&desk.restore_audio(step, proof, asker))
         }
         Request::BackUp { proof } => client.answer(&desk.back_up(proof, asker)),
         Request::ExportTrail { proof } => trail_export::attend(desk, proof, asker, &mut client),

@@ -63,6 +63,7 @@ use crate::{
     config::Config,
     copies::{CopyAsk, CopyTold},
     duty::{Answer, Ending, Message, Never},
+    export::AudioStep,
     hand_over::{HandOverAsk, HandOverTold, PackageWish, Packed, Packing},
     people::{Ask, Told},
     proof::{Asker, Proof},
@@ -182,6 +183,12 @@ enum Job {
         asker: Asker,
         fact: Box<Fact>,
         answer: oneshot::Sender<Answer<Told>>,
+    },
+    RestoreAudio {
+        step: AudioStep,
+        proof: Proof,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<()>>,
     },
     BackUp {
         proof: Proof,
@@ -437,6 +444,17 @@ impl Desk {
         .unwrap_or_else(ended)
     }
 
+    /// Leave to bring audio back that a restore awaits, or to give it up.
+    pub(crate) fn restore_audio(&self, step: AudioStep, proof: Proof, asker: Asker) -> Answer<()> {
+        self.ask(|answer| Job::RestoreAudio {
+            step,
+            proof,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
+    }
+
     /// Asks for leave to copy rows, audio and trail out. The audit entry is durable when the answer comes.
     pub(crate) fn back_up(&self, proof: Proof, asker: Asker) -> Answer<()> {
         self.ask(|answer| Job::BackUp {
@@ -565,6 +583,7 @@ pub(crate) fn export_cause(fault: &OpenFault) -> rules::ExportCause {
         OpenFault::Refused(_) | OpenFault::Expired => rules::ExportCause::PermitLapsed,
         OpenFault::Key(_) => rules::ExportCause::KeyUnavailable,
         OpenFault::NoFile { .. }
+        | OpenFault::Awaited { .. }
         | OpenFault::OtherRecording
         | OpenFault::NoSegment
         | OpenFault::Segment(_)

@@ -94,4 +94,4 @@ fn the_handbook_has_a_frame_for_every_command_of_the_staff() {
 }
 
 /// What is done before the handbook begins, or while nothing runs, or has no place in a script.
-const BEFORE_OR_BESIDE: [&str; 7] = ["init", "run", "demo", "call", "restore", "totp", "help"];
+const BEFORE_OR_BESIDE: [&str; 6] = ["init", "run", "demo", "call", "totp", "help"];

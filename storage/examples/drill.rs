@@ -1,8 +1,8 @@
-//! A drill: `cargo run --release -p denwaban-storage --example drill DIR [ROWS] [DUE]`.
+//! A drill: `cargo run --release -p denwaban-storage --example drill DIR [ROWS] [DUE] [BYTES]`.
 //!
-//! An archive of ROWS recordings (600,000 unless given), each with a file, is backed up. Then a day of DUE (6,700) is disposed of, and
-//! then catalogue and files are lost. Prints what it costs until the backup is restored and can be listed; what was disposed of is dead.
-//! A file holds 4 KiB here: copying what a real one holds costs what the disks cost.
+//! An archive of ROWS recordings (600,000 unless given), each with a file of BYTES (4,096), is backed up. Then a day of DUE (6,700) is
+//! disposed of, and then catalogue and files are lost. Prints what it costs until calls may be carried and recordings listed, and, apart
+//! from that, until their audio is back; what was disposed of is dead.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -15,7 +15,8 @@ mod full_size;
 use std::{fs, path::PathBuf};
 
 use full_size::{Archive, Files, Size, first_day, timed};
-use storage::{Catalogue, Duty, Lock, OsDisk, back_up, restore};
+use jiff::Timestamp;
+use storage::{AudioRestore, Catalogue, Duty, Lock, OsDisk, back_up, restore};
 
 fn main() {
     full_size::run("drill", drill);
@@ -42,15 +43,25 @@ async fn drill(folder: PathBuf, size: Size) {
 
     let held = [Duty::Calls, Duty::Office].map(|duty| Lock::acquire(&layout, duty).unwrap());
     let back = async {
-        let carried = restore(&layout, &vault, &keys, &backup, &held).await;
+        let restored = restore(&vault, &keys, &backup, Timestamp::now(), &held).await;
         let mut catalogue = Catalogue::open(&layout).await.unwrap();
         (
-            carried.unwrap(),
+            restored.unwrap(),
             catalogue.recordings_by_day().await.unwrap(),
         )
     };
-    let (carried, by_day) = timed("restore, until the archive is listed", back).await;
-    println!("{carried:?}");
+    let (restored, by_day) = timed("restore, until the archive is listed", back).await;
+    drop(held);
+    println!("{restored:?}");
     assert_eq!(by_day.get(&first_day()), None, "what was disposed of");
     assert_eq!(by_day.values().sum::<u64>(), (size.rows - size.due) as u64);
+
+    let audio = async {
+        let mut audio = AudioRestore::resume(&vault, None).unwrap().unwrap();
+        let days = audio.days().into_iter();
+        days.map(|day| audio.bring_day(day).unwrap()).sum::<u64>()
+    };
+    let files = timed("restore --audio", audio).await;
+    println!("{files} files of {} bytes", size.file_bytes);
+    assert_eq!(files, restored.awaited);
 }

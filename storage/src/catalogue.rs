@@ -34,7 +34,8 @@ pub(crate) use self::{
 };
 use crate::{
     apply::apply,
-    files::{Disk, MODE_SECRET, give_to_owner},
+    backup::Restoration,
+    files::{Disk, MODE_SECRET, OsDisk, give_to_owner},
     layout::Layout,
     listing::{ListedCall, Listing},
     people::RegisterMismatch,
@@ -103,6 +104,12 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueFault`] if it cannot be used, or was written by a newer denwaban.
     pub async fn open(layout: &Layout) -> Result<Catalogue, CatalogueFault> {
+        if_restored(layout)?;
+        Catalogue::open_while_restoring(layout).await
+    }
+
+    /// The same for whoever restores it.
+    pub(crate) async fn open_while_restoring(layout: &Layout) -> Result<Catalogue, CatalogueFault> {
         let path = layout.catalogue();
         make_file(&path).map_err(|source| CatalogueFault::Disk {
             path: path.clone(),
@@ -125,6 +132,7 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueFault`] if it is missing or cannot be used.
     pub async fn open_read_only(layout: &Layout) -> Result<Catalogue, CatalogueFault> {
+        if_restored(layout)?;
         let path = layout.catalogue();
         let wal = path.with_file_name("catalogue.db-wal");
         // Without a write-ahead log nobody writes, and a reader that may not make one must say so.
@@ -458,6 +466,15 @@ impl Catalogue {
     }
 }
 
+fn if_restored(layout: &Layout) -> Result<(), CatalogueFault> {
+    match Restoration::keeps_rows(&OsDisk, layout) {
+        true => Err(CatalogueFault::BeingRestored {
+            path: layout.catalogue(),
+        }),
+        false => Ok(()),
+    }
+}
+
 /// Makes the file if it is missing, for the office alone; its log takes over both owner and mode.
 fn make_file(path: &Path) -> io::Result<()> {
     let file = OpenOptions::new()
@@ -512,6 +529,12 @@ pub enum CatalogueFault {
         /// The file.
         path: PathBuf,
     },
+    /// A restore was cut off, so that rows may be there that have no key any more.
+    #[error("a restore into {} is not at its end; stop denwaban and restore --from the backup again as root, rows wait in the spool", path.display())]
+    BeingRestored {
+        /// The file.
+        path: PathBuf,
+    },
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] SpoolFault),
@@ -531,7 +554,9 @@ impl CatalogueFault {
             CatalogueFault::Database { .. }
             | CatalogueFault::Disk { .. }
             | CatalogueFault::Busy { .. } => Fault::Resource,
-            CatalogueFault::Version { .. } => Fault::Operator,
+            CatalogueFault::Version { .. } | CatalogueFault::BeingRestored { .. } => {
+                Fault::Operator
+            }
             CatalogueFault::Spool(fault) => fault.fault(),
             CatalogueFault::Audit(fault) => fault.fault(),
             CatalogueFault::Register(mismatch) => mismatch.fault(),

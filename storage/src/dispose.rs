@@ -288,6 +288,14 @@ pub enum DisposeFault {
         /// Which.
         recording: RecordingId,
     },
+    /// Audio that no key has been carried over for would be lost with the renewal of its group.
+    #[error(
+        "audio of {day} is still awaited from a backup; bring it by restore --audio first, nothing was destroyed"
+    )]
+    Awaited {
+        /// The day.
+        day: JstDay,
+    },
     /// What calls have sealed may not be on disk yet, so nothing was destroyed.
     #[error(
         "the process that carries calls did not say that its rows are on disk ({0}); nothing was destroyed, dispose again"
@@ -324,6 +332,7 @@ impl DisposeFault {
             DisposeFault::Refused(_)
             | DisposeFault::NoRecording { .. }
             | DisposeFault::HeldMeanwhile { .. }
+            | DisposeFault::Awaited { .. }
             | DisposeFault::StillOpen { .. }
             | DisposeFault::NoCertificate { .. } => Fault::Operator,
             DisposeFault::Counts => Fault::Ours,

@@ -109,10 +109,13 @@ pub trait DiskFile: Send {
     fn cut(&mut self, length: u64) -> io::Result<()>;
 }
 
+/// What the name of a file ends in while it is prepared.
+pub(crate) const FRESH_SUFFIX: &str = ".new";
+
 /// The name under which the next version of a file is prepared, in the same folder.
 pub(crate) fn fresh_name(path: &Path) -> std::path::PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".new");
+    name.push(FRESH_SUFFIX);
     path.with_file_name(name)
 }
 

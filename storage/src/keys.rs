@@ -7,6 +7,7 @@
 //! Why it is so: `docs/decisions/0010-keys-and-disposal.md`.
 
 mod fault;
+mod living;
 mod mirror;
 mod renewal;
 mod ring;
@@ -23,7 +24,6 @@ use std::{
 use jiff::Timestamp;
 use rules::{CaseId, JstDay, JstMonth, RecordingId};
 
-pub(crate) use self::renewal::{Fate, Parting, Sealed};
 pub use self::{
     fault::KeyFault,
     mirror::Standing,
@@ -35,6 +35,10 @@ use self::{
     mirror::{Empty, Mirror},
     ring::KeyRing,
     store::{Store, WrappedPair},
+};
+pub(crate) use self::{
+    living::Living,
+    renewal::{Fate, Parting, Sealed},
 };
 use crate::{
     files::{Disk, MODE_SHARED, list_if_there, remove_if_there},
@@ -241,21 +245,6 @@ impl Keys {
     #[must_use]
     pub fn held(&self) -> BTreeMap<CaseId, BTreeSet<RecordingId>> {
         self.store.held()
-    }
-
-    /// Whether every key that an object was sealed to is destroyed. One that is damaged is not: it is evidence.
-    ///
-    /// # Errors
-    /// [`KeyFault`] where that cannot be told, because the root or the store cannot be read.
-    pub(crate) fn has_destroyed(&self, sealed: &Sealed) -> Result<bool, KeyFault> {
-        let opened = self
-            .store
-            .open_key(&*self.ring.roots, sealed.object, &sealed.first);
-        match opened {
-            Ok(_) | Err(KeyFault::Secret(_)) => Ok(false),
-            Err(KeyFault::Destroyed { .. }) => Ok(true),
-            Err(fault) => Err(fault),
-        }
     }
 
     /// Recordings whose keys were destroyed by themselves, and whose bytes and rows are still to go.

@@ -15,13 +15,13 @@ use rules::JstDay;
 use crate::{files::Disk, lock::Duty};
 
 /// A folder from which the other duty reads.
-const MODE_READ: u32 = 0o750;
+pub(crate) const MODE_READ: u32 = 0o750;
 /// A folder from which the other duty takes away what it has taken in, or what is due.
 pub(crate) const MODE_TAKEN_AWAY: u32 = 0o770;
 /// A folder through which the other duty passes to what it may read, and which it cannot list.
 const MODE_PASSED: u32 = 0o710;
 /// A folder of nobody else.
-const MODE_OWN: u32 = 0o700;
+pub(crate) const MODE_OWN: u32 = 0o700;
 
 /// The paths of one installation.
 #[derive(Clone, Debug)]
@@ -180,6 +180,12 @@ impl Layout {
     #[must_use]
     pub fn known_notices(&self) -> PathBuf {
         self.data.join("calls/notices.json")
+    }
+
+    /// What a restore has still to bring.
+    #[must_use]
+    pub fn restoration(&self) -> PathBuf {
+        self.data.join("office/restoration.json")
     }
 
     /// A record of each disposal, with its certificate.

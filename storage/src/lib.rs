@@ -44,7 +44,7 @@ mod tree;
 mod vault;
 mod writer;
 
-pub use backup::{BackupFault, Carried, Restored, back_up, restore};
+pub use backup::{AudioRestore, BackupFault, Carried, Restoration, Restored, back_up, restore};
 pub use catalogue::{Catalogue, CatalogueFault, FoundCall, SearchPlace, TakenIn};
 pub use dispose::{
     Certificate, CertificateFault, Disposal, DisposalRecord, DisposalStage, DisposeFault,

@@ -79,21 +79,12 @@ impl Lock {
     /// cannot be opened.
     pub fn acquire(layout: &Layout, duty: Duty) -> Result<Lock, LockFault> {
         let path = duty.folder(layout).join("lock");
-        let file = open(&path, duty).map_err(|source| LockFault::Disk {
-            path: path.clone(),
-            source,
-        })?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock { duty, _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(LockFault::Held {
-                duty: duty.name(),
-                path,
-            }),
-            Err(errno) => Err(LockFault::Disk {
-                path,
-                source: errno.into(),
-            }),
-        }
+        let mode = match duty {
+            Duty::Calls => MODE_SHARED,
+            Duty::Office => MODE_SECRET,
+        };
+        let file = take(&path, mode, duty.name())?;
+        Ok(Lock { duty, _file: file })
     }
 
     /// Which duty this is.
@@ -103,11 +94,24 @@ impl Lock {
     }
 }
 
-fn open(path: &Path, duty: Duty) -> io::Result<File> {
-    let mode = match duty {
-        Duty::Calls => MODE_SHARED,
-        Duty::Office => MODE_SECRET,
+/// Takes a lock that is called so, or says at once that another process has it. It is held as long as the file is open.
+pub(crate) fn take(path: &Path, mode: u32, duty: &'static str) -> Result<File, LockFault> {
+    let unusable = |source| LockFault::Disk {
+        path: path.to_owned(),
+        source,
     };
+    let file = open(path, mode).map_err(unusable)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(LockFault::Held {
+            duty,
+            path: path.to_owned(),
+        }),
+        Err(errno) => Err(unusable(errno.into())),
+    }
+}
+
+fn open(path: &Path, mode: u32) -> io::Result<File> {
     // Read and write without truncation; the standard library opens with O_CLOEXEC, so no child
     // keeps the lock alive.
     let file = OpenOptions::new()

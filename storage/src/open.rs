@@ -235,7 +235,10 @@ impl Vault {
         }
         let files = self.segments(day, recording)?;
         if files.is_empty() {
-            return Err(OpenFault::NoFile { recording });
+            return Err(match self.awaits(day, recording)? {
+                true => OpenFault::Awaited { recording },
+                false => OpenFault::NoFile { recording },
+            });
         }
         let mut segments = Vec::with_capacity(files.len());
         for file in files {
@@ -456,6 +459,14 @@ pub enum OpenFault {
         /// The recording.
         recording: RecordingId,
     },
+    /// A restore has still to bring the audio.
+    #[error(
+        "the audio of recording {recording} is still awaited from a backup; restore --audio brings it"
+    )]
+    Awaited {
+        /// The recording.
+        recording: RecordingId,
+    },
     /// The file belongs to something else than its name says.
     #[error(
         "the segment's header names another recording, segment or day than its file; the file was exchanged"
@@ -506,7 +517,9 @@ impl OpenFault {
             | OpenFault::Expired
             | OpenFault::NoSegment
             | OpenFault::Mask(_) => Fault::Operator,
-            OpenFault::NoFile { .. } | OpenFault::OtherRecording => Fault::Resource,
+            OpenFault::NoFile { .. } | OpenFault::Awaited { .. } | OpenFault::OtherRecording => {
+                Fault::Resource
+            }
             OpenFault::Segment(fault) => fault.fault(),
             OpenFault::Vault(fault) => fault.fault(),
             OpenFault::Key(fault) => fault.fault(),

@@ -7,6 +7,7 @@ use rules::{JstDay, Reconciled, RecordingId};
 use thiserror::Error;
 
 use crate::{
+    backup::Restoration,
     catalogue::{Catalogue, CatalogueFault},
     files::Disk,
     vault::{Vault, VaultFault},
@@ -24,11 +25,16 @@ pub async fn reconcile_day(
     now: Timestamp,
 ) -> Result<Reconciled, ReconcileFault> {
     // Files first, then the rows: a row that was on its way meanwhile explains its file.
+    let restoration = Restoration::read(disk, vault.layout())?;
     let files = vault.files(day)?;
     let files: BTreeSet<RecordingId> = files.into_iter().map(|file| file.recording).collect();
     catalogue.take_in(disk, vault.layout()).await?;
     let calls = catalogue.kept_calls(day).await?;
-    Ok(Reconciled::of(calls, &files, now))
+    let is_awaited = |recording| {
+        let restoration = restoration.as_ref();
+        restoration.is_some_and(|restoration| restoration.may_bring(day, recording))
+    };
+    Ok(Reconciled::of(calls, &files, is_awaited, now))
 }
 
 /// The days that have rows or files, the oldest first.

@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use crate::{
     catalogue::Extent,
-    files::{Disk, DiskFile, MODE_SHARED, fresh_name, list_if_there},
+    files::{Disk, DiskFile, FRESH_SUFFIX, MODE_SHARED, list_if_there},
     header::{Header, MAX_HEADER_BYTES},
     keys::Sealed,
     layout::{Layout, MODE_TAKEN_AWAY},
@@ -98,6 +98,11 @@ impl Vault {
             is_dirty: AtomicBool::new(false),
             flushing: Mutex::default(),
         }
+    }
+
+    /// The vault of another folder of the same city, such as a backup's.
+    pub(crate) fn beside(&self, layout: &Layout) -> Vault {
+        Vault::new(Arc::clone(&self.disk), layout, self.policy)
     }
 
     /// When the recordings of a day expire. The first to ask fixes it, by the policy then in force.
@@ -312,7 +317,12 @@ impl Vault {
     }
 
     pub(crate) fn path(&self, file: &SegmentFile) -> PathBuf {
-        self.layout.vault_day(file.day).join(file.name())
+        self.folder(file.day).join(file.name())
+    }
+
+    /// The folder of a day.
+    pub(crate) fn folder(&self, day: JstDay) -> PathBuf {
+        self.layout.vault_day(day)
     }
 
     /// Gives a file its closed name, if it still has the open one.
@@ -475,9 +485,9 @@ impl Vault {
 
 /// Whether the vault makes such a name in a day's folder.
 fn is_own(day: JstDay, name: &str) -> bool {
-    let expiry = Path::new(EXPIRY_FILE);
-    [expiry, &fresh_name(expiry)].contains(&Path::new(name))
-        || SegmentFile::parse(day, name).is_some()
+    // What a restore was copying in may be left under its fresh name.
+    let name = name.strip_suffix(FRESH_SUFFIX).unwrap_or(name);
+    name == EXPIRY_FILE || SegmentFile::parse(day, name).is_some()
 }
 
 #[derive(Serialize, Deserialize)]

@@ -114,6 +114,7 @@ fn permit(city: &City, listed: &ListedCall, now: Timestamp) -> ListenPermit {
         },
         action: Action::ListenToFile,
         heard: Heard {
+            sound: rules::Sound::Here,
             recording: listed.recording.unwrap(),
             state: listed.state,
             expires_at: listed.expires_at,

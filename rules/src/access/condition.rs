@@ -43,6 +43,8 @@ pub enum Condition {
     Retained,
     /// Its recording is closed.
     Closed,
+    /// No restore has still to bring its sound.
+    Arrived,
     /// The contract is with whom it is handed to.
     OfRecipient,
     /// The contractor has nothing that should be gone.
@@ -102,6 +104,7 @@ impl Condition {
             Condition::Recorded => "unrecorded",
             Condition::Retained => "expired",
             Condition::Closed => "open",
+            Condition::Arrived => "awaited",
             Condition::OfRecipient => "other_recipient",
             Condition::VendorClear => "vendor_overdue",
             Condition::HolderClear => "copy_overdue",
@@ -130,6 +133,7 @@ impl Condition {
             | Condition::Recorded
             | Condition::Retained
             | Condition::Closed
+            | Condition::Arrived
             | Condition::CaseApproved
             | Condition::UseFree
             | Condition::Unheld => true,
@@ -198,6 +202,7 @@ impl Condition {
             Condition::Recorded => (RefusalCode::NotRecorded, Clause::Consultation4Announcement),
             Condition::Retained => (RefusalCode::Disposed, Clause::Rules5Retention),
             Condition::Closed => (RefusalCode::RecordingOpen, Clause::Rules5Storing),
+            Condition::Arrived => (RefusalCode::AudioAwaited, Clause::Rules5Storing),
             Condition::OfRecipient => (RefusalCode::WrongRecipient, Clause::Rules5HandOver),
             Condition::VendorClear => {
                 let clause = Clause::Consultation7Outsourcing;

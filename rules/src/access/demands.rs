@@ -15,6 +15,7 @@ const EAR: &[Condition] = &[
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
+    Condition::Arrived,
 ];
 /// Whoever of the city writes a recording to a file.
 const EAR_TO_FILE: &[Condition] = &[
@@ -28,6 +29,7 @@ const EAR_TO_FILE: &[Condition] = &[
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
+    Condition::Arrived,
 ];
 /// A contractor's supervisor: approval, contract, attestation and training; outside the contract nothing is even there.
 const VENDOR_EAR: &[Condition] = &[
@@ -42,6 +44,7 @@ const VENDOR_EAR: &[Condition] = &[
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
+    Condition::Arrived,
 ];
 /// Whoever of the city sees a caller's number.
 const EYE: &[Condition] = &[
@@ -114,6 +117,7 @@ const PACKAGE: &[Condition] = &[
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
+    Condition::Arrived,
 ];
 /// Whoever of the manager's staff handles what recordings are about.
 const HANDLER: &[Condition] = &[
@@ -165,6 +169,7 @@ const EARLY_DISPOSAL: &[Condition] = &[
     Condition::Recorded,
     Condition::Retained,
     Condition::Closed,
+    Condition::Arrived,
     Condition::Unheld,
 ];
 /// What is decided about another person of the own unit.

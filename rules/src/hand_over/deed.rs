@@ -103,6 +103,7 @@ impl<'a> Deed<'a> {
             Condition::Recorded => self.all(Heard::is_recorded),
             Condition::Retained => self.is_retained(now),
             Condition::Closed => self.all(Heard::is_closed),
+            Condition::Arrived => self.all(Heard::has_arrived),
             Condition::Decided => !matches!(
                 self.state(),
                 Some(HandOverState::Requested | HandOverState::Rejected) | None

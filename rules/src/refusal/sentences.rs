@@ -26,6 +26,9 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
         RefusalCode::RecordingOpen => {
             "通話中の録音は、装置への保存が終わるまで確認できません。通話の終了後にもう一度お試しください。"
         }
+        RefusalCode::AudioAwaited => {
+            "この録音の音声は、バックアップからの復元を待っています。失われてはいません。`denwaban restore --audio` の進みを管理者に確かめ、後でもう一度お試しください。"
+        }
         RefusalCode::NotRecorded => {
             "録音の案内がなかった通話の音声は保存していません。確認できる音声はありません。"
         }
@@ -171,6 +174,9 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
         }
         RefusalCode::RecordingOpen => {
             "a recording is heard once the machine has stored it; try again when the call is over"
+        }
+        RefusalCode::AudioAwaited => {
+            "the sound of this recording is still being brought back from a backup and is not lost; ask the administrator how far `denwaban restore --audio` is, and try again later"
         }
         RefusalCode::NotRecorded => {
             "a call without the notice is not kept; there is no sound to hear"

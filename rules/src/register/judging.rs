@@ -494,6 +494,7 @@ impl Register {
                 heard.is_retained(now) || (heard.is_there() && self.holds.keep(heard.recording))
             }),
             Condition::Closed => about.heard.iter().all(|heard| heard.is_closed()),
+            Condition::Arrived => about.heard.iter().all(|heard| heard.has_arrived()),
             Condition::Unheld => {
                 let mut heard = about.heard.iter();
                 heard.all(|heard| !self.holds.keep(heard.recording))

@@ -20,6 +20,7 @@ pub(crate) fn unit() -> Label {
 
 pub(crate) fn heard() -> Heard {
     Heard {
+        sound: rules::Sound::Here,
         recording: RecordingId::new(now(), 1),
         state: RecordingState::Sealed,
         expires_at: now() + 720.hours(),

@@ -5,8 +5,8 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc};
 use jiff::{Timestamp, ToSpan};
 use rules::{JstDay, Overdue, PolicyDifference, Recovery, Register, Reminder, jst_rfc3339};
 use storage::{
-    Catalogue, CatalogueFault, Compared, Disk, Duty, KeyStatus, Layout, OsDisk, Sealer, Standing,
-    verifier_keys,
+    Catalogue, CatalogueFault, Compared, Disk, Duty, KeyStatus, Layout, OsDisk, Restoration,
+    Sealer, Standing, verifier_keys,
 };
 use tokio::runtime;
 
@@ -36,6 +36,7 @@ pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     found.root(&layout)?;
     found.mirrors(&layout)?;
     found.signing(&layout)?;
+    found.restoration(&layout)?;
     found.catalogue(&config, &layout)?;
     found.audit(&layout)?;
     match found.worst {
@@ -303,6 +304,25 @@ impl Found<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A restore that is not at its end.
+    fn restoration(&mut self, layout: &Layout) -> Result<(), Exit> {
+        let restoration = match Restoration::read(&OsDisk, layout) {
+            Ok(None) => return Ok(()),
+            Ok(Some(restoration)) => restoration,
+            Err(fault) => return self.bad(Exit::Unavailable, &format!("復元 / restore: {fault}")),
+        };
+        let from = restoration.from().display();
+        match restoration.has_rows() {
+            true => self.note(&format!(
+                "{} 日分の音声がバックアップ {from} からの復元を待っています。denwaban restore --audio / audio of these days is still awaited from the backup",
+                restoration.days().len()
+            )),
+            false => self.bad(Exit::Unavailable, &format!(
+                "{from} からの復元が途中で切れ、記録は開けません。サービスを止めて restore --from を / a restore was cut off before its rows were there; stop denwaban and restore --from it again"
+            )),
+        }
     }
 
     /// Whoever reads this key can sign heads of another trail.

@@ -18,6 +18,7 @@ struct Shown<'a> {
     missing: u64,
     orphan_files: u64,
     orphan_rows: u64,
+    awaited: u64,
     reasons: &'a BTreeMap<Reason, u64>,
     discrepancies: Vec<Named<'a>>,
 }
@@ -48,6 +49,7 @@ pub(super) fn reconcile(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         missing: counts.missing,
         orphan_files: counts.orphan_files,
         orphan_rows: counts.orphan_rows,
+        awaited: counts.awaited,
         reasons: &counts.unrecorded,
         discrepancies: discrepancies
             .iter()
@@ -75,6 +77,12 @@ fn text(shown: &Shown<'_>) -> String {
         "行のない音声 / files without a row {}、音声のない行 / rows without a file {}",
         shown.orphan_files, shown.orphan_rows
     ));
+    if shown.awaited > 0 {
+        lines.push(format!(
+            "復元を待つ音声 / recordings whose audio a restore has still to bring {}（`denwaban restore --audio`）",
+            shown.awaited
+        ));
+    }
     let named = shown
         .discrepancies
         .iter()

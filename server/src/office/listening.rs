@@ -205,6 +205,10 @@ fn not_opened(fault: &OpenFault) -> Ending {
     match fault {
         OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
         OpenFault::Expired => Answer::Refused(people::message(&Refusal::disposed())),
+        OpenFault::Awaited { .. } => Answer::Unavailable(Message::new(
+            "この録音の音声は、バックアップからの復元を待っています。",
+            fault.to_string(),
+        )),
         OpenFault::Key(_) => Answer::Unavailable(Message::new(
             "鍵を使えないため、録音を開けません。",
             fault.to_string(),

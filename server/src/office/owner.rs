@@ -11,10 +11,11 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, DecisionId, Heard, JstDay, Notices,
-    Number, POLICY_VERSION, Proved, RecordingId, Refusal,
+    Number, POLICY_VERSION, Proved, RecordingId, Refusal, Sound,
 };
 use storage::{
-    AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, Opener, OsDisk, Signing, Vault,
+    AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, Opener, OsDisk, Restoration,
+    Signing, Vault,
 };
 use tokio::{
     sync::{Notify, mpsc},
@@ -35,6 +36,7 @@ use super::{
 use crate::{
     config::Config,
     duty::{Answer, Ending, Message},
+    export::AudioStep,
     people,
     proof::{Asker, Proof},
 };
@@ -262,6 +264,15 @@ impl Owner {
                     let told = self.record(&caller, *fact, nothing, now).await;
                     let _ = answer.send(Answer::of(told));
                 }
+                Some(Job::RestoreAudio {
+                    step,
+                    proof,
+                    asker,
+                    answer,
+                }) => {
+                    let told = self.restore_audio(step, &proof, &asker).await;
+                    drop(answer.send(Answer::of(told)));
+                }
                 Some(Job::BackUp {
                     proof,
                     asker,
@@ -430,6 +441,11 @@ impl Owner {
             expires_at: call.expires_at,
             unit: self.config.unit_of(called.as_ref()).clone(),
             called,
+            // What cannot be told is told when it is opened.
+            sound: match self.vault.awaits(call.day, recording) {
+                Ok(true) => Sound::Awaited,
+                Ok(false) | Err(_) => Sound::Here,
+            },
         }
     }
 
@@ -451,6 +467,30 @@ impl Owner {
         };
         self.allow(&caller, action, now).await?;
         Ok(proved)
+    }
+
+    /// Writes down that audio is brought back, or given up, which permits it.
+    async fn restore_audio(
+        &mut self,
+        step: AudioStep,
+        proof: &Proof,
+        asker: &Asker,
+    ) -> Result<(), Ending> {
+        let proved = self.prove_allowed(Action::Restore, proof, asker).await?;
+        let restoration = Restoration::read(&*self.disk, &self.layout).map_err(|fault| {
+            Answer::Unavailable(Message::new("復元の進みを読めません。", fault.to_string()))
+        })?;
+        let awaited = restoration.map_or(0, |restoration| restoration.days().len());
+        let days = u64::try_from(awaited).unwrap_or(u64::MAX);
+        let caller = Caller {
+            proved: proved.as_ref(),
+            asker,
+        };
+        let event = match step {
+            AudioStep::Bring => AuditEvent::AudioRestored { days },
+            AudioStep::GiveUp => AuditEvent::AudioGivenUp { days },
+        };
+        self.write_down(&caller, event)
     }
 
     /// Writes down what is there to be copied out, which permits it.

@@ -74,7 +74,8 @@ impl Owner {
                 tracing::error!(%day, ?discrepancy, "a call has neither recording nor reason, or a row or a file lacks the other");
             }
             self.round.counts.add(&reconciled.counts);
-            if counted_from(day.next()) <= now {
+            // What a restore has still to bring may turn out not to be there.
+            if counted_from(day.next()) <= now && reconciled.counts.awaited == 0 {
                 self.count_day(day, reconciled.counts).await;
             }
             if self.round.days.is_empty() {

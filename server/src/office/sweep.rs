@@ -555,6 +555,10 @@ fn not_disposed(fault: &DisposeFault) -> Ending {
         | DisposeFault::StillOpen { .. } => {
             Answer::Failed(Message::new("対象がありません。", fault.to_string()))
         }
+        DisposeFault::Awaited { .. } => Answer::Unavailable(Message::new(
+            "この日の音声はバックアップからの復元を待っています。`denwaban restore --audio` が終わってから行ってください。",
+            fault.to_string(),
+        )),
         DisposeFault::Key(_)
         | DisposeFault::Vault(_)
         | DisposeFault::Catalogue(_)

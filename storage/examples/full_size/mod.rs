@@ -18,8 +18,8 @@ use storage::{
 };
 
 const DAYS: usize = 90;
-/// A minute of two-way G.711 is a megabyte; what a file holds costs a removal little.
-const FILE: [u8; 4096] = [0x5a; 4096];
+/// A minute of two-way G.711 is a megabyte; what a file holds costs a removal little, and a copy everything.
+const SHORT_FILE_BYTES: usize = 4096;
 
 /// Which recordings have their file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,15 +30,16 @@ pub(crate) enum Files {
     All,
 }
 
-/// How many recordings there are, and how many of them are due.
+/// How many recordings there are, how many of them are due, and how long a file is.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) rows: usize,
     pub(crate) due: usize,
+    pub(crate) file_bytes: usize,
 }
 
 impl Size {
-    /// `[ROWS] [DUE]` of a command line: 600,000 and 6,700 unless given.
+    /// `[ROWS] [DUE] [BYTES]` of a command line: 600,000, 6,700 and 4,096 unless given.
     pub(crate) fn read(mut arguments: impl Iterator<Item = String>) -> Size {
         let mut count = |default| {
             let given = arguments.next();
@@ -47,6 +48,7 @@ impl Size {
         Size {
             rows: count(600_000),
             due: count(6_700),
+            file_bytes: count(SHORT_FILE_BYTES),
         }
     }
 }
@@ -103,6 +105,7 @@ impl Archive {
 
         let prepared = Instant::now();
         let mut spool = Spool::new(Arc::clone(&disk), &layout);
+        let sound = vec![0x5a; size.file_bytes];
         for number in 0..size.rows {
             let days = match number < size.due {
                 true => 0,
@@ -112,7 +115,7 @@ impl Archive {
             if days == 0 || files == Files::All {
                 let name = format!("{}-000.krec", row.call.recording.unwrap());
                 let day = JstDay::of(later(days));
-                fs::write(layout.vault_day(day).join(name), FILE).unwrap();
+                fs::write(layout.vault_day(day).join(name), &sound).unwrap();
             }
             spool.put(&SpoolEntry::Row(Box::new(row))).unwrap();
             if number % 20_000 == 0 || number + 1 == size.rows {

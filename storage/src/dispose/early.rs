@@ -137,6 +137,14 @@ impl EarlyDisposal {
             return Ok(None);
         }
         let Found { day, objects } = single::find(office, recording).await?;
+        let groups = office.keys.groups_of(&objects);
+        for group in &groups {
+            if let Group::Day(day) = *group
+                && office.vault.awaits_some(day)?
+            {
+                return Err(DisposeFault::Awaited { day });
+            }
+        }
         let event = AuditEvent::RecordingDisposalBegun {
             recording,
             day,
@@ -144,7 +152,6 @@ impl EarlyDisposal {
         };
         let receipt = office.append(&self.actor, event, self.now)?;
         let permit = RecordingDisposalPermit::begun(recording, receipt)?;
-        let groups = office.keys.groups_of(&objects);
         if groups.is_empty() {
             return Ok(Some(Stage::Bury(day)));
         }

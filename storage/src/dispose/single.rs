@@ -143,6 +143,9 @@ pub(super) async fn find(
         .await?;
     let row = office.catalogue.find(recording).await?;
     let row = row.ok_or(DisposeFault::NoRecording { recording })?;
+    if office.vault.awaits(row.day, recording)? {
+        return Err(DisposeFault::Awaited { day: row.day });
+    }
     let mut objects = Vec::new();
     for file in office.vault.segments(row.day, recording)? {
         if file.is_open() {

@@ -19,7 +19,7 @@ use rules::{
     FindPermit, FindRequest, Ground, Heard, HoldFact, HoldId, HoldPermit, HoldTerms, Host, JstDay,
     ListenPermit, ListenRequest, Notice, Number, Origin, PasswordAge, PasswordFound, Petitioner,
     Played, Proved, Purpose, Reason, Recorded, RecordingId, RecordingState, Register,
-    ReleasePermit, RetentionPolicy, RevealPermit, RevealRequest, Role, SecondFactor, Sought,
+    ReleasePermit, RetentionPolicy, RevealPermit, RevealRequest, Role, SecondFactor, Sought, Sound,
     TakenIn, Trial, Verdict,
 };
 use storage::{
@@ -225,6 +225,7 @@ fn heard(recording: RecordingId, at: Timestamp) -> Heard {
         expires_at: at + 1000.hours(),
         called: None,
         unit: "広聴課".parse().unwrap(),
+        sound: Sound::Here,
     }
 }
 

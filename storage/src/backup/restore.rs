@@ -1,0 +1,264 @@
+//! Rows, trail and records of disposals brought back, and whatever has no key taken down, before anybody reads a row.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use jiff::Timestamp;
+use rules::{JstDay, RecordingId};
+
+use super::{
+    BackupFault, at,
+    audio::{missing, opens},
+    copying::copy_missing,
+    days_in, is_empty,
+    restoration::{Alone, Restoration},
+};
+use crate::{
+    catalogue::{Catalogue, CatalogueFault},
+    dispose::{DisposalRecord, Subject},
+    files::{Disk, OsDisk, fresh_name},
+    keys::{Keys, Living},
+    layout::{Layout, MODE_OWN, MODE_READ, MODE_TAKEN_AWAY},
+    lock::Lock,
+    vault::Vault,
+};
+
+/// What came of a restore.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Rows of calls that were not known here.
+    pub rows: u64,
+    /// Recordings whose key is gone: their rows are tombstones, and files of them that were here are removed.
+    pub purged: u64,
+    /// Segments that [`AudioRestore`](super::AudioRestore) has still to bring.
+    pub awaited: u64,
+    /// Days of which something could not be read or removed, each with the reason. Their rows are as the keys say; restoring again goes on.
+    pub left: BTreeMap<JstDay, BackupFault>,
+}
+
+/// Brings rows, trail and records of disposals back that this folder lacks, and purges whatever has no key any more. The backup's people
+/// stay in it: the register takes up what the trail says. Audio is awaited from here on.
+///
+/// Cut off at any point, no row is read by anybody until it is done again.
+///
+/// `_held`: nobody records, listens or disposes meanwhile. The audit trail of this folder stays as it is, if it has one.
+///
+/// # Errors
+/// [`BackupFault`]; restoring again goes on.
+pub async fn restore(
+    vault: &Vault,
+    keys: &Keys,
+    from: &Path,
+    now: Timestamp,
+    _held: &[Lock; 2],
+) -> Result<Restored, BackupFault> {
+    let (disk, layout) = (&*vault.disk, vault.layout());
+    let copy = copy_of(from)?;
+    let _alone = Alone::begin(layout)?;
+    let mut restoration = Restoration::begin(from, now);
+    restoration.keep(disk, layout)?;
+    bring_trail(disk, &copy.calls_audit(), &layout.calls_audit(), MODE_READ)?;
+    bring_trail(disk, &copy.office_audit(), &layout.office_audit(), MODE_OWN)?;
+    let disposals = layout.disposals();
+    copy_missing(disk, &copy.disposals(), &disposals, MODE_OWN, |_| true)?;
+
+    let mut restored = Restored::default();
+    let living = keys.living();
+    let backup = vault.beside(&copy);
+    for day in days_in(&copy.vault())? {
+        match expect_audio(&living, &backup, vault, day) {
+            Ok(0) => {}
+            Ok(files) => {
+                restored.awaited += files;
+                restoration.await_day(day);
+            }
+            Err(fault) => {
+                restored.left.insert(day, fault);
+                restoration.await_day(day);
+            }
+        }
+    }
+    // Until rows are purged, the file says that nobody may read them.
+    restoration.keep(disk, layout)?;
+    let (rows, mut catalogue) = restore_rows(disk, layout, &copy).await?;
+    restored.rows = rows;
+    let mut days: BTreeSet<JstDay> = vault.days()?.into_iter().collect();
+    days.extend(catalogue.days().await?);
+    for day in days {
+        let purge = Purge {
+            living: &living,
+            backup: &backup,
+            vault,
+            day,
+        };
+        match purge.rows(&mut catalogue).await? {
+            (purged, None) => restored.purged += purged,
+            (_, Some(fault)) => drop(restored.left.insert(day, fault)),
+        }
+    }
+    catalogue.compare(&OsDisk, layout).await?;
+    catalogue.close().await?;
+    restoration.note_rows();
+    restoration.keep(disk, layout)?;
+    Ok(restored)
+}
+
+/// The folders of a backup.
+pub(super) fn copy_of(from: &Path) -> Result<Layout, BackupFault> {
+    let copy = Layout::new(from.join("data"), from.join("root-is-in-no-backup"));
+    match copy.catalogue().exists() {
+        true => Ok(copy),
+        false => Err(BackupFault::NoBackup {
+            path: from.to_owned(),
+        }),
+    }
+}
+
+/// Brings a chain into a folder that has none, as a whole: whoever went on with the half of one would write another.
+fn bring_trail(disk: &dyn Disk, from: &Path, to: &Path, mode: u32) -> Result<(), BackupFault> {
+    if !is_empty(to)? || !from.exists() {
+        return Ok(());
+    }
+    let beside = fresh_name(to);
+    copy_missing(disk, from, &beside, mode, |_| true)?;
+    disk.rename(&beside, to).map_err(at(to))?;
+    match to.parent() {
+        Some(folder) => disk.sync_folder(folder).map_err(at(folder)),
+        None => Ok(()),
+    }
+}
+
+/// How many files of a day are to come. The day's end is fixed as it was.
+fn expect_audio(
+    living: &Living,
+    backup: &Vault,
+    vault: &Vault,
+    day: JstDay,
+) -> Result<u64, BackupFault> {
+    let files = missing(living, backup, vault, day)?;
+    if !files.is_empty() {
+        let (there, here) = (backup.folder(day), vault.folder(day));
+        let is_expiry = |name: &str| name == "expiry";
+        copy_missing(&*vault.disk, &there, &here, MODE_TAKEN_AWAY, is_expiry)?;
+    }
+    Ok(files.len() as u64)
+}
+
+/// Takes rows over from the backup's catalogue that are not known here.
+async fn restore_rows(
+    disk: &dyn Disk,
+    layout: &Layout,
+    copy: &Layout,
+) -> Result<(u64, Catalogue), BackupFault> {
+    // Opened as a copy of its own, so that an old one is brought up to date and the backup stays as it is.
+    let beside = layout.office().join("restoring");
+    let _ = fs::remove_dir_all(&beside);
+    let restoring = Layout::new(&beside, beside.join("root"));
+    fs::create_dir_all(restoring.office()).map_err(at(&beside))?;
+    let path = restoring.catalogue();
+    fs::copy(copy.catalogue(), &path).map_err(at(&path))?;
+    let taken = take_over(layout, &restoring).await;
+    // What the backup's rows say of disposed recordings must not stay in a file, whatever came of it.
+    disk.overwrite(&path).map_err(at(&path))?;
+    fs::remove_dir_all(&beside).map_err(at(&beside))?;
+    Ok(taken?)
+}
+
+async fn take_over(
+    layout: &Layout,
+    restoring: &Layout,
+) -> Result<(u64, Catalogue), CatalogueFault> {
+    Catalogue::open(restoring).await?.close().await?;
+    let mut catalogue = Catalogue::open_while_restoring(layout).await?;
+    let rows = catalogue.take_over(&restoring.catalogue()).await?;
+    Ok((rows, catalogue))
+}
+
+/// A day of which some may have no key.
+struct Purge<'day> {
+    living: &'day Living,
+    backup: &'day Vault,
+    vault: &'day Vault,
+    day: JstDay,
+}
+
+impl Purge<'_> {
+    /// Takes rows down to tombstones and removes files that no key opens any more.
+    ///
+    /// # Returns
+    /// How many recordings, and why files are left, where some are.
+    async fn rows(
+        &self,
+        catalogue: &mut Catalogue,
+    ) -> Result<(u64, Option<BackupFault>), BackupFault> {
+        let fixed = self.vault.fixed_expiry(self.day).ok().flatten();
+        let expires_at = fixed.unwrap_or_else(|| self.vault.policy_expiry(self.day));
+        let rows = catalogue.rows_of(self.day).await?;
+        if self.living.has_day(self.day) {
+            let dead = match self.living.tells_apart(self.day) {
+                true => self.dead_of_a_living_day(&rows.living)?,
+                false => return Ok((0, None)),
+            };
+            for recording in &dead {
+                catalogue.bury_one(*recording, self.day, expires_at).await?;
+            }
+            let left = self.vault.remove_recordings(self.day, &dead);
+            return Ok((dead.len() as u64, self.left(left.map_err(Into::into))));
+        }
+        // Of a day without a key only what is held has one; rows go with it, unrecorded calls too.
+        let files = self.vault.files(self.day);
+        let here = files.iter().flatten().map(|file| file.recording);
+        let known: BTreeSet<RecordingId> = here.chain(rows.living.iter().copied()).collect();
+        let held = self.living.held();
+        let dead: Vec<RecordingId> = known.difference(held).copied().collect();
+        let is_stray = |recording: &RecordingId| !rows.recordings.contains(recording);
+        let strays: Vec<RecordingId> = dead.iter().copied().filter(is_stray).collect();
+        catalogue.bury(self.day, expires_at, &strays, held).await?;
+        let left = files.and_then(|_| self.vault.remove_segments(self.day, held));
+        Ok((dead.len() as u64, self.left(left.map_err(Into::into))))
+    }
+
+    /// Those that were disposed of by themselves: a record says so, or a header whose key is destroyed.
+    fn dead_of_a_living_day(
+        &self,
+        rows: &BTreeSet<RecordingId>,
+    ) -> Result<BTreeSet<RecordingId>, BackupFault> {
+        let mut dead = BTreeSet::new();
+        for recording in rows {
+            // One that was disposed of may have had no closed file when the backup was made.
+            let subject = Subject::Recording(*recording);
+            let record = DisposalRecord::read(&*self.vault.disk, self.vault.layout(), subject)?;
+            if record.is_some() {
+                dead.insert(*recording);
+            }
+        }
+        let here = self.vault.files(self.day)?;
+        for (place, files) in [
+            (self.vault, &here),
+            (self.backup, &self.backup.files(self.day)?),
+        ] {
+            for file in files {
+                if !opens(self.living, place, file)? {
+                    dead.insert(file.recording);
+                }
+            }
+        }
+        // What is a tombstone and has no file is purged already.
+        let here: BTreeSet<RecordingId> = here.into_iter().map(|file| file.recording).collect();
+        dead.retain(|recording| rows.contains(recording) || here.contains(recording));
+        Ok(dead)
+    }
+
+    fn left(&self, left: Result<BTreeSet<RecordingId>, BackupFault>) -> Option<BackupFault> {
+        match left {
+            Ok(left) if left.is_empty() => None,
+            Ok(_) => Some(BackupFault::NotRemoved {
+                path: self.vault.folder(self.day),
+            }),
+            Err(fault) => Some(fault),
+        }
+    }
+}
