@@ -294,6 +294,7 @@ fn read_reason(house: &House, of: PeerId, message: &Message) -> Option<String> {
     identity::reason(message, house.trust(of), Trust::Inside)
 }
 
+/// One less than the caller's: a call that comes back to us again and again ends all the same (RFC 7332).
 fn max_forwards(request: &Message) -> u8 {
     request
         .max_forwards()
