@@ -1,6 +1,8 @@
 //! A small city: a manager, an administrator, two sound assistants.
 #![allow(dead_code, reason = "each test of this folder uses its part")]
 
+pub(crate) mod hand_over;
+
 use jiff::{Timestamp, ToSpan};
 
 use rules::{

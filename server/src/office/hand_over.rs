@@ -1,5 +1,7 @@
 //! Hand-overs at the office: judged, written down, recorded, and only then a package leaves (K-19, K-20).
 
+mod view;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -25,8 +27,8 @@ use super::{
 use crate::{
     duty::{Answer, Ending, Message},
     hand_over::{
-        Done, HandOverAsk, HandOverTold, HandOverView, HandOverWish, ItemView, PackageWish, Packed,
-        Packing, WishedDestination,
+        HandOverAsk, HandOverTold, HandOverView, HandOverWish, PackageWish, Packed, Packing,
+        WishedDestination,
     },
     people::{self, Told},
     proof::{Asker, Proof, Secret},
@@ -572,93 +574,5 @@ fn manifest_of(
         packaged_at: now,
         destroy_by,
         items: Vec::new(),
-    }
-}
-
-impl HandOverView {
-    /// What the register says of it; the sealed names are the caller's to open.
-    fn of(id: HandOverId, known: &HandOver, register: &Register, now: Timestamp) -> HandOverView {
-        let wish = known.wish();
-        let (vendor, contract, request) = match &wish.to {
-            Destination::Contract { vendor, contract } => {
-                (Some(vendor.clone()), Some(contract.clone()), None)
-            }
-            Destination::Request { case, .. } => (None, None, Some(*case)),
-        };
-        let mut view = HandOverView {
-            id,
-            state: known.state().code().to_owned(),
-            unit: known.unit().clone(),
-            vendor,
-            contract,
-            request,
-            addressee: None,
-            purpose: wish.purpose,
-            medium: wish.medium.clone(),
-            items: Vec::new(),
-            requested: Done {
-                by: Some(known.requested_by().clone()),
-                at: known.steps().first().map_or(now, |step| step.at),
-            },
-            decided: None,
-            verdict: None,
-            packaged: None,
-            form: None,
-            package_sha256: None,
-            given: None,
-            receiver: None,
-            received: None,
-            returned: None,
-            destroyed: None,
-            certificate: None,
-            closed: None,
-            destroy_by: None,
-            overdue: false,
-            reminder: None,
-        };
-        let mut hashes = BTreeMap::new();
-        for step in known.steps() {
-            let done = Some(Done {
-                by: step.by.clone(),
-                at: step.at,
-            });
-            match &step.fact {
-                HandOverFact::Decided { verdict, .. } => {
-                    (view.decided, view.verdict) = (done, Some(*verdict));
-                }
-                HandOverFact::PackageBegun {
-                    copy,
-                    form,
-                    destroy_by,
-                    ..
-                } => {
-                    (view.form, view.destroy_by) = (Some(*form), Some(*destroy_by));
-                    let copy = register.copies().get(*copy);
-                    view.overdue |= copy.is_some_and(|copy| copy.is_overdue(now));
-                    let reminder = copy.and_then(|copy| copy.reminder(now));
-                    view.reminder = view.reminder.max(reminder);
-                }
-                HandOverFact::Packaged { contents, .. } => {
-                    (view.packaged, view.package_sha256) = (done, Some(contents.sha256));
-                    hashes.clone_from(&contents.items);
-                }
-                HandOverFact::Given { .. } => view.given = done,
-                HandOverFact::Received { .. } => view.received = done,
-                HandOverFact::Returned { .. } => view.returned = done,
-                HandOverFact::Destroyed { certificate, .. } => {
-                    (view.destroyed, view.certificate) = (done, Some(*certificate));
-                }
-                HandOverFact::Closed { .. } => view.closed = done,
-                HandOverFact::Requested { .. }
-                | HandOverFact::PackageAbandoned { .. }
-                | HandOverFact::PassphraseShown { .. } => {}
-            }
-        }
-        let item = |recording: &RecordingId| ItemView {
-            recording: *recording,
-            sha256: hashes.get(recording).copied(),
-        };
-        view.items = wish.items.iter().map(item).collect();
-        view
     }
 }
