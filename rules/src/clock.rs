@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
+    audit::AuditEvent,
     credentials::Proved,
     ids::IdFault,
     refusal::{Clause, Refusal, RefusalCode},
@@ -128,6 +129,8 @@ pub enum FreezeCause {
     AheadOfTrail,
     /// It left the monotonic clock.
     AwayFromMonotonic,
+    /// What was kept of it cannot be read, or is gone while the trail says that it was frozen.
+    WordLost,
 }
 
 /// Whether destruction may go by the clock. Once it is frozen, it stays so until somebody says that the clock is right, or the
@@ -138,6 +141,8 @@ pub enum DestructionClock {
     /// Nothing was read yet.
     #[default]
     Unread,
+    /// What was kept of it is lost, and may have been that it is frozen; the next reading freezes it.
+    Lost,
     /// It is believed.
     Believed {
         /// Since this moment of the same start of the machine.
@@ -155,6 +160,14 @@ pub enum DestructionClock {
 }
 
 impl DestructionClock {
+    /// What an entry of the trail says of it; the newest that says something counts where nothing else was kept.
+    pub fn told_by(event: &AuditEvent) -> Option<DestructionClock> {
+        if let AuditEvent::DestructionFrozen { .. } = event {
+            return Some(DestructionClock::Lost);
+        }
+        matches!(event, AuditEvent::DestructionResumed { .. }).then_some(DestructionClock::Unread)
+    }
+
     /// Judges by what the clocks say now. The first judgement of a process belongs before its first audit entry.
     #[must_use]
     pub fn handle_reading(self, reading: &ClockReading) -> DestructionClock {
@@ -166,6 +179,10 @@ impl DestructionClock {
             (DestructionClock::Unread, None) => believed,
             (DestructionClock::Unread, Some(by)) => {
                 frozen(reading.boot, FreezeCause::AheadOfTrail, by)
+            }
+            // The trail's newest entries may carry the very time that was not believed.
+            (DestructionClock::Lost, _) => {
+                frozen(reading.boot, FreezeCause::WordLost, SignedDuration::ZERO)
             }
             (DestructionClock::Believed { anchor }, ahead) if anchor.boot == reading.boot => {
                 let drift = anchor.drift(reading);
@@ -199,10 +216,12 @@ impl DestructionClock {
     pub fn check(&self) -> Result<(), Refusal> {
         match self {
             DestructionClock::Believed { .. } => Ok(()),
-            DestructionClock::Unread | DestructionClock::Frozen { .. } => Err(Refusal::new(
-                RefusalCode::ClockFrozen,
-                Clause::Rules5Retention,
-            )),
+            DestructionClock::Unread | DestructionClock::Lost | DestructionClock::Frozen { .. } => {
+                Err(Refusal::new(
+                    RefusalCode::ClockFrozen,
+                    Clause::Rules5Retention,
+                ))
+            }
         }
     }
 
@@ -258,7 +277,9 @@ mod tests {
     fn is_frozen(clock: DestructionClock) -> Option<FreezeCause> {
         match clock {
             DestructionClock::Frozen { cause, .. } => Some(cause),
-            DestructionClock::Unread | DestructionClock::Believed { .. } => None,
+            DestructionClock::Unread
+            | DestructionClock::Lost
+            | DestructionClock::Believed { .. } => None,
         }
     }
 
@@ -335,6 +356,36 @@ mod tests {
         let mut disciplined = reading(TUESDAY, 3);
         disciplined.kernel = KernelClock::Synchronised;
         assert_eq!(is_frozen(frozen.handle_reading(&disciplined)), None);
+    }
+
+    #[test]
+    fn a_word_that_is_lost_freezes_whatever_the_trail_says_until_another_start_or_a_person() {
+        let mut agreeing = reading(MONDAY, 1);
+        agreeing.kernel = KernelClock::Synchronised;
+        assert!(DestructionClock::Lost.check().is_err());
+        let lost = DestructionClock::Lost.handle_reading(&agreeing);
+        assert_eq!(is_frozen(lost), Some(FreezeCause::WordLost));
+        assert_eq!(lost.handle_reading(&agreeing), lost);
+        let mut restarted = reading(TUESDAY, 2);
+        restarted.kernel = KernelClock::Synchronised;
+        assert_eq!(is_frozen(lost.handle_reading(&restarted)), None);
+    }
+
+    #[test]
+    fn the_trail_tells_of_freezing_and_of_going_on_and_of_nothing_else() {
+        let (cause, by_ms) = (FreezeCause::AheadOfTrail, 1);
+        let frozen = AuditEvent::DestructionFrozen { cause, by_ms };
+        let resumed = AuditEvent::DestructionResumed { reason: None };
+        let other = AuditEvent::SupervisionShown {
+            month: "2026-11".parse().unwrap(),
+        };
+        let told = [&frozen, &resumed, &other].map(DestructionClock::told_by);
+        let expected = [
+            Some(DestructionClock::Lost),
+            Some(DestructionClock::Unread),
+            None,
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -195,6 +195,32 @@ fn a_clock_that_left_the_monotonic_one_destroys_nothing_until_the_manager_confir
 }
 
 #[test]
+fn a_frozen_clock_does_not_thaw_when_its_file_is_damaged_or_removed() {
+    let house = overdue();
+    assert_eq!(plan(&house).len(), 1);
+    let path = house.dir().join("data/office/clock.json");
+    let lose: [fn(&std::path::Path); 2] = [
+        |path| fs::write(path, b"{\"clock\":").unwrap(),
+        // Frozen stands in the trail by now.
+        |path| fs::remove_file(path).unwrap(),
+    ];
+    for lose in lose {
+        lose(&path);
+        let refused = house.denwaban(&["dispose", "--due"]);
+        assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
+        assert!(text(&refused).contains("CLOCK_FROZEN"));
+    }
+    assert!(trail(&house).contains("\"word_lost\""));
+    let confirm = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
+    let confirmed = house.by("kacho", &confirm);
+    assert!(confirmed.status.success(), "{}", text(&confirmed));
+    assert!(plan(&house).is_empty());
+    // Once a person has said so, a file that is gone is no freeze.
+    fs::remove_file(&path).unwrap();
+    house.done(&["dispose", "--due"]);
+}
+
+#[test]
 fn a_backup_brings_nothing_back_that_has_no_key() {
     let house = overdue();
     let backup = house.dir().join("backup");

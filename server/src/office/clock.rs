@@ -4,7 +4,9 @@ use std::{fs, io, path::PathBuf, str::FromStr, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use nix::libc;
-use rules::{BootId, ClockReading, ConfirmationId, DestructionClock, Digest, KernelClock, Proved};
+use rules::{
+    AuditEntry, BootId, ClockReading, ConfirmationId, DestructionClock, Digest, KernelClock, Proved,
+};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use storage::{Disk, Duty, Layout, MODE_SECRET, OsDisk, SealFault, SealedFields, Sealer};
@@ -47,15 +49,23 @@ pub(super) enum NotConfirmed {
 }
 
 impl ClockWatch {
-    /// Takes up what was kept; what is missing or damaged is as if nothing was read yet.
+    /// Takes up what was kept. What cannot be read is lost, and where nothing is there the trail's last word counts: nobody
+    /// thaws a clock by spoiling or removing a file.
     pub(super) fn begin(layout: &Layout) -> ClockWatch {
         let path = layout.clock();
-        let kept = OsDisk.read(&path).ok();
-        let kept = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let kept = match OsDisk.read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).ok(),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => told_by_trail(layout),
+            Err(_) => None,
+        };
+        let lost = || Kept {
+            clock: DestructionClock::Lost,
+            confirmations: Vec::new(),
+        };
         ClockWatch {
             path,
             layout: layout.clone(),
-            kept: kept.unwrap_or_default(),
+            kept: kept.unwrap_or_else(lost),
         }
     }
 
@@ -117,6 +127,19 @@ impl ClockWatch {
         let bytes = serde_json::to_vec(&self.kept)?;
         OsDisk.replace(&self.path, &bytes, MODE_SECRET)
     }
+}
+
+/// What the trail's last word about the clock leaves of it; `None` where the trail cannot be read.
+fn told_by_trail(layout: &Layout) -> Option<Kept> {
+    let told = |entry: &str| {
+        let entry: AuditEntry = serde_json::from_str(entry).ok()?;
+        DestructionClock::told_by(&entry.event)
+    };
+    let told = storage::find_newest(&OsDisk, layout, Duty::Office, told).ok()?;
+    Some(Kept {
+        clock: told.unwrap_or_default(),
+        confirmations: Vec::new(),
+    })
 }
 
 fn read(layout: &Layout) -> io::Result<ClockReading> {

@@ -129,7 +129,12 @@ impl Owner {
                 tracing::info!("the wall clock is believed again");
                 AuditEvent::DestructionResumed { reason: None }
             }
-            (DestructionClock::Unread | DestructionClock::Believed { .. }, _) => return,
+            (
+                DestructionClock::Unread
+                | DestructionClock::Lost
+                | DestructionClock::Believed { .. },
+                _,
+            ) => return,
         };
         self.audit(AuditDraft::system(event));
     }
