@@ -311,10 +311,11 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
 /// Tells the asker that the file does not become whole.
 fn broken_off(fault: &OpenFault, client: &mut Client) -> io::Result<()> {
     client.end_parts(ABORT)?;
-    let ja = "録音を最後まで読めませんでした。ファイルは消しました。";
-    let message = Message::new(ja, fault.to_string());
-    client.answer(&Answer::<Exported>::Failed(message))
+    client.answer(&voice::broken_off::<Exported>(fault, BROKEN_OFF))
 }
+
+/// Of a file that breaks off and is removed by whoever asked.
+pub(crate) const BROKEN_OFF: &str = "録音を最後まで読めませんでした。ファイルは消しました。";
 
 /// What is not listed as whole must not stay; the asker removes it when it hears of this.
 fn not_listed() -> Answer<Exported> {
@@ -502,5 +503,40 @@ impl Alone {
     /// Ends it in order.
     pub(crate) fn end(self) {
         self.office.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::Refusal;
+
+    use super::*;
+
+    /// The office's side breaks a file off in the midst.
+    fn told_of(fault: &OpenFault) -> Answer<Exported> {
+        let (own, other) = UnixStream::pair().unwrap();
+        let mut client = Client::new(other).unwrap();
+        let mut conversation = Conversation::over(own);
+        broken_off(fault, &mut client).unwrap();
+        let mut file = Vec::new();
+        assert!(!receive_parts(&mut conversation, &mut file).unwrap());
+        conversation.answer().unwrap()
+    }
+
+    #[test]
+    fn an_export_that_a_withdrawal_or_its_day_cuts_is_a_refusal_with_its_code() {
+        for (fault, code) in [
+            (OpenFault::Expired, "DISPOSED"),
+            (
+                OpenFault::Refused(Box::new(Refusal::nobody())),
+                "PERSON_UNKNOWN",
+            ),
+        ] {
+            let Answer::Refused(message) = told_of(&fault) else {
+                panic!("{code} is no refusal");
+            };
+            assert_eq!(message.code, code);
+        }
+        assert!(matches!(told_of(&OpenFault::NoSegment), Answer::Failed(_)));
     }
 }

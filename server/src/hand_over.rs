@@ -23,10 +23,9 @@ use storage::{
 };
 
 use crate::{
-    duty::{Answer, Client, Message},
-    export::{ABORT, Broken, END, Exported, FileState},
+    duty::{Answer, Client},
+    export::{ABORT, BROKEN_OFF, Broken, END, Exported, FileState},
     office::Desk,
-    people,
     proof::{Asker, Proof, Secret},
     voice::{self, Voice},
 };
@@ -212,11 +211,11 @@ pub(crate) fn package(
         Err(Broken::Unopened(fault)) => {
             abandoned();
             client.end_parts(ABORT)?;
-            return client.answer(&broken_off(&fault));
+            return client.answer(&voice::broken_off::<Exported>(&fault, BROKEN_OFF));
         }
         Err(Broken::Recording(fault)) => {
             client.end_parts(ABORT)?;
-            return client.answer(&broken_off(&fault));
+            return client.answer(&voice::broken_off::<Exported>(&fault, BROKEN_OFF));
         }
     };
     match client.hear::<FileState>()? {
@@ -225,21 +224,6 @@ pub(crate) fn package(
             other => other.without(),
         }),
         FileState::Made | FileState::Refused | FileState::WriteFailed => Ok(()),
-    }
-}
-
-fn broken_off(fault: &OpenFault) -> Answer<Exported> {
-    match fault {
-        OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
-        OpenFault::Expired => Answer::Refused(people::message(&rules::Refusal::disposed())),
-        OpenFault::Mask(beyond) => Answer::Failed(Message::new(
-            people::mask_beyond(beyond),
-            beyond.to_string(),
-        )),
-        _ => Answer::Failed(Message::new(
-            "録音を最後まで読めませんでした。ファイルは消しました。",
-            fault.to_string(),
-        )),
     }
 }
 

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use storage::OpenFault;
 
 use crate::{
-    duty::{Answer, Client, Conversation, Message},
+    duty::{Answer, Client, Conversation},
     export::{ABORT, END, receive_parts},
     office::{Desk, Opened, Wish},
     people,
     proof::Asker,
-    voice::{SAMPLE_RATE_HZ, Voice, wav_header},
+    voice::{self, SAMPLE_RATE_HZ, Voice, wav_header},
 };
 
 /// What was heard, in milliseconds from the recording's beginning.
@@ -70,7 +70,10 @@ pub(crate) fn play(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -
         Err(Cut::Client(fault)) => Err(fault),
         Err(Cut::Recording(fault)) => {
             client.end_parts(ABORT)?;
-            client.answer(&cut_off(&fault))
+            client.answer(&voice::broken_off::<Played>(
+                &fault,
+                "録音を最後まで読めませんでした。",
+            ))
         }
     }
 }
@@ -97,17 +100,6 @@ fn send(desk: &Desk, voice: &mut Voice<ListenPermit>, client: &mut Client) -> Re
         std::thread::sleep(said.saturating_sub(begun.elapsed()).min(PIECE));
     }
     client.end_parts(END).map_err(Cut::Client)
-}
-
-fn cut_off(fault: &OpenFault) -> Answer<Played> {
-    match fault {
-        OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
-        OpenFault::Expired => Answer::Refused(people::message(&Refusal::disposed())),
-        _ => Answer::Failed(Message::new(
-            "録音を最後まで読めませんでした。",
-            fault.to_string(),
-        )),
-    }
 }
 
 /// The asker's end: writes what comes as it comes.

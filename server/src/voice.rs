@@ -6,7 +6,11 @@ use jiff::Timestamp;
 use rules::{CopyId, Permit, Refusal};
 use storage::{Codec, OpenFault, Playback, PlayedSegment};
 
-use crate::office::Desk;
+use crate::{
+    duty::{Answer, Message},
+    office::Desk,
+    people,
+};
 
 const WAV_HEADER_BYTES: usize = 44;
 pub(crate) const SAMPLE_RATE_HZ: u32 = 8_000;
@@ -84,6 +88,26 @@ impl<P: Permit> Voice<P> {
             begin = end;
         }
         None
+    }
+}
+
+/// What is said of a recording that broke off. A right that lapsed and a day that is over are refusals (K-22); of all else `ja` says it.
+pub(crate) fn broken_off<T>(fault: &OpenFault, ja: &str) -> Answer<T> {
+    match fault {
+        OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
+        OpenFault::Expired => Answer::Refused(people::message(&Refusal::disposed())),
+        OpenFault::Mask(beyond) => Answer::Failed(Message::new(
+            people::mask_beyond(beyond),
+            beyond.to_string(),
+        )),
+        OpenFault::NoFile { .. }
+        | OpenFault::OtherRecording
+        | OpenFault::NoSegment
+        | OpenFault::Segment(_)
+        | OpenFault::Vault(_)
+        | OpenFault::Secret(_)
+        | OpenFault::Awaited { .. }
+        | OpenFault::Key(_) => Answer::Failed(Message::new(ja, fault.to_string())),
     }
 }
 
