@@ -94,7 +94,7 @@ pub use crate::{
     recording::{CallRecord, EndCause, RecordingState},
     refusal::{Clause, Refusal, RefusalCode},
     register::{Fact, Recorded, Register, RegisterFault, RegisterGrant, RegisterPermit, TakenIn},
-    retention::{RetentionFault, RetentionPolicy, TrailTerm},
+    retention::{PolicyDays, RetentionFault, RetentionPolicy, TrailTerm},
     reveal::{RevealGrant, RevealPermit, RevealRequest},
     search::{Criterion, FindGrant, FindPermit, FindRequest, Sought},
     statement::{

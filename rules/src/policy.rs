@@ -15,9 +15,9 @@ use crate::{
     POLICY_VERSION,
     access::Action,
     digest::Digest,
-    ids::{DecisionId, Label, StaffId},
+    ids::{DecisionId, JstDay, Label, StaffId},
     purpose::Purpose,
-    retention::RetentionPolicy,
+    retention::{PolicyDays, RetentionPolicy},
 };
 
 /// What a version of the policy says, as far as the code asks it.
@@ -105,13 +105,6 @@ pub struct DecidedMeasure {
 /// Where what is done differs from what the version in force says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PolicyDifference {
-    /// The configuration keeps recordings longer.
-    Retention {
-        /// Days of the configuration.
-        set: u16,
-        /// Days of the policy.
-        said: u16,
-    },
     /// A prompt of the policy is not played.
     PromptMissing(Label),
     /// Another sound than the policy's is played under this name.
@@ -123,10 +116,6 @@ pub enum PolicyDifference {
 impl fmt::Display for PolicyDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PolicyDifference::Retention { set, said } => write!(
-                f,
-                "retention_days of the configuration is {set}, the policy says {said} at most"
-            ),
             PolicyDifference::PromptMissing(prompt) => {
                 write!(f, "prompt {prompt} of the policy is not played")
             }
@@ -185,35 +174,33 @@ impl Policy {
 
     /// Where what is done differs from the version in force. A version without prompts says nothing about them, and the code's own says nothing at all.
     ///
-    /// `days`: N of the configuration. `played`: the prompts that are played, each with the hash of its sound.
-    pub fn differences(
-        &self,
-        days: u16,
-        played: &BTreeMap<Label, Digest>,
-    ) -> Vec<PolicyDifference> {
-        let Some(terms) = self.in_force() else {
+    /// `played`: the prompts that are played, each with the hash of its sound.
+    pub fn differences(&self, played: &BTreeMap<Label, Digest>) -> Vec<PolicyDifference> {
+        let terms = self.in_force();
+        let Some(terms) = terms.filter(|terms| !terms.prompts.is_empty()) else {
             return Vec::new();
         };
-        let (set, said) = (days, terms.retention_days);
-        let longer = (set > said).then_some(PolicyDifference::Retention { set, said });
-        let mut differences = Vec::from_iter(longer);
-        if terms.prompts.is_empty() {
-            return differences;
-        }
-        differences.extend(terms.prompts.iter().filter_map(|(prompt, sha256)| {
-            match played.get(prompt) {
-                None => Some(PolicyDifference::PromptMissing(prompt.clone())),
-                Some(found) if found != sha256 => {
-                    Some(PolicyDifference::PromptOther(prompt.clone()))
-                }
-                Some(_) => None,
-            }
-        }));
+        let said = terms.prompts.iter();
+        let said = said.filter_map(|(prompt, sha256)| match played.get(prompt) {
+            None => Some(PolicyDifference::PromptMissing(prompt.clone())),
+            Some(found) if found != sha256 => Some(PolicyDifference::PromptOther(prompt.clone())),
+            Some(_) => None,
+        });
         let unlisted = played
             .keys()
             .filter(|prompt| !terms.prompts.contains_key(*prompt));
-        differences.extend(unlisted.cloned().map(PolicyDifference::PromptUnlisted));
-        differences
+        let unlisted = unlisted.cloned().map(PolicyDifference::PromptUnlisted);
+        said.chain(unlisted).collect()
+    }
+
+    /// N of each version, from the day on that follows its decision: what has begun keeps its expiry.
+    pub fn days(&self) -> PolicyDays {
+        let versions = self.versions.values();
+        let days = versions.filter_map(|applied| {
+            let days = RetentionPolicy::new(applied.terms.retention_days).ok()?;
+            Some((JstDay::of(applied.at).next(), days))
+        });
+        days.collect()
     }
 
     /// Whether the version in force lets recordings be used for this. It takes away, and gives nothing that the table of rights does not have.

@@ -1,5 +1,7 @@
 //! How long a recording is kept: three months at most (要領 5-6, K-22).
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,7 @@ const LONGEST_DAYS: u16 = 92; // Three calendar months are 92 days at their long
 const MONTHS: i32 = 3; // 要領 5-6: 保存期間は3か月以内とし.
 
 /// For how many days the city keeps a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct RetentionPolicy {
     days: u16,
@@ -65,6 +67,27 @@ impl TryFrom<u16> for RetentionPolicy {
 impl From<RetentionPolicy> for u16 {
     fn from(policy: RetentionPolicy) -> u16 {
         policy.days
+    }
+}
+
+/// N as the policy's versions say it, each from the day on that follows its decision (K-22, K-31).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PolicyDays(BTreeMap<JstDay, RetentionPolicy>);
+
+impl PolicyDays {
+    /// For how many days recordings of this day are kept: the smaller of what the configuration sets and the policy says. Before the
+    /// first version the policy says nothing.
+    pub fn within(&self, set: RetentionPolicy, day: JstDay) -> RetentionPolicy {
+        let said = self.0.range(..=day).next_back();
+        said.map_or(set, |(_, said)| set.min(*said))
+    }
+}
+
+/// The later of two about one day counts.
+impl FromIterator<(JstDay, RetentionPolicy)> for PolicyDays {
+    fn from_iter<I: IntoIterator<Item = (JstDay, RetentionPolicy)>>(days: I) -> PolicyDays {
+        PolicyDays(days.into_iter().collect())
     }
 }
 

@@ -4,8 +4,8 @@
 mod common;
 
 use rules::{
-    Action, AuditEvent, DecisionId, Digest, Fact, Heard, Label, ListenRequest, PolicyFact,
-    PolicyTerms, Purpose, RefusalCode, Register, RegisterFault, StaffId,
+    Action, AuditEvent, DecisionId, Digest, Fact, Heard, JstDay, Label, ListenRequest, PolicyFact,
+    PolicyTerms, Purpose, RefusalCode, Register, RegisterFault, RetentionPolicy, StaffId,
 };
 
 use common::now;
@@ -151,29 +151,50 @@ fn a_measure_rests_on_the_policy_and_changes_no_refusal() {
 }
 
 #[test]
-fn what_is_played_and_kept_is_compared_with_the_version_in_force() {
+fn what_is_played_is_compared_with_the_version_in_force() {
     let prompt = |name: &str, byte| (name.parse().unwrap(), Digest([byte; 32]));
     let played = [prompt("recording-notice", 1), prompt("busy", 2)].into();
-    assert_eq!(register(vec![], 1).policy().differences(92, &played), []);
-    let differences = |prompts: &[(Label, Digest)], days| {
+    assert_eq!(register(vec![], 1).policy().differences(&played), []);
+    let differences = |prompts: &[(Label, Digest)]| {
         let said = PolicyTerms {
             prompts: prompts.iter().cloned().collect(),
             ..terms(&[Purpose::StaffCheck])
         };
         let register = register(vec![applied(2, said)], 2);
-        let found = register.policy().differences(days, &played);
+        let found = register.policy().differences(&played);
         found.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let same = [prompt("recording-notice", 1), prompt("busy", 2)];
-    assert_eq!(differences(&same, 89), [] as [&str; 0]);
-    assert_eq!(differences(&[], 60), [] as [&str; 0]);
+    assert_eq!(differences(&same), [] as [&str; 0]);
+    assert_eq!(differences(&[]), [] as [&str; 0]);
     assert_eq!(
-        differences(&[prompt("recording-notice", 9), prompt("closed", 3)], 90),
+        differences(&[prompt("recording-notice", 9), prompt("closed", 3)]),
         [
-            "retention_days of the configuration is 90, the policy says 89 at most",
             "prompt closed of the policy is not played",
             "prompt recording-notice has another SHA-256 than the policy says",
             "prompt busy is played and the policy does not name it",
         ]
     );
+}
+
+#[test]
+fn n_of_a_version_holds_from_the_next_day_and_never_beyond_the_configuration() {
+    let days = |retention_days| PolicyTerms {
+        retention_days,
+        ..terms(&[Purpose::StaffCheck])
+    };
+    let set = RetentionPolicy::default();
+    let today = JstDay::of(now());
+    let unsaid = register(vec![], 1).policy().days();
+    assert_eq!(unsaid.within(set, today.next()).days(), 89);
+
+    let said = register(vec![applied(2, days(60))], 2).policy().days();
+    assert_eq!(said.within(set, today).days(), 89);
+    assert_eq!(said.within(set, today.next()).days(), 60);
+    let shorter = RetentionPolicy::new(30).unwrap();
+    assert_eq!(said.within(shorter, today.next()).days(), 30);
+    // The last word of a day counts, and none is longer than the configuration.
+    let versions = vec![applied(2, days(60)), applied(3, days(92))];
+    let longer = register(versions, 3).policy().days();
+    assert_eq!(longer.within(set, today.next()).days(), 89);
 }

@@ -82,6 +82,7 @@ impl NoticeReader {
         let look = move || {
             while !reader.orders.is_closed() {
                 reader.look();
+                reader.keep_policy_days();
                 thread::sleep(EACH);
             }
         };
@@ -107,6 +108,13 @@ impl NoticeReader {
             self.keep(&mut known, notices);
         }
         taken.is_some()
+    }
+
+    /// Keeps N as the office's file has it. What cannot be kept is in that file all the same.
+    fn keep_policy_days(&self) {
+        if let Err(fault) = storage::keep_policy_days(&OsDisk, &self.layout) {
+            tracing::debug!(%fault, "what the policy says of N was not kept");
+        }
     }
 
     /// Keeps what calls go by, for a start that finds no file of the office.

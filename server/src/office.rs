@@ -554,7 +554,8 @@ pub(crate) fn found(config: &Config, now: Timestamp) -> Result<(), String> {
     let mut keys = keys.map_err(|fault| fault.to_string())?;
     let before: BTreeSet<Group> = keys.groups().collect();
     keys.make_ahead(now).map_err(|fault| fault.to_string())?;
-    let mut drafts = keys::keys_made(&before, &keys, config);
+    let vault = Vault::new(Arc::clone(&disk), &layout, config.retention);
+    let mut drafts = keys::keys_made(&before, &keys, &vault);
     let is_unnamed = verifier_keys(&*disk, &layout)
         .map_err(|fault| fault.to_string())?
         .is_empty();

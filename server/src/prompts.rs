@@ -9,7 +9,7 @@ use std::{
 };
 
 use announcements::{Library, PromptFault};
-use rules::{Digest, Label, PolicyDifference, Register};
+use rules::{Digest, Label};
 use rustix::fs::OFlags;
 use storage::Duty;
 
@@ -74,16 +74,6 @@ pub(crate) fn played(config: &Config) -> io::Result<Sounds> {
         Answer::Done(loaded) => Ok(loaded),
         _ => Err(io::Error::other("whoever carries calls does not say")),
     }
-}
-
-/// Where the prompts that are played and N of the configuration differ from the policy in force (K-31). Calls go on as they do.
-pub(crate) fn differences(
-    config: &Config,
-    register: &Register,
-    played: &Sounds,
-) -> Vec<PolicyDifference> {
-    let policy = register.policy();
-    policy.differences(config.retention.days(), played)
 }
 
 #[cfg(test)]

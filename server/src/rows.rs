@@ -13,9 +13,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{
-    AlarmCode, AuditDraft, CallRecord, Caller, JstDay, RecordingId, RecordingState, RetentionPolicy,
-};
+use rules::{AlarmCode, AuditDraft, CallRecord, Caller, JstDay, RecordingId, RecordingState};
 use storage::{
     AudioFacts, AuditTrail, CutSegment, Disk, Duty, Layout, SealedCaller, SealedSegment, Sealer,
     Spool, SpoolEntry, SpoolFault, Vault,
@@ -82,7 +80,6 @@ pub(crate) struct Beginning {
     pub(crate) spool: Spool,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) vault: Arc<Vault>,
-    pub(crate) retention: RetentionPolicy,
     pub(crate) desk: Desk,
     /// Told after each flush.
     pub(crate) nudge: Arc<Notify>,
@@ -263,7 +260,7 @@ impl Worker {
             .beginning
             .vault
             .begin_day(day)
-            .unwrap_or_else(|_| self.beginning.retention.expiry(day));
+            .unwrap_or_else(|_| self.beginning.vault.policy_expiry(day));
         SpoolEntry::Row(Box::new(storage::Row {
             call: *call,
             caller,

@@ -188,6 +188,18 @@ impl Layout {
         self.data.join("office/restoration.json")
     }
 
+    /// N as the policy's versions say it, for whoever fixes a day's expiry.
+    #[must_use]
+    pub fn policy_days(&self) -> PathBuf {
+        self.data.join("office/policy-days.json")
+    }
+
+    /// What whoever carries calls took in of it last.
+    #[must_use]
+    pub fn known_policy_days(&self) -> PathBuf {
+        self.data.join("calls/policy-days.json")
+    }
+
     /// A record of each disposal, with its certificate.
     #[must_use]
     pub fn disposals(&self) -> PathBuf {

@@ -67,7 +67,8 @@ pub use lock::{Duty, Lock, LockFault};
 pub use memory_disk::{Faults, MemoryDisk};
 pub use note::{KeyName, NoteFault, SignedNote, VerifierKey};
 pub use notice_file::{
-    NoticeFileFault, load_known_notices, load_notices, save_known_notices, save_notices,
+    NoticeFileFault, keep_policy_days, load_known_notices, load_notices, save_known_notices,
+    save_notices, save_policy_days,
 };
 pub use open::{Audio, Comparison, OpenFault, Opener, Playback, PlayedSegment};
 pub use package::{

@@ -1,9 +1,10 @@
-//! What was decided about the numbers' notices, in a small file that the office writes and whoever carries calls reads:
-//! calls know it without database or keys, and go on by what they knew last where it cannot be read.
+//! What was decided about the numbers' notices and what the policy says of N, in small files that the office writes and whoever carries
+//! calls reads: calls know it without database or keys, and go on by what they knew last where it cannot be read.
 
 use std::{io, path::PathBuf};
 
-use rules::{Fault, Notices};
+use rules::{Fault, Notices, PolicyDays};
+use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
@@ -57,7 +58,50 @@ pub fn save_known_notices(
     save(disk, layout.known_notices(), notices)
 }
 
-fn load(disk: &dyn Disk, path: PathBuf) -> Result<Option<Notices>, NoticeFileFault> {
+/// N as the policy says it: what the office wrote last, or where that cannot be read or is gone, what whoever carries calls took in.
+/// Where nothing was ever said, the configuration alone holds.
+pub(crate) fn policy_days(disk: &dyn Disk, layout: &Layout) -> PolicyDays {
+    let told = load(disk, layout.policy_days()).ok().flatten();
+    let known = || load(disk, layout.known_policy_days()).ok().flatten();
+    told.or_else(known).unwrap_or_default()
+}
+
+/// Writes N as the policy says it, where the file says another thing.
+///
+/// # Errors
+/// [`NoticeFileFault::Disk`]; the versions stand in the register, and the office tries again.
+pub fn save_policy_days(
+    disk: &dyn Disk,
+    layout: &Layout,
+    days: &PolicyDays,
+) -> Result<(), NoticeFileFault> {
+    settle(disk, layout.policy_days(), days)
+}
+
+/// Keeps what the office's file says of N for a day on which it cannot be read.
+///
+/// # Errors
+/// [`NoticeFileFault`]; what was kept before holds.
+pub fn keep_policy_days(disk: &dyn Disk, layout: &Layout) -> Result<(), NoticeFileFault> {
+    match load::<PolicyDays>(disk, layout.policy_days())? {
+        Some(days) => settle(disk, layout.known_policy_days(), &days),
+        None => Ok(()),
+    }
+}
+
+fn settle(disk: &dyn Disk, path: PathBuf, days: &PolicyDays) -> Result<(), NoticeFileFault> {
+    let found = load::<PolicyDays>(disk, path.clone());
+    let is_so = match &found {
+        Ok(found) => found.as_ref().unwrap_or(&PolicyDays::default()) == days,
+        Err(_) => false,
+    };
+    match is_so {
+        true => Ok(()),
+        false => save(disk, path, days),
+    }
+}
+
+fn load<T: DeserializeOwned>(disk: &dyn Disk, path: PathBuf) -> Result<Option<T>, NoticeFileFault> {
     let bytes = match disk.read_short(&path, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -68,8 +112,8 @@ fn load(disk: &dyn Disk, path: PathBuf) -> Result<Option<Notices>, NoticeFileFau
         .map_err(|_| NoticeFileFault::Damaged { path })
 }
 
-fn save(disk: &dyn Disk, path: PathBuf, notices: &Notices) -> Result<(), NoticeFileFault> {
-    let saved = serde_json::to_vec_pretty(notices)
+fn save<T: Serialize>(disk: &dyn Disk, path: PathBuf, told: &T) -> Result<(), NoticeFileFault> {
+    let saved = serde_json::to_vec_pretty(told)
         .map_err(io::Error::from)
         .and_then(|bytes| disk.replace(&path, &bytes, MODE_SHARED));
     saved.map_err(|source| NoticeFileFault::Disk { path, source })
@@ -79,13 +123,13 @@ fn save(disk: &dyn Disk, path: PathBuf, notices: &Notices) -> Result<(), NoticeF
 #[derive(Debug, Error)]
 pub enum NoticeFileFault {
     /// The file is not what was written.
-    #[error("file of the numbers' notices {} is damaged; the office writes it anew when it starts", path.display())]
+    #[error("file {} for calls is damaged; the office writes it anew when it starts", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
     },
     /// The disk refused.
-    #[error("file of the numbers' notices {} cannot be used ({source}); check the disk and the folder's group", path.display())]
+    #[error("file {} for calls cannot be used ({source}); check the disk and the folder's group", path.display())]
     Disk {
         /// The file.
         path: PathBuf,
@@ -104,7 +148,7 @@ impl NoticeFileFault {
 
 #[cfg(test)]
 mod tests {
-    use rules::{Number, NumberNotice};
+    use rules::{JstDay, Number, NumberNotice, RetentionPolicy};
 
     use super::*;
     use crate::memory_disk::{Faults, MemoryDisk};
@@ -133,6 +177,32 @@ mod tests {
             load_notices(&disk, &layout),
             Err(NoticeFileFault::Damaged { .. })
         ));
+    }
+
+    #[test]
+    fn a_file_of_n_that_is_gone_or_damaged_leaves_what_was_known_and_never_lengthens() {
+        let (disk, layout) = (MemoryDisk::new(), Layout::new("/data", "/root"));
+        layout.make_folders(&disk).unwrap();
+        let day: JstDay = "2026-12-01".parse().unwrap();
+        let days_of = |disk: &MemoryDisk| {
+            let set = RetentionPolicy::default();
+            policy_days(disk, &layout).within(set, day).days()
+        };
+        assert_eq!(days_of(&disk), 89);
+        let sixty = RetentionPolicy::new(60).unwrap();
+        let said: PolicyDays = [(day, sixty)].into_iter().collect();
+        save_policy_days(&disk, &layout, &said).unwrap();
+        assert_eq!(days_of(&disk), 60);
+        keep_policy_days(&disk, &layout).unwrap();
+        for damaged in [&b"[{"[..], b"{\"2026-12-01\":93}"] {
+            disk.replace(&layout.policy_days(), damaged, MODE_SHARED)
+                .unwrap();
+            assert!(keep_policy_days(&disk, &layout).is_err());
+            assert_eq!(days_of(&disk), 60);
+        }
+        disk.unlink(&layout.policy_days()).unwrap();
+        keep_policy_days(&disk, &layout).unwrap();
+        assert_eq!(days_of(&disk), 60);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::{
     header::{Header, MAX_HEADER_BYTES},
     keys::Sealed,
     layout::{Layout, MODE_TAKEN_AWAY},
+    notice_file,
     segment::Chain,
 };
 
@@ -87,7 +88,7 @@ pub(crate) enum FileStage {
 }
 
 impl Vault {
-    /// The vault of an installation. `policy` holds for days that begin from now on.
+    /// The vault of an installation. `policy` is what the configuration keeps at most, for days that begin from now on.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, layout: &Layout, policy: RetentionPolicy) -> Vault {
         Vault {
@@ -105,7 +106,7 @@ impl Vault {
         Vault::new(Arc::clone(&self.disk), layout, self.policy)
     }
 
-    /// When the recordings of a day expire. The first to ask fixes it, by the policy then in force.
+    /// When the recordings of a day expire. The first to ask fixes it, by the smaller of the configuration and the policy then in force.
     ///
     /// # Errors
     /// [`VaultFault`] if it can be neither read nor fixed; without it nothing of that day is kept.
@@ -142,9 +143,11 @@ impl Vault {
         }
     }
 
-    /// When a day expires that nobody has begun: by the policy in force.
-    pub(crate) fn policy_expiry(&self, day: JstDay) -> Timestamp {
-        self.policy.expiry(day)
+    /// When a day expires that nobody has begun: by the smaller of what the configuration sets and the policy says of that day.
+    #[must_use]
+    pub fn policy_expiry(&self, day: JstDay) -> Timestamp {
+        let said = notice_file::policy_days(&*self.disk, &self.layout);
+        said.within(self.policy, day).expiry(day)
     }
 
     /// Makes everything durable that was written since the last call, with one sync for all files,
@@ -462,7 +465,7 @@ impl Vault {
         self.disk.make_folder(&folder, mode).map_err(at(&folder))?;
         let file = ExpiryFile {
             day,
-            expires_at: self.policy.expiry(day),
+            expires_at: self.policy_expiry(day),
         };
         let bytes = serde_json::to_vec(&file).expect("a day and an instant are JSON");
         self.disk

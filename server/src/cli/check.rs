@@ -4,6 +4,7 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
 use rules::{JstDay, Overdue, PolicyDifference, Recovery, Register, Reminder, jst_rfc3339};
+use serde_json::json;
 use storage::{
     Catalogue, CatalogueFault, Compared, Disk, Duty, KeyStatus, Layout, OsDisk, Restoration,
     Sealer, Standing, verifier_keys,
@@ -53,12 +54,12 @@ struct Found<'out> {
 
 impl Found<'_> {
     fn good(&mut self, text: &str) -> Result<(), Exit> {
-        self.out.line(&format!("良 ok    {text}"))
+        self.tell("ok", "良", text)
     }
 
     /// Something that a person should look at, and that stops nothing.
     fn note(&mut self, text: &str) -> Result<(), Exit> {
-        self.out.line(&format!("注 note  {text}"))
+        self.tell("note", "注", text)
     }
 
     fn bad(&mut self, exit: Exit, text: &str) -> Result<(), Exit> {
@@ -67,7 +68,13 @@ impl Found<'_> {
         } else {
             exit
         };
-        self.out.line(&format!("否 fault {text}"))
+        self.tell("fault", "否", text)
+    }
+
+    fn tell(&mut self, state: &'static str, mark: &str, text: &str) -> Result<(), Exit> {
+        let object = json!({ "state": state, "text": text });
+        self.out
+            .result(&object, || format!("{mark} {state:<5} {text}"))
     }
 
     /// What only the configuration says about a number's notice, and what nobody has looked at in time.
@@ -152,11 +159,8 @@ impl Found<'_> {
                 prompts::on_disk(config)
             }
         };
-        for difference in prompts::differences(config, register, &played) {
+        for difference in register.policy().differences(&played) {
             let ja = match &difference {
-                PolicyDifference::Retention { set, said } => {
-                    format!("設定の保存日数 {set} は {said} を超えています")
-                }
                 PolicyDifference::PromptMissing(prompt) => {
                     format!("方針の音声案内 {prompt} がありません")
                 }

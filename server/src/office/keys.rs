@@ -10,11 +10,10 @@ use std::{
 use jiff::Timestamp;
 use rules::{Action, AlarmCode, AuditDraft, AuditEvent, JstDay};
 use serde::{Deserialize, Serialize};
-use storage::{Group, KeyFault, Keys};
+use storage::{Group, KeyFault, Keys, Vault};
 
 use super::{owner::Owner, people::Caller};
 use crate::{
-    config::Config,
     duty::{Answer, Ending, Message},
     proof::{Asker, Proof},
 };
@@ -71,7 +70,7 @@ impl Owner {
             true => keys.rotate(now),
             false => Ok(()),
         });
-        let mut drafts = keys_made(&before, &keys, &self.config);
+        let mut drafts = keys_made(&before, &keys, &self.vault);
         if made.is_ok() && is_due {
             drafts.push(AuditDraft::system(rotated(&keys, today)));
         }
@@ -198,13 +197,13 @@ fn rotated(keys: &Keys, day: JstDay) -> AuditEvent {
 }
 
 /// What the trail says of pairs that were made.
-pub(super) fn keys_made(before: &BTreeSet<Group>, keys: &Keys, config: &Config) -> Vec<AuditDraft> {
+pub(super) fn keys_made(before: &BTreeSet<Group>, keys: &Keys, vault: &Vault) -> Vec<AuditDraft> {
     let fresh = keys.groups().filter(|group| !before.contains(group));
     fresh
         .filter_map(|group| match group {
             Group::Day(day) => Some(AuditDraft::system(AuditEvent::KeysMade {
                 day,
-                expires_at: config.retention.expiry(day),
+                expires_at: vault.policy_expiry(day),
             })),
             Group::Case(_) | Group::Register(_) => None,
         })

@@ -262,7 +262,8 @@ impl Owner {
             self.waivers_again = Instant::now() + RETRY;
             return;
         };
-        if self.settle_notices(&register).is_err() {
+        let settled = self.settle_notices(&register);
+        if settled.is_err() || self.settle_policy_days(&register).is_err() {
             self.waivers_again = Instant::now() + RETRY;
         }
         if tells {

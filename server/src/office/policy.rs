@@ -1,6 +1,9 @@
 //! The policy at the office: a file becomes a version, a decision of 要領 6 is kept, and both are shown (K-30, K-31).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use jiff::Timestamp;
 use rules::{
@@ -8,7 +11,7 @@ use rules::{
     Purpose, Register, Subject,
 };
 use serde::{Deserialize, Serialize};
-use storage::{Attachments, TextKind};
+use storage::{Attachments, NoticeFileFault, TextKind};
 
 use super::{owner::Owner, people::Caller};
 use crate::{
@@ -110,7 +113,21 @@ impl Owner {
                 ..Attachments::default()
             })
         };
-        self.record(caller, fact, attach, now).await
+        let told = self.record(caller, fact, attach, now).await?;
+        let register = self.register().await?;
+        if self.settle_policy_days(&register).is_err() {
+            self.waivers_again = Instant::now();
+        }
+        Ok(told)
+    }
+
+    /// Writes N of the policy for whoever fixes the expiry of a day.
+    pub(super) fn settle_policy_days(&self, register: &Register) -> Result<(), NoticeFileFault> {
+        let days = register.policy().days();
+        let saved = storage::save_policy_days(&*self.disk, &self.layout, &days);
+        saved.inspect_err(|fault| {
+            tracing::error!(%fault, "a day that begins is not yet kept by the policy's N");
+        })
     }
 
     /// Whether the version in force says this, word by word; one whose text does not open is another.

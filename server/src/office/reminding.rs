@@ -28,7 +28,7 @@ impl Owner {
         };
         match prompts::played(&self.config) {
             Ok(played) => {
-                let differences = prompts::differences(&self.config, &register, &played);
+                let differences = register.policy().differences(&played);
                 let differs = differences.first().map(|difference| {
                     format!("{difference}; see check, and apply a version that says so, or do as it says")
                 });

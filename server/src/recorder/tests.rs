@@ -132,7 +132,6 @@ impl House {
             spool: Spool::new(disk, &layout),
             sealer: Arc::clone(&sealer),
             vault: Arc::clone(&vault),
-            retention,
             desk: desk.clone(),
             nudge: Arc::default(),
         })

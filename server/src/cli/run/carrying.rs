@@ -125,7 +125,6 @@ impl Beginning {
             spool,
             sealer: Arc::clone(&sealer),
             vault: Arc::clone(&vault),
-            retention: config.retention,
             desk: desk.clone(),
             nudge: office.nudge(),
         })?;
