@@ -18,6 +18,7 @@ use storage::{
 use super::{
     Exit, Form, Person, Place, Terminal,
     calls::json,
+    city_time::in_city_time,
     people::ask_as,
     recordings::{allowed, with_office},
 };
@@ -143,7 +144,7 @@ fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
         let first = arguments.from_seq;
         let read = read_entries(&OsDisk, &layout, chain.into(), first, &mut |_, entry| {
             if said.is_ok() {
-                said = shown(name, entry, out.form).and_then(|line| out.line(&line));
+                said = shown(name, entry, out.form).and_then(|line| out.put(&in_city_time(&line)));
             }
         });
         said?;
@@ -208,6 +209,10 @@ fn head(arguments: &HeadArguments, out: &mut Terminal) -> Result<(), Exit> {
     let chains = chosen(arguments.chain);
     let heads = TrailRequest::Heads { chains };
     let done = ask_of_trail(&config, heads, Proof::Nobody, out)?;
+    if out.form == Form::Json {
+        let mut notes = done.notes.iter();
+        return notes.try_for_each(|note| out.object(&serde_json::json!({ "note": note })));
+    }
     out.line(done.notes.join("\n").trim_end())
 }
 
@@ -230,7 +235,7 @@ fn verify_all(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
         // A broken chain is worse than one that cannot be read.
         let found = match verify(&layout, duty, &heads) {
             Ok(report) if out.form == Form::Json => {
-                out.line(&json(&Shown::of(&report))?)?;
+                out.object(&Shown::of(&report))?;
                 exit_of(&report)
             }
             Ok(report) => tell(&report, out)?,
@@ -401,11 +406,11 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
         export::receive::<TrailExported>(conversation, path)
     });
     let TrailExported { entries, sha256 } = out.settle(exported)?;
-    out.line(&format!(
-        "書き出しました / written: {} 件数/entries={entries}",
-        path.display()
-    ))?;
-    out.line(&format!("  SHA-256 {sha256}"))
+    let object = serde_json::json!({ "file": path, "entries": entries, "sha256": sha256 });
+    out.result(&object, || {
+        let path = path.display();
+        format!("書き出しました / written: {path} 件数/entries={entries}\n  SHA-256 {sha256}")
+    })
 }
 
 fn forget(arguments: &Forget, out: &mut Terminal) -> Result<(), Exit> {

@@ -68,10 +68,14 @@ pub(super) fn backup(arguments: &Backup, out: &mut Terminal) -> Result<(), Exit>
         out.complain(&format!("バックアップできません。\n{fault}"));
         Exit::Unavailable
     })?;
-    out.line(&format!(
-        "バックアップしました（鍵は含みません）/ backed up, without any key: {} 行/rows={rows} 音声/files={files}",
-        arguments.out.display()
-    ))
+    let folder = &arguments.out;
+    let object = serde_json::json!({ "folder": folder, "rows": rows, "files": files });
+    out.result(&object, || {
+        format!(
+            "バックアップしました（鍵は含みません）/ backed up, without any key: {} 行/rows={rows} 音声/files={files}",
+            folder.display()
+        )
+    })
 }
 
 /// The three things that a restore is asked for.

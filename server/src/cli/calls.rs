@@ -43,7 +43,7 @@ pub(super) fn calls(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
         let page: Page<CallView> = hear(&mut conversation, out)?;
         for call in &page.items {
             if out.form == Form::Json {
-                out.line(&json(call)?)?;
+                out.object(call)?;
                 continue;
             }
             let group = Group::of(call);
@@ -71,7 +71,7 @@ pub(super) fn call(arguments: &One, out: &mut Terminal) -> Result<(), Exit> {
     let mut conversation = ask(&arguments.place, request, out)?;
     let story: Story = hear(&mut conversation, out)?;
     if out.form == Form::Json {
-        return out.line(&json(&story)?);
+        return out.object(&story);
     }
     for line in summary(&story.call) {
         out.line(&line)?;

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use rules::{RecordingId, jst_rfc3339};
 use serde::Serialize;
+use serde_json::json;
 use storage::{DisposalRecord, OsDisk, Subject, VerifierKey, verify_certificate};
 
 use super::{Exit, Form, Person, Place, Terminal, recordings::with_office};
@@ -185,7 +186,7 @@ fn show_one(recording: RecordingId, pending: &[String], out: &mut Terminal) -> R
         true => "complete",
         false => "incomplete",
     };
-    let object = serde_json::json!({ "id": recording, "state": state, "pending": pending });
+    let object = json!({ "id": recording, "state": state, "pending": pending });
     out.result(&object, || match pending.is_empty() {
         true => format!("廃棄しました / disposed: {recording} 完了/complete"),
         false => format!(
@@ -200,27 +201,31 @@ fn show_one(recording: RecordingId, pending: &[String], out: &mut Terminal) -> R
 }
 
 fn show(days: &[Disposed], out: &mut Terminal) -> Result<(), Exit> {
-    if days.is_empty() {
+    if days.is_empty() && out.form == Form::Text {
         return out.line("期限の来た録音はありません / nothing is due");
     }
     for day in days {
-        out.line(&format!(
-            "廃棄しました / disposed: {} 対象/due={} 廃棄/disposed={} 保全/held={} 失敗/failed={} {}",
-            day.day,
-            day.due,
-            day.disposed,
-            day.held,
-            day.failed,
-            match day.pending.is_empty() {
-                true => "完了/complete".to_owned(),
-                false => format!("未完了/incomplete: {}", day.pending.join(", ")),
-            }
-        ))?;
+        out.result(day, || shown_disposal(day))?;
     }
     match days.iter().all(|day| day.pending.is_empty()) {
         true => Ok(()),
         false => Err(Exit::Unavailable),
     }
+}
+
+fn shown_disposal(day: &Disposed) -> String {
+    format!(
+        "廃棄しました / disposed: {} 対象/due={} 廃棄/disposed={} 保全/held={} 失敗/failed={} {}",
+        day.day,
+        day.due,
+        day.disposed,
+        day.held,
+        day.failed,
+        match day.pending.is_empty() {
+            true => "完了/complete".to_owned(),
+            false => format!("未完了/incomplete: {}", day.pending.join(", ")),
+        }
+    )
 }
 
 fn certificate(arguments: &Certificate, out: &mut Terminal) -> Result<(), Exit> {
@@ -244,10 +249,10 @@ fn certificate(arguments: &Certificate, out: &mut Terminal) -> Result<(), Exit> 
         out.message(&not_made(&arguments.out, &fault));
         return Err(Exit::Failed);
     }
-    out.line(&format!(
-        "書き出しました / written: {}",
-        arguments.out.display()
-    ))
+    let object = json!({ "subject": arguments.subject, "file": arguments.out });
+    out.result(&object, || {
+        format!("書き出しました / written: {}", arguments.out.display())
+    })
 }
 
 fn acknowledge(arguments: &Acknowledge, out: &mut Terminal) -> Result<(), Exit> {
@@ -257,10 +262,11 @@ fn acknowledge(arguments: &Acknowledge, out: &mut Terminal) -> Result<(), Exit> 
         subject: arguments.subject,
     };
     ask(&arguments.place, request, out)?;
-    out.line(&format!(
-        "確認を記録しました / acknowledged: {}",
-        arguments.subject
-    ))
+    let subject = arguments.subject;
+    let object = json!({ "subject": subject, "state": "acknowledged" });
+    out.result(&object, || {
+        format!("確認を記録しました / acknowledged: {subject}")
+    })
 }
 
 fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
@@ -274,16 +280,23 @@ fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
     })?;
     match verify_certificate(&note, &keys) {
         Ok(certificate) => {
-            let counts = certificate.counts;
-            out.line(&format!(
-                "正しい廃棄証明書です / genuine: {} 完了/completed={} 対象/due={} 廃棄/disposed={} 保全/held={} 失敗/failed={}",
-                certificate.day,
-                jst_rfc3339(certificate.completed_at),
-                counts.due(),
-                counts.disposed(),
-                counts.held(),
-                counts.failed()
-            ))
+            let (day, counts) = (certificate.day, certificate.counts);
+            let completed_at = jst_rfc3339(certificate.completed_at);
+            let (due, disposed) = (counts.due(), counts.disposed());
+            let (held, failed) = (counts.held(), counts.failed());
+            let object = json!({
+                "day": day,
+                "completed_at": completed_at,
+                "due": due,
+                "disposed": disposed,
+                "held": held,
+                "failed": failed,
+            });
+            out.result(&object, || {
+                format!(
+                    "正しい廃棄証明書です / genuine: {day} 完了/completed={completed_at} 対象/due={due} 廃棄/disposed={disposed} 保全/held={held} 失敗/failed={failed}"
+                )
+            })
         }
         Err(fault) => {
             out.complain(&format!(

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use rules::{Scope, jst_rfc3339};
+use serde_json::json;
 use storage::{Duty, OsDisk};
 
-use super::{Exit, Person, Place, Terminal};
+use super::{Exit, Form, Person, Place, Terminal};
 use crate::{
     calls,
     clock::Clock,
@@ -66,10 +67,7 @@ pub(super) fn emergency(command: &Command, out: &mut Terminal) -> Result<(), Exi
             };
             let declared = send(config, request, out)?;
             for emergency in &declared {
-                out.line(&format!(
-                    "緊急時モードを宣言しました / declared: {}",
-                    describe(emergency)
-                ))?;
+                tell(emergency, "緊急時モードを宣言しました / declared", out)?;
             }
             warn_unless_saved(&declared, out);
             Ok(())
@@ -82,10 +80,7 @@ pub(super) fn emergency(command: &Command, out: &mut Terminal) -> Result<(), Exi
             };
             let lifted = send(config, request, out)?;
             for emergency in &lifted {
-                out.line(&format!(
-                    "緊急時モードを解除しました / lifted: {}",
-                    describe(emergency)
-                ))?;
+                tell(emergency, "緊急時モードを解除しました / lifted", out)?;
             }
             warn_unless_saved(&lifted, out);
             Ok(())
@@ -136,17 +131,29 @@ fn status(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         .iter()
         .filter(|emergency| emergency.is_in_force(now))
         .collect();
-    if in_force.is_empty() {
+    if in_force.is_empty() && out.form == Form::Text {
         return out.line("緊急時モードではありません / no emergency is in force");
     }
     for emergency in in_force {
-        out.line(&format!(
-            "緊急時モードです / in force: {}",
-            describe(&Declared::of(emergency, true))
-        ))?;
-        out.line(&format!("  理由 / reason: {}", emergency.reason()))?;
+        let declared = Declared::of(emergency, true);
+        let reason = emergency.reason();
+        let object = json!({
+            "id": declared.id,
+            "scope": declared.scope,
+            "started": declared.started,
+            "expires": declared.expires,
+            "reason": reason,
+        });
+        out.result(&object, || {
+            let described = describe(&declared);
+            format!("緊急時モードです / in force: {described}\n  理由 / reason: {reason}")
+        })?;
     }
     Ok(())
+}
+
+fn tell(emergency: &Declared, done: &str, out: &mut Terminal) -> Result<(), Exit> {
+    out.result(emergency, || format!("{done}: {}", describe(emergency)))
 }
 
 fn describe(emergency: &Declared) -> String {

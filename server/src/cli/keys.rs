@@ -14,7 +14,6 @@ use tokio::runtime;
 use super::{
     Exit, Form, Person, Place, Terminal,
     audit::{ask_of_trail, shown_keys},
-    calls::json,
     recordings::with_office,
 };
 use crate::{
@@ -91,9 +90,10 @@ pub(super) fn keys(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
 
 fn public(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     let layout = place.load(out)?.layout();
-    shown_keys(&layout, out)?
-        .iter()
-        .try_for_each(|key| out.line(&key.to_string()))
+    shown_keys(&layout, out)?.iter().try_for_each(|key| {
+        let key = key.to_string();
+        out.result(&serde_json::json!({ "key": key }), || key.clone())
+    })
 }
 
 fn ask(place: &Place, person: &Person, ask: KeysRequest, out: &mut Terminal) -> Result<(), Exit> {
@@ -102,10 +102,15 @@ fn ask(place: &Place, person: &Person, ask: KeysRequest, out: &mut Terminal) -> 
     let request = Request::Keys { ask, proof };
     let answer = with_office(&config, &request, |conversation| conversation.answer());
     let done: KeysDone = out.settle(answer)?;
-    out.line(&format!(
-        "鍵の根の世代 / root generation: {}",
-        done.generation
-    ))?;
+    let behind = done.behind.iter();
+    let behind = behind.map(|(folder, why)| serde_json::json!({ "folder": folder, "why": why }));
+    let object = serde_json::json!({
+        "generation": done.generation,
+        "behind": behind.collect::<Vec<_>>(),
+    });
+    out.result(&object, || {
+        format!("鍵の根の世代 / root generation: {}", done.generation)
+    })?;
     for (folder, why) in &done.behind {
         out.complain(&format!(
             "写しが最新ではありません / incomplete: {}\n{why}",
@@ -154,7 +159,7 @@ fn status(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         Exit::Unavailable
     })?;
     if out.form == Form::Json {
-        return out.line(&json(&shown)?);
+        return out.object(&shown);
     }
     let made = shown.created_at.as_deref().unwrap_or("-");
     out.line(&format!(
@@ -198,7 +203,7 @@ fn look(config: &Config) -> Result<Shown, String> {
         let (recordings, expires_at) = match status.group {
             Group::Day(day) => {
                 let fixed = vault.fixed_expiry(day).ok().flatten();
-                let expires_at = fixed.unwrap_or_else(|| config.retention.expiry(day));
+                let expires_at = fixed.unwrap_or_else(|| vault.policy_expiry(day));
                 (counts.get(&day).copied().unwrap_or(0), Some(expires_at))
             }
             Group::Case(_) | Group::Register(_) => (status.held, None),

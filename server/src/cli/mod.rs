@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod calls;
 mod check;
+mod city_time;
 mod copies;
 mod demo;
 mod dispose;
@@ -37,7 +38,10 @@ use clap::{Args, Parser, Subcommand};
 use rules::StaffId;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use serde::Serialize;
+use serde_json::json;
 use storage::Layout;
+
+use city_time::in_city_time;
 
 use crate::{
     config::Config,
@@ -267,12 +271,32 @@ struct RefusalObject<'m> {
 }
 
 impl Terminal {
-    /// Writes a line of the result.
+    /// Writes a line of the result for people; programs have it as the text of an object.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    fn line(&mut self, text: &str) -> Result<(), Exit> {
+        match self.form {
+            Form::Text => self.put(text),
+            Form::Json => self.object(&json!({ "text": text })),
+        }
+    }
+
+    /// Writes an object of the result, as programs read it.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    fn object<T: Serialize>(&mut self, object: &T) -> Result<(), Exit> {
+        let object = serde_json::to_string(object).map_err(|_| Exit::Failed)?;
+        self.put(&in_city_time(&object))
+    }
+
+    /// Writes a line as it stands.
     ///
     /// # Errors
     /// [`Exit::Done`] when the reader has seen enough (`| head`), [`Exit::Failed`] for anything else.
-    fn line(&mut self, text: &str) -> Result<(), Exit> {
-        let written = writeln!(self.out, "{text}");
+    fn put(&mut self, line: &str) -> Result<(), Exit> {
+        let written = writeln!(self.out, "{line}");
         written.map_err(|fault| {
             if fault.kind() == io::ErrorKind::BrokenPipe {
                 Exit::Done
@@ -282,9 +306,14 @@ impl Terminal {
         })
     }
 
-    /// Writes to standard error; when that is gone there is nobody left to tell.
+    /// Writes to standard error.
     fn complain(&mut self, text: &str) {
-        let _ = writeln!(io::stderr(), "{}", text.trim_end());
+        let text = text.trim_end();
+        // When standard error is gone there is nobody left to tell.
+        let _ = match self.form {
+            Form::Text => writeln!(io::stderr(), "{text}"),
+            Form::Json => writeln!(io::stderr(), "{}", json!({ "text": text })),
+        };
     }
 
     /// Writes an object of the result for programs, or its text for people.
@@ -298,10 +327,7 @@ impl Terminal {
     ) -> Result<(), Exit> {
         match self.form {
             Form::Text => self.line(&text()),
-            Form::Json => {
-                let object = serde_json::to_string(object).map_err(|_| Exit::Failed)?;
-                self.line(&object)
-            }
+            Form::Json => self.object(object),
         }
     }
 
@@ -315,7 +341,8 @@ impl Terminal {
                 en: &message.en,
             };
             if let Ok(object) = serde_json::to_string(&object) {
-                return self.complain(&object);
+                let _ = writeln!(io::stderr(), "{object}");
+                return;
             }
         }
         let code = if message.code.is_empty() {

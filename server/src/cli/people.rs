@@ -319,7 +319,9 @@ pub(super) fn told(told: &Told, out: &mut Terminal) -> Result<(), Exit> {
             .iter()
             .try_for_each(|case| out.result(case, || requests::shown(case))),
         // Whoever asks for these shows them in a way of its own.
-        Told::Session { person, .. } | Told::Totp { person, .. } => out.line(person.as_str()),
+        Told::Session { person, .. } | Told::Totp { person, .. } => {
+            out.result(&serde_json::json!({ "id": person }), || person.to_string())
+        }
     }
 }
 

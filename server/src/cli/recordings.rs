@@ -125,7 +125,7 @@ fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
                 return Ok(());
             }
             for call in &page {
-                out.line(&if out.form == Form::Json { object(call, now)? } else { line(call, now) })?;
+                out.result(&object(call, now), || line(call, now))?;
             }
         }
     })
@@ -158,8 +158,8 @@ fn is_expired(call: &ListedCall, now: Timestamp) -> bool {
     }
 }
 
-fn object(call: &ListedCall, now: Timestamp) -> Result<String, Exit> {
-    let listed = Listed {
+fn object(call: &ListedCall, now: Timestamp) -> Listed<'_> {
+    Listed {
         id: call.recording.map(|recording| recording.to_string()),
         call_id: call.call.map(|call| call.to_string()),
         called: call.called.as_deref(),
@@ -178,8 +178,7 @@ fn object(call: &ListedCall, now: Timestamp) -> Result<String, Exit> {
             .reason
             .as_deref()
             .filter(|_| call.state == RecordingState::Unrecorded),
-    };
-    serde_json::to_string(&listed).map_err(|_| Exit::Failed)
+    }
 }
 
 fn line(call: &ListedCall, now: Timestamp) -> String {
@@ -227,14 +226,21 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
         export::receive(conversation, &arguments.out)
     });
     let exported: Exported = out.settle(answer)?;
-    out.line(&format!(
-        "書き出しました / written: {} ({}.{} s)",
-        arguments.out.display(),
-        exported.duration_ms / 1_000,
-        exported.duration_ms % 1_000 / 100
-    ))?;
-    out.line(&format!("  SHA-256 {}", exported.sha256))?;
-    out.line("  聞き終えたら消してください。複写も録音と同じ期日までです / delete it when heard: a copy lives no longer than its recording")
+    let object = serde_json::json!({
+        "file": arguments.out,
+        "bytes": exported.bytes,
+        "sha256": exported.sha256,
+        "duration_ms": exported.duration_ms,
+    });
+    out.result(&object, || {
+        format!(
+            "書き出しました / written: {} ({}.{} s)\n  SHA-256 {}\n  聞き終えたら消してください。複写も録音と同じ期日までです / delete it when heard: a copy lives no longer than its recording",
+            arguments.out.display(),
+            exported.duration_ms / 1_000,
+            exported.duration_ms % 1_000 / 100,
+            exported.sha256
+        )
+    })
 }
 
 /// A file as the register of copies names it: absolute, and without the links on its way, which the office does not follow.
@@ -343,7 +349,8 @@ mod tests {
         let expected = format!(
             "{{\"id\":\"{recording}\",\"call_id\":null,\"called\":null,\"caller\":null,\"started_at\":null,\"expires_at\":\"1970-01-01T09:00:00.000+09:00\",\"duration_ms\":null,\"state\":\"disposed\",\"notice\":null,\"gaps_ms\":null}}"
         );
-        assert_eq!(object(&tombstone, Timestamp::now()).unwrap(), expected);
+        let shown = serde_json::to_string(&object(&tombstone, Timestamp::now()));
+        assert_eq!(shown.unwrap(), expected);
     }
 
     #[test]
@@ -352,16 +359,8 @@ mod tests {
         let sealed = listed(recording, RecordingState::Sealed);
         let due = sealed.expires_at;
         let before = due - jiff::SignedDuration::from_nanos(1);
-        assert!(
-            object(&sealed, before)
-                .unwrap()
-                .contains("\"state\":\"sealed\"")
-        );
-        assert!(
-            object(&sealed, due)
-                .unwrap()
-                .contains("\"state\":\"expired\"")
-        );
+        assert_eq!(object(&sealed, before).state, "sealed");
+        assert_eq!(object(&sealed, due).state, "expired");
         assert!(line(&sealed, due).contains("期限切れ expired"));
     }
 

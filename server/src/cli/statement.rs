@@ -89,7 +89,10 @@ fn publish(place: &Place, what: &What, person: &Person, out: &mut Terminal) -> R
         out.message(&not_made(&what.out, &fault));
         Exit::Failed
     })?;
-    out.line(&format!("書き出しました / written: {}", what.out.display()))
+    let object = serde_json::json!({ "month": what.month, "file": what.out });
+    out.result(&object, || {
+        format!("書き出しました / written: {}", what.out.display())
+    })
 }
 
 /// The object of `verify --json`.

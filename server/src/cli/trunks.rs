@@ -5,7 +5,7 @@ use exchange::{Ailment, Unreachable};
 
 use super::{
     Exit, Form, Place, Terminal,
-    calls::{ask, hear, json},
+    calls::{ask, hear},
 };
 use crate::look::{
     ChoiceView, ChosenView, Page, PassedOverView, PassedView, PlaceNameView, PlaceStateView,
@@ -24,7 +24,7 @@ pub(super) fn trunks(arguments: &Arguments, out: &mut Terminal) -> Result<(), Ex
         let page: Page<TrunkView> = hear(&mut conversation, out)?;
         for trunk in &page.items {
             if out.form == Form::Json {
-                out.line(&json(trunk)?)?;
+                out.object(trunk)?;
                 continue;
             }
             for line in lines(trunk) {

@@ -84,7 +84,7 @@ pub(super) fn find(arguments: &Find, out: &mut Terminal) -> Result<(), Exit> {
             Searched::Found(call) if written.is_ok() => {
                 written = match out.form {
                     Form::Text => out.line(&line(&call, now)),
-                    Form::Json => object(&call, now).and_then(|object| out.line(&object)),
+                    Form::Json => out.object(&object(&call, now)),
                 };
             }
             Searched::Progress { seen } if seen > LONG_SEARCH && out.form == Form::Text => {
