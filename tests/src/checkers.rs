@@ -9,6 +9,7 @@ use exchange::Milestone;
 use rules::{CallId, NoticeKind, NoticeRecord};
 
 use crate::{
+    archive::Archive,
     city::{City, Playback},
     plan::{NUMBER, OTHER_NUMBER},
     recorder::Recording,
@@ -25,7 +26,7 @@ pub fn check(city: &City) {
         a_recording_holds_nothing_from_before_its_gate(city, recording);
     }
     for recording in &city.recorder.closed {
-        a_recording_ends_within_three_months(city, recording);
+        a_recording_ends_within_three_months(&city.recorder.archive, recording);
     }
     nobody_hears_a_stranger(city);
     media_goes_only_where_it_was_signalled(city);
@@ -176,9 +177,8 @@ fn notice_of(city: &City, recording: &Recording) -> Playback {
 }
 
 /// Law 4: the day of a recording has its end fixed, and the end is the policy's, within three calendar months.
-fn a_recording_ends_within_three_months(city: &City, recording: &Recording) {
+pub(crate) fn a_recording_ends_within_three_months(archive: &Archive, recording: &Recording) {
     let day = recording.record.day();
-    let archive = &city.recorder.archive;
     let fixed = archive
         .vault
         .fixed_expiry(day)

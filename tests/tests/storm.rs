@@ -4,8 +4,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tests::storm::{self, Tally, Ways};
 
-/// How long fresh seeds are run.
+/// How long fresh seeds are run at least.
 const FRESH: Duration = Duration::from_secs(15);
+
+/// After so many everything has happened: what is rarest happens in one of sixteen.
+const MOST: u64 = 1_000;
 
 #[test]
 fn fresh_storms_break_no_law() {
@@ -13,7 +16,7 @@ fn fresh_storms_break_no_law() {
         .duration_since(UNIX_EPOCH)
         .map_or(1, |time| time.as_secs() * 1_000_000);
     let (began, mut tally, mut seed) = (Instant::now(), Tally::default(), first);
-    while began.elapsed() < FRESH {
+    while began.elapsed() < FRESH || (!tally.missing(Ways::Any).is_empty() && seed - first < MOST) {
         // A failure names its seed; `storm --seeds 1 --from SEED` makes it again.
         tally.add(&storm::run(seed, Ways::Any));
         seed += 1;
@@ -23,14 +26,8 @@ fn fresh_storms_break_no_law() {
         seed - first,
         tally.simulated.as_secs()
     );
-    for what in [
-        "a citizen called",
-        "a packet was lost",
-        "a call was answered",
-        "a message came in pieces",
-    ] {
-        assert!(tally.fired.contains_key(what), "{what}: never");
-    }
+    // What never happened was not weathered.
+    assert_eq!(tally.missing(Ways::Any), [""; 0]);
 }
 
 #[test]

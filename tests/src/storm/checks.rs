@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use memchr::memmem;
 use rules::{CallId, EndCause, NoticeKind, NoticeRecord, Reason};
 
 use super::{
@@ -9,11 +10,15 @@ use super::{
     world::{BROKEN, World, is_open},
 };
 use crate::{
+    checkers::a_recording_ends_within_three_months,
     phone::{OfferTime, Phone},
     recorder::Recording,
     reference::Unprovoked,
     voice::{Heard, frames_in, speaker},
 };
+
+/// What tells a spoken frame from all others: who speaks, and its number.
+const FRAME_HEAD: usize = 16;
 
 /// Checks everything; the message says which storm.
 pub(super) fn check(world: &World) {
@@ -46,7 +51,9 @@ pub(super) fn check(world: &World) {
     );
     every_record_says_why(world);
     every_row_lies_on_the_disk(world);
+    nobody_is_heard_or_named_without_a_key(world);
     for recording in &world.recorder.closed {
+        a_recording_ends_within_three_months(&world.recorder.archive, recording);
         the_channels_are_not_exchanged(world, recording);
         a_recording_is_as_long_as_its_segments_say(world, recording);
     }
@@ -107,6 +114,37 @@ fn every_row_lies_on_the_disk(world: &World) {
             rows.contains(&record.call_id.to_string()),
             "seed {}: a row is on no disk: {record:?}",
             world.seed
+        );
+    }
+}
+
+/// Law 3: what was said, and by whose number, lies on the disk only sealed; no key of it is there.
+fn nobody_is_heard_or_named_without_a_key(world: &World) {
+    let disk = world.recorder.archive.disk.everything();
+    let lies_open = |bytes: &[u8]| {
+        let finder = memmem::Finder::new(bytes);
+        disk.values().any(|file| finder.find(file).is_some())
+    };
+    for recording in &world.recorder.closed {
+        for channel in [&recording.carrier, &recording.city] {
+            let spoken = [0, 1].into_iter().flat_map(|side| frames_in(channel, side));
+            let last = spoken.max().map(|(at, _)| &channel[at..]);
+            let frame = last.and_then(|sound| sound.get(..FRAME_HEAD));
+            assert!(
+                !frame.is_some_and(lies_open),
+                "seed {}: a recording can be heard by whoever has the disk",
+                world.seed
+            );
+        }
+    }
+    for phone in &world.phones {
+        // Numbers of three digits lie in anything.
+        let is_citizen = phone.address == world.carrier && phone.user.len() >= 10;
+        assert!(
+            !(is_citizen && lies_open(phone.user.as_bytes())),
+            "seed {}: the number of {} can be read by whoever has the disk",
+            world.seed,
+            phone.name
         );
     }
 }
