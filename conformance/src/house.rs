@@ -22,6 +22,9 @@ pub const CITIZEN: &str = "0790000001";
 pub const ANNOUNCE: &[&str] = &["announce"];
 pub const TRANSPARENT: &[&str] = &["transparent"];
 
+/// After a notice whoever is called has answered.
+const NOTICE: Duration = Duration::from_secs(10);
+
 /// Who calls.
 #[derive(Clone, Copy, Debug)]
 pub enum Caller {
@@ -33,6 +36,8 @@ use Caller::{Carrier, Pbx};
 pub struct House {
     pub server: Server,
     transport: Transport,
+    /// How long whoever calls waits once it is answered, where its scenario says so.
+    pause: Duration,
 }
 
 /// One server that calls both its peers over UDP, then one that calls them over TCP.
@@ -68,7 +73,15 @@ impl House {
         let pbx = [callee(network, Carrier), second_pbx(network)];
         plan.pbx = pbx.map(|at| format!("{at};transport={transport}")).to_vec();
         let server = Server::start_as(&plan, edit).unwrap();
-        let house = Self { server, transport };
+        let pause = match profile == ANNOUNCE {
+            true => NOTICE,
+            false => Duration::ZERO,
+        };
+        let house = Self {
+            server,
+            transport,
+            pause,
+        };
         play(&house);
         house.server.stop().unwrap();
     }
@@ -124,9 +137,12 @@ impl House {
         self.finish(answers);
     }
 
-    /// A party alone with the server.
+    /// A party alone with the server, and as quick as it can be.
     pub fn ask(&self, caller: Caller, asks: &'static str) {
-        let ended = self.start_caller(caller, asks, CITY).finish();
+        let words = [("number", CITY)];
+        let ended = self
+            .start_pausing(caller, 5070, asks, &words, Duration::ZERO)
+            .finish();
         ended.unwrap_or_else(|fault| {
             panic!(
                 "{:?}: {fault}\nthe log:\n{}",
@@ -157,6 +173,17 @@ impl House {
         scenario: &'static str,
         words: &[(&str, &str)],
     ) -> Sipp {
+        self.start_pausing(caller, port, scenario, words, self.pause)
+    }
+
+    fn start_pausing(
+        &self,
+        caller: Caller,
+        port: u16,
+        scenario: &'static str,
+        words: &[(&str, &str)],
+        pause: Duration,
+    ) -> Sipp {
         let Network {
             server,
             carrier,
@@ -168,12 +195,16 @@ impl House {
         };
         // SIPp goes by the first of two words that are alike.
         let words = [words, &[("caller", number), ("city", CITY)]].concat();
-        self.start(
+        Sipp::start(&Part {
             scenario,
-            SocketAddr::new(at.ip(), port),
-            Some(server),
-            &words,
-        )
+            local: SocketAddr::new(at.ip(), port),
+            remote: Some(server),
+            speech: &[],
+            pause,
+            transport: self.transport,
+            words: &words,
+        })
+        .unwrap()
     }
 
     pub fn start(

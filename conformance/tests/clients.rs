@@ -138,6 +138,35 @@ fn a_call_that_pjsua_transfers_blind_goes_on_with_the_number_it_named() {
 }
 
 #[test]
+fn over_tcp_an_announced_call_that_pjsua_transfers_goes_on_after_no_second_notice() {
+    let mut city = City::new(60, (Baresip, Tcp), (Pjsua, Tcp), &["announce"]);
+    city.carrier_is_announced();
+    city.both_hear();
+    let target = city.target(CITY, Tcp);
+    city.pbx.tell(&format!("transfer {target}")).unwrap();
+    city.pbx.wait_for("incoming").unwrap();
+    city.pbx.tell("answer").unwrap();
+    city.is_transferred();
+    city.carrier_hangs_up();
+    city.was_recorded("announced");
+}
+
+#[test]
+fn a_call_that_baresip_transfers_blind_goes_on_with_the_number_it_named() {
+    let mut city = City::new(61, (Pjsua, Udp), (Baresip, Udp), TRANSPARENT);
+    city.carrier_calls();
+    city.both_hear();
+    let target = city.target(CITY, Udp);
+    city.pbx.tell(&format!("transfer {target}")).unwrap();
+    city.pbx.wait_for("incoming").unwrap();
+    city.pbx.tell("answer").unwrap();
+    city.pbx.wait_for("closed").unwrap();
+    city.both_hear();
+    city.carrier_hangs_up();
+    city.was_recorded("decision");
+}
+
+#[test]
 fn a_call_that_pjsua_transfers_after_asking_goes_on_with_whom_it_asked() {
     let mut city = City::new(58, (Baresip, Udp), (Pjsua, Udp), TRANSPARENT);
     city.carrier_calls();

@@ -40,6 +40,15 @@ fn what_is_asked_inside_a_call_goes_by_the_proxy_that_stays_in_the_way() {
 }
 
 #[test]
+fn of_an_announced_call_too_what_is_asked_goes_by_the_proxy() {
+    announced(190, |house| {
+        for proxied in ["callee-behind-proxy", "callee-behind-strict-router"] {
+            house.play(Carrier, "caller-talks-briefly", proxied);
+        }
+    });
+}
+
+#[test]
 fn a_caller_who_gives_up_stops_the_ringing() {
     over_both(166, |house| {
         house.play(Pbx, "caller-cancels", "callee-is-cancelled");
@@ -51,13 +60,37 @@ fn a_caller_who_gives_up_stops_the_ringing() {
 
 #[test]
 fn a_call_back_from_110_rings_the_department_without_a_notice() {
-    announced(168, |house| {
-        let at = callee(house.server.network, Carrier);
-        let answers = house.start("callee-answers", at, None, &[]);
-        let words = [("number", CITY), ("caller", "110")];
-        let calls = house.start_at(Carrier, 5070, "caller-talks-briefly", &words);
-        house.finish(calls);
-        house.finish(answers);
+    announced(168, call_back_from_110);
+    over_both(192, call_back_from_110);
+}
+
+fn call_back_from_110(house: &House) {
+    let at = callee(house.server.network, Carrier);
+    let answers = house.start("callee-answers", at, None, &[]);
+    let words = [("number", CITY), ("caller", "110")];
+    let calls = house.start_at(Carrier, 5070, "caller-talks-briefly", &words);
+    house.finish(calls);
+    house.finish(answers);
+}
+
+#[test]
+fn an_emergency_call_goes_out_at_once_beside_announced_numbers_too() {
+    announced(194, |house| {
+        house.play_as(Pbx, "110", "caller-talks-briefly", "callee-answers");
+    });
+}
+
+#[test]
+fn a_busy_department_is_told_by_prompt_after_a_notice_and_else_by_486() {
+    announced(196, |house| {
+        house.play(Carrier, "carrier-hears-prompt", "department-is-busy");
+        let call = house.server.call_in_state("unrecorded").unwrap();
+        assert_eq!(call["reason"], "NOT_ANSWERED");
+    });
+    over_both(198, |house| {
+        house.play(Carrier, "carrier-is-refused", "department-is-busy");
+        let call = house.server.call_in_state("unrecorded").unwrap();
+        assert_eq!(call["reason"], "NOT_ANSWERED");
     });
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use conformance::{
     house::{
-        CITIZEN, CITY,
+        ANNOUNCE, CITIZEN, CITY,
         Caller::{Carrier, Pbx},
         House, SECOND_NUMBER, TRANSPARENT, announced, callee, listen, over_both,
         with_second_number,
@@ -73,6 +73,34 @@ fn a_talk_is_held_and_resumed_by_whoever_was_called() {
     over_both(134, |house| {
         house.play(Carrier, "caller-is-held", "callee-holds");
         house.play(Pbx, "caller-is-held", "callee-holds");
+    });
+}
+
+#[test]
+fn an_announced_talk_is_held_resumed_refreshed_and_never_becomes_a_fax() {
+    announced(176, |house| {
+        house.play(Carrier, "caller-changes", "callee-follows");
+    });
+}
+
+#[test]
+fn an_announced_talk_is_held_and_resumed_by_the_department() {
+    announced(178, |house| {
+        house.play(Carrier, "caller-is-held", "callee-holds");
+    });
+}
+
+#[test]
+fn offers_that_cross_in_an_announced_talk_are_told_491_too() {
+    announced(182, |house| {
+        house.play(Carrier, "caller-holds", "callee-crosses");
+    });
+}
+
+#[test]
+fn after_a_notice_too_a_trusted_pbx_is_told_what_a_trusted_carrier_says() {
+    announced(184, |house| {
+        house.play(Carrier, "caller-is-known", "callee-knows-caller");
     });
 }
 
@@ -228,8 +256,13 @@ fn a_call_out_after_186_shows_the_number() {
 fn over_a_cap_calls_are_told_when_to_come_back_and_emergency_calls_go_out() {
     let one_a_minute =
         |text| format!("{text}\n[overload.caps]\nnumber = {{ calls = 1, per_s = 60 }}\n");
-    for (third, transport) in [(142, Udp), (143, Tcp)] {
-        House::open_as(third, transport, TRANSPARENT, one_a_minute, |house| {
+    for (third, transport, profile) in [
+        (142, Udp, TRANSPARENT),
+        (143, Tcp, TRANSPARENT),
+        (186, Udp, ANNOUNCE),
+        (187, Tcp, ANNOUNCE),
+    ] {
+        House::open_as(third, transport, profile, one_a_minute, |house| {
             house.play(Carrier, "caller-talks-briefly", "callee-answers");
             house.ask(Carrier, "caller-is-told-later");
             house.play_as(Pbx, "119", "caller-talks-briefly", "callee-answers");
@@ -248,16 +281,21 @@ fn a_citizen_who_hangs_up_during_the_notice_calls_no_department_and_leaves_nothi
 
 #[test]
 fn a_line_is_registered_with_its_password_called_by_its_contact_and_taken_away_at_the_end() {
-    let network = Network::new(146);
-    let registrar = callee(network, Pbx);
-    let secret = Secret::new();
-    let registers = |text: String| registered(&text, &secret);
-    let takes = listen("registrar-challenges", registrar, Udp);
-    House::open_as(146, Udp, TRANSPARENT, registers, |house| {
-        house.server.wait_until_registered().unwrap();
-        house.play(Carrier, "caller-calls-contact", "callee-answers");
-    });
-    takes.finish().unwrap();
+    for (third, transport, profile) in [
+        (146, Udp, TRANSPARENT),
+        (147, Tcp, TRANSPARENT),
+        (188, Udp, ANNOUNCE),
+    ] {
+        let registrar = callee(Network::new(third), Pbx);
+        let secret = Secret::new();
+        let registers = |text: String| registered(&text, &secret);
+        let takes = listen("registrar-challenges", registrar, transport);
+        House::open_as(third, transport, profile, registers, |house| {
+            house.server.wait_until_registered().unwrap();
+            house.play(Carrier, "caller-calls-contact", "callee-answers");
+        });
+        takes.finish().unwrap();
+    }
 }
 
 #[test]

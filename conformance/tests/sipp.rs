@@ -69,24 +69,6 @@ fn a_waived_call_in_the_transparent_profile_keeps_both_voices() {
 }
 
 #[test]
-fn a_busy_department_is_told_by_prompt_after_an_announced_answer() {
-    let server = Server::start(Network::new(44), &["announce"]).unwrap();
-    play(&server, "carrier-hears-prompt", "department-is-busy");
-    let call = server.call_in_state("unrecorded").unwrap();
-    assert_eq!(call["reason"], "NOT_ANSWERED");
-    server.stop().unwrap();
-}
-
-#[test]
-fn a_busy_department_is_told_by_486_in_the_transparent_profile() {
-    let server = Server::start(Network::new(45), &["transparent"]).unwrap();
-    play(&server, "carrier-is-refused", "department-is-busy");
-    let call = server.call_in_state("unrecorded").unwrap();
-    assert_eq!(call["reason"], "NOT_ANSWERED");
-    server.stop().unwrap();
-}
-
-#[test]
 fn an_options_is_answered_with_what_we_can() {
     let server = Server::start(Network::new(47), &["announce"]).unwrap();
     let Network {
@@ -136,33 +118,6 @@ fn talk(server: &Server, talk: Duration) -> Value {
     };
     run(server, &carrier, &department);
     server.call_in_state("sealed").unwrap()
-}
-
-fn play(server: &Server, carrier_scenario: &'static str, department_scenario: &'static str) {
-    let Network {
-        server: remote,
-        carrier,
-        department,
-    } = server.network;
-    let department = Part {
-        scenario: department_scenario,
-        local: department,
-        remote: None,
-        speech: &[],
-        pause: TALK,
-        transport: Transport::Udp,
-        words: &[],
-    };
-    let carrier = Part {
-        scenario: carrier_scenario,
-        local: carrier,
-        remote: Some(remote),
-        speech: &[],
-        pause: TALK,
-        transport: Transport::Udp,
-        words: &[],
-    };
-    run(server, &carrier, &department);
 }
 
 fn run(server: &Server, carrier: &Part<'_>, department: &Part<'_>) {
