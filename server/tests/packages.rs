@@ -7,6 +7,7 @@ mod common;
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
+    ops::Range,
     os::unix::net::UnixStream,
     path::Path,
     process::Command,
@@ -14,7 +15,7 @@ use std::{
 
 use common::{
     hand_over::{City, field, open_request, request_under, unzip, verify},
-    text,
+    recorded, text,
 };
 use serde_json::{Value, json};
 use storage::{Catalogue, Layout};
@@ -206,7 +207,7 @@ fn loudest(file: &Path) -> String {
 
 #[test]
 fn a_third_party_is_silent_in_the_package_and_the_recording_stays_as_it_is() {
-    const MASKED: std::ops::Range<usize> = 800..2_000;
+    const MASKED: Range<usize> = 800..2_000;
     let city = City::new();
     let request = open_request(&city);
     let approve = ["requests", "decide", &request, "--approve", "--reason"];
@@ -273,4 +274,68 @@ fn a_third_party_is_silent_in_the_package_and_the_recording_stays_as_it_is() {
     }
     assert_eq!(loudest(&masked), "-91.0 dB");
     assert_ne!(loudest(Path::new(&original)), "-91.0 dB");
+}
+
+/// Samples that one mask silences: on the citizen's side, on the city's.
+const MASKED: [&[Range<usize>]; 2] = [
+    &[8_000..17_000, 24_000..28_000, 136_000..140_000],
+    &[
+        24_000..28_000,
+        56_000..62_400,
+        72_008..74_000,
+        136_000..140_000,
+    ],
+];
+/// The same as whoever decides names it: one side and both in each segment (the border lies at 7.3 s), and one over the border.
+const STRETCHES: [&str; 7] = [
+    "citizen:1.000-2.125",
+    "citizen:3.000-3.500",
+    "citizen:17.000-17.500",
+    "city:3.000-3.500",
+    "city:7.000-7.800",
+    "city:9.001-9.250",
+    "city:17.000-17.500",
+];
+
+#[test]
+fn masks_of_each_segment_and_over_their_border_silence_just_what_they_name() {
+    let mut city = City::new();
+    city.recording = recorded::lay_down(&city.house);
+    let request = open_request(&city);
+    let approve = ["requests", "decide", &request, "--approve", "--reason"];
+    city.done("kacho", &[&approve[..], &["開示の決定"]].concat());
+    let to = ["--receiver", "請求者"];
+    let id = field(&request_under(&city, &request, "STATUTE", &to), "id");
+    let masks = STRETCHES.map(|stretch| format!("{}:{stretch}", city.recording));
+    let masks = masks.iter().flat_map(|mask| ["--mask", mask]);
+    let decide = ["handover", "decide", &id, "--approve", "--reason", "第三者"];
+    let decide: Vec<&str> = decide.into_iter().chain(masks).collect();
+    city.done("kacho", &decide);
+    let package = city.path("masked.zip");
+    let out = ["--out", &package, "--zip"];
+    city.done("taro", &[&["handover", "package", &id], &out[..]].concat());
+    let show = ["handover", "passphrase", &id, "--json"];
+    let passphrase = field(&city.done("hanako", &show), "passphrase");
+    let inside = city.house.dir().join("inside");
+
+    unzip(&package, &passphrase, &inside);
+
+    let manifest = inside.join("manifest.txt");
+    let genuine = verify(&manifest, &city.public_key());
+    assert!(genuine.status.success(), "{}", text(&genuine));
+    let manifest = fs::read_to_string(manifest).unwrap();
+    let item = manifest.lines().find(|line| line.starts_with("0001.wav "));
+    let named: Vec<&str> = item.unwrap().split(' ').skip(4).collect();
+    assert_eq!(named, STRETCHES);
+    let heard = frames(&inside.join("0001.wav"));
+    let whole = recorded::expected(city.house.dir());
+    assert_eq!((heard.len(), whole.len()), (155_200, 155_200));
+    for (place, (heard, whole)) in heard.into_iter().zip(whole).enumerate() {
+        assert!(!whole.contains(&0), "{place}");
+        let expected = [0, 1].map(|side| {
+            let is_masked = MASKED[side].iter().any(|masked| masked.contains(&place));
+            if is_masked { 0 } else { whole[side] }
+        });
+        assert_eq!(heard, expected, "{place}");
+    }
 }

@@ -7,6 +7,7 @@
 
 pub(crate) mod hand_over;
 pub(crate) mod line;
+pub(crate) mod recorded;
 pub(crate) mod telephone;
 
 use std::{
