@@ -42,6 +42,5 @@ pub(crate) struct CopyView {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CopyStanding {
     Outstanding,
-    Overdue,
     Destroyed,
 }

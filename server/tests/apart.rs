@@ -15,11 +15,12 @@ use std::{
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 use common::{House, telephone, text, wait_for};
-use jiff::ToSpan as _;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::{Value, json};
 
 fn house() -> House {
     House::init(&["--profile", "transparent", "--waiver", "広報第12号"])
@@ -142,6 +143,7 @@ fn one_duty_runs_once_and_beside_the_other() {
 /// Numbers that no user and no group of this machine has.
 const CALLS: u32 = 61_001;
 const OFFICE: u32 = 61_002;
+const CLERK: u32 = 61_003;
 const GROUP: u32 = 62_000;
 
 #[test]
@@ -154,11 +156,6 @@ fn two_unix_users_share_what_both_need_and_calls_read_neither_root_nor_key_store
     house.found();
     house.enlist("hanako", "assistant");
     share(&house);
-    let as_user = |user: u32| {
-        move |command: &mut Command| {
-            command.uid(user).gid(GROUP);
-        }
-    };
     let calls = house.run_duty("calls", as_user(CALLS));
     let office = house.run_duty("office", as_user(OFFICE));
     call(&house, "two-users");
@@ -230,7 +227,7 @@ fn months_of_a_chain_that_another_user_writes_go_once_that_one_is_reached() {
         eprintln!("left out: only root starts processes of two other users");
         return;
     }
-    let begun = jiff::Timestamp::now() - (24 * 31 * 38).hours();
+    let begun = Timestamp::now() - (24 * 31 * 38).hours();
     let house = House::init_at(begun, &["--profile", "announce"]);
     house.done_at(begun, &["emergency", "declare", "--reason", "訓練"]);
     house.found();
@@ -239,11 +236,6 @@ fn months_of_a_chain_that_another_user_writes_go_once_that_one_is_reached() {
     let believed = house.by("kacho", &believed);
     assert!(believed.status.success(), "{}", text(&believed));
     share(&house);
-    let as_user = |user: u32| {
-        move |command: &mut Command| {
-            command.uid(user).gid(GROUP);
-        }
-    };
     let month = rules::JstMonth::of(begun).to_string();
     let old = house.dir().join(format!("data/calls/audit/{month}.jsonl"));
     let forget = [
@@ -276,6 +268,152 @@ fn months_of_a_chain_that_another_user_writes_go_once_that_one_is_reached() {
     office.terminate();
     let verified = house.denwaban(&["audit", "verify"]);
     assert!(verified.status.success(), "{}", text(&verified));
+}
+
+#[test]
+fn a_wav_of_a_third_unix_user_goes_at_its_time_where_the_office_can_and_else_blocks_its_holder() {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("left out: only root starts processes of three other users");
+        return;
+    }
+    let house = house();
+    house.found();
+    house.enlist("hanako", "assistant");
+    designate_for_60_days(&house);
+    share(&house);
+    let own = clerks_folder(&house, "own", 0o700).join("call.wav");
+    let common = clerks_folder(&house, "common", 0o770).join("call.wav");
+    let calls = house.run_duty("calls", as_user(CALLS));
+    let office = house.run_duty("office", as_user(OFFICE));
+    call(&house, "three-users");
+    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let export = |file: &Path| export_by_clerk(&house, row["id"].as_str().unwrap(), file);
+    let begun = Timestamp::now();
+    for file in [&own, &common] {
+        let exported = export(file);
+        assert!(exported.status.success(), "{}", text(&exported));
+        assert_eq!(fs::metadata(file).unwrap().uid(), CLERK);
+    }
+    // A file is its writer's alone, until the writer lets the group read it: then the office knows it again.
+    fs::set_permissions(&common, fs::Permissions::from_mode(0o640)).unwrap();
+    let listed = copies(&house);
+    assert_eq!(standings(&listed), [["outstanding", ""]; 2]);
+    check_listed(&listed[0], &own, begun);
+    check_listed(&listed[1], &common, begun);
+    calls.terminate();
+    office.terminate();
+
+    let office = house.run_duty("office", |command| {
+        as_user(OFFICE)(in_31_days(command));
+    });
+    let due = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
+    let disposed = house.by("kacho", &due);
+    assert!(disposed.status.success(), "{}", text(&disposed));
+    assert_eq!([own.exists(), common.exists()], [true, false]);
+    let listed = copies(&house);
+    let expected = [["outstanding", "overdue"], ["destroyed", ""]];
+    assert_eq!(standings(&listed), expected);
+    let refused = export(&common);
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
+    let refusal: Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(refusal["status"], 409);
+    assert_eq!(refusal["code"], "COPY_OVERDUE");
+    assert!(!common.exists());
+
+    fs::remove_file(&own).unwrap();
+    certify(&house, listed[0]["id"].as_str().unwrap());
+    let exported = export(&common);
+    assert!(exported.status.success(), "{}", text(&exported));
+    office.terminate();
+}
+
+fn designate_for_60_days(house: &House) {
+    let day = |days: i64| rules::JstDay::of(Timestamp::now() + (24 * days).hours()).to_string();
+    let (from, until) = (day(0), day(60));
+    let designate = ["people", "designate", "hanako"];
+    let days = ["--from", &from, "--until", &until];
+    let designated = house.by("kacho", &[&designate[..], &days].concat());
+    assert!(designated.status.success(), "{}", text(&designated));
+}
+
+fn clerks_folder(house: &House, name: &str, mode: u32) -> PathBuf {
+    let folder = house.dir().join(name);
+    fs::create_dir(&folder).unwrap();
+    chown(&folder, Some(CLERK), Some(GROUP)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    folder
+}
+
+/// A copy is listed with its path, the hash of its file and the end of its 30 days, which begin when it is judged.
+fn check_listed(copy: &Value, file: &Path, begun: Timestamp) {
+    assert_eq!(copy["place"], file.to_str().unwrap());
+    let sha256 = storage::sha256_of(&fs::read(file).unwrap());
+    assert_eq!(copy["sha256"], json!(sha256));
+    let [made_at, destroy_by] = ["made_at", "destroy_by"].map(|name| {
+        let instant = copy[name].as_str().unwrap();
+        instant.parse::<Timestamp>().unwrap()
+    });
+    let longest = (30 * 24).hours();
+    assert!((begun + longest..=made_at + longest).contains(&destroy_by));
+}
+
+fn certify(house: &House, copy: &str) {
+    let certificate = house.dir().join("certificate");
+    fs::write(&certificate, "消去しました").unwrap();
+    let destroyed = ["copies", "destroyed", copy, "--certificate"];
+    let certificate = [certificate.to_str().unwrap()];
+    let certified = by_clerk(house, &[&destroyed[..], &certificate].concat());
+    assert!(certified.status.success(), "{}", text(&certified));
+}
+
+/// A command of `hanako`, who works as a Unix user of the group that does neither duty.
+fn by_clerk(house: &House, arguments: &[&str]) -> Output {
+    let mut command = house.command(arguments);
+    command.args(house.proof("hanako")).uid(CLERK).gid(GROUP);
+    command.output().unwrap()
+}
+
+fn export_by_clerk(house: &House, recording: &str, file: &Path) -> Output {
+    let export = [
+        "recordings",
+        "export",
+        recording,
+        "--purpose",
+        "STAFF_CHECK",
+    ];
+    let out = ["--out", file.to_str().unwrap(), "--json"];
+    by_clerk(house, &[&export[..], &out].concat())
+}
+
+fn copies(house: &House) -> Vec<Value> {
+    let listed = by_clerk(house, &["copies", "list", "--json"]);
+    assert!(listed.status.success(), "{}", text(&listed));
+    let lines = String::from_utf8(listed.stdout).unwrap();
+    let lines = lines.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Where each copy stands, and what its holder is reminded of.
+fn standings<'c>(copies: &'c [Value]) -> Vec<[&'c str; 2]> {
+    let word = |copy: &'c Value, name: &str| copy[name].as_str().unwrap_or_default();
+    let standing = |copy| ["state", "reminder"].map(|name| word(copy, name));
+    copies.iter().map(standing).collect()
+}
+
+/// Moves a program's wall clock as `faketime` does, which waits for a program of its own; the monotonic one stays.
+fn in_31_days(command: &mut Command) -> &mut Command {
+    command
+        .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1")
+        .env("FAKETIME", "+31d")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}
+
+fn as_user(user: u32) -> impl Fn(&mut Command) {
+    move |command| {
+        command.uid(user).gid(GROUP);
+    }
 }
 
 fn every_file(folder: &Path) -> Vec<PathBuf> {

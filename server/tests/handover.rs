@@ -13,7 +13,7 @@ use common::{
     },
     text,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn a_hand_over_goes_from_the_request_to_the_certificate() {
@@ -324,11 +324,16 @@ fn at_its_time_a_listed_file_is_removed_and_a_changed_one_blocks_its_holder() {
     assert!(Path::new(&changed).exists());
     let listed = in_31_days("kacho", &["copies", "list", "--json"]);
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let states: Vec<String> = listed
+    let states: Vec<[Value; 2]> = listed
         .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["state"].to_string())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|copy| ["state", "reminder"].map(|name| copy[name].clone()))
         .collect();
-    assert_eq!(states, ["\"destroyed\"", "\"overdue\""]);
+    let destroyed = [json!("destroyed"), Value::Null];
+    assert_eq!(
+        states,
+        [destroyed, [json!("outstanding"), json!("overdue")]]
+    );
     let third = city.path("third.wav");
     let refused = in_31_days(
         "hanako",

@@ -6,7 +6,11 @@ use clap::{Args, Subcommand};
 use rules::{CopyId, CopyOf, Holder, jst_rfc3339};
 use serde_json::json;
 
-use super::{Exit, Person, Place, Terminal, handover::certificate_digest, recordings::with_office};
+use super::{
+    Exit, Person, Place, Terminal,
+    handover::{certificate_digest, reminded},
+    recordings::with_office,
+};
 use crate::{
     copies::{CopyAsk, CopyStanding, CopyTold, CopyView},
     export::Request,
@@ -73,7 +77,6 @@ fn send(place: &Place, person: &Person, ask: CopyAsk, out: &mut Terminal) -> Res
 fn show(view: &CopyView, out: &mut Terminal) -> Result<(), Exit> {
     let state = match view.state {
         CopyStanding::Outstanding => "outstanding",
-        CopyStanding::Overdue => "overdue",
         CopyStanding::Destroyed => "destroyed",
     };
     let (recording, hand_over) = match view.of {
@@ -100,13 +103,13 @@ fn show(view: &CopyView, out: &mut Terminal) -> Result<(), Exit> {
     out.result(&object, || {
         let japanese = match view.state {
             CopyStanding::Outstanding => "保有中",
-            CopyStanding::Overdue => "期限超過",
             CopyStanding::Destroyed => "廃棄済",
         };
         format!(
-            "{} {japanese}/{state} {holder} 廃棄期限/destroy-by={} {}",
+            "{} {japanese}/{state} {holder} 廃棄期限/destroy-by={}{} {}",
             view.id,
             jst_rfc3339(view.destroy_by),
+            reminded(view.reminder),
             view.place.as_deref().unwrap_or_default(),
         )
     })

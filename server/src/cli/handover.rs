@@ -416,21 +416,26 @@ fn shown(view: &HandOverView) -> String {
     let destroy_by = view.destroy_by.map_or_else(String::new, |at| {
         format!(" 廃棄期限/destroy-by={}", jst_rfc3339(at))
     });
-    let overdue = match view.reminder {
-        Some(Reminder::Overdue) => " 期限超過/overdue",
-        Some(Reminder::Day) => " 期限まで1日以内/within a day",
-        Some(Reminder::Week) => " 期限まで7日以内/within 7 days",
-        None => "",
-    };
     format!(
-        "{} {} {} → {} {} 録音/recordings={}{destroy_by}{overdue}",
+        "{} {} {} → {} {} 録音/recordings={}{destroy_by}{}",
         view.id,
         view.state,
         view.unit,
         receiver_of(view),
         view.purpose,
         view.items.len(),
+        reminded(view.reminder),
     )
+}
+
+/// What stands behind the day by which a copy must be gone, once it comes near.
+pub(super) fn reminded(reminder: Option<Reminder>) -> &'static str {
+    match reminder {
+        Some(Reminder::Overdue) => " 期限超過/overdue",
+        Some(Reminder::Day) => " 期限まで1日以内/within a day",
+        Some(Reminder::Week) => " 期限まで7日以内/within 7 days",
+        None => "",
+    }
 }
 
 fn receiver_of(view: &HandOverView) -> String {

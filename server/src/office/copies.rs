@@ -193,11 +193,7 @@ impl CopyView {
     fn of(id: CopyId, copy: &OutsideCopy, place: Option<String>, now: Timestamp) -> CopyView {
         let (state, sha256) = match copy.state() {
             CopyState::Destroyed { .. } => (CopyStanding::Destroyed, None),
-            CopyState::Unfinished if copy.is_overdue(now) => (CopyStanding::Overdue, None),
             CopyState::Unfinished => (CopyStanding::Outstanding, None),
-            CopyState::Whole { sha256, .. } if copy.is_overdue(now) => {
-                (CopyStanding::Overdue, Some(sha256))
-            }
             CopyState::Whole { sha256, .. } => (CopyStanding::Outstanding, Some(sha256)),
         };
         CopyView {
