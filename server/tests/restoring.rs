@@ -4,9 +4,13 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, path::Path, process::Command};
 
-use common::{House, hand_over::code, telephone, text};
+use common::{
+    House,
+    hand_over::{City, code},
+    telephone, text, wait_for,
+};
 use serde_json::Value;
 
 #[test]
@@ -69,4 +73,56 @@ fn a_lost_vault_is_served_before_its_audio_is_back_and_nothing_of_it_counts_as_l
     for event in ["\"restored\"", "\"audio_restored\"", "AUDIO_AWAITED"] {
         assert!(trail.contains(event), "{event}\n{trail}");
     }
+}
+
+#[test]
+fn a_copy_is_swept_by_the_place_that_the_backup_has_and_one_whose_place_is_lost_stays_and_is_told()
+{
+    let mut city = City::new();
+    let catalogue = city.house.dir().join("data/office/catalogue.db");
+    let old = fs::read(&catalogue).unwrap();
+    let (known, lost) = (city.path("known.wav"), city.path("lost.wav"));
+    let export = |file: &str| {
+        let purpose = ["--purpose", "STAFF_CHECK", "--out", file];
+        let export = ["recordings", "export", &city.recording];
+        city.done("hanako", &[&export[..], &purpose].concat());
+    };
+    export(&known);
+    let backup = city.path("backup");
+    city.done("kanri", &["backup", "--out", &backup]);
+    export(&lost);
+    fs::write(&catalogue, old).unwrap();
+
+    city.done("kanri", &["restore", "--from", &backup]);
+
+    let in_31_days = |arguments: &[&str]| {
+        let command = city.house.command(arguments);
+        let mut later = Command::new("faketime");
+        later.arg("+31 days").arg(command.get_program());
+        let proof = city.house.proof("kacho");
+        later.args(command.get_args()).args(proof);
+        let done = later.env("HOME", city.house.dir()).output().unwrap();
+        assert!(done.status.success(), "{}", text(&done));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let listed = city.done("hanako", &["copies", "list"]);
+    assert!(text(&listed).contains(&known), "{}", text(&listed));
+    assert!(text(&listed).contains("place unknown"), "{}", text(&listed));
+    in_31_days(&["dispose", "--due", "--confirm-clock", "時報で確かめた"]);
+    let stays = [&known, &lost].map(|file| Path::new(file).exists());
+    assert_eq!(stays, [false, true]);
+    let copies = in_31_days(&["copies", "list", "--json"]);
+    let copy = |line| serde_json::from_str::<Value>(line).unwrap();
+    let copies: Vec<Value> = copies.lines().map(copy).collect();
+    let stands = |copy: &Value| ["state", "reminder", "place"].map(|name| copy[name].clone());
+    let destroyed = ["destroyed".into(), Value::Null, known.into()];
+    assert_eq!(stands(&copies[0]), destroyed);
+    let outstanding = ["outstanding".into(), "overdue".into(), Value::Null];
+    assert_eq!(stands(&copies[1]), outstanding);
+    city.house.run();
+    wait_for("the copy whose place is lost is told", || {
+        let log = city.house.log();
+        let is_told = log.contains("COPY_DUE") && log.contains("where it lies is not known");
+        is_told.then_some(())
+    });
 }

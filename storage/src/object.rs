@@ -63,8 +63,13 @@ impl FromStr for NameHash {
 
 impl Object {
     pub(crate) fn text_of(subject: &Subject, kind: TextKind) -> Object {
+        Object::text_about(&subject.to_string(), kind.code())
+    }
+
+    /// The same of a row.
+    pub(crate) fn text_about(subject: &str, kind: &str) -> Object {
         // No id holds a colon.
-        let of = NameHash::of(&[&subject.to_string(), ":", kind.code()]);
+        let of = NameHash::of(&[subject, ":", kind]);
         Object::Text { of }
     }
 

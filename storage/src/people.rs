@@ -5,6 +5,7 @@
 
 mod ahead;
 mod attached;
+mod carried;
 mod codes;
 mod compared;
 
@@ -17,6 +18,7 @@ use rules::{
 };
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
+pub(crate) use self::carried::CarriedText;
 pub use self::{
     ahead::KeptAhead,
     attached::{Attachments, PasswordSet, SealedText, TextKind},

@@ -110,7 +110,7 @@ fn show(view: &CopyView, out: &mut Terminal) -> Result<(), Exit> {
             view.id,
             jst_rfc3339(view.destroy_by),
             reminded(view.reminder),
-            view.place.as_deref().unwrap_or_default(),
+            view.place.as_deref().unwrap_or("場所不明/place unknown"),
         )
     })
 }

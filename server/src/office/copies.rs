@@ -1,13 +1,16 @@
 //! The register of copies at the office: listed, certified as destroyed, and removed at their time (K-39).
 
-use std::{collections::VecDeque, path::Path};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    path::Path,
+};
 
 use jiff::Timestamp;
 use rules::{
     Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Fact, Holder, OutsideCopy, Register,
     Subject, destroy_by,
 };
-use storage::{Attachments, TextKind};
+use storage::{Attachments, SealedText, TextKind};
 
 use super::{
     Desk, Job, Wish, ended,
@@ -122,13 +125,31 @@ impl Owner {
             let known = register.hand_over(hand_over);
             return Ok(known.map(|known| known.wish().medium.to_string()));
         }
-        let sealed = self
-            .rows(async |catalogue| {
-                let about = Subject::Copy(id);
-                catalogue.sealed_text(about, TextKind::Place).await
-            })
-            .await?;
+        let sealed = self.sealed_place(id).await?;
         Ok(sealed.and_then(|sealed| self.opener.open_text(&sealed).ok()))
+    }
+
+    async fn sealed_place(&mut self, copy: CopyId) -> Result<Option<SealedText>, Ending> {
+        let about = Subject::Copy(copy);
+        self.rows(async |catalogue| catalogue.sealed_text(about, TextKind::Place).await)
+            .await
+    }
+
+    /// The outstanding copies in a file of which no place is kept: a restore brought the fact without its text.
+    pub(super) async fn lost_copies(
+        &mut self,
+        register: &Register,
+    ) -> Result<BTreeSet<CopyId>, Ending> {
+        let mut lost = BTreeSet::new();
+        for (id, copy) in register.copies().iter() {
+            if !copy.is_outstanding() || matches!(copy.of(), CopyOf::HandOver(_)) {
+                continue;
+            }
+            if self.sealed_place(id).await?.is_none() {
+                lost.insert(id);
+            }
+        }
+        Ok(lost)
     }
 
     /// The copies that lie in a file and whose time is over, or that broke off.
@@ -151,13 +172,20 @@ impl Owner {
         let Some(written) = due_file(copy, outside, now) else {
             return;
         };
-        let Ok(Some(place)) = self.place_of(&register, copy, outside).await else {
-            return;
+        let removed = match self.place_of(&register, copy, outside).await {
+            Ok(Some(place)) => remove_if_same(Path::new(&place), written).unwrap_or_else(|fault| {
+                tracing::warn!(%fault, "a copy is past its time, or broke off, and cannot be removed; it stays outstanding");
+                false
+            }),
+            Ok(None) => {
+                tracing::warn!(%copy, "a copy is past its time, or broke off, and where it lies is not known; it stays outstanding");
+                false
+            }
+            Err(_) => {
+                tracing::warn!(%copy, "where a copy lies cannot be looked up; the next sweep does");
+                false
+            }
         };
-        let removed = remove_if_same(Path::new(&place), written).unwrap_or_else(|fault| {
-            tracing::warn!(%fault, "a copy is past its time, or broke off, and cannot be removed; it stays outstanding");
-            false
-        });
         if removed {
             let how = Destruction::Removed;
             self.track(Fact::Copy(CopyFact::Destroyed { copy, how }))

@@ -6,7 +6,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{AlarmCode, AlarmSubject, AuditDraft, AuditEvent, Register, Reminder, jst_rfc3339};
+use rules::{
+    AlarmCode, AlarmSubject, AuditDraft, AuditEvent, CopyId, Register, Reminder, jst_rfc3339,
+};
 
 use super::owner::Owner;
 use crate::prompts;
@@ -39,7 +41,12 @@ impl Owner {
                 self.reminders_again = Instant::now() + RETRY;
             }
         }
-        self.remind_of_each(AlarmCode::CopyDue, due(&register, Timestamp::now()));
+        let Ok(lost) = self.lost_copies(&register).await else {
+            self.reminders_again = Instant::now() + RETRY;
+            return;
+        };
+        let due = due(&register, &lost, Timestamp::now());
+        self.remind_of_each(AlarmCode::CopyDue, due);
     }
 
     /// Tells once of what waits for a person, in the log and in the trail.
@@ -90,24 +97,34 @@ impl Reminded {
     }
 }
 
-fn due(register: &Register, now: Timestamp) -> Vec<(AlarmSubject, String)> {
+/// `lost`: of which nobody knows where they lie. They are told before their time comes near, as no sweep removes them.
+fn due(
+    register: &Register,
+    lost: &BTreeSet<CopyId>,
+    now: Timestamp,
+) -> Vec<(AlarmSubject, String)> {
     let copies = register.copies().iter();
     let due = copies.filter_map(|(id, copy)| {
-        let when = match copy.reminder(now)? {
-            Reminder::Week => "must be gone within 7 days",
-            Reminder::Day => "must be gone within a day",
-            Reminder::Overdue => "should be gone",
-        };
         let by = jst_rfc3339(copy.destroy_by());
-        let why = format!("copy {id} {when} ({by}); see copies list and handover list");
-        Some((AlarmSubject::Copy(id), why))
+        let when = match copy.reminder(now) {
+            None if lost.contains(&id) => "is outstanding",
+            None => return None,
+            Some(Reminder::Week) => "must be gone within 7 days",
+            Some(Reminder::Day) => "must be gone within a day",
+            Some(Reminder::Overdue) => "should be gone",
+        };
+        let next = match lost.contains(&id) {
+            true => "where it lies is not known, so nothing removes it; ask its holder, and say copies destroyed",
+            false => "see copies list and handover list",
+        };
+        Some((AlarmSubject::Copy(id), format!("copy {id} {when} ({by}); {next}")))
     });
     due.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use rules::{CopyId, HoldId};
+    use rules::HoldId;
 
     use super::*;
 

@@ -23,6 +23,7 @@ use crate::{
     keys::{Keys, Living},
     layout::{Layout, MODE_OWN, MODE_READ, MODE_TAKEN_AWAY},
     lock::Lock,
+    people::CarriedText,
     vault::Vault,
 };
 
@@ -40,7 +41,7 @@ pub struct Restored {
 }
 
 /// Brings rows, trail and records of disposals back that this folder lacks, and purges whatever has no key any more. The backup's people
-/// stay in it: the register takes up what the trail says. Audio is awaited from here on.
+/// stay in it: the register takes up what the trail says, and of the backup's texts those that belong to it. Audio is awaited from here on.
 ///
 /// Cut off at any point, no row is read by anybody until it is done again.
 ///
@@ -83,7 +84,11 @@ pub async fn restore(
     }
     // Until rows are purged, the file says that nobody may read them.
     restoration.keep(disk, layout)?;
-    let (rows, mut catalogue) = restore_rows(disk, layout, &copy).await?;
+    let Taken {
+        rows,
+        texts,
+        mut catalogue,
+    } = restore_rows(disk, layout, &copy).await?;
     restored.rows = rows;
     let mut days: BTreeSet<JstDay> = vault.days()?.into_iter().collect();
     days.extend(catalogue.days().await?);
@@ -99,7 +104,9 @@ pub async fn restore(
             (_, Some(fault)) => drop(restored.left.insert(day, fault)),
         }
     }
-    catalogue.compare(&OsDisk, layout).await?;
+    let register = catalogue.compare(&OsDisk, layout).await?;
+    let texts = CarriedText::living(texts, &living)?;
+    catalogue.take_up_texts(&texts, &register).await?;
     catalogue.close().await?;
     restoration.note_rows();
     restoration.keep(disk, layout)?;
@@ -147,12 +154,20 @@ fn expect_audio(
     Ok(files.len() as u64)
 }
 
+/// What the backup's catalogue gave.
+struct Taken {
+    rows: u64,
+    /// Of which is kept what has a key and belongs to today's register, once that is compared.
+    texts: Vec<CarriedText>,
+    catalogue: Catalogue,
+}
+
 /// Takes rows over from the backup's catalogue that are not known here.
 async fn restore_rows(
     disk: &dyn Disk,
     layout: &Layout,
     copy: &Layout,
-) -> Result<(u64, Catalogue), BackupFault> {
+) -> Result<Taken, BackupFault> {
     // Opened as a copy of its own, so that an old one is brought up to date and the backup stays as it is.
     let beside = layout.office().join("restoring");
     let _ = fs::remove_dir_all(&beside);
@@ -167,14 +182,17 @@ async fn restore_rows(
     Ok(taken?)
 }
 
-async fn take_over(
-    layout: &Layout,
-    restoring: &Layout,
-) -> Result<(u64, Catalogue), CatalogueFault> {
-    Catalogue::open(restoring).await?.close().await?;
+async fn take_over(layout: &Layout, restoring: &Layout) -> Result<Taken, CatalogueFault> {
+    let mut old = Catalogue::open(restoring).await?;
+    let texts = old.texts().await?;
+    old.close().await?;
     let mut catalogue = Catalogue::open_while_restoring(layout).await?;
     let rows = catalogue.take_over(&restoring.catalogue()).await?;
-    Ok((rows, catalogue))
+    Ok(Taken {
+        rows,
+        texts,
+        catalogue,
+    })
 }
 
 /// A day of which some may have no key.

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rules::{JstDay, RecordingId};
+use rules::{Digest, JstDay, RecordingId};
 
 use super::{Keys, RootProvider, Sealed, fault::KeyFault, store::Store};
-use crate::{files::Disk, group::Group, layout::Layout};
+use crate::{
+    files::Disk, group::Group, layout::Layout, object::Object, seal::SealedFields, secret::sha256,
+};
 
 /// What has a key at one moment.
 pub(crate) struct Living {
@@ -72,5 +74,22 @@ impl Living {
             Err(KeyFault::Destroyed { .. }) => Ok(true),
             Err(fault) => Err(fault),
         }
+    }
+    /// The SHA-256 of a sealed text and its salt, as its entry has it; `None` where no key opens it.
+    ///
+    /// # Errors
+    /// [`KeyFault`] where that cannot be told, because the root or the store cannot be read.
+    pub(crate) fn digest_of(
+        &self,
+        object: Object,
+        text: &SealedFields,
+    ) -> Result<Option<Digest>, KeyFault> {
+        let key = match self.store.open_key(&*self.roots, object, text.sealed_to()) {
+            Ok(key) => key,
+            Err(KeyFault::Secret(_) | KeyFault::Destroyed { .. }) => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+        let salted = text.open(object, &key).ok();
+        Ok(salted.map(|salted| Digest(sha256(&[&salted]))))
     }
 }
