@@ -83,9 +83,11 @@ fn storms_by_tcp_that_found_something_are_weathered() {
         710_006_235,
         710_006_428,
         720_005_165,
+        800_005_163,
         800_008_465,
         800_008_812,
         800_019_809,
+        1_100_018_369,
     ] {
         storm::run(seed, Ways::Any);
     }

@@ -191,7 +191,8 @@ impl Leg {
             let refer_to = request.header("Refer-To").to_owned();
             self.referred.insert(request.sequence(), refer_to);
         }
-        if !request.body.is_empty() {
+        let may_offer = ["INVITE", "UPDATE", "PRACK"].contains(&request.method());
+        if may_offer && !request.body.is_empty() {
             let direction = crate::phone::direction_of(&request.body).to_owned();
             self.offers
                 .insert((request.method().to_owned(), request.sequence()), direction);
