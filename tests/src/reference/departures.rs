@@ -90,6 +90,9 @@ impl Reference {
     }
 
     fn goodbye_went(&mut self, now: Instant, id: &str, is_new: bool) {
+        if let Some(at) = self.join_shown_by(id).filter(|_| is_new) {
+            self.succeed(now, at);
+        }
         let Some(leg) = self.legs.get(id) else {
             return;
         };

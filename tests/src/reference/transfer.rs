@@ -210,8 +210,23 @@ impl Reference {
         }
     }
 
+    /// The attended transfer that a goodbye to the other leg of whoever transferred shows to be done: nobody else is told who has left.
+    pub(super) fn join_shown_by(&self, id: &str) -> Option<usize> {
+        let has_ended = |leg: &str| {
+            let leg = self.legs.get(leg);
+            leg.is_some_and(|leg| leg.stage == Stage::Ended)
+        };
+        let is_wanted = self.legs.get(id).is_some_and(Leg::is_settled);
+        let is_shown = |transfer: &Transfer| match &transfer.goal {
+            Goal::Called { .. } => false,
+            Goal::Dialog { other, .. } => other == id && has_ended(&transfer.referrer),
+        };
+        let found = self.transfers.iter().position(is_shown);
+        found.filter(|_| is_wanted)
+    }
+
     /// Until now both calls were whole, so what is on its way may still be heard.
-    fn succeed(&mut self, now: Instant, at: usize) {
+    pub(super) fn succeed(&mut self, now: Instant, at: usize) {
         let Transfer {
             referrer,
             stays,
