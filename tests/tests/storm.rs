@@ -88,6 +88,8 @@ fn storms_by_tcp_that_found_something_are_weathered() {
         800_008_812,
         800_019_809,
         1_100_018_369,
+        1_100_042_484,
+        1_100_046_956,
     ] {
         storm::run(seed, Ways::Any);
     }

@@ -208,25 +208,15 @@ fn a_recording_is_as_long_as_its_segments_say(world: &World, recording: &Recordi
 /// After a second no speech reaches whoever does not want any.
 fn who_is_on_hold_hears_nobody(world: &World, phone: &Phone) {
     let second = Duration::from_secs(1);
-    let agreed: Vec<_> = phone
-        .log
-        .iter()
-        .filter(|(_, words)| words.starts_with("agreed "))
-        .collect();
-    for (place, (since, words)) in agreed.iter().enumerate() {
-        if !words.ends_with("sendonly") && !words.ends_with("inactive") {
+    let changes = ["agreed ", "> INVITE", "> UPDATE", "< INVITE", "< UPDATE"];
+    for (place, (since, words)) in phone.log.iter().enumerate() {
+        if words != "agreed sendonly" && words != "agreed inactive" {
             continue;
         }
-        // Until it asks for anything else.
-        let asks = phone.log.iter().find(|(at, words)| {
-            at > since
-                && (words.starts_with("> INVITE")
-                    || words.starts_with("> UPDATE")
-                    || words.starts_with("< INVITE")
-                    || words.starts_with("< UPDATE"))
-        });
-        let until = agreed.get(place + 1).map(|(at, _)| *at);
-        let until = until.into_iter().chain(asks.map(|(at, _)| *at)).min();
+        // Until it agrees to anything else, or asks for it: in the order of its log, for both may happen at one instant.
+        let mut later = phone.log[place + 1..].iter();
+        let next = later.find(|(_, words)| changes.iter().any(|change| words.starts_with(change)));
+        let until = next.map(|(at, _)| *at);
         let is_heard = |heard: &&Heard| {
             heard.at > *since + second
                 && until.is_none_or(|until| heard.at < until)
