@@ -128,10 +128,7 @@ fn a_call_that_pjsua_transfers_blind_goes_on_with_the_number_it_named() {
     let mut city = City::new(57, (Baresip, Udp), (Pjsua, Udp), TRANSPARENT);
     city.carrier_calls();
     city.both_hear();
-    let target = city.target(CITY, Udp);
-    city.pbx.tell(&format!("transfer {target}")).unwrap();
-    city.pbx.wait_for("incoming").unwrap();
-    city.pbx.tell("answer").unwrap();
+    city.pbx_transfers_blind();
     city.is_transferred();
     city.carrier_hangs_up();
     city.was_recorded("decision");
@@ -142,10 +139,7 @@ fn over_tcp_an_announced_call_that_pjsua_transfers_goes_on_after_no_second_notic
     let mut city = City::new(60, (Baresip, Tcp), (Pjsua, Tcp), &["announce"]);
     city.carrier_is_announced();
     city.both_hear();
-    let target = city.target(CITY, Tcp);
-    city.pbx.tell(&format!("transfer {target}")).unwrap();
-    city.pbx.wait_for("incoming").unwrap();
-    city.pbx.tell("answer").unwrap();
+    city.pbx_transfers_blind();
     city.is_transferred();
     city.carrier_hangs_up();
     city.was_recorded("announced");
@@ -156,10 +150,7 @@ fn a_call_that_baresip_transfers_blind_goes_on_with_the_number_it_named() {
     let mut city = City::new(61, (Pjsua, Udp), (Baresip, Udp), TRANSPARENT);
     city.carrier_calls();
     city.both_hear();
-    let target = city.target(CITY, Udp);
-    city.pbx.tell(&format!("transfer {target}")).unwrap();
-    city.pbx.wait_for("incoming").unwrap();
-    city.pbx.tell("answer").unwrap();
+    city.pbx_transfers_blind();
     city.pbx.wait_for("closed").unwrap();
     city.both_hear();
     city.carrier_hangs_up();
@@ -269,6 +260,14 @@ impl City {
 
     fn pbx_hangs_up(&mut self) {
         hang_up(&mut self.pbx, &mut self.carrier);
+    }
+
+    /// To a number of the city, which rings at the PBX itself.
+    fn pbx_transfers_blind(&mut self) {
+        let target = self.target(CITY, self.pbx_transport);
+        self.pbx.tell(&format!("transfer {target}")).unwrap();
+        self.pbx.wait_for("incoming").unwrap();
+        self.pbx.tell("answer").unwrap();
     }
 
     /// The PBX is told that the transfer went well, and its first call ends, while the carrier's goes on.

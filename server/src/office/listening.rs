@@ -13,6 +13,7 @@ use crate::{
     duty::{Answer, Ending, Message},
     people,
     proof::Asker,
+    voice,
 };
 
 /// Somebody who waits for leave to hear.
@@ -203,8 +204,6 @@ impl Wish {
 
 fn not_opened(fault: &OpenFault) -> Ending {
     match fault {
-        OpenFault::Refused(refusal) => Answer::Refused(people::message(refusal)),
-        OpenFault::Expired => Answer::Refused(people::message(&Refusal::disposed())),
         OpenFault::Awaited { .. } => Answer::Unavailable(Message::new(
             "この録音の音声は、バックアップからの復元を待っています。",
             fault.to_string(),
@@ -213,15 +212,7 @@ fn not_opened(fault: &OpenFault) -> Ending {
             "鍵を使えないため、録音を開けません。",
             fault.to_string(),
         )),
-        OpenFault::NoFile { .. }
-        | OpenFault::OtherRecording
-        | OpenFault::NoSegment
-        | OpenFault::Segment(_)
-        | OpenFault::Vault(_)
-        | OpenFault::Secret(_)
-        | OpenFault::Mask(_) => {
-            Answer::Failed(Message::new("録音を開けません。", fault.to_string()))
-        }
+        _ => voice::broken_off(fault, "録音を開けません。"),
     }
 }
 

@@ -1,15 +1,14 @@
 //! Session descriptions as peers write them, odd ones included, and ours as an independent reader sees them.
 
+mod secure;
+
 use media::{
     Codec,
-    sdp::{
-        self, Crypto, CryptoKey, CryptoSuite, Direction, Local, RemoteMedia, SdpFault,
-        StreamSettings,
-    },
+    sdp::{self, Direction, Local, RemoteMedia, SdpFault, StreamSettings},
 };
 use proptest::prelude::*;
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
+
+use self::secure::SECURE;
 
 const PLAIN: &str = "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\n";
 
@@ -23,6 +22,12 @@ fn local(address: &str) -> Local {
         version: 3,
         ..Local::new(rtp, 77)
     }
+}
+
+fn lines_of<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
+    text.lines()
+        .filter(|line| line.starts_with(start))
+        .collect()
 }
 
 #[test]
@@ -57,12 +62,8 @@ fn the_examples_of_rfc_3264_are_understood() {
                  m=video 51372 RTP/AVP 31 32\na=rtpmap:31 H261/90000\na=rtpmap:32 MPV/90000\n";
     let remote = read(offer).unwrap();
     let answer = sdp::answer(&remote, &local("192.0.2.9:20000"), Codec::Pcmu, true);
-    let media: Vec<&str> = answer
-        .lines()
-        .filter(|line| line.starts_with("m="))
-        .collect();
     assert_eq!(
-        media,
+        lines_of(&answer, "m="),
         ["m=audio 20000 RTP/AVP 0", "m=video 0 RTP/AVP 31 32"]
     );
     // Section 10.2: one line each for speech and for keypad events; the first that is speech is taken.
@@ -193,12 +194,8 @@ fn a_plain_line_beside_a_secure_one_is_taken_and_both_are_answered() {
     let remote = read("m=audio 5000 RTP/SAVP 0\na=crypto:1 X inline:Y\nm=audio 5002 RTP/AVP 0\nm=image 5004 udptl t38\n").unwrap();
     assert_eq!(remote.rtp.port(), 5002);
     let answer = sdp::answer(&remote, &local("192.0.2.9:20000"), Codec::Pcmu, false);
-    let media: Vec<&str> = answer
-        .lines()
-        .filter(|line| line.starts_with("m="))
-        .collect();
     assert_eq!(
-        media,
+        lines_of(&answer, "m="),
         [
             "m=audio 0 RTP/SAVP 0",
             "m=audio 20000 RTP/AVP 0",
@@ -326,146 +323,6 @@ fn a_repeated_description_changes_nothing_and_a_changed_one_does() {
     ];
     for change in changes {
         assert!(!before.changes_nothing(&read(&change).unwrap()), "{change}");
-    }
-}
-
-/// The key of RFC 4568's example, and some of other lengths.
-const KEY: &str = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
-const SECURE: &str = "m=audio 5000 RTP/SAVP 0 8\n\
-                      a=crypto:1 F8_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\n\
-                      a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:4\n\
-                      a=crypto:3 AEAD_AES_128_GCM inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJw==\n";
-
-fn random() -> ChaCha8Rng {
-    ChaCha8Rng::from_seed([5; 32])
-}
-
-fn lines_of<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
-    text.lines()
-        .filter(|line| line.starts_with(start))
-        .collect()
-}
-
-#[test]
-fn a_secure_offer_is_answered_with_a_key_of_the_line_that_is_taken() {
-    let remote = read(SECURE).unwrap();
-    assert!(remote.secure);
-    let suites: Vec<_> = remote.crypto.iter().map(|line| line.key.suite()).collect();
-    assert_eq!(
-        suites,
-        [CryptoSuite::AesCm128HmacSha1_80, CryptoSuite::AeadAes128Gcm]
-    );
-    let mut local = local("192.0.2.9:20000");
-    local.crypto = vec![CryptoKey::answering(&remote.crypto[0], &mut random())];
-    let answer = sdp::answer(&remote, &local, Codec::Pcmu, false);
-    assert_eq!(
-        lines_of(&answer, "m="),
-        ["m=audio 20000 RTP/SAVP 0"],
-        "{answer}"
-    );
-    let [line] = lines_of(&answer, "a=crypto:")[..] else {
-        panic!("{answer}");
-    };
-    assert!(line.starts_with("a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:"));
-    assert!(!line.contains(KEY), "each side has a key of its own");
-    let stream = StreamSettings::agreed(&remote, &local, Codec::Pcmu).unwrap();
-    let Some(crypto) = stream.crypto else {
-        panic!("a secure stream has keys");
-    };
-    assert_eq!((crypto.ours.tag(), crypto.theirs.key.tag()), (2, 2));
-    assert!(crypto.theirs.mki.is_some());
-    // The peer reads the same of our answer.
-    let read_back = sdp::parse(answer.as_bytes()).unwrap();
-    assert_eq!(read_back.crypto[0].key, crypto.ours);
-}
-
-#[test]
-fn a_secure_offer_is_never_answered_plain_nor_a_plain_one_secure() {
-    let secure = read(SECURE).unwrap();
-    let unkeyed = local("192.0.2.9:20000");
-    let answer = sdp::answer(&secure, &unkeyed, Codec::Pcmu, false);
-    assert_eq!(lines_of(&answer, "m="), ["m=audio 0 RTP/SAVP 0 8"]);
-    assert_eq!(StreamSettings::agreed(&secure, &unkeyed, Codec::Pcmu), None);
-    let other_line = Local {
-        crypto: vec![CryptoKey::new(
-            1,
-            CryptoSuite::AesCm128HmacSha1_80,
-            &mut random(),
-        )],
-        ..unkeyed
-    };
-    let answer = sdp::answer(&secure, &other_line, Codec::Pcmu, false);
-    assert_eq!(lines_of(&answer, "m="), ["m=audio 0 RTP/SAVP 0 8"]);
-    // Our secure offer, answered plain.
-    let plain = read("m=audio 5000 RTP/AVP 0\n").unwrap();
-    assert_eq!(
-        StreamSettings::agreed(&plain, &other_line, Codec::Pcmu),
-        None
-    );
-}
-
-#[test]
-fn our_secure_offer_lists_its_suites_and_takes_the_one_that_is_answered() {
-    let mut ours = local("192.0.2.9:20000");
-    ours.crypto = CryptoKey::offered(&CryptoSuite::OFFERED, &mut random());
-    let offer = sdp::offer(&ours, &[Codec::Pcmu], false);
-    assert_eq!(lines_of(&offer, "m="), ["m=audio 20000 RTP/SAVP 0"]);
-    let suites: Vec<&str> = lines_of(&offer, "a=crypto:")
-        .iter()
-        .map(|line| line.split(' ').nth(1).unwrap())
-        .collect();
-    assert_eq!(
-        suites,
-        [
-            "AEAD_AES_256_GCM",
-            "AEAD_AES_128_GCM",
-            "AES_CM_128_HMAC_SHA1_80"
-        ]
-    );
-    let answer =
-        format!("m=audio 5000 RTP/SAVP 0\na=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\n");
-    let stream = StreamSettings::agreed(&read(&answer).unwrap(), &ours, Codec::Pcmu).unwrap();
-    assert_eq!(stream.crypto.unwrap().ours, ours.crypto[2]);
-    let wrong = answer.replace("crypto:3", "crypto:2");
-    assert_eq!(
-        StreamSettings::agreed(&read(&wrong).unwrap(), &ours, Codec::Pcmu),
-        None,
-        "line 2 is of another suite"
-    );
-    // An independent reader finds every line whole.
-    let session = sdp_types::Session::parse(offer.as_bytes()).unwrap();
-    let mut written = Vec::new();
-    session.write(&mut written).unwrap();
-    assert_eq!(String::from_utf8(written).unwrap(), offer);
-}
-
-#[test]
-fn a_secure_line_goes_before_a_plain_one_wherever_it_stands() {
-    let remote = read(&format!("m=audio 5002 RTP/AVP 0\n{SECURE}")).unwrap();
-    assert_eq!((remote.rtp.port(), remote.secure), (5000, true));
-    let used: Vec<bool> = remote.lines.iter().map(|line| line.is_used).collect();
-    assert_eq!(used, [false, true]);
-}
-
-#[test]
-fn keys_are_no_ones_to_read_in_what_is_printed() {
-    let remote = read(SECURE).unwrap();
-    let mut local = local("192.0.2.9:20000");
-    local.crypto = vec![CryptoKey::answering(&remote.crypto[0], &mut random())];
-    let crypto = Crypto::agreed(&local.crypto, &remote.crypto).unwrap();
-    let stream = StreamSettings::agreed(&remote, &local, Codec::Pcmu).unwrap();
-    for printed in [
-        format!("{remote:?}"),
-        format!("{local:?}"),
-        format!("{crypto:?}"),
-        format!("{stream:?}"),
-    ] {
-        assert!(printed.contains("AesCm128HmacSha1_80"), "{printed}");
-        assert!(
-            !printed.contains("octets") && !printed.contains(KEY),
-            "{printed}"
-        );
-        assert!(!printed.contains("119, 68"), "{printed}");
     }
 }
 
