@@ -270,6 +270,15 @@ pub enum AuditEvent {
         /// The version of the policy that allowed it.
         policy: u32,
     },
+    /// Somebody was shown entries of the trail.
+    TrailShown {
+        /// Of which chains.
+        chains: BTreeSet<Chain>,
+        /// From this number of each on.
+        from_seq: u64,
+        /// The version of the policy that allowed it.
+        policy: u32,
+    },
     /// Somebody saw who had heard a recording.
     HearingsShown {
         /// Which.

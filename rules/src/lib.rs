@@ -41,6 +41,7 @@ mod search;
 mod statement;
 mod subject;
 mod supervision;
+mod trail_reading;
 mod vendor;
 mod waiver;
 
@@ -102,6 +103,7 @@ pub use crate::{
     },
     subject::Subject,
     supervision::{Supervision, SupervisionLine},
+    trail_reading::TrailReading,
     vendor::{Contract, Terms, Vendor},
     waiver::{
         Notices, NoticesFault, NumberNotice, Telling, Waiver, WaiverBasis, WaiverCounts,

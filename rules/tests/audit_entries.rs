@@ -417,6 +417,11 @@ fn by_people() -> Vec<AuditEvent> {
             reason: Digest([0xcd; 32]),
             policy,
         },
+        AuditEvent::TrailShown {
+            chains: [Chain::Calls, Chain::Office].into(),
+            from_seq: 1,
+            policy,
+        },
         AuditEvent::HearingsShown { recording },
         AuditEvent::SupervisionShown {
             month: "2026-10".parse().unwrap(),

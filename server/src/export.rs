@@ -4,6 +4,7 @@
 //! Order: entry durable, then the file is made, then bytes flow, then the entry that it is complete. Start at [`attend`].
 
 use std::{
+    collections::BTreeSet,
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     os::unix::{
@@ -17,8 +18,8 @@ use std::{
 
 use aws_lc_rs::digest::{Context, SHA256};
 use rules::{
-    Action, AuditDraft, AuditEvent, CaseId, CopyFact, CopyId, Destruction, Digest, ExportCause,
-    Fact, ListenPermit, RecordingId,
+    Action, AuditDraft, AuditEvent, CaseId, Chain, CopyFact, CopyId, Destruction, Digest,
+    ExportCause, Fact, ListenPermit, RecordingId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
@@ -37,7 +38,7 @@ use crate::{
     playback,
     proof::{Asker, Proof},
     report::{self, ReportRequest},
-    search, trail_export,
+    search, trail_export, trail_listing,
     voice::{self, Voice},
 };
 
@@ -104,6 +105,12 @@ pub(crate) enum Request {
     RestoreAudio { step: AudioStep, proof: Proof },
     /// Leave to copy rows, audio and trail out, without any key.
     BackUp { proof: Proof },
+    /// The entries of chains, from a number of each on.
+    ListTrail {
+        chains: BTreeSet<Chain>,
+        from_seq: u64,
+        proof: Proof,
+    },
     /// Both chains as one file.
     ExportTrail { proof: Proof },
 }
@@ -199,6 +206,11 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
             client.answer(&desk.restore_audio(step, proof, asker))
         }
         Request::BackUp { proof } => client.answer(&desk.back_up(proof, asker)),
+        Request::ListTrail {
+            chains,
+            from_seq,
+            proof,
+        } => trail_listing::show(desk, chains, from_seq, proof, asker, &mut client),
         Request::ExportTrail { proof } => trail_export::attend(desk, proof, asker, &mut client),
         Request::HandOver { ask, proof } => client.answer(&desk.hand_over(ask, proof, asker)),
         Request::Package(wish) => hand_over::package(desk, wish, &asker, &mut client),

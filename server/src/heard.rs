@@ -4,8 +4,7 @@ use std::io;
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEntry, AuditEvent, HandOverId, Hearing, Hearings, Purpose,
-    RecordingId, Refusal, StaffId,
+    AuditEntry, HandOverId, Hearing, Hearings, Purpose, RecordingId, StaffId, TrailReading,
 };
 use serde::{Deserialize, Serialize};
 use storage::{AuditFault, Duty, OsDisk, read_entries};
@@ -13,7 +12,6 @@ use storage::{AuditFault, Duty, OsDisk, read_entries};
 use crate::{
     duty::{Answer, Client, Conversation, Ending, Message},
     office::Desk,
-    people,
     proof::{Asker, Proof},
 };
 
@@ -66,22 +64,12 @@ fn hearings(
     proof: Proof,
     asker: Asker,
 ) -> Result<Hearings, Ending> {
-    let unix_user = asker.unix_user.clone();
-    let person = match desk.judge(Action::SeeHeard, proof, asker) {
-        Answer::Done(person) => person,
-        other => return Err(other.without()),
-    };
-    let shown = AuditDraft {
-        actor: Actor::Person { unix_user, person },
-        event: AuditEvent::HearingsShown { recording },
-    };
-    if !desk.audit(shown) {
-        return Err(Answer::Unavailable(people::message(
-            &Refusal::audit_unavailable(),
-        )));
+    match desk.let_read(TrailReading::Hearings { recording }, proof, asker) {
+        Answer::Done(_) => read(desk, recording).map_err(|fault| {
+            Answer::Unavailable(Message::new("証跡を読めません。", fault.to_string()))
+        }),
+        other => Err(other.without()),
     }
-    read(desk, recording)
-        .map_err(|fault| Answer::Unavailable(Message::new("証跡を読めません。", fault.to_string())))
 }
 
 fn read(desk: &Desk, recording: RecordingId) -> Result<Hearings, AuditFault> {

@@ -40,6 +40,7 @@ mod signalling;
 mod telemetry;
 mod trace;
 mod trail_export;
+mod trail_listing;
 mod unix;
 mod voice;
 mod wire;

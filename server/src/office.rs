@@ -19,6 +19,7 @@ mod owner;
 mod people;
 mod policy;
 mod proving;
+mod reading;
 mod reconciling;
 mod reminding;
 mod search;
@@ -39,7 +40,7 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AuditDraft, CaseId, CopyId, DayCounts, Fact, JstDay, ListenPermit, Proved,
-    Reconciled, RecordingId, Register, StaffId, Statement,
+    Reconciled, RecordingId, Register, StaffId, Statement, TrailReading,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
@@ -214,6 +215,13 @@ enum Job {
         asker: Asker,
         answer: oneshot::Sender<Answer<KeysDone>>,
     },
+    /// Whether somebody may read of the trail; the entry that it is read comes with it.
+    LetRead {
+        reading: TrailReading,
+        proof: Proof,
+        asker: Asker,
+        answer: oneshot::Sender<Answer<Actor>>,
+    },
     SignStatement {
         statement: Box<Statement>,
         actor: Actor,
@@ -371,6 +379,25 @@ impl Desk {
         // An alarm that cannot be told any more is in the answer all the same.
         let _ = self.ask(|answer| Job::Compared { counts, answer });
         Answer::Done(comparison)
+    }
+
+    /// Asks to read of the trail. The audit entry is durable when the answer comes.
+    ///
+    /// # Returns
+    /// Who it was allowed to.
+    pub(crate) fn let_read(
+        &self,
+        reading: TrailReading,
+        proof: Proof,
+        asker: Asker,
+    ) -> Answer<Actor> {
+        self.ask(|answer| Job::LetRead {
+            reading,
+            proof,
+            asker,
+            answer,
+        })
+        .unwrap_or_else(ended)
     }
 
     /// Signs a statement for the public. The audit entry is durable when the answer comes.

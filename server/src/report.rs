@@ -4,8 +4,8 @@ use std::{io, sync::Arc};
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEntry, AuditEvent, Fact, JstMonth, MonthNotOver, MonthTally,
-    Refusal, Register, StandingCounts, Statement, Supervision, SupervisionLine,
+    Action, Actor, AuditEntry, Fact, JstMonth, MonthNotOver, MonthTally, Register, StandingCounts,
+    Statement, Supervision, SupervisionLine, TrailReading,
 };
 use serde::{Deserialize, Serialize};
 use storage::{Duty, OsDisk, read_entries, sha256_of};
@@ -14,7 +14,6 @@ use crate::{
     config::Config,
     duty::{Answer, Client, Conversation, Ending, Message},
     office::Desk,
-    people,
     proof::{Asker, Proof},
 };
 
@@ -63,16 +62,14 @@ fn supervision(
     proof: Proof,
     asker: Asker,
 ) -> Result<Vec<SupervisionLine>, Ending> {
-    let actor = permitted(desk, Action::SeeSupervision, proof, asker)?;
-    let event = AuditEvent::SupervisionShown { month };
-    if !desk.audit(AuditDraft { actor, event }) {
-        return Err(Answer::Unavailable(people::message(
-            &Refusal::audit_unavailable(),
-        )));
+    match desk.let_read(TrailReading::Supervision { month }, proof, asker) {
+        Answer::Done(_) => {
+            let counted = count(desk.config(), month)?;
+            let standing = register(desk)?.supervision(month, Timestamp::now());
+            Ok([counted, standing].concat())
+        }
+        other => Err(other.without()),
     }
-    let counted = count(desk.config(), month)?;
-    let standing = register(desk)?.supervision(month, Timestamp::now());
-    Ok([counted, standing].concat())
 }
 
 /// The report's own lines are what is signed; whoever may sign may see them.

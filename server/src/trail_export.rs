@@ -5,7 +5,7 @@
 use std::io;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use rules::{Action, Actor, AuditDraft, AuditEvent, Chain, Digest, Refusal};
+use rules::{Actor, AuditDraft, AuditEvent, Chain, Digest, Refusal, TrailReading};
 use serde::{Deserialize, Serialize};
 use storage::{
     AuditFault, Duty, Layout, OsDisk, SigningFault, VerifierKey, head_key, read_entries,
@@ -69,7 +69,7 @@ pub(crate) fn attend(
         Ok(sent) => sent,
         Err(fault) => {
             client.end_parts(ABORT)?;
-            return client.answer(&unread(&fault));
+            return client.answer(&unread(&fault).without::<TrailExported>());
         }
     };
     if client.hear::<FileState>()? != FileState::Written {
@@ -84,11 +84,12 @@ pub(crate) fn attend(
     })
 }
 
-fn unread(fault: &AuditFault) -> Answer<TrailExported> {
+/// What whoever reads a chain is told that is not as it was written, or cannot be read.
+pub(crate) fn unread(fault: &AuditFault) -> Ending {
     let message = Message::new("証跡を最後まで読めません。", fault.to_string());
     match fault {
         AuditFault::Broken(_) => Answer::Unverified(message),
-        _ => Answer::Failed(message),
+        _ => Answer::Unavailable(message),
     }
 }
 
@@ -100,9 +101,8 @@ struct Begun {
 }
 
 fn begin(desk: &Desk, proof: Proof, asker: Asker) -> Result<Begun, Ending> {
-    let unix_user = asker.unix_user.clone();
-    let person = match desk.judge(Action::ExportTrail, proof, asker.clone()) {
-        Answer::Done(person) => person,
+    let actor = match desk.let_read(TrailReading::Export, proof, asker.clone()) {
+        Answer::Done(actor) => actor,
         other => return Err(other.without()),
     };
     let chains = CHAINS.to_vec();
@@ -116,17 +116,7 @@ fn begin(desk: &Desk, proof: Proof, asker: Asker) -> Result<Begun, Ending> {
             fault.to_string(),
         ))
     })?;
-    let actor = Actor::Person { unix_user, person };
-    let draft = AuditDraft {
-        actor: actor.clone(),
-        event: AuditEvent::AuditExportBegun,
-    };
-    match desk.audit(draft) {
-        true => Ok(Begun { actor, keys, heads }),
-        false => Err(Answer::Unavailable(people::message(
-            &Refusal::audit_unavailable(),
-        ))),
-    }
+    Ok(Begun { actor, keys, heads })
 }
 
 /// Sends keys, heads and entries; the inner fault is the trail's.

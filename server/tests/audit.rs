@@ -28,7 +28,12 @@ fn said(house: &House, arguments: &[&str], exit: i32) -> String {
 }
 
 fn calls_file(house: &House) -> PathBuf {
-    let folder = house.dir().join("data/calls/audit");
+    month_of(house, "calls")
+}
+
+/// The one file of a chain.
+fn month_of(house: &House, chain: &str) -> PathBuf {
+    let folder = house.dir().join("data").join(chain).join("audit");
     let entry = fs::read_dir(&folder).unwrap().next().unwrap().unwrap();
     entry.path()
 }
@@ -122,7 +127,53 @@ fn what_was_changed_is_named_with_its_number_and_reason() {
             && shown.contains("\"line\":2"),
         "{shown}"
     );
-    said(&house, &["audit", "list", "--chain", "calls"], 5);
+    let shown = said(&house, &["audit", "list", "--json"], 5);
+    let shown: Vec<String> = shown.lines().map(chain_and_number).collect();
+    assert_eq!(shown[..2], ["calls 1", "office 1"], "{shown:?}");
+}
+
+/// Of a line of `audit list --json`.
+fn chain_and_number(line: &str) -> String {
+    let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+    format!("{} {}", entry["chain"].as_str().unwrap(), entry["seq"])
+}
+
+#[test]
+fn whoever_lists_entries_is_written_down_first_with_the_version_of_the_policy() {
+    let house = House::init(&[]);
+    house.found();
+    let listed = house.by("kacho", &["audit", "list", "--from-seq", "2", "--json"]);
+    assert!(listed.status.success(), "{}", text(&listed));
+    let last = String::from_utf8(listed.stdout).unwrap();
+    let last: serde_json::Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        last["event"],
+        serde_json::json!({
+            "event": "trail_shown",
+            "chains": ["calls", "office"],
+            "from_seq": 2,
+            "policy": 1,
+        })
+    );
+    assert_eq!(last["actor"]["person"]["person"], "kacho");
+}
+
+#[test]
+fn a_trail_that_cannot_be_written_is_shown_to_nobody_and_verifies_all_the_same() {
+    let house = house();
+    let month = month_of(&house, "office");
+    let sound = fs::read_to_string(&month).unwrap();
+    fs::write(&month, format!("{sound}no entry\n")).unwrap();
+    let refused = house.denwaban(&["audit", "list", "--chain", "calls", "--json"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused));
+    assert!(refused.stdout.is_empty(), "{}", text(&refused));
+    let told: serde_json::Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(
+        (&told["code"], &told["status"]),
+        (&"AUDIT_UNAVAILABLE".into(), &503.into())
+    );
+    let shown = said(&house, &["audit", "verify", "--json"], 5);
+    assert!(shown.contains("\"first_bad\":null") && shown.contains("NO_ENTRY"));
 }
 
 #[test]
@@ -151,13 +202,10 @@ fn entries_are_listed_from_a_number_on_and_exported_with_an_entry_that_says_so()
     );
     let sha256 = exported.split_whitespace().last().unwrap();
     let listed = said(&house, &["audit", "list", "--chain", "office", "--json"], 0);
+    // The last is the entry of the listing itself.
+    let exported = listed.lines().rev().nth(1).unwrap();
     assert!(
-        listed
-            .lines()
-            .last()
-            .unwrap()
-            .contains("\"event\":\"audit_exported\",\"entries\":")
-            && listed.contains(sha256),
+        exported.contains("\"event\":\"audit_exported\",\"entries\":") && exported.contains(sha256),
         "{listed}"
     );
     let file = fs::read_to_string(&out).unwrap();

@@ -1,6 +1,8 @@
 //! `denwaban audit`: reads both chains, verifies them against heads that were kept outside, and gives signed heads out.
 
 use std::{
+    collections::BTreeSet,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -8,34 +10,32 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use rules::{Action, Actor, AuditEntry, AuditEvent, Chain, JstMonth, jst_rfc3339};
+use rules::{Actor, AuditEntry, AuditEvent, Chain, JstMonth, jst_rfc3339};
 use serde::Serialize;
 use storage::{
     Anchored, AuditFault, BrokenReason, ChainReport, Duty, Head, Layout, OsDisk, SignedHead,
-    VerifierKey, read_entries, verifier_keys,
+    VerifierKey, verifier_keys,
 };
 
 use super::{
-    Exit, Form, Person, Place, Terminal,
-    calls::json,
-    city_time::in_city_time,
-    people::ask_as,
-    recordings::{allowed, with_office},
+    Exit, Form, Person, Place, Terminal, calls::json, city_time::in_city_time, people::ask_as,
+    recordings::with_office,
 };
 use crate::{
     config::Config,
-    duty::{Answer, Ending, Message},
+    duty::{Answer, Conversation, Message},
     export::{self, Request},
     forgetting::{ForgetAsk, Forgotten, Incomplete, MonthState, MonthView},
     office::{TrailDone, TrailRequest},
     people::RegisterAsk,
     proof::{Proof, Secret},
-    trail_export::{self, CHAINS, TrailExported},
+    trail_export::{self, CHAINS, TrailExported, unread},
+    trail_listing,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// 証跡を表示します（通話の係、事務の係の順）/ show the entries, those of calls first
+    /// 証跡を表示します（通話の係、事務の係の順。表示したことも証跡に残ります）/ show the entries, those of calls first; that they were shown is an entry too
     List(List),
     /// 署名付きの証跡の頭。庁外に保管してください / the signed head of each chain, to be kept outside
     Head(HeadArguments),
@@ -134,23 +134,50 @@ pub(super) fn audit(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
 
 fn list(arguments: &List, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
-    let layout = config.layout();
-    let action = Action::ReadTrail;
-    let proof = arguments.person.proof(&layout, out)?;
-    allowed(&config, action, proof, out)?;
-    for chain in chosen(arguments.chain) {
-        let name = Duty::from(chain).name();
+    let chains: BTreeSet<Chain> = chosen(arguments.chain).into_iter().collect();
+    let request = Request::ListTrail {
+        chains: chains.clone(),
+        from_seq: arguments.from_seq,
+        proof: arguments.person.proof(&config.layout(), out)?,
+    };
+    let answer = with_office(&config, &request, |conversation| {
+        match conversation.answer::<()>()? {
+            Answer::Done(()) => Ok(Answer::Done(list_chains(conversation, &chains, out))),
+            other => Ok(other.without()),
+        }
+    });
+    out.settle(answer)?
+}
+
+/// Writes what the office shows of each chain; one that is not as it was written does not hide the other.
+fn list_chains(
+    conversation: &mut Conversation,
+    chains: &BTreeSet<Chain>,
+    out: &mut Terminal,
+) -> Result<(), Exit> {
+    let mut worst = Exit::Done;
+    for chain in chains {
+        let name = Duty::from(*chain).name();
         let mut said = Ok(());
-        let first = arguments.from_seq;
-        let read = read_entries(&OsDisk, &layout, chain.into(), first, &mut |_, entry| {
+        let received = trail_listing::receive(conversation, |entry| {
             if said.is_ok() {
                 said = shown(name, entry, out.form).and_then(|line| out.put(&in_city_time(&line)));
             }
         });
         said?;
-        read.map_err(|fault| broken(&fault, out))?;
+        let ended = received.or_else(|fault| out.settle(Answer::Failed(stopped(&fault))))?;
+        worst = worst.or_worse(out.settle(ended).err().unwrap_or(Exit::Done));
     }
-    Ok(())
+    worst.ended()
+}
+
+fn stopped(fault: &io::Error) -> Message {
+    Message::new(
+        "証跡の表示が途中で終わりました。読むのを30秒止めると終わります。続きは --from-seq で表示できます。",
+        format!(
+            "the office shows no more ({fault}): whoever reads pauses for less than 30 s; go on by --from-seq"
+        ),
+    )
 }
 
 /// The object of `audit list --json`.
@@ -196,14 +223,6 @@ fn broken(fault: &AuditFault, out: &mut Terminal) -> Exit {
     }
 }
 
-fn unread(fault: &AuditFault) -> Ending {
-    let message = Message::new("証跡を最後まで読めません。", fault.to_string());
-    match fault {
-        AuditFault::Broken(_) => Answer::Unverified(message),
-        _ => Answer::Unavailable(message),
-    }
-}
-
 fn head(arguments: &HeadArguments, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
     let chains = chosen(arguments.chain);
@@ -232,7 +251,6 @@ fn verify_all(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
     let heads = outside(&arguments.head, &layout, out)?;
     let mut worst = Exit::Done;
     for duty in [Duty::Calls, Duty::Office] {
-        // A broken chain is worse than one that cannot be read.
         let found = match verify(&layout, duty, &heads) {
             Ok(report) if out.form == Form::Json => {
                 out.object(&Shown::of(&report))?;
@@ -241,14 +259,9 @@ fn verify_all(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
             Ok(report) => tell(&report, out)?,
             Err(fault) => broken(&fault, out),
         };
-        if worst != Exit::Unverified && found != Exit::Done {
-            worst = found;
-        }
+        worst = worst.or_worse(found);
     }
-    match worst {
-        Exit::Done => Ok(()),
-        worst => Err(worst),
-    }
+    worst.ended()
 }
 
 /// Reads the heads that were kept outside; only what the installation's keys signed is one.

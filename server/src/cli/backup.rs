@@ -14,10 +14,7 @@ use storage::{
 };
 use tokio::runtime;
 
-use super::{
-    Exit, Person, Place, Terminal,
-    recordings::{allowed, with_office},
-};
+use super::{Exit, Person, Place, Terminal, recordings::with_office};
 use crate::{
     config::Config,
     export::{AudioStep, Request},
@@ -116,7 +113,13 @@ fn restore_rows(
     proof: Proof,
     out: &mut Terminal,
 ) -> Result<(), Exit> {
-    let person = allowed(config, Action::Restore, proof, out)?;
+    let request = Request::Judge {
+        action: Action::Restore,
+        proof,
+        asked_by: None,
+    };
+    let judged = with_office(config, &request, |conversation| conversation.answer());
+    let person: Option<StaffId> = out.settle(judged)?;
     let restored = bring_back(config, from, person).map_err(|fault| not_restored(&fault, out))?;
     out.line(&format!(
         "記録を復元しました。サービスを起動できます / rows are restored and the service may start: 行/rows={} 鍵がなく廃棄/purged={} 待つ音声/audio awaited={}",

@@ -238,6 +238,24 @@ enum Exit {
     Unverified = 5,
 }
 
+impl Exit {
+    /// Of two ends of one command the one to tell: what is broken is worse than what cannot be read.
+    fn or_worse(self, other: Exit) -> Exit {
+        match (self, other) {
+            (Exit::Unverified, _) | (_, Exit::Done) => self,
+            (_, other) => other,
+        }
+    }
+
+    /// The end of a command that told of everything.
+    fn ended(self) -> Result<(), Exit> {
+        match self {
+            Exit::Done => Ok(()),
+            worst => Err(worst),
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)

@@ -10,7 +10,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use rules::{Action, CaseId, RecordingId, RecordingState, StaffId, jst_rfc3339};
+use rules::{CaseId, RecordingId, RecordingState, jst_rfc3339};
 use serde::Serialize;
 use storage::{Catalogue, Duty, ListedCall};
 use tokio::runtime;
@@ -20,7 +20,6 @@ use crate::{
     duty::{Answer, Conversation, Message},
     export::{self, Alone, Exported, Request},
     playback::{self, Played},
-    proof::Proof,
 };
 
 #[derive(Debug, Subcommand)]
@@ -288,25 +287,6 @@ fn stopped() -> Message {
 }
 
 /// Asks the running server's office, or is the office for as long as it takes.
-/// Asks the office whether somebody may do what this process does by itself; who was proved is the answer.
-///
-/// # Errors
-/// The refusal, told.
-pub(super) fn allowed(
-    config: &Arc<crate::config::Config>,
-    action: Action,
-    proof: Proof,
-    out: &mut Terminal,
-) -> Result<Option<StaffId>, Exit> {
-    let request = Request::Judge {
-        action,
-        proof,
-        asked_by: None,
-    };
-    let answer = with_office(config, &request, |conversation| conversation.answer());
-    out.settle(answer)
-}
-
 pub(super) fn with_office<T>(
     config: &Arc<crate::config::Config>,
     request: &Request,

@@ -298,6 +298,15 @@ impl Owner {
                     let done = self.keys_asked(&request, &proof, &asker).await;
                     drop(answer.send(Answer::of(done)));
                 }
+                Some(Job::LetRead {
+                    reading,
+                    proof,
+                    asker,
+                    answer,
+                }) => {
+                    let reader = self.let_read(reading, &proof, &asker).await;
+                    drop(answer.send(Answer::of(reader)));
+                }
                 Some(Job::SignStatement {
                     statement,
                     actor,
