@@ -95,7 +95,14 @@ fn the_handbook_has_a_frame_for_every_command() {
 }
 
 /// What one command does in more than one way.
-const FORMS: [&str; 3] = ["dispose --plan", "dispose --due", "dispose --one"];
+const FORMS: [&str; 6] = [
+    "dispose --plan",
+    "dispose --due",
+    "dispose --due --confirm-clock",
+    "dispose --one",
+    "keys rotate --signing",
+    "password --for",
+];
 
 /// What is done before the handbook begins or while nothing runs, or needs an authenticator or a lost volume; each has a test of its own.
 const BESIDE: [&str; 6] = [

@@ -50,6 +50,40 @@ fn every_function_test_and_command_of_the_document_exists() {
     assert!(items > 50, "the document names {items} items");
 }
 
+/// Whether a file has a test of this name: what stands before the function says so.
+fn has_test(text: &str, name: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let begin = format!("fn {name}(");
+    let function = lines
+        .iter()
+        .position(|line| line.trim_start_matches("async ").starts_with(&begin));
+    let Some(function) = function else {
+        return false;
+    };
+    let attributes = lines[..function].iter().rev();
+    { attributes }
+        .take_while(|line| line.starts_with("#["))
+        .any(|line| line.ends_with("test]"))
+}
+
+#[test]
+fn what_shows_a_clause_is_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let rows = DOCUMENT.lines().filter(|line| line.starts_with("| "));
+    let mut wrong = Vec::new();
+    for row in rows {
+        let shown_by = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for name in shown_by.split('`').skip(1).step_by(2) {
+            let (file, test) = name.split_once("::").unwrap_or((name, ""));
+            let text = fs::read_to_string(root.join(file)).unwrap_or_default();
+            if !has_test(&text, test) {
+                wrong.push(name);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "no test: {wrong:#?}");
+}
+
 #[test]
 fn every_article_and_section_has_its_line() {
     for clause in [
@@ -60,9 +94,21 @@ fn every_article_and_section_has_its_line() {
         "4③",
         "4④",
         "4⑤",
-        "7(1)",
-        "7(2)",
-        "7(3)",
+        "6 想定件数",
+        "7(1) ログイン",
+        "7(1) ファイヤーウォール",
+        "7(1) コンピュータウイルス",
+        "7(1) 入退室制限",
+        "7(1) 証跡",
+        "7(1) 一定期間で削除",
+        "7(2) ログイン情報の証跡",
+        "7(2) 市職員のみ",
+        "7(2) 監督者権限",
+        "7(2) 研修及び指導",
+        "7(2) 電子記録媒体",
+        "7(3) 契約約款",
+        "7(3) 委託先での暗号化",
+        "7(3) 委託終了後の廃棄",
         "第1条",
         "第2条",
         "第3条第1項",
