@@ -283,11 +283,17 @@ pub enum AuditEvent {
     HearingsShown {
         /// Which.
         recording: RecordingId,
+        /// The version of the policy that allowed it; entries of the first version name none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<u32>,
     },
     /// Somebody saw a month's supervision report.
     SupervisionShown {
         /// Of which month.
         month: JstMonth,
+        /// The version of the policy that allowed it; entries of the first version name none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<u32>,
     },
     /// A month's statement for the public was signed.
     StatementSigned {
@@ -295,6 +301,9 @@ pub enum AuditEvent {
         month: JstMonth,
         /// Of the signed note.
         sha256: Digest,
+        /// The version of the policy that allowed it; entries of the first version name none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<u32>,
     },
     /// Somebody was refused something else.
     ActionRefused {
@@ -503,9 +512,16 @@ pub enum AuditEvent {
         sha256: Digest,
     },
     /// Both chains are read out to a file from here on.
-    AuditExportBegun,
+    AuditExportBegun {
+        /// The version of the policy that allowed it; entries of the first version name none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        policy: Option<u32>,
+    },
     /// They were, to their end.
     AuditExported {
+        /// The number of the entry that allowed it; entries of the first version name none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        granted: Option<u64>,
         /// How many.
         entries: u64,
         /// Of the file.

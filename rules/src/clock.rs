@@ -378,6 +378,7 @@ mod tests {
         let resumed = AuditEvent::DestructionResumed { reason: None };
         let other = AuditEvent::SupervisionShown {
             month: "2026-11".parse().unwrap(),
+            policy: Some(1),
         };
         let told = [&frozen, &resumed, &other].map(DestructionClock::told_by);
         let expected = [

@@ -54,9 +54,17 @@ impl TrailReading {
                 from_seq,
                 policy,
             },
-            TrailReading::Export => AuditEvent::AuditExportBegun,
-            TrailReading::Hearings { recording } => AuditEvent::HearingsShown { recording },
-            TrailReading::Supervision { month } => AuditEvent::SupervisionShown { month },
+            TrailReading::Export => AuditEvent::AuditExportBegun {
+                policy: Some(policy),
+            },
+            TrailReading::Hearings { recording } => AuditEvent::HearingsShown {
+                recording,
+                policy: Some(policy),
+            },
+            TrailReading::Supervision { month } => AuditEvent::SupervisionShown {
+                month,
+                policy: Some(policy),
+            },
         }
     }
 }

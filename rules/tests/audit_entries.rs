@@ -35,6 +35,25 @@ fn every_entry_reads_back_and_looks_as_it_always_did() {
     expect_file!["audit.entries"].assert_eq(&text);
 }
 
+/// The lines of a trail that stands since before these events named a version of the policy.
+#[test]
+fn an_entry_that_names_no_version_of_the_policy_still_reads_back_as_it_stands() {
+    let hash = "ab".repeat(32);
+    for event in [
+        r#"{"event":"hearings_shown","recording":"01M87149FV0000000000000002"}"#,
+        r#"{"event":"supervision_shown","month":"2026-10"}"#,
+        &format!(r#"{{"event":"statement_signed","month":"2026-10","sha256":"{hash}"}}"#),
+        r#"{"event":"audit_export_begun"}"#,
+        &format!(r#"{{"event":"audit_exported","entries":9,"sha256":"{hash}"}}"#),
+    ] {
+        let line = format!(
+            r#"{{"seq":7,"at":"2026-11-24T15:00:00.123456789Z","actor":"system","event":{event}}}"#
+        );
+        let entry: AuditEntry = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&entry).unwrap(), line);
+    }
+}
+
 #[test]
 fn no_entry_holds_the_words_of_a_reason() {
     let text = serde_json::to_string(&drafts()).unwrap();
@@ -66,7 +85,9 @@ fn drafts() -> Vec<AuditDraft> {
         actor: person(None),
         event: refused,
     });
-    drafts.push(by(AuditEvent::AuditExportBegun));
+    drafts.push(by(AuditEvent::AuditExportBegun {
+        policy: Some(POLICY_VERSION),
+    }));
     drafts
 }
 
@@ -330,6 +351,7 @@ fn by_people() -> Vec<AuditEvent> {
             through: "2023-10".parse().unwrap(),
         },
         AuditEvent::AuditExported {
+            granted: Some(25),
             entries: 3,
             sha256: Digest([0xef; 32]),
         },
@@ -422,13 +444,18 @@ fn by_people() -> Vec<AuditEvent> {
             from_seq: 1,
             policy,
         },
-        AuditEvent::HearingsShown { recording },
+        AuditEvent::HearingsShown {
+            recording,
+            policy: Some(policy),
+        },
         AuditEvent::SupervisionShown {
             month: "2026-10".parse().unwrap(),
+            policy: Some(policy),
         },
         AuditEvent::StatementSigned {
             month: "2026-10".parse().unwrap(),
             sha256: Digest([0xef; 32]),
+            policy: Some(policy),
         },
         AuditEvent::Registered {
             change: Fact::Policy(PolicyFact::Applied {

@@ -55,6 +55,7 @@ pub(crate) use self::{
     heads::{TrailDone, TrailRequest},
     keys::{KeysDone, KeysRequest},
     policy::PolicyView,
+    reading::Reader,
     reconciling::Comparison,
     search::{Cut, FindWish, RevealWish, Revealed, Search},
     sweep::{DisposeDone, DisposeRequest, Disposed},
@@ -220,7 +221,7 @@ enum Job {
         reading: TrailReading,
         proof: Proof,
         asker: Asker,
-        answer: oneshot::Sender<Answer<Actor>>,
+        answer: oneshot::Sender<Answer<Reader>>,
     },
     SignStatement {
         statement: Box<Statement>,
@@ -382,15 +383,12 @@ impl Desk {
     }
 
     /// Asks to read of the trail. The audit entry is durable when the answer comes.
-    ///
-    /// # Returns
-    /// Who it was allowed to.
     pub(crate) fn let_read(
         &self,
         reading: TrailReading,
         proof: Proof,
         asker: Asker,
-    ) -> Answer<Actor> {
+    ) -> Answer<Reader> {
         self.ask(|answer| Job::LetRead {
             reading,
             proof,

@@ -5,7 +5,7 @@
 use std::io;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use rules::{Actor, AuditDraft, AuditEvent, Chain, Digest, Refusal, TrailReading};
+use rules::{AuditDraft, AuditEvent, Chain, Digest, Refusal, TrailReading};
 use serde::{Deserialize, Serialize};
 use storage::{
     AuditFault, Duty, Layout, OsDisk, SigningFault, VerifierKey, head_key, read_entries,
@@ -15,7 +15,7 @@ use storage::{
 use crate::{
     duty::{Answer, Client, Ending, Message},
     export::{ABORT, END, FileState},
-    office::{Desk, TrailRequest},
+    office::{Desk, Reader, TrailRequest},
     people,
     proof::{Asker, Proof},
 };
@@ -76,8 +76,12 @@ pub(crate) fn attend(
         return Ok(());
     }
     let TrailExported { entries, sha256 } = sent;
-    let event = AuditEvent::AuditExported { entries, sha256 };
-    let actor = begun.actor;
+    let Reader { actor, granted } = begun.reader;
+    let event = AuditEvent::AuditExported {
+        granted: Some(granted),
+        entries,
+        sha256,
+    };
     client.answer(&match desk.audit(AuditDraft { actor, event }) {
         true => Answer::Done(sent),
         false => Answer::Unavailable(people::message(&Refusal::audit_unavailable())),
@@ -95,14 +99,14 @@ pub(crate) fn unread(fault: &AuditFault) -> Ending {
 
 /// An export that is written down and has sent nothing yet.
 struct Begun {
-    actor: Actor,
+    reader: Reader,
     keys: Vec<VerifierKey>,
     heads: Vec<String>,
 }
 
 fn begin(desk: &Desk, proof: Proof, asker: Asker) -> Result<Begun, Ending> {
-    let actor = match desk.let_read(TrailReading::Export, proof, asker.clone()) {
-        Answer::Done(actor) => actor,
+    let reader = match desk.let_read(TrailReading::Export, proof, asker.clone()) {
+        Answer::Done(reader) => reader,
         other => return Err(other.without()),
     };
     let chains = CHAINS.to_vec();
@@ -116,7 +120,11 @@ fn begin(desk: &Desk, proof: Proof, asker: Asker) -> Result<Begun, Ending> {
             fault.to_string(),
         ))
     })?;
-    Ok(Begun { actor, keys, heads })
+    Ok(Begun {
+        reader,
+        keys,
+        heads,
+    })
 }
 
 /// Sends keys, heads and entries; the inner fault is the trail's.

@@ -205,7 +205,7 @@ fn entries_are_listed_from_a_number_on_and_exported_with_an_entry_that_says_so()
     // The last is the entry of the listing itself.
     let exported = listed.lines().rev().nth(1).unwrap();
     assert!(
-        exported.contains("\"event\":\"audit_exported\",\"entries\":") && exported.contains(sha256),
+        exported.contains("\"event\":\"audit_exported\",\"granted\":") && exported.contains(sha256),
         "{listed}"
     );
     let file = fs::read_to_string(&out).unwrap();

@@ -67,7 +67,30 @@ fn a_new_version_is_acknowledged_before_anything_opens_and_each_entry_says_which
         .map(|line| line.contains("\"policy\":2"))
         .collect();
     assert_eq!(versions, [false, true]);
+
+    let month = rules::JstMonth::of(jiff::Timestamp::now()).to_string();
+    let export = house.dir().join("trail.jsonl");
+    for read in [
+        &["recordings", "heard", id][..],
+        &["report", "supervision", "--month", &month],
+        &["audit", "export", "--out", export.to_str().unwrap()],
+    ] {
+        let done = house.by("kacho", read);
+        assert!(done.status.success(), "{}", text(&done));
+    }
     house.terminate();
+    // Root is in no register, and the office is this one command.
+    let trail = text(&house.done(&["audit", "list", "--json"]));
+    for event in [
+        "hearings_shown",
+        "supervision_shown",
+        "audit_export_begun",
+        "trail_shown",
+    ] {
+        let event = format!("\"event\":\"{event}\"");
+        let entry = trail.lines().rfind(|line| line.contains(&event));
+        assert!(entry.unwrap().contains("\"policy\":2"), "{entry:?}");
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn root_key_store_catalogue_lock_and_trail_of_the_office_are_for_their_owner_alo
     assert_eq!(mode(&layout.key_store()), 0o600);
     let _catalogue = run(Catalogue::open(&layout)).unwrap();
     let _held = Lock::acquire(&layout, Duty::Office).unwrap();
-    let nobodys = AuditDraft::system(AuditEvent::AuditExportBegun);
+    let nobodys = AuditDraft::system(AuditEvent::AuditExportBegun { policy: Some(1) });
     let _receipt = trail(&city).append(nobodys, now()).unwrap();
     for own in [layout.catalogue(), layout.office().join("lock")] {
         assert_eq!(mode(&own), 0o600, "{}", own.display());

@@ -276,7 +276,7 @@ fn the_newest_entry_is_found_from_the_end_past_a_torn_line_and_over_months_and_b
     let drafts = (0..1_000).map(|_| AuditDraft::system(AuditEvent::LoggedIn));
     let _receipts = trail.append_all(drafts.collect(), now()).unwrap();
     let later = now() + (24 * 30).hours();
-    let exported = AuditDraft::system(AuditEvent::AuditExportBegun);
+    let exported = AuditDraft::system(AuditEvent::AuditExportBegun { policy: Some(1) });
     let _receipt = trail.append(exported, later).unwrap();
     let folder = layout.office_audit();
     let newest = folder.join(disk.list(&folder).unwrap().pop().unwrap());

@@ -127,6 +127,7 @@ impl Owner {
         let event = AuditEvent::StatementSigned {
             month: statement.month,
             sha256: sha256_of(note.as_bytes()),
+            policy: Some(self.policy),
         };
         match self.audit(AuditDraft { actor, event }) {
             Some(_) => Ok(note),

@@ -522,10 +522,12 @@ impl Owner {
         action: Action,
         now: Timestamp,
     ) -> Result<(), Ending> {
+        // It says which policy is in force, whoever asks.
+        let register = self.register().await;
         let register = match caller.proved {
-            // Whoever is nobody by name is in no register, and must not wait for a database.
+            // Whoever is nobody by name is in no register, and needs no database.
             None => Arc::default(),
-            Some(_) => self.register().await?,
+            Some(_) => register?,
         };
         let judged = register.judge(&caller.petitioner(), action, None, now);
         judged.map_err(|fault| self.refuse(caller, action, &fault))
