@@ -572,6 +572,15 @@ impl AuditEvent {
         }
     }
 
+    /// Whether this person has another password by it.
+    pub fn sets_password_of(&self, whose: &StaffId) -> bool {
+        match self {
+            AuditEvent::PasswordSet { person } => person == whose,
+            AuditEvent::Registered { change, .. } => change.gives_password_to(whose),
+            _ => false,
+        }
+    }
+
     /// The entry for an emergency that was just declared.
     ///
     /// `reason`: the salted hash of its reason.

@@ -16,6 +16,7 @@ mod listed_file;
 mod listening;
 mod numbers;
 mod owner;
+mod passwords;
 mod people;
 mod policy;
 mod proving;

@@ -114,6 +114,11 @@ pub(crate) enum Told {
     Done,
     /// It was so already.
     AlreadySo,
+    /// The person was taken in before.
+    AlreadyIn {
+        person: StaffId,
+        password: PasswordView,
+    },
     /// A password for its first use.
     Issued {
         person: StaffId,
@@ -150,6 +155,17 @@ pub(crate) enum Told {
     Forgotten(Forgotten),
 }
 
+/// Whose a person's password is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PasswordView {
+    /// Nobody has set one.
+    Missing,
+    /// Another person issued it; it opens nothing but its change.
+    First,
+    Own,
+}
+
 /// A person as `people list` shows them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PersonView {
@@ -158,6 +174,7 @@ pub(crate) struct PersonView {
     pub(crate) role: Role,
     pub(crate) unit: Label,
     pub(crate) vendor: Option<VendorId>,
+    pub(crate) password: PasswordView,
     pub(crate) designated_until: Option<JstDay>,
     pub(crate) designated_by: Option<StaffId>,
     pub(crate) trained_on: Option<JstDay>,

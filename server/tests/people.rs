@@ -115,12 +115,19 @@ fn the_manager_designates_and_no_administrator_grants_what_opens_content() {
     );
     let added = add("kacho", "hanako", "assistant", "管理所管課");
     let first: Value = serde_json::from_slice(&added.stdout).unwrap();
+    // Whoever asks again is told how to come by a password that nobody saw.
     let again = add("kacho", "hanako", "assistant", "管理所管課");
-    assert!(
-        String::from_utf8_lossy(&again.stdout).contains("already_so"),
-        "{}",
-        text(&again)
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(
+        again,
+        serde_json::json!({ "state": "already_so", "password": "first" })
     );
+    let issued = house.by("kacho", &["password", "--for", "hanako", "--json"]);
+    let lost = first;
+    let first: Value = serde_json::from_slice(&issued.stdout).unwrap();
+    house.password_file("hanako", lost["password"].as_str().unwrap());
+    let late = house.by("hanako", &["people", "acknowledge", "--json"]);
+    assert_eq!(code(&late), "LOGIN_FAILED");
 
     // The first password opens nothing but its change.
     house.password_file("hanako", first["password"].as_str().unwrap());

@@ -44,7 +44,7 @@ use crate::{
     trail::AuditFault,
 };
 
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("../migrations/sqlite/0001-calls.sql"),
     include_str!("../migrations/sqlite/0002-people.sql"),
     include_str!("../migrations/sqlite/0003-register.sql"),
@@ -53,6 +53,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../migrations/sqlite/0006-ahead.sql"),
     include_str!("../migrations/sqlite/0007-offered-codes.sql"),
     include_str!("../migrations/sqlite/0008-confirmed-codes.sql"),
+    include_str!("../migrations/sqlite/0009-passwords-ahead.sql"),
 ];
 const PAGE_ROWS: i64 = 500;
 

@@ -8,14 +8,12 @@ mod attached;
 mod carried;
 mod codes;
 mod compared;
+mod passwords;
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use rules::{
-    Account, Attempts, LoginSession, Origin, REMEMBERED_PASSWORDS, Recorded, RegisterPermit,
-    SecondFactor, StaffId, Subject,
-};
+use rules::{Attempts, LoginSession, Recorded, RegisterPermit, StaffId, Subject};
 use sqlx::{Connection, Row as _, SqliteConnection, sqlite::SqliteRow};
 
 pub(crate) use self::carried::CarriedText;
@@ -24,25 +22,12 @@ pub use self::{
     attached::{Attachments, PasswordSet, SealedText, TextKind},
     codes::OfferedCodes,
     compared::{Compared, RegisterMismatch},
+    passwords::KeptAccount,
 };
 use crate::{
     catalogue::{Catalogue, CatalogueFault, RegisterState, parse, time},
-    hex,
-    password::PasswordHash,
-    seal::SealedFields,
-    secret,
+    hex, secret,
 };
-
-/// A person's account as it is kept.
-#[derive(Debug)]
-pub struct KeptAccount {
-    /// What the rules ask.
-    pub account: Account,
-    /// The password in force.
-    pub hash: PasswordHash,
-    /// The sealed secret of the codes.
-    pub totp: Option<SealedFields>,
-}
 
 /// What wrong attempts are counted by: id and source, hashed, because what is typed in as an id may be a password.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,95 +58,23 @@ const ATTEMPTS_KEPT: SignedDuration = SignedDuration::from_hours(24); // Far lon
 const MOST_ATTEMPTS: i64 = 10_000; // Ids that nobody has are counted too; the oldest go first.
 
 impl Catalogue {
-    /// Records a fact, and what belongs to it and was kept ahead. The permit is moved into the record.
+    /// Records a fact, and the texts that were kept ahead of it; passwords follow by [`Catalogue::settle_passwords`]. The permit is moved into the record.
     ///
     /// # Errors
     /// [`CatalogueFault`]; then nothing of it is recorded.
     pub async fn record(
         &mut self,
         permit: RegisterPermit,
-        ahead: KeptAhead,
+        _ahead: KeptAhead,
     ) -> Result<(), CatalogueFault> {
         let recorded = permit.record();
-        let kept = record(self.connection(), permit.audit_seq(), &recorded, ahead).await;
+        let kept = record(self.connection(), permit.audit_seq(), &recorded).await;
         kept.map_err(|source| self.fault(source))?;
         if let RegisterState::Compared(register) = self.register_state() {
             // Whoever still judges by the one before keeps it.
             Arc::make_mut(register).handle_recorded(recorded);
         }
         Ok(())
-    }
-
-    /// Sets a password, forgets the eleventh last one, and ends the person's sessions. One that others issue also takes the codes away: whoever lost the telephone has lost the secret.
-    ///
-    /// # Errors
-    /// [`CatalogueFault`]; then the old one is in force.
-    pub async fn set_password(
-        &mut self,
-        set: &PasswordSet,
-        now: Timestamp,
-    ) -> Result<(), CatalogueFault> {
-        let result = async {
-            let mut transaction = self.connection().begin_with("BEGIN IMMEDIATE").await?;
-            insert_password(&mut transaction, set, now).await?;
-            transaction.commit().await
-        };
-        result.await.map_err(|source| self.fault(source))
-    }
-
-    /// The account of a person; `None` where nobody has the id, or no password was set.
-    ///
-    /// # Errors
-    /// [`CatalogueFault`] if the database cannot be read.
-    pub async fn account(
-        &mut self,
-        person: &StaffId,
-    ) -> Result<Option<KeptAccount>, CatalogueFault> {
-        let found = sqlx::query(
-            "SELECT set_at, origin, hash, secret, last_step FROM passwords LEFT JOIN second_factors USING (person)
-             WHERE person = ? ORDER BY row DESC LIMIT 1",
-        )
-        .bind(person.as_str())
-        .fetch_optional(self.connection())
-        .await;
-        found
-            .and_then(|row| row.as_ref().map(kept_account).transpose())
-            .map_err(|source| self.fault(source))
-    }
-
-    /// Keeps the person's own password under another hash; it stays the password that it was.
-    ///
-    /// # Errors
-    /// [`CatalogueFault`] if the database cannot be written.
-    pub async fn rehash(
-        &mut self,
-        person: &StaffId,
-        hash: &PasswordHash,
-    ) -> Result<(), CatalogueFault> {
-        let result = async {
-            sqlx::query("UPDATE passwords SET hash = ? WHERE row = (SELECT MAX(row) FROM passwords WHERE person = ?)")
-                .bind(json(hash)?)
-                .bind(person.as_str())
-                .execute(self.connection())
-                .await
-        };
-        result.await.map(drop).map_err(|source| self.fault(source))
-    }
-
-    /// The hashes of the passwords that the person may not take again.
-    ///
-    /// # Errors
-    /// [`CatalogueFault`] if the database cannot be read.
-    pub async fn last_passwords(
-        &mut self,
-        person: &StaffId,
-    ) -> Result<Vec<PasswordHash>, CatalogueFault> {
-        let rows = sqlx::query("SELECT hash FROM passwords WHERE person = ? ORDER BY row DESC")
-            .bind(person.as_str())
-            .fetch_all(self.connection())
-            .await;
-        rows.and_then(|rows| rows.iter().map(|row| read_json(row, 0)).collect())
-            .map_err(|source| self.fault(source))
     }
 
     /// The newest text of a kind about somebody or something.
@@ -315,47 +228,14 @@ fn recorded(row: &SqliteRow) -> Result<Recorded, sqlx::Error> {
     })
 }
 
-fn kept_account(row: &SqliteRow) -> Result<KeptAccount, sqlx::Error> {
-    let totp: Option<String> = row.try_get(3)?;
-    let last_step: Option<i64> = row.try_get(4)?;
-    let second = match totp {
-        None => SecondFactor::None,
-        Some(_) => SecondFactor::Totp {
-            last_step: last_step.and_then(|step| u64::try_from(step).ok()),
-        },
-    };
-    let origin: &str = row.try_get(1)?;
-    let account = Account {
-        set_at: time(row.try_get(0)?)?,
-        // Whatever else stands there opens nothing.
-        origin: match origin {
-            OWN => Origin::Own,
-            _ => Origin::Issued,
-        },
-        second,
-    };
-    Ok(KeptAccount {
-        account,
-        hash: read_json(row, 2)?,
-        totp: totp.map(|_| read_json(row, 3)).transpose()?,
-    })
-}
-
-const OWN: &str = "own";
-const ISSUED: &str = "issued";
-
 async fn record(
     connection: &mut SqliteConnection,
     seq: u64,
     recorded: &Recorded,
-    ahead: KeptAhead,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     insert_fact(&mut transaction, seq, recorded).await?;
     ahead::adopt(&mut transaction, &recorded.by, &recorded.fact).await?;
-    for set in &ahead.passwords {
-        insert_password(&mut transaction, set, recorded.at).await?;
-    }
     transaction.commit().await
 }
 
@@ -388,39 +268,6 @@ async fn insert_fact(
         .execute(connection)
         .await
         .map(drop)
-}
-
-async fn insert_password(
-    connection: &mut SqliteConnection,
-    set: &PasswordSet,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    let person = set.person.as_str();
-    let origin = match set.origin {
-        Origin::Own => OWN,
-        Origin::Issued => ISSUED,
-    };
-    sqlx::query("INSERT INTO passwords (person, set_at, origin, hash) VALUES (?, ?, ?, ?)")
-        .bind(person)
-        .bind(now.as_millisecond())
-        .bind(origin)
-        .bind(json(&set.hash)?)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("DELETE FROM passwords WHERE person = ? AND row NOT IN (SELECT row FROM passwords WHERE person = ? ORDER BY row DESC LIMIT ?)")
-        .bind(person)
-        .bind(person)
-        .bind(i64::try_from(REMEMBERED_PASSWORDS).unwrap_or(i64::MAX))
-        .execute(&mut *connection)
-        .await?;
-    if set.origin == Origin::Issued {
-        codes::forget(&mut *connection, person).await?;
-    }
-    sqlx::query("DELETE FROM login_sessions WHERE person = ?")
-        .bind(person)
-        .execute(&mut *connection)
-        .await?;
-    Ok(())
 }
 
 async fn keep_attempts(

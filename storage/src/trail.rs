@@ -33,6 +33,7 @@ pub use self::{
     walk::{BrokenReason, FirstBad},
 };
 pub(crate) use self::{
+    newest::newest_behind,
     read::entries_gone,
     walk::{Seen, Start, Walked, walk},
 };

@@ -93,7 +93,7 @@ impl House {
             texts,
             ..Attachments::default()
         };
-        let ahead = catalogue.keep_ahead(&grant, attachments).await.unwrap();
+        let ahead = catalogue.keep_ahead(&grant, attachments, 0).await.unwrap();
         let receipt = trail(&self.city).append(grant.entry().clone(), now());
         let permit = RegisterPermit::issue(grant, receipt.unwrap()).unwrap();
         catalogue.record(permit, ahead).await.unwrap();

@@ -74,7 +74,7 @@ impl House {
             passphrase: Some(kept.clone()),
             ..Attachments::default()
         };
-        let ahead = self.catalogue.keep_ahead(&grant, attachments).await;
+        let ahead = self.catalogue.keep_ahead(&grant, attachments, 0).await;
         let receipt = trail(&self.city).append(grant.entry().clone(), now());
         let permit = RegisterPermit::issue(grant, receipt.unwrap()).unwrap();
         let recorded = self.catalogue.record(permit, ahead.unwrap()).await;

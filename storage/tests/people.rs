@@ -44,7 +44,7 @@ impl House {
         };
         let ahead = self
             .catalogue
-            .keep_ahead(&grant, attachments)
+            .keep_ahead(&grant, attachments, 0)
             .await
             .unwrap();
         let receipt = trail(&self.city)
@@ -52,7 +52,22 @@ impl House {
             .unwrap();
         let permit = RegisterPermit::issue(grant, receipt).unwrap();
         self.catalogue.record(permit, ahead).await.unwrap();
+        self.settle().await;
         true
+    }
+
+    /// Keeps a password, says that it is set, and puts it in force.
+    async fn set_password(&mut self, set: &PasswordSet, person: &StaffId) {
+        let after = trail(&self.city).end().seq;
+        self.catalogue.keep_password(set, after).await.unwrap();
+        self.say_set(person);
+        self.settle().await;
+    }
+
+    fn say_set(&self, person: &StaffId) {
+        let person = person.clone();
+        let draft = AuditDraft::system(AuditEvent::PasswordSet { person });
+        let _ = trail(&self.city).append(draft, now()).unwrap();
     }
 
     async fn offer(&mut self, person: &StaffId, sealed: &SealedFields) {
@@ -87,6 +102,8 @@ impl House {
 
     async fn settle(&mut self) {
         let City { disk, layout, .. } = &self.city;
+        let settled = self.catalogue.settle_passwords(&**disk, layout).await;
+        settled.unwrap();
         self.catalogue.settle_codes(&**disk, layout).await.unwrap();
     }
 
@@ -255,7 +272,7 @@ async fn ten_passwords_are_remembered_and_a_new_one_ends_the_sessions() {
     let one = hash("kaze-ni-noru-tori");
     for _ in 0..12 {
         let set = PasswordSet::issued(id("sato"), one.clone());
-        house.catalogue.set_password(&set, now()).await.unwrap();
+        house.set_password(&set, &id("sato")).await;
     }
     let last = house.catalogue.last_passwords(&id("sato")).await.unwrap();
     assert_eq!(last.len(), 10);
@@ -269,13 +286,45 @@ async fn ten_passwords_are_remembered_and_a_new_one_ends_the_sessions() {
     assert_eq!(house.catalogue.session(&token).await.unwrap(), None);
 }
 
+/// The process dies before, or behind, the entry that says that the password is set.
+#[tokio::test]
+async fn a_password_is_in_force_after_a_crash_exactly_where_the_trail_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    let person = id("sato");
+    let (former, new) = (hash("kaze-ni-noru-tori"), hash("umi-no-mieru-oka"));
+    let own = PasswordSet::founders(person.clone(), former.clone());
+    house.set_password(&own, &person).await;
+    for is_told in [false, true] {
+        let set = PasswordSet::issued(person.clone(), new.clone());
+        let after = trail(&house.city).end().seq;
+        house.catalogue.keep_password(&set, after).await.unwrap();
+        if is_told {
+            house.say_set(&person);
+        }
+        house.catalogue.close().await.unwrap();
+        house.catalogue = Catalogue::open(&house.city.layout).await.unwrap();
+        for _ in 0..2 {
+            house.settle().await;
+        }
+        let kept = house.catalogue.account(&person).await.unwrap().unwrap();
+        let expected = match is_told {
+            true => (&new, Origin::Issued),
+            false => (&former, Origin::Own),
+        };
+        assert!((&kept.hash, kept.account.origin) == expected, "{is_told}");
+        let last = house.catalogue.last_passwords(&person).await.unwrap();
+        assert_eq!(last.len(), 1 + usize::from(is_told));
+    }
+}
+
 #[tokio::test]
 async fn codes_are_enrolled_used_and_taken_away_with_an_issued_password() {
     let folder = tempfile::tempdir().unwrap();
     let mut house = House::new(folder.path()).await;
     let person = id("sato");
     let own = PasswordSet::founders(person.clone(), hash("kaze-ni-noru-tori"));
-    house.catalogue.set_password(&own, now()).await.unwrap();
+    house.set_password(&own, &person).await;
     let secret = TotpSecret::random().unwrap();
     let sealed = house
         .city
@@ -298,7 +347,7 @@ async fn codes_are_enrolled_used_and_taken_away_with_an_issued_password() {
     assert_eq!(*opened.text(), *secret.text());
 
     let issued = PasswordSet::issued(person.clone(), hash("kaze-ni-noru-tori"));
-    house.catalogue.set_password(&issued, now()).await.unwrap();
+    house.set_password(&issued, &person).await;
     let kept = house.catalogue.account(&person).await.unwrap().unwrap();
     assert_eq!(kept.account.second, SecondFactor::None);
     assert_eq!(kept.account.origin, Origin::Issued);
@@ -362,7 +411,7 @@ async fn offered_codes_change_nothing_until_they_are_confirmed_and_former_ones_h
     let mut house = House::new(folder.path()).await;
     let person = id("sato");
     let own = PasswordSet::founders(person.clone(), hash("kaze-ni-noru-tori"));
-    house.catalogue.set_password(&own, now()).await.unwrap();
+    house.set_password(&own, &person).await;
     let sealed = |secret: &TotpSecret, at| {
         let sealer = house.city.sealer.clone();
         sealer.seal_totp(&id("sato"), at, secret).unwrap()
@@ -388,7 +437,7 @@ async fn confirmed_codes_are_in_force_after_a_crash_exactly_where_the_trail_says
     let mut house = House::new(folder.path()).await;
     let person = id("sato");
     let own = PasswordSet::founders(person.clone(), hash("kaze-ni-noru-tori"));
-    house.catalogue.set_password(&own, now()).await.unwrap();
+    house.set_password(&own, &person).await;
     let secret = TotpSecret::random().unwrap();
     let sealed = house.city.sealer.seal_totp(&person, now(), &secret);
     let sealed = sealed.unwrap();
@@ -451,7 +500,7 @@ async fn a_secret_of_codes_is_sealed_anew_to_each_month_and_a_used_step_stays_us
     let mut house = House::new(folder.path()).await;
     let person = id("sato");
     let own = PasswordSet::founders(person.clone(), hash("kaze-ni-noru-tori"));
-    house.catalogue.set_password(&own, now()).await.unwrap();
+    house.set_password(&own, &person).await;
     let secret = TotpSecret::random().unwrap();
     let sealed = house.city.sealer.seal_totp(&person, now(), &secret);
     house.enrol(&person, &sealed.unwrap(), 6).await;

@@ -61,7 +61,7 @@ impl House {
             .request(&petitioner(proved.as_ref()), fact, now());
         let grant = granted.unwrap().unwrap();
         let nothing = Attachments::default();
-        let ahead = self.catalogue.keep_ahead(&grant, nothing).await.unwrap();
+        let ahead = self.catalogue.keep_ahead(&grant, nothing, 0).await.unwrap();
         let receipt = self.trail.append(grant.entry().clone(), now()).unwrap();
         let permit = RegisterPermit::issue(grant, receipt).unwrap();
         self.catalogue.record(permit, ahead).await.unwrap();

@@ -64,7 +64,7 @@ impl House {
     async fn record(&mut self, by: Option<&str>, fact: Fact) -> u64 {
         let (grant, receipt) = self.write_down(by, fact).await;
         let nothing = Attachments::default();
-        let ahead = self.catalogue.keep_ahead(&grant, nothing).await.unwrap();
+        let ahead = self.catalogue.keep_ahead(&grant, nothing, 0).await.unwrap();
         let permit = RegisterPermit::issue(grant, receipt).unwrap();
         let seq = permit.audit_seq();
         self.catalogue.record(permit, ahead).await.unwrap();

@@ -271,7 +271,7 @@ async fn write(city: &City, catalogue: &mut Catalogue, by: Option<&str>, fact: F
     let granted = register.request(&petitioner(proved.as_ref()), fact, now());
     let grant = granted.unwrap().unwrap();
     let nothing = Attachments::default();
-    let ahead = catalogue.keep_ahead(&grant, nothing).await.unwrap();
+    let ahead = catalogue.keep_ahead(&grant, nothing, 0).await.unwrap();
     let receipt = trail(city).append(grant.entry().clone(), now()).unwrap();
     let permit = RegisterPermit::issue(grant, receipt).unwrap();
     catalogue.record(permit, ahead).await.unwrap();

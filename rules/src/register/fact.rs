@@ -236,6 +236,19 @@ impl Fact {
         }
     }
 
+    /// Whether this person gets a first password by it.
+    pub fn gives_password_to(&self, whose: &StaffId) -> bool {
+        match self {
+            Fact::Founded {
+                manager,
+                administrator,
+                ..
+            } => [manager, administrator].contains(&whose),
+            Fact::PersonAdded { person, .. } | Fact::Recovered { person, .. } => person == whose,
+            _ => false,
+        }
+    }
+
     /// The entry that says so.
     pub(super) fn entry(&self, actor: Actor, policy: u32) -> AuditDraft {
         let event = AuditEvent::Registered {

@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     duty::Message,
     export::Request,
-    people::{Ask, PersonView, RegisterAsk, Told},
+    people::{Ask, PasswordView, PersonView, RegisterAsk, Told},
     proof::{Proof, Secret},
 };
 
@@ -290,6 +290,7 @@ pub(super) fn told(told: &Told, out: &mut Terminal) -> Result<(), Exit> {
             "既にそのとおりです。何も変えていません / it is so already; nothing was changed"
                 .to_owned()
         }),
+        Told::AlreadyIn { person, password } => already_in(person, *password, out),
         Told::Issued { person, password } => issued(person, password, out),
         Told::Policy(view) => out.result(view, || policy::text(view)),
         Told::People(people) => people
@@ -336,6 +337,20 @@ pub(super) fn issued(person: &StaffId, password: &Secret, out: &mut Terminal) ->
     })
 }
 
+/// Says of somebody who was taken in before how to come by a password, in case nobody saw the first one.
+fn already_in(person: &StaffId, password: PasswordView, out: &mut Terminal) -> Result<(), Exit> {
+    let object = serde_json::json!({ "state": "already_so", "password": password });
+    out.result(&object, || {
+        let so = "既に登録されています。何も変えていません / registered already; nothing was changed";
+        match password {
+            PasswordView::Own => so.to_owned(),
+            PasswordView::Missing | PasswordView::First => format!(
+                "{so}\n本人が仮のパスワードを持っていなければ発行し直してください / if nobody has seen the first password, issue another: denwaban password --for {person}"
+            ),
+        }
+    })
+}
+
 fn shown(person: &PersonView) -> String {
     let day = |label: &str, day: Option<JstDay>| {
         day.map_or_else(String::new, |day| format!(" {label}{day}"))
@@ -347,13 +362,18 @@ fn shown(person: &PersonView) -> String {
     let acknowledged = person.acknowledged.map_or_else(String::new, |version| {
         format!(" 確認/acknowledged={version}")
     });
+    let password = match person.password {
+        PasswordView::Missing => " パスワードなし/no password",
+        PasswordView::First => " 仮のパスワード/first password",
+        PasswordView::Own => "",
+    };
     let recovered = if person.recovered {
         " 復旧（監査未確認）/recovered"
     } else {
         ""
     };
     format!(
-        "{} {} {} {}{vendor}{}{}{acknowledged}{}{recovered}",
+        "{} {} {} {}{vendor}{password}{}{}{acknowledged}{}{recovered}",
         person.id,
         person.role,
         person.unit,

@@ -386,8 +386,9 @@ impl Owner {
         let code = ReceiptCode::random().map_err(|fault| no_randomness(&fault))?;
         let manifest = manifest_of(hand_over, known, &proved, destroy_by, now);
         let nothing = Attachments::default();
+        let after = self.last_entry()?;
         let ahead = self
-            .rows(async |catalogue| catalogue.keep_ahead(&grant, nothing).await)
+            .rows(async |catalogue| catalogue.keep_ahead(&grant, nothing, after).await)
             .await?;
         let receipt = self
             .audit(grant.entry().clone())

@@ -61,8 +61,8 @@ pub(super) struct Owner {
     pub(super) heads_again: Instant,
     /// When the register is compared with the trail again.
     pub(super) register_again: Instant,
-    /// When it is looked whether the secrets of codes are sealed to this month.
-    pub(super) codes_again: Instant,
+    /// When it is looked whether passwords and codes are what the trail says.
+    pub(super) accounts_again: Instant,
     /// When the keys are compared with what is held.
     pub(super) holds_again: Instant,
     /// When months of the trail that are decided to go are removed again.
@@ -112,7 +112,7 @@ impl Owner {
             signing: None,
             heads_again: Instant::now(),
             register_again: Instant::now(),
-            codes_again: Instant::now(),
+            accounts_again: Instant::now(),
             holds_again: Instant::now(),
             forgetting_again: Instant::now(),
             reminders_again: Instant::now() + FIRST,
@@ -157,7 +157,7 @@ impl Owner {
                     self.look_after_heads();
                     self.look_after_register().await;
                     self.look_after_reconciliation().await;
-                    self.look_after_codes().await;
+                    self.look_after_accounts().await;
                     self.look_after_holds().await;
                     self.look_after_waivers().await;
                     self.look_after_forgetting().await;

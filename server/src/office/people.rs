@@ -8,20 +8,16 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, Label, Missing, NewPassword, Number,
-    Petitioner, Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId,
-    Subject, Terms,
+    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, Label, Missing, Number, Petitioner,
+    Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId, Subject, Terms,
 };
-use storage::{
-    Attachments, AuditFault, Catalogue, CatalogueFault, PasswordHash, PasswordSet, SealedText,
-    Sealer, TextKind,
-};
+use storage::{Attachments, AuditFault, Catalogue, CatalogueFault, SealedText, Sealer, TextKind};
 
 use super::owner::Owner;
 use crate::{
     duty::{Answer, Ending, Message},
-    people::{self, AccountAsk, Ask, PersonView, RegisterAsk, Told, WishedContract},
-    proof::{Asker, Proof, Secret, random_text},
+    people::{self, AccountAsk, Ask, PasswordView, PersonView, RegisterAsk, Told, WishedContract},
+    proof::{Asker, Proof},
 };
 
 /// How often the register is compared with the trail.
@@ -325,8 +321,9 @@ impl Owner {
             Err(fault) => return Err(self.refuse_as(petitioner, action, &fault)),
         };
         let attachments = attach(self)?;
+        let after = self.last_entry()?;
         let ahead = self
-            .rows(async |catalogue| catalogue.keep_ahead(&grant, attachments).await)
+            .rows(async |catalogue| catalogue.keep_ahead(&grant, attachments, after).await)
             .await?;
         let receipt = self
             .audit(grant.entry().clone())
@@ -335,6 +332,7 @@ impl Owner {
             .map_err(|refusal| Answer::Unavailable(people::message(&refusal)))?;
         self.rows(async |catalogue| catalogue.record(permit, ahead).await)
             .await?;
+        self.settle_passwords().await?;
         Ok(Told::Done)
     }
 
@@ -382,100 +380,6 @@ impl Owner {
         people::not_recorded(fault)
     }
 
-    async fn bootstrap(
-        &mut self,
-        caller: &Caller<'_>,
-        first: [(StaffId, Secret); 2],
-        now: Timestamp,
-    ) -> Result<Told, Ending> {
-        let staff = people::read_staff(&self.config.folders.staff).map_err(Answer::Usage)?;
-        let fact = Fact::Founded {
-            manager: first[0].0.clone(),
-            administrator: first[1].0.clone(),
-            unit: self.config.people.unit.clone(),
-            taken_in: staff.taken_in,
-        };
-        let attach = |office: &Owner| {
-            let passwords = first.into_iter().map(|(person, password)| {
-                let hash = make_hash(&judge_new(&person, password.text())?)?;
-                Ok(PasswordSet::founders(person, hash))
-            });
-            let texts = staff.names.iter().map(|(person, name)| {
-                let (text, _) =
-                    office.seal_text(Subject::Person(person.clone()), TextKind::Name, name, now)?;
-                Ok(text)
-            });
-            Ok(Attachments {
-                passwords: passwords.collect::<Result<_, Ending>>()?,
-                texts: texts.collect::<Result<_, Ending>>()?,
-                ..Attachments::default()
-            })
-        };
-        self.record(caller, fact, attach, now).await
-    }
-
-    /// Records a fact about somebody who gets a first password by it.
-    async fn take_in_person(
-        &mut self,
-        caller: &Caller<'_>,
-        person: StaffId,
-        fact: Fact,
-        name: Option<String>,
-        now: Timestamp,
-    ) -> Result<Told, Ending> {
-        let password = random_text().map_err(|fault| no_randomness(&fault))?;
-        let attach = |office: &Owner| {
-            let hash = make_hash(&judge_new(&person, password.text())?)?;
-            let name = name.map(|name| {
-                office.seal_text(Subject::Person(person.clone()), TextKind::Name, &name, now)
-            });
-            let texts = name.transpose()?.map(|(text, _)| text);
-            let set = PasswordSet::issued(person.clone(), hash);
-            Ok(Attachments {
-                passwords: vec![set],
-                texts: texts.into_iter().collect(),
-                ..Attachments::default()
-            })
-        };
-        match self.record(caller, fact, attach, now).await? {
-            Told::Done => Ok(Told::Issued { person, password }),
-            other => Ok(other),
-        }
-    }
-
-    async fn issue(
-        &mut self,
-        caller: &Caller<'_>,
-        person: StaffId,
-        now: Timestamp,
-    ) -> Result<Told, Ending> {
-        let register = self.register().await?;
-        let action = Action::IssuePassword;
-        let petitioner = caller.petitioner();
-        if let Err(fault) = register.judge(&petitioner, action, Some(&person), now) {
-            return Err(self.refuse(caller, action, &fault));
-        }
-        let password = random_text().map_err(|fault| no_randomness(&fault))?;
-        let hash = make_hash(&judge_new(&person, password.text())?)?;
-        let set = PasswordSet::issued(person.clone(), hash);
-        self.set_password(caller, &person, &set, now).await?;
-        Ok(Told::Issued { person, password })
-    }
-
-    /// The entry is durable before the password is in force.
-    pub(super) async fn set_password(
-        &mut self,
-        caller: &Caller<'_>,
-        person: &StaffId,
-        set: &PasswordSet,
-        now: Timestamp,
-    ) -> Result<(), Ending> {
-        let person = person.clone();
-        self.write_down(caller, AuditEvent::PasswordSet { person })?;
-        self.rows(async |catalogue| catalogue.set_password(set, now).await)
-            .await
-    }
-
     pub(super) fn write_down(
         &mut self,
         caller: &Caller<'_>,
@@ -496,7 +400,8 @@ impl Owner {
             let id = person.id();
             let about = Subject::Person(id.clone());
             let name = self.text_of(about, TextKind::Name).await?;
-            views.push(PersonView::of(person, name, now));
+            let password = self.password_of(id).await?;
+            views.push(PersonView::of(person, name, password, now));
         }
         Ok(Told::People(views))
     }
@@ -554,7 +459,12 @@ pub(super) fn with(texts: Vec<SealedText>) -> impl FnOnce(&Owner) -> Result<Atta
 }
 
 impl PersonView {
-    fn of(person: &rules::Person, name: Option<String>, now: Timestamp) -> PersonView {
+    fn of(
+        person: &rules::Person,
+        name: Option<String>,
+        password: PasswordView,
+        now: Timestamp,
+    ) -> PersonView {
         let designation = person.designation(now);
         let deputy = person
             .deputyships()
@@ -566,6 +476,7 @@ impl PersonView {
             role: person.role(),
             unit: person.unit().clone(),
             vendor: person.vendor().cloned(),
+            password,
             designated_until: designation.map(|held| held.period.until()),
             designated_by: designation.and_then(|held| held.by.clone()),
             trained_on: person.training(now).map(|training| training.on),
@@ -574,19 +485,6 @@ impl PersonView {
             recovered: matches!(person.recovery(), Some(rules::Recovery::Open { .. })),
         }
     }
-}
-
-pub(super) fn judge_new(person: &StaffId, text: &str) -> Result<NewPassword, Ending> {
-    NewPassword::judge(person, text).map_err(|refusal| Answer::Refused(people::message(&refusal)))
-}
-
-pub(super) fn make_hash(password: &NewPassword) -> Result<PasswordHash, Ending> {
-    PasswordHash::new(password).map_err(|fault| {
-        Answer::Unavailable(Message::new(
-            "パスワードを設定できません。",
-            fault.to_string(),
-        ))
-    })
 }
 
 fn no_database() -> Ending {

@@ -19,7 +19,8 @@ use storage::{
 
 use super::{
     owner::Owner,
-    people::{Caller, judge_new, make_hash, no_key, no_randomness},
+    passwords::{judge_new, make_hash},
+    people::{Caller, no_key, no_randomness},
 };
 use crate::{
     duty::{Answer, Ending, Message},
@@ -287,7 +288,7 @@ impl Owner {
             proved: None,
             asker,
         };
-        self.set_password(&caller, &person, &set, now).await?;
+        self.set_password(&caller, &person, &set).await?;
         Ok(Told::Done)
     }
 
@@ -357,17 +358,17 @@ impl Owner {
             .await
     }
 
-    /// Takes away offers that are over, and seals the secrets of codes to each new month, so that none goes with a month whose key is forgotten.
-    pub(super) async fn look_after_codes(&mut self) {
-        if Instant::now() < self.codes_again {
+    /// Ends what a crash has cut off, takes away offers that are over, and seals the secrets of codes to each new month, so that none goes with a month whose key is forgotten.
+    pub(super) async fn look_after_accounts(&mut self) {
+        if Instant::now() < self.accounts_again {
             return;
         }
-        self.codes_again = Instant::now() + EACH;
+        self.accounts_again = Instant::now() + EACH;
         let sealer = Sealer::new(Arc::clone(&self.disk), &self.layout);
         let opener = self.opener.clone();
         let now = Timestamp::now();
         // A database that cannot be used was told of.
-        if self.settle_codes().await.is_err() {
+        if self.settle_passwords().await.is_err() || self.settle_codes().await.is_err() {
             return;
         }
         let left = self

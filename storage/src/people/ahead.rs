@@ -1,25 +1,25 @@
-//! What belongs to a fact, kept before the fact's entry is written: so no crash between entry and row leaves a fact without its texts.
+//! What belongs to a fact, kept before the fact's entry is written: so no crash between entry and row leaves a fact without its texts, or a person without the first password.
 //!
 //! Until its fact is recorded nobody reads it. Whoever takes the fact up from the trail takes this up with it, and what no entry speaks of goes.
 
 use rules::{Actor, Fact, RegisterGrant};
 use sqlx::{Connection, SqliteConnection};
 
-use super::{Attachments, PasswordSet, insert_text, json};
+use super::{Attachments, insert_text, json, passwords::insert_ahead};
 use crate::{
     catalogue::{Catalogue, CatalogueFault, insert_passphrase},
     hex, secret,
 };
 
-/// That texts and passphrase are kept, and what is left to be recorded: a first password that a crash loses is issued again.
+/// That all that belongs to a fact is kept.
 #[derive(Debug)]
 #[must_use = "what was kept ahead goes again unless its fact is recorded"]
-pub struct KeptAhead {
-    pub(super) passwords: Vec<PasswordSet>,
-}
+pub struct KeptAhead(());
 
 impl Catalogue {
     /// Keeps what belongs to a fact that the rules allow, before its entry is written.
+    ///
+    /// `after`: the number of the office's last entry.
     ///
     /// # Errors
     /// [`CatalogueFault`]; then the entry must not be written either.
@@ -27,12 +27,11 @@ impl Catalogue {
         &mut self,
         grant: &RegisterGrant,
         attachments: Attachments,
+        after: u64,
     ) -> Result<KeptAhead, CatalogueFault> {
-        let kept = keep(self.connection(), grant, &attachments).await;
+        let kept = keep(self.connection(), grant, &attachments, after).await;
         kept.map_err(|source| self.fault(source))?;
-        Ok(KeptAhead {
-            passwords: attachments.passwords,
-        })
+        Ok(KeptAhead(()))
     }
 }
 
@@ -40,8 +39,9 @@ async fn keep(
     connection: &mut SqliteConnection,
     grant: &RegisterGrant,
     attachments: &Attachments,
+    after: u64,
 ) -> Result<(), sqlx::Error> {
-    if attachments.texts.is_empty() && attachments.passphrase.is_none() {
+    if attachments.is_empty() {
         return Ok(());
     }
     let fact = name_of(&grant.entry().actor, grant.fact())?;
@@ -53,6 +53,9 @@ async fn keep(
         .await?;
     for text in &attachments.texts {
         insert_text(&mut transaction, text, Some(&fact)).await?;
+    }
+    for set in &attachments.passwords {
+        insert_ahead(&mut transaction, set, after).await?;
     }
     // Nobody sees it, and the next sweep forgets it, unless its package is recorded.
     if let Some(kept) = &attachments.passphrase {

@@ -119,4 +119,8 @@ impl Attachments {
             ..Attachments::default()
         }
     }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.passwords.is_empty() && self.passphrase.is_none()
+    }
 }

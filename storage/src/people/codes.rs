@@ -15,7 +15,7 @@ use crate::{
     lock::Duty,
     open::Opener,
     seal::{SealedFields, Sealer},
-    trail::{AuditFault, read_entries},
+    trail::newest_behind,
 };
 
 /// Codes that wait to be confirmed.
@@ -118,9 +118,12 @@ impl Catalogue {
         layout: &Layout,
     ) -> Result<(), CatalogueFault> {
         for (person, after) in self.kept_confirmations().await? {
-            let settled = match is_enrolled(disk, layout, &person, after)? {
-                true => put_in_force(self.connection(), &person).await,
-                false => drop_confirmation(self.connection(), &person).await,
+            let enrols = |entry: &AuditEntry| {
+                entry.event == AuditEvent::TotpEnrolled && entry.actor.person() == Some(&person)
+            };
+            let settled = match newest_behind(disk, layout, Duty::Office, after, enrols)? {
+                Some(_) => put_in_force(self.connection(), &person).await,
+                None => drop_confirmation(self.connection(), &person).await,
             };
             settled.map_err(|source| self.fault(source))?;
         }
@@ -212,22 +215,6 @@ impl Catalogue {
         )
         .await
     }
-}
-
-/// Whether the office's chain says, behind that entry, that this person's codes are in force.
-fn is_enrolled(
-    disk: &dyn Disk,
-    layout: &Layout,
-    person: &StaffId,
-    after: u64,
-) -> Result<bool, AuditFault> {
-    let mut found = false;
-    read_entries(disk, layout, Duty::Office, after + 1, &mut |_, text| {
-        found |= serde_json::from_str(text).is_ok_and(|entry: AuditEntry| {
-            entry.event == AuditEvent::TotpEnrolled && entry.actor.person() == Some(person)
-        });
-    })?;
-    Ok(found)
 }
 
 async fn put_in_force(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use rules::AuditEntry;
 use serde::Deserialize;
 
 use crate::{files::Disk, layout::Layout, lock::Duty};
@@ -38,6 +39,27 @@ pub fn find_newest<T>(
         }
     }
     Ok(None)
+}
+
+/// The newest entry of which something holds, behind number `after`.
+///
+/// # Errors
+/// [`AuditFault::Disk`].
+pub(crate) fn newest_behind(
+    disk: &dyn Disk,
+    layout: &Layout,
+    chain: Duty,
+    after: u64,
+    is_sought: impl Fn(&AuditEntry) -> bool,
+) -> Result<Option<AuditEntry>, AuditFault> {
+    let found = find_newest(disk, layout, chain, |text| {
+        let entry: AuditEntry = serde_json::from_str(text).ok()?;
+        match entry.seq > after {
+            true => is_sought(&entry).then_some(Some(entry)),
+            false => Some(None),
+        }
+    });
+    found.map(Option::flatten)
 }
 
 #[derive(Deserialize)]
