@@ -65,7 +65,7 @@ impl CopyFact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum Destruction {
-    /// The service removed the file, or saw that it was not finished and removed.
+    /// The service removed the file, or saw that none was made.
     Removed,
     /// A certificate, by its SHA-256.
     Certified {
@@ -200,11 +200,21 @@ impl OutsideCopy {
 
     /// Whether its file is to be removed: it must be gone, or it broke off, which nobody may keep.
     pub fn is_to_be_removed(&self, now: Timestamp) -> bool {
-        let written = self
+        let broke_off = self.state == CopyState::Unfinished && !self.is_within_writing(now);
+        broke_off || self.is_overdue(now)
+    }
+
+    /// Whether somebody may still be writing it, so that nothing can say that it is gone. Writing a package ends with its certificate.
+    pub fn is_being_written(&self, now: Timestamp) -> bool {
+        let is_file = matches!(self.of, CopyOf::Recording(_));
+        is_file && self.state == CopyState::Unfinished && self.is_within_writing(now)
+    }
+
+    fn is_within_writing(&self, now: Timestamp) -> bool {
+        let end = self
             .made_at
             .saturating_add(LONGEST_WRITING_MINUTES.minutes());
-        let broke_off = self.state == CopyState::Unfinished && written.is_ok_and(|end| end <= now);
-        broke_off || self.is_overdue(now)
+        end.is_ok_and(|end| now < end)
     }
 
     /// What its holder is reminded of; nothing once it is gone.
@@ -258,6 +268,12 @@ impl Copies {
     pub fn is_overdue(&self, holder: &Holder, now: Timestamp) -> bool {
         let held = self.0.values().filter(|copy| copy.holder == *holder);
         held.into_iter().any(|copy| copy.is_overdue(now))
+    }
+
+    /// Whether somebody still holds something of what is handed over.
+    pub(crate) fn is_outside(&self, hand_over: HandOverId) -> bool {
+        let mut copies = self.0.values();
+        copies.any(|copy| copy.of == CopyOf::HandOver(hand_over) && copy.is_outstanding())
     }
 
     /// Takes a fact in; one about a copy that is not there, or is gone, changes nothing.
@@ -421,8 +437,11 @@ mod tests {
             let due = copies.iter().filter(|(_, copy)| copy.is_to_be_removed(now));
             due.map(|(id, _)| id).collect::<Vec<_>>()
         };
+        let is_written = |now| [broken_off, whole].map(|id| copies.0[&id].is_being_written(now));
         assert_eq!(removed(at(0) + 29.minutes()), []);
+        assert_eq!(is_written(at(0) + 29.minutes()), [true, false]);
         assert_eq!(removed(at(0) + 30.minutes()), [broken_off]);
+        assert_eq!(is_written(at(0) + 30.minutes()), [false, false]);
         assert_eq!(removed(at(720)), [broken_off, whole]);
     }
 

@@ -65,8 +65,11 @@ pub enum HandOverFact {
         form: PackageForm,
         /// When it must be gone.
         destroy_by: Timestamp,
+        /// The salted hash of where it is written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<Digest>,
     },
-    /// It was not made, and nothing of it left.
+    /// It was not made and nothing of it left, or the service removed it before it was given.
     PackageAbandoned {
         /// Which.
         hand_over: HandOverId,
@@ -162,6 +165,27 @@ impl Destination {
         match self {
             Destination::Contract { .. } => None,
             Destination::Request { case, .. } => Some(*case),
+        }
+    }
+
+    /// Whether both name one receiver: a contractor, a request, or a key.
+    fn shares_receiver(&self, other: &Destination) -> bool {
+        match (self, other) {
+            (Destination::Contract { vendor, .. }, Destination::Contract { vendor: other, .. }) => {
+                vendor == other
+            }
+            (
+                Destination::Request {
+                    case, recipient, ..
+                },
+                Destination::Request {
+                    case: other_case,
+                    recipient: other_recipient,
+                    ..
+                },
+            ) => case == other_case || (recipient.is_some() && recipient == other_recipient),
+            (Destination::Contract { .. }, Destination::Request { .. })
+            | (Destination::Request { .. }, Destination::Contract { .. }) => false,
         }
     }
 
@@ -379,7 +403,10 @@ impl HandOver {
                 HandOverFact::PackageBegun { .. } | HandOverFact::Closed { .. }
             ),
             HandOverState::Packaging(begun) => match fact {
-                HandOverFact::PackageBegun { .. } => true,
+                // Closed once its copy is certified, whoever packages no more.
+                HandOverFact::PackageBegun { .. }
+                | HandOverFact::Destroyed { .. }
+                | HandOverFact::Closed { .. } => true,
                 // Whoever began it ends it: nobody else may be kept from its passphrase.
                 HandOverFact::Packaged { copy, .. } => begun.copy == *copy && by == Some(&begun.by),
                 HandOverFact::PackageAbandoned { copy, .. } => begun.copy == *copy,
@@ -388,6 +415,7 @@ impl HandOver {
             HandOverState::Packaged(package) => match fact {
                 HandOverFact::PassphraseShown { .. } => package.lock == PackageLock::PassphraseKept,
                 HandOverFact::Given { .. } | HandOverFact::Destroyed { .. } => true,
+                HandOverFact::PackageAbandoned { copy, .. } => package.copy == *copy,
                 _ => false,
             },
             HandOverState::HandedOver(package) => match fact {
@@ -422,6 +450,24 @@ impl HandOver {
         }
     }
 
+    /// The copy that is outside, from a package's beginning to its certificate.
+    pub fn copy(&self) -> Option<CopyId> {
+        match &self.state {
+            HandOverState::Packaging(begun) => Some(begun.copy),
+            _ => self.package().map(|package| package.copy),
+        }
+    }
+
+    /// Whether this copy was given to the receiver: it lies on the medium.
+    fn gave(&self, copy: CopyId) -> bool {
+        let mut steps = self.steps.iter().rev();
+        let begun = self.steps.iter().rev().find_map(|step| match step.fact {
+            HandOverFact::PackageBegun { copy, .. } => Some(copy),
+            _ => None,
+        });
+        begun == Some(copy) && steps.any(|step| matches!(step.fact, HandOverFact::Given { .. }))
+    }
+
     /// The package, while somebody may still see the passphrase that nobody has seen.
     pub(crate) fn unseen(&self) -> Option<&Package> {
         match &self.state {
@@ -449,7 +495,8 @@ impl HandOver {
     }
 
     fn next(&self, step: &Step, copies: &mut Copies) -> HandOverState {
-        match (&step.fact, &step.by, self.package()) {
+        let (package, outside) = (self.package(), self.copy());
+        match (&step.fact, &step.by, package) {
             (HandOverFact::Decided { verdict, .. }, _, _) => match verdict {
                 Verdict::Approved => HandOverState::Decided,
                 Verdict::Rejected => HandOverState::Rejected,
@@ -460,6 +507,7 @@ impl HandOver {
                     copy,
                     form,
                     destroy_by,
+                    ..
                 },
                 Some(by),
                 _,
@@ -498,13 +546,12 @@ impl HandOver {
                 copies.hand_to(package.copy, Holder::Person(by.clone()));
                 HandOverState::Returned(package.clone())
             }
-            (HandOverFact::Destroyed { certificate, .. }, _, Some(package)) => {
+            (HandOverFact::Destroyed { certificate, .. }, _, _) => {
                 let certificate = *certificate;
-                copies.destroy(
-                    package.copy,
-                    step.at,
-                    Destruction::Certified { certificate },
-                );
+                let how = Destruction::Certified { certificate };
+                if let Some(copy) = outside {
+                    copies.destroy(copy, step.at, how);
+                }
                 HandOverState::Destroyed
             }
             (HandOverFact::Closed { .. }, _, _) => HandOverState::Closed,
@@ -515,8 +562,7 @@ impl HandOver {
                 | HandOverFact::PassphraseShown { .. }
                 | HandOverFact::Given { .. }
                 | HandOverFact::Received { .. }
-                | HandOverFact::Returned { .. }
-                | HandOverFact::Destroyed { .. },
+                | HandOverFact::Returned { .. },
                 _,
                 _,
             ) => self.state.clone(),
@@ -552,6 +598,22 @@ impl HandOver {
 pub(crate) struct HandOvers(pub(crate) BTreeMap<HandOverId, HandOver>);
 
 impl HandOvers {
+    /// Whether this copy was given to its receiver.
+    pub(crate) fn gave(&self, hand_over: HandOverId, copy: CopyId) -> bool {
+        let known = self.0.get(&hand_over);
+        known.is_some_and(|known| known.gave(copy))
+    }
+
+    /// Whether whoever this goes to has something that should be gone (K-39).
+    pub(crate) fn is_overdue(&self, to: &Destination, copies: &Copies, now: Timestamp) -> bool {
+        let same = self
+            .0
+            .iter()
+            .filter(|(_, known)| known.wish.to.shares_receiver(to));
+        same.into_iter()
+            .any(|(id, known)| copies.is_overdue(&known.receiver(*id), now))
+    }
+
     /// Takes a step in. `unit`: of whoever took it.
     pub(crate) fn handle_fact(
         &mut self,

@@ -88,6 +88,8 @@ pub enum RefusalCode {
     VendorCertOverdue,
     /// The person has a copy that should be gone.
     CopyOverdue,
+    /// A copy that is said to be gone lies where it was written, or is being written.
+    CopyPresent,
     /// The contract is with somebody else than whom it is handed to.
     WrongRecipient,
     /// Another step is due, or this one was taken.
@@ -114,7 +116,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 49] = [
+    pub const ALL: [RefusalCode; 50] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -153,6 +155,7 @@ impl RefusalCode {
         RefusalCode::PasswordReused,
         RefusalCode::VendorCertOverdue,
         RefusalCode::CopyOverdue,
+        RefusalCode::CopyPresent,
         RefusalCode::WrongRecipient,
         RefusalCode::OutOfOrder,
         RefusalCode::PlainExportForbidden,
@@ -214,6 +217,7 @@ impl RefusalCode {
             RefusalCode::PasswordReused => "PASSWORD_REUSED",
             RefusalCode::VendorCertOverdue => "VENDOR_CERT_OVERDUE",
             RefusalCode::CopyOverdue => "COPY_OVERDUE",
+            RefusalCode::CopyPresent => "COPY_PRESENT",
             RefusalCode::WrongRecipient => "WRONG_RECIPIENT",
             RefusalCode::OutOfOrder => "OUT_OF_ORDER",
             RefusalCode::PlainExportForbidden => "PLAIN_EXPORT_FORBIDDEN",
@@ -260,6 +264,7 @@ impl RefusalCode {
             | RefusalCode::AlreadyFounded
             | RefusalCode::VendorCertOverdue
             | RefusalCode::CopyOverdue
+            | RefusalCode::CopyPresent
             | RefusalCode::OutOfOrder
             | RefusalCode::CertificateRequired
             | RefusalCode::AlreadyDecided
@@ -380,6 +385,11 @@ impl Refusal {
     /// The refusal of a recording whose time is over (K-22).
     pub fn disposed() -> Refusal {
         Refusal::new(RefusalCode::Disposed, Clause::Rules5Retention)
+    }
+
+    /// The refusal of a certificate for a copy that lies in its place (K-39).
+    pub fn copy_present() -> Refusal {
+        Refusal::new(RefusalCode::CopyPresent, Clause::Rules5Retention)
     }
 
     /// The refusal of whatever needs an audit entry that could not be made durable (K-15).

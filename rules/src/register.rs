@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::{
     audit::Actor,
     case::{Case, Cases, MOST_RECORDINGS},
-    copies::{Copies, destroy_by},
+    copies::{Copies, CopyOf, OutsideCopy, destroy_by},
     fault::Fault,
     forgetting::{Forgetting, Forgotten},
     hand_over::{
@@ -44,7 +44,7 @@ pub struct Register {
     people: BTreeMap<StaffId, Person>,
     vendors: BTreeMap<VendorId, Vendor>,
     contracts: BTreeMap<ContractId, Contract>,
-    hand_overs: HandOvers,
+    pub(crate) hand_overs: HandOvers,
     copies: Copies,
     pub(crate) sign_offs: SignOffs,
     policy: Policy,
@@ -126,6 +126,16 @@ impl Register {
     /// The hand-overs, by id.
     pub fn hand_overs(&self) -> &BTreeMap<HandOverId, HandOver> {
         &self.hand_overs.0
+    }
+
+    /// Whether a copy lies on the medium on which it was given, and no more where it was written.
+    ///
+    /// `id`: of the copy.
+    pub fn is_on_medium(&self, id: CopyId, copy: &OutsideCopy) -> bool {
+        match copy.of() {
+            CopyOf::Recording(_) => false,
+            CopyOf::HandOver(hand_over) => self.hand_overs.gave(hand_over, id),
+        }
     }
 
     /// When a package of this hand-over, begun now, must be gone (K-24).

@@ -429,6 +429,7 @@ mod tests {
             copy,
             form,
             destroy_by,
+            place: None,
         };
         let contents = Contents {
             sha256: Digest([1; 32]),

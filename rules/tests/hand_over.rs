@@ -12,8 +12,8 @@ use common::{
 };
 use jiff::ToSpan;
 use rules::{
-    CopyFact, Destruction, Digest, Fact, HandOverFact, HandOverId, HandOverPermit, Heard, Holder,
-    PackageForm, PackageLock, Period, Permit, Purpose, Recorded, RecordingId, RefusalCode,
+    Actor, CopyFact, Destruction, Digest, Fact, HandOverFact, HandOverId, HandOverPermit, Heard,
+    Holder, PackageForm, PackageLock, Period, Permit, Purpose, Recorded, RecordingId, RefusalCode,
     Register, RegisterFault, Terms, Verdict,
 };
 
@@ -426,4 +426,82 @@ fn a_permit_opens_each_item_once_and_ends_with_what_ends_the_hand_over() {
         check(&city.register, now()),
         Err(RefusalCode::NotDesignated)
     );
+}
+
+#[test]
+fn a_package_that_broke_off_for_good_is_certified_and_its_hand_over_closes() {
+    let led = || {
+        City::led(&[
+            ("hanako", requested()),
+            ("kacho", decided(Verdict::Approved)),
+            ("taro", begun(1, PackageForm::Zip)),
+        ])
+    };
+    // Nobody packages it any more: its recordings are gone.
+    let past = heard().expires_at;
+    let closed = || HandOverFact::Closed {
+        hand_over: hand_over(),
+    };
+    let mut city = led();
+    let again = city.ask("taro", begun(2, PackageForm::Zip), past);
+    assert_eq!(again, Err(RefusalCode::ContractScope));
+    let early = city.ask("kacho", closed(), past);
+    assert_eq!(early, Err(RefusalCode::CertificateRequired));
+    city.ask("hanako", destroyed(), past).unwrap();
+    assert_eq!(city.register.copies().counts().outstanding, 0);
+    city.ask("kacho", closed(), past).unwrap();
+    assert_eq!(city.state().code(), "CLOSED");
+
+    let mut city = led();
+    let how = Destruction::Certified {
+        certificate: Digest([6; 32]),
+    };
+    let certified = Fact::Copy(CopyFact::Destroyed { copy: copy(1), how });
+    city.record(by("taro"), certified, past);
+    city.ask("kacho", closed(), past).unwrap();
+    assert_eq!(city.state().code(), "CLOSED");
+}
+
+#[test]
+fn what_broke_off_before_the_package_was_made_anew_is_certified_before_its_hand_over_closes() {
+    let mut city = City::led(&[
+        ("hanako", requested()),
+        ("kacho", decided(Verdict::Approved)),
+        ("taro", begun(1, PackageForm::Age)),
+        ("taro", begun(2, PackageForm::Age)),
+        ("taro", packaged(2)),
+        ("hanako", destroyed()),
+    ]);
+    let closed = || HandOverFact::Closed {
+        hand_over: hand_over(),
+    };
+    let early = city.ask("kacho", closed(), now());
+    assert_eq!(early, Err(RefusalCode::CertificateRequired));
+    let how = Destruction::Removed;
+    let removed = Fact::Copy(CopyFact::Destroyed { copy: copy(1), how });
+    city.record(Actor::System, removed, now());
+    city.ask("kacho", closed(), now()).unwrap();
+}
+
+#[test]
+fn a_package_that_was_removed_before_it_was_given_is_made_anew_or_its_hand_over_closes() {
+    let mut city = City::led(&[
+        ("hanako", requested()),
+        ("kacho", decided(Verdict::Approved)),
+        ("taro", begun(1, PackageForm::Zip)),
+        ("taro", packaged(1)),
+    ]);
+    let abandoned = Fact::HandOver(HandOverFact::PackageAbandoned {
+        hand_over: hand_over(),
+        copy: copy(1),
+    });
+    city.record(Actor::System, abandoned.clone(), now());
+    assert_eq!(city.state().code(), "DECIDED");
+    assert_eq!(city.register.copies().counts().outstanding, 0);
+    assert!(city.register.kept_passphrases(now()).is_empty());
+    city.ask("taro", begun(2, PackageForm::Zip), now()).unwrap();
+    city.ask("taro", packaged(2), now()).unwrap();
+    city.ask("taro", given(), now()).unwrap();
+    city.record(Actor::System, abandoned, now());
+    assert_eq!(city.state().code(), "HANDED_OVER", "what was given is not");
 }

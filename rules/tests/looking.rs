@@ -287,6 +287,7 @@ fn whoever_packed_a_recording_for_a_hand_over_is_named_with_it_whether_the_packa
         copy: CopyId::new(now(), 7),
         form: PackageForm::Zip,
         destroy_by: now(),
+        place: None,
     };
     let other = RecordingId::new(now(), 9);
     let steps = [

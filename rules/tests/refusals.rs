@@ -76,7 +76,10 @@ fn missing() -> Vec<Refusal> {
 }
 
 fn disposals() -> Vec<Refusal> {
-    vec![DestructionClock::default().check().unwrap_err()]
+    vec![
+        DestructionClock::default().check().unwrap_err(),
+        Refusal::copy_present(),
+    ]
 }
 
 /// Every refusal of the table.

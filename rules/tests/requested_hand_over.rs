@@ -154,6 +154,7 @@ fn begun(form: PackageForm) -> HandOverFact {
         copy: copy(),
         form,
         destroy_by: heard().expires_at,
+        place: None,
     }
 }
 
@@ -307,6 +308,7 @@ fn what_a_request_holds_past_its_day_is_packaged_under_that_request() {
         copy: copy(),
         form: PackageForm::Zip,
         destroy_by: destroy_by.unwrap(),
+        place: None,
     });
     let asked = city
         .register
@@ -324,4 +326,58 @@ fn what_a_request_holds_past_its_day_is_packaged_under_that_request() {
     city.record("kacho", released);
     let ended = item.check_person(&city.register, now());
     assert_eq!(ended.unwrap_err().code(), RefusalCode::Disposed);
+}
+
+/// The same for another hand-over, of another case or to a key.
+fn another(random: u128, case: CaseId, recipient: Option<&str>) -> HandOverFact {
+    let HandOverFact::Requested { wish, .. } = under_request(Purpose::Statute, heard().recording)
+    else {
+        panic!("a request");
+    };
+    let to = Destination::Request {
+        case,
+        receiver: Digest([7; 32]),
+        recipient: recipient.map(|key| key.parse().unwrap()),
+    };
+    HandOverFact::Requested {
+        hand_over: HandOverId::new(now(), random),
+        wish: Wished { to, ..wish },
+    }
+}
+
+#[test]
+fn an_overdue_copy_under_a_request_blocks_the_next_of_its_case_and_of_its_key() {
+    const KEY: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let statute = RequestKind::Statute;
+    for key in [None, Some(KEY)] {
+        let mut city = City::with_request(statute, Some(Verdict::Approved));
+        let other = CaseId::new(now(), 9);
+        city.open(other, statute, Some(Verdict::Approved));
+        city.ask("hanako", another(1, case(), key)).unwrap();
+        city.ask("kacho", decided()).unwrap();
+        let overdue = HandOverFact::PackageBegun {
+            hand_over: hand_over(),
+            copy: copy(),
+            form: PackageForm::Zip,
+            destroy_by: now(),
+            place: None,
+        };
+        for (by, fact) in [("taro", overdue), ("taro", packaged()), ("taro", given())] {
+            city.record(by, Fact::HandOver(fact));
+        }
+        let blocked = Err(RefusalCode::VendorCertOverdue);
+        assert_eq!(city.ask("hanako", another(2, case(), None)), blocked);
+        let of_key = city.ask("hanako", another(3, other, Some(KEY)));
+        assert_eq!(of_key, if key.is_some() { blocked } else { Ok(()) });
+        city.ask("hanako", another(4, other, None)).unwrap();
+
+        let certificate = Digest([6; 32]);
+        let hand_over = hand_over();
+        let destroyed = HandOverFact::Destroyed {
+            hand_over,
+            certificate,
+        };
+        city.ask("hanako", destroyed).unwrap();
+        city.ask("hanako", another(5, case(), key)).unwrap();
+    }
 }

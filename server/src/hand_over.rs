@@ -152,6 +152,8 @@ pub(crate) struct ItemView {
 pub(crate) struct PackageWish {
     pub(crate) hand_over: HandOverId,
     pub(crate) form: PackageForm,
+    /// Where the asker makes the file.
+    pub(crate) place: String,
     pub(crate) proof: Proof,
 }
 

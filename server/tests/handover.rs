@@ -4,7 +4,11 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
 
 use common::{
     hand_over::{
@@ -250,36 +254,125 @@ fn a_forged_manifest_and_an_exchanged_file_prove_nothing() {
     assert_eq!(verify(&manifest, "no key").status.code(), Some(2));
 }
 
-#[test]
-fn a_wav_of_a_listener_is_a_copy_until_its_file_is_certified_as_destroyed() {
-    let city = City::new();
-    let file = city.path("own.wav");
-    let export = [
-        "recordings",
-        "export",
-        &city.recording,
-        "--purpose",
-        "STAFF_CHECK",
-    ];
-    city.done("hanako", &[&export[..], &["--out", &file]].concat());
+/// The copies as hanako sees them.
+fn copies(city: &City) -> Vec<Value> {
     let listed = city.done("hanako", &["copies", "list", "--json"]);
-    let copy: Value = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!(copy["state"], "outstanding");
-    assert_eq!(copy["place"], file);
-    assert_eq!(copy["holder"], "hanako");
-    let id = copy["id"].as_str().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let copy = |line| serde_json::from_str(line).unwrap();
+    listed.lines().map(copy).collect()
+}
+
+#[test]
+fn whoever_certifies_a_wav_that_lies_in_its_place_has_it_removed() {
+    let city = City::new();
     let certificate = city.path("certificate");
     fs::write(&certificate, "消去しました").unwrap();
-    let certify = ["copies", "destroyed", id, "--certificate", &certificate];
-    city.done("hanako", &certify);
-    let again = city.done("hanako", &[&certify[..], &["--json"]].concat());
+    let names = ["own.wav", "second.wav", "changed.wav", "gone.wav"];
+    let [own, second, changed, gone] = names.map(|name| city.path(name));
+    let export = ["recordings", "export", &city.recording];
+    for file in [&own, &second, &changed, &gone] {
+        let to_file = ["--purpose", "STAFF_CHECK", "--out", file];
+        city.done("hanako", &[&export[..], &to_file].concat());
+    }
+    let listed = copies(&city);
+    assert_eq!(listed[0]["state"], "outstanding");
+    assert_eq!(listed[0]["place"], own);
+    assert_eq!(listed[0]["holder"], "hanako");
+    let ids: Vec<&str> = listed
+        .iter()
+        .map(|copy| copy["id"].as_str().unwrap())
+        .collect();
+    let link = city.path("link.wav");
+    fs::hard_link(&second, &link).unwrap();
+    fs::write(&changed, "something else").unwrap();
+    fs::remove_file(&gone).unwrap();
+    let certify = |id| ["copies", "destroyed", id, "--certificate", &certificate];
+
+    city.done("hanako", &certify(ids[0]));
+    assert!(!Path::new(&own).exists());
+    let again = city.done("hanako", &[&certify(ids[0])[..], &["--json"]].concat());
     assert!(text(&again).contains("already_so"), "{}", text(&again));
-    let listed = city.done("hanako", &["copies", "list", "--json"]);
-    assert!(
-        text(&listed).contains("\"state\":\"destroyed\""),
-        "{}",
-        text(&listed)
+    assert_eq!(city.code("hanako", &certify(ids[1])), "COPY_PRESENT");
+    assert!(Path::new(&second).exists());
+    fs::remove_file(&link).unwrap();
+    city.done("hanako", &certify(ids[1]));
+    assert!(!Path::new(&second).exists());
+    for id in &ids[2..] {
+        city.done("hanako", &certify(id));
+    }
+    assert!(Path::new(&changed).exists());
+
+    let listed = copies(&city);
+    assert!(listed.iter().all(|copy| copy["state"] == "destroyed"));
+}
+
+#[test]
+fn whoever_may_not_certify_a_copy_has_nothing_removed() {
+    let city = City::new();
+    let (file, certificate) = (city.path("own.wav"), city.path("certificate"));
+    fs::write(&certificate, "消去しました").unwrap();
+    let export = ["recordings", "export", &city.recording];
+    let to_file = ["--purpose", "STAFF_CHECK", "--out", &file];
+    city.done("hanako", &[&export[..], &to_file].concat());
+    let listed = copies(&city);
+    let id = listed[0]["id"].as_str().unwrap();
+    let certify = ["copies", "destroyed", id, "--certificate", &certificate];
+    assert_eq!(city.code("kanri", &certify), "ROLE_NOT_PERMITTED");
+    assert!(Path::new(&file).exists());
+}
+
+#[test]
+fn a_package_lies_where_it_was_written_until_it_is_given_and_goes_with_its_certificate() {
+    let city = City::new();
+    let id = city.approved();
+    let package = city.path("package.zip");
+    let pack = ["handover", "package", &id, "--zip", "--out"];
+    city.done("taro", &[&pack[..], &[&package]].concat());
+    assert_eq!(copies(&city)[0]["place"], package);
+    let certificate = city.path("certificate");
+    fs::write(&certificate, "すべて廃棄しました").unwrap();
+    let certify = ["handover", "destroyed", &id, "--certificate", &certificate];
+    let link = city.path("link.zip");
+    fs::hard_link(&package, &link).unwrap();
+    assert_eq!(city.code("hanako", &certify), "COPY_PRESENT");
+    fs::remove_file(&link).unwrap();
+    city.done("hanako", &certify);
+    assert!(!Path::new(&package).exists());
+    city.done("kacho", &["handover", "close", &id]);
+
+    let id = city.approved();
+    city.done("taro", &["handover", "package", &id, "--out", &package]);
+    city.done(
+        "taro",
+        &["handover", "give", &id, "--receiver", "分析 太郎"],
     );
+    assert_eq!(copies(&city)[1]["place"], "USB-12");
+}
+
+#[test]
+fn a_package_that_nobody_gave_is_removed_at_its_time_and_its_hand_over_closes() {
+    let city = City::new();
+    let id = city.approved();
+    let package = city.path("package.age");
+    city.done("taro", &["handover", "package", &id, "--out", &package]);
+    let due = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
+
+    let disposed = in_31_days(&city, "kacho", &due);
+
+    assert!(disposed.status.success(), "{}", text(&disposed));
+    assert!(!Path::new(&package).exists());
+    let closed = in_31_days(&city, "kacho", &["handover", "close", &id]);
+    assert!(closed.status.success(), "{}", text(&closed));
+    let listed = in_31_days(&city, "kacho", &["copies", "list", "--json"]);
+    assert!(text(&listed).contains("\"destroyed\""), "{}", text(&listed));
+}
+
+fn in_31_days(city: &City, by: &str, arguments: &[&str]) -> Output {
+    let command = city.house.command(arguments);
+    let mut later = Command::new("faketime");
+    later.arg("+31 days").arg(command.get_program());
+    later.args(command.get_args()).args(city.house.proof(by));
+    later.env("HOME", city.house.dir()).output().unwrap()
 }
 
 #[test]
@@ -308,13 +401,7 @@ fn at_its_time_a_listed_file_is_removed_and_a_changed_one_blocks_its_holder() {
         &until,
     ];
     city.done("kacho", &designate);
-    let in_31_days = |by: &str, arguments: &[&str]| {
-        let command = city.house.command(arguments);
-        let mut later = Command::new("faketime");
-        later.arg("+31 days").arg(command.get_program());
-        later.args(command.get_args()).args(city.house.proof(by));
-        later.env("HOME", city.house.dir()).output().unwrap()
-    };
+    let in_31_days = |by: &str, arguments: &[&str]| in_31_days(&city, by, arguments);
 
     let due = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
     let disposed = in_31_days("kacho", &due);

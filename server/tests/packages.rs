@@ -171,8 +171,8 @@ fn a_package_that_left_stays_outstanding_whatever_its_asker_says() {
     let mut city = City::new();
     let id = city.approved();
     city.house.run();
-    let wish = json!({"hand_over": id, "form": "zip", "proof": proof_of(&city, "taro")});
-    let file = city.path("denied.zip");
+    let (file, proof) = (city.path("denied.zip"), proof_of(&city, "taro"));
+    let wish = json!({"hand_over": id, "form": "zip", "place": file, "proof": proof});
     take(&city, &json!({ "package": wish }), &file, Ending::Lies);
 
     let listed = city.done("hanako", &["copies", "list", "--json"]);
@@ -233,6 +233,11 @@ fn a_third_party_is_silent_in_the_package_and_the_recording_stays_as_it_is() {
     assert!(text(&beyond).contains("s long"), "{}", text(&beyond));
     let decided = decide(&format!("{}:citizen:0.1-0.25", city.recording));
     assert!(decided.status.success(), "{}", text(&decided));
+    // Whoever may not decide it learns from no mask how long it is.
+    let late = ["handover", "decide", &id, "--approve", "--reason", "再度"];
+    let mask = ["--mask", &format!("{}:citizen:100-250", city.recording)];
+    let late = city.code("kacho", &[&late[..], &mask].concat());
+    assert_eq!(late, "OUT_OF_ORDER");
     let package = city.path("masked.zip");
     city.done(
         "taro",

@@ -30,7 +30,7 @@ impl<'a> Deed<'a> {
     /// `heard`: the recordings, as the office knows them.
     ///
     /// # Errors
-    /// [`RegisterFault`] where a hand-over, vendor or contract is not there, the request names no recordings or too many, or a mask names others.
+    /// [`RegisterFault`] where a hand-over, vendor or contract is not there, or the request names no recordings or too many.
     pub(crate) fn of(
         register: &'a Register,
         fact: &'a HandOverFact,
@@ -45,11 +45,6 @@ impl<'a> Deed<'a> {
         };
         if wish.items.is_empty() || wish.items.len() > super::MOST_ITEMS {
             return Err(RegisterFault::ItemCount(wish.items.len()));
-        }
-        if let HandOverFact::Decided { masks, .. } = fact
-            && !masks.fit(&wish.items)
-        {
-            return Err(RegisterFault::MaskOutside);
         }
         let contract = match &wish.to {
             Destination::Contract { vendor, contract } => Some((
@@ -132,6 +127,19 @@ impl<'a> Deed<'a> {
         }
     }
 
+    /// Checks what of the step no condition says, for whoever may take it.
+    ///
+    /// # Errors
+    /// [`RegisterFault::MaskOutside`]: a mask names other recordings.
+    pub(crate) fn check(&self) -> Result<(), RegisterFault> {
+        match self.fact {
+            HandOverFact::Decided { masks, .. } if !masks.fit(&self.wish.items) => {
+                Err(RegisterFault::MaskOutside)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn state(&self) -> Option<&HandOverState> {
         self.known.map(HandOver::state)
     }
@@ -201,25 +209,23 @@ impl<'a> Deed<'a> {
 
     /// What is asked of a contract holds where none is needed, and where the answer is no anyway.
     fn contract_holds(&self, holds: impl Fn(&Contract, &Vendor) -> bool) -> bool {
-        let is_rejection = matches!(
+        let contract = self.contract;
+        self.is_rejection() || contract.is_none_or(|(contract, vendor)| holds(contract, vendor))
+    }
+
+    fn is_rejection(&self) -> bool {
+        matches!(
             self.fact,
             HandOverFact::Decided {
                 verdict: Verdict::Rejected,
                 ..
             }
-        );
-        is_rejection
-            || self
-                .contract
-                .is_none_or(|(contract, vendor)| holds(contract, vendor))
+        )
     }
 
     fn vendor_is_clear(&self, now: Timestamp) -> bool {
-        let Destination::Contract { vendor, .. } = &self.wish.to else {
-            return true;
-        };
-        let vendor = Holder::Vendor(vendor.clone());
-        self.contract_holds(|_, _| !self.register.copies().is_overdue(&vendor, now))
+        let (copies, to) = (self.register.copies(), &self.wish.to);
+        self.is_rejection() || !self.register.hand_overs.is_overdue(to, copies, now)
     }
 
     /// Exactly the wished recordings were looked up, and the contract covers each.
@@ -260,15 +266,7 @@ impl<'a> Deed<'a> {
     }
 
     fn is_outside(&self) -> bool {
-        matches!(
-            self.state(),
-            Some(
-                HandOverState::Packaging(_)
-                    | HandOverState::Packaged(_)
-                    | HandOverState::HandedOver(_)
-                    | HandOverState::Received(_)
-                    | HandOverState::Returned(_)
-            )
-        )
+        let copies = self.register.copies();
+        self.known.is_some() && copies.is_outside(self.fact.hand_over())
     }
 }

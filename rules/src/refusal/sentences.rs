@@ -110,10 +110,13 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
             "直近10回に使ったパスワードは使えません。別のものにしてください。"
         }
         RefusalCode::VendorCertOverdue => {
-            "廃棄証明の期限を過ぎたデータがある事業者には、新たに渡せません。handover destroyed または copies destroyed で証明を登録してください。"
+            "廃棄証明の期限を過ぎたデータがある事業者・請求・提供先には、新たに渡せません。handover destroyed または copies destroyed で証明を登録してください。"
         }
         RefusalCode::CopyOverdue => {
             "廃棄の期限を過ぎた写しを持つ職員は、新たに書き出せません。copies list で確かめ、copies destroyed で廃棄を記録してください。"
+        }
+        RefusalCode::CopyPresent => {
+            "写しのファイルが書き出し先に残っているか、書き出しの途中のため、廃棄を記録できません。copies list の場所のファイルを（別名のものも）消し、書き出しの途中で切れたものは30分待ってから、もう一度記録してください。"
         }
         RefusalCode::WrongRecipient => {
             "契約の相手方でない事業者には渡せません。--to と --contract を確かめてください。"
@@ -261,10 +264,13 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
             "none of the last 10 passwords is taken again; choose another"
         }
         RefusalCode::VendorCertOverdue => {
-            "nothing more is handed to a contractor whose certificates of destruction are overdue; record them with `handover destroyed`"
+            "nothing more is handed to a contractor, or under a request or to a key, whose certificates of destruction are overdue; record them with `handover destroyed`"
         }
         RefusalCode::CopyOverdue => {
             "nobody makes a copy who still has one that must be gone; see `copies list`, and record its destruction with `copies destroyed`"
+        }
+        RefusalCode::CopyPresent => {
+            "the file of the copy still lies where it was written, or is being written, so nothing says that it is gone; remove it from its place in `copies list`, under every name, wait 30 minutes where writing broke off, and record it again"
         }
         RefusalCode::WrongRecipient => {
             "recordings go to the contractor of the contract and to nobody else; look at --to and --contract"

@@ -112,7 +112,7 @@ impl Register {
         judge(standing, fact.action(), |condition| {
             self.meets(condition, standing, by, &about, now)
         })?;
-        Ok(())
+        about.deed.as_ref().map_or(Ok(()), Deed::check)
     }
 
     /// Judges whoever asks, whatever it is about: who has not the right is not told what there is.

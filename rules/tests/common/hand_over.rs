@@ -161,6 +161,7 @@ pub(crate) fn begun(random: u128, form: PackageForm) -> HandOverFact {
         copy: copy(random),
         form,
         destroy_by: now() + 720.hours(),
+        place: None,
     }
 }
 

@@ -16,7 +16,10 @@ use rules::{
 };
 use storage::sha256_of;
 
-use super::{Exit, Person, Place, Terminal, recordings::with_office};
+use super::{
+    Exit, Person, Place, Terminal,
+    recordings::{place_of, with_office},
+};
 use crate::{
     duty::Message,
     export::{self, Exported, Request, not_made},
@@ -384,6 +387,7 @@ fn package(arguments: &Pack, out: &mut Terminal) -> Result<(), Exit> {
     let request = Request::Package(PackageWish {
         hand_over: arguments.id,
         form,
+        place: place_of(&arguments.out).display().to_string(),
         proof: arguments.person.proof(&config.layout(), out)?,
     });
     let answer = with_office(&config, &request, |conversation| {

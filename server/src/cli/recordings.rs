@@ -243,7 +243,7 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
 }
 
 /// A file as the register of copies names it: absolute, and without the links on its way, which the office does not follow.
-fn place_of(file: &Path) -> PathBuf {
+pub(super) fn place_of(file: &Path) -> PathBuf {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let folder = file.parent().and_then(|folder| folder.canonicalize().ok());
     match (folder, file.file_name()) {

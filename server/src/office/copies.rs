@@ -7,16 +7,16 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Fact, Holder, OutsideCopy, Register,
-    Subject, destroy_by,
+    Action, CopyFact, CopyId, CopyOf, CopyState, Destruction, Digest, Fact, HandOverFact, Holder,
+    OutsideCopy, Refusal, Register, Subject, destroy_by,
 };
 use storage::{Attachments, SealedText, TextKind};
 
 use super::{
     Desk, Job, Wish, ended,
-    listed_file::{Written, remove_if_same},
+    listed_file::{Removal, Written, remove_if_same, stays},
     owner::Owner,
-    people::Caller,
+    people::{Caller, nothing},
 };
 use crate::{
     copies::{CopyAsk, CopyStanding, CopyTold, CopyView},
@@ -56,14 +56,50 @@ impl Owner {
             CopyAsk::Destroyed { copy, certificate } => {
                 let how = Destruction::Certified { certificate };
                 let fact = Fact::Copy(CopyFact::Destroyed { copy, how });
-                let nothing = |_: &Owner| Ok(Attachments::default());
-                let told = self.record(&caller, fact, nothing, now).await?;
-                Ok(match told {
+                Ok(match self.certify(&caller, Some(copy), fact, now).await? {
                     Told::AlreadySo => CopyTold::AlreadySo,
                     _ => CopyTold::Done,
                 })
             }
         }
+    }
+
+    /// Records that a copy is certified as destroyed; a listed file of it that is still what was written is removed before.
+    ///
+    /// `copy`: where there is one. `fact`: that says so; whoever may not say so has nothing removed.
+    pub(super) async fn certify(
+        &mut self,
+        caller: &Caller<'_>,
+        copy: Option<CopyId>,
+        fact: Fact,
+        now: Timestamp,
+    ) -> Result<Told, Ending> {
+        let register = self.register().await?;
+        let judged = register.request(&caller.petitioner(), fact.clone(), now);
+        let copy = copy.and_then(|id| Some((id, register.copies().get(id)?)));
+        if let (Ok(Some(_)), Some((id, outside))) = (judged, copy) {
+            let is_there = outside.is_being_written(now)
+                || self.stays_in_place(&register, id, outside).await?;
+            if is_there {
+                let refusal = Refusal::copy_present();
+                return Err(self.refuse(caller, fact.action(), &refusal.into()));
+            }
+        }
+        self.record(caller, fact, nothing, now).await
+    }
+
+    /// Whether the file of a copy still lies where it is listed, although the office tried to remove it.
+    async fn stays_in_place(
+        &mut self,
+        register: &Register,
+        copy: CopyId,
+        outside: &OutsideCopy,
+    ) -> Result<bool, Ending> {
+        let Some(written) = file_of(register, copy, outside) else {
+            return Ok(false);
+        };
+        let place = self.listed_place(copy).await?;
+        Ok(place.is_some_and(|place| stays(Path::new(&place), written)))
     }
 
     /// Enters the copy that a listener is about to make; `None` for a way of listening that makes none.
@@ -77,14 +113,8 @@ impl Owner {
         let Some(place) = &wish.place else {
             return Ok(None);
         };
-        if !Path::new(place).is_absolute() {
-            return Err(Answer::Usage(Message::new(
-                "書き出し先は絶対パスで指定してください。",
-                "the place of a copy is no absolute path; say where the file will lie from / on",
-            )));
-        }
         let copy = CopyId::new(now, self.dice()?);
-        let (text, place) = self.seal_text(Subject::Copy(copy), TextKind::Place, place, now)?;
+        let (text, place) = self.seal_place(copy, place, now)?;
         let fact = Fact::Copy(CopyFact::Begun {
             copy,
             recording: wish.recording,
@@ -94,6 +124,22 @@ impl Owner {
         self.record(caller, fact, |_| Ok(Attachments::of(text)), now)
             .await?;
         Ok(Some(copy))
+    }
+
+    /// Seals where a copy will lie.
+    pub(super) fn seal_place(
+        &self,
+        copy: CopyId,
+        place: &str,
+        now: Timestamp,
+    ) -> Result<(SealedText, Digest), Ending> {
+        if !Path::new(place).is_absolute() {
+            return Err(Answer::Usage(Message::new(
+                "書き出し先は絶対パスで指定してください。",
+                "the place of a copy is no absolute path; say where the file will lie from / on",
+            )));
+        }
+        self.seal_text(Subject::Copy(copy), TextKind::Place, place, now)
     }
 
     async fn list_copies(
@@ -115,17 +161,27 @@ impl Owner {
         Ok(CopyTold::List(views))
     }
 
+    /// Where a copy lies: in a file, or on the medium on which it is handed over.
     async fn place_of(
         &mut self,
         register: &Register,
         id: CopyId,
         copy: &OutsideCopy,
     ) -> Result<Option<String>, Ending> {
-        if let CopyOf::HandOver(hand_over) = copy.of() {
-            let known = register.hand_over(hand_over);
-            return Ok(known.map(|known| known.wish().medium.to_string()));
-        }
-        let sealed = self.sealed_place(id).await?;
+        let file = match register.is_on_medium(id, copy) {
+            true => None,
+            false => self.listed_place(id).await?,
+        };
+        let CopyOf::HandOver(hand_over) = copy.of() else {
+            return Ok(file);
+        };
+        let known = register.hand_over(hand_over);
+        Ok(file.or_else(|| known.map(|known| known.wish().medium.to_string())))
+    }
+
+    /// The file in which a copy was written, where that is known.
+    async fn listed_place(&mut self, copy: CopyId) -> Result<Option<String>, Ending> {
+        let sealed = self.sealed_place(copy).await?;
         Ok(sealed.and_then(|sealed| self.opener.open_text(&sealed).ok()))
     }
 
@@ -156,7 +212,7 @@ impl Owner {
     pub(super) async fn due_copies(&mut self, now: Timestamp) -> Result<VecDeque<CopyId>, Ending> {
         let register = self.register().await?;
         let copies = register.copies().iter();
-        let due = copies.filter(|(id, copy)| due_file(*id, copy, now).is_some());
+        let due = copies.filter(|(id, copy)| due_file(&register, *id, copy, now).is_some());
         Ok(due.map(|(id, _)| id).collect())
     }
 
@@ -169,40 +225,65 @@ impl Owner {
         let Some(outside) = register.copies().get(copy) else {
             return;
         };
-        let Some(written) = due_file(copy, outside, now) else {
+        let Some(written) = due_file(&register, copy, outside, now) else {
             return;
         };
-        let removed = match self.place_of(&register, copy, outside).await {
+        let removed = match self.listed_place(copy).await {
             Ok(Some(place)) => remove_if_same(Path::new(&place), written).unwrap_or_else(|fault| {
                 tracing::warn!(%fault, "a copy is past its time, or broke off, and cannot be removed; it stays outstanding");
-                false
+                Removal::Kept
             }),
             Ok(None) => {
                 tracing::warn!(%copy, "a copy is past its time, or broke off, and where it lies is not known; it stays outstanding");
-                false
+                Removal::Kept
             }
             Err(_) => {
                 tracing::warn!(%copy, "where a copy lies cannot be looked up; the next sweep does");
-                false
+                Removal::Kept
             }
         };
-        if removed {
-            let how = Destruction::Removed;
-            self.track(Fact::Copy(CopyFact::Destroyed { copy, how }))
-                .await;
+        if removed == Removal::Done {
+            self.track(gone(copy, outside.of())).await;
         }
     }
 }
 
-/// By what the file of a copy is known, where it is to be removed and is one: a package lies on a medium.
-fn due_file(id: CopyId, copy: &OutsideCopy, now: Timestamp) -> Option<Written> {
-    match (copy.of(), copy.state()) {
-        (CopyOf::HandOver(_), _) | (_, CopyState::Destroyed { .. }) => None,
-        _ if !copy.is_to_be_removed(now) => None,
-        (CopyOf::Recording(_), CopyState::Unfinished) => Some(Written::Begun(id)),
-        (CopyOf::Recording(_), CopyState::Whole { sha256, bytes }) => {
-            Some(Written::Whole { sha256, bytes })
+/// That the service removed the file of a copy. A package that nobody gave is as if it had not been made.
+fn gone(copy: CopyId, of: CopyOf) -> Fact {
+    match of {
+        CopyOf::Recording(_) => {
+            let how = Destruction::Removed;
+            Fact::Copy(CopyFact::Destroyed { copy, how })
         }
+        CopyOf::HandOver(hand_over) => {
+            Fact::HandOver(HandOverFact::PackageAbandoned { hand_over, copy })
+        }
+    }
+}
+
+/// By what the file of a copy is known, where it is to be removed and can be told from others.
+fn due_file(
+    register: &Register,
+    id: CopyId,
+    copy: &OutsideCopy,
+    now: Timestamp,
+) -> Option<Written> {
+    match file_of(register, id, copy)? {
+        Written::Unmarked => None,
+        written => Some(written).filter(|_| copy.is_to_be_removed(now)),
+    }
+}
+
+/// By what the file of a copy that is outside is known, where it is one and not on a medium.
+fn file_of(register: &Register, id: CopyId, copy: &OutsideCopy) -> Option<Written> {
+    if register.is_on_medium(id, copy) {
+        return None;
+    }
+    match (copy.state(), copy.of()) {
+        (CopyState::Destroyed { .. }, _) => None,
+        (CopyState::Whole { sha256, bytes }, _) => Some(Written::Whole { sha256, bytes }),
+        (CopyState::Unfinished, CopyOf::Recording(_)) => Some(Written::Begun(id)),
+        (CopyState::Unfinished, CopyOf::HandOver(_)) => Some(Written::Unmarked),
     }
 }
 

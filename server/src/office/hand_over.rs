@@ -10,8 +10,8 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Contents, CopyId, Destination, Fact, HandOver, HandOverFact, HandOverId,
-    HandOverPermit, Heard, JstDay, Label, Masks, PackageForm, Petitioner, Proved, Purpose,
-    RecordingId, Refusal, Register, RegisterFault, Subject, Wished,
+    HandOverPermit, Heard, JstDay, Label, PackageForm, Petitioner, Proved, Purpose, RecordingId,
+    Refusal, Register, RegisterFault, Subject, Wished,
 };
 use storage::{
     Attachments, Manifest, OpenFault, PackageKey, Passphrase, ReceiptCode, SecretFault, Signing,
@@ -112,7 +112,6 @@ impl Owner {
                 reason,
                 masks,
             } => {
-                self.check_masks(&caller, hand_over, &masks, now).await?;
                 let about = Subject::HandOver(hand_over);
                 let (text, reason) = self.seal_text(about, TextKind::Reason, reason.text(), now)?;
                 let fact = HandOverFact::Decided {
@@ -121,6 +120,7 @@ impl Owner {
                     reason,
                     masks,
                 };
+                self.check_masks(&caller, &fact, now).await?;
                 return self.step(&caller, fact, Attachments::of(text), now).await;
             }
             HandOverAsk::Give {
@@ -144,30 +144,38 @@ impl Owner {
             HandOverAsk::Destroyed {
                 hand_over,
                 certificate,
-            } => HandOverFact::Destroyed {
-                hand_over,
-                certificate,
-            },
+            } => {
+                let fact = HandOverFact::Destroyed {
+                    hand_over,
+                    certificate,
+                };
+                let register = self.register().await?;
+                let copy = register.hand_over(hand_over).and_then(HandOver::copy);
+                self.certify(&caller, copy, Fact::HandOver(fact), now)
+                    .await?;
+                self.forget_passphrases(now).await;
+                return Ok(HandOverTold::Done);
+            }
             HandOverAsk::Close { hand_over } => HandOverFact::Closed { hand_over },
         };
         self.step(&caller, fact, Attachments::default(), now).await
     }
 
     /// Refuses what would silence nothing, as far as the rows know how long the recordings are; their package knows it of all.
+    ///
+    /// Whoever may not decide is not told how long they are: the record says why.
     async fn check_masks(
         &mut self,
         caller: &Caller<'_>,
-        hand_over: HandOverId,
-        masks: &Masks,
+        fact: &HandOverFact,
         now: Timestamp,
     ) -> Result<(), Ending> {
-        if masks.is_empty() {
+        let register = self.register().await?;
+        let judged = register.request(&caller.petitioner(), Fact::HandOver(fact.clone()), now);
+        let (Ok(Some(_)), HandOverFact::Decided { masks, .. }) = (judged, fact) else {
             return Ok(());
-        }
-        let register = self
-            .judge_first(caller, Action::DecideHandOver, now)
-            .await?;
-        let known = register.hand_over(hand_over);
+        };
+        let known = register.hand_over(fact.hand_over());
         for recording in known.iter().flat_map(|known| &known.wish().items) {
             let row = self.find(*recording).await?;
             if let Some(length_ms) = row.and_then(|call| call.duration_ms) {
@@ -371,11 +379,14 @@ impl Owner {
         let destroy_by = register
             .package_destroy_by(hand_over, &heard, now)
             .map_err(|fault| people::not_recorded(&fault))?;
+        let copy = CopyId::new(now, self.dice()?);
+        let (text, place) = self.seal_place(copy, &wish.place, now)?;
         let fact = Fact::HandOver(HandOverFact::PackageBegun {
             hand_over,
-            copy: CopyId::new(now, self.dice()?),
+            copy,
             form: wish.form,
             destroy_by,
+            place: Some(place),
         });
         let asked = register.request_with(&caller.petitioner(), fact, &heard, now);
         let grant = asked.map_err(|fault| self.refuse(&caller, Action::Package, &fault))?;
@@ -385,10 +396,10 @@ impl Owner {
         let lock = lock_of(&register, known, wish.form)?;
         let code = ReceiptCode::random().map_err(|fault| no_randomness(&fault))?;
         let manifest = manifest_of(hand_over, known, &proved, destroy_by, now);
-        let nothing = Attachments::default();
+        let text = Attachments::of(text);
         let after = self.last_entry()?;
         let ahead = self
-            .rows(async |catalogue| catalogue.keep_ahead(&grant, nothing, after).await)
+            .rows(async |catalogue| catalogue.keep_ahead(&grant, text, after).await)
             .await?;
         let receipt = self
             .audit(grant.entry().clone())

@@ -92,9 +92,17 @@ impl HandOverView {
                 (self.destroyed, self.certificate) = (done, Some(*certificate));
             }
             HandOverFact::Closed { .. } => self.closed = done,
-            HandOverFact::Requested { .. }
-            | HandOverFact::PackageAbandoned { .. }
-            | HandOverFact::PassphraseShown { .. } => {}
+            HandOverFact::PackageAbandoned { .. } => self.unpack(),
+            HandOverFact::Requested { .. } | HandOverFact::PassphraseShown { .. } => {}
+        }
+    }
+
+    /// There is no package, or none any more.
+    fn unpack(&mut self) {
+        (self.packaged, self.form, self.package_sha256) = (None, None, None);
+        self.destroy_by = None;
+        for item in &mut self.items {
+            item.sha256 = None;
         }
     }
 }
