@@ -543,6 +543,13 @@ pub enum AuditEvent {
         /// Recordings without a key: their rows are tombstones, their files are removed.
         purged: u64,
     },
+    /// This chain was brought back from a backup, and the entries before this one were written here before it came: with their times, under other numbers.
+    TrailRestored {
+        /// How many.
+        carried: u64,
+        /// The root of the tree in which they stood.
+        head: Digest,
+    },
     /// Audio of a restored backup is copied in from here on, while others listen.
     AudioRestored {
         /// Days whose audio is awaited.

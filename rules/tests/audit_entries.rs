@@ -202,6 +202,10 @@ fn of_keys() -> Vec<AuditEvent> {
             files: 4,
             purged: 3,
         },
+        AuditEvent::TrailRestored {
+            carried: 2,
+            head: Digest([0xab; 32]),
+        },
         AuditEvent::AudioRestored { days: 90 },
         AuditEvent::AudioGivenUp { days: 1 },
         AuditEvent::DestructionFrozen {

@@ -480,6 +480,13 @@ impl Alone {
     /// A message for whoever asked.
     pub(crate) fn begin(config: &Arc<Config>) -> Result<Alone, Message> {
         let layout = config.layout();
+        // A lost volume came back empty: what brings keys and rows back is asked here.
+        let made = layout.make_folders_of(Duty::Office, &OsDisk);
+        made.map_err(|fault| {
+            let ja = "データのフォルダを作れません。ボリュームと権限を確認してください。";
+            let data = layout.data().display();
+            Message::new(ja, format!("the folders in {data} cannot be made: {fault}"))
+        })?;
         let held = Lock::acquire(&layout, Duty::Office).map_err(|fault| {
             let ja = "事務の係の錠を取れません。動いている denwaban に接続できるか、フォルダの権限を確認してください。";
             Message::new(ja, fault.to_string())

@@ -8,7 +8,7 @@ use std::{fs, path::Path, process::Command};
 
 use common::{
     House,
-    hand_over::{City, code},
+    hand_over::{City, code, day, field},
     telephone, text, wait_for,
 };
 use serde_json::Value;
@@ -125,4 +125,127 @@ fn a_copy_is_swept_by_the_place_that_the_backup_has_and_one_whose_place_is_lost_
         let is_told = log.contains("COPY_DUE") && log.contains("where it lies is not known");
         is_told.then_some(())
     });
+}
+
+/// What the handbook says for a lost data volume.
+#[test]
+fn after_the_data_volume_is_lost_keys_and_backup_bring_people_holds_and_trail_back() {
+    let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
+    let mirror = house.dir().join("mirror");
+    let config = fs::read_to_string(house.config()).unwrap();
+    let mirrored = format!("{config}\n[keys]\nmirrors = [\"{}\"]\n", mirror.display());
+    fs::write(house.config(), mirrored).unwrap();
+    house.run();
+    telephone::call(&house, "one", 4_000);
+    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let recording = row["id"].as_str().unwrap();
+    house.found();
+    house.enlist("hanako", "assistant");
+    hold(&house, recording);
+    let backup = house.dir().join("backup");
+    let backup = backup.to_str().unwrap();
+    let made = house.by("kanri", &["backup", "--out", backup]);
+    assert!(made.status.success(), "{}", text(&made));
+    house.terminate();
+    for lost in ["data", "root"] {
+        fs::remove_dir_all(house.dir().join(lost)).unwrap();
+    }
+
+    house.done(&["keys", "recover", "--from", mirror.to_str().unwrap()]);
+    house.done(&["restore", "--from", backup]);
+    house.run();
+    house.done(&["restore", "--audio"]);
+
+    let bootstrap = house.denwaban(&[
+        "people",
+        "bootstrap",
+        "--manager",
+        "dareka",
+        "--manager-password-file",
+        &house.password_file("dareka", "umi-no-mieru-oka-2\n"),
+        "--administrator",
+        "dareka-2",
+        "--administrator-password-file",
+        &house.password_file("dareka-2", "yama-wa-rokko-2\n"),
+        "--json",
+    ]);
+    assert_eq!(code(&bootstrap), "ALREADY_FOUNDED");
+    let first = house.done(&["people", "recover", "kacho", "--json"]);
+    house.password_file("kacho.first", &field(&first, "password"));
+    renew(&house, "kacho");
+    let people = text(&house.by("kacho", &["people", "list"]));
+    for person in ["kacho", "kanri", "hanako"] {
+        assert!(people.contains(person), "{person}\n{people}");
+    }
+    let holds = house.by("kacho", &["holds", "list", "--json"]);
+    let holds: Value = serde_json::from_slice(&holds.stdout).unwrap();
+    assert_eq!(holds["state"], "approved", "{holds}");
+    let groups = house.done(&["keys", "status", "--json"]);
+    let groups: Value = serde_json::from_slice(&groups.stdout).unwrap();
+    let is_case = |group: &&Value| group["kind"] == "case" && group["recordings"] == 1;
+    let held = groups["groups"].as_array().unwrap().iter().find(is_case);
+    assert!(held.is_some(), "{groups}");
+    let head = house.done(&["audit", "head", "--chain", "office"]);
+    let note = house.dir().join("head.note");
+    fs::write(&note, &head.stdout).unwrap();
+    house.done(&["audit", "verify", "--head", note.to_str().unwrap()]);
+    let trail = text(&house.by("kacho", &["audit", "list", "--json"]));
+    for event in ["\"founded\"", "keys_recovered", "trail_restored"] {
+        assert!(trail.contains(event), "{event}\n{trail}");
+    }
+}
+
+/// A recording is held by a decision of the manager.
+fn hold(house: &House, recording: &str) {
+    let open = [
+        "requests",
+        "open",
+        "--kind",
+        "unreasonable",
+        "--basis",
+        "要領第5条",
+        "--requester",
+        "市民の窓口",
+        "--document",
+        "試発第1号",
+        "--recording",
+        recording,
+        "--json",
+    ];
+    let case = field(&house.by("hanako", &open), "id");
+    let approve = ["--approve", "--reason", "根拠を確認", "--json"];
+    let decided = house.by("kacho", &[&["requests", "decide", &case], &approve[..]].concat());
+    assert!(decided.status.success(), "{}", text(&decided));
+    let request = [
+        "holds",
+        "request",
+        "--case",
+        &case,
+        "--ground",
+        "5",
+        "--recording",
+        recording,
+        "--review",
+        &day(0),
+        "--json",
+    ];
+    let hold = field(&house.by("hanako", &request), "id");
+    let held = house.by("kacho", &["holds", "decide", &hold, "--approve", "--json"]);
+    assert!(held.status.success(), "{}", text(&held));
+}
+
+/// A password that was issued is changed into the own.
+fn renew(house: &House, id: &str) {
+    let first = house.dir().join(format!("{id}.first.password"));
+    let own = house.dir().join(format!("{id}.password"));
+    let renewed = house.denwaban(&[
+        "password",
+        "--as",
+        id,
+        "--password-file",
+        first.to_str().unwrap(),
+        "--new-password-file",
+        own.to_str().unwrap(),
+    ]);
+    assert!(renewed.status.success(), "{}", text(&renewed));
 }

@@ -6,6 +6,7 @@
 //! Why it is two steps: `docs/decisions/0014-a-restore-in-two-steps.md`.
 
 mod audio;
+mod chain;
 mod copying;
 mod restoration;
 mod restore;
@@ -32,6 +33,7 @@ use crate::{
     keys::KeyFault,
     layout::{Layout, MODE_TAKEN_AWAY},
     lock::LockFault,
+    trail::AuditFault,
     vault::VaultFault,
 };
 
@@ -86,11 +88,6 @@ fn days_in(vault: &Path) -> Result<Vec<JstDay>, BackupFault> {
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-fn is_empty(folder: &Path) -> Result<bool, BackupFault> {
-    let names = list_if_there(&OsDisk, folder).map_err(at(folder))?;
-    Ok(names.is_empty())
-}
-
 fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupFault {
     let path = path.to_owned();
     move |source| BackupFault::Disk { path, source }
@@ -109,6 +106,12 @@ pub enum BackupFault {
     #[error("files in {} could not be removed although no key opens them; remove them by hand and restore again", path.display())]
     NotRemoved {
         /// The day's folder.
+        path: PathBuf,
+    },
+    /// The trail that is here has a register of its own.
+    #[error("{} tells of people or decisions and does not go on from the backup's trail, so the two cannot be one; nothing was changed: keep data as evidence, and restore into a folder without it", path.display())]
+    Parted {
+        /// The chain's folder.
         path: PathBuf,
     },
     /// A copy is not what was read.
@@ -137,6 +140,9 @@ pub enum BackupFault {
         /// What the system said.
         source: io::Error,
     },
+    /// The trail.
+    #[error(transparent)]
+    Trail(#[from] AuditFault),
     /// The rows.
     #[error(transparent)]
     Catalogue(#[from] CatalogueFault),
@@ -160,12 +166,14 @@ impl BackupFault {
     pub fn fault(&self) -> Fault {
         match self {
             BackupFault::NoBackup { .. }
+            | BackupFault::Parted { .. }
             | BackupFault::RowsFirst { .. }
             | BackupFault::Restoring { .. } => Fault::Operator,
             BackupFault::NotTheSame { .. }
             | BackupFault::NotRemoved { .. }
             | BackupFault::Disk { .. }
             | BackupFault::Record(_) => Fault::Resource,
+            BackupFault::Trail(fault) => fault.fault(),
             BackupFault::Catalogue(fault) => fault.fault(),
             BackupFault::Vault(fault) => fault.fault(),
             BackupFault::Key(fault) => fault.fault(),

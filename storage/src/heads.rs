@@ -20,7 +20,7 @@ use crate::{
     note::{NoteFault, VerifierKey},
     signing::{SigningFault, SigningKey, verifier_keys},
     tiles::{self, Growing, Tiles},
-    trail::{AuditFault, BrokenReason, Start, Walked, walk},
+    trail::{AuditFault, Start, Walked, walk},
     tree::Frontier,
 };
 
@@ -111,12 +111,9 @@ impl Heads {
 
     /// Nothing is signed that a power cut, or the writer itself after a failed sync, would take away.
     fn make_durable(&self, walked: &Walked) -> Result<(), SignFault> {
-        if let Some(bad) = &walked.first_bad {
-            // A line that is being written at this moment comes with the next head.
-            let is_newest = walked.files.last() == Some(&bad.path);
-            if !(is_newest && bad.reason == BrokenReason::LineCut) {
-                return Err(AuditFault::from(bad.clone()).into());
-            }
+        // A line that is being written at this moment comes with the next head.
+        if let Some(bad) = walked.bad_before_its_end() {
+            return Err(AuditFault::from(bad.clone()).into());
         }
         for path in &walked.files {
             self.disk.sync_file(path).map_err(at(path))?;

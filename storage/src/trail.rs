@@ -66,7 +66,8 @@ impl ChainEnd {
     }
 }
 
-fn folder(layout: &Layout, chain: Duty) -> PathBuf {
+/// Where a chain lies.
+pub(crate) fn folder(layout: &Layout, chain: Duty) -> PathBuf {
     match chain {
         Duty::Calls => layout.calls_audit(),
         Duty::Office => layout.office_audit(),

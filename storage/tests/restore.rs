@@ -15,12 +15,14 @@ use std::{
 
 use common::*;
 use jiff::ToSpan;
-use rules::{Actor, CaseId, DisposalCause, JstDay, RecordingState};
+use rules::{
+    Actor, AuditDraft, AuditEntry, AuditEvent, CaseId, DisposalCause, Fact, JstDay, RecordingState,
+};
 use storage::{
-    AudioRestore, BackupFault, Catalogue, CatalogueFault, Disk, DiskFile, DisposeFault, Duty,
-    Group, Keys, Layout, Lock, MemoryDisk, Office, OpenFault, Opening, OsDisk, Restoration,
-    Restored, Spool, SpoolEntry, Vault, back_up, dispose_due, dispose_one, hold, reconcile_day,
-    restore,
+    AudioRestore, AuditTrail, BackupFault, Catalogue, CatalogueFault, Disk, DiskFile, DisposeFault,
+    Duty, Group, Heads, Keys, Layout, Lock, MemoryDisk, Office, OpenFault, Opening, OsDisk,
+    Restoration, Restored, Spool, SpoolEntry, Vault, back_up, dispose_due, dispose_one, hold,
+    read_entries, reconcile_day, restore,
 };
 
 /// The 24th; 1 and 2 are recordings of it, 3 and 4 of the 27th.
@@ -62,6 +64,8 @@ impl House {
         let _ = catalogue.take_in(&OsDisk, &layout).await.unwrap();
         catalogue.close().await.unwrap();
         let house = House { folder, layout };
+        house.write(Duty::Calls, AuditEvent::KeysRecovered { generation: 1 });
+        house.write(Duty::Office, registered(founded()));
         back_up(&house.layout, &house.backup()).await.unwrap();
         house
     }
@@ -74,7 +78,26 @@ impl House {
             fs::remove_dir_all(house.layout.data().join(lost)).unwrap();
         }
         house.layout.make_folders(&OsDisk).unwrap();
+        // Keys are recovered before anything is restored, and the trail says so.
+        for chain in [Duty::Calls, Duty::Office] {
+            house.write(chain, AuditEvent::KeysRecovered { generation: 2 });
+        }
         house
+    }
+
+    fn write(&self, chain: Duty, event: AuditEvent) {
+        let mut trail = AuditTrail::open(Arc::new(OsDisk), &self.layout, chain).unwrap();
+        let _ = trail.append(AuditDraft::system(event), now()).unwrap();
+    }
+
+    /// What a chain tells, but for when.
+    fn told(&self, chain: Duty) -> Vec<AuditEvent> {
+        let mut told = Vec::new();
+        read_entries(&OsDisk, &self.layout, chain, 1, &mut |_, entry| {
+            told.push(serde_json::from_str::<AuditEntry>(entry).unwrap().event);
+        })
+        .unwrap();
+        told
     }
 
     fn backup(&self) -> PathBuf {
@@ -160,11 +183,24 @@ impl House {
         assert_eq!(Restoration::read(&OsDisk, &self.layout).unwrap(), None);
         let vault = self.city(Arc::new(OsDisk)).vault;
         assert!(vault.fixed_expiry(day_of(4)).unwrap().is_some());
-        for chain in [Duty::Calls, Duty::Office] {
+        for (chain, first) in [
+            (Duty::Calls, AuditEvent::KeysRecovered { generation: 1 }),
+            (Duty::Office, registered(founded())),
+        ] {
             let report = storage::verify(&OsDisk, &self.layout, chain, &[]).unwrap();
             assert!(report.is_whole());
+            let told = self.told(chain);
+            let recovered = AuditEvent::KeysRecovered { generation: 2 };
+            assert_eq!((&told[1], &told[2]), (&first, &recovered));
+            let is_joined =
+                matches!(told[3], AuditEvent::TrailRestored { carried, .. } if carried == 1);
+            assert!(is_joined && told.len() == 4, "{told:?}");
         }
     }
+}
+
+fn registered(change: Fact) -> AuditEvent {
+    AuditEvent::Registered { change, policy: 1 }
 }
 
 /// When the archive is restored.
@@ -205,6 +241,51 @@ fn rows_are_read_before_any_audio_is_there_and_what_is_awaited_is_neither_lost_n
         house
             .check_that_the_living_are_back_and_the_dead_are_not()
             .await;
+    });
+}
+
+#[test]
+fn whoever_was_in_the_register_is_in_it_again_and_a_second_register_is_not_restored_over() {
+    run(async {
+        let house = House::lost().await;
+        house.restore(Arc::new(OsDisk)).await.unwrap();
+        let mut catalogue = Catalogue::open(&house.layout).await.unwrap();
+        let register = catalogue.register(&OsDisk, &house.layout).await.unwrap();
+        assert!(register.is_founded());
+        catalogue.close().await.unwrap();
+        // What goes on from the backup's end stays.
+        house.write(Duty::Office, AuditEvent::KeysRecovered { generation: 3 });
+        house.restore(Arc::new(OsDisk)).await.unwrap();
+        let last = house.told(Duty::Office).pop().unwrap();
+        assert_eq!(last, AuditEvent::KeysRecovered { generation: 3 });
+
+        let other = House::lost().await;
+        other.write(Duty::Office, registered(founded()));
+        let before = every_byte_under(&other.layout.office_audit());
+        let refused = other.restore(Arc::new(OsDisk)).await;
+
+        assert!(matches!(refused, Err(BackupFault::Parted { .. })));
+        assert_eq!(every_byte_under(&other.layout.office_audit()), before);
+        assert_eq!(Restoration::read(&OsDisk, &other.layout).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_head_is_signed_of_a_chain_that_a_restore_brought() {
+    run(async {
+        let house = House::lost().await;
+        let sign = || {
+            let city = house.city(Arc::new(OsDisk));
+            let signing = signing(&city).unwrap();
+            let heads = Heads::new(Arc::clone(&city.disk), &house.layout);
+            [Duty::Calls, Duty::Office].map(|chain| heads.sign(chain, signing.key()).unwrap())
+        };
+        sign();
+
+        house.restore(Arc::new(OsDisk)).await.unwrap();
+
+        let signed = sign().map(|signed| signed.head().size);
+        assert_eq!(signed, [4, 4]);
     });
 }
 

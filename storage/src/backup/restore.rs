@@ -12,17 +12,18 @@ use rules::{JstDay, RecordingId};
 use super::{
     BackupFault, at,
     audio::{missing, opens},
+    chain::ChainRestore,
     copying::copy_missing,
-    days_in, is_empty,
+    days_in,
     restoration::{Alone, Restoration},
 };
 use crate::{
     catalogue::{Catalogue, CatalogueFault},
     dispose::{DisposalRecord, Subject},
-    files::{Disk, OsDisk, fresh_name},
+    files::{Disk, OsDisk},
     keys::{Keys, Living},
-    layout::{Layout, MODE_OWN, MODE_READ, MODE_TAKEN_AWAY},
-    lock::Lock,
+    layout::{Layout, MODE_OWN, MODE_TAKEN_AWAY},
+    lock::{Duty, Lock},
     people::CarriedText,
     vault::Vault,
 };
@@ -45,7 +46,8 @@ pub struct Restored {
 ///
 /// Cut off at any point, no row is read by anybody until it is done again.
 ///
-/// `_held`: nobody records, listens or disposes meanwhile. The audit trail of this folder stays as it is, if it has one.
+/// `_held`: nobody records, listens or disposes meanwhile. An audit chain of this folder that goes on where the backup's ends stays as it is;
+/// what was written since the folder was lost follows the backup's.
 ///
 /// # Errors
 /// [`BackupFault`]; restoring again goes on.
@@ -59,10 +61,11 @@ pub async fn restore(
     let (disk, layout) = (&*vault.disk, vault.layout());
     let copy = copy_of(from)?;
     let _alone = Alone::begin(layout)?;
+    let judge = |chain| ChainRestore::judge(&vault.disk, layout, &copy, chain);
+    let chains = [judge(Duty::Calls)?, judge(Duty::Office)?];
     let mut restoration = Restoration::begin(from, now);
     restoration.keep(disk, layout)?;
-    bring_trail(disk, &copy.calls_audit(), &layout.calls_audit(), MODE_READ)?;
-    bring_trail(disk, &copy.office_audit(), &layout.office_audit(), MODE_OWN)?;
+    chains.into_iter().try_for_each(|chain| chain.bring(now))?;
     let disposals = layout.disposals();
     copy_missing(disk, &copy.disposals(), &disposals, MODE_OWN, |_| true)?;
 
@@ -121,20 +124,6 @@ pub(super) fn copy_of(from: &Path) -> Result<Layout, BackupFault> {
         false => Err(BackupFault::NoBackup {
             path: from.to_owned(),
         }),
-    }
-}
-
-/// Brings a chain into a folder that has none, as a whole: whoever went on with the half of one would write another.
-fn bring_trail(disk: &dyn Disk, from: &Path, to: &Path, mode: u32) -> Result<(), BackupFault> {
-    if !is_empty(to)? || !from.exists() {
-        return Ok(());
-    }
-    let beside = fresh_name(to);
-    copy_missing(disk, from, &beside, mode, |_| true)?;
-    disk.rename(&beside, to).map_err(at(to))?;
-    match to.parent() {
-        Some(folder) => disk.sync_folder(folder).map_err(at(folder)),
-        None => Ok(()),
     }
 }
 

@@ -141,7 +141,9 @@ impl Catalogue {
         layout: &Layout,
         kept: &[KeptFact],
     ) -> Result<ChainEnd, CatalogueFault> {
-        let mark = self.mark().await?.filter(|mark| mark.is_over(kept));
+        // A mark over no row vouches for nothing, and may be of a trail that a restore replaced.
+        let is_of_rows = |mark: &Mark| !kept.is_empty() && mark.is_over(kept);
+        let mark = self.mark().await?.filter(is_of_rows);
         let from = mark.map_or_else(|| ChainEnd::origin(Duty::Office), |mark| mark.end);
         let before = entries_gone(disk, layout, Duty::Office)?;
         // Without any row nothing can be revived: a designation never outlives its own withdrawal, which is younger.

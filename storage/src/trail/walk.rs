@@ -45,6 +45,14 @@ pub(crate) struct Walked {
 }
 
 impl Walked {
+    /// The first bad entry, but for a last line that is cut: it is being written, or a crash cut it.
+    pub(crate) fn bad_before_its_end(&self) -> Option<&FirstBad> {
+        let is_last = |bad: &FirstBad| {
+            self.files.last() == Some(&bad.path) && bad.reason == BrokenReason::LineCut
+        };
+        self.first_bad.as_ref().filter(|bad| !is_last(bad))
+    }
+
     /// What is before the first file makes that file the first bad one.
     pub(super) fn bad_beginning(&self, reason: BrokenReason) -> FirstBad {
         FirstBad {
