@@ -28,6 +28,8 @@ pub struct KeptCall {
     pub notice: Option<NoticeKind>,
     /// Why there is none.
     pub unrecorded: Option<Reason>,
+    /// The length of its recording over all segments, in bytes, once it has ended.
+    pub bytes: Option<u64>,
 }
 
 /// What a day's calls came to: calls = recorded + unrecorded + missing.
@@ -49,12 +51,15 @@ pub struct DayCounts {
     pub orphan_files: u64,
     /// Recordings that have a row and no file.
     pub orphan_rows: u64,
+    /// Recordings of which less is there than their row says; each counts as recorded.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub incomplete: u64,
     /// Recordings whose file a restore has still to bring; each counts as recorded until the restore is over.
     #[serde(default, skip_serializing_if = "is_none")]
     pub awaited: u64,
 }
 
-/// What is written only while something is awaited.
+/// What is written only where there is some.
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde hands in a reference"
@@ -78,12 +83,20 @@ impl DayCounts {
         self.missing += other.missing;
         self.orphan_files += other.orphan_files;
         self.orphan_rows += other.orphan_rows;
+        self.incomplete += other.incomplete;
         self.awaited += other.awaited;
     }
 
     /// Whether everything has its counterpart or its reason.
     pub fn is_explained(&self) -> bool {
-        self.missing == 0 && self.orphan_files == 0 && self.orphan_rows == 0
+        [
+            self.missing,
+            self.orphan_files,
+            self.orphan_rows,
+            self.incomplete,
+        ]
+        .iter()
+        .all(is_none)
     }
 }
 
@@ -100,6 +113,15 @@ pub enum Discrepancy {
     NoFile {
         /// Which.
         recording: RecordingId,
+    },
+    /// A recording of which less is there than its row says: a segment is gone, or a file is cut.
+    NotWhole {
+        /// Which.
+        recording: RecordingId,
+        /// What the row says, in bytes.
+        kept_bytes: u64,
+        /// What is there.
+        found_bytes: u64,
     },
     /// A file whose recording has no row.
     NoRow {
@@ -128,11 +150,12 @@ const SETTLING: SignedDuration = SignedDuration::from_mins(10);
 impl Reconciled {
     /// Compares a day's rows with the recordings that have files.
     ///
-    /// `files` must have been listed before the rows were read: rows come later than files, and never go before them.
+    /// `files`: how many bytes there are of each. They must have been listed before the rows were read, and measured after: rows come later than
+    /// files, and never go before them.
     /// `is_awaited`: whether a restore may still bring the file of a recording.
     pub fn of(
         calls: impl IntoIterator<Item = KeptCall>,
-        files: &BTreeSet<RecordingId>,
+        files: &BTreeMap<RecordingId, u64>,
         is_awaited: impl Fn(RecordingId) -> bool,
         now: Timestamp,
     ) -> Reconciled {
@@ -140,14 +163,22 @@ impl Reconciled {
         let mut rows = BTreeSet::new();
         for call in calls {
             rows.extend(call.recording);
-            let file = match call.recording {
-                Some(recording) if files.contains(&recording) => FileFound::Here,
-                Some(recording) if is_awaited(recording) => FileFound::Awaited,
-                Some(_) | None => FileFound::Nowhere,
+            let kept_bytes = call.bytes.unwrap_or(0);
+            let file = match call
+                .recording
+                .map(|recording| (recording, files.get(&recording)))
+            {
+                Some((_, Some(found_bytes))) if *found_bytes >= kept_bytes => FileFound::Here,
+                Some((recording, _)) if is_awaited(recording) => FileFound::Awaited,
+                Some((_, Some(found_bytes))) => FileFound::Short {
+                    kept_bytes,
+                    found_bytes: *found_bytes,
+                },
+                Some((_, None)) | None => FileFound::Nowhere,
             };
             reconciled.count(&call, file, now);
         }
-        for recording in files.difference(&rows) {
+        for recording in files.keys().filter(|recording| !rows.contains(recording)) {
             if has_settled(*recording, now) {
                 reconciled.counts.orphan_files += 1;
                 let recording = *recording;
@@ -181,6 +212,19 @@ impl Reconciled {
         // What was destroyed as the rules say is no loss.
         let is_over = call.state == RecordingState::Disposed;
         let is_lost = file == FileFound::Nowhere && !is_over && has_settled(recording, now);
+        if let FileFound::Short {
+            kept_bytes,
+            found_bytes,
+        } = file
+            && !is_over
+        {
+            counts.incomplete += 1;
+            self.discrepancies.push(Discrepancy::NotWhole {
+                recording,
+                kept_bytes,
+                found_bytes,
+            });
+        }
         if !is_lost {
             counts.awaited += u64::from(file == FileFound::Awaited && !is_over);
             counts.recorded += 1;
@@ -199,6 +243,11 @@ impl Reconciled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FileFound {
     Here,
+    /// Less of it than its row says.
+    Short {
+        kept_bytes: u64,
+        found_bytes: u64,
+    },
     Awaited,
     Nowhere,
 }
@@ -215,6 +264,8 @@ mod tests {
         "2026-11-24T15:00:00Z".parse().unwrap()
     }
 
+    const BYTES: u64 = 96_000;
+
     fn recording(number: u128) -> RecordingId {
         RecordingId::new(now() - SignedDuration::from_hours(3), number)
     }
@@ -227,6 +278,7 @@ mod tests {
             answered_at: Some(now()),
             notice: Some(NoticeKind::Announced),
             unrecorded: None,
+            bytes: Some(BYTES),
         }
     }
 
@@ -237,6 +289,7 @@ mod tests {
             answered_at,
             notice: None,
             unrecorded: reason,
+            bytes: None,
             ..recorded(recording(0))
         }
     }
@@ -250,7 +303,7 @@ mod tests {
             unrecorded(Some(now()), None),
             unrecorded(None, Some(Reason::CallerHungUp)),
         ];
-        let files = [recording(1), recording(3)].into();
+        let files = [(recording(1), BYTES), (recording(3), BYTES)].into();
         let Reconciled {
             counts,
             discrepancies,
@@ -264,6 +317,7 @@ mod tests {
             missing: 2,
             orphan_files: 1,
             orphan_rows: 1,
+            incomplete: 0,
             awaited: 0,
         };
         assert_eq!(counts, expected);
@@ -282,6 +336,34 @@ mod tests {
     }
 
     #[test]
+    fn a_recording_of_which_a_segment_is_gone_or_empty_is_not_whole_unless_a_restore_may_bring_it()
+    {
+        let (whole, cut, empty, awaited) = (recording(1), recording(2), recording(3), recording(4));
+        let calls = [whole, cut, empty, awaited].map(recorded);
+        let files = [(whole, BYTES), (cut, BYTES - 1), (empty, 0), (awaited, 1)].into();
+        let Reconciled {
+            counts,
+            discrepancies,
+        } = Reconciled::of(calls, &files, |recording| recording == awaited, now());
+
+        assert!(!counts.is_explained());
+        let DayCounts {
+            recorded,
+            incomplete,
+            awaited: still_to_come,
+            missing,
+            ..
+        } = counts;
+        assert_eq!((recorded, incomplete, still_to_come, missing), (4, 2, 1, 0));
+        let short = |recording, found_bytes| Discrepancy::NotWhole {
+            recording,
+            kept_bytes: BYTES,
+            found_bytes,
+        };
+        assert_eq!(discrepancies, [short(cut, BYTES - 1), short(empty, 0)]);
+    }
+
+    #[test]
     fn what_has_just_begun_or_was_destroyed_is_no_loss() {
         let fresh = RecordingId::new(now() - SignedDuration::from_mins(1), 1);
         let of_a_row_to_come = RecordingId::new(now(), 2);
@@ -291,7 +373,7 @@ mod tests {
             notice: None,
             ..recorded(recording(3))
         };
-        let files = [of_a_row_to_come].into();
+        let files = [(of_a_row_to_come, BYTES)].into();
         let reconciled = Reconciled::of([recorded(fresh), disposed], &files, |_| false, now());
         assert!(reconciled.counts.is_explained());
         assert_eq!(
@@ -305,7 +387,7 @@ mod tests {
         let (awaited, lost) = (recording(1), recording(2));
         let calls = [recorded(awaited), recorded(lost)];
         let may_come = |recording| recording == awaited;
-        let reconciled = Reconciled::of(calls, &BTreeSet::new(), may_come, now());
+        let reconciled = Reconciled::of(calls, &BTreeMap::new(), may_come, now());
         let DayCounts {
             recorded,
             awaited: still_to_come,

@@ -13,12 +13,12 @@ use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
 use rules::{
     CaseId, Contents, ContractId, CopyId, Digest, Fact, HandOverFact, HandOverId, HandOverPermit,
-    ItemPermit, JstDay, Label, Masks, PackageForm, Permit, Proved, Purpose, Recipient, RecordingId,
+    ItemPermit, Label, Masks, PackageForm, Permit, Proved, Purpose, Recipient, RecordingId,
     Reminder, StaffId, VendorId, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use storage::{
-    MANIFEST_NAME, Manifest, ManifestItem, OpenFault, Opener, PackageKey, PackageWriter,
+    Kept, MANIFEST_NAME, Manifest, ManifestItem, OpenFault, Opener, PackageKey, PackageWriter,
     Passphrase, RECEIPT_NAME, ReceiptCode, Vault,
 };
 
@@ -161,7 +161,7 @@ pub(crate) struct PackageWish {
 pub(crate) struct Packing {
     pub(crate) permit: HandOverPermit,
     pub(crate) proved: Proved,
-    pub(crate) days: BTreeMap<RecordingId, JstDay>,
+    pub(crate) kept: BTreeMap<RecordingId, Kept>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) opener: Opener,
     pub(crate) lock: PackageKey,
@@ -238,7 +238,7 @@ fn send(desk: &Desk, packing: Packing, client: &mut Client) -> Result<(Packed, E
     let Packing {
         mut permit,
         proved,
-        days,
+        kept,
         vault,
         opener,
         lock,
@@ -251,7 +251,7 @@ fn send(desk: &Desk, packing: Packing, client: &mut Client) -> Result<(Packed, E
     };
     let mut open_next = || {
         let item = permit.next_item();
-        item.map(|item| open_item(item, &days, &vault, &opener))
+        item.map(|item| open_item(item, &kept, &vault, &opener))
             .transpose()
     };
     let mut next = open_next().map_err(Broken::Unopened)?;
@@ -302,14 +302,14 @@ fn send(desk: &Desk, packing: Packing, client: &mut Client) -> Result<(Packed, E
 
 fn open_item(
     item: ItemPermit,
-    days: &BTreeMap<RecordingId, JstDay>,
+    kept: &BTreeMap<RecordingId, Kept>,
     vault: &Vault,
     opener: &Opener,
 ) -> Result<Voice<ItemPermit>, OpenFault> {
     let recording = item.recording();
-    let day = days.get(&recording).copied();
-    let day = day.ok_or(OpenFault::NoFile { recording })?;
-    let opened = vault.open(item, day, opener, Timestamp::now())?;
+    let kept = kept.get(&recording).copied();
+    let kept = kept.ok_or(OpenFault::NoFile { recording })?;
+    let opened = vault.open(item, kept, opener, Timestamp::now())?;
     Ok(Voice::new(opened, None))
 }
 

@@ -40,8 +40,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, CaseId, CopyId, DayCounts, Fact, JstDay, ListenPermit, Proved,
-    Reconciled, RecordingId, Register, StaffId, Statement, TrailReading,
+    Action, Actor, AuditDraft, CaseId, CopyId, Fact, JstDay, ListenPermit, Proved, Reconciled,
+    RecordingId, Register, StaffId, Statement, TrailReading,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
@@ -127,7 +127,7 @@ enum Job {
     },
     /// Everything was compared.
     Compared {
-        counts: DayCounts,
+        comparison: Comparison,
         answer: oneshot::Sender<()>,
     },
     Reveal {
@@ -371,15 +371,17 @@ impl Desk {
         };
         let mut comparison = Comparison::default();
         for day in days {
-            let compared = self.ask(|answer| Job::ReconcileDay { day, answer });
-            match compared.unwrap_or_else(ended) {
-                Answer::Done(reconciled) => comparison.add(day, &reconciled),
-                other => return other.without(),
-            }
+            let Some(compared) = self.ask(|answer| Job::ReconcileDay { day, answer }) else {
+                return ended();
+            };
+            comparison.add(day, compared);
         }
-        let counts = comparison.counts.clone();
+        let told = comparison.clone();
         // An alarm that cannot be told any more is in the answer all the same.
-        let _ = self.ask(|answer| Job::Compared { counts, answer });
+        let _ = self.ask(|answer| Job::Compared {
+            comparison: told,
+            answer,
+        });
         Answer::Done(comparison)
     }
 
@@ -610,6 +612,7 @@ pub(crate) fn export_cause(fault: &OpenFault) -> rules::ExportCause {
         OpenFault::Refused(_) | OpenFault::Expired => rules::ExportCause::PermitLapsed,
         OpenFault::Key(_) => rules::ExportCause::KeyUnavailable,
         OpenFault::NoFile { .. }
+        | OpenFault::NotWhole { .. }
         | OpenFault::Awaited { .. }
         | OpenFault::OtherRecording
         | OpenFault::NoSegment

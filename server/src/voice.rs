@@ -100,6 +100,10 @@ pub(crate) fn broken_off<T>(fault: &OpenFault, ja: &str) -> Answer<T> {
             people::mask_beyond(beyond),
             beyond.to_string(),
         )),
+        OpenFault::NotWhole { .. } => Answer::Failed(Message::new(
+            "録音の一部が失われています（区間の欠落または切断）。残りを全体として渡すことはできません。バックアップから戻してください。",
+            fault.to_string(),
+        )),
         OpenFault::NoFile { .. }
         | OpenFault::OtherRecording
         | OpenFault::NoSegment

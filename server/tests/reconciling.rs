@@ -4,9 +4,9 @@
 
 mod common;
 
-use std::{fs, process::Output};
+use std::{fs, path::Path, process::Output};
 
-use common::{House, telephone, text};
+use common::{House, telephone, text, wait_for};
 use serde_json::Value;
 
 fn compared(output: &Output) -> Value {
@@ -53,4 +53,61 @@ fn a_file_that_no_row_knows_is_named() {
     assert_eq!(found["discrepancies"][0]["recording"], stray.as_str());
     let listed = text(&house.done(&["audit", "list", "--json"]));
     assert!(listed.contains("UNRECONCILED"), "{listed}");
+}
+
+#[test]
+fn a_recording_that_lost_its_sound_is_named_and_refused_and_a_day_that_cannot_be_read_keeps_no_other_back()
+ {
+    let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
+    house.found();
+    house.enlist("hanako", "assistant");
+    house.run();
+    telephone::call(&house, "one", 4_000);
+    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let recording = row["id"].as_str().unwrap();
+    house.terminate();
+    let vault = house.dir().join("data/vault");
+    let days = fs::read_dir(&vault).unwrap();
+    let name = format!("{recording}-000.krec");
+    let file = days
+        .map(|day| day.unwrap().path().join(&name))
+        .find(|path| path.exists())
+        .unwrap();
+    let header = 600;
+    fs::File::options()
+        .write(true)
+        .open(&file)
+        .and_then(|file| file.set_len(header))
+        .unwrap();
+    fs::write(vault.join("2026-10-01"), "no folder").unwrap();
+
+    let found = house.denwaban(&["reconcile", "--json"]);
+
+    assert_eq!(found.status.code(), Some(5), "{}", text(&found));
+    let found = compared(&found);
+    let counted = ["recorded", "incomplete", "missing", "unread_days"].map(|key| &found[key]);
+    assert_eq!(counted, [1, 1, 0, 1]);
+    assert_eq!(found["discrepancies"][0]["finding"], "not_whole");
+    assert!(found["unread"]["2026-10-01"].is_string(), "{found}");
+    let out = house.dir().join("half.wav");
+    let out = out.to_str().unwrap();
+    let purpose = ["--purpose", "STAFF_CHECK", "--out", out];
+    let export = [&["recordings", "export", recording], &purpose[..]].concat();
+    let refused = house.by("hanako", &export);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("as its row says"),
+        "{}",
+        text(&refused)
+    );
+    assert!(!Path::new(out).exists());
+    // The office's own round comes to its end, and tells it once.
+    house.run();
+    wait_for("the round", || {
+        house.log().contains("UNRECONCILED").then_some(())
+    });
+    assert!(house.log().contains("a day cannot be compared"));
+    let listed = text(&house.by("kacho", &["audit", "list", "--json"]));
+    let told = listed.matches("UNRECONCILED").count();
+    assert!((1..=2).contains(&told), "{listed}");
 }

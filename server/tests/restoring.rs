@@ -214,7 +214,10 @@ fn hold(house: &House, recording: &str) {
     ];
     let case = field(&house.by("hanako", &open), "id");
     let approve = ["--approve", "--reason", "根拠を確認", "--json"];
-    let decided = house.by("kacho", &[&["requests", "decide", &case], &approve[..]].concat());
+    let decided = house.by(
+        "kacho",
+        &[&["requests", "decide", &case], &approve[..]].concat(),
+    );
     assert!(decided.status.success(), "{}", text(&decided));
     let request = [
         "holds",

@@ -70,7 +70,7 @@ pub use notice_file::{
     NoticeFileFault, keep_policy_days, load_known_notices, load_notices, save_known_notices,
     save_notices, save_policy_days,
 };
-pub use open::{Audio, Comparison, OpenFault, Opener, Playback, PlayedSegment};
+pub use open::{Audio, Comparison, Kept, OpenFault, Opener, Playback, PlayedSegment};
 pub use package::{
     KeptPassphrase, MANIFEST_NAME, Manifest, ManifestFault, ManifestItem, PackageKey,
     PackageWriter, Passphrase, RECEIPT_NAME, ReceiptCode, silence, verify_manifest,

@@ -21,6 +21,7 @@ use crate::{
     header::Header,
     keys::{self, KeyFault, RootProvider},
     layout::Layout,
+    listing::ListedCall,
     object::{Object, SealedTo},
     people::SealedText,
     seal::{SALT_BYTES, SealedCaller, SealedFields},
@@ -208,21 +209,47 @@ pub enum Comparison {
     Unreadable,
 }
 
+/// What a row says of a recording, by which what lies in the vault is found and measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The day of the call's start.
+    pub day: JstDay,
+    /// The length over all segments, once it has ended.
+    pub bytes: Option<u64>,
+}
+
+impl From<&ListedCall> for Kept {
+    fn from(call: &ListedCall) -> Kept {
+        Kept {
+            day: call.day,
+            bytes: call.bytes,
+        }
+    }
+}
+
+impl From<JstDay> for Kept {
+    /// Of a recording whose length nobody knows.
+    fn from(day: JstDay) -> Kept {
+        Kept { day, bytes: None }
+    }
+}
+
 impl Vault {
     /// Opens a recording. The permit is moved into the playback that it allows.
     ///
-    /// `day`: the day of the call's start, as its row says. What the permit's case holds is there past its day.
+    /// What the permit's case holds is there past its day. Of what is not whole nothing is given out: nobody takes a half for the whole.
     ///
     /// # Errors
-    /// [`OpenFault`] if the permit has lapsed, the day has expired, or its key is gone.
+    /// [`OpenFault`] if the permit has lapsed, the day has expired, its key is gone, or less is there than the row says.
     pub fn open<P: Permit>(
         &self,
         permit: P,
-        day: JstDay,
+        kept: impl Into<Kept>,
         opener: &Opener,
         now: Timestamp,
     ) -> Result<Playback<P>, OpenFault> {
         permit.check(now)?;
+        let Kept { day, bytes } = kept.into();
         let recording = permit.recording();
         let expires_at = self
             .fixed_expiry(day)?
@@ -240,10 +267,26 @@ impl Vault {
                 false => OpenFault::NoFile { recording },
             });
         }
-        let mut segments = Vec::with_capacity(files.len());
+        let mut read = Vec::with_capacity(files.len());
         for file in files {
-            segments.push(PlayedSegment::open(self.read(&file)?, &file, opener)?);
+            read.push((self.read(&file)?, file));
         }
+        let found_bytes = read.iter().map(|(bytes, _)| bytes.len() as u64).sum();
+        let kept_bytes = bytes.unwrap_or(0);
+        if found_bytes < kept_bytes {
+            return Err(match self.awaits(day, recording)? {
+                true => OpenFault::Awaited { recording },
+                false => OpenFault::NotWhole {
+                    recording,
+                    kept_bytes,
+                    found_bytes,
+                },
+            });
+        }
+        let opened = read
+            .into_iter()
+            .map(|(bytes, file)| PlayedSegment::open(bytes, &file, opener));
+        let segments = opened.collect::<Result<_, _>>()?;
         Ok(Playback {
             permit,
             expires_at,
@@ -459,6 +502,18 @@ pub enum OpenFault {
         /// The recording.
         recording: RecordingId,
     },
+    /// Less of it is there than its row says.
+    #[error(
+        "the vault has {found_bytes} bytes of recording {recording}, expected {kept_bytes} as its row says: a segment is gone or a file is cut; what is left is not given out as the whole, bring the file back from a backup"
+    )]
+    NotWhole {
+        /// The recording.
+        recording: RecordingId,
+        /// What the row says.
+        kept_bytes: u64,
+        /// What is there.
+        found_bytes: u64,
+    },
     /// A restore has still to bring the audio.
     #[error(
         "the audio of recording {recording} is still awaited from a backup; restore --audio brings it"
@@ -517,9 +572,10 @@ impl OpenFault {
             | OpenFault::Expired
             | OpenFault::NoSegment
             | OpenFault::Mask(_) => Fault::Operator,
-            OpenFault::NoFile { .. } | OpenFault::Awaited { .. } | OpenFault::OtherRecording => {
-                Fault::Resource
-            }
+            OpenFault::NoFile { .. }
+            | OpenFault::NotWhole { .. }
+            | OpenFault::Awaited { .. }
+            | OpenFault::OtherRecording => Fault::Resource,
             OpenFault::Segment(fault) => fault.fault(),
             OpenFault::Vault(fault) => fault.fault(),
             OpenFault::Key(fault) => fault.fault(),

@@ -1,6 +1,10 @@
 //! Rows and files of a day side by side (K-06). What a difference means is `rules::Reconciled`.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use rules::{JstDay, Reconciled, RecordingId};
@@ -10,7 +14,7 @@ use crate::{
     backup::Restoration,
     catalogue::{Catalogue, CatalogueFault},
     files::Disk,
-    vault::{Vault, VaultFault},
+    vault::{Vault, VaultFault, at},
 };
 
 /// Compares the rows of a day with its files.
@@ -26,15 +30,35 @@ pub async fn reconcile_day(
 ) -> Result<Reconciled, ReconcileFault> {
     // Files first, then the rows: a row that was on its way meanwhile explains its file.
     let restoration = Restoration::read(disk, vault.layout())?;
-    let files = vault.files(day)?;
-    let files: BTreeSet<RecordingId> = files.into_iter().map(|file| file.recording).collect();
+    let mut files = vault.lengths(day)?;
     catalogue.take_in(disk, vault.layout()).await?;
     let calls = catalogue.kept_calls(day).await?;
+    // A recording that ended meanwhile has grown since.
+    files.extend(vault.lengths(day)?);
     let is_awaited = |recording| {
         let restoration = restoration.as_ref();
         restoration.is_some_and(|restoration| restoration.may_bring(day, recording))
     };
     Ok(Reconciled::of(calls, &files, is_awaited, now))
+}
+
+impl Vault {
+    /// How many bytes there are of each recording of a day, over all its segments.
+    ///
+    /// # Errors
+    /// [`VaultFault::Disk`] if the day's folder cannot be read.
+    pub fn lengths(&self, day: JstDay) -> Result<BTreeMap<RecordingId, u64>, VaultFault> {
+        let mut lengths = BTreeMap::new();
+        for file in self.files(day)? {
+            let path = self.path(&file);
+            let bytes = match self.disk.len(&path) {
+                Err(fault) if fault.kind() == io::ErrorKind::NotFound => 0,
+                found => found.map_err(at(&path))?,
+            };
+            *lengths.entry(file.recording).or_default() += bytes;
+        }
+        Ok(lengths)
+    }
 }
 
 /// The days that have rows or files, the oldest first.

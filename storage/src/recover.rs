@@ -1,18 +1,24 @@
 //! What a start does with segments that a crash left open: it cuts them to their last whole chunk
 //! and adds nothing, because their key is gone.
 
-use rules::{AuditEvent, RecordingState, RecoveryReason};
+use std::collections::BTreeMap;
+
+use rules::{AuditEvent, JstDay, RecordingId, RecordingState, RecoveryReason};
 
 use crate::{
+    header::Header,
     rows::{AudioFacts, RecoveredRow, SpoolEntry},
-    segment::{self, CutReason, Inspection, SAMPLE_RATE_HZ},
+    segment::{self, CutReason, Inspection},
     vault::{SegmentFile, Vault, VaultFault, at},
+    writer::{GapTotal, SealedSegment},
 };
 
-/// A segment that a crash left open, cut to its whole chunks.
+/// A recording of which a crash left segments open, each cut to its whole chunks.
 #[derive(Clone, Debug)]
 pub struct Recovered {
-    file: SegmentFile,
+    /// Those that were open.
+    files: Vec<SegmentFile>,
+    /// Of all its segments.
     row: RecoveredRow,
 }
 
@@ -23,7 +29,7 @@ impl Recovered {
         SpoolEntry::Recovered(Box::new(self.row.clone()))
     }
 
-    /// What the audit trail must say; a segment that has its end needs no entry.
+    /// What the audit trail must say; one whose segments have their end needs no entry.
     #[must_use]
     pub fn audit_event(&self) -> Option<AuditEvent> {
         Some(AuditEvent::RecordingRecovered {
@@ -46,7 +52,7 @@ impl Vault {
     ///
     /// To be called by the calls duty before it carries calls. A segment keeps its open name
     /// until [`settle`](Vault::settle), so that one that is not yet written down is found again.
-    /// Segments that could not be cut, and days that cannot be listed, are in the second list; the others do not wait for them.
+    /// Recordings that could not be cut, and days that cannot be listed, are in the second list; the others do not wait for them.
     ///
     /// # Errors
     /// [`VaultFault`] if the vault's folder cannot be listed.
@@ -61,10 +67,16 @@ impl Vault {
                     continue;
                 }
             };
-            for file in files.into_iter().filter(SegmentFile::is_open) {
-                match self.recover_segment(file) {
-                    Ok(segment) => recovered.push(segment),
-                    Err(fault) => faults.push(fault),
+            let mut recordings: BTreeMap<RecordingId, Vec<SegmentFile>> = BTreeMap::new();
+            for file in files {
+                recordings.entry(file.recording).or_default().push(file);
+            }
+            for (recording, files) in recordings {
+                if files.iter().any(SegmentFile::is_open) {
+                    match self.recover_recording(day, recording, files) {
+                        Ok(recording) => recovered.push(recording),
+                        Err(fault) => faults.push(fault),
+                    }
                 }
             }
         }
@@ -78,43 +90,71 @@ impl Vault {
     pub fn settle(&self, recovered: &[Recovered]) -> Result<(), VaultFault> {
         recovered
             .iter()
-            .try_for_each(|segment| self.close(&segment.file))?;
+            .flat_map(|recording| &recording.files)
+            .try_for_each(|file| self.close(file))?;
         if !recovered.is_empty() {
             self.note_written();
         }
         self.flush()
     }
 
-    fn recover_segment(&self, file: SegmentFile) -> Result<Recovered, VaultFault> {
-        let bytes = self.read(&file)?;
-        let expires_at = self.begin_day(file.day)?;
-        let row = match segment::inspect(&bytes) {
+    /// What is left of a recording: its row adds all segments up, those too that were closed already.
+    fn recover_recording(
+        &self,
+        day: JstDay,
+        recording: RecordingId,
+        mut files: Vec<SegmentFile>,
+    ) -> Result<Recovered, VaultFault> {
+        files.sort_by_key(|file| file.segment);
+        let expires_at = self.begin_day(day)?;
+        let segments = files.iter().map(|file| self.recover_segment(file));
+        let segments = segments.collect::<Result<Vec<_>, _>>()?;
+        files.retain(SegmentFile::is_open);
+        let sealed = segments.iter().map(|segment| segment.sealed);
+        let whole = sealed
+            .reduce(|whole, next| whole.and(&next))
+            .expect("one of its segments was open");
+        let reason = segments.iter().find_map(|segment| segment.reason);
+        let header = segments.into_iter().find_map(|segment| segment.header);
+        let row = RecoveredRow {
+            recording,
+            call: header.as_ref().map(|header| header.call),
+            day,
+            expires_at,
+            start: header.as_ref().map(|header| header.start),
+            notice: header.map(|header| header.notice),
+            state: match reason {
+                Some(_) => RecordingState::Recovered,
+                None => RecordingState::Sealed,
+            },
+            audio: AudioFacts::from(&whole),
+            reason,
+        };
+        Ok(Recovered { files, row })
+    }
+
+    fn recover_segment(&self, file: &SegmentFile) -> Result<Left, VaultFault> {
+        let bytes = self.read(file)?;
+        match segment::inspect(&bytes) {
             Ok(inspection) => {
-                if inspection.whole_bytes < bytes.len() as u64 {
-                    self.cut(&file, inspection.whole_bytes)?;
+                if file.is_open() && inspection.whole_bytes < bytes.len() as u64 {
+                    self.cut(file, inspection.whole_bytes)?;
                 }
-                recovered_row(&file, expires_at, inspection)
+                Ok(Left::of(inspection))
             }
             // Without its header nothing of it opens; it is left as it is until its day is due.
-            Err(_) => RecoveredRow {
-                recording: file.recording,
-                call: None,
-                day: file.day,
-                expires_at,
-                start: None,
-                notice: None,
-                state: RecordingState::Recovered,
-                audio: AudioFacts {
+            Err(_) => Ok(Left {
+                sealed: SealedSegment {
                     chunks: 0,
-                    duration_ms: 0,
-                    gaps_ms: 0,
+                    samples: 0,
+                    gaps: GapTotal::default(),
                     sha256: segment::file_hash(&bytes),
                     bytes: bytes.len() as u64,
                 },
+                header: None,
                 reason: Some(RecoveryReason::DamagedChunk),
-            },
-        };
-        Ok(Recovered { file, row })
+            }),
+        }
     }
 
     fn cut(&self, file: &SegmentFile, length: u64) -> Result<(), VaultFault> {
@@ -125,41 +165,38 @@ impl Vault {
     }
 }
 
-fn recovered_row(
-    file: &SegmentFile,
-    expires_at: jiff::Timestamp,
-    inspection: Inspection,
-) -> RecoveredRow {
-    let reason = match (inspection.cut, inspection.chunks) {
-        (None | Some(CutReason::BytesAfterEnd), _) => None,
-        (Some(_), 0) => Some(RecoveryReason::HeaderOnly),
-        (Some(CutReason::NotFinished), _) => Some(RecoveryReason::NotFinished),
-        (Some(CutReason::ChunkCut), _) => Some(RecoveryReason::TornChunk),
-        (Some(CutReason::ChunkDamaged), _) => Some(RecoveryReason::DamagedChunk),
-    };
-    let state = match reason {
-        Some(_) => RecordingState::Recovered,
-        None => RecordingState::Sealed,
-    };
-    RecoveredRow {
-        recording: file.recording,
-        call: Some(inspection.header.call),
-        day: file.day,
-        expires_at,
-        start: Some(inspection.header.start),
-        audio: facts(&inspection),
-        notice: Some(inspection.header.notice),
-        state,
-        reason,
-    }
+/// What is left of a segment.
+struct Left {
+    sealed: SealedSegment,
+    header: Option<Header>,
+    /// Why it has no end of its own.
+    reason: Option<RecoveryReason>,
 }
 
-fn facts(inspection: &Inspection) -> AudioFacts {
-    AudioFacts {
-        chunks: u64::from(inspection.chunks),
-        duration_ms: inspection.samples * 1000 / u64::from(SAMPLE_RATE_HZ),
-        gaps_ms: inspection.gaps_ms(),
-        sha256: inspection.sha256,
-        bytes: inspection.whole_bytes,
+impl Left {
+    fn of(inspection: Inspection) -> Left {
+        let reason = match (inspection.cut, inspection.chunks) {
+            (None | Some(CutReason::BytesAfterEnd), _) => None,
+            (Some(_), 0) => Some(RecoveryReason::HeaderOnly),
+            (Some(CutReason::NotFinished), _) => Some(RecoveryReason::NotFinished),
+            (Some(CutReason::ChunkCut), _) => Some(RecoveryReason::TornChunk),
+            (Some(CutReason::ChunkDamaged), _) => Some(RecoveryReason::DamagedChunk),
+        };
+        let gaps = &inspection.gaps;
+        let gaps = GapTotal {
+            count: gaps.len() as u64,
+            samples: gaps.iter().map(|gap| u64::from(gap.samples)).sum(),
+        };
+        Left {
+            sealed: SealedSegment {
+                chunks: inspection.chunks,
+                samples: inspection.samples,
+                gaps,
+                sha256: inspection.sha256,
+                bytes: inspection.whole_bytes,
+            },
+            header: Some(inspection.header),
+            reason,
+        }
     }
 }

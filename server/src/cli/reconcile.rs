@@ -18,9 +18,12 @@ struct Shown<'a> {
     missing: u64,
     orphan_files: u64,
     orphan_rows: u64,
+    incomplete: u64,
+    unread_days: u64,
     awaited: u64,
     reasons: &'a BTreeMap<Reason, u64>,
     discrepancies: Vec<Named<'a>>,
+    unread: &'a BTreeMap<JstDay, String>,
 }
 
 #[derive(Serialize)]
@@ -40,6 +43,7 @@ pub(super) fn reconcile(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         days,
         counts,
         discrepancies,
+        unread,
     } = &comparison;
     let shown = Shown {
         days: *days,
@@ -49,6 +53,8 @@ pub(super) fn reconcile(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         missing: counts.missing,
         orphan_files: counts.orphan_files,
         orphan_rows: counts.orphan_rows,
+        incomplete: counts.incomplete,
+        unread_days: unread.len() as u64,
         awaited: counts.awaited,
         reasons: &counts.unrecorded,
         discrepancies: discrepancies
@@ -58,9 +64,10 @@ pub(super) fn reconcile(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
                 discrepancy,
             })
             .collect(),
+        unread,
     };
     out.result(&shown, || text(&shown))?;
-    match counts.is_explained() {
+    match comparison.is_explained() {
         true => Ok(()),
         false => Err(Exit::Unverified),
     }
@@ -74,8 +81,8 @@ fn text(shown: &Shown<'_>) -> String {
     let reasons = shown.reasons.iter();
     lines.extend(reasons.map(|(reason, count)| format!("  {reason} {count}")));
     lines.push(format!(
-        "行のない音声 / files without a row {}、音声のない行 / rows without a file {}",
-        shown.orphan_files, shown.orphan_rows
+        "行のない音声 / files without a row {}、音声のない行 / rows without a file {}、一部が失われた録音 / recordings that are not whole {}",
+        shown.orphan_files, shown.orphan_rows, shown.incomplete
     ));
     if shown.awaited > 0 {
         lines.push(format!(
@@ -98,11 +105,23 @@ fn text(shown: &Shown<'_>) -> String {
                 "  {} 録音 {recording} の音声がありません / the file of a recording is not there",
                 named.day
             ),
+            Discrepancy::NotWhole {
+                recording,
+                kept_bytes,
+                found_bytes,
+            } => format!(
+                "  {} 録音 {recording} の一部が失われています / a recording is not whole: {found_bytes} of {kept_bytes} bytes are there",
+                named.day
+            ),
             Discrepancy::NoRow { recording } => format!(
                 "  {} 録音 {recording} の行がありません / the row of a recording is not there",
                 named.day
             ),
         });
     lines.extend(named);
+    let unread = shown.unread.iter();
+    lines.extend(
+        unread.map(|(day, fault)| format!("  {day} は読めませんでした / cannot be read: {fault}")),
+    );
     lines.join("\n")
 }

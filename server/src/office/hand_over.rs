@@ -14,8 +14,8 @@ use rules::{
     Refusal, Register, RegisterFault, Subject, Wished,
 };
 use storage::{
-    Attachments, Manifest, OpenFault, PackageKey, Passphrase, ReceiptCode, SecretFault, Signing,
-    TextKind,
+    Attachments, Kept, Manifest, OpenFault, PackageKey, Passphrase, ReceiptCode, SecretFault,
+    Signing, TextKind,
 };
 
 use super::{
@@ -283,7 +283,7 @@ impl Owner {
         &mut self,
         recordings: impl IntoIterator<Item = &RecordingId>,
     ) -> Result<Vec<Heard>, Ending> {
-        Ok(self.look_up_days(recordings).await?.0)
+        Ok(self.look_up_kept(recordings).await?.0)
     }
 
     /// The same, and the day of each.
@@ -291,14 +291,25 @@ impl Owner {
         &mut self,
         recordings: impl IntoIterator<Item = &RecordingId>,
     ) -> Result<(Vec<Heard>, BTreeMap<RecordingId, JstDay>), Ending> {
-        let (mut heard, mut days) = (Vec::new(), BTreeMap::new());
+        let (heard, kept) = self.look_up_kept(recordings).await?;
+        let days = kept.into_iter();
+        let days = days.map(|(recording, kept)| (recording, kept.day));
+        Ok((heard, days.collect()))
+    }
+
+    /// The same, and what the row says of each.
+    async fn look_up_kept(
+        &mut self,
+        recordings: impl IntoIterator<Item = &RecordingId>,
+    ) -> Result<(Vec<Heard>, BTreeMap<RecordingId, Kept>), Ending> {
+        let (mut heard, mut kept) = (Vec::new(), BTreeMap::new());
         for recording in recordings {
             let call = self.find(*recording).await?;
             let call = call.ok_or_else(|| no_recording(*recording))?;
             heard.push(self.heard(*recording, &call));
-            days.insert(*recording, call.day);
+            kept.insert(*recording, Kept::from(&call));
         }
-        Ok((heard, days))
+        Ok((heard, kept))
     }
 
     pub(super) fn dice(&self) -> Result<u128, Ending> {
@@ -375,7 +386,7 @@ impl Owner {
         let known = register
             .hand_over(hand_over)
             .ok_or_else(|| people::not_recorded(&RegisterFault::NoSuchHandOver(hand_over)))?;
-        let (heard, days) = self.look_up_days(&known.wish().items).await?;
+        let (heard, kept) = self.look_up_kept(&known.wish().items).await?;
         let destroy_by = register
             .package_destroy_by(hand_over, &heard, now)
             .map_err(|fault| people::not_recorded(&fault))?;
@@ -411,7 +422,7 @@ impl Owner {
         Ok(Box::new(Packing {
             permit,
             proved,
-            days,
+            kept,
             vault: Arc::clone(&self.vault),
             opener: self.opener.clone(),
             lock,

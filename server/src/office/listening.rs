@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use rules::{
-    Action, AuditDraft, AuditEvent, AuditReceipt, CopyFact, CopyId, Destruction, Fact, JstDay,
-    ListenGrant, ListenPermit, ListenRequest, Purpose, Refusal,
+    Action, AuditDraft, AuditEvent, AuditReceipt, CopyFact, CopyId, Destruction, Fact, ListenGrant,
+    ListenPermit, ListenRequest, Purpose, Refusal,
 };
-use storage::OpenFault;
+use storage::{Kept, OpenFault};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{JOBS, Job, Opened, Wish, export_cause, owner::Owner, people::Caller};
@@ -63,7 +63,7 @@ impl Inbox {
 /// What a wish was judged to be; its entry is not durable yet.
 struct Judged {
     grant: ListenGrant,
-    day: JstDay,
+    kept: Kept,
     copy: Option<CopyId>,
 }
 
@@ -141,14 +141,14 @@ impl Owner {
             Answer::Refused(people::message(&refusal))
         })?;
         let copy = self.enter_copy(&caller, wish, call.expires_at, now).await?;
-        let day = call.day;
-        Ok(Judged { grant, day, copy })
+        let kept = Kept::from(&call);
+        Ok(Judged { grant, kept, copy })
     }
 
     async fn open(
         &mut self,
         wish: &Wish,
-        Judged { grant, day, copy }: Judged,
+        Judged { grant, kept, copy }: Judged,
         receipt: AuditReceipt,
         now: Timestamp,
     ) -> Result<Opened, Ending> {
@@ -156,7 +156,7 @@ impl Owner {
         let actor = grant.entry().actor.clone();
         let opened = ListenPermit::issue(grant, receipt, now)
             .map_err(OpenFault::from)
-            .and_then(|permit| self.vault.open(permit, day, &self.opener, now));
+            .and_then(|permit| self.vault.open(permit, kept, &self.opener, now));
         match opened {
             Ok(playback) => Ok(Opened {
                 playback,

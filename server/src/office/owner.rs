@@ -199,8 +199,8 @@ impl Owner {
                 Some(Job::ReconcileDay { day, answer }) => {
                     let _ = answer.send(Answer::of(self.reconcile_day(day).await));
                 }
-                Some(Job::Compared { counts, answer }) => {
-                    self.tell_of_reconciliation(&counts);
+                Some(Job::Compared { comparison, answer }) => {
+                    self.tell_of_reconciliation(&comparison);
                     let _ = answer.send(());
                 }
                 Some(Job::Reveal {

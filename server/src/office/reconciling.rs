@@ -1,7 +1,7 @@
 //! Reconciliation as the office does it: soon after its start, each night, and when somebody asks (K-06).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,8 @@ use crate::duty::{Answer, Ending, Message};
 pub(super) const FIRST: Duration = Duration::from_secs(10);
 /// Midnight's calls have their rows by then.
 const AFTER_MIDNIGHT: SignedDuration = SignedDuration::from_mins(10);
+/// When days are tried again that could not be read.
+const UNREAD_AGAIN: Duration = Duration::from_secs(3_600);
 /// How long one look may take, so that commands wait for no more than a day's rows.
 const A_LOOK: Duration = Duration::from_millis(200);
 
@@ -28,8 +30,8 @@ pub(super) struct Round {
     night: Option<JstDay>,
     /// What is left of it.
     days: BTreeSet<JstDay>,
-    /// What it has counted so far.
-    counts: DayCounts,
+    /// What it has found so far.
+    comparison: Comparison,
 }
 
 impl Round {
@@ -38,7 +40,7 @@ impl Round {
             begins: Instant::now() + FIRST,
             night: None,
             days: BTreeSet::new(),
-            counts: DayCounts::default(),
+            comparison: Comparison::default(),
         }
     }
 }
@@ -66,48 +68,76 @@ impl Owner {
         while begun.elapsed() < A_LOOK
             && let Some(day) = self.round.days.pop_first()
         {
-            let Ok(reconciled) = self.reconcile_day(day).await else {
-                self.round.days.insert(day);
-                return;
-            };
-            for discrepancy in reconciled.discrepancies.iter().take(MOST_LOGGED) {
-                tracing::error!(%day, ?discrepancy, "a call has neither recording nor reason, or a row or a file lacks the other");
-            }
-            self.round.counts.add(&reconciled.counts);
-            // What a restore has still to bring may turn out not to be there.
-            if counted_from(day.next()) <= now && reconciled.counts.awaited == 0 {
-                self.count_day(day, reconciled.counts).await;
-            }
+            self.go_on_with(day, now).await;
             if self.round.days.is_empty() {
-                let counts = std::mem::take(&mut self.round.counts);
-                self.tell_of_reconciliation(&counts);
+                self.end_round();
             }
         }
     }
 
+    /// Compares one day of the round; one that cannot be read keeps no other waiting.
+    async fn go_on_with(&mut self, day: JstDay, now: Timestamp) {
+        let compared = Answer::of(self.reconcile_day(day).await);
+        if let Answer::Done(reconciled) = &compared {
+            for discrepancy in reconciled.discrepancies.iter().take(MOST_LOGGED) {
+                tracing::error!(%day, ?discrepancy, "a call has neither recording nor reason, a row or a file lacks the other, or a recording is not whole");
+            }
+            // What a restore has still to bring may turn out not to be there.
+            if counted_from(day.next()) <= now && reconciled.counts.awaited == 0 {
+                self.count_day(day, reconciled.counts.clone()).await;
+            }
+        }
+        self.round.comparison.add(day, compared);
+    }
+
+    /// Tells what all days came to; those that could not be read are tried again.
+    fn end_round(&mut self) {
+        let mut comparison = std::mem::take(&mut self.round.comparison);
+        self.tell_of_reconciliation(&comparison);
+        let unread = std::mem::take(&mut comparison.unread);
+        if unread.is_empty() {
+            return;
+        }
+        for (day, fault) in &unread {
+            tracing::error!(%day, fault, "a day cannot be compared; the others are");
+        }
+        self.round.begins = Instant::now() + UNREAD_AGAIN;
+        self.round.days = unread.into_keys().collect();
+        self.round.comparison = comparison;
+    }
+
     /// Raises the alarm once, and takes it back when everything has its counterpart again.
-    pub(super) fn tell_of_reconciliation(&mut self, counts: &DayCounts) {
+    pub(super) fn tell_of_reconciliation(&mut self, comparison: &Comparison) {
         let code = AlarmCode::Unreconciled;
-        if !counts.is_explained() && !self.is_told(code) {
+        let is_explained = comparison.is_explained();
+        if !is_explained && !self.is_told(code) {
             self.audit(AuditDraft::system(AuditEvent::alarm(code)));
         }
-        let outcome = match counts.is_explained() {
+        let outcome = match is_explained {
             true => Ok(()),
-            false => Err("calls, rows and files do not match; `denwaban reconcile` names them"),
+            false => Err(
+                "calls, rows and files do not match, or a day cannot be read; `denwaban reconcile` names them",
+            ),
         };
         self.note(code, outcome);
     }
 
     /// Counts the days that are about to be destroyed and were not counted yet, because they are kept no longer than a day or nobody was there.
+    ///
+    /// # Errors
+    /// Of the last that could not be counted; the others are.
     pub(super) async fn count_expired_days(&mut self, now: Timestamp) -> Result<(), Ending> {
+        let mut outcome = Ok(());
         for day in self.days_to_reconcile().await? {
             let expiry = self.vault.fixed_expiry(day).ok().flatten();
             if expiry.is_some_and(|expiry| expiry <= now) && !self.is_counted(day).await? {
-                let reconciled = self.reconcile_day(day).await?;
-                self.count_day(day, reconciled.counts).await;
+                match self.reconcile_day(day).await {
+                    Ok(reconciled) => self.count_day(day, reconciled.counts).await,
+                    Err(ending) => outcome = Err(ending),
+                }
             }
         }
-        Ok(())
+        outcome
     }
 
     async fn is_counted(&mut self, day: JstDay) -> Result<bool, Ending> {
@@ -178,11 +208,29 @@ pub(crate) struct Comparison {
     pub(crate) counts: DayCounts,
     /// The first of what has no counterpart, each with its day.
     pub(crate) discrepancies: Vec<(JstDay, Discrepancy)>,
+    /// Days that could not be read, each with the reason; the others are counted.
+    pub(crate) unread: BTreeMap<JstDay, String>,
 }
 
 impl Comparison {
+    /// Whether every day was read, and everything has its counterpart or its reason.
+    pub(crate) fn is_explained(&self) -> bool {
+        self.counts.is_explained() && self.unread.is_empty()
+    }
+
     /// Adds a day.
-    pub(crate) fn add(&mut self, day: JstDay, reconciled: &Reconciled) {
+    pub(crate) fn add(&mut self, day: JstDay, compared: Answer<Reconciled>) {
+        let reconciled = match compared {
+            Answer::Done(reconciled) => reconciled,
+            Answer::Failed(message)
+            | Answer::Usage(message)
+            | Answer::Refused(message)
+            | Answer::Unavailable(message)
+            | Answer::Unverified(message) => {
+                self.unread.insert(day, message.en);
+                return;
+            }
+        };
         self.days += 1;
         self.counts.add(&reconciled.counts);
         let left = MOST_NAMED.saturating_sub(self.discrepancies.len());

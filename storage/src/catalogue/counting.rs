@@ -28,7 +28,7 @@ impl Catalogue {
     /// [`CatalogueFault`] if the database cannot be read.
     pub async fn kept_calls(&mut self, day: JstDay) -> Result<Vec<KeptCall>, CatalogueFault> {
         let rows = sqlx::query(
-            "SELECT call_id, recording, state, answered_at, notice_kind, reason FROM calls WHERE day = ? ORDER BY row",
+            "SELECT call_id, recording, state, answered_at, notice_kind, reason, bytes FROM calls WHERE day = ? ORDER BY row",
         )
         .bind(day.to_string())
         .fetch_all(&mut self.connection)
@@ -93,5 +93,8 @@ fn kept_call(row: &SqliteRow) -> Result<KeptCall, sqlx::Error> {
         unrecorded: text("reason")?
             .map(|text| parse(&text, "reason"))
             .transpose()?,
+        bytes: row
+            .try_get::<Option<i64>, _>("bytes")?
+            .map(i64::unsigned_abs),
     })
 }
