@@ -212,9 +212,16 @@ fn a_frozen_clock_does_not_thaw_when_its_file_is_damaged_or_removed() {
     }
     assert!(trail(&house).contains("\"word_lost\""));
     let confirm = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
-    let confirmed = house.by("kacho", &confirm);
+    let today = rules::JstDay::of(jiff::Timestamp::now()).to_string();
+    let days = ["--from", &today, "--until", &today, "--basis", "出張"];
+    let deputise = ["people", "deputise", "yamada"];
+    let deputised = house.by("kacho", &[&deputise[..], &days].concat());
+    assert!(deputised.status.success(), "{}", text(&deputised));
+    let confirmed = house.by("yamada", &confirm);
     assert!(confirmed.status.success(), "{}", text(&confirmed));
-    assert!(plan(&house).is_empty());
+    assert!(plan(&house).is_empty(), "the office's own to destroy");
+    let alone = house.by("yamada", &["dispose", "--due"]);
+    assert_eq!(alone.status.code(), Some(3), "{}", text(&alone));
     // Once a person has said so, a file that is gone is no freeze.
     fs::remove_file(&path).unwrap();
     house.done(&["dispose", "--due"]);

@@ -183,6 +183,10 @@ impl Owner {
     ) -> Result<Outcome, Ending> {
         let (proof, action) = match request {
             DisposeRequest::Plan { at } => return self.plan(*at).await.map(Outcome::Done),
+            DisposeRequest::Due {
+                proof,
+                confirm_clock: Some(_),
+            } => (proof, Action::ConfirmClock),
             DisposeRequest::Due { proof, .. } => (proof, Action::Dispose),
             DisposeRequest::One { proof, .. } => (proof, Action::DisposeOne),
             DisposeRequest::Acknowledge { proof, .. } => (proof, Action::AcknowledgeDisposal),
@@ -197,7 +201,7 @@ impl Owner {
         }
         let done = match request {
             DisposeRequest::Due { confirm_clock, .. } => {
-                return self.due_asked(&caller, confirm_clock.as_deref()).await;
+                return self.due_asked(&caller, confirm_clock.as_deref(), now).await;
             }
             DisposeRequest::Acknowledge { subject, .. } => {
                 self.acknowledge(&caller, *subject).await?
@@ -228,6 +232,7 @@ impl Owner {
         &mut self,
         caller: &Caller<'_>,
         confirm_clock: Option<&str>,
+        now: Timestamp,
     ) -> Result<Outcome, Ending> {
         let judged = self.look_at_clock().ok_or_else(|| {
             Answer::Unavailable(Message::new(
@@ -236,17 +241,25 @@ impl Owner {
             ))
         })?;
         if let Some(reason) = confirm_clock {
-            self.confirm_clock(caller, reason).await?;
+            self.confirm_clock(caller, reason)?;
         }
         let checked = self.clock.clock().check();
         checked.map_err(|refusal| self.refuse(caller, Action::Dispose, &refusal.into()))?;
-        let actor = caller.petitioner().actor();
+        // Whoever may only say that the clock is right has done so: what is due is the office's own to destroy.
+        let actor = match confirm_clock {
+            Some(_) if !self.may_dispose(caller, now).await? => Actor::System,
+            Some(_) | None => caller.petitioner().actor(),
+        };
         Ok(Outcome::Begins { actor, judged })
     }
 
-    async fn confirm_clock(&mut self, caller: &Caller<'_>, reason: &str) -> Result<(), Ending> {
-        let now = Timestamp::now();
-        self.allow(caller, Action::ConfirmClock, now).await?;
+    async fn may_dispose(&mut self, caller: &Caller<'_>, now: Timestamp) -> Result<bool, Ending> {
+        let register = self.register().await?;
+        let judged = register.judge(&caller.petitioner(), Action::Dispose, None, now);
+        Ok(judged.is_ok())
+    }
+
+    fn confirm_clock(&mut self, caller: &Caller<'_>, reason: &str) -> Result<(), Ending> {
         let by = caller.proved()?;
         if reason.trim().is_empty() {
             return Err(Answer::Usage(Message::new(
