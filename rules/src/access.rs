@@ -69,6 +69,8 @@ actions! {
     ApplyPolicy "apply_policy" Rules3Supervision,
     /// Decides a measure where the rules say nothing.
     DecideMeasure "decide_measure" Rules6Measures,
+    /// Reads the sealed words of decisions: a measure, why something is handed over, on what a deputy rests.
+    ReadDecisions "read_decisions" Rules3Supervision,
     /// Declares or renews an emergency.
     DeclareEmergency "declare_emergency" Consultation4Announcement,
     /// Ends an emergency.

@@ -6,6 +6,7 @@ mod about;
 mod fact;
 mod judging;
 mod permit;
+mod repeating;
 
 use std::collections::{BTreeMap, BTreeSet};
 

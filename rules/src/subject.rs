@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{CaseId, CopyId, DecisionId, HandOverId, HoldId, RecordingId, StaffId};
 
 /// What a sealed text is about: a name, a basis, a reason never stands without it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// A person.
     Person(StaffId),

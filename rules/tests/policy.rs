@@ -151,6 +151,20 @@ fn a_measure_rests_on_the_policy_and_changes_no_refusal() {
 }
 
 #[test]
+fn a_measure_that_is_decided_again_is_found_where_it_is_the_newest_of_the_same_person() {
+    let (own, other): (StaffId, StaffId) = ("hanako".parse().unwrap(), "kacho".parse().unwrap());
+    let bases = ["個人情報保護条例", "データ保護管理規程"];
+    let facts = vec![applied(2, terms(&Purpose::ALL)), measure(bases[0])];
+    let once = register(facts.clone(), 2);
+    let found = |register: &Register, by, basis| register.asked_before(by, &measure(basis)).len();
+    assert_eq!(found(&once, &own, bases[0]), 1);
+    assert_eq!(found(&once, &own, bases[1]), 0);
+    assert_eq!(found(&once, &other, bases[0]), 0);
+    let twice = register([facts, vec![measure(bases[1])]].concat(), 2);
+    assert_eq!(found(&twice, &own, bases[0]), 0, "another came after it");
+}
+
+#[test]
 fn what_is_played_is_compared_with_the_version_in_force() {
     let prompt = |name: &str, byte| (name.parse().unwrap(), Digest([byte; 32]));
     let played = [prompt("recording-notice", 1), prompt("busy", 2)].into();

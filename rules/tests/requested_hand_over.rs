@@ -8,7 +8,7 @@ use rules::{
     Actor, Application, CaseId, Contents, CopyId, Destination, Digest, Fact, Ground, HandOverFact,
     HandOverId, HandOverPermit, Heard, HoldFact, HoldId, HoldTerms, Holder, JstDay, Masks,
     PackageForm, Permit as _, Purpose, Recorded, RecordingId, RefusalCode, Register, RegisterFault,
-    RequestFact, RequestKind, Verdict, Wished,
+    RequestFact, RequestKind, Subject, Verdict, Wished,
 };
 
 fn case() -> CaseId {
@@ -380,4 +380,24 @@ fn an_overdue_copy_under_a_request_blocks_the_next_of_its_case_and_of_its_key() 
         city.ask("hanako", destroyed).unwrap();
         city.ask("hanako", another(5, case(), key)).unwrap();
     }
+}
+
+#[test]
+fn what_is_asked_for_again_is_found_for_whoever_asked_alike_while_it_is_undecided() {
+    const KEY: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let mut city = City::with_request(RequestKind::Statute, Some(Verdict::Approved));
+    city.ask("hanako", another(1, case(), None)).unwrap();
+    let found = |city: &City, by: &str, fact: HandOverFact| {
+        let by = by.parse().unwrap();
+        city.register.asked_before(&by, &Fact::HandOver(fact))
+    };
+    let again = || another(2, case(), None);
+    let known = [Subject::HandOver(hand_over())];
+    assert_eq!(found(&city, "hanako", again()), known);
+    assert_eq!(found(&city, "taro", again()), []);
+    let elsewhere = another(2, CaseId::new(now(), 9), None);
+    assert_eq!(found(&city, "hanako", elsewhere), []);
+    assert_eq!(found(&city, "hanako", another(2, case(), Some(KEY))), []);
+    city.ask("kacho", decided()).unwrap();
+    assert_eq!(found(&city, "hanako", again()), [], "decided");
 }

@@ -105,6 +105,8 @@ pub(crate) enum HandOverTold {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct HandOverView {
     pub(crate) id: HandOverId,
+    /// In the 収受簿 of its unit.
+    pub(crate) number: u64,
     pub(crate) state: String,
     pub(crate) unit: Label,
     pub(crate) vendor: Option<VendorId>,
@@ -117,9 +119,12 @@ pub(crate) struct HandOverView {
     pub(crate) requested: Done,
     pub(crate) decided: Option<Done>,
     pub(crate) verdict: Option<Verdict>,
+    /// Why, for managers and auditors.
+    pub(crate) reason: Option<String>,
     pub(crate) packaged: Option<Done>,
     pub(crate) form: Option<PackageForm>,
     pub(crate) package_sha256: Option<Digest>,
+    pub(crate) passphrase_shown: Option<Done>,
     pub(crate) given: Option<Done>,
     pub(crate) receiver: Option<String>,
     pub(crate) received: Option<Done>,

@@ -4,8 +4,8 @@ use std::{fs, io, path::Path};
 
 use rules::{
     AuditDraft, AuditEvent, CaseId, ContractId, DecisionId, Fact, HoldId, JstDay, Label,
-    MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Period, Refusal, RegisterFault, Role, StaffId, TakenIn,
-    VendorId,
+    MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Period, Refusal, RegisterFault, Role, StaffId, Subject,
+    TakenIn, VendorId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,8 @@ pub(crate) enum Told {
         person: StaffId,
         password: PasswordView,
     },
+    /// The same person asked for it before in the same words, and it is still undecided.
+    AskedBefore(Subject),
     /// A password for its first use.
     Issued {
         person: StaffId,
@@ -180,6 +182,8 @@ pub(crate) struct PersonView {
     pub(crate) trained_on: Option<JstDay>,
     pub(crate) acknowledged: Option<u32>,
     pub(crate) deputy_until: Option<JstDay>,
+    /// On what that rests, for managers and auditors.
+    pub(crate) deputy_basis: Option<String>,
     /// A recovery that no auditor has acknowledged.
     pub(crate) recovered: bool,
 }

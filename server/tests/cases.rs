@@ -137,6 +137,8 @@ fn a_request_permits_its_recordings_once_another_person_approved_it() {
         "DECISION_REQUIRED"
     );
     let case = open(&house, "hanako", "statute", &recording);
+    let again = open(&house, "hanako", "statute", &recording);
+    assert_eq!(again, case, "whoever got no answer opens one request");
     assert_eq!(
         code(&play(&house, &recording, "STATUTE", Some(&case))),
         "DECISION_REQUIRED"
@@ -279,6 +281,8 @@ fn a_hold_is_decided_by_another_and_outlives_the_day_until_it_is_let_go() {
     let hold = id(&request_hold(&house, "hanako", &case, &recording));
     let decide_hold = |by: &str| house.by(by, &["holds", "decide", &hold, "--approve", "--json"]);
     assert_eq!(code(&decide_hold("hanako")), "ROLE_NOT_PERMITTED");
+    let again = id(&request_hold(&house, "hanako", &case, &recording));
+    assert_eq!(again, hold, "whoever got no answer asks for one hold");
     let release = || house.by("kacho", &["holds", "release", &hold, "--json"]);
     assert_eq!(code(&release()), "DECISION_REQUIRED");
     json(&decide_hold("kacho"));

@@ -76,6 +76,11 @@ fn a_hand_over_goes_from_the_request_to_the_certificate() {
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(listed["state"], "CLOSED");
     assert_eq!(listed["receiver"], "分析 太郎");
+    assert_eq!(listed["reason"], "分析のため");
+    assert_eq!(listed["number"], 1);
+    let to_assistant = city.done("hanako", &["handover", "list", "--json"]);
+    let to_assistant: Value = serde_json::from_slice(&to_assistant.stdout).unwrap();
+    assert_eq!(to_assistant["reason"], Value::Null);
     let csv = city.path("register.csv");
     city.done("kacho", &["handover", "register", "--csv", &csv]);
     let csv = fs::read_to_string(csv).unwrap();
@@ -86,6 +91,8 @@ fn a_hand_over_goes_from_the_request_to_the_certificate() {
         "USB-12",
         "ANALYSIS_INQUIRY",
         &city.recording,
+        "分析のため",
+        "完了 closed",
     ] {
         assert!(csv.contains(cell), "{cell}: {csv}");
     }
@@ -114,6 +121,9 @@ fn a_zip_opens_in_7z_with_a_passphrase_that_is_shown_once_to_somebody_else() {
     let shown = city.done("hanako", &[&show[..], &["--json"]].concat());
     let passphrase = field(&shown, "passphrase");
     assert_eq!(city.code("kacho", &show), "OUT_OF_ORDER");
+    let listed = city.done("kacho", &["handover", "list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["passphrase_shown"]["by"], "hanako");
     let inside = city.house.dir().join("inside");
     unzip(&package, &passphrase, &inside);
     let genuine = verify(&inside.join("manifest.txt"), &city.public_key());
@@ -203,7 +213,9 @@ fn nobody_decides_alone_and_nothing_is_packaged_before_its_decision() {
         code(&city.request("betsu", &purpose("ANALYSIS_INQUIRY"))),
         "WRONG_RECIPIENT"
     );
-    let id = field(&city.request("bunseki", &purpose("ANALYSIS_INQUIRY")), "id");
+    let ask = || field(&city.request("bunseki", &purpose("ANALYSIS_INQUIRY")), "id");
+    let id = ask();
+    assert_eq!(ask(), id, "whoever got no answer asks for one hand-over");
     let package = city.path("package.age");
     let pack = ["handover", "package", &id, "--out", &package];
     assert_eq!(city.code("taro", &pack), "DECISION_REQUIRED");
@@ -216,6 +228,9 @@ fn nobody_decides_alone_and_nothing_is_packaged_before_its_decision() {
         &[&["people", "deputise", "hanako"], &deputise[..]].concat(),
     );
     assert_eq!(code(&city.decide("hanako", &id)), "SELF_APPROVAL");
+    let people = |by: &str| text(&city.done(by, &["people", "list", "--json"]));
+    assert!(people("kacho").contains("\"deputy_basis\":\"出張\""));
+    assert!(!people("kanri").contains("出張"));
     let trail = fs::read_dir(city.house.dir().join("data/office/audit")).unwrap();
     let trail: String = trail
         .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
@@ -252,6 +267,15 @@ fn a_forged_manifest_and_an_exchanged_file_prove_nothing() {
     let alone = verify(&manifest, &key);
     assert!(text(&alone).contains("missing=1"), "{}", text(&alone));
     assert_eq!(verify(&manifest, "no key").status.code(), Some(2));
+    // Nothing of it is read, and a script may write it everywhere.
+    for command in ["handover", "dispose", "statement"] {
+        let mut verify = Command::new(env!("CARGO_BIN_EXE_denwaban"));
+        verify.args([command, "verify", "/nowhere", "--key", &key]);
+        let verified = verify.args(["--config", "/nowhere.toml"]).output().unwrap();
+        let told = text(&verified);
+        assert_eq!(verified.status.code(), Some(2), "{told}");
+        assert!(told.contains("/nowhere cannot be read"), "{told}");
+    }
 }
 
 /// The copies as hanako sees them.

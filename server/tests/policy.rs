@@ -122,6 +122,16 @@ fn what_would_widen_the_rules_cannot_be_applied() {
     assert!(shown.contains("\"version\":2"), "{shown}");
     let decided = decide(&basis);
     assert!(decided.status.success(), "{}", text(&decided));
+    // Whoever got no answer asks again, and one measure is decided.
+    let again = decide(&basis);
+    assert!(text(&again).contains("already_so"), "{}", text(&again));
+    let shown = |by: &str| {
+        let shown = house.by(by, &["policy", "show", "--json"]);
+        serde_json::from_slice::<Value>(&shown.stdout).unwrap()["measures"].clone()
+    };
+    assert_eq!(shown("kacho").as_array().unwrap().len(), 1);
+    assert_eq!(shown("kacho")[0]["measure"], "執務室の施錠");
+    assert_eq!(shown("kanri")[0]["measure"], Value::Null);
 }
 
 #[test]

@@ -193,6 +193,7 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
         (Action::SignSupervision | Action::DecideMeasure, Standing::Role(Manager)) => &[],
         (Action::ApplyPolicy, Standing::Role(Manager)) => &[Condition::WithinLimit],
         (Action::SeePolicy, Standing::Role(_) | HostUser | Superuser) => &[],
+        (Action::ReadDecisions, Standing::Role(Manager | Auditor)) => &[],
         (Action::AcknowledgeRecovery, Standing::Role(Auditor)) => &[],
         (
             Action::DeclareEmergency | Action::LiftEmergency,

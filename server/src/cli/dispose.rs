@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use rules::{RecordingId, jst_rfc3339};
 use serde::Serialize;
 use serde_json::json;
-use storage::{DisposalRecord, OsDisk, Subject, VerifierKey, verify_certificate};
+use storage::{DisposalRecord, OsDisk, Subject, verify_certificate};
 
-use super::{Exit, Form, Person, Place, Terminal, recordings::with_office};
+use super::{Exit, Form, Person, Place, Terminal, recordings::with_office, signed::Signed};
 use crate::{
     export::{Request, not_made},
     office::{DisposeDone, DisposeRequest, Disposed},
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     /// この時刻の予定（RFC 3339）/ what is due at that time
     #[arg(long, value_name = "TIME", requires = "plan")]
     at: Option<Timestamp>,
-    /// 時計が正しいと判断した理由（管理責任者）/ the manager's reason why the clock is right
+    /// 時計が正しいと判断した理由（管理責任者・代決者）/ why the clock is right, as the manager or a deputy says
     #[arg(long, value_name = "REASON", requires = "due")]
     confirm_clock: Option<String>,
     /// 承認された請求の id（--one に必須、期日前の廃棄の決定）/ required by --one: the approved request by which a recording is disposed of before its day
@@ -60,7 +60,7 @@ enum Command {
     /// 廃棄証明書を確認したことを記録します（管理責任者）/ the manager has seen the certificate
     Acknowledge(Acknowledge),
     /// 廃棄証明書を検証します（設定は不要）/ verify a certificate; it needs no configuration
-    Verify(Verify),
+    Verify(Signed),
 }
 
 #[derive(Debug, Args)]
@@ -84,16 +84,6 @@ struct Acknowledge {
     place: Place,
     #[command(flatten)]
     person: Person,
-}
-
-#[derive(Debug, Args)]
-struct Verify {
-    /// 廃棄証明書 / the certificate
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// 署名の公開鍵、またはそれを1行ずつ収めたファイル / the public key (name+id+base64), or a file of such lines
-    #[arg(long, value_name = "PUB")]
-    key: String,
 }
 
 pub(super) fn dispose(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit> {
@@ -269,15 +259,8 @@ fn acknowledge(arguments: &Acknowledge, out: &mut Terminal) -> Result<(), Exit> 
     })
 }
 
-fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
-    let keys = keys_of(&arguments.key, out)?;
-    let note = fs::read_to_string(&arguments.file).map_err(|fault| {
-        out.complain(&format!(
-            "{} を読めません。\nthe certificate cannot be read: {fault}",
-            arguments.file.display()
-        ));
-        Exit::Usage
-    })?;
+fn verify(arguments: &Signed, out: &mut Terminal) -> Result<(), Exit> {
+    let (note, keys) = arguments.read(out)?;
     match verify_certificate(&note, &keys) {
         Ok(certificate) => {
             let (day, counts) = (certificate.day, certificate.counts);
@@ -305,29 +288,6 @@ fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
             Err(Exit::Unverified)
         }
     }
-}
-
-/// The keys of `--key`. A key is one line of text; anything else is taken for the name of a file.
-///
-/// # Errors
-/// [`Exit::Usage`] where it is neither.
-pub(super) fn keys_of(text: &str, out: &mut Terminal) -> Result<Vec<VerifierKey>, Exit> {
-    match text.parse::<VerifierKey>() {
-        Ok(key) => Ok(vec![key]),
-        Err(_) => read_keys(text).ok_or_else(|| {
-            out.complain("公開鍵を読めません。\n--key is neither a public key (name+id+base64) nor a file of such lines");
-            Exit::Usage
-        }),
-    }
-}
-
-fn read_keys(path: &str) -> Option<Vec<VerifierKey>> {
-    let text = fs::read_to_string(path).ok()?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let keys: Vec<VerifierKey> = lines
-        .map(|line| line.trim().parse().ok())
-        .collect::<Option<_>>()?;
-    (!keys.is_empty()).then_some(keys)
 }
 
 fn ask(place: &Place, request: DisposeRequest, out: &mut Terminal) -> Result<DisposeDone, Exit> {

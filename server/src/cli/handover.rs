@@ -19,6 +19,7 @@ use storage::sha256_of;
 use super::{
     Exit, Person, Place, Terminal,
     recordings::{place_of, with_office},
+    signed::Signed,
 };
 use crate::{
     duty::Message,
@@ -54,7 +55,7 @@ pub(super) enum Command {
     /// 収受簿を CSV に書き出します / write the register of hand-overs to a CSV file
     Register(Register),
     /// 包みの目録を検証します（設定は不要）/ verify a package's manifest and the files beside it; it needs no configuration
-    Verify(verify::Verify),
+    Verify(Signed),
 }
 
 #[derive(Debug, Args)]
@@ -456,7 +457,7 @@ fn basis_of(view: &HandOverView) -> String {
     contract.or(request).unwrap_or_default()
 }
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 21] = [
     "番号 number",
     "収受 id",
     "状態 state",
@@ -469,20 +470,23 @@ const COLUMNS: [&str; 18] = [
     "媒体 medium",
     "申請 requested",
     "決定 decision",
+    "決定の理由 reason",
     "包み packaged",
+    "パスフレーズを見た人 passphrase shown",
     "受渡し given",
     "受領 received",
     "廃棄期限 destroy-by",
     "返却 returned",
     "廃棄証明 destroyed",
+    "完了 closed",
 ];
 
 fn register(arguments: &Register, out: &mut Terminal) -> Result<(), Exit> {
     let views = list(&arguments.place, &arguments.person, out)?;
     // The mark tells spreadsheets that it is UTF-8.
     let mut text = "\u{feff}".to_owned() + &csv_line(&COLUMNS);
-    for (index, view) in views.iter().enumerate() {
-        let row = csv_row(index + 1, view);
+    for view in &views {
+        let row = csv_row(view);
         let row: Vec<&str> = row.iter().map(String::as_str).collect();
         text += &csv_line(&row);
     }
@@ -502,7 +506,7 @@ fn register(arguments: &Register, out: &mut Terminal) -> Result<(), Exit> {
     })
 }
 
-fn csv_row(number: usize, view: &HandOverView) -> Vec<String> {
+fn csv_row(view: &HandOverView) -> Vec<String> {
     let items = view.items.iter().map(|item| match item.sha256 {
         Some(sha256) => format!("{} {sha256}", item.recording),
         None => item.recording.to_string(),
@@ -515,7 +519,7 @@ fn csv_row(number: usize, view: &HandOverView) -> Vec<String> {
         .certificate
         .map_or_else(String::new, |sha256| format!(" {sha256}"));
     vec![
-        number.to_string(),
+        view.number.to_string(),
         view.id.to_string(),
         view.state.clone(),
         items.collect::<Vec<_>>().join("\n"),
@@ -527,12 +531,15 @@ fn csv_row(number: usize, view: &HandOverView) -> Vec<String> {
         view.medium.to_string(),
         done(Some(&view.requested)),
         format!("{verdict}{}", done(view.decided.as_ref())),
+        view.reason.clone().unwrap_or_default(),
         done(view.packaged.as_ref()),
+        done(view.passphrase_shown.as_ref()),
         done(view.given.as_ref()),
         done(view.received.as_ref()),
         view.destroy_by.map_or_else(String::new, jst_rfc3339),
         done(view.returned.as_ref()),
         format!("{}{certificate}", done(view.destroyed.as_ref())),
+        done(view.closed.as_ref()),
     ]
 }
 

@@ -23,6 +23,7 @@ mod recordings;
 mod report;
 mod requests;
 mod run;
+mod signed;
 mod statement;
 mod trunks;
 mod vendors;

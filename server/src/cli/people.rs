@@ -286,7 +286,7 @@ pub(super) fn told(told: &Told, out: &mut Terminal) -> Result<(), Exit> {
     let state = |state: &str| serde_json::json!({ "state": state });
     match told {
         Told::Done => out.result(&state("done"), || "記録しました / done".to_owned()),
-        Told::AlreadySo => out.result(&state("already_so"), || {
+        Told::AlreadySo | Told::AskedBefore(_) => out.result(&state("already_so"), || {
             "既にそのとおりです。何も変えていません / it is so already; nothing was changed"
                 .to_owned()
         }),
@@ -372,8 +372,12 @@ fn shown(person: &PersonView) -> String {
     } else {
         ""
     };
+    let basis = person
+        .deputy_basis
+        .as_ref()
+        .map_or_else(String::new, |basis| format!(" 代決の根拠/basis={basis}"));
     format!(
-        "{} {} {} {}{vendor}{password}{}{}{acknowledged}{}{recovered}",
+        "{} {} {} {}{vendor}{password}{}{}{acknowledged}{}{basis}{recovered}",
         person.id,
         person.role,
         person.unit,

@@ -105,10 +105,11 @@ pub(super) fn text(view: &PolicyView) -> String {
     lines.extend(view.text.clone());
     lines.extend(view.measures.iter().map(|measure| {
         format!(
-            "要領第6条の決定 / measure {} {} {}",
+            "要領第6条の決定 / measure {} {} {} {}",
             measure.decision,
             jst_rfc3339(measure.at),
-            measure.basis
+            measure.basis,
+            measure.measure.as_deref().unwrap_or_default()
         )
     }));
     lines.join("\n")

@@ -1,19 +1,13 @@
 //! `denwaban statement`: what the public is told of a month, signed; and its verification by anybody.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::Write,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs::OpenOptions, io::Write, path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 use rules::{Cell, JstMonth};
 use serde::Serialize;
 use storage::verify_statement;
 
-use super::{Exit, Person, Place, Terminal, dispose::keys_of, recordings::with_office};
+use super::{Exit, Person, Place, Terminal, recordings::with_office, signed::Signed};
 use crate::{
     duty::Message,
     export::{Request, not_made},
@@ -47,17 +41,7 @@ struct What {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// 公表文を検証します（設定は不要）/ verify a statement; it needs no configuration
-    Verify(Verify),
-}
-
-#[derive(Debug, Args)]
-struct Verify {
-    /// 公表文 / the statement
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// 署名の公開鍵、またはそれを1行ずつ収めたファイル / the public key (name+id+base64), or a file of such lines
-    #[arg(long, value_name = "PUB")]
-    key: String,
+    Verify(Signed),
 }
 
 pub(super) fn statement(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit> {
@@ -110,16 +94,8 @@ enum ShownCell {
     Sum { at_least: u64 },
 }
 
-fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
-    let keys = keys_of(&arguments.key, out)?;
-    let note = fs::read_to_string(&arguments.file).map_err(|fault| {
-        let file = arguments.file.display();
-        out.message(&Message::new(
-            format!("{file} を読めません。"),
-            format!("{file} cannot be read: {fault}"),
-        ));
-        Exit::Failed
-    })?;
+fn verify(arguments: &Signed, out: &mut Terminal) -> Result<(), Exit> {
+    let (note, keys) = arguments.read(out)?;
     let published = verify_statement(&note, &keys).map_err(|fault| {
         out.message(&Message::new("公表文を検証できません。", fault.to_string()));
         Exit::Unverified

@@ -73,6 +73,7 @@ impl Owner {
         let fact = Fact::Request(RequestFact::Opened { case, application });
         match self.record(caller, fact, with(texts), now).await? {
             Told::Done => Ok(Told::Opened { case }),
+            Told::AskedBefore(Subject::Case(case)) => Ok(Told::Opened { case }),
             other => Ok(other),
         }
     }
@@ -117,6 +118,21 @@ impl Owner {
         }
         let policy = register.policy().version();
         self.write_down(caller, AuditEvent::RegisterShown { action, policy })
+    }
+
+    /// A text of a decision, for whoever reads such words; what is shown is written down by [`Self::show`].
+    pub(super) async fn decision_text(
+        &mut self,
+        register: &rules::Register,
+        caller: &Caller<'_>,
+        about: Subject,
+        kind: TextKind,
+        now: Timestamp,
+    ) -> Result<Option<String>, Ending> {
+        match register.judge(&caller.petitioner(), Action::ReadDecisions, None, now) {
+            Ok(()) => self.text_of(about, kind).await,
+            Err(_) => Ok(None),
+        }
     }
 
     async fn texts_of(&mut self, case: CaseId) -> Result<CaseTexts, Ending> {

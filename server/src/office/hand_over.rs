@@ -226,9 +226,11 @@ impl Owner {
             },
         };
         let attach = |_: &Owner| Ok(attachments);
-        self.record_about(caller, Fact::HandOver(fact), &heard, attach, now)
-            .await?;
-        Ok(HandOverTold::Requested(hand_over))
+        let told = self.record_about(caller, Fact::HandOver(fact), &heard, attach, now);
+        Ok(HandOverTold::Requested(match told.await? {
+            Told::AskedBefore(Subject::HandOver(before)) => before,
+            _ => hand_over,
+        }))
     }
 
     /// To whom, and the sealed name where it is no contractor.
@@ -500,15 +502,22 @@ impl Owner {
     ) -> Result<HandOverTold, Ending> {
         let register = self.register().await?;
         let own_unit = self.seen_unit(&register, caller, Action::ListHandOvers, now)?;
-        let mut views = Vec::new();
+        let (mut views, mut numbers) = (Vec::new(), BTreeMap::<_, u64>::new());
         for (id, known) in register.hand_overs() {
+            // Each unit has its own numbers, so that everybody sees the same.
+            let number = numbers.entry(known.unit()).or_default();
+            *number += 1;
             if own_unit.as_ref().is_some_and(|unit| known.unit() != unit) {
                 continue;
             }
             let about = || Subject::HandOver(*id);
-            let mut view = HandOverView::of(*id, known, &register, now);
+            let mut view = HandOverView::of(*id, *number, known, &register, now);
             view.addressee = self.text_of(about(), TextKind::Addressee).await?;
             view.receiver = self.text_of(about(), TextKind::Receiver).await?;
+            if view.decided.is_some() {
+                let reason = self.decision_text(&register, caller, about(), TextKind::Reason, now);
+                view.reason = reason.await?;
+            }
             views.push(view);
         }
         Ok(HandOverTold::List(views))

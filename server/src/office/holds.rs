@@ -86,6 +86,7 @@ impl Owner {
         let fact = Fact::Hold(HoldFact::Requested { hold, terms });
         match self.record(caller, fact, nothing, now).await? {
             Told::Done => Ok(Told::HoldRequested { hold }),
+            Told::AskedBefore(Subject::Hold(hold)) => Ok(Told::HoldRequested { hold }),
             other => Ok(other),
         }
     }

@@ -9,7 +9,8 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, Label, Missing, Number, Petitioner,
-    Proved, Purpose, Refusal, Register, RegisterFault, RegisterPermit, StaffId, Subject, Terms,
+    Proved, Purpose, Refusal, Register, RegisterFault, RegisterGrant, RegisterPermit, StaffId,
+    Subject, Terms,
 };
 use storage::{Attachments, AuditFault, Catalogue, CatalogueFault, SealedText, Sealer, TextKind};
 
@@ -321,6 +322,10 @@ impl Owner {
             Err(fault) => return Err(self.refuse_as(petitioner, action, &fault)),
         };
         let attachments = attach(self)?;
+        let before = self.asked_before(&register, &grant, &attachments.texts);
+        if let Some(about) = before.await? {
+            return Ok(Told::AskedBefore(about));
+        }
         let after = self.last_entry()?;
         let ahead = self
             .rows(async |catalogue| catalogue.keep_ahead(&grant, attachments, after).await)
@@ -334,6 +339,40 @@ impl Owner {
             .await?;
         self.settle_passwords().await?;
         Ok(Told::Done)
+    }
+
+    /// What is granted anew and was asked for before in the same words: a lost answer makes no second one.
+    async fn asked_before(
+        &mut self,
+        register: &Register,
+        grant: &RegisterGrant,
+        texts: &[SealedText],
+    ) -> Result<Option<Subject>, Ending> {
+        let Some(by) = grant.entry().actor.person() else {
+            return Ok(None);
+        };
+        for about in register.asked_before(by, grant.fact()) {
+            if self.says_the_same(&about, texts).await? {
+                return Ok(Some(about));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether these texts are kept about something else too, word by word; one that does not open is another.
+    async fn says_the_same(
+        &mut self,
+        about: &Subject,
+        texts: &[SealedText],
+    ) -> Result<bool, Ending> {
+        for text in texts {
+            let said = self.opener.open_text(text).ok();
+            let known = self.text_of(about.clone(), text.kind).await?;
+            if said.is_none() || said != known {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What somebody is told whose act does not say what it must.
@@ -399,9 +438,14 @@ impl Owner {
         for person in register.people() {
             let id = person.id();
             let about = Subject::Person(id.clone());
-            let name = self.text_of(about, TextKind::Name).await?;
+            let name = self.text_of(about.clone(), TextKind::Name).await?;
             let password = self.password_of(id).await?;
-            views.push(PersonView::of(person, name, password, now));
+            let mut view = PersonView::of(person, name, password, now);
+            if !person.deputyships().is_empty() {
+                let basis = self.decision_text(&register, caller, about, TextKind::Basis, now);
+                view.deputy_basis = basis.await?;
+            }
+            views.push(view);
         }
         Ok(Told::People(views))
     }
@@ -482,6 +526,7 @@ impl PersonView {
             trained_on: person.training(now).map(|training| training.on),
             acknowledged: person.acknowledged(),
             deputy_until: deputy.map(|period| period.until()).max(),
+            deputy_basis: None,
             recovered: matches!(person.recovery(), Some(rules::Recovery::Open { .. })),
         }
     }

@@ -58,6 +58,8 @@ pub(crate) struct MeasureView {
     pub(crate) by: Option<rules::StaffId>,
     pub(crate) decision: DecisionId,
     pub(crate) basis: Label,
+    /// What was decided, for managers and auditors.
+    pub(crate) measure: Option<String>,
 }
 
 impl Owner {
@@ -190,6 +192,11 @@ impl Owner {
             let about = Subject::Decision(applied.decision);
             view.text = self.text_of(about, TextKind::Policy).await?;
         }
+        for measure in &mut view.measures {
+            let about = Subject::Decision(measure.decision);
+            let words = self.decision_text(&register, caller, about, TextKind::Measure, now);
+            measure.measure = words.await?;
+        }
         Ok(Told::Policy(Box::new(view)))
     }
 }
@@ -212,6 +219,7 @@ fn view(register: &Register, version: u32) -> Option<PolicyView> {
                 by: measure.by.clone(),
                 decision: measure.decision,
                 basis: measure.basis.clone(),
+                measure: None,
             })
             .collect(),
     })

@@ -1,30 +1,16 @@
 //! What an outsider checks of a package: its manifest, and the files beside it.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
-use clap::Args;
 use rules::jst_rfc3339;
 use serde::Serialize;
 use storage::{Manifest, ManifestItem, verify_manifest};
 
 use super::hash_of;
 use crate::{
-    cli::{Exit, Terminal, dispose::keys_of},
+    cli::{Exit, Terminal, signed::Signed},
     duty::Message,
 };
-
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Verify {
-    /// 包みの中の manifest.txt / the manifest.txt of a package
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// 署名の公開鍵、またはそれを1行ずつ収めたファイル / the public key (name+id+base64), or a file of such lines
-    #[arg(long, value_name = "PUB")]
-    key: String,
-}
 
 /// How a file of a package is found beside its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -35,16 +21,8 @@ enum Found {
     Missing,
 }
 
-pub(super) fn verify(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
-    let keys = keys_of(&arguments.key, out)?;
-    let note = fs::read_to_string(&arguments.file).map_err(|fault| {
-        let ja = format!("{} を読めません。", arguments.file.display());
-        out.message(&Message::new(
-            ja,
-            format!("the manifest cannot be read: {fault}"),
-        ));
-        Exit::Usage
-    })?;
+pub(super) fn verify(arguments: &Signed, out: &mut Terminal) -> Result<(), Exit> {
+    let (note, keys) = arguments.read(out)?;
     let manifest = verify_manifest(&note, &keys).map_err(|fault| {
         let en = format!("the manifest proves nothing: {fault}");
         out.message(&Message::new("目録を検証できません。", en));

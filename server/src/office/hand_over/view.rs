@@ -6,9 +6,12 @@ use rules::{Destination, HandOver, HandOverFact, HandOverId, RecordingId, Regist
 use crate::hand_over::{Done, HandOverView, ItemView};
 
 impl HandOverView {
-    /// What the register says of it; the sealed names are the caller's to open.
+    /// What the register says of it; the sealed names and the reason are the caller's to open.
+    ///
+    /// `number`: in the unit's 収受簿.
     pub(super) fn of(
         id: HandOverId,
+        number: u64,
         known: &HandOver,
         register: &Register,
         now: Timestamp,
@@ -22,6 +25,7 @@ impl HandOverView {
         };
         let mut view = HandOverView {
             id,
+            number,
             state: known.state().code().to_owned(),
             unit: known.unit().clone(),
             vendor,
@@ -37,9 +41,11 @@ impl HandOverView {
             },
             decided: None,
             verdict: None,
+            reason: None,
             packaged: None,
             form: None,
             package_sha256: None,
+            passphrase_shown: None,
             given: None,
             receiver: None,
             received: None,
@@ -93,7 +99,8 @@ impl HandOverView {
             }
             HandOverFact::Closed { .. } => self.closed = done,
             HandOverFact::PackageAbandoned { .. } => self.unpack(),
-            HandOverFact::Requested { .. } | HandOverFact::PassphraseShown { .. } => {}
+            HandOverFact::PassphraseShown { .. } => self.passphrase_shown = done,
+            HandOverFact::Requested { .. } => {}
         }
     }
 
