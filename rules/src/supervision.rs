@@ -88,10 +88,12 @@ pub enum SupervisionLine {
         /// How often.
         count: u64,
     },
-    /// Copies outside the vault that should be gone by now, whatever the month.
+    /// What should be gone or decided anew by now, whatever the month.
     Overdue {
-        /// How many.
+        /// Copies outside the vault, past the day by which they go.
         copies: u64,
+        /// Holds past their review or their end.
+        holds: u64,
     },
     /// Managers whom root named and no auditor has acknowledged, whatever the month.
     RecoveryOpen {
@@ -328,8 +330,11 @@ impl Register {
     pub fn supervision(&self, month: JstMonth, now: Timestamp) -> Vec<SupervisionLine> {
         let copies = self.copies().iter();
         let overdue = copies.filter(|(_, copy)| copy.is_overdue(now)).count();
+        let holds = self.holds().iter();
+        let waiting = holds.filter_map(|(_, hold)| hold.overdue(now)).count();
         let overdue = SupervisionLine::Overdue {
             copies: u64::try_from(overdue).unwrap_or(u64::MAX),
+            holds: u64::try_from(waiting).unwrap_or(u64::MAX),
         };
         let open = self.open_recoveries().map(|person| {
             let person = person.clone();

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, ToSpan};
 use rules::{
     Action, Application, CaseId, Digest, DisposalCause, Fact, Ground, Heard, HoldFact, HoldId,
-    HoldTerms, ListenRequest, Overdue, Permit as _, Purpose, RecordingId, RefusalCode, Register,
-    RegisterFault, RegisterPermit, RequestFact, RequestKind, StaffId, Verdict,
+    HoldTerms, JstMonth, ListenRequest, Overdue, Permit as _, Purpose, RecordingId, RefusalCode,
+    Register, RegisterFault, RegisterPermit, RequestFact, RequestKind, StaffId, SupervisionLine,
+    Verdict,
 };
 
 use common::{now, receipt};
@@ -224,6 +225,15 @@ fn a_hold_is_overdue_after_its_review_and_after_its_end_until_it_is_let_go() {
     let mut let_go = register.clone();
     ask(&mut let_go, "kacho", released(), &[]).unwrap();
     assert_eq!(overdue(&let_go, end), None);
+    let reported = |register: &Register, at: Timestamp| {
+        let lines = register.supervision(JstMonth::of(at), at);
+        lines.contains(&SupervisionLine::Overdue {
+            copies: 0,
+            holds: 1,
+        })
+    };
+    assert!(!reported(&register, review - 1.second()) && reported(&register, review));
+    assert!(reported(&register, end) && !reported(&let_go, end));
 }
 
 #[test]

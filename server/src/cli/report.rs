@@ -103,8 +103,8 @@ fn text(line: &SupervisionLine) -> String {
         SupervisionLine::Alarm { code, count } => {
             format!("警報 / alarms          {} {count}", code.code())
         }
-        SupervisionLine::Overdue { copies } => {
-            format!("期限を過ぎた複写 / copies overdue {copies}")
+        SupervisionLine::Overdue { copies, holds } => {
+            format!("期限を過ぎた複写・保全 / overdue: copies {copies}, holds {holds}")
         }
         SupervisionLine::RecoveryOpen { person } => {
             format!("監査が未確認の任命 / recovery not acknowledged {person}")
