@@ -5,6 +5,7 @@
 //! exists only for what is durable. Start at [`AuditTrail`]; [`verify`] is what an outsider does.
 
 mod append;
+mod follow;
 mod line;
 mod month;
 mod newest;
@@ -33,6 +34,8 @@ pub use self::{
     walk::{BrokenReason, FirstBad},
 };
 pub(crate) use self::{
+    follow::{Followed, follow},
+    line::Line,
     newest::newest_behind,
     read::entries_gone,
     walk::{Seen, Start, Walked, walk},

@@ -14,7 +14,7 @@ use rules::{
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use storage::{
     Attachments, Catalogue, CatalogueFault, Duty, Heads, Layout, OldMonths, OsDisk,
-    RegisterMismatch, Removal, Signing, remove_months,
+    RegisterMismatch, Removal, Signing, remove_months, verify,
 };
 
 /// A register with its trail; rows get lost between the two.
@@ -270,6 +270,48 @@ async fn a_trail_that_is_not_whole_gives_no_register() {
     let mut house = house.again().await;
     let read = house.register().await;
     assert!(matches!(read, Err(CatalogueFault::Audit(_))));
+}
+
+/// What was compared vouches for itself; a disk that spoils an old line stops nobody.
+#[tokio::test]
+async fn a_line_that_is_spoilt_after_it_was_compared_is_named_and_the_register_holds() {
+    for spoilt in ["\"founded\"", "\"logged_in\""] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut house = House::new(folder.path()).await;
+        house.record(None, founded()).await;
+        let last = rules::AuditDraft::system(rules::AuditEvent::LoggedIn);
+        let _ = trail(&house.city).append(last, now()).unwrap();
+        let mut house = house.again().await;
+        house.register().await.unwrap();
+        let file = house.city.layout.office_audit().join("2026-11.jsonl");
+        let spoil = |from: &str, to: &str| {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.contains(from), "{from}");
+            fs::write(&file, text.replace(from, to)).unwrap();
+        };
+        let text = fs::read_to_string(&file).unwrap();
+        let _ = house.write_down(Some("kacho"), withdrawn()).await;
+        spoil(spoilt, "\"spoilt\"");
+
+        let mut house = house.again().await;
+
+        assert!(!house.is_designated().await, "{spoilt}: {text}");
+        let (disk, layout) = (&*house.city.disk, &house.city.layout);
+        let report = verify(disk, layout, Duty::Office, &[]).unwrap();
+        assert!(!report.is_whole());
+        assert!(house.catalogue.compare_whole(disk, layout).await.is_err());
+        // Behind what was compared nothing may be spoilt.
+        let withdrawal = house
+            .write_down(Some("kacho"), designated("2026-11-25"))
+            .await;
+        drop(withdrawal);
+        spoil("2026-11-25", "2026-11-24");
+        let mut house = house.again().await;
+        assert!(matches!(
+            house.register().await,
+            Err(CatalogueFault::Audit(_))
+        ));
+    }
 }
 
 /// What the trail has forgotten after its term the rows still know; a catalogue from before that, or none, revives nothing.

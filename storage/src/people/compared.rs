@@ -22,7 +22,7 @@ use crate::{
     layout::Layout,
     lock::Duty,
     secret::sha256,
-    trail::{AuditFault, ChainEnd, Seen, Start, entries_gone, walk},
+    trail::{AuditFault, ChainEnd, Followed, Line, Seen, Start, entries_gone, follow, walk},
 };
 
 /// What a comparison of the whole register with the whole trail found.
@@ -244,36 +244,55 @@ fn fold(facts: Vec<KeptFact>) -> Result<Register, RegisterMismatch> {
     Ok(Register::of(recorded?))
 }
 
-/// Reads what the trail says behind `from`, and looks that this is the trail that was compared.
+/// Reads what the trail says behind `from`, and looks that this is the trail that was compared. What is damaged before it, was as it was
+/// written when it was compared; `audit verify` names it.
 fn tell(disk: &dyn Disk, layout: &Layout, from: ChainEnd) -> Result<Told, CatalogueFault> {
     let mut facts = BTreeMap::new();
-    let mut met = None;
-    let start = Start::Size(from.seq);
-    let walked = walk(disk, layout, Duty::Office, start, &mut |seen| {
-        let Seen::Entry { line, .. } = seen else {
-            return Ok(());
-        };
-        if line.seq == from.seq {
-            met = line.end();
-        }
-        if line.seq > from.seq && line.tells_of_fact() {
+    let mut take = |line: &Line<'_>| {
+        if line.tells_of_fact() {
             let seq = line.seq;
             let entry = line.read().ok_or(RegisterMismatch::Unread { seq })?;
             facts.extend(recorded_by(entry).map(|recorded| (seq, recorded)));
         }
         Ok::<(), CatalogueFault>(())
-    })?;
-    if let Some(bad) = walked.first_bad {
+    };
+    let Followed {
+        end,
+        is_met,
+        first_bad,
+    } = match from.seq {
+        0 => whole(disk, layout, &mut take)?,
+        _ => follow(disk, layout, Duty::Office, from, &mut take)?,
+    };
+    if let Some(bad) = first_bad {
         return Err(AuditFault::from(bad).into());
     }
-    let met = met.unwrap_or(walked.before);
-    let is_there = walked.before.seq <= from.seq;
-    if is_there && met != from {
-        return Err(RegisterMismatch::OtherTrail { seq: from.seq }.into());
+    match is_met {
+        true => Ok(Told { end, facts }),
+        false => Err(RegisterMismatch::OtherTrail { seq: from.seq }.into()),
     }
-    Ok(Told {
+}
+
+/// Of a trail that was compared with nothing yet.
+fn whole(
+    disk: &dyn Disk,
+    layout: &Layout,
+    take: &mut dyn FnMut(&Line<'_>) -> Result<(), CatalogueFault>,
+) -> Result<Followed, CatalogueFault> {
+    let walked = walk(
+        disk,
+        layout,
+        Duty::Office,
+        Start::First,
+        &mut |seen| match seen {
+            Seen::Entry { line, .. } => take(line),
+            Seen::Beginning(_) => Ok(()),
+        },
+    )?;
+    Ok(Followed {
         end: walked.end,
-        facts,
+        is_met: true,
+        first_bad: walked.first_bad,
     })
 }
 

@@ -140,7 +140,11 @@ pub(crate) fn walk<E: From<AuditFault>>(
 }
 
 /// The index of the file to begin with.
-fn first_file(disk: &dyn Disk, files: &[PathBuf], start: Start) -> Result<usize, AuditFault> {
+pub(super) fn first_file(
+    disk: &dyn Disk,
+    files: &[PathBuf],
+    start: Start,
+) -> Result<usize, AuditFault> {
     let Start::Size(size) = start else {
         return Ok(0);
     };
