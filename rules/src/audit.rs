@@ -380,6 +380,9 @@ pub enum AuditEvent {
         granted: u64,
         /// Why.
         cause: ExportCause,
+        /// What was sent before, in milliseconds; a file that is removed was heard all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        range_ms: Option<(u64, u64)>,
     },
     /// The disposal of a day began.
     DisposalBegun {

@@ -23,7 +23,7 @@ pub struct Hearing {
     pub purpose: Purpose,
     /// The hand-over for which it was packed, whole or broken off.
     pub hand_over: Option<HandOverId>,
-    /// Which part was sent, in milliseconds from the recording's beginning; `None` while it goes on, of a package, and where nobody could write down how it ended.
+    /// Which part was sent, in milliseconds from the recording's beginning; `None` while it goes on, of a package, and where nobody wrote down how far it came.
     pub range_ms: Option<(u64, u64)>,
 }
 
@@ -65,6 +65,11 @@ impl Hearings {
             }
             | AuditEvent::ExportCompleted {
                 granted, range_ms, ..
+            }
+            | AuditEvent::ExportFailed {
+                granted,
+                range_ms: Some(range_ms),
+                ..
             } => {
                 if let Some(hearing) = self.by_grant.get_mut(granted) {
                     hearing.range_ms = Some(*range_ms);
@@ -74,7 +79,6 @@ impl Hearings {
                 change: Fact::HandOver(fact),
                 ..
             } => self.handle_hand_over(entry, fact),
-            // Of a file that did not become whole nobody knows how much was taken: whoever took it says so.
             _ => {}
         }
     }

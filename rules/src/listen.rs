@@ -420,11 +420,12 @@ impl ListenGrant {
         &self.entry
     }
 
-    /// Judges it anew with the register as it stands by now; `person` is as that register has them.
+    /// Judges it anew with the register as it stands by now; `person` is as that register has them, `state` as the row has it.
     pub(crate) fn judge_again(
         &self,
         register: &Register,
         person: &Person,
+        state: RecordingState,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let judged = Judged {
@@ -434,7 +435,10 @@ impl ListenGrant {
                 purpose: Some(self.purpose),
                 case: self.case,
             },
-            heard: &self.heard,
+            heard: &Heard {
+                state,
+                ..self.heard.clone()
+            },
         };
         judged.judge(Standing::Role(person.role), Some(person), now)
     }

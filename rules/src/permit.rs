@@ -7,6 +7,7 @@ use crate::{
     ids::{CaseId, JstDay, RecordingId, StaffId},
     listen::ListenGrant,
     purpose::Purpose,
+    recording::RecordingState,
     refusal::{Clause, Refusal, RefusalCode},
     register::Register,
 };
@@ -53,11 +54,17 @@ pub trait Permit {
     /// `PERMIT_LAPSED`; `DISPOSED` and `TRAINING_EXPIRED` are found by asking anew.
     fn check(&self, now: Timestamp) -> Result<(), Refusal>;
 
-    /// Whether it still holds with the register as it stands by now: a withdrawal, an expiry, the end of a contract and a lapsed training each end it (K-11, K-12).
+    /// Judges anew, with the register and the recording as they stand by now: a withdrawal, an expiry, the end of a contract, a lapsed training
+    /// and a disposal each end it by their own clause (K-11, K-12, K-22).
     ///
     /// # Errors
-    /// As [`Self::check`], and whatever refuses the person by now.
-    fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal>;
+    /// Whatever refuses by now, then as [`Self::check`].
+    fn judge_anew(
+        &self,
+        register: &Register,
+        state: RecordingState,
+        now: Timestamp,
+    ) -> Result<(), Refusal>;
 
     /// Until when a case holds the recording beyond its day (K-21); `None` ends with the day.
     fn held_until(&self) -> Option<Timestamp>;
@@ -128,11 +135,16 @@ impl Permit for ListenPermit {
         self.validity.check(now)
     }
 
-    fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal> {
-        self.check(now)?;
+    fn judge_anew(
+        &self,
+        register: &Register,
+        state: RecordingState,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let person = self.person().and_then(|id| register.person(id));
         let person = person.ok_or_else(Refusal::nobody)?;
-        self.grant.judge_again(register, person, now)
+        self.grant.judge_again(register, person, state, now)?;
+        self.check(now)
     }
 
     fn held_until(&self) -> Option<Timestamp> {

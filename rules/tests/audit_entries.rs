@@ -206,6 +206,12 @@ fn of_keys() -> Vec<AuditEvent> {
             carried: 2,
             head: Digest([0xab; 32]),
         },
+        AuditEvent::ExportFailed {
+            recording,
+            granted: 16,
+            cause: ExportCause::PermitLapsed,
+            range_ms: Some((0, 10_000)),
+        },
         AuditEvent::AudioRestored { days: 90 },
         AuditEvent::AudioGivenUp { days: 1 },
         AuditEvent::DestructionFrozen {
@@ -372,6 +378,7 @@ fn by_people() -> Vec<AuditEvent> {
             recording,
             granted: 16,
             cause: ExportCause::WriteFailed,
+            range_ms: None,
         },
         AuditEvent::Registered {
             change: Fact::Designated {

@@ -275,10 +275,14 @@ fn a_suspended_recording_is_used_for_its_case_and_a_running_use_ends() {
     let grant = listen(&register, "hanako", Purpose::StaffCheck, None).unwrap();
     let own = receipt(grant.entry(), now());
     let permit = rules::ListenPermit::issue(grant, own, now()).unwrap();
-    assert!(permit.check_person(&register, now()).is_ok());
+    assert!(
+        permit
+            .judge_anew(&register, RecordingState::Sealed, now())
+            .is_ok()
+    );
     ask(&mut register, "kacho", suspended(), &[]).unwrap();
     let ended = permit
-        .check_person(&register, now() + 1.second())
+        .judge_anew(&register, RecordingState::Sealed, now() + 1.second())
         .unwrap_err();
     assert_eq!(ended.code(), RefusalCode::UseSuspended);
     assert_eq!(

@@ -13,8 +13,8 @@ use common::{
 use jiff::ToSpan;
 use rules::{
     Actor, CopyFact, Destruction, Digest, Fact, HandOverFact, HandOverId, HandOverPermit, Heard,
-    Holder, PackageForm, PackageLock, Period, Permit, Purpose, Recorded, RecordingId, RefusalCode,
-    Register, RegisterFault, Terms, Verdict,
+    Holder, PackageForm, PackageLock, Period, Permit, Purpose, Recorded, RecordingId,
+    RecordingState, RefusalCode, Register, RegisterFault, Terms, Verdict,
 };
 
 #[test]
@@ -410,7 +410,7 @@ fn a_permit_opens_each_item_once_and_ends_with_what_ends_the_hand_over() {
     assert!(permit.next_item().is_none(), "each once");
 
     let check = |register: &Register, at| {
-        let checked = item.check_person(register, at);
+        let checked = item.judge_anew(register, RecordingState::Sealed, at);
         checked.map_err(|refusal| refusal.code())
     };
     assert_eq!(check(&city.register, now()), Err(RefusalCode::OutOfOrder));
@@ -418,6 +418,8 @@ fn a_permit_opens_each_item_once_and_ends_with_what_ends_the_hand_over() {
     assert_eq!(check(&city.register, now()), Ok(()));
     let lapsed = check(&city.register, now() + 15.minutes());
     assert_eq!(lapsed, Err(RefusalCode::PermitLapsed));
+    let destroyed = item.judge_anew(&city.register, RecordingState::Disposed, now());
+    assert_eq!(destroyed.unwrap_err().code(), RefusalCode::Disposed);
     let withdrawn = Fact::Withdrawn {
         person: "taro".parse().unwrap(),
     };

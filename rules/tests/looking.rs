@@ -229,17 +229,23 @@ fn hearings_are_what_was_sent_and_not_what_was_asked_for() {
             cut: None,
         })
     };
+    let failed = |granted, range_ms| {
+        AuditDraft::system(AuditEvent::ExportFailed {
+            recording,
+            granted,
+            cause: ExportCause::WriteFailed,
+            range_ms,
+        })
+    };
     let drafts = [
         granted(recording),
         granted(other),
         ended(1, recording),
         granted(recording),
         ended(2, other),
-        AuditDraft::system(AuditEvent::ExportFailed {
-            recording,
-            granted: 4,
-            cause: ExportCause::WriteFailed,
-        }),
+        failed(4, None),
+        granted(recording),
+        failed(7, Some((0, 10_000))),
     ];
     let mut hearings = Hearings::of(recording);
     for (seq, AuditDraft { actor, event }) in (1..).zip(drafts) {
@@ -258,6 +264,7 @@ fn hearings_are_what_was_sent_and_not_what_was_asked_for() {
     let expected = [
         (now() + 1.second(), Some((0, 900))),
         (now() + 4.seconds(), None),
+        (now() + 7.seconds(), Some((0, 10_000))),
     ];
     assert_eq!(found, expected);
 }

@@ -7,8 +7,8 @@ use jiff::{Timestamp, ToSpan};
 use rules::{
     Action, AuditDraft, AuditEvent, CaseId, DisposalPermit, Fact, Ground, Heard, HoldFact, HoldId,
     HoldTerms, JstDay, ListenGrant, ListenPermit, ListenRequest, Period, Permit, Petitioner,
-    Purpose, RecordingId, Refusal, RefusalCode, Register, RegisterFault, RegisterPermit, Role,
-    StaffId,
+    Purpose, RecordingId, RecordingState, Refusal, RefusalCode, Register, RegisterFault,
+    RegisterPermit, Role, StaffId,
 };
 
 use common::{now, receipt};
@@ -80,7 +80,7 @@ fn a_person_who_was_withdrawn_hears_no_more() {
     let asked = |facts: Vec<Fact>| {
         let register = common::register_with(facts);
         permit
-            .check_person(&register, now())
+            .judge_anew(&register, RecordingState::Sealed, now())
             .map_err(|refusal| refusal.code())
     };
     assert_eq!(asked(Vec::new()), Ok(()));
@@ -93,7 +93,7 @@ fn a_person_who_was_withdrawn_hears_no_more() {
     assert_eq!(asked(vec![promoted]), Err(RefusalCode::RoleNotPermitted));
     assert_eq!(
         permit
-            .check_person(&Register::default(), now())
+            .judge_anew(&Register::default(), RecordingState::Sealed, now())
             .unwrap_err()
             .code(),
         RefusalCode::PersonUnknown
@@ -118,28 +118,62 @@ fn whatever_a_right_rests_on_ends_a_running_permit_at_its_own_instant() {
         vec![withdrawn, Fact::Designated { person, period }]
     };
     let contractor = common::register_with_contractor_after;
-    for (what, id, register, last_day) in [
+    for (what, id, register, last_day, code) in [
         (
             "designation",
             "hanako",
             common::register_with(designated("2026-11-25")),
             "2026-11-25",
+            RefusalCode::NotDesignated,
         ),
-        ("training", "hanako", common::register(), "2027-03-31"),
-        ("contract", "kantoku", contractor(Vec::new()), "2026-11-30"),
+        (
+            "training",
+            "hanako",
+            common::register(),
+            "2027-03-31",
+            RefusalCode::TrainingExpired,
+        ),
+        (
+            "contract",
+            "kantoku",
+            contractor(Vec::new()),
+            "2026-11-30",
+            RefusalCode::ContractScope,
+        ),
         (
             "attestation",
             "kantoku",
             contractor(vec![common::attested("2026-11-26")]),
             "2026-11-26",
+            RefusalCode::NotAttested,
         ),
     ] {
         let end = last_day.parse::<JstDay>().unwrap().next().start();
         let permit = permit_to_hear(&register, id, end);
-        let last = permit.check_person(&register, end - 1.nanosecond());
+        let last = permit.judge_anew(&register, RecordingState::Sealed, end - 1.nanosecond());
         assert!(last.is_ok(), "{what}: {last:?}");
-        assert!(permit.check_person(&register, end).is_err(), "{what}");
+        let over = permit.judge_anew(&register, RecordingState::Sealed, end);
+        assert_eq!(over.unwrap_err().code(), code, "{what}");
         assert!(permit.check(end).is_err(), "{what}");
+    }
+}
+
+/// K-22: every read ends with 410, a running playback included.
+#[test]
+fn a_running_permit_ends_with_the_recording_by_its_own_clause_at_its_day_and_at_its_disposal() {
+    let register = common::register();
+    let expires_at = now() + 1.minute();
+    let permit = permit(expires_at, now());
+    let sealed = RecordingState::Sealed;
+    let disposed = RecordingState::Disposed;
+    for (state, at, expected) in [
+        (sealed, expires_at - 1.nanosecond(), Ok(())),
+        (sealed, expires_at, Err((410, "要領第5条第6項"))),
+        (disposed, now(), Err((410, "要領第5条第6項"))),
+    ] {
+        let judged = permit.judge_anew(&register, state, at);
+        let told = |refusal: Refusal| (refusal.code().status(), refusal.clause().japanese());
+        assert_eq!(judged.map_err(told), expected);
     }
 }
 
@@ -158,7 +192,7 @@ fn a_contractor_hears_no_more_once_withdrawn_or_once_an_attestation_has_lapsed()
         (vec![lapsed], Err(RefusalCode::NotAttested)),
     ] {
         let register = contractor(facts);
-        let checked = permit.check_person(&register, now());
+        let checked = permit.judge_anew(&register, RecordingState::Sealed, now());
         assert_eq!(checked.map_err(|refusal| refusal.code()), expected);
     }
 }

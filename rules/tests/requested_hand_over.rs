@@ -7,8 +7,8 @@ use common::{heard, now, petitioner, proved, receipt, unit};
 use rules::{
     Actor, Application, CaseId, Contents, CopyId, Destination, Digest, Fact, Ground, HandOverFact,
     HandOverId, HandOverPermit, Heard, HoldFact, HoldId, HoldTerms, Holder, JstDay, Masks,
-    PackageForm, Permit as _, Purpose, Recorded, RecordingId, RefusalCode, Register, RegisterFault,
-    RequestFact, RequestKind, Subject, Verdict, Wished,
+    PackageForm, Permit as _, Purpose, Recorded, RecordingId, RecordingState, RefusalCode,
+    Register, RegisterFault, RequestFact, RequestKind, Subject, Verdict, Wished,
 };
 
 fn case() -> CaseId {
@@ -319,12 +319,13 @@ fn what_a_request_holds_past_its_day_is_packaged_under_that_request() {
     let (recorded, mut permit) = issued.unwrap();
     city.register.handle_recorded(recorded.record());
     let item = permit.next_item().unwrap();
-    item.check_person(&city.register, now()).unwrap();
+    item.judge_anew(&city.register, RecordingState::Sealed, now())
+        .unwrap();
     assert_eq!(item.held_until(), Some(until.next().start()));
 
     let released = Fact::Hold(HoldFact::Released { hold: hold() });
     city.record("kacho", released);
-    let ended = item.check_person(&city.register, now());
+    let ended = item.judge_anew(&city.register, RecordingState::Sealed, now());
     assert_eq!(ended.unwrap_err().code(), RefusalCode::Disposed);
 }
 

@@ -38,7 +38,7 @@ use crate::{
     playback,
     proof::{Asker, Proof},
     report::{self, ReportRequest},
-    search, trail_export, trail_listing,
+    search, trail_export, trail_listing, unix,
     voice::{self, Voice},
 };
 
@@ -97,7 +97,7 @@ pub(crate) enum Request {
     Judge {
         action: Action,
         proof: Proof,
-        /// The Unix user at whose word whoever carries calls asks; of nobody else it is believed.
+        /// The Unix user at whose word whoever carries calls asks; of nobody else it is believed, nor is what is no user's name.
         #[serde(default)]
         asked_by: Option<String>,
     },
@@ -197,7 +197,9 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
             asked_by,
         } => {
             let asker = match asked_by {
-                Some(user) if carries_calls(desk, &client) => Asker::new(&user),
+                Some(user) if carries_calls(desk, &client) && unix::is_user_name(&user) => {
+                    Asker::spoken_for(&user, &client.unix_user)
+                }
                 Some(_) | None => asker,
             };
             client.answer(&desk.judge(action, proof, asker))
@@ -250,11 +252,13 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
         let how = Destruction::Removed;
         desk.track(Fact::Copy(CopyFact::Destroyed { copy, how }));
     };
-    let failed = |cause| {
+    let mut voice = Voice::new(playback, None);
+    let failed = |cause, sent_ms| {
         let event = AuditEvent::ExportFailed {
             recording,
             granted,
             cause,
+            range_ms: Some((0, sent_ms)),
         };
         // The grant is written down already; this entry only says how it ended.
         desk.audit(AuditDraft {
@@ -266,28 +270,30 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
         .answer(&Answer::Done(()))
         .and_then(|()| client.hear::<FileState>());
     if !matches!(file, Ok(FileState::Made)) {
-        failed(ExportCause::FileRefused);
+        failed(ExportCause::FileRefused, 0);
         removed();
         return file.map(drop);
     }
-    let sent = match send(desk, Voice::new(playback, None), copy, client) {
+    let sent = send(desk, &mut voice, copy, client);
+    let sent_ms = voice.at_ms();
+    let sent = match sent {
         Ok(sent) => sent,
         Err(Broken::Client(fault)) => {
-            failed(ExportCause::WriteFailed);
+            failed(ExportCause::WriteFailed, sent_ms);
             return Err(fault);
         }
         Err(Broken::Unopened(fault)) => {
-            failed(export_cause(&fault));
+            failed(export_cause(&fault), sent_ms);
             removed();
             return broken_off(&fault, client);
         }
         Err(Broken::Recording(fault)) => {
-            failed(export_cause(&fault));
+            failed(export_cause(&fault), sent_ms);
             return broken_off(&fault, client);
         }
     };
     if !matches!(client.hear(), Ok(FileState::Written)) {
-        failed(ExportCause::WriteFailed);
+        failed(ExportCause::WriteFailed, sent_ms);
         return Ok(());
     }
     let (sha256, bytes) = (sent.sha256, sent.bytes);
@@ -297,7 +303,7 @@ fn export(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -> io::Res
         bytes,
     };
     if !desk.track(Fact::Copy(made)) {
-        failed(ExportCause::WriteFailed);
+        failed(ExportCause::WriteFailed, sent_ms);
         return client.answer(&not_listed());
     }
     let event = AuditEvent::ExportCompleted {
@@ -352,7 +358,7 @@ pub(crate) enum Broken {
 /// Sends the file in parts, each with its length before it, and hashes what is sent. The right is looked at anew before each.
 fn send(
     desk: &Desk,
-    mut voice: Voice<ListenPermit>,
+    voice: &mut Voice<ListenPermit>,
     copy: CopyId,
     client: &mut Client,
 ) -> Result<Exported, Broken> {
@@ -369,7 +375,8 @@ fn send(
         .map_err(Broken::Unopened)?;
     send_part(&voice::copy_header(samples, copy)).map_err(Broken::Client)?;
     while let Some(part) = next {
-        send_part(&part).map_err(Broken::Client)?;
+        send_part(&part.bytes).map_err(Broken::Client)?;
+        voice.pass(&part);
         next = voice
             .part(desk, SAMPLES_PER_PART)
             .map_err(Broken::Recording)?;

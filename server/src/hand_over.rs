@@ -349,8 +349,9 @@ fn write_voice<W: Write>(
         let Some(mut part) = part.map_err(Broken::Recording)? else {
             break;
         };
-        storage::silence(&mut part, begin, &masked);
-        put(&part)?;
+        storage::silence(&mut part.bytes, begin, &masked);
+        put(&part.bytes)?;
+        voice.pass(&part);
     }
     Ok(ManifestItem {
         name,

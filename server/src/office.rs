@@ -41,7 +41,7 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AuditDraft, CaseId, CopyId, Fact, JstDay, ListenPermit, Proved, Reconciled,
-    RecordingId, Register, StaffId, Statement, TrailReading,
+    RecordingId, RecordingState, Register, StaffId, Statement, TrailReading,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Group, Keys, OpenFault, OsDisk, Playback, Signing, Vault,
@@ -201,6 +201,10 @@ enum Job {
     /// The register as it stands, to judge anew what goes on.
     Register {
         answer: oneshot::Sender<Option<Arc<Register>>>,
+    },
+    Standing {
+        recording: RecordingId,
+        answer: oneshot::Sender<Option<(Arc<Register>, RecordingState)>>,
     },
     Audit {
         draft: AuditDraft,
@@ -496,6 +500,15 @@ impl Desk {
     /// The register as it stands; `None` where it cannot be read, and then nothing goes on.
     pub(crate) fn register(&self) -> Option<Arc<Register>> {
         self.ask(|answer| Job::Register { answer }).flatten()
+    }
+
+    /// The register and a recording as they stand; `None` where they cannot be read, and then nothing goes on.
+    pub(crate) fn standing(
+        &self,
+        recording: RecordingId,
+    ) -> Option<(Arc<Register>, RecordingState)> {
+        self.ask(|answer| Job::Standing { recording, answer })
+            .flatten()
     }
 
     /// Writes an entry; `false` if it is not durable.

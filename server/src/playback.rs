@@ -94,7 +94,8 @@ fn send(desk: &Desk, voice: &mut Voice<ListenPermit>, client: &mut Client) -> Re
     let begun = Instant::now();
     let first_ms = voice.at_ms();
     while let Some(part) = voice.part(desk, samples).map_err(Cut::Recording)? {
-        client.send_part(&part).map_err(Cut::Client)?;
+        client.send_part(&part.bytes).map_err(Cut::Client)?;
+        voice.pass(&part);
         let said = Duration::from_millis(voice.at_ms() - first_ms);
         // As long as what was sent lasts, so that no more than a piece lies ahead.
         std::thread::sleep(said.saturating_sub(begun.elapsed()).min(PIECE));

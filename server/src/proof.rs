@@ -66,17 +66,35 @@ pub(crate) enum Proof {
     Session(Secret),
 }
 
-/// Who is at the other end of the socket, as the kernel says.
+/// Who is at the other end of the socket, as the kernel says, or as whoever carries calls says whom the kernel named there.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
     pub(crate) unix_user: String,
+    /// Whoever spoke for that user.
+    spokesman: Option<String>,
 }
 
 impl Asker {
     pub(crate) fn new(unix_user: &str) -> Asker {
         Asker {
             unix_user: unix_user.to_owned(),
+            spokesman: None,
         }
+    }
+
+    /// A user for whom another speaks.
+    pub(crate) fn spoken_for(unix_user: &str, spokesman: &str) -> Asker {
+        Asker {
+            spokesman: Some(spokesman.to_owned()),
+            ..Asker::new(unix_user)
+        }
+    }
+
+    /// Under whom wrong passwords are counted: whoever speaks for others answers for all of them.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &str> {
+        let spokesman = self.spokesman.as_deref();
+        let spokesman = spokesman.filter(|spokesman| *spokesman != self.unix_user);
+        [self.unix_user.as_str()].into_iter().chain(spokesman)
     }
 
     pub(crate) fn host(&self) -> Host {

@@ -36,6 +36,21 @@ pub(crate) fn is_superuser(user: &str) -> bool {
     user == user_name(0)
 }
 
+/// Whether a text has the form of a Unix user's name, or of what stands for one without a name: an entry of the trail takes no other
+/// from a process that may have been taken.
+///
+/// Source: useradd(8), "Usernames may contain only ...", with the capitals and points that directories use.
+pub(crate) fn is_user_name(text: &str) -> bool {
+    const MOST: usize = 32; // useradd(8): at most 32 characters.
+    let number = text.strip_prefix("uid:");
+    let is_number = number.is_some_and(|number| number.parse::<u32>().is_ok());
+    let name = text.strip_suffix('$').unwrap_or(text);
+    let is_letter = |octet: u8| octet.is_ascii_alphanumeric() || b"_-.".contains(&octet);
+    let begins = |octet: &u8| octet.is_ascii_alphabetic() || *octet == b'_';
+    let is_name = name.as_bytes().first().is_some_and(begins) && name.bytes().all(is_letter);
+    text.len() <= MOST && (is_number || is_name)
+}
+
 /// The number of a group that is written as a name or as a number.
 pub(crate) fn group_number(group: &str) -> Option<u32> {
     group.parse().ok().or_else(|| {
@@ -67,6 +82,17 @@ fn read(file: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_name_of_a_user_is_taken_for_none() {
+        for name in ["denwaban", "_apt", "T.Yamada-2", "host$", "uid:4000000000"] {
+            assert!(is_user_name(name), "{name}");
+        }
+        let long = "a".repeat(33);
+        for text in ["", "2nd", "a b", "試験", "uid:", "uid:x", "a\n", "$", &long] {
+            assert!(!is_user_name(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn the_superuser_has_a_name_and_an_unknown_number_keeps_its_number() {

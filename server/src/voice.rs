@@ -24,6 +24,13 @@ pub(crate) struct Voice<P> {
     range: Range<u64>,
 }
 
+/// A stretch of a voice.
+pub(crate) struct Part {
+    pub(crate) bytes: Vec<u8>,
+    /// Of each channel.
+    samples: u64,
+}
+
 impl<P: Permit> Voice<P> {
     /// `range_ms`: what is asked for; `None` is the whole. What lies beyond the end is left out.
     pub(crate) fn new(playback: Playback<P>, range_ms: Option<(u64, u64)>) -> Voice<P> {
@@ -46,26 +53,28 @@ impl<P: Permit> Voice<P> {
         self.range.end.saturating_sub(self.range.start)
     }
 
-    /// Where it stands, in milliseconds from the recording's beginning.
+    /// Where it stands: before what was not sent yet, in milliseconds from the recording's beginning.
     pub(crate) fn at_ms(&self) -> u64 {
         milliseconds(self.range.start)
     }
 
-    /// The next part, of at most so many samples; `None` at the end.
+    /// The next part, of at most so many samples; `None` at the end. Until [`Self::pass`] is told that it was sent it stays the next one.
     ///
     /// # Errors
-    /// The right is over by now, or the recording does not open.
-    pub(crate) fn part(&mut self, desk: &Desk, samples: u64) -> Result<Option<Vec<u8>>, OpenFault> {
+    /// The right is over by now, the recording is disposed of, or it does not open.
+    pub(crate) fn part(&mut self, desk: &Desk, samples: u64) -> Result<Option<Part>, OpenFault> {
         let Some((segment, stretch)) = self.stretch(samples) else {
             return Ok(None);
         };
         let now = Timestamp::now();
+        let permit = self.playback.permit();
         // Where nobody can be looked up, nobody hears on.
-        let register = desk.register().ok_or_else(Refusal::nobody)?;
-        self.playback.permit().check_person(&register, now)?;
+        let standing = desk.standing(permit.recording());
+        let (register, state) = standing.ok_or_else(Refusal::nobody)?;
+        permit.judge_anew(&register, state, now)?;
         let header = self.playback.segments()[segment].header();
         let (carrier, city) = (media_codec(header.carrier), media_codec(header.city));
-        self.range.start += stretch.end - stretch.start;
+        let samples = stretch.end - stretch.start;
         let audio = self.playback.read(segment, stretch, now)?;
         let frames = audio.carrier.iter().zip(audio.city.iter());
         let bytes = frames.flat_map(|(left, right)| {
@@ -73,7 +82,15 @@ impl<P: Permit> Voice<P> {
             let [right_low, right_high] = city.decode(*right).to_le_bytes();
             [low, high, right_low, right_high]
         });
-        Ok(Some(bytes.collect()))
+        Ok(Some(Part {
+            bytes: bytes.collect(),
+            samples,
+        }))
+    }
+
+    /// Stands behind a part that was sent.
+    pub(crate) fn pass(&mut self, part: &Part) {
+        self.range.start += part.samples;
     }
 
     /// The next stretch that lies within one segment, in that segment's own samples.

@@ -15,7 +15,7 @@ use std::{
 
 use common::{
     hand_over::{City, field, open_request, request_under, unzip, verify},
-    recorded, text,
+    recorded, text, wait_for,
 };
 use serde_json::{Value, json};
 use storage::{Catalogue, Layout};
@@ -136,6 +136,16 @@ fn a_whole_file_whose_asker_never_said_so_is_removed_and_another_in_its_place_st
     export(&city, &own, Ending::Dies);
     export(&city, &changed, Ending::Dies);
     export(&city, &denied, Ending::Lies);
+    // A file that never became whole was sent all the same.
+    let heard = ["recordings", "heard", &city.recording, "--json"];
+    wait_for("what was sent of each", || {
+        let heard = city.done("kacho", &heard).stdout;
+        let heard = String::from_utf8(heard).unwrap();
+        let hearing = |line| serde_json::from_str::<Value>(line).unwrap();
+        let sent = heard.lines().map(hearing);
+        let sent = sent.filter(|hearing| hearing["to_ms"].as_u64() > Some(0));
+        (sent.count() == 3).then_some(())
+    });
     fs::write(&changed, "something else").unwrap();
     city.house.terminate();
     let in_40_minutes = |arguments: &[&str]| {

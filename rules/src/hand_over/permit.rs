@@ -10,6 +10,7 @@ use crate::{
     ids::{CopyId, HandOverId, RecordingId, StaffId},
     listen::Heard,
     permit::{Permit, Validity},
+    recording::RecordingState,
     refusal::{Clause, Refusal, RefusalCode},
     register::{Fact, Register, RegisterGrant, RegisterPermit},
 };
@@ -132,8 +133,12 @@ impl Permit for ItemPermit {
         self.granted.validity.check(now)
     }
 
-    fn check_person(&self, register: &Register, now: Timestamp) -> Result<(), Refusal> {
-        self.check(now)?;
+    fn judge_anew(
+        &self,
+        register: &Register,
+        state: RecordingState,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let Granted {
             person,
             fact,
@@ -142,10 +147,15 @@ impl Permit for ItemPermit {
             heard,
             ..
         } = &*self.granted;
-        register.judge_again(person, fact, heard, now)?;
-        let state = register.hand_over(*hand_over).map(|known| known.state());
-        match state {
-            Some(HandOverState::Packaging(begun)) if begun.copy == *copy => Ok(()),
+        let mut heard = heard.clone();
+        let own = heard
+            .iter_mut()
+            .filter(|heard| heard.recording == self.recording);
+        own.for_each(|heard| heard.state = state);
+        register.judge_again(person, fact, &heard, now)?;
+        let stage = register.hand_over(*hand_over).map(|known| known.state());
+        match stage {
+            Some(HandOverState::Packaging(begun)) if begun.copy == *copy => self.check(now),
             _ => Err(Refusal::new(
                 RefusalCode::OutOfOrder,
                 Clause::Rules5HandOver,

@@ -198,6 +198,7 @@ impl Wish {
             recording,
             granted,
             cause: export_cause(fault),
+            range_ms: Some((0, 0)),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, DecisionId, Heard, JstDay, Notices,
-    Number, POLICY_VERSION, Proved, RecordingId, Refusal, Sound,
+    Number, POLICY_VERSION, Proved, RecordingId, RecordingState, Refusal, Register, Sound,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, Opener, OsDisk, Restoration,
@@ -281,6 +281,9 @@ impl Owner {
                 Some(Job::Register { answer }) => {
                     let _ = answer.send(self.register().await.ok());
                 }
+                Some(Job::Standing { recording, answer }) => {
+                    let _ = answer.send(self.standing(recording).await.ok());
+                }
                 Some(Job::Audit { draft, answer }) => {
                     let _ = answer.send(self.audit(draft).is_some());
                 }
@@ -531,6 +534,18 @@ impl Owner {
         };
         let judged = register.judge(&caller.petitioner(), action, None, now);
         judged.map_err(|fault| self.refuse(caller, action, &fault))
+    }
+
+    /// What a running playback rests on.
+    async fn standing(
+        &mut self,
+        recording: RecordingId,
+    ) -> Result<(Arc<Register>, RecordingState), Ending> {
+        let register = self.register().await?;
+        let call = self.find(recording).await?;
+        // Of what has no row any more nothing is heard.
+        let state = call.map_or(RecordingState::Disposed, |call| call.state);
+        Ok((register, state))
     }
 
     pub(super) async fn find(

@@ -104,23 +104,29 @@ impl Owner {
         judge: impl FnOnce(&Trial<'_>, Timestamp) -> Result<T, Refusal>,
     ) -> Result<T, Ending> {
         let refused = |refusal: Refusal| Answer::Refused(people::message(&refusal));
-        let key = AttemptKey::of(&typed.person, &asker.unix_user);
+        let sources = asker.sources();
+        let keys: Vec<AttemptKey> = sources
+            .map(|source| AttemptKey::of(&typed.person, source))
+            .collect();
         let (attempts, kept) = self
             .rows(async |catalogue| {
-                Ok((
-                    catalogue.attempts(&key).await?,
-                    catalogue.account(&typed.person).await?,
-                ))
+                let mut attempts = Vec::with_capacity(keys.len());
+                for key in &keys {
+                    attempts.push((key, catalogue.attempts(key).await?));
+                }
+                Ok((attempts, catalogue.account(&typed.person).await?))
             })
             .await?;
-        attempts.judge(now).map_err(|refusal| {
-            // Once for each wait, however often somebody asks in it.
-            if self.throttled.is_news(&key, attempts) {
-                let tried = kept.is_some().then(|| typed.person.clone());
-                self.note_login(tried, &refusal, asker);
-            }
-            refused(refusal)
-        })?;
+        for (key, attempts) in &attempts {
+            attempts.judge(now).map_err(|refusal| {
+                // Once for each wait, however often somebody asks in it.
+                if self.throttled.is_news(key, *attempts) {
+                    let tried = kept.is_some().then(|| typed.person.clone());
+                    self.note_login(tried, &refusal, asker);
+                }
+                refused(refusal)
+            })?;
+        }
         let trial = Trial {
             person: &typed.person,
             account: kept.as_ref().map(|kept| kept.account),
@@ -131,15 +137,18 @@ impl Owner {
         let judged = judge(&trial, now);
         let is_wrong =
             matches!(&judged, Err(refusal) if refusal.code() == RefusalCode::LoginFailed);
-        let attempts = match is_wrong {
-            true => attempts.failed(now),
-            false => Attempts::default(),
-        };
         self.rows(async |catalogue| {
             if let (false, CodeFound::Step(step)) = (is_wrong, trial.code) {
                 catalogue.use_totp_step(&typed.person, step).await?;
             }
-            catalogue.keep_attempts(&key, attempts, now).await
+            for (key, attempts) in attempts {
+                let attempts = match is_wrong {
+                    true => attempts.failed(now),
+                    false => Attempts::default(),
+                };
+                catalogue.keep_attempts(key, attempts, now).await?;
+            }
+            Ok(())
         })
         .await?;
         if !is_wrong && trial.password == PasswordFound::Right {

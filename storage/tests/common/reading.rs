@@ -22,7 +22,12 @@ impl Permit for Leave {
         Ok(())
     }
 
-    fn check_person(&self, _register: &Register, _now: Timestamp) -> Result<(), Refusal> {
+    fn judge_anew(
+        &self,
+        _register: &Register,
+        _state: RecordingState,
+        _now: Timestamp,
+    ) -> Result<(), Refusal> {
         Ok(())
     }
 
