@@ -1,4 +1,4 @@
-//! Who heard a recording or packed it, which part, what for: as the trail says it.
+//! Who heard a recording or packed it, which part, what for, and who saw the caller's number: as the trail says it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     audit::{AuditEntry, AuditEvent},
+    digest::Digest,
     hand_over::HandOverFact,
     ids::{HandOverId, RecordingId, StaffId},
     purpose::Purpose,
@@ -27,11 +28,25 @@ pub struct Hearing {
     pub range_ms: Option<(u64, u64)>,
 }
 
-/// The hearings of one recording, gathered entry by entry.
+/// Somebody was allowed to see the number of a recording's caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub who: Option<StaffId>,
+    /// What for.
+    pub purpose: Purpose,
+    /// The salted hash of why.
+    pub reason: Digest,
+}
+
+/// The hearings of one recording, and the sightings of its caller's number, gathered entry by entry.
 #[derive(Debug)]
 pub struct Hearings {
     recording: RecordingId,
     by_grant: BTreeMap<u64, Hearing>,
+    sightings: Vec<Sighting>,
     /// The hand-overs that are about it, and their purposes.
     hand_overs: BTreeMap<HandOverId, Purpose>,
     /// How the ids look in an entry.
@@ -44,6 +59,7 @@ impl Hearings {
         Hearings {
             recording,
             by_grant: BTreeMap::new(),
+            sightings: Vec::new(),
             hand_overs: BTreeMap::new(),
             names: [recording.to_string()].into(),
         }
@@ -75,6 +91,17 @@ impl Hearings {
                     hearing.range_ms = Some(*range_ms);
                 }
             }
+            AuditEvent::NumberRevealed {
+                recording,
+                purpose,
+                reason,
+                ..
+            } if *recording == self.recording => self.sightings.push(Sighting {
+                at: entry.at,
+                who: entry.actor.person().cloned(),
+                purpose: *purpose,
+                reason: *reason,
+            }),
             AuditEvent::Registered {
                 change: Fact::HandOver(fact),
                 ..
@@ -110,7 +137,12 @@ impl Hearings {
         self.by_grant.insert(entry.seq, hearing);
     }
 
-    /// All of them, in the order in which they were allowed.
+    /// Who saw the number so far, in order.
+    pub fn sightings(&self) -> &[Sighting] {
+        &self.sightings
+    }
+
+    /// All hearings, in the order in which they were allowed.
     pub fn finish(self) -> impl Iterator<Item = Hearing> {
         self.by_grant.into_values()
     }

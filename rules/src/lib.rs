@@ -71,7 +71,7 @@ pub use crate::{
         ItemPermit, MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Masks, Package, PackageForm,
         PackageLock, Side, Step, Stretch, StretchFault, Wished,
     },
-    hearing::{Hearing, Hearings},
+    hearing::{Hearing, Hearings, Sighting},
     hold::{
         Ground, Hold, HoldFact, HoldPermit, HoldStage, HoldTasks, HoldTerms, Holds, Overdue,
         ReleasePermit,

@@ -26,6 +26,11 @@ pub enum TrailReading {
         /// Which.
         recording: RecordingId,
     },
+    /// Who saw the number of its caller, and why.
+    Sightings {
+        /// Of which recording.
+        recording: RecordingId,
+    },
     /// A month's supervision report.
     Supervision {
         /// Of which month.
@@ -39,7 +44,7 @@ impl TrailReading {
         match self {
             TrailReading::Entries { .. } => Action::ReadTrail,
             TrailReading::Export => Action::ExportTrail,
-            TrailReading::Hearings { .. } => Action::SeeHeard,
+            TrailReading::Hearings { .. } | TrailReading::Sightings { .. } => Action::SeeHeard,
             TrailReading::Supervision { .. } => Action::SeeSupervision,
         }
     }
@@ -57,10 +62,12 @@ impl TrailReading {
             TrailReading::Export => AuditEvent::AuditExportBegun {
                 policy: Some(policy),
             },
-            TrailReading::Hearings { recording } => AuditEvent::HearingsShown {
-                recording,
-                policy: Some(policy),
-            },
+            TrailReading::Hearings { recording } | TrailReading::Sightings { recording } => {
+                AuditEvent::HearingsShown {
+                    recording,
+                    policy: Some(policy),
+                }
+            }
             TrailReading::Supervision { month } => AuditEvent::SupervisionShown {
                 month,
                 policy: Some(policy),

@@ -75,6 +75,11 @@ pub(crate) enum Request {
         recording: RecordingId,
         proof: Proof,
     },
+    /// See who saw the number of its caller, and why.
+    Revealed {
+        recording: RecordingId,
+        proof: Proof,
+    },
     /// A month's report or statement.
     Report(ReportRequest),
     /// Compare rows and files.
@@ -185,6 +190,9 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
         Request::Reveal(wish) => client.answer(&desk.reveal(wish, asker)),
         Request::Heard { recording, proof } => {
             heard::show(desk, recording, proof, asker, &mut client)
+        }
+        Request::Revealed { recording, proof } => {
+            heard::show_sightings(desk, recording, proof, asker, &mut client)
         }
         Request::Report(request) => report::attend(desk, request, asker, &mut client),
         Request::Reconcile => client.answer(&desk.reconcile()),

@@ -1,4 +1,4 @@
-//! Who heard a recording: read from the office's trail, for whoever may see that. The entry that it was seen is durable first.
+//! Who heard a recording, and who saw its caller's number: read from the office's trail, for whoever may see that. The entry that it was seen is durable first.
 
 use std::io;
 
@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use rules::{
     AuditEntry, HandOverId, Hearing, Hearings, Purpose, RecordingId, StaffId, TrailReading,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use storage::{AuditFault, Duty, OsDisk, read_entries};
 
 use crate::{
     duty::{Answer, Client, Conversation, Ending, Message},
-    office::Desk,
+    office::{Desk, Reader},
     proof::{Asker, Proof},
 };
 
@@ -37,6 +37,16 @@ impl From<Hearing> for HearingView {
     }
 }
 
+/// Somebody who saw the caller's number, one a line; after the last stands none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SightingView {
+    pub(crate) at: Timestamp,
+    pub(crate) who: Option<StaffId>,
+    pub(crate) purpose: Purpose,
+    /// For managers and auditors, where it still opens.
+    pub(crate) reason: Option<String>,
+}
+
 /// Shows one client who heard a recording.
 ///
 /// # Errors
@@ -48,8 +58,9 @@ pub(crate) fn show(
     asker: Asker,
     client: &mut Client,
 ) -> io::Result<()> {
-    let hearings = match hearings(desk, recording, proof, asker) {
-        Ok(hearings) => hearings,
+    let reading = TrailReading::Hearings { recording };
+    let (hearings, _) = match let_read(desk, recording, reading, proof, asker) {
+        Ok(read) => read,
         Err(ending) => return client.answer(&ending.without::<Option<HearingView>>()),
     };
     for hearing in hearings.finish() {
@@ -58,18 +69,49 @@ pub(crate) fn show(
     client.answer(&Answer::Done(None::<HearingView>))
 }
 
-fn hearings(
+/// Shows one client who saw the number of a recording's caller, and why.
+///
+/// # Errors
+/// The client went away.
+pub(crate) fn show_sightings(
     desk: &Desk,
     recording: RecordingId,
     proof: Proof,
     asker: Asker,
-) -> Result<Hearings, Ending> {
-    match desk.let_read(TrailReading::Hearings { recording }, proof, asker) {
-        Answer::Done(_) => read(desk, recording).map_err(|fault| {
-            Answer::Unavailable(Message::new("証跡を読めません。", fault.to_string()))
-        }),
-        other => Err(other.without()),
+    client: &mut Client,
+) -> io::Result<()> {
+    let reading = TrailReading::Sightings { recording };
+    let (hearings, reader) = match let_read(desk, recording, reading, proof, asker) {
+        Ok(read) => read,
+        Err(ending) => return client.answer(&ending.without::<Option<SightingView>>()),
+    };
+    for sighting in hearings.sightings() {
+        let view = SightingView {
+            at: sighting.at,
+            who: sighting.who.clone(),
+            purpose: sighting.purpose,
+            reason: reader.reasons.get(&sighting.reason).cloned(),
+        };
+        client.answer(&Answer::Done(Some(view)))?;
     }
+    client.answer(&Answer::Done(None::<SightingView>))
+}
+
+fn let_read(
+    desk: &Desk,
+    recording: RecordingId,
+    reading: TrailReading,
+    proof: Proof,
+    asker: Asker,
+) -> Result<(Hearings, Reader), Ending> {
+    let reader = match desk.let_read(reading, proof, asker) {
+        Answer::Done(reader) => reader,
+        other => return Err(other.without()),
+    };
+    let hearings = read(desk, recording).map_err(|fault| {
+        Answer::Unavailable(Message::new("証跡を読めません。", fault.to_string()))
+    })?;
+    Ok((hearings, reader))
 }
 
 fn read(desk: &Desk, recording: RecordingId) -> Result<Hearings, AuditFault> {
@@ -85,17 +127,17 @@ fn read(desk: &Desk, recording: RecordingId) -> Result<Hearings, AuditFault> {
     Ok(hearings)
 }
 
-/// The asker's end: hands on each hearing until the last.
+/// The asker's end: hands on each view until the last.
 ///
 /// # Errors
 /// The office went away.
-pub(crate) fn receive(
+pub(crate) fn receive<V: DeserializeOwned>(
     conversation: &mut Conversation,
-    mut tell: impl FnMut(HearingView),
+    mut tell: impl FnMut(V),
 ) -> io::Result<Answer<()>> {
     loop {
-        match conversation.answer::<Option<HearingView>>()? {
-            Answer::Done(Some(hearing)) => tell(hearing),
+        match conversation.answer::<Option<V>>()? {
+            Answer::Done(Some(view)) => tell(view),
             Answer::Done(None) => return Ok(Answer::Done(())),
             other => return Ok(other.without()),
         }

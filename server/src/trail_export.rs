@@ -76,7 +76,7 @@ pub(crate) fn attend(
         return Ok(());
     }
     let TrailExported { entries, sha256 } = sent;
-    let Reader { actor, granted } = begun.reader;
+    let Reader { actor, granted, .. } = begun.reader;
     let event = AuditEvent::AuditExported {
         granted: Some(granted),
         entries,

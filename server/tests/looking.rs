@@ -69,6 +69,19 @@ fn a_call_is_found_by_its_caller_and_only_a_reveal_shows_the_number() {
     assert_eq!(code(&reveal("kanri", &allowed)), "ROLE_NOT_PERMITTED");
     let revealed = lines(&reveal("hanako", &allowed));
     assert_eq!(revealed[0]["caller"], format!("+81{}", &CALLER[1..]));
+    let second = ["--reason", "苦情の確認"];
+    lines(&reveal("hanako", &[&check[..], &second].concat()));
+    let seen = ["recordings", "revealed", id, "--json"];
+    assert_eq!(code(&house.by("hanako", &seen)), "ROLE_NOT_PERMITTED");
+    let told = lines(&house.by("kacho", &seen));
+    let told = told
+        .iter()
+        .map(|line| ["who", "reason"].map(|name| line[name].clone()));
+    let expected = [["hanako", why[1]], ["hanako", second[1]]];
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        expected.map(|line| line.map(Value::from))
+    );
 
     house.terminate();
     let leaks = |needle: &str| {
@@ -85,7 +98,12 @@ fn a_call_is_found_by_its_caller_and_only_a_reveal_shows_the_number() {
     assert!(!leaks(DIGITS), "a number lies in the clear");
     assert!(!leaks("折り返し"), "a reason lies in the clear");
     let listed = text(&house.done(&["audit", "list", "--json"]));
-    for event in ["search_granted", "search_ended", "number_revealed"] {
+    for event in [
+        "search_granted",
+        "search_ended",
+        "number_revealed",
+        "hearings_shown",
+    ] {
         assert!(listed.contains(event), "{event} in {listed}");
     }
     assert!(!listed.contains(DIGITS) && !house.log().contains(DIGITS));

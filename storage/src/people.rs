@@ -100,6 +100,31 @@ impl Catalogue {
         }))
     }
 
+    /// Every text of a kind about somebody or something, the oldest first.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn sealed_texts(
+        &mut self,
+        about: &Subject,
+        kind: TextKind,
+    ) -> Result<Vec<SealedText>, CatalogueFault> {
+        let rows = sqlx::query("SELECT sealed FROM register_texts WHERE about = ? AND kind = ? AND ahead IS NULL ORDER BY row")
+            .bind(about.to_string())
+            .bind(kind.code())
+            .fetch_all(self.connection())
+            .await;
+        let text = |row: &SqliteRow| {
+            Ok(SealedText {
+                about: about.clone(),
+                kind,
+                sealed: read_json(row, 0)?,
+            })
+        };
+        rows.and_then(|rows| rows.iter().map(text).collect())
+            .map_err(|source| self.fault(source))
+    }
+
     /// Keeps a text whose digest the trail holds.
     ///
     /// # Errors

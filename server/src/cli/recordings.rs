@@ -36,6 +36,8 @@ pub(super) enum Command {
     Reveal(looking::Reveal),
     /// 誰がどこを聞いたか（証跡から）/ who heard it, and which part, from the audit trail
     Heard(looking::Heard),
+    /// 誰が何のために発信者の番号を見たか（理由は管理責任者と監査に表示）/ who saw the caller's number; managers and auditors are told why
+    Revealed(looking::Heard),
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +100,7 @@ pub(super) fn recordings(command: &Command, out: &mut Terminal) -> Result<(), Ex
         Command::Find(arguments) => looking::find(arguments, out),
         Command::Reveal(arguments) => looking::reveal(arguments, out),
         Command::Heard(arguments) => looking::heard(arguments, out),
+        Command::Revealed(arguments) => looking::revealed(arguments, out),
     }
 }
 

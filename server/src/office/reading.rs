@@ -1,6 +1,10 @@
 //! Reading the trail at the office: who may is judged and written down, and only then is anything shown (K-15).
 
-use rules::{Actor, AuditDraft, Refusal, TrailReading};
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rules::{Action, Actor, AuditDraft, Digest, RecordingId, Refusal, Subject, TrailReading};
+use storage::TextKind;
 
 use super::{owner::Owner, people::Caller};
 use crate::{
@@ -16,6 +20,8 @@ pub(crate) struct Reader {
     pub(crate) actor: Actor,
     /// The number of the entry that allowed it.
     pub(crate) granted: u64,
+    /// Why a caller's number was seen, by the hash in the trail, for whoever reads such words.
+    pub(crate) reasons: BTreeMap<Digest, String>,
 }
 
 impl Owner {
@@ -32,6 +38,10 @@ impl Owner {
             asker,
         };
         let actor = caller.petitioner().actor();
+        let sighted = match &reading {
+            TrailReading::Sightings { recording } => Some(*recording),
+            _ => None,
+        };
         let draft = AuditDraft {
             actor: actor.clone(),
             event: reading.event(self.policy),
@@ -39,9 +49,36 @@ impl Owner {
         let receipt = self
             .audit(draft)
             .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
+        let reasons = match sighted {
+            Some(recording) => self.reasons_of(recording, &caller).await?,
+            None => BTreeMap::new(),
+        };
         Ok(Reader {
             actor,
             granted: receipt.seq(),
+            reasons,
         })
+    }
+
+    async fn reasons_of(
+        &mut self,
+        recording: RecordingId,
+        caller: &Caller<'_>,
+    ) -> Result<BTreeMap<Digest, String>, Ending> {
+        // Whoever is nobody by name reads no sealed words, and waits for no database.
+        if caller.proved.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        let (register, now) = (self.register().await?, Timestamp::now());
+        let reads = register.judge(&caller.petitioner(), Action::ReadDecisions, None, now);
+        if reads.is_err() {
+            return Ok(BTreeMap::new());
+        }
+        let about = Subject::Recording(recording);
+        let texts = self
+            .rows(async |catalogue| catalogue.sealed_texts(&about, TextKind::Reason).await)
+            .await?;
+        let opened = texts.iter().map(|text| self.opener.open_hashed_text(text));
+        Ok(opened.filter_map(Result::ok).collect())
     }
 }

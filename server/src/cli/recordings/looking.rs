@@ -11,7 +11,7 @@ use super::{PURPOSE_HELP, line, object, with_office};
 use crate::{
     cli::{Exit, Form, Person, Place, Terminal},
     export::Request,
-    heard::{self, HearingView},
+    heard::{self, HearingView, SightingView},
     office::{FindWish, RevealWish, Revealed},
     proof::Secret,
     search::{self, Searched},
@@ -176,5 +176,46 @@ fn show(hearing: &HearingView, out: &mut Terminal) -> Result<(), Exit> {
         };
         let who = object.who.unwrap_or("-");
         format!("{} {who} {} {range}", object.at, object.purpose)
+    })
+}
+
+/// A line of `revealed --json`.
+#[derive(Serialize)]
+struct SightingObject<'view> {
+    at: String,
+    who: Option<&'view str>,
+    purpose: &'static str,
+    reason: Option<&'view str>,
+}
+
+pub(super) fn revealed(arguments: &Heard, out: &mut Terminal) -> Result<(), Exit> {
+    let config = Arc::new(arguments.place.load(out)?);
+    let request = Request::Revealed {
+        recording: arguments.id,
+        proof: arguments.person.proof(&config.layout(), out)?,
+    };
+    let mut written = Ok(());
+    let answer = with_office(&config, &request, |conversation| -> io::Result<_> {
+        heard::receive(conversation, |sighting: SightingView| {
+            if written.is_ok() {
+                written = show_sighting(&sighting, out);
+            }
+        })
+    });
+    out.settle(answer)?;
+    written
+}
+
+fn show_sighting(sighting: &SightingView, out: &mut Terminal) -> Result<(), Exit> {
+    let object = SightingObject {
+        at: jst_rfc3339(sighting.at),
+        who: sighting.who.as_ref().map(|who| who.as_str()),
+        purpose: sighting.purpose.code(),
+        reason: sighting.reason.as_deref(),
+    };
+    out.result(&object, || {
+        let who = object.who.unwrap_or_default();
+        let reason = object.reason.unwrap_or_default();
+        format!("{} {who} {} {reason}", object.at, object.purpose)
     })
 }
