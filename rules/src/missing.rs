@@ -14,18 +14,24 @@ use crate::{
 pub enum Missing {
     /// What for.
     Purpose,
-    /// Under which case.
-    Case,
+    /// By which decision: that of a case, or its words.
+    Decision,
     /// On what it rests.
     Basis,
+    /// Why.
+    Reason,
+    /// What the register is to hold of it, such as a medium or a receiver.
+    Particulars,
 }
 
 impl Missing {
     fn code(self) -> RefusalCode {
         match self {
             Missing::Purpose => RefusalCode::PurposeRequired,
-            Missing::Case => RefusalCode::DecisionRequired,
+            Missing::Decision => RefusalCode::DecisionRequired,
             Missing::Basis => RefusalCode::LegalBasisRequired,
+            Missing::Reason => RefusalCode::ReasonRequired,
+            Missing::Particulars => RefusalCode::ParticularsRequired,
         }
     }
 

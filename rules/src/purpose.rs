@@ -43,8 +43,7 @@ impl Purpose {
     /// # Errors
     /// `PURPOSE_REQUIRED` where none was, `PURPOSE_NOT_PERMITTED` where it is not on the list.
     pub fn given(text: Option<&str>) -> Result<Purpose, Refusal> {
-        let required = Refusal::new(RefusalCode::PurposeRequired, Clause::Rules5Use);
-        text.ok_or(required)?.parse()
+        text.unwrap_or_default().parse()
     }
 
     /// Whether it is permitted for the recordings of an approved request only (要領 5-2, 5-4).
@@ -81,12 +80,16 @@ impl fmt::Display for Purpose {
 impl FromStr for Purpose {
     type Err = Refusal;
 
-    /// A purpose that is not on the list is refused by the clause that closes the list.
+    /// A purpose that is not on the list is refused by the clause that closes the list; white space is none.
     fn from_str(text: &str) -> Result<Purpose, Refusal> {
-        let refusal = Refusal::new(RefusalCode::PurposeNotPermitted, Clause::Rules5Use);
+        let text = text.trim();
+        let code = match text.is_empty() {
+            true => RefusalCode::PurposeRequired,
+            false => RefusalCode::PurposeNotPermitted,
+        };
         Purpose::ALL
             .into_iter()
             .find(|purpose| purpose.code() == text)
-            .ok_or(refusal)
+            .ok_or(Refusal::new(code, Clause::Rules5Use))
     }
 }

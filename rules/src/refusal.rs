@@ -44,7 +44,7 @@ pub enum RefusalCode {
     ClockFrozen,
     /// What needs a decision has none.
     DecisionRequired,
-    /// An emergency, or a look at a caller's number, without a reason.
+    /// An emergency, a decision, or a look at a caller's number, without a reason.
     ReasonRequired,
     /// An emergency of more than 24 hours.
     EmergencyTooLong,
@@ -102,6 +102,8 @@ pub enum RefusalCode {
     CertificateRequired,
     /// A request without its basis, requester, document or recordings.
     LegalBasisRequired,
+    /// Without what its record would hold: a medium, a receiver, a training, a kind of attestation or the measure itself.
+    ParticularsRequired,
     /// It was decided otherwise before.
     AlreadyDecided,
     /// 利用停止: the recording is used for one case only.
@@ -116,7 +118,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 50] = [
+    pub const ALL: [RefusalCode; 51] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
@@ -162,6 +164,7 @@ impl RefusalCode {
         RefusalCode::ReceiptCodeWrong,
         RefusalCode::CertificateRequired,
         RefusalCode::LegalBasisRequired,
+        RefusalCode::ParticularsRequired,
         RefusalCode::AlreadyDecided,
         RefusalCode::UseSuspended,
         RefusalCode::HoldTooLong,
@@ -224,6 +227,7 @@ impl RefusalCode {
             RefusalCode::ReceiptCodeWrong => "RECEIPT_CODE_WRONG",
             RefusalCode::CertificateRequired => "CERTIFICATE_REQUIRED",
             RefusalCode::LegalBasisRequired => "LEGAL_BASIS_REQUIRED",
+            RefusalCode::ParticularsRequired => "PARTICULARS_REQUIRED",
             RefusalCode::AlreadyDecided => "ALREADY_DECIDED",
             RefusalCode::UseSuspended => "USE_SUSPENDED",
             RefusalCode::HoldTooLong => "HOLD_TOO_LONG",
@@ -278,6 +282,7 @@ impl RefusalCode {
             | RefusalCode::PasswordBlocked
             | RefusalCode::PasswordReused
             | RefusalCode::LegalBasisRequired
+            | RefusalCode::ParticularsRequired
             | RefusalCode::HoldTooLong
             | RefusalCode::ReviewTooLate => 422,
             RefusalCode::TooManyAttempts => 429,

@@ -304,15 +304,16 @@ fn another_use_cannot_be_typed_in() {
     for purpose in Purpose::ALL {
         assert_eq!(purpose.code().parse(), Ok(purpose));
     }
-    for text in [
-        "",
-        "SECONDARY_USE",
-        "二次利用",
-        "analysis_inquiry",
-        "MARKETING",
+    for (text, code) in [
+        ("", "PURPOSE_REQUIRED"),
+        ("\u{3000} ", "PURPOSE_REQUIRED"),
+        ("SECONDARY_USE", "PURPOSE_NOT_PERMITTED"),
+        ("二次利用", "PURPOSE_NOT_PERMITTED"),
+        ("analysis_inquiry", "PURPOSE_NOT_PERMITTED"),
+        ("MARKETING", "PURPOSE_NOT_PERMITTED"),
     ] {
         let refusal = text.parse::<Purpose>().unwrap_err();
-        assert_eq!(refusal.code().code(), "PURPOSE_NOT_PERMITTED");
+        assert_eq!(refusal.code().code(), code);
         assert!(refusal.japanese().starts_with("要領第5条第2項により、"));
     }
 }

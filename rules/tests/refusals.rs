@@ -68,10 +68,20 @@ fn every_refusal_names_its_clause_in_japanese_and_english() {
 fn missing() -> Vec<Refusal> {
     vec![
         Missing::Purpose.refusal(Action::AddContract),
-        Missing::Case.refusal(Action::RequestHold),
+        Missing::Decision.refusal(Action::RequestHold),
+        Missing::Decision.refusal(Action::ForgetMonths),
         Missing::Basis.refusal(Action::RequestHold),
         Missing::Basis.refusal(Action::Deputise),
         Missing::Basis.refusal(Action::DecideMeasure),
+        Missing::Basis.refusal(Action::DecideWaiver),
+        Missing::Reason.refusal(Action::ConfirmClock),
+        Missing::Reason.refusal(Action::DecideRequest),
+        Missing::Reason.refusal(Action::DecideHandOver),
+        Missing::Particulars.refusal(Action::RequestHandOver),
+        Missing::Particulars.refusal(Action::GiveHandOver),
+        Missing::Particulars.refusal(Action::Train),
+        Missing::Particulars.refusal(Action::AttestVendor),
+        Missing::Particulars.refusal(Action::DecideMeasure),
     ]
 }
 

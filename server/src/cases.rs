@@ -7,6 +7,8 @@ use rules::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::said::{Said, Words};
+
 /// About requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -15,7 +17,8 @@ pub(crate) enum RequestAsk {
     Decide {
         case: CaseId,
         verdict: Verdict,
-        reason: String,
+        #[serde(default)]
+        reason: Said<Words>,
     },
     Suspend {
         case: CaseId,
@@ -27,9 +30,12 @@ pub(crate) enum RequestAsk {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct WishedRequest {
     pub(crate) kind: RequestKind,
-    pub(crate) basis: Option<String>,
-    pub(crate) requester: Option<String>,
-    pub(crate) document: Option<String>,
+    #[serde(default)]
+    pub(crate) basis: Said<Words>,
+    #[serde(default)]
+    pub(crate) requester: Said<Words>,
+    #[serde(default)]
+    pub(crate) document: Said<Words>,
     pub(crate) recordings: Vec<RecordingId>,
 }
 
@@ -93,7 +99,8 @@ pub(crate) enum HoldAsk {
     Decide {
         hold: HoldId,
         verdict: Verdict,
-        reason: Option<String>,
+        #[serde(default)]
+        reason: Said<Words>,
     },
     Release {
         hold: HoldId,
@@ -104,8 +111,10 @@ pub(crate) enum HoldAsk {
 /// A hold as it was typed in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct WishedHold {
-    pub(crate) case: Option<CaseId>,
-    pub(crate) ground: Option<Ground>,
+    #[serde(default)]
+    pub(crate) case: Said<CaseId>,
+    #[serde(default)]
+    pub(crate) ground: Said<Ground>,
     pub(crate) recordings: Vec<RecordingId>,
     /// 90 days from today unless said.
     pub(crate) review: Option<JstDay>,

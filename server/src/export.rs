@@ -38,6 +38,7 @@ use crate::{
     playback,
     proof::{Asker, Proof},
     report::{self, ReportRequest},
+    said::Said,
     search, trail_export, trail_listing, unix,
     voice::{self, Voice},
 };
@@ -53,7 +54,8 @@ pub(crate) enum Request {
     Export {
         recording: RecordingId,
         purpose: Option<String>,
-        case: Option<CaseId>,
+        #[serde(default)]
+        case: Said<CaseId>,
         /// Where the asker makes the file.
         place: String,
         proof: Proof,
@@ -62,7 +64,8 @@ pub(crate) enum Request {
     Play {
         recording: RecordingId,
         purpose: Option<String>,
-        case: Option<CaseId>,
+        #[serde(default)]
+        case: Said<CaseId>,
         range_ms: Option<(u64, u64)>,
         proof: Proof,
     },
@@ -161,7 +164,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
                 recording,
                 action: Action::ListenToFile,
                 purpose,
-                case,
+                case: case.into_option(),
                 range_ms: None,
                 place: Some(place),
                 proof,
@@ -179,7 +182,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
                 recording,
                 action: Action::Listen,
                 purpose,
-                case,
+                case: case.into_option(),
                 range_ms,
                 place: None,
                 proof,

@@ -3,15 +3,27 @@
 use rules::{Chain, JstMonth};
 use serde::{Deserialize, Serialize};
 
-use crate::proof::Secret;
+use crate::said::{Said, Words};
 
 /// That every month up to one goes, of both chains.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ForgetAsk {
     /// The last of them.
     pub(crate) through: JstMonth,
-    /// The decision by which they go; without one it is only shown what would.
-    pub(crate) decision: Option<Secret>,
+    pub(crate) step: ForgetStep,
+}
+
+/// What is done about them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ForgetStep {
+    /// Show which would go.
+    Plan,
+    /// Remove them, by this decision.
+    Remove {
+        #[serde(default)]
+        decision: Said<Words>,
+    },
 }
 
 /// What goes, and what has not followed.

@@ -27,6 +27,7 @@ use crate::{
     export::{ABORT, BROKEN_OFF, Broken, END, Exported, FileState},
     office::Desk,
     proof::{Asker, Proof, Secret},
+    said::{Said, Words},
     voice::{self, Voice},
 };
 
@@ -38,7 +39,8 @@ pub(crate) enum HandOverAsk {
     Decide {
         hand_over: HandOverId,
         verdict: Verdict,
-        reason: Secret,
+        #[serde(default)]
+        reason: Said<Words>,
         #[serde(default)]
         masks: Masks,
     },
@@ -48,7 +50,8 @@ pub(crate) enum HandOverAsk {
     },
     Give {
         hand_over: HandOverId,
-        receiver: Secret,
+        #[serde(default)]
+        receiver: Said<Words>,
     },
     Receive {
         hand_over: HandOverId,
@@ -72,7 +75,8 @@ pub(crate) enum HandOverAsk {
 pub(crate) struct HandOverWish {
     pub(crate) to: WishedDestination,
     pub(crate) purpose: Option<String>,
-    pub(crate) medium: Label,
+    #[serde(default)]
+    pub(crate) medium: Said<Label>,
     pub(crate) recordings: Vec<RecordingId>,
 }
 
@@ -86,7 +90,8 @@ pub(crate) enum WishedDestination {
     },
     Request {
         case: CaseId,
-        addressee: Secret,
+        #[serde(default)]
+        addressee: Said<Words>,
         recipient: Option<Recipient>,
     },
 }
@@ -422,7 +427,7 @@ mod tests {
     #[test]
     fn what_is_asked_prints_no_reason_name_or_code() {
         let hand_over = HandOverId::new(Timestamp::UNIX_EPOCH, 1);
-        let word = || Secret::new("試験 花子");
+        let word = || "試験 花子".parse().unwrap();
         let to = WishedDestination::Request {
             case: CaseId::new(Timestamp::UNIX_EPOCH, 2),
             addressee: word(),
@@ -447,7 +452,7 @@ mod tests {
             },
             HandOverAsk::Receive {
                 hand_over,
-                code: word(),
+                code: Secret::new("試験 花子"),
             },
         ] {
             let shown = format!("{ask:?}");

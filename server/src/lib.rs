@@ -32,6 +32,7 @@ mod proof;
 mod recorder;
 mod report;
 mod rows;
+mod said;
 mod search;
 mod shard;
 mod sharing;

@@ -7,6 +7,8 @@ use rules::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::said::{Said, Words};
+
 /// About the numbers' notices.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -29,7 +31,8 @@ pub(crate) struct WishedWaiver {
     pub(crate) number: String,
     pub(crate) basis: WaiverBasis,
     /// The means or the law.
-    pub(crate) text: String,
+    #[serde(default)]
+    pub(crate) text: Said<Words>,
     pub(crate) review: JstDay,
 }
 

@@ -16,6 +16,7 @@ use crate::{
     numbers::{NumberAsk, NumberView},
     office::PolicyView,
     proof::Secret,
+    said::{Said, Words},
 };
 
 /// What is asked.
@@ -54,12 +55,26 @@ pub(crate) enum RegisterAsk {
         role: Role,
         unit: Label,
         vendor: Option<VendorId>,
-        name: Option<String>,
+        #[serde(default)]
+        name: Said<Words>,
     },
     Deputise {
         person: StaffId,
         period: Period,
-        basis: Option<String>,
+        #[serde(default)]
+        basis: Said<Words>,
+    },
+    Train {
+        person: StaffId,
+        #[serde(default)]
+        course: Said<Label>,
+        on: JstDay,
+    },
+    Attest {
+        vendor: VendorId,
+        #[serde(default)]
+        kind: Said<Label>,
+        until: JstDay,
     },
     /// Name a manager with root's right; the answer holds the first password.
     Recover {
@@ -85,8 +100,10 @@ pub(crate) enum RegisterAsk {
     },
     /// Keep what the manager decided where the rules say nothing.
     DecideMeasure {
-        basis: Option<Label>,
-        measure: Secret,
+        #[serde(default)]
+        basis: Said<Label>,
+        #[serde(default)]
+        measure: Said<Words>,
     },
     ShowPolicy {
         version: Option<u32>,

@@ -64,6 +64,8 @@ fn a_call_is_found_by_its_caller_and_only_a_reveal_shows_the_number() {
     };
     let check = ["--purpose", "STAFF_CHECK"];
     assert_eq!(code(&reveal("hanako", &check)), "REASON_REQUIRED");
+    let blank = [&check[..], &["--reason", "\u{3000}"]].concat();
+    assert_eq!(code(&reveal("hanako", &blank)), "REASON_REQUIRED");
     let why = ["--reason", "折り返しの電話のため"];
     let allowed = [&check[..], &why].concat();
     assert_eq!(code(&reveal("kanri", &allowed)), "ROLE_NOT_PERMITTED");

@@ -171,9 +171,9 @@ fn a_decision_is_the_managers_about_a_number_of_the_city_and_for_a_year_at_most(
     };
     let review = day_in_months(6);
     let decide = |number| ["numbers", "decide", number, "--review", &review];
-    usage(&decide(NUMBER));
     usage(&[&decide("0783331009")[..], &["--law", "条例"]].concat());
-    usage(&[&decide(NUMBER)[..], &["--law", " "]].concat());
+    let both = ["--law", "条例", "--means", "看板"];
+    usage(&[&decide(NUMBER)[..], &both].concat());
     let unknown = house.by(
         "kacho",
         &["numbers", "withdraw", "01KB0000000000000000000000"],

@@ -51,7 +51,7 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
             "装置の時計を信頼できない間は、何も廃棄しません。時計を確かめ、管理責任者が dispose --due --confirm-clock 理由 --as ID で確認してください。"
         }
         RefusalCode::DecisionRequired => {
-            "管理責任者の決定がなければ行えません。この録音についての請求や保全を申し出て、別の人の決定（requests decide、holds decide）を受け、--case または --decision で指定してください。"
+            "管理責任者の決定がなければ行えません。録音については請求や保全を申し出て、別の人の決定（requests decide、holds decide）を受け、--case または --decision で指定してください。証跡の削除では、決定の内容を --decision に書いてください。"
         }
         RefusalCode::ReasonRequired => "理由のない取扱いはできません。理由を入力してください。",
         RefusalCode::EmergencyTooLong => {
@@ -134,7 +134,10 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
             "渡したデータの廃棄証明がないため、完了にできません。handover destroyed で登録してください。"
         }
         RefusalCode::LegalBasisRequired => {
-            "根拠の示されていないもの、請求者・文書番号・対象の録音の欠けた請求は受け付けられません。根拠（--basis、保全では --ground、措置では方針に定めたもの）と、--requester、--document、--recording を指定してください。"
+            "根拠の示されていないもの、請求者・文書番号・対象の録音の欠けた請求は受け付けられません。根拠（--basis、保全では --ground、告知の省略では --means か --law、措置では方針に定めたもの）と、--requester、--document、--recording を指定してください。"
+        }
+        RefusalCode::ParticularsRequired => {
+            "記録に残す事項（渡す媒体、提供先・受領者、研修名、証明の種類、措置の内容）の書かれていないものは受け付けられません。--medium、--receiver、--course、--kind、--measure のうち必要なものを書いてください。"
         }
         RefusalCode::AlreadyDecided => {
             "既に別の決定がされています。決定は変えられません。必要なときは新たに申し出てください。"
@@ -203,7 +206,7 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
             "nothing is destroyed while the clock cannot be believed; look at it, and let the manager confirm it by dispose --due --confirm-clock REASON --as ID"
         }
         RefusalCode::DecisionRequired => {
-            "this needs the manager's decision about the recording; let another person decide it (requests decide, holds decide), and name it by --case or --decision"
+            "this needs the manager's decision; about a recording let another person decide (requests decide, holds decide) and name it by --case or --decision, about months of the trail say the decision with --decision"
         }
         RefusalCode::ReasonRequired => "this is done for a stated reason only; give the reason",
         RefusalCode::EmergencyTooLong => {
@@ -288,7 +291,10 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
             "what was handed over is not yet certified as destroyed; record the certificate with `handover destroyed`"
         }
         RefusalCode::LegalBasisRequired => {
-            "what says no basis, or a request without requester, document or recordings, is not taken; give the basis (--basis, of a hold --ground, of a measure one that the policy names), --requester, --document and --recording"
+            "what says no basis, or a request without requester, document or recordings, is not taken; give the basis (--basis, of a hold --ground, of a waived notice --means or --law, of a measure one that the policy names), --requester, --document and --recording"
+        }
+        RefusalCode::ParticularsRequired => {
+            "what its record is to hold is not said (medium, receiver, course, kind of attestation, measure); say it with --medium, --receiver, --course, --kind or --measure"
         }
         RefusalCode::AlreadyDecided => {
             "it was decided otherwise, and a decision stands; ask anew where need be"

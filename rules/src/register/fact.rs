@@ -213,15 +213,15 @@ impl Fact {
         match self {
             Fact::Designated { .. }
             | Fact::Withdrawn { .. }
-            | Fact::Trained { .. }
             | Fact::Appointed { .. }
             | Fact::RecoveryAcknowledged { .. }
             | Fact::VendorAdded { .. }
-            | Fact::VendorAttested { .. }
             | Fact::SupervisorApproved { .. } => true,
             Fact::Founded { .. }
             | Fact::PersonAdded { .. }
+            | Fact::Trained { .. }
             | Fact::Acknowledged { .. }
+            | Fact::VendorAttested { .. }
             | Fact::Deputised { .. }
             | Fact::Recovered { .. }
             | Fact::ContractAdded { .. }

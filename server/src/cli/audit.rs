@@ -25,10 +25,11 @@ use crate::{
     config::Config,
     duty::{Answer, Conversation, Message},
     export::{self, Request},
-    forgetting::{ForgetAsk, Forgotten, Incomplete, MonthState, MonthView},
+    forgetting::{ForgetAsk, ForgetStep, Forgotten, Incomplete, MonthState, MonthView},
     office::{TrailDone, TrailRequest},
     people::RegisterAsk,
-    proof::{Proof, Secret},
+    proof::Proof,
+    said::{Said, Words},
     trail_export::{self, CHAINS, TrailExported, unread},
     trail_listing,
 };
@@ -99,11 +100,16 @@ pub(super) struct Forget {
     /// この月まで（例 2023-11）/ the last month that goes
     #[arg(long, value_name = "YYYY-MM")]
     through: JstMonth,
-    /// 削除の決定（封印して保存）/ the decision by which they go; kept sealed
-    #[arg(long, value_name = "TEXT")]
-    decision: Option<String>,
+    /// 削除の決定（--yes に必須、封印して保存）/ the decision by which they go; required by --yes, and kept sealed
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    decision: Said<Words>,
     /// 実行します。付けなければ、削除する月を示すだけです / do it; without it the months that would go are shown
-    #[arg(long, requires = "decision")]
+    #[arg(long)]
     yes: bool,
 }
 
@@ -427,10 +433,14 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
 }
 
 fn forget(arguments: &Forget, out: &mut Terminal) -> Result<(), Exit> {
-    let decision = arguments.decision.as_ref().filter(|_| arguments.yes);
     let ask = ForgetAsk {
         through: arguments.through,
-        decision: decision.map(|text| Secret::new(text.clone())),
+        step: match arguments.yes {
+            true => ForgetStep::Remove {
+                decision: arguments.decision.clone(),
+            },
+            false => ForgetStep::Plan,
+        },
     };
     let ask = RegisterAsk::Forget(ask);
     ask_as(&arguments.place, &arguments.person, ask, out)

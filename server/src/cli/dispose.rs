@@ -13,6 +13,7 @@ use super::{Exit, Form, Person, Place, Terminal, recordings::with_office, signed
 use crate::{
     export::{Request, not_made},
     office::{DisposeDone, DisposeRequest, Disposed},
+    said::{Said, Words},
 };
 
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ pub(super) struct Arguments {
     at: Option<Timestamp>,
     /// 時計が正しいと判断した理由（管理責任者・代決者）/ why the clock is right, as the manager or a deputy says
     #[arg(long, value_name = "REASON", requires = "due")]
-    confirm_clock: Option<String>,
+    confirm_clock: Option<Said<Words>>,
     /// 承認された請求の id（--one に必須、期日前の廃棄の決定）/ required by --one: the approved request by which a recording is disposed of before its day
     #[arg(long, value_name = "R", requires = "one")]
     decision: Option<String>,

@@ -28,6 +28,7 @@ use crate::{
         Done, HandOverAsk, HandOverTold, HandOverView, HandOverWish, PackageWish, WishedDestination,
     },
     proof::Secret,
+    said::{Said, Words},
 };
 
 #[derive(Debug, Subcommand)]
@@ -69,9 +70,9 @@ pub(super) struct Ask {
     /// 目的（必須）/ what for; required
     #[arg(long, value_name = "PURPOSE")]
     purpose: Option<String>,
-    /// 媒体 / on what it is handed over
-    #[arg(long)]
-    medium: Label,
+    /// 媒体（必須）/ on what it is handed over; required
+    #[arg(long, default_value = "", hide_default_value = true)]
+    medium: Said<Label>,
     /// 録音 / a recording; may be repeated
     #[arg(long = "recording", value_name = "ID", num_args = 1.., required = true)]
     recordings: Vec<RecordingId>,
@@ -95,13 +96,12 @@ struct To {
     #[arg(
         long,
         value_name = "REQUEST",
-        requires = "receiver",
         conflicts_with_all = ["to", "contract"]
     )]
     request: Option<CaseId>,
-    /// 請求による提供先（封印して保存）/ to whom, under a request; it is kept sealed
+    /// 請求による提供先（--request に必須、封印して保存）/ to whom; required by --request, and kept sealed
     #[arg(long, value_name = "TEXT", requires = "request")]
-    receiver: Option<String>,
+    receiver: Option<Said<Words>>,
     /// 提供先の公開鍵（なければ包みは --zip だけ）/ the receiver's public key; without one a package is --zip
     #[arg(long, value_name = "age1…", requires = "request")]
     recipient: Option<Recipient>,
@@ -113,7 +113,7 @@ impl To {
         match self.request {
             Some(case) => Some(WishedDestination::Request {
                 case,
-                addressee: Secret::new(self.receiver?),
+                addressee: self.receiver.unwrap_or_default(),
                 recipient: self.recipient,
             }),
             None => Some(WishedDestination::Contract {
@@ -138,9 +138,9 @@ pub(super) struct Decide {
     /// 認めません / no
     #[arg(long)]
     reject: bool,
-    /// 理由（封印して保存）/ why; it is kept sealed
-    #[arg(long)]
-    reason: String,
+    /// 理由（必須、封印して保存）/ why; required, and kept sealed
+    #[arg(long, default_value = "", hide_default_value = true)]
+    reason: Said<Words>,
     /// 包みの中で無音にする区間（秒）。市民側は citizen、市側は city。繰り返せます / a stretch that the package silences, in seconds; may be repeated
     #[arg(long = "mask", value_name = "RECORDING:SIDE:FROM-TO", value_parser = mask, conflicts_with = "reject")]
     masks: Vec<(RecordingId, Stretch)>,
@@ -193,9 +193,9 @@ pub(super) struct Give {
     place: Place,
     #[command(flatten)]
     person: Person,
-    /// 受け取った人（封印して保存）/ who took it; it is kept sealed
-    #[arg(long)]
-    receiver: String,
+    /// 受け取った人（必須、封印して保存）/ who took it; required, and kept sealed
+    #[arg(long, default_value = "", hide_default_value = true)]
+    receiver: Said<Words>,
 }
 
 #[derive(Debug, Args)]
@@ -206,8 +206,8 @@ pub(super) struct Receive {
     place: Place,
     #[command(flatten)]
     person: Person,
-    /// 受領コード / the receipt code
-    #[arg(long)]
+    /// 受領コード（必須）/ the receipt code; required
+    #[arg(long, default_value = "", hide_default_value = true)]
     code: String,
 }
 
@@ -269,7 +269,7 @@ pub(super) fn handover(command: Command, out: &mut Terminal) -> Result<(), Exit>
             let ask = HandOverAsk::Decide {
                 hand_over: arguments.id,
                 verdict,
-                reason: Secret::new(arguments.reason),
+                reason: arguments.reason,
                 masks: arguments.masks.into_iter().collect(),
             };
             tell(&arguments.place, &arguments.person, ask, out)
@@ -283,7 +283,7 @@ pub(super) fn handover(command: Command, out: &mut Terminal) -> Result<(), Exit>
         Command::Give(arguments) => {
             let ask = HandOverAsk::Give {
                 hand_over: arguments.id,
-                receiver: Secret::new(arguments.receiver),
+                receiver: arguments.receiver,
             };
             tell(&arguments.place, &arguments.person, ask, out)
         }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     cases::{HoldAsk, HoldView, WishedHold},
     people::RegisterAsk,
+    said::{Said, Words},
 };
 
 #[derive(Debug, Subcommand)]
@@ -32,11 +33,11 @@ pub(super) struct Request {
     #[command(flatten)]
     person: Person,
     /// 請求（事案）の id（必須）/ for which request; required
-    #[arg(long, value_name = "R")]
-    case: Option<CaseId>,
+    #[arg(long, value_name = "R", default_value = "", hide_default_value = true)]
+    case: Said<CaseId>,
     /// 根拠（必須）: 不当要求行為の録音及び録画に関する要領の条、または法令 / article-5, article-6, article-7 or law; required
-    #[arg(long)]
-    ground: Option<Ground>,
+    #[arg(long, default_value = "", hide_default_value = true)]
+    ground: Said<Ground>,
     /// 対象の録音（複数可、その請求の対象に限る）/ a recording of the request; several may follow
     #[arg(long = "recording", value_name = "ID", num_args = 1..)]
     recordings: Vec<RecordingId>,
@@ -59,8 +60,8 @@ pub(super) struct Decide {
     #[command(flatten)]
     verdict: Verdicts,
     /// 理由（封印して保存）/ why; it is kept sealed
-    #[arg(long)]
-    reason: Option<String>,
+    #[arg(long, default_value = "", hide_default_value = true)]
+    reason: Said<Words>,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     numbers::{NumberAsk, NumberView, WishedWaiver},
     people::RegisterAsk,
+    said::{Said, Words},
 };
 
 #[derive(Debug, Subcommand)]
@@ -39,16 +40,16 @@ pub(super) struct Decide {
     review: JstDay,
 }
 
-/// On what it rests: exactly one of them.
+/// On what it rests: one of them.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 struct Basis {
     /// 告知に代わる手段（封印して保存）/ by what other means callers are told beforehand; kept sealed
     #[arg(long, value_name = "TEXT")]
-    means: Option<String>,
+    means: Option<Said<Words>>,
     /// 告知を要しない法令（封印して保存）/ the law that excuses it; kept sealed
     #[arg(long, value_name = "TEXT")]
-    law: Option<String>,
+    law: Option<Said<Words>>,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use crate::{
     export::Request,
     people::{Ask, PasswordView, PersonView, RegisterAsk, Told},
     proof::{Proof, Secret},
+    said::{Said, Words},
 };
 
 #[derive(Debug, Subcommand)]
@@ -80,8 +81,8 @@ pub(super) struct Add {
     #[arg(long)]
     vendor: Option<VendorId>,
     /// 氏名（封印して保存）/ the name; it is kept sealed
-    #[arg(long)]
-    name: Option<String>,
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: Said<Words>,
 }
 
 #[derive(Debug, Args)]
@@ -130,8 +131,8 @@ pub(super) struct Deputise {
     #[command(flatten)]
     days: Days,
     /// 根拠（必須、封印して保存）/ on what it rests; required, and kept sealed
-    #[arg(long)]
-    basis: Option<String>,
+    #[arg(long, default_value = "", hide_default_value = true)]
+    basis: Said<Words>,
 }
 
 #[derive(Debug, Args)]
@@ -142,9 +143,9 @@ pub(super) struct Train {
     place: Place,
     #[command(flatten)]
     person: Person,
-    /// 研修の名称 / which training
-    #[arg(long)]
-    course: Label,
+    /// 研修の名称（必須）/ which training; required
+    #[arg(long, default_value = "", hide_default_value = true)]
+    course: Said<Label>,
     /// 受講日 / when it was held
     #[arg(long, value_name = "DATE")]
     on: JstDay,
@@ -210,11 +211,11 @@ pub(super) fn people(command: Command, out: &mut Terminal) -> Result<(), Exit> {
             ask_as(&arguments.place, &arguments.person, ask, out)
         }
         Command::Train(arguments) => {
-            let ask = RegisterAsk::Record(Fact::Trained {
+            let ask = RegisterAsk::Train {
                 person: arguments.id,
                 course: arguments.course,
                 on: arguments.on,
-            });
+            };
             ask_as(&arguments.place, &arguments.person, ask, out)
         }
         Command::Withdraw(about) => record(about, |person| Fact::Withdrawn { person }, out),

@@ -6,7 +6,12 @@ use clap::{Args, Subcommand};
 use rules::{Label, jst_rfc3339};
 
 use super::{Exit, Person, Place, Terminal, people::ask_as};
-use crate::{duty::Message, office::PolicyView, people::RegisterAsk, proof::Secret};
+use crate::{
+    duty::Message,
+    office::PolicyView,
+    people::RegisterAsk,
+    said::{Said, Words},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -45,11 +50,16 @@ pub(super) struct Decide {
     #[command(flatten)]
     place: Place,
     /// 根拠（必須、方針の bases の一つ）/ on what it rests, one of the policy's bases; required
-    #[arg(long)]
-    basis: Option<Label>,
-    /// 措置（封印して保存）/ the measure; it is kept sealed
-    #[arg(long, value_name = "TEXT")]
-    measure: String,
+    #[arg(long, default_value = "", hide_default_value = true)]
+    basis: Said<Label>,
+    /// 措置（必須、封印して保存）/ the measure; required, and kept sealed
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    measure: Said<Words>,
     #[command(flatten)]
     person: Person,
 }
@@ -81,10 +91,7 @@ pub(super) fn policy(command: Command, out: &mut Terminal) -> Result<(), Exit> {
             basis,
             measure,
             person,
-        }) => {
-            let measure = Secret::new(measure);
-            (place, person, RegisterAsk::DecideMeasure { basis, measure })
-        }
+        }) => (place, person, RegisterAsk::DecideMeasure { basis, measure }),
     };
     ask_as(&place, &person, ask, out)
 }

@@ -20,6 +20,7 @@ use crate::{
     duty::{Answer, Conversation, Message},
     export::{self, Alone, Exported, Request},
     playback::{self, Played},
+    said::Said,
 };
 
 #[derive(Debug, Subcommand)]
@@ -63,8 +64,8 @@ pub(super) struct Export {
     place: Place,
     #[arg(long, value_name = "PURPOSE", help = PURPOSE_HELP)]
     purpose: Option<String>,
-    #[arg(long, value_name = "R", help = CASE_HELP)]
-    case: Option<CaseId>,
+    #[arg(long, value_name = "R", help = CASE_HELP, default_value = "", hide_default_value = true)]
+    case: Said<CaseId>,
     #[command(flatten)]
     person: Person,
     /// 書き出すファイル（既存のファイルは上書きしません）/ the file; an existing one is never overwritten
@@ -80,8 +81,8 @@ pub(super) struct Play {
     place: Place,
     #[arg(long, value_name = "PURPOSE", help = PURPOSE_HELP)]
     purpose: Option<String>,
-    #[arg(long, value_name = "R", help = CASE_HELP)]
-    case: Option<CaseId>,
+    #[arg(long, value_name = "R", help = CASE_HELP, default_value = "", hide_default_value = true)]
+    case: Said<CaseId>,
     #[command(flatten)]
     person: Person,
     /// ここから（ミリ秒）/ from here, in milliseconds; the beginning unless given
@@ -221,7 +222,7 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
         recording: arguments.id,
         purpose: arguments.purpose.clone(),
         place: place.display().to_string(),
-        case: arguments.case,
+        case: arguments.case.clone(),
         proof: arguments.person.proof(&config.layout(), out)?,
     };
     let answer = with_office(&config, &request, |conversation| {
@@ -264,7 +265,7 @@ fn play(arguments: &Play, out: &mut Terminal) -> Result<(), Exit> {
     let request = Request::Play {
         recording: arguments.id,
         purpose: arguments.purpose.clone(),
-        case: arguments.case,
+        case: arguments.case.clone(),
         range_ms,
         proof: arguments.person.proof(&config.layout(), out)?,
     };

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     cases::{CaseView, RequestAsk, WishedRequest},
     people::RegisterAsk,
+    said::{Said, Words},
 };
 
 #[derive(Debug, Subcommand)]
@@ -34,14 +35,14 @@ pub(super) struct Open {
     #[arg(long)]
     kind: RequestKind,
     /// 根拠（封印して保存）/ on what it rests; it is kept sealed
-    #[arg(long)]
-    basis: Option<String>,
+    #[arg(long, default_value = "", hide_default_value = true)]
+    basis: Said<Words>,
     /// 請求者（封印して保存）/ who asks; it is kept sealed
-    #[arg(long)]
-    requester: Option<String>,
+    #[arg(long, default_value = "", hide_default_value = true)]
+    requester: Said<Words>,
     /// 文書番号（封印して保存）/ the document in which that stands; it is kept sealed
-    #[arg(long)]
-    document: Option<String>,
+    #[arg(long, default_value = "", hide_default_value = true)]
+    document: Said<Words>,
     /// 対象の録音（複数可）/ a recording that it is about; several may follow
     #[arg(long = "recording", value_name = "ID", num_args = 1..)]
     recordings: Vec<RecordingId>,
@@ -77,9 +78,9 @@ pub(super) struct Decide {
     person: Person,
     #[command(flatten)]
     verdict: Verdicts,
-    /// 理由（封印して保存）/ why; it is kept sealed
-    #[arg(long)]
-    reason: String,
+    /// 理由（必須、封印して保存）/ why; required, and kept sealed
+    #[arg(long, default_value = "", hide_default_value = true)]
+    reason: Said<Words>,
 }
 
 #[derive(Debug, Args)]

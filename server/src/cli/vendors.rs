@@ -7,7 +7,10 @@ use super::{
     Exit, Person, Place, Terminal,
     people::{Days, ask_as},
 };
-use crate::people::{RegisterAsk, WishedContract};
+use crate::{
+    people::{RegisterAsk, WishedContract},
+    said::Said,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Vendors {
@@ -38,9 +41,9 @@ pub(super) struct Attest {
     place: Place,
     #[command(flatten)]
     person: Person,
-    /// 証明の種類 / what is attested, such as security-policy
-    #[arg(long)]
-    kind: Label,
+    /// 証明の種類（必須）/ what is attested, such as security-policy; required
+    #[arg(long, default_value = "", hide_default_value = true)]
+    kind: Said<Label>,
     /// 有効期限 / the last day on which it counts
     #[arg(long, value_name = "DATE")]
     until: JstDay,
@@ -103,17 +106,12 @@ pub(super) fn vendors(command: Vendors, out: &mut Terminal) -> Result<(), Exit> 
             )
         }
         Vendors::Attest(arguments) => {
-            let fact = Fact::VendorAttested {
+            let ask = RegisterAsk::Attest {
                 vendor: arguments.id,
                 kind: arguments.kind,
                 until: arguments.until,
             };
-            ask_as(
-                &arguments.place,
-                &arguments.person,
-                RegisterAsk::Record(fact),
-                out,
-            )
+            ask_as(&arguments.place, &arguments.person, ask, out)
         }
     }
 }

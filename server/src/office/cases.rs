@@ -1,8 +1,8 @@
 //! Requests at the office: opened, decided by another person, suspended, shown (K-09, K-33).
 
 use jiff::Timestamp;
-use rules::{Action, Application, AuditEvent, CaseId, Digest, Fact, RequestFact, Subject};
-use storage::{SealedText, TextKind};
+use rules::{Action, Application, AuditEvent, CaseId, Fact, Missing, RequestFact, Subject};
+use storage::TextKind;
 
 use super::{
     owner::Owner,
@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     cases::{CaseTexts, CaseView, RequestAsk, WishedRequest},
-    duty::{Answer, Ending, Message},
+    duty::Ending,
     people::Told,
+    said::{Said, Words},
 };
 
 impl Owner {
@@ -28,8 +29,12 @@ impl Owner {
                 verdict,
                 reason,
             } => {
+                let action = Action::DecideRequest;
+                let reason = self
+                    .demand(caller, action, Missing::Reason, reason, now)
+                    .await?;
                 let about = Subject::Case(case);
-                let (text, reason) = self.seal_reason(about, &reason, now)?;
+                let (text, reason) = self.seal_text(about, TextKind::Reason, reason.text(), now)?;
                 let fact = RequestFact::Decided {
                     case,
                     verdict,
@@ -55,9 +60,10 @@ impl Owner {
         let unit = self.unit_of(caller, Action::OpenRequest).await?;
         let case = CaseId::new(now, random_id()?);
         let mut texts = Vec::new();
-        let mut seal = |kind, text: Option<String>| {
-            let text = text.filter(|text| !text.trim().is_empty());
-            let sealed = text.map(|text| self.seal_text(Subject::Case(case), kind, &text, now));
+        let mut seal = |kind, text: Said<Words>| {
+            let text = text.into_option();
+            let sealed =
+                text.map(|text| self.seal_text(Subject::Case(case), kind, text.text(), now));
             let (text, digest) = sealed.transpose()?.unzip();
             texts.extend(text);
             Ok::<_, Ending>(digest)
@@ -76,22 +82,6 @@ impl Owner {
             Told::AskedBefore(Subject::Case(case)) => Ok(Told::Opened { case }),
             other => Ok(other),
         }
-    }
-
-    /// A decision without a word why is none.
-    pub(super) fn seal_reason(
-        &self,
-        about: Subject,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<(SealedText, Digest), Ending> {
-        if reason.trim().is_empty() {
-            return Err(Answer::Usage(Message::new(
-                "決定の理由を書いてください（--reason）。",
-                "say why it is decided so: --reason TEXT",
-            )));
-        }
-        self.seal_text(about, TextKind::Reason, reason, now)
     }
 
     async fn list_requests(&mut self, caller: &Caller<'_>, now: Timestamp) -> Result<Told, Ending> {

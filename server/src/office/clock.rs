@@ -11,6 +11,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use storage::{Disk, Duty, Layout, MODE_SECRET, OsDisk, SealFault, SealedFields, Sealer};
 
+use crate::said::Words;
+
 /// The office's view of its clock.
 pub(super) struct ClockWatch {
     path: PathBuf,
@@ -98,7 +100,7 @@ impl ClockWatch {
     pub(super) fn confirm(
         &mut self,
         by: &Proved,
-        reason: &str,
+        reason: &Words,
         disk: Arc<dyn Disk>,
         layout: &Layout,
     ) -> Result<Digest, NotConfirmed> {
@@ -107,7 +109,7 @@ impl ClockWatch {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|fault| NotConfirmed::Clock(fault.into()))?;
         let id = ConfirmationId::new(reading.wall, u128::from_be_bytes(random));
-        let sealed = Sealer::new(disk, layout).seal_confirmation(id, reading.wall, reason);
+        let sealed = Sealer::new(disk, layout).seal_confirmation(id, reading.wall, reason.text());
         let (sealed, digest) = sealed.map_err(NotConfirmed::Sealing)?;
         let before = self.kept.clone();
         self.kept.clock = clock;

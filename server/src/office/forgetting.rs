@@ -9,8 +9,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditDraft, AuditEvent, Chain, DecisionId, Fact, Forgetting, JstMonth, Subject,
-    TrailTerm,
+    Action, Actor, AuditDraft, AuditEvent, Chain, DecisionId, Fact, Forgetting, JstMonth, Missing,
+    Subject, TrailTerm,
 };
 use storage::{
     AuditTrail, Duty, Heads, Lock, OldMonth, OldMonths, Removal, TextKind, announce_removal,
@@ -25,9 +25,9 @@ use super::{
 use crate::{
     calls,
     duty::{Answer, Conversation, DUTY_PATIENCE, Ending, Message},
-    forgetting::{ForgetAsk, Forgotten, Incomplete, MonthState, MonthView},
+    forgetting::{ForgetAsk, ForgetStep, Forgotten, Incomplete, MonthState, MonthView},
     people::Told,
-    proof::Secret,
+    said::Words,
 };
 
 /// How often what has not followed a decision is tried again.
@@ -39,16 +39,26 @@ impl Owner {
     pub(super) async fn forget_months(
         &mut self,
         caller: &Caller<'_>,
-        ask: &ForgetAsk,
+        ask: ForgetAsk,
         now: Timestamp,
     ) -> Result<Told, Ending> {
+        let action = Action::ForgetMonths;
+        let decision = match ask.step {
+            ForgetStep::Plan => None,
+            ForgetStep::Remove { decision } => {
+                let decision = self
+                    .demand(caller, action, Missing::Decision, decision, now)
+                    .await?;
+                Some(decision)
+            }
+        };
         let register = self.register().await?;
         let judged = register.judge_forgetting(&caller.petitioner(), ask.through, now);
-        judged.map_err(|refusal| self.refuse(caller, Action::ForgetMonths, &refusal.into()))?;
+        judged.map_err(|refusal| self.refuse(caller, action, &refusal.into()))?;
         let decided = register.forgotten().map(|known| known.through);
         let through = decided.map_or(ask.through, |known| known.max(ask.through));
         let planned = self.old_months(through, now)?;
-        let Some(decision) = &ask.decision else {
+        let Some(decision) = &decision else {
             let view = |(chain, month)| shown(chain, month, MonthState::Planned);
             return Ok(Told::Forgotten(Forgotten {
                 months: planned.into_iter().map(view).collect(),
@@ -78,18 +88,12 @@ impl Owner {
         &mut self,
         caller: &Caller<'_>,
         through: JstMonth,
-        decision: &Secret,
+        decision: &Words,
         now: Timestamp,
     ) -> Result<(), Ending> {
         self.look_at_clock();
         let checked = self.clock.clock().check();
         checked.map_err(|refusal| self.refuse(caller, Action::ForgetMonths, &refusal.into()))?;
-        if decision.text().trim().is_empty() {
-            return Err(Answer::Usage(Message::new(
-                "証跡を削除する決定を書いてください（--decision）。",
-                "say by which decision they go: --decision TEXT",
-            )));
-        }
         let id = DecisionId::new(now, random_id()?);
         let about = Subject::Decision(id);
         let (sealed, text) = self.seal_text(about, TextKind::Reason, decision.text(), now)?;

@@ -10,8 +10,8 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Contents, CopyId, Destination, Fact, HandOver, HandOverFact, HandOverId,
-    HandOverPermit, Heard, JstDay, Label, PackageForm, Petitioner, Proved, Purpose, RecordingId,
-    Refusal, Register, RegisterFault, Subject, Wished,
+    HandOverPermit, Heard, JstDay, Label, Missing, PackageForm, Petitioner, Proved, Purpose,
+    RecordingId, Refusal, Register, RegisterFault, Subject, Wished,
 };
 use storage::{
     Attachments, Kept, Manifest, OpenFault, PackageKey, Passphrase, ReceiptCode, SecretFault,
@@ -112,6 +112,10 @@ impl Owner {
                 reason,
                 masks,
             } => {
+                let action = Action::DecideHandOver;
+                let reason = self
+                    .demand(&caller, action, Missing::Reason, reason, now)
+                    .await?;
                 let about = Subject::HandOver(hand_over);
                 let (text, reason) = self.seal_text(about, TextKind::Reason, reason.text(), now)?;
                 let fact = HandOverFact::Decided {
@@ -127,6 +131,8 @@ impl Owner {
                 hand_over,
                 receiver,
             } => {
+                let (action, missing) = (Action::GiveHandOver, Missing::Particulars);
+                let receiver = self.demand(&caller, action, missing, receiver, now).await?;
                 let about = Subject::HandOver(hand_over);
                 let (text, receiver) =
                     self.seal_text(about, TextKind::Receiver, receiver.text(), now)?;
@@ -209,19 +215,23 @@ impl Owner {
             let fault = RegisterFault::Refused(refusal);
             self.refuse(caller, Action::RequestHandOver, &fault)
         })?;
-        self.judge_first(caller, Action::RequestHandOver, now)
+        let (action, missing) = (Action::RequestHandOver, Missing::Particulars);
+        let medium = self
+            .demand(caller, action, missing, wish.medium, now)
             .await?;
+        self.judge_first(caller, action, now).await?;
+        let hand_over = HandOverId::new(now, self.dice()?);
+        let to = self.destination(caller, hand_over, wish.to, now).await;
+        let (to, attachments) = to?;
         // A recording that is named twice is handed over once.
         let items: BTreeSet<RecordingId> = wish.recordings.into_iter().collect();
         let heard = self.look_up(&items).await?;
-        let hand_over = HandOverId::new(now, self.dice()?);
-        let (to, attachments) = self.destination(hand_over, wish.to, now)?;
         let fact = HandOverFact::Requested {
             hand_over,
             wish: Wished {
                 to,
                 purpose,
-                medium: wish.medium,
+                medium,
                 items,
             },
         };
@@ -234,8 +244,9 @@ impl Owner {
     }
 
     /// To whom, and the sealed name where it is no contractor.
-    fn destination(
-        &self,
+    async fn destination(
+        &mut self,
+        caller: &Caller<'_>,
         hand_over: HandOverId,
         to: WishedDestination,
         now: Timestamp,
@@ -251,12 +262,8 @@ impl Owner {
                 recipient,
             } => (case, addressee, recipient),
         };
-        if addressee.text().trim().is_empty() {
-            return Err(Answer::Usage(Message::new(
-                "誰に渡すかを書いてください（--receiver）。",
-                "say to whom it is handed over: --receiver TEXT",
-            )));
-        }
+        let (action, missing) = (Action::RequestHandOver, Missing::Particulars);
+        let addressee = self.demand(caller, action, missing, addressee, now).await?;
         let about = Subject::HandOver(hand_over);
         let (text, receiver) = self.seal_text(about, TextKind::Addressee, addressee.text(), now)?;
         let to = Destination::Request {

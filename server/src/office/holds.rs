@@ -40,8 +40,10 @@ impl Owner {
                 verdict,
                 reason,
             } => {
-                let sealed =
-                    reason.map(|reason| self.seal_reason(Subject::Hold(hold), &reason, now));
+                let about = Subject::Hold(hold);
+                let reason = reason.into_option();
+                let sealed = reason
+                    .map(|reason| self.seal_text(about, TextKind::Reason, reason.text(), now));
                 let (text, reason) = sealed.transpose()?.unzip();
                 let fact = HoldFact::Decided {
                     hold,
@@ -68,11 +70,12 @@ impl Owner {
         now: Timestamp,
     ) -> Result<Told, Ending> {
         let action = Action::RequestHold;
-        let (case, ground) = match (wish.case, wish.ground) {
-            (Some(case), Some(ground)) => (case, ground),
-            (None, _) => return Err(self.lack(caller, action, Missing::Case, now).await),
-            (Some(_), None) => return Err(self.lack(caller, action, Missing::Basis, now).await),
-        };
+        let case = self
+            .demand(caller, action, Missing::Decision, wish.case, now)
+            .await?;
+        let ground = self
+            .demand(caller, action, Missing::Basis, wish.ground, now)
+            .await?;
         let hold = HoldId::new(now, random_id()?);
         let until = wish.until.unwrap_or_else(|| HoldTerms::usual_end(now));
         let usual_review = || HoldTerms::usual_review(now, until);

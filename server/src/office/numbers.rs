@@ -7,10 +7,10 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AlarmSubject, AuditDraft, AuditEvent, Authority, DecisionId, Fact, Notices,
-    Number, NumberPolicy, Register, RegisterFault, Subject, WaiverFact, WaiverTerms,
+    Action, AlarmCode, AlarmSubject, AuditDraft, AuditEvent, Authority, DecisionId, Fact, Missing,
+    Notices, Number, NumberPolicy, Register, RegisterFault, Subject, WaiverFact, WaiverTerms,
 };
-use storage::{Duty, Layout, NoticeFileFault, SealedText, TextKind};
+use storage::{Duty, Layout, NoticeFileFault, TextKind};
 
 use super::{
     cases::random_id,
@@ -31,9 +31,9 @@ const RETRY: Duration = Duration::from_secs(60);
 
 /// Whether whoever lists decisions may read their words.
 #[derive(Clone, Copy)]
-enum Words {
-    Shown,
-    Withheld,
+enum Showing {
+    Whole,
+    Hidden,
 }
 
 impl Owner {
@@ -48,7 +48,8 @@ impl Owner {
             NumberAsk::Confirm { decision, review } => {
                 let register = self.register().await?;
                 let (number, text) = self.words_of(&register, decision).await?;
-                let (sealed, text) = self.seal_waiver(decision, &text, now)?;
+                let about = Subject::Decision(decision);
+                let (sealed, text) = self.seal_text(about, TextKind::Waiver, &text, now)?;
                 let review = review.unwrap_or_else(|| WaiverTerms::latest_review(now));
                 let fact = WaiverFact::Confirmed {
                     decision,
@@ -81,9 +82,14 @@ impl Owner {
         wish: WishedWaiver,
         now: Timestamp,
     ) -> Result<Told, Ending> {
+        let action = Action::DecideWaiver;
+        let text = self
+            .demand(caller, action, Missing::Basis, wish.text, now)
+            .await?;
         let number = self.own_number(&wish.number)?;
         let decision = DecisionId::new(now, random_id()?);
-        let (sealed, text) = self.seal_waiver(decision, &wish.text, now)?;
+        let about = Subject::Decision(decision);
+        let (sealed, text) = self.seal_text(about, TextKind::Waiver, text.text(), now)?;
         let fact = WaiverFact::Decided {
             decision,
             basis: wish.basis,
@@ -105,21 +111,6 @@ impl Owner {
             unit,
             review,
         }
-    }
-
-    fn seal_waiver(
-        &self,
-        decision: DecisionId,
-        text: &str,
-        now: Timestamp,
-    ) -> Result<(SealedText, rules::Digest), Ending> {
-        if text.trim().is_empty() {
-            return Err(Answer::Usage(Message::new(
-                "告知に代わる手段（--means）または法令（--law）を書いてください。",
-                "say by which means callers are told (--means), or which law excuses it (--law)",
-            )));
-        }
-        self.seal_text(Subject::Decision(decision), TextKind::Waiver, text, now)
     }
 
     /// A number of the city, as the configuration lists it.
@@ -174,9 +165,9 @@ impl Owner {
         let register = self.register().await?;
         let petitioner = caller.petitioner();
         let reads = register.judge(&petitioner, Action::ReadWaivers, None, now);
-        let (action, words) = match reads {
-            Ok(()) => (Action::ReadWaivers, Words::Shown),
-            Err(_) => (Action::ListWaivers, Words::Withheld),
+        let (action, showing) = match reads {
+            Ok(()) => (Action::ReadWaivers, Showing::Whole),
+            Err(_) => (Action::ListWaivers, Showing::Hidden),
         };
         self.show(caller, &register, action, now)?;
         let notices = register.waivers().notices();
@@ -185,7 +176,9 @@ impl Owner {
         for policy in &config.numbers {
             let unit = config.unit_of(Some(&policy.number));
             let telling = notices.telling(policy, now);
-            let decisions = self.decisions_about(&register, policy, words, now).await?;
+            let decisions = self
+                .decisions_about(&register, policy, showing, now)
+                .await?;
             let view = |decision| NumberView::of(policy, unit, telling, decision);
             if decisions.is_empty() {
                 views.push(view(None));
@@ -200,18 +193,18 @@ impl Owner {
         &mut self,
         register: &Register,
         policy: &NumberPolicy,
-        words: Words,
+        showing: Showing,
         now: Timestamp,
     ) -> Result<Vec<DecisionView>, Ending> {
         let mut views = Vec::new();
         for (id, waiver) in register.waivers().iter() {
             if waiver.terms().number == policy.number {
-                let text = match words {
-                    Words::Shown => {
+                let text = match showing {
+                    Showing::Whole => {
                         self.text_of(Subject::Decision(id), TextKind::Waiver)
                             .await?
                     }
-                    Words::Withheld => None,
+                    Showing::Hidden => None,
                 };
                 views.push(DecisionView::of(id, waiver, text, now));
             }
@@ -223,9 +216,9 @@ impl Owner {
         {
             let state = register.waivers().state_of(configured, now);
             let view = DecisionView::configured(configured, unix_user, state);
-            views.push(match words {
-                Words::Shown => view,
-                Words::Withheld => DecisionView { text: None, ..view },
+            views.push(match showing {
+                Showing::Whole => view,
+                Showing::Hidden => DecisionView { text: None, ..view },
             });
         }
         Ok(views)

@@ -16,6 +16,7 @@ use crate::{
     duty::{Answer, Ending, Message},
     people::{self, PasswordView, Told},
     proof::{Secret, random_text},
+    said::Words,
 };
 
 impl Owner {
@@ -58,14 +59,15 @@ impl Owner {
         caller: &Caller<'_>,
         person: StaffId,
         fact: Fact,
-        name: Option<String>,
+        name: Option<Words>,
         now: Timestamp,
     ) -> Result<Told, Ending> {
         let password = random_text().map_err(|fault| no_randomness(&fault))?;
         let attach = |office: &Owner| {
             let hash = make_hash(&judge_new(&person, password.text())?)?;
             let name = name.map(|name| {
-                office.seal_text(Subject::Person(person.clone()), TextKind::Name, &name, now)
+                let about = Subject::Person(person.clone());
+                office.seal_text(about, TextKind::Name, name.text(), now)
             });
             let texts = name.transpose()?.map(|(text, _)| text);
             let set = PasswordSet::issued(person.clone(), hash);

@@ -19,6 +19,7 @@ use crate::{
     duty::{Answer, Ending, Message},
     people::{self, AccountAsk, Ask, PasswordView, PersonView, RegisterAsk, Told, WishedContract},
     proof::{Asker, Proof},
+    said::Said,
 };
 
 /// How often the register is compared with the trail.
@@ -104,6 +105,7 @@ impl Owner {
                     unit,
                     vendor,
                 };
+                let name = name.into_option();
                 self.take_in_person(&caller, person, fact, name, now).await
             }
             RegisterAsk::Recover { person } => {
@@ -118,22 +120,38 @@ impl Owner {
                 period,
                 basis,
             } => {
-                let Some(basis) = basis.filter(|basis| !basis.trim().is_empty()) else {
-                    let action = Action::Deputise;
-                    return Err(self.lack(&caller, action, Missing::Basis, now).await);
-                };
-                let (text, basis) = self.seal_text(
-                    Subject::Person(person.clone()),
-                    TextKind::Basis,
-                    &basis,
-                    now,
-                )?;
+                let action = Action::Deputise;
+                let basis = self
+                    .demand(&caller, action, Missing::Basis, basis, now)
+                    .await?;
+                let about = Subject::Person(person.clone());
+                let (text, basis) = self.seal_text(about, TextKind::Basis, basis.text(), now)?;
                 let fact = Fact::Deputised {
                     person,
                     period,
                     basis,
                 };
                 self.record(&caller, fact, with(vec![text]), now).await
+            }
+            RegisterAsk::Train { person, course, on } => {
+                let (action, missing) = (Action::Train, Missing::Particulars);
+                let course = self.demand(&caller, action, missing, course, now).await?;
+                let fact = Fact::Trained { person, course, on };
+                self.record(&caller, fact, nothing, now).await
+            }
+            RegisterAsk::Attest {
+                vendor,
+                kind,
+                until,
+            } => {
+                let (action, missing) = (Action::AttestVendor, Missing::Particulars);
+                let kind = self.demand(&caller, action, missing, kind, now).await?;
+                let fact = Fact::VendorAttested {
+                    vendor,
+                    kind,
+                    until,
+                };
+                self.record(&caller, fact, nothing, now).await
             }
             RegisterAsk::Acknowledge => {
                 self.someone(&caller, Action::Acknowledge)?;
@@ -153,7 +171,7 @@ impl Owner {
             RegisterAsk::List => self.list_people(&caller, now).await,
             RegisterAsk::ApplyPolicy { text } => self.apply_policy(&caller, &text, now).await,
             RegisterAsk::DecideMeasure { basis, measure } => {
-                self.decide_measure(&caller, basis, &measure, now).await
+                self.decide_measure(&caller, basis, measure, now).await
             }
             RegisterAsk::ShowPolicy { version } => self.show_policy(&caller, version, now).await,
             RegisterAsk::EnrolTotp => self.enrol_totp(&caller, now).await,
@@ -161,7 +179,7 @@ impl Owner {
             RegisterAsk::Request(ask) => self.ask_request(&caller, ask, now).await,
             RegisterAsk::Hold(ask) => self.ask_hold(&caller, ask, now).await,
             RegisterAsk::Number(ask) => self.ask_number(&caller, ask, now).await,
-            RegisterAsk::Forget(ask) => self.forget_months(&caller, &ask, now).await,
+            RegisterAsk::Forget(ask) => self.forget_months(&caller, ask, now).await,
         }
     }
 
@@ -172,11 +190,15 @@ impl Owner {
         now: Timestamp,
     ) -> Result<Told, Ending> {
         let action = Action::AddContract;
-        if wish.purposes.is_empty() {
-            return Err(self.lack(caller, action, Missing::Purpose, now).await);
-        }
+        let purposes = match wish.purposes.is_empty() {
+            true => Said::default(),
+            false => Said::of(wish.purposes),
+        };
+        let purposes = self
+            .demand(caller, action, Missing::Purpose, purposes, now)
+            .await?;
         let purposes: Result<BTreeSet<Purpose>, Refusal> =
-            wish.purposes.iter().map(|text| text.parse()).collect();
+            purposes.iter().map(|text| text.parse()).collect();
         let terms = Terms {
             vendor: wish.vendor,
             unit: self.unit_of(caller, action).await?,
@@ -375,21 +397,24 @@ impl Owner {
         Ok(true)
     }
 
-    /// What somebody is told whose act does not say what it must.
-    pub(super) async fn lack(
+    /// What an act must say.
+    ///
+    /// # Errors
+    /// It says nothing: refused as `missing`, which is written down.
+    pub(super) async fn demand<T>(
         &mut self,
         caller: &Caller<'_>,
         action: Action,
         missing: Missing,
+        said: Said<T>,
         now: Timestamp,
-    ) -> Ending {
-        match self.register().await {
-            Ok(register) => {
-                let refusal = register.refuse_without(&caller.petitioner(), action, missing, now);
-                self.refuse(caller, action, &refusal.into())
-            }
-            Err(ending) => ending,
+    ) -> Result<T, Ending> {
+        if let Some(said) = said.into_option() {
+            return Ok(said);
         }
+        let register = self.register().await?;
+        let refusal = register.refuse_without(&caller.petitioner(), action, missing, now);
+        Err(self.refuse(caller, action, &refusal.into()))
     }
 
     /// A refusal stands whether or not it can be written down.

@@ -17,7 +17,7 @@ use super::{owner::Owner, people::Caller};
 use crate::{
     duty::{Answer, Ending, Message},
     people::{self, Told},
-    proof::Secret,
+    said::{Said, Words},
 };
 
 /// The longest text of a policy; it travels in one line of at most 64 KiB.
@@ -152,17 +152,20 @@ impl Owner {
     pub(super) async fn decide_measure(
         &mut self,
         caller: &Caller<'_>,
-        basis: Option<Label>,
-        text: &Secret,
+        basis: Said<Label>,
+        measure: Said<Words>,
         now: Timestamp,
     ) -> Result<Told, Ending> {
-        let Some(basis) = basis else {
-            let action = Action::DecideMeasure;
-            return Err(self.lack(caller, action, Missing::Basis, now).await);
-        };
+        let action = Action::DecideMeasure;
+        let basis = self
+            .demand(caller, action, Missing::Basis, basis, now)
+            .await?;
+        let measure = self
+            .demand(caller, action, Missing::Particulars, measure, now)
+            .await?;
         let decision = new_decision(now)?;
         let about = Subject::Decision(decision);
-        let (sealed, measure) = self.seal_text(about, TextKind::Measure, text.text(), now)?;
+        let (sealed, measure) = self.seal_text(about, TextKind::Measure, measure.text(), now)?;
         let fact = Fact::Policy(PolicyFact::MeasureDecided {
             decision,
             basis,

@@ -13,6 +13,7 @@ use crate::{
     duty::{Answer, Ending, Message},
     people,
     proof::{Asker, Proof, Secret},
+    said::{Said, Words},
     search::{Findings, Searched},
 };
 
@@ -94,7 +95,8 @@ pub(crate) type Page = Result<Option<Vec<ListedCall>>, Cut>;
 pub(crate) struct RevealWish {
     pub(crate) recording: rules::RecordingId,
     pub(crate) purpose: Option<String>,
-    pub(crate) reason: Option<Secret>,
+    #[serde(default)]
+    pub(crate) reason: Said<Words>,
     pub(crate) proof: Proof,
 }
 
@@ -237,11 +239,10 @@ impl Owner {
             });
             return Err(self.unknown(&caller, Action::Reveal, wish.recording, judged));
         };
-        let reason = wish.reason.as_ref().map(|reason| reason.text().trim());
         let about = Subject::Recording(wish.recording);
+        let reason = wish.reason.clone().into_option();
         let sealed = reason
-            .filter(|reason| !reason.is_empty())
-            .map(|reason| self.seal_text(about, TextKind::Reason, reason, now))
+            .map(|reason| self.seal_text(about, TextKind::Reason, reason.text(), now))
             .transpose()?;
         let mut request = RevealRequest {
             petitioner: caller.petitioner(),

@@ -8,7 +8,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AuditDraft, AuditEvent, CopyId, DestructionClock, JstDay, RecordingId,
+    Action, Actor, AlarmCode, AuditDraft, AuditEvent, CopyId, DestructionClock, JstDay, Missing,
+    RecordingId,
 };
 use serde::{Deserialize, Serialize};
 use storage::{
@@ -27,6 +28,7 @@ use crate::{
     duty::{Answer, Ending, Message},
     people,
     proof::{Asker, Proof},
+    said::{Said, Words},
 };
 
 /// A start has other things to do first, and a command that does the office's duty in its absence is over by then.
@@ -45,8 +47,8 @@ pub(crate) enum DisposeRequest {
     /// To destroy what is due.
     Due {
         proof: Proof,
-        /// Why the clock is right.
-        confirm_clock: Option<String>,
+        /// Why the clock is right, where somebody says that it is.
+        confirm_clock: Option<Said<Words>>,
     },
     /// To destroy one recording before its day.
     One {
@@ -201,7 +203,7 @@ impl Owner {
         }
         let done = match request {
             DisposeRequest::Due { confirm_clock, .. } => {
-                return self.due_asked(&caller, confirm_clock.as_deref(), now).await;
+                return self.due_asked(&caller, confirm_clock.clone(), now).await;
             }
             DisposeRequest::Acknowledge { subject, .. } => {
                 self.acknowledge(&caller, *subject).await?
@@ -231,7 +233,7 @@ impl Owner {
     async fn due_asked(
         &mut self,
         caller: &Caller<'_>,
-        confirm_clock: Option<&str>,
+        confirm_clock: Option<Said<Words>>,
         now: Timestamp,
     ) -> Result<Outcome, Ending> {
         let judged = self.look_at_clock().ok_or_else(|| {
@@ -240,15 +242,16 @@ impl Owner {
                 "the clock cannot be judged, so nothing is destroyed by it; the log says why",
             ))
         })?;
+        let confirms = confirm_clock.is_some();
         if let Some(reason) = confirm_clock {
-            self.confirm_clock(caller, reason)?;
+            self.confirm_clock(caller, reason, now).await?;
         }
         let checked = self.clock.clock().check();
         checked.map_err(|refusal| self.refuse(caller, Action::Dispose, &refusal.into()))?;
         // Whoever may only say that the clock is right has done so: what is due is the office's own to destroy.
-        let actor = match confirm_clock {
-            Some(_) if !self.may_dispose(caller, now).await? => Actor::System,
-            Some(_) | None => caller.petitioner().actor(),
+        let actor = match confirms && !self.may_dispose(caller, now).await? {
+            true => Actor::System,
+            false => caller.petitioner().actor(),
         };
         Ok(Outcome::Begins { actor, judged })
     }
@@ -259,16 +262,19 @@ impl Owner {
         Ok(judged.is_ok())
     }
 
-    fn confirm_clock(&mut self, caller: &Caller<'_>, reason: &str) -> Result<(), Ending> {
+    async fn confirm_clock(
+        &mut self,
+        caller: &Caller<'_>,
+        reason: Said<Words>,
+        now: Timestamp,
+    ) -> Result<(), Ending> {
+        let action = Action::ConfirmClock;
         let by = caller.proved()?;
-        if reason.trim().is_empty() {
-            return Err(Answer::Usage(Message::new(
-                "時計が正しいと判断した理由を書いてください。",
-                "say why the clock is right: --confirm-clock REASON",
-            )));
-        }
+        let reason = self
+            .demand(caller, action, Missing::Reason, reason, now)
+            .await?;
         let disk = Arc::clone(&self.disk);
-        let confirmed = self.clock.confirm(by, reason, disk, &self.layout);
+        let confirmed = self.clock.confirm(by, &reason, disk, &self.layout);
         let digest = confirmed.map_err(|fault| match fault {
             NotConfirmed::Sealing(fault) => {
                 Answer::Unavailable(Message::new("理由を封印できません。", fault.to_string()))

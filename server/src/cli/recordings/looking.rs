@@ -14,6 +14,7 @@ use crate::{
     heard::{self, HearingView, SightingView},
     office::{FindWish, RevealWish, Revealed},
     proof::Secret,
+    said::{Said, Words},
     search::{self, Searched},
 };
 
@@ -48,8 +49,13 @@ pub(in crate::cli) struct Reveal {
     #[arg(long, value_name = "PURPOSE", help = PURPOSE_HELP)]
     purpose: Option<String>,
     /// 理由（必須、封印して保存）/ why; required, and kept sealed
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    reason: Said<Words>,
     #[command(flatten)]
     person: Person,
 }
@@ -116,7 +122,7 @@ pub(super) fn reveal(arguments: &Reveal, out: &mut Terminal) -> Result<(), Exit>
     let request = Request::Reveal(RevealWish {
         recording: arguments.id,
         purpose: arguments.purpose.clone(),
-        reason: arguments.reason.as_deref().map(Secret::new),
+        reason: arguments.reason.clone(),
         proof: arguments.person.proof(&config.layout(), out)?,
     });
     let answer = with_office(&config, &request, |conversation| conversation.answer());
