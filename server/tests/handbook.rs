@@ -143,6 +143,7 @@ fn whatever_a_command_says_to_a_program_is_an_object_a_line_in_the_citys_time() 
     for line in said.lines() {
         let object: Result<serde_json::Map<String, Value>, _> = serde_json::from_str(line);
         let object = object.unwrap_or_else(|fault| panic!("{fault}: {line}"));
+        assert!(!object.keys().eq(["text"]), "prose is no object: {line}");
         assert!(
             !instants(&Value::Object(object)).any(|at| at.ends_with('Z')),
             "{line}"

@@ -31,9 +31,13 @@ fn a_lost_vault_is_served_before_its_audio_is_back_and_nothing_of_it_counts_as_l
     house.terminate();
     fs::remove_dir_all(house.dir().join("data/vault")).unwrap();
 
-    let restored = house.by("kanri", &["restore", "--from", backup]);
+    let restored = house.by("kanri", &["restore", "--from", backup, "--json"]);
 
-    assert!(text(&restored).contains("awaited=1"), "{}", text(&restored));
+    assert!(restored.status.success(), "{}", text(&restored));
+    let restored: Value = serde_json::from_slice(&restored.stdout).unwrap();
+    let counts = ["purged", "removed", "awaited"].map(|name| restored[name].clone());
+    assert_eq!(counts, [0, 0, 1].map(Value::from));
+    assert!(restored["rows"].is_u64() && restored["left"] == serde_json::json!([]));
     house.run();
     telephone::call(&house, "two", 4_000);
     house.row("the next recording", &[], |row| {
@@ -62,9 +66,19 @@ fn a_lost_vault_is_served_before_its_audio_is_back_and_nothing_of_it_counts_as_l
     let checked = text(&house.denwaban(&["check"]));
     assert!(checked.contains("restore --audio"), "{checked}");
 
-    let brought = house.done(&["restore", "--audio"]);
+    let brought = house.done(&["restore", "--audio", "--json"]);
 
-    assert!(text(&brought).contains("files=1"), "{}", text(&brought));
+    let brought = String::from_utf8(brought.stdout).unwrap();
+    let brought: Vec<Value> = brought
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told = |line: &Value| [line["restored"].clone(), line["awaited_days"].clone()];
+    assert!(brought[0]["day"].is_string(), "{brought:?}");
+    assert_eq!(
+        brought.iter().map(told).collect::<Vec<_>>(),
+        [[1, 0], [1, 0]]
+    );
     let heard = house.by("hanako", &export);
     assert!(heard.status.success(), "{}", text(&heard));
     let again = house.done(&["restore", "--audio"]);

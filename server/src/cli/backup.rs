@@ -9,6 +9,7 @@ use std::{
 use clap::Args;
 use jiff::Timestamp;
 use rules::{Action, Actor, AuditDraft, AuditEvent, JstDay, StaffId};
+use serde::Serialize;
 use storage::{
     AudioRestore, AuditTrail, BackupFault, Carried, Disk, Duty, Keys, Lock, OsDisk, Restored, Vault,
 };
@@ -101,10 +102,46 @@ pub(super) fn restore(arguments: &Restore, out: &mut Terminal) -> Result<(), Exi
         Step::GiveUp => {
             allowed_audio(&config, AudioStep::GiveUp, proof, out)?;
             let given_up = AudioRestore::give_up(&vault_of(&config));
-            given_up.map_err(|fault| not_restored(&fault, out))?;
-            out.line("復元を終えました。戻らなかった音声は reconcile が挙げます / the restore is over; reconcile names what did not come back")
+            let given_up = given_up.map_err(|fault| not_restored(&fault, out))?;
+            out.result(&GivenUp { given_up }, || {
+                "復元を終えました。戻らなかった音声は reconcile が挙げます / the restore is over; reconcile names what did not come back".to_owned()
+            })
         }
     }
+}
+
+/// The object of `restore --from`: recordings, and the segments of their sound.
+#[derive(Serialize)]
+struct RestoredRows<'left> {
+    rows: u64,
+    purged: u64,
+    removed: u64,
+    awaited: u64,
+    /// The days that are not restored to their end.
+    left: Vec<&'left JstDay>,
+}
+
+/// The object of a day of `restore --audio`.
+#[derive(Serialize)]
+struct RestoredDay {
+    day: JstDay,
+    restored: u64,
+    /// The days of which something is still awaited.
+    awaited_days: usize,
+}
+
+/// The object of `restore --audio` where nothing is awaited, or is any more.
+#[derive(Serialize)]
+struct RestoredAudio {
+    restored: u64,
+    awaited_days: usize,
+}
+
+/// The object of `restore --give-up`.
+#[derive(Serialize)]
+struct GivenUp {
+    /// The days whose sound is not awaited any more.
+    given_up: Vec<JstDay>,
 }
 
 fn restore_rows(
@@ -121,10 +158,19 @@ fn restore_rows(
     let judged = with_office(config, &request, |conversation| conversation.answer());
     let person: Option<StaffId> = out.settle(judged)?;
     let restored = bring_back(config, from, person).map_err(|fault| not_restored(&fault, out))?;
-    out.line(&format!(
-        "記録を復元しました。サービスを起動できます / rows are restored and the service may start: 行/rows={} 鍵がなく廃棄/purged={} 待つ音声/audio awaited={}",
-        restored.rows, restored.purged, restored.awaited
-    ))?;
+    let object = RestoredRows {
+        rows: restored.rows,
+        purged: restored.purged,
+        removed: restored.removed,
+        awaited: restored.awaited,
+        left: restored.left.keys().collect(),
+    };
+    out.result(&object, || {
+        format!(
+            "記録を復元しました。サービスを起動できます / rows are restored and the service may start: 行/rows={} 鍵がなく廃棄/purged={} 消した音声/files removed={} 待つ音声/audio awaited={}",
+            restored.rows, restored.purged, restored.removed, restored.awaited
+        )
+    })?;
     if restored.awaited > 0 {
         out.line("続けて音声を戻してください（運用中にできます）/ then bring the audio, while the service runs: denwaban restore --audio")?;
     }
@@ -148,16 +194,29 @@ fn restore_audio(
     let vault = vault_of(config);
     let audio = AudioRestore::resume(&vault, from).map_err(|fault| not_restored(&fault, out))?;
     let Some(mut audio) = audio else {
-        return out.line("待つ音声はありません / no audio is awaited");
+        let nothing = RestoredAudio {
+            restored: 0,
+            awaited_days: 0,
+        };
+        return out.result(&nothing, || {
+            "待つ音声はありません / no audio is awaited".to_owned()
+        });
     };
     let days = audio.days();
-    let mut outcome = Ok(());
+    let (mut outcome, mut brought) = (Ok(()), 0);
     for (done, day) in (1..).zip(&days) {
         match audio.bring_day(*day) {
-            Ok(files) => out.line(&format!(
-                "{day} 音声/files={files}（{done}/{} 日 days）",
-                days.len()
-            ))?,
+            Ok(files) => {
+                brought += files;
+                let object = RestoredDay {
+                    day: *day,
+                    restored: files,
+                    awaited_days: audio.days().len(),
+                };
+                out.result(&object, || {
+                    format!("{day} 音声/files={files}（{done}/{} 日 days）", days.len())
+                })?;
+            }
             Err(fault) => {
                 tell_left(*day, &fault, out);
                 outcome = Err(Exit::Failed);
@@ -165,7 +224,13 @@ fn restore_audio(
         }
     }
     outcome?;
-    out.line("音声をすべて復元しました / all audio is restored")
+    let all = RestoredAudio {
+        restored: brought,
+        awaited_days: audio.days().len(),
+    };
+    out.result(&all, || {
+        "音声をすべて復元しました / all audio is restored".to_owned()
+    })
 }
 
 fn allowed_audio(

@@ -20,14 +20,14 @@ use crate::{
 
 pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     let config = place.load(out)?;
-    out.line(&format!(
-        "設定は正しく読めます / configuration: {}",
-        config.file.display()
-    ))?;
     let mut found = Found {
         out,
         worst: Exit::Done,
     };
+    found.good(&format!(
+        "設定は正しく読めます / configuration: {}",
+        config.file.display()
+    ))?;
     found.ports(&config)?;
     found.tls(&config)?;
     found.secrets(&config)?;

@@ -12,6 +12,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use exchange::Place;
 use rules::{JstDay, Label, Number, Profile};
+use serde::Serialize;
 use sip_core::Transport;
 
 use super::{Exit, Terminal};
@@ -285,12 +286,24 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
+/// The object of `init --json`.
+#[derive(Serialize)]
+struct Written<'path> {
+    folder: &'path Path,
+    config: &'path Path,
+    root: &'path Path,
+}
+
 fn report(arguments: &Arguments, config: &Config, out: &mut Terminal) -> Result<(), Exit> {
     let file = config.file.display();
-    out.line(&format!(
-        "作成しました / written: {}",
-        arguments.dir.display()
-    ))?;
+    let written = Written {
+        folder: &arguments.dir,
+        config: &config.file,
+        root: &config.folders.root,
+    };
+    out.result(&written, || {
+        format!("作成しました / written: {}", arguments.dir.display())
+    })?;
     if let Some(short) = descriptors::shortage(&config.rtp) {
         out.line(&format!("注意 / note: {short}"))?;
     }

@@ -25,6 +25,8 @@ mod requests;
 mod run;
 mod signed;
 mod statement;
+#[cfg(test)]
+mod tests;
 mod trunks;
 mod vendors;
 
@@ -39,7 +41,6 @@ use clap::{Args, Parser, Subcommand};
 use rules::StaffId;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use serde::Serialize;
-use serde_json::json;
 use storage::Layout;
 
 use city_time::in_city_time;
@@ -290,14 +291,14 @@ struct RefusalObject<'m> {
 }
 
 impl Terminal {
-    /// Writes a line of the result for people; programs have it as the text of an object.
+    /// Writes a line for people; programs have objects instead ([`Self::result`]).
     ///
     /// # Errors
     /// As [`Self::put`].
     fn line(&mut self, text: &str) -> Result<(), Exit> {
         match self.form {
             Form::Text => self.put(text),
-            Form::Json => self.object(&json!({ "text": text })),
+            Form::Json => Ok(()),
         }
     }
 
@@ -325,14 +326,15 @@ impl Terminal {
         })
     }
 
-    /// Writes to standard error.
+    /// Writes to standard error; for programs as a message, whose Japanese is the first line.
     fn complain(&mut self, text: &str) {
         let text = text.trim_end();
+        if self.form == Form::Json {
+            let (ja, en) = text.split_once('\n').unwrap_or((text, text));
+            return self.message(&Message::new(ja, en));
+        }
         // When standard error is gone there is nobody left to tell.
-        let _ = match self.form {
-            Form::Text => writeln!(io::stderr(), "{text}"),
-            Form::Json => writeln!(io::stderr(), "{}", json!({ "text": text })),
-        };
+        let _ = writeln!(io::stderr(), "{text}");
     }
 
     /// Writes an object of the result for programs, or its text for people.
@@ -361,8 +363,8 @@ impl Terminal {
             };
             if let Ok(object) = serde_json::to_string(&object) {
                 let _ = writeln!(io::stderr(), "{object}");
-                return;
             }
+            return;
         }
         let code = if message.code.is_empty() {
             String::new()
@@ -461,50 +463,4 @@ fn forbid_core_dumps() {
     // A kernel that refuses leaves it to the service manager; the command goes on.
     let _ = setrlimit(Resource::Core, none);
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Line::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_declares_what_it_leaves_in_the_trail() {
-        let mut commands = Vec::new();
-        for command in Line::command().get_subcommands() {
-            let name = command.get_name();
-            let below: Vec<&str> = command
-                .get_subcommands()
-                .map(clap::Command::get_name)
-                .collect();
-            if below.is_empty() || !command.is_subcommand_required_set() {
-                commands.push(name.to_owned());
-            }
-            commands.extend(below.iter().map(|below| format!("{name} {below}")));
-        }
-        let declared: Vec<&str> = include_str!("../../tests/commands.table")
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .map(|line| {
-                let (command, events) = line.split_at(30);
-                for event in events.split_whitespace() {
-                    let is_known =
-                        event == "none" || TRAIL.contains(&format!("\"event\":\"{event}\""));
-                    assert!(is_known, "{event} is no event of the trail");
-                }
-                assert!(!events.trim().is_empty(), "{command} declares nothing");
-                command.trim()
-            })
-            .collect();
-        assert_eq!(declared, commands);
-    }
-
-    /// One entry of each event, as the trail holds it.
-    const TRAIL: &str = include_str!("../../../rules/tests/audit.entries");
 }

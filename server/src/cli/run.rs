@@ -15,6 +15,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use rules::{AuditDraft, AuditEvent};
+use serde::Serialize;
 use storage::{Duty, Layout, Lock, LockFault, OsDisk, Vault};
 use tokio::runtime;
 
@@ -66,6 +67,14 @@ pub(super) fn run(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit>
     ended
 }
 
+/// The object of `run --json`, once calls are carried or the office's duty is done.
+#[derive(Serialize)]
+struct Served {
+    duties: Vec<&'static str>,
+    listen: String,
+    numbers: usize,
+}
+
 fn serve(config: &Arc<Config>, duties: &[Duty], log: &Log, out: &mut Terminal) -> Result<(), Exit> {
     let layout = config.layout();
     for duty in duties {
@@ -90,7 +99,13 @@ fn serve(config: &Arc<Config>, duties: &[Duty], log: &Log, out: &mut Terminal) -
         ));
         Exit::Failed
     })?;
-    if out.line(&running.greeting(config)).is_err() {
+    let served = Served {
+        duties: duties.iter().map(|duty| duty.name()).collect(),
+        listen: config.sip.to_string(),
+        numbers: config.numbers.len(),
+    };
+    let greeted = out.result(&served, || running.greeting(config));
+    if greeted.is_err() {
         // Nobody reads our output; calls do not depend on it.
         tracing::warn!("standard output is closed");
     }

@@ -69,12 +69,12 @@ pub(super) struct AddContract {
     #[arg(long)]
     vendor: VendorId,
     /// 対象とする市の番号 / a number of the city; may be repeated
-    #[arg(long = "number", value_name = "NUMBER", required = true)]
+    #[arg(long = "number", value_name = "NUMBER", num_args = 1.., required = true)]
     numbers: Vec<String>,
     #[command(flatten)]
     days: Days,
     /// 目的（必須）/ what for; required, and may be repeated
-    #[arg(long = "purpose", value_name = "PURPOSE")]
+    #[arg(long = "purpose", value_name = "PURPOSE", num_args = 1..)]
     purposes: Vec<String>,
 }
 

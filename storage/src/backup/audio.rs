@@ -70,16 +70,23 @@ impl<'vault> AudioRestore<'vault> {
 
     /// Gives up what is still awaited: it counts as missing from here on.
     ///
+    /// # Returns
+    /// The days of which something was.
+    ///
     /// # Errors
     /// [`BackupFault`] if rows come first, or another process restores.
-    pub fn give_up(vault: &Vault) -> Result<(), BackupFault> {
+    pub fn give_up(vault: &Vault) -> Result<Vec<JstDay>, BackupFault> {
         let _alone = Alone::begin(vault.layout())?;
-        match Restoration::read(&*vault.disk, vault.layout())? {
-            Some(restoration) if !restoration.has_rows() => Err(BackupFault::RowsFirst {
+        let Some(restoration) = Restoration::read(&*vault.disk, vault.layout())? else {
+            return Ok(Vec::new());
+        };
+        if !restoration.has_rows() {
+            return Err(BackupFault::RowsFirst {
                 path: restoration.from().to_owned(),
-            }),
-            Some(_) | None => restoration::forget(&*vault.disk, vault.layout()),
+            });
         }
+        restoration::forget(&*vault.disk, vault.layout())?;
+        Ok(restoration.days().iter().copied().collect())
     }
 
     /// The days that are awaited, those first that are nearest to their end.

@@ -25,7 +25,7 @@ use crate::{
     layout::{Layout, MODE_OWN, MODE_TAKEN_AWAY},
     lock::{Duty, Lock},
     people::CarriedText,
-    vault::Vault,
+    vault::{SegmentFile, Vault, VaultFault},
 };
 
 /// What came of a restore.
@@ -35,6 +35,8 @@ pub struct Restored {
     pub rows: u64,
     /// Recordings whose key is gone: their rows are tombstones, and files of them that were here are removed.
     pub purged: u64,
+    /// Segments of them that were here.
+    pub removed: u64,
     /// Segments that [`AudioRestore`](super::AudioRestore) has still to bring.
     pub awaited: u64,
     /// Days of which something could not be read or removed, each with the reason. Their rows are as the keys say; restoring again goes on.
@@ -102,9 +104,11 @@ pub async fn restore(
             vault,
             day,
         };
-        match purge.rows(&mut catalogue).await? {
-            (purged, None) => restored.purged += purged,
-            (_, Some(fault)) => drop(restored.left.insert(day, fault)),
+        let purged = purge.rows(&mut catalogue).await?;
+        restored.removed += purged.files;
+        match purged.left {
+            None => restored.purged += purged.recordings,
+            Some(fault) => drop(restored.left.insert(day, fault)),
         }
     }
     let register = catalogue.compare(&OsDisk, layout).await?;
@@ -192,40 +196,49 @@ struct Purge<'day> {
     day: JstDay,
 }
 
+/// What came of it.
+#[derive(Default)]
+struct Purged {
+    recordings: u64,
+    files: u64,
+    /// Why files are left, where some are.
+    left: Option<BackupFault>,
+}
+
 impl Purge<'_> {
     /// Takes rows down to tombstones and removes files that no key opens any more.
-    ///
-    /// # Returns
-    /// How many recordings, and why files are left, where some are.
-    async fn rows(
-        &self,
-        catalogue: &mut Catalogue,
-    ) -> Result<(u64, Option<BackupFault>), BackupFault> {
+    async fn rows(&self, catalogue: &mut Catalogue) -> Result<Purged, BackupFault> {
         let fixed = self.vault.fixed_expiry(self.day).ok().flatten();
         let expires_at = fixed.unwrap_or_else(|| self.vault.policy_expiry(self.day));
         let rows = catalogue.rows_of(self.day).await?;
         if self.living.has_day(self.day) {
             let dead = match self.living.tells_apart(self.day) {
                 true => self.dead_of_a_living_day(&rows.living)?,
-                false => return Ok((0, None)),
+                false => return Ok(Purged::default()),
             };
             for recording in &dead {
                 catalogue.bury_one(*recording, self.day, expires_at).await?;
             }
+            let files = self.vault.files(self.day);
             let left = self.vault.remove_recordings(self.day, &dead);
-            return Ok((dead.len() as u64, self.left(left.map_err(Into::into))));
+            return Ok(self.purged(&dead, &files.unwrap_or_default(), left));
         }
         // Of a day without a key only what is held has one; rows go with it, unrecorded calls too.
         let files = self.vault.files(self.day);
         let here = files.iter().flatten().map(|file| file.recording);
         let known: BTreeSet<RecordingId> = here.chain(rows.living.iter().copied()).collect();
         let held = self.living.held();
-        let dead: Vec<RecordingId> = known.difference(held).copied().collect();
+        let dead: BTreeSet<RecordingId> = known.difference(held).copied().collect();
         let is_stray = |recording: &RecordingId| !rows.recordings.contains(recording);
         let strays: Vec<RecordingId> = dead.iter().copied().filter(is_stray).collect();
         catalogue.bury(self.day, expires_at, &strays, held).await?;
-        let left = files.and_then(|_| self.vault.remove_segments(self.day, held));
-        Ok((dead.len() as u64, self.left(left.map_err(Into::into))))
+        Ok(match files {
+            Ok(files) => {
+                let left = self.vault.remove_segments(self.day, held);
+                self.purged(&dead, &files, left)
+            }
+            Err(fault) => self.purged(&dead, &[], Err(fault)),
+        })
     }
 
     /// Those that were disposed of by themselves: a record says so, or a header whose key is destroyed.
@@ -259,13 +272,32 @@ impl Purge<'_> {
         Ok(dead)
     }
 
-    fn left(&self, left: Result<BTreeSet<RecordingId>, BackupFault>) -> Option<BackupFault> {
-        match left {
-            Ok(left) if left.is_empty() => None,
-            Ok(_) => Some(BackupFault::NotRemoved {
+    /// `files`: what was here of the day. `left`: the recordings of which something still is.
+    fn purged(
+        &self,
+        dead: &BTreeSet<RecordingId>,
+        files: &[SegmentFile],
+        left: Result<BTreeSet<RecordingId>, VaultFault>,
+    ) -> Purged {
+        let recordings = dead.len() as u64;
+        let left = match left {
+            Ok(left) => left,
+            Err(fault) => {
+                return Purged {
+                    recordings,
+                    files: 0,
+                    left: Some(fault.into()),
+                };
+            }
+        };
+        let is_gone =
+            |file: &&SegmentFile| dead.contains(&file.recording) && !left.contains(&file.recording);
+        Purged {
+            recordings,
+            files: files.iter().filter(is_gone).count() as u64,
+            left: (!left.is_empty()).then(|| BackupFault::NotRemoved {
                 path: self.vault.folder(self.day),
             }),
-            Err(fault) => Some(fault),
         }
     }
 }

@@ -180,9 +180,10 @@ fn show_recordings(
     denwaban(file, &["audit", "verify"], out)?;
 
     out.line("6/6 おわり / done")?;
-    out.line(&format!(
-        "  WAV  {wav_text}  左＝市民、右＝市 / left: the caller, right: the city"
-    ))?;
+    let made = serde_json::json!({ "wav": wav, "picture": picture });
+    out.result(&made, || {
+        format!("  WAV  {wav_text}  左＝市民、右＝市 / left: the caller, right: the city")
+    })?;
     out.line(&format!(
         "  PNG  {}  上＝市民、下＝市 / above: the caller, below: the city",
         picture.display()
