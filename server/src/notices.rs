@@ -233,6 +233,11 @@ mod tests {
             .notices()
     }
 
+    fn tell(layout: &Layout, notices: &Notices) {
+        let (_, saved) = storage::settle_told(&OsDisk, layout, notices, Timestamp::now());
+        saved.unwrap();
+    }
+
     fn damage(layout: &Layout) {
         OsDisk
             .replace(&layout.notices(), b"[{", storage::MODE_SHARED)
@@ -247,7 +252,7 @@ mod tests {
             world.reader.look(),
             "nothing is decided and nothing is there"
         );
-        storage::save_notices(&OsDisk, &world.layout, &decided()).unwrap();
+        tell(&world.layout, &decided());
         let (reader, orders) = (&world.reader, &mut world.orders);
         thread::scope(|scope| {
             let look = scope.spawn(|| reader.look());
@@ -265,7 +270,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_or_is_gone_leaves_what_was_known_last() {
         let mut world = world(|layout| {
-            storage::save_notices(&OsDisk, layout, &decided()).unwrap();
+            tell(layout, &decided());
         });
         assert_eq!(world.first, decided());
         damage(&world.layout);
@@ -281,7 +286,7 @@ mod tests {
             OsDisk.unlink(&layout.notices()).unwrap();
         }] {
             let before = world(|layout| {
-                storage::save_notices(&OsDisk, layout, &decided()).unwrap();
+                tell(layout, &decided());
             });
             lose(&before.layout);
             let (desk, _thread) = Desk::begin(&before.layout).unwrap();
@@ -303,9 +308,9 @@ mod tests {
         let forged = NumberNotice::Waived(by_configuration.unwrap());
         for forged in [decided_until("2025-05-02"), vec![forged].into()] {
             let mut world = world(|layout| {
-                storage::save_notices(&OsDisk, layout, &decided()).unwrap();
+                tell(layout, &decided());
             });
-            storage::save_notices(&OsDisk, &world.layout, &forged).unwrap();
+            tell(&world.layout, &forged);
             assert!(!world.reader.look());
             assert!(world.orders.try_recv().is_err(), "calls go on as they did");
         }

@@ -25,6 +25,7 @@ mod reconciling;
 mod reminding;
 mod search;
 mod sweep;
+mod telling;
 mod turns;
 
 use std::{

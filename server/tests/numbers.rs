@@ -221,3 +221,43 @@ fn with_both_duties_apart_a_decision_holds_from_the_next_call_on_and_a_damaged_f
     assert!(trail.contains("NOTICES_ALTERED"), "{trail}");
     calls.terminate();
 }
+
+#[test]
+fn an_older_file_for_calls_is_named_and_written_anew_within_seconds() {
+    let mut house = House::init(&["--profile", "announce"]);
+    house.found();
+    let file = house.dir().join("data/office/notices.json");
+    let decision = id(&decide(&house, "kacho", &day_in_months(6)));
+    let older = fs::read_to_string(&file).unwrap();
+    let withdrawn = house.by("kacho", &["numbers", "withdraw", &decision]);
+    assert!(withdrawn.status.success(), "{}", text(&withdrawn));
+    let newest = fs::read_to_string(&file).unwrap();
+    assert_ne!(older, newest);
+    assert_eq!(house.denwaban(&["check"]).status.code(), Some(0));
+
+    fs::write(&file, &older).unwrap();
+    let checked = house.denwaban(&["check"]);
+    assert_eq!(checked.status.code(), Some(5), "{}", text(&checked));
+    assert!(
+        text(&checked).contains("notices.json"),
+        "{}",
+        text(&checked)
+    );
+    house.run();
+    let is_mended = || (fs::read_to_string(&file).unwrap() == newest).then_some(());
+    wait_for("the first look", is_mended);
+    // Again while it runs: each time is told.
+    fs::write(&file, &older).unwrap();
+    wait_for("the next look", is_mended);
+    let days = house.dir().join("data/office/policy-days.json");
+    fs::write(&days, "{\"2026-01-01\":1}").unwrap();
+    let is_mended = || (fs::read_to_string(&days).unwrap() == "{}").then_some(());
+    wait_for("the file of N", is_mended);
+    house.terminate();
+
+    let trail = text(&house.by("kacho", &["audit", "list", "--json"]));
+    assert_eq!(trail.matches("NOTICES_ALTERED").count(), 2, "{trail}");
+    assert_eq!(trail.matches("POLICY_DAYS_ALTERED").count(), 1, "{trail}");
+    let checked = house.denwaban(&["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked));
+}

@@ -176,6 +176,12 @@ impl Layout {
         self.data.join("office/notices.json")
     }
 
+    /// What the office wrote there last.
+    #[must_use]
+    pub fn notices_note(&self) -> PathBuf {
+        self.data.join("office/notices.note")
+    }
+
     /// What whoever carries calls took in of it last.
     #[must_use]
     pub fn known_notices(&self) -> PathBuf {
@@ -192,6 +198,12 @@ impl Layout {
     #[must_use]
     pub fn policy_days(&self) -> PathBuf {
         self.data.join("office/policy-days.json")
+    }
+
+    /// What the office wrote there last.
+    #[must_use]
+    pub fn policy_days_note(&self) -> PathBuf {
+        self.data.join("office/policy-days.note")
     }
 
     /// What whoever carries calls took in of it last.

@@ -38,6 +38,7 @@ mod signing;
 mod spool;
 mod statement;
 mod tiles;
+mod told;
 mod totp;
 mod trail;
 mod tree;
@@ -68,7 +69,6 @@ pub use memory_disk::{Faults, MemoryDisk};
 pub use note::{KeyName, NoteFault, SignedNote, VerifierKey};
 pub use notice_file::{
     NoticeFileFault, keep_policy_days, load_known_notices, load_notices, save_known_notices,
-    save_notices, save_policy_days,
 };
 pub use open::{Audio, Comparison, Kept, OpenFault, Opener, Playback, PlayedSegment};
 pub use package::{
@@ -89,6 +89,7 @@ pub use segment::{Channel, Codec, Gap};
 pub use signing::{Signing, SigningFault, SigningKey, head_key, verifier_keys};
 pub use spool::{Spool, SpoolFault};
 pub use statement::{Published, StatementFault, sign_statement, verify_statement};
+pub use told::{FoundFile, Told, settle_told, tells};
 pub use totp::TotpSecret;
 pub use trail::{
     Anchored, AuditFault, AuditTrail, BrokenReason, ChainEnd, ChainReport, FirstBad, OldMonth,

@@ -34,18 +34,6 @@ pub fn load_known_notices(
     load(disk, layout.known_notices())
 }
 
-/// Writes what was decided; a reader sees the old state or the new one.
-///
-/// # Errors
-/// [`NoticeFileFault::Disk`]; the decisions stand in the register, and the office tries again.
-pub fn save_notices(
-    disk: &dyn Disk,
-    layout: &Layout,
-    notices: &Notices,
-) -> Result<(), NoticeFileFault> {
-    save(disk, layout.notices(), notices)
-}
-
 /// Writes what whoever carries calls took in: a start that finds no file of the office goes on by it.
 ///
 /// # Errors
@@ -55,7 +43,7 @@ pub fn save_known_notices(
     layout: &Layout,
     notices: &Notices,
 ) -> Result<(), NoticeFileFault> {
-    save(disk, layout.known_notices(), notices)
+    save(disk, layout.known_notices(), notices, MODE_SHARED)
 }
 
 /// N as the policy says it: what the office wrote last, or where that cannot be read or is gone, what whoever carries calls took in.
@@ -66,42 +54,27 @@ pub(crate) fn policy_days(disk: &dyn Disk, layout: &Layout) -> PolicyDays {
     told.or_else(known).unwrap_or_default()
 }
 
-/// Writes N as the policy says it, where the file says another thing.
-///
-/// # Errors
-/// [`NoticeFileFault::Disk`]; the versions stand in the register, and the office tries again.
-pub fn save_policy_days(
-    disk: &dyn Disk,
-    layout: &Layout,
-    days: &PolicyDays,
-) -> Result<(), NoticeFileFault> {
-    settle(disk, layout.policy_days(), days)
-}
-
 /// Keeps what the office's file says of N for a day on which it cannot be read.
 ///
 /// # Errors
 /// [`NoticeFileFault`]; what was kept before holds.
 pub fn keep_policy_days(disk: &dyn Disk, layout: &Layout) -> Result<(), NoticeFileFault> {
     match load::<PolicyDays>(disk, layout.policy_days())? {
-        Some(days) => settle(disk, layout.known_policy_days(), &days),
+        Some(days)
+            if load(disk, layout.known_policy_days())
+                .is_ok_and(|known| known.as_ref() == Some(&days)) =>
+        {
+            Ok(())
+        }
+        Some(days) => save(disk, layout.known_policy_days(), &days, MODE_SHARED),
         None => Ok(()),
     }
 }
 
-fn settle(disk: &dyn Disk, path: PathBuf, days: &PolicyDays) -> Result<(), NoticeFileFault> {
-    let found = load::<PolicyDays>(disk, path.clone());
-    let is_so = match &found {
-        Ok(found) => found.as_ref().unwrap_or(&PolicyDays::default()) == days,
-        Err(_) => false,
-    };
-    match is_so {
-        true => Ok(()),
-        false => save(disk, path, days),
-    }
-}
-
-fn load<T: DeserializeOwned>(disk: &dyn Disk, path: PathBuf) -> Result<Option<T>, NoticeFileFault> {
+pub(crate) fn load<T: DeserializeOwned>(
+    disk: &dyn Disk,
+    path: PathBuf,
+) -> Result<Option<T>, NoticeFileFault> {
     let bytes = match disk.read_short(&path, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -112,10 +85,15 @@ fn load<T: DeserializeOwned>(disk: &dyn Disk, path: PathBuf) -> Result<Option<T>
         .map_err(|_| NoticeFileFault::Damaged { path })
 }
 
-fn save<T: Serialize>(disk: &dyn Disk, path: PathBuf, told: &T) -> Result<(), NoticeFileFault> {
+pub(crate) fn save<T: Serialize>(
+    disk: &dyn Disk,
+    path: PathBuf,
+    told: &T,
+    mode: u32,
+) -> Result<(), NoticeFileFault> {
     let saved = serde_json::to_vec_pretty(told)
         .map_err(io::Error::from)
-        .and_then(|bytes| disk.replace(&path, &bytes, MODE_SHARED));
+        .and_then(|bytes| disk.replace(&path, &bytes, mode));
     saved.map_err(|source| NoticeFileFault::Disk { path, source })
 }
 
@@ -148,10 +126,18 @@ impl NoticeFileFault {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use rules::{JstDay, Number, NumberNotice, RetentionPolicy};
 
     use super::*;
-    use crate::memory_disk::{Faults, MemoryDisk};
+    use crate::{
+        memory_disk::{Faults, MemoryDisk},
+        told::{Told, settle_told},
+    };
+
+    fn told<T: Told>(disk: &MemoryDisk, layout: &Layout, said: &T) -> Result<(), NoticeFileFault> {
+        settle_told(disk, layout, said, Timestamp::UNIX_EPOCH).1
+    }
 
     fn decided() -> Notices {
         let number = Number::parse("0783331000").unwrap();
@@ -163,7 +149,7 @@ mod tests {
         let (disk, layout) = (MemoryDisk::new(), Layout::new("/data", "/root"));
         layout.make_folders(&disk).unwrap();
         assert_eq!(load_notices(&disk, &layout).unwrap(), None);
-        save_notices(&disk, &layout, &decided()).unwrap();
+        told(&disk, &layout, &decided()).unwrap();
         assert_eq!(load_notices(&disk, &layout).unwrap(), Some(decided()));
         let endless = [b"[".to_vec(), vec![b' '; MAX_FILE_BYTES]].concat();
         disk.replace(&layout.notices(), &endless, MODE_SHARED)
@@ -191,7 +177,7 @@ mod tests {
         assert_eq!(days_of(&disk), 89);
         let sixty = RetentionPolicy::new(60).unwrap();
         let said: PolicyDays = [(day, sixty)].into_iter().collect();
-        save_policy_days(&disk, &layout, &said).unwrap();
+        told(&disk, &layout, &said).unwrap();
         assert_eq!(days_of(&disk), 60);
         keep_policy_days(&disk, &layout).unwrap();
         for damaged in [&b"[{"[..], b"{\"2026-12-01\":93}"] {
@@ -209,12 +195,12 @@ mod tests {
     fn a_state_that_finds_no_room_leaves_the_one_before() {
         let (disk, layout) = (MemoryDisk::new(), Layout::new("/data", "/root"));
         layout.make_folders(&disk).unwrap();
-        save_notices(&disk, &layout, &decided()).unwrap();
+        told(&disk, &layout, &decided()).unwrap();
         disk.set_faults(Faults {
             capacity_bytes: Some(0),
             ..Faults::default()
         });
-        assert!(save_notices(&disk, &layout, &Notices::default()).is_err());
+        assert!(told(&disk, &layout, &Notices::default()).is_err());
         disk.set_faults(Faults::default());
         assert_eq!(load_notices(&disk, &layout).unwrap(), Some(decided()));
     }

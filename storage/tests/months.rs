@@ -19,7 +19,7 @@ use rules::{
 };
 use storage::{
     AuditTrail, Comparison, Disk, Group, KeptPassphrase, Keys, MemoryDisk, OpenFault, Opening,
-    Passphrase, Playback, SearchPlace, Spool, Vault, hold, release, save_policy_days,
+    Passphrase, Playback, SearchPlace, Spool, Vault, hold, release, settle_told,
 };
 
 const SEED: u64 = 22;
@@ -236,7 +236,9 @@ impl Months {
             self.said.insert(day.next(), days);
             let said = self.said.iter();
             let said: PolicyDays = said.map(|(day, days)| (*day, policy(*days))).collect();
-            save_policy_days(&self.disk, &self.archive.city.layout, &said).unwrap();
+            let layout = &self.archive.city.layout;
+            let (_, saved) = settle_told(&self.disk, layout, &said, day.start());
+            saved.unwrap();
         }
         if self.dice.below(3) == 0 {
             self.record(day);

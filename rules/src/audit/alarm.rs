@@ -56,6 +56,8 @@ pub enum AlarmCode {
     NoticesUnknown,
     /// The file of the numbers' notices was not what the office had written.
     NoticesAltered,
+    /// The file of the policy's N was not what the office had written.
+    PolicyDaysAltered,
     /// What is played or kept is not what the policy in force says.
     PolicyDiffers,
     /// A copy outside the vault must be gone within a week, or should be gone.
@@ -114,6 +116,7 @@ impl AlarmCode {
             AlarmCode::WaiverLapsed => "WAIVER_LAPSED",
             AlarmCode::NoticesUnknown => "NOTICES_UNKNOWN",
             AlarmCode::NoticesAltered => "NOTICES_ALTERED",
+            AlarmCode::PolicyDaysAltered => "POLICY_DAYS_ALTERED",
             AlarmCode::PolicyDiffers => "POLICY_DIFFERS",
             AlarmCode::CopyDue => "COPY_DUE",
             AlarmCode::PeerDown => "PEER_DOWN",

@@ -103,6 +103,25 @@ impl Found<'_> {
         Ok(())
     }
 
+    /// Files for calls that say something else than the register. One that is not there keeps what calls know.
+    fn told(&mut self, layout: &Layout, register: &Register) -> Result<(), Exit> {
+        let (notices, days) = (register.waivers().notices(), register.policy().days());
+        let files = [
+            (layout.notices(), storage::tells(&OsDisk, layout, &notices)),
+            (layout.policy_days(), storage::tells(&OsDisk, layout, &days)),
+        ];
+        for (file, _) in files.iter().filter(|(file, is_so)| !is_so && file.exists()) {
+            self.bad(
+                Exit::Unverified,
+                &format!(
+                    "{} は登録簿の決定と一致しません。run が10秒以内に書き直し、証跡に残します / this file for calls is not what was decided; a running office writes it anew within 10 s and says so in the trail",
+                    file.display()
+                ),
+            )?;
+        }
+        Ok(())
+    }
+
     fn ports(&mut self, config: &Config) -> Result<(), Exit> {
         match descriptors::shortage(&config.rtp) {
             Some(short) => self.note(&short),
@@ -371,6 +390,7 @@ impl Found<'_> {
                 self.good("データベース / database")?;
                 self.compared(compared)?;
                 self.waivers(config, &register, Timestamp::now())?;
+                self.told(layout, &register)?;
                 self.holds(&register)?;
                 self.copies(&register, Timestamp::now())?;
                 self.people(config, &register)?;

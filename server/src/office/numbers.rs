@@ -1,16 +1,13 @@
 //! The numbers' notices at the office (law 2): decided, confirmed, withdrawn, and handed to whoever carries calls. Start at [`Owner::ask_number`].
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AlarmSubject, AuditDraft, AuditEvent, Authority, DecisionId, Fact, Missing,
-    Notices, Number, NumberPolicy, Register, RegisterFault, Subject, WaiverFact, WaiverTerms,
+    Number, NumberPolicy, Register, RegisterFault, Subject, WaiverFact, WaiverTerms,
 };
-use storage::{Duty, Layout, NoticeFileFault, TextKind};
+use storage::TextKind;
 
 use super::{
     cases::random_id,
@@ -18,13 +15,12 @@ use super::{
     people::{Caller, nothing, with},
 };
 use crate::{
-    calls,
-    duty::{Answer, Conversation, DUTY_PATIENCE, Ending, Message},
+    duty::{Answer, Ending, Message},
     numbers::{DecisionView, NumberAsk, NumberView, WishedWaiver},
     people::{self, Told},
 };
 
-/// How often what lapsed is told of, and the file compared with the register.
+/// How often what lapsed is told of, and the files for calls are compared with the register.
 const EACH: Duration = Duration::from_secs(3_600);
 /// How soon what could not be done is tried again.
 const RETRY: Duration = Duration::from_secs(60);
@@ -288,57 +284,5 @@ impl Owner {
                 self.audit(AuditDraft::system(event));
             }
         }
-    }
-
-    /// Whether somebody else wrote the file. What this process has not written may be what a crash left behind a decision, and
-    /// is judged by what a register can say.
-    fn is_altered(&self, found: &Result<Option<Notices>, NoticeFileFault>) -> bool {
-        match (&self.written, found) {
-            (Some(written), Ok(found)) => *written != found.clone().unwrap_or_default(),
-            (None, Ok(Some(found))) => found.check(Timestamp::now()).is_err(),
-            (None, Ok(None)) => false,
-            (Some(_) | None, Err(fault)) => matches!(fault, NoticeFileFault::Damaged { .. }),
-        }
-    }
-
-    /// Writes the file where it says something else than the register, and has calls look at it.
-    fn settle_notices(&mut self, register: &Register) -> Result<(), String> {
-        let wanted = register.waivers().notices();
-        let found = storage::load_notices(&*self.disk, &self.layout);
-        let is_so = match &found {
-            Ok(Some(found)) => *found == wanted,
-            Ok(None) => wanted == Notices::default(),
-            Err(_) => false,
-        };
-        let altered = self.is_altered(&found).then(|| {
-            "the file of the numbers' notices was not what the office had written; it is written anew".to_owned()
-        });
-        self.remind(AlarmCode::NoticesAltered, altered);
-        let saved = if is_so {
-            Ok(())
-        } else {
-            storage::save_notices(&*self.disk, &self.layout, &wanted)
-        };
-        self.written = saved.is_ok().then_some(wanted);
-        let outcome = saved
-            .map_err(|fault| fault.to_string())
-            .and_then(|()| tell_calls(&self.layout).map_err(|fault| fault.to_string()));
-        self.note(AlarmCode::NoticesUnknown, outcome.clone());
-        outcome
-    }
-}
-
-/// Waits until whoever carries calls goes by the file. Where nobody does, the next start reads it.
-fn tell_calls(layout: &Layout) -> io::Result<()> {
-    let Some(conversation) = Conversation::ask(layout, Duty::Calls, &calls::Request::Notices)?
-    else {
-        return Ok(());
-    };
-    let mut conversation = conversation.within(DUTY_PATIENCE)?;
-    match conversation.answer::<bool>()? {
-        Answer::Done(true) => Ok(()),
-        _ => Err(io::Error::other(
-            "whoever carries calls could not take it in",
-        )),
     }
 }

@@ -10,8 +10,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, DecisionId, Heard, JstDay, Notices,
-    Number, POLICY_VERSION, Proved, RecordingId, RecordingState, Refusal, Register, Sound,
+    Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, DecisionId, Heard, JstDay, Number,
+    POLICY_VERSION, Proved, RecordingId, RecordingState, Refusal, Register, Sound,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, Opener, OsDisk, Restoration,
@@ -31,6 +31,7 @@ use super::{
     reconciling::{FIRST, Round},
     reminding::Reminded,
     sweep::{Disposing, FIRST_SWEEP},
+    telling::TellingFiles,
     turns::Turns,
 };
 use crate::{
@@ -71,8 +72,8 @@ pub(super) struct Owner {
     pub(super) reminders_again: Instant,
     /// When what was decided about notices is compared with its file.
     pub(super) waivers_again: Instant,
-    /// What this process wrote into that file, or found there as it had to be.
-    pub(super) written: Option<Notices>,
+    /// What this process has told calls by its files.
+    pub(super) telling: TellingFiles,
     /// From when on people are told what waits for them: a command that does the office's duty in its absence is over by then.
     pub(super) tells_from: Instant,
     /// Decisions of the configuration alone that this process has named in the trail.
@@ -117,7 +118,7 @@ impl Owner {
             forgetting_again: Instant::now(),
             reminders_again: Instant::now() + FIRST,
             waivers_again: Instant::now(),
-            written: None,
+            telling: TellingFiles::default(),
             tells_from: Instant::now() + FIRST,
             named: BTreeSet::new(),
             clock,
@@ -159,6 +160,7 @@ impl Owner {
                     self.look_after_reconciliation().await;
                     self.look_after_accounts().await;
                     self.look_after_holds().await;
+                    self.look_after_told();
                     self.look_after_waivers().await;
                     self.look_after_forgetting().await;
                     self.look_after_reminders().await;

@@ -11,7 +11,7 @@ use rules::{
     Purpose, Register, Subject,
 };
 use serde::{Deserialize, Serialize};
-use storage::{Attachments, NoticeFileFault, TextKind};
+use storage::{Attachments, TextKind};
 
 use super::{owner::Owner, people::Caller};
 use crate::{
@@ -121,15 +121,6 @@ impl Owner {
             self.waivers_again = Instant::now();
         }
         Ok(told)
-    }
-
-    /// Writes N of the policy for whoever fixes the expiry of a day.
-    pub(super) fn settle_policy_days(&self, register: &Register) -> Result<(), NoticeFileFault> {
-        let days = register.policy().days();
-        let saved = storage::save_policy_days(&*self.disk, &self.layout, &days);
-        saved.inspect_err(|fault| {
-            tracing::error!(%fault, "a day that begins is not yet kept by the policy's N");
-        })
     }
 
     /// Whether the version in force says this, word by word; one whose text does not open is another.
