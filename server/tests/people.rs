@@ -274,30 +274,7 @@ fn a_withdrawal_stops_a_contractor_whom_no_manager_ever_designated() {
     let today = rules::JstDay::of(jiff::Timestamp::now()).to_string();
     let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
     let approve = ["contracts", "approve", "r8-1", "--supervisor", "kantoku"];
-    for arguments in [
-        &["vendors", "add", "bunseki", "--recipient", recipient][..],
-        &[
-            "vendors", "attest", "bunseki", "--kind", "policy", "--until", &today,
-        ],
-        &[
-            "contracts",
-            "add",
-            "r8-1",
-            "--vendor",
-            "bunseki",
-            "--number",
-            "0783331000",
-            "--from",
-            &today,
-            "--until",
-            &today,
-            "--purpose",
-            "ANALYSIS_INQUIRY",
-        ],
-    ] {
-        let done = house.by("kacho", arguments);
-        assert!(done.status.success(), "{}", text(&done));
-    }
+    house.contract(recipient, &today);
     house.enlist_with("kantoku", "vendor_supervisor", &["--vendor", "bunseki"]);
     let approved = house.by("kacho", &approve);
     assert!(approved.status.success(), "{}", text(&approved));

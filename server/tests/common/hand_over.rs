@@ -41,30 +41,12 @@ impl City {
     }
 
     pub(crate) fn contract(&self, recipient: &str) {
-        let (from, until) = (day(0), day(60));
+        let until = day(60);
+        self.house.contract(recipient, &until);
         for arguments in [
-            &["vendors", "add", "bunseki", "--recipient", recipient][..],
-            &["vendors", "add", "betsu", "--recipient", recipient],
-            &[
-                "vendors", "attest", "bunseki", "--kind", "policy", "--until", &until,
-            ],
+            &["vendors", "add", "betsu", "--recipient", recipient][..],
             &[
                 "vendors", "attest", "betsu", "--kind", "policy", "--until", &until,
-            ],
-            &[
-                "contracts",
-                "add",
-                "r8-1",
-                "--vendor",
-                "bunseki",
-                "--number",
-                "0783331000",
-                "--from",
-                &from,
-                "--until",
-                &until,
-                "--purpose",
-                "ANALYSIS_INQUIRY",
             ],
         ] {
             self.done("kacho", arguments);

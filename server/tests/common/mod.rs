@@ -379,6 +379,23 @@ impl House {
         let acknowledged = self.by(id, &["people", "acknowledge"]);
         assert!(acknowledged.status.success(), "{}", text(&acknowledged));
     }
+
+    /// The manager takes the contractor `bunseki` in, with this key, and enters the contract `r8-1` from today on.
+    pub(crate) fn contract(&self, recipient: &str, until: &str) {
+        let today = rules::JstDay::of(Timestamp::now()).to_string();
+        let attest = ["vendors", "attest", "bunseki", "--kind", "policy"];
+        let contract = ["contracts", "add", "r8-1", "--vendor", "bunseki"];
+        let terms = ["--number", "0783331000", "--purpose", "ANALYSIS_INQUIRY"];
+        let days = ["--from", &today, "--until", until];
+        for arguments in [
+            &["vendors", "add", "bunseki", "--recipient", recipient][..],
+            &[&attest[..], &days[2..]].concat(),
+            &[&contract[..], &terms, &days].concat(),
+        ] {
+            let done = self.by("kacho", arguments);
+            assert!(done.status.success(), "{arguments:?}: {}", text(&done));
+        }
+    }
 }
 
 /// One duty's process.
