@@ -19,6 +19,7 @@ use storage::sha256_of;
 use super::{
     Exit, Person, Place, Terminal,
     recordings::{place_of, with_office},
+    requests::Verdicts,
     signed::Signed,
 };
 use crate::{
@@ -132,12 +133,8 @@ pub(super) struct Decide {
     place: Place,
     #[command(flatten)]
     person: Person,
-    /// 認めます / yes
-    #[arg(long, conflicts_with = "reject", required_unless_present = "reject")]
-    approve: bool,
-    /// 認めません / no
-    #[arg(long)]
-    reject: bool,
+    #[command(flatten)]
+    verdict: Verdicts,
     /// 理由（必須、封印して保存）/ why; required, and kept sealed
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: Said<Words>,
@@ -262,13 +259,9 @@ pub(super) fn handover(command: Command, out: &mut Terminal) -> Result<(), Exit>
             tell(&place, &person, HandOverAsk::Request(wish), out)
         }
         Command::Decide(arguments) => {
-            let verdict = match arguments.approve {
-                true => Verdict::Approved,
-                false => Verdict::Rejected,
-            };
             let ask = HandOverAsk::Decide {
                 hand_over: arguments.id,
-                verdict,
+                verdict: arguments.verdict.verdict(),
                 reason: arguments.reason,
                 masks: arguments.masks.into_iter().collect(),
             };

@@ -1,5 +1,6 @@
 //! Hand-overs at the office: judged, written down, recorded, and only then a package leaves (K-19, K-20).
 
+mod asked;
 mod view;
 
 use std::{
@@ -10,8 +11,8 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Contents, CopyId, Destination, Fact, HandOver, HandOverFact, HandOverId,
-    HandOverPermit, Heard, JstDay, Label, Missing, PackageForm, Petitioner, Proved, Purpose,
-    RecordingId, Refusal, Register, RegisterFault, Subject, Wished,
+    HandOverPermit, Heard, JstDay, Label, Missing, PackageForm, Petitioner, Proved, RecordingId,
+    Refusal, Register, RegisterFault, Subject,
 };
 use storage::{
     Attachments, Kept, Manifest, OpenFault, PackageKey, Passphrase, ReceiptCode, SecretFault,
@@ -26,10 +27,7 @@ use super::{
 };
 use crate::{
     duty::{Answer, Ending, Message},
-    hand_over::{
-        HandOverAsk, HandOverTold, HandOverView, HandOverWish, PackageWish, Packed, Packing,
-        WishedDestination,
-    },
+    hand_over::{HandOverAsk, HandOverTold, HandOverView, PackageWish, Packed, Packing},
     people::{self, Told},
     proof::{Asker, Proof, Secret},
 };
@@ -203,75 +201,6 @@ impl Owner {
             .await?;
         self.forget_passphrases(now).await;
         Ok(HandOverTold::Done)
-    }
-
-    async fn request(
-        &mut self,
-        caller: &Caller<'_>,
-        wish: HandOverWish,
-        now: Timestamp,
-    ) -> Result<HandOverTold, Ending> {
-        let purpose = Purpose::given(wish.purpose.as_deref()).map_err(|refusal| {
-            let fault = RegisterFault::Refused(refusal);
-            self.refuse(caller, Action::RequestHandOver, &fault)
-        })?;
-        let (action, missing) = (Action::RequestHandOver, Missing::Particulars);
-        let medium = self
-            .demand(caller, action, missing, wish.medium, now)
-            .await?;
-        self.judge_first(caller, action, now).await?;
-        let hand_over = HandOverId::new(now, self.dice()?);
-        let to = self.destination(caller, hand_over, wish.to, now).await;
-        let (to, attachments) = to?;
-        // A recording that is named twice is handed over once.
-        let items: BTreeSet<RecordingId> = wish.recordings.into_iter().collect();
-        let heard = self.look_up(&items).await?;
-        let fact = HandOverFact::Requested {
-            hand_over,
-            wish: Wished {
-                to,
-                purpose,
-                medium,
-                items,
-            },
-        };
-        let attach = |_: &Owner| Ok(attachments);
-        let told = self.record_about(caller, Fact::HandOver(fact), &heard, attach, now);
-        Ok(HandOverTold::Requested(match told.await? {
-            Told::AskedBefore(Subject::HandOver(before)) => before,
-            _ => hand_over,
-        }))
-    }
-
-    /// To whom, and the sealed name where it is no contractor.
-    async fn destination(
-        &mut self,
-        caller: &Caller<'_>,
-        hand_over: HandOverId,
-        to: WishedDestination,
-        now: Timestamp,
-    ) -> Result<(Destination, Attachments), Ending> {
-        let (case, addressee, recipient) = match to {
-            WishedDestination::Contract { vendor, contract } => {
-                let to = Destination::Contract { vendor, contract };
-                return Ok((to, Attachments::default()));
-            }
-            WishedDestination::Request {
-                case,
-                addressee,
-                recipient,
-            } => (case, addressee, recipient),
-        };
-        let (action, missing) = (Action::RequestHandOver, Missing::Particulars);
-        let addressee = self.demand(caller, action, missing, addressee, now).await?;
-        let about = Subject::HandOver(hand_over);
-        let (text, receiver) = self.seal_text(about, TextKind::Addressee, addressee.text(), now)?;
-        let to = Destination::Request {
-            case,
-            receiver,
-            recipient,
-        };
-        Ok((to, Attachments::of(text)))
     }
 
     /// Judges whoever asks before it is told what there is.

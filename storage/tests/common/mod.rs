@@ -25,8 +25,8 @@ use rules::{
 };
 use storage::{
     AuditTrail, Catalogue, Channel, Chunk, Codec, Disk, Duty, Gap, Keys, Layout, ListedCall,
-    Opener, Opening, RecordingWriter, Row, SealedCaller, SealedSegment, Sealer, Signing,
-    SpoolEntry, Vault,
+    MemoryDisk, Opener, Opening, RecordingWriter, Row, SealedCaller, SealedSegment, Sealer,
+    Signing, SpoolEntry, Vault,
 };
 
 pub const CHUNK: u32 = 3200;
@@ -388,4 +388,18 @@ pub fn every_byte_under(folder: &Path) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// The city on a disk of its own, in memory.
+pub fn memory_city() -> (MemoryDisk, City) {
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &memory_layout());
+    (disk, city)
+}
+
+/// The one file of a recording of today, and what it holds.
+pub fn only_file(city: &City, recording: RecordingId) -> (PathBuf, Vec<u8>) {
+    let file = city.vault.segments(today(), recording).unwrap().remove(0);
+    let path = city.layout.vault_day(today()).join(file.name());
+    (path, city.vault.read(&file).unwrap())
 }
