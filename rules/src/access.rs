@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::condition::Condition;
 use self::demands::demands;
 use crate::{
-    people::Role,
+    people::{Person, Role},
     purpose::Purpose,
     refusal::{Clause, Refusal, RefusalCode},
 };
@@ -89,7 +89,7 @@ actions! {
     IssuePassword "issue_password" Rules5Security,
     /// 管理補助者の指定.
     Designate "designate" Rules4Designation,
-    /// Takes back what somebody was designated, deputised or approved for.
+    /// 解任: takes back what somebody was designated, deputised or approved for, and the role where it rests on nothing else.
     Withdraw "withdraw" Rules4Designation,
     /// Records a training.
     Train "train" Rules4Training,
@@ -202,10 +202,12 @@ impl Action {
 
     /// Whether whoever is refused so does it all the same, without a name and by the socket's right.
     ///
-    /// A login that ran out is no mistake of whoever declares an emergency; a password that was typed in wrong is one.
+    /// A login that ran out is no mistake of whoever declares an emergency, and whoever the socket lets in needs no role; a password that was typed in wrong
+    /// is a mistake.
     pub fn goes_on_unnamed(self, refused: RefusalCode) -> bool {
         let is_emergency = matches!(self, Action::DeclareEmergency | Action::LiftEmergency);
-        is_emergency && refused == RefusalCode::SessionOver
+        let is_no_mistake = matches!(refused, RefusalCode::SessionOver | RefusalCode::RoleEnded);
+        is_emergency && is_no_mistake
     }
 }
 
@@ -214,6 +216,8 @@ impl Action {
 pub enum Standing {
     /// A person, by role.
     Role(Role),
+    /// 解任された人: a person whose role was withdrawn.
+    Former,
     /// 代決: a person whom the manager named to decide in the manager's place.
     Deputy,
     /// Nobody by name: the Unix user whom mode and group of socket and folders let in.
@@ -228,6 +232,7 @@ impl Standing {
     /// All of them, in the order of the table.
     pub fn all() -> impl Iterator<Item = Standing> {
         let others = [
+            Standing::Former,
             Standing::Deputy,
             Standing::HostUser,
             Standing::Superuser,
@@ -240,6 +245,7 @@ impl Standing {
     pub fn code(self) -> &'static str {
         match self {
             Standing::Role(role) => role.code(),
+            Standing::Former => "former",
             Standing::Deputy => "deputy",
             Standing::HostUser => "host_user",
             Standing::Superuser => "superuser",
@@ -313,6 +319,7 @@ pub(crate) fn is_grantable(standing: Standing, granted: Role) -> bool {
             | Role::Analyst => true,
         },
         Standing::Role(_)
+        | Standing::Former
         | Standing::Deputy
         | Standing::HostUser
         | Standing::Superuser
@@ -320,10 +327,27 @@ pub(crate) fn is_grantable(standing: Standing, granted: Role) -> bool {
     }
 }
 
+/// The roles that a standing may end: those it grants, and a manager's by another manager. A deputy ends what the manager grants, and no manager.
+///
+/// Nobody ends the own ([`Condition::OtherPerson`]), so the last of a unit's managers and the last administrator stay: who ends another's goes on.
+pub(crate) fn is_endable(standing: Standing, ended: Role) -> bool {
+    let manager = Standing::Role(Role::Manager);
+    match standing {
+        Standing::Role(Role::Manager) => ended == Role::Manager || is_grantable(manager, ended),
+        Standing::Deputy => is_grantable(manager, ended),
+        Standing::Role(_)
+        | Standing::Former
+        | Standing::HostUser
+        | Standing::Superuser
+        | Standing::Service => is_grantable(standing, ended),
+    }
+}
+
 /// As what a person stands before an act: by the own role where that has it, else as a deputy where there ever was one.
-pub(crate) fn standing_of(role: Role, was_deputised: bool, action: Action) -> Standing {
-    let own = Standing::Role(role);
-    let steps_in = was_deputised
+pub(crate) fn standing_of(person: &Person, action: Action) -> Standing {
+    let own = person.standing();
+    let steps_in = own != Standing::Former
+        && !person.deputyships.is_empty()
         && demands(own, action).is_none()
         && demands(Standing::Deputy, action).is_some();
     if steps_in { Standing::Deputy } else { own }
@@ -353,13 +377,14 @@ pub(crate) fn judge(
 /// The first step of [`judge`]: whether the table has the act at all.
 ///
 /// # Errors
-/// `PERSON_UNKNOWN` where nobody is proved and only a person could, else `ROLE_NOT_PERMITTED`.
+/// `PERSON_UNKNOWN` where nobody is proved and only a person could, `ROLE_ENDED` for whose role was withdrawn, else `ROLE_NOT_PERMITTED`.
 pub(crate) fn judge_standing(
     standing: Standing,
     action: Action,
 ) -> Result<&'static [Condition], Refusal> {
     demands(standing, action).ok_or_else(|| match standing {
         Standing::HostUser | Standing::Superuser | Standing::Service => Refusal::nobody(),
+        Standing::Former => Refusal::new(RefusalCode::RoleEnded, Clause::Rules4Designation),
         Standing::Role(_) | Standing::Deputy => {
             Refusal::new(RefusalCode::RoleNotPermitted, action.clause())
         }

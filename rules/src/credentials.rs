@@ -115,7 +115,7 @@ impl Petitioner<'_> {
 
     pub(crate) fn standing(&self, person: Option<&Person>, action: Action) -> Standing {
         match (person, self.host) {
-            (Some(person), _) => standing_of(person.role, !person.deputyships.is_empty(), action),
+            (Some(person), _) => standing_of(person, action),
             (None, Host::Superuser) => Standing::Superuser,
             (None, Host::User) => Standing::HostUser,
             (None, Host::Service) => Standing::Service,

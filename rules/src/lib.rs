@@ -86,7 +86,7 @@ pub use crate::{
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
     number::{Caller, Extension, Number, NumberFault, NumberPolicy, Profile},
     number_decision::{Authority, DecisionFault, NumberDecision},
-    people::{Designation, Period, PeriodFault, Person, Recovery, Role, Training},
+    people::{Designation, Period, PeriodFault, Person, Recovery, Role, Tenure, Training},
     permit::{DisposalPermit, ListenPermit, Permit, RecordingDisposalPermit},
     policy::{AppliedPolicy, DecidedMeasure, Policy, PolicyDifference, PolicyFact, PolicyTerms},
     purpose::Purpose,

@@ -262,6 +262,7 @@ impl Right<'_> {
                 | Condition::DeputyPeriod
                 | Condition::OtherPerson
                 | Condition::RoleGrantable
+                | Condition::RoleEndable
                 | Condition::NotFounded
                 | Condition::ReasonGiven
                 | Condition::WithinLimit
@@ -440,6 +441,6 @@ impl ListenGrant {
                 ..self.heard.clone()
             },
         };
-        judged.judge(Standing::Role(person.role), Some(person), now)
+        judged.judge(person.standing(), Some(person), now)
     }
 }

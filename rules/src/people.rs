@@ -8,6 +8,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::Standing,
     fault::Fault,
     ids::{IdFault, JstDay, Label, StaffId, VendorId},
 };
@@ -74,6 +75,19 @@ impl Role {
             | Role::VendorSupervisor
             | Role::Analyst => true,
             Role::Operator | Role::DutyOfficer | Role::Administrator | Role::Auditor => false,
+        }
+    }
+
+    /// Whether all that it allows rests on a designation or an approval, and ends with that.
+    pub fn rests_on_designation(self) -> bool {
+        match self {
+            Role::Assistant | Role::ExchangeStaff | Role::VendorSupervisor => true,
+            Role::Manager
+            | Role::Operator
+            | Role::DutyOfficer
+            | Role::Administrator
+            | Role::Analyst
+            | Role::Auditor => false,
         }
     }
 
@@ -226,11 +240,21 @@ pub enum Recovery {
     Acknowledged,
 }
 
+/// Whether a person still has the role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenure {
+    /// 在任: it was given.
+    InOffice,
+    /// 解任: it was withdrawn, and nobody gave it anew.
+    Withdrawn,
+}
+
 /// One person as the register has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     pub(crate) id: StaffId,
     pub(crate) role: Role,
+    pub(crate) tenure: Tenure,
     pub(crate) unit: Label,
     pub(crate) vendor: Option<VendorId>,
     pub(crate) designations: Vec<Designation>,
@@ -245,6 +269,7 @@ impl Person {
         Person {
             id,
             role,
+            tenure: Tenure::InOffice,
             unit,
             vendor,
             designations: Vec::new(),
@@ -260,9 +285,31 @@ impl Person {
         &self.id
     }
 
-    /// What the person is to the recordings.
+    /// What the person is to the recordings, or was.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// Whether the person still has the role.
+    pub fn tenure(&self) -> Tenure {
+        self.tenure
+    }
+
+    /// As what the person stands before an act, by the own role alone.
+    pub(crate) fn standing(&self) -> Standing {
+        match self.tenure {
+            Tenure::InOffice => Standing::Role(self.role),
+            Tenure::Withdrawn => Standing::Former,
+        }
+    }
+
+    /// Ends all that was decided in the person's favour. A role that rests on nothing else ends with it; others are ended by what they rest on (K-11, K-12).
+    pub(crate) fn withdraw(&mut self) {
+        self.designations.clear();
+        self.deputyships.clear();
+        if !self.role.rests_on_designation() {
+            self.tenure = Tenure::Withdrawn;
+        }
     }
 
     /// 管理所管課 to which the person belongs.

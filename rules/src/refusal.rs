@@ -20,6 +20,8 @@ pub enum RefusalCode {
     PersonUnknown,
     /// The role does not include the act.
     RoleNotPermitted,
+    /// The person's role was withdrawn.
+    RoleEnded,
     /// No manager designated the person.
     NotDesignated,
     /// The training is not on record or lapsed.
@@ -123,6 +125,7 @@ impl RefusalCode {
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,
         RefusalCode::RoleNotPermitted,
+        RefusalCode::RoleEnded,
         RefusalCode::NotDesignated,
         RefusalCode::TrainingExpired,
         RefusalCode::RecordingOpen,
@@ -186,6 +189,7 @@ impl RefusalCode {
             RefusalCode::PurposeNotPermitted => "PURPOSE_NOT_PERMITTED",
             RefusalCode::PersonUnknown => "PERSON_UNKNOWN",
             RefusalCode::RoleNotPermitted => "ROLE_NOT_PERMITTED",
+            RefusalCode::RoleEnded => "ROLE_ENDED",
             RefusalCode::NotDesignated => "NOT_DESIGNATED",
             RefusalCode::TrainingExpired => "TRAINING_EXPIRED",
             RefusalCode::RecordingOpen => "RECORDING_OPEN",
@@ -243,6 +247,7 @@ impl RefusalCode {
             RefusalCode::PurposeNotPermitted
             | RefusalCode::PersonUnknown
             | RefusalCode::RoleNotPermitted
+            | RefusalCode::RoleEnded
             | RefusalCode::NotDesignated
             | RefusalCode::TrainingExpired
             | RefusalCode::PermitLapsed

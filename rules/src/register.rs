@@ -28,7 +28,7 @@ use crate::{
     },
     listen::Heard,
     month::JstMonth,
-    people::{Designation, Person, Recovery, Role, Training},
+    people::{Designation, Person, Recovery, Role, Tenure, Training},
     policy::Policy,
     refusal::Refusal,
     supervision::SignOffs,
@@ -278,7 +278,7 @@ impl Register {
                 let known = self.people.entry(person.clone());
                 let person =
                     known.or_insert_with(|| Person::new(person, Role::Manager, unit.clone(), None));
-                person.role = Role::Manager;
+                person.take_office();
                 person.unit = unit;
                 person.recovery = Some(Recovery::Open { at });
             }
@@ -338,24 +338,30 @@ impl Register {
         }
     }
 
-    /// Whatever somebody decided in this person's favour is over: designations, deputyships, and each contract's approval (K-11, K-12).
+    /// Whatever somebody decided in this person's favour is over, each contract's approval too (K-11, K-12).
     fn withdraw(&mut self, person: &StaffId) {
         if let Some(person) = self.people.get_mut(person) {
-            person.designations.clear();
-            person.deputyships.clear();
+            person.withdraw();
         }
         for contract in self.contracts.values_mut() {
             contract.supervisors.remove(person);
         }
     }
 
-    /// Whoever came first keeps the id.
+    /// Whoever came first keeps the id; whose role was withdrawn has it anew.
     fn add(&mut self, person: Person) {
-        self.people.entry(person.id.clone()).or_insert(person);
+        let known = self.people.entry(person.id.clone()).or_insert(person);
+        known.tenure = Tenure::InOffice;
     }
 }
 
 impl Person {
+    /// The person is a manager from now on.
+    fn take_office(&mut self) {
+        self.role = Role::Manager;
+        self.tenure = Tenure::InOffice;
+    }
+
     /// Takes in a fact about this person.
     fn handle_fact(&mut self, by: &Actor, fact: Fact) {
         match fact {
@@ -374,7 +380,7 @@ impl Person {
                     self.trainings.push(new);
                 }
             }
-            Fact::Appointed { .. } => self.role = Role::Manager,
+            Fact::Appointed { .. } => self.take_office(),
             Fact::Deputised { period, .. } => {
                 if !self.deputyships.contains(&period) {
                     self.deputyships.push(period);
@@ -424,6 +430,11 @@ pub enum RegisterFault {
     /// Nobody has this id.
     #[error("there is no person {0}; `denwaban people list` shows who is registered")]
     NoSuchPerson(StaffId),
+    /// The person's role was withdrawn.
+    #[error(
+        "{0} was withdrawn; appoint a manager anew with `denwaban people appoint`, and take others in anew with `denwaban people add`"
+    )]
+    NotInOffice(StaffId),
     /// No contractor has this id.
     #[error("there is no vendor {0}; take it in with `denwaban vendors add`")]
     NoSuchVendor(VendorId),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Action, Standing, judge},
+    access::{Action, judge},
     audit::{AuditDraft, AuditEvent, AuditReceipt},
     credentials::Petitioner,
     ids::StaffId,
@@ -169,7 +169,7 @@ impl FindPermit {
         self.check(now)?;
         let person = register.person(&self.grant.person);
         let person = person.ok_or_else(Refusal::nobody)?;
-        let standing = Standing::Role(person.role);
+        let standing = person.standing();
         let judged = Judged {
             right: Right {
                 register,

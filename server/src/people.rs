@@ -191,6 +191,8 @@ pub(crate) struct PersonView {
     pub(crate) id: StaffId,
     pub(crate) name: Option<String>,
     pub(crate) role: Role,
+    /// The role was withdrawn.
+    pub(crate) withdrawn: bool,
     pub(crate) unit: Label,
     pub(crate) vendor: Option<VendorId>,
     pub(crate) password: PasswordView,
@@ -222,6 +224,11 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         RegisterFault::Refused(refusal) => return Answer::Refused(message(refusal)),
         RegisterFault::NoSuchPerson(id) => {
             format!("{id} は登録されていません。people list で確かめてください。")
+        }
+        RegisterFault::NotInOffice(id) => {
+            format!(
+                "{id} は役割を解かれています。改めて、管理責任者は people appoint で、その他の役割は people add で定めてください。"
+            )
         }
         RegisterFault::NoSuchVendor(id) => {
             format!("委託事業者 {id} は登録されていません。vendors add で登録してください。")

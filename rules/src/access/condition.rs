@@ -35,6 +35,8 @@ pub enum Condition {
     OtherPerson,
     /// The role is one that this standing may grant.
     RoleGrantable,
+    /// The role is one that this standing may end.
+    RoleEndable,
     /// Nobody was named before.
     NotFounded,
     /// The call was recorded.
@@ -100,6 +102,7 @@ impl Condition {
             Condition::DeputyPeriod => "out_of_period",
             Condition::OtherPerson => "own_request",
             Condition::RoleGrantable => "role_not_grantable",
+            Condition::RoleEndable => "role_not_endable",
             Condition::NotFounded => "founded",
             Condition::Recorded => "unrecorded",
             Condition::Retained => "expired",
@@ -156,6 +159,7 @@ impl Condition {
             | Condition::DeputyPeriod
             | Condition::OtherPerson
             | Condition::RoleGrantable
+            | Condition::RoleEndable
             | Condition::NotFounded
             | Condition::OfRecipient
             | Condition::VendorClear
@@ -197,7 +201,9 @@ impl Condition {
             Condition::Attested => (RefusalCode::NotAttested, Clause::Consultation7Outsourcing),
             Condition::DeputyPeriod => (RefusalCode::DeputyNotInPeriod, Clause::Rules3Manager),
             Condition::OtherPerson => (RefusalCode::SelfApproval, Clause::Rules3Supervision),
-            Condition::RoleGrantable => (RefusalCode::RoleNotGrantable, Clause::Rules4Designation),
+            Condition::RoleGrantable | Condition::RoleEndable => {
+                (RefusalCode::RoleNotGrantable, Clause::Rules4Designation)
+            }
             Condition::NotFounded => (RefusalCode::AlreadyFounded, Clause::Rules3Manager),
             Condition::Recorded => (RefusalCode::NotRecorded, Clause::Consultation4Announcement),
             Condition::Retained => (RefusalCode::Disposed, Clause::Rules5Retention),

@@ -174,6 +174,12 @@ const EARLY_DISPOSAL: &[Condition] = &[
 ];
 /// What is decided about another person of the own unit.
 const ABOUT_ANOTHER: &[Condition] = &[Condition::OtherPerson, Condition::OwnUnit];
+/// The same by a deputy.
+const DEPUTY_ABOUT_ANOTHER: &[Condition] = &[
+    Condition::DeputyPeriod,
+    Condition::OtherPerson,
+    Condition::OwnUnit,
+];
 
 /// What the act demands of whoever stands there so; `None` is no, and whatever stands in no line is no.
 pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Condition]> {
@@ -232,13 +238,17 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             &[Condition::OtherPerson, Condition::RoleGrantable]
         }
         (
-            Action::Designate
-            | Action::Withdraw
-            | Action::Train
-            | Action::Appoint
-            | Action::Deputise,
+            Action::Designate | Action::Train | Action::Appoint | Action::Deputise,
             Standing::Role(Manager),
         ) => ABOUT_ANOTHER,
+        (Action::Withdraw, Standing::Role(Manager)) => &[
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::RoleEndable,
+        ],
+        (Action::Withdraw, Standing::Role(Administrator)) => {
+            &[Condition::OtherPerson, Condition::RoleEndable]
+        }
         (Action::Acknowledge, Standing::Role(_)) => &[],
         (Action::ListPeople, Standing::Role(Manager | Administrator | Auditor)) => &[],
         (Action::AddVendor | Action::AttestVendor, Standing::Role(Manager)) => &[],
@@ -251,10 +261,12 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             Condition::Attested,
         ],
         // A deputy decides what the manager decides about people and contracts, and names neither managers nor deputies.
-        (Action::Designate | Action::Withdraw | Action::Train, Deputy) => &[
+        (Action::Designate | Action::Train, Deputy) => DEPUTY_ABOUT_ANOTHER,
+        (Action::Withdraw, Deputy) => &[
             Condition::DeputyPeriod,
             Condition::OtherPerson,
             Condition::OwnUnit,
+            Condition::RoleEndable,
         ],
         (Action::ApproveSupervisor, Deputy) => &[
             Condition::DeputyPeriod,

@@ -116,6 +116,7 @@ impl<'a> Deed<'a> {
             | Condition::WithinLimit
             | Condition::Approved
             | Condition::RoleGrantable
+            | Condition::RoleEndable
             | Condition::NotFounded
             | Condition::BasisGiven
             | Condition::Undecided

@@ -17,6 +17,9 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
         RefusalCode::RoleNotPermitted => {
             "この操作はあなたの役割には認められていません。認められた役割の職員が行ってください。"
         }
+        RefusalCode::RoleEnded => {
+            "役割を解かれた職員は取り扱えません。改めて、管理責任者は people appoint で、その他の役割は people add で定めます。"
+        }
         RefusalCode::NotDesignated => {
             "管理責任者の指定を受けていない職員は取り扱えません。管理責任者に指定を依頼してください。"
         }
@@ -82,10 +85,10 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
             "代決できるのは定められた期間だけです。管理責任者が決定してください。"
         }
         RefusalCode::SelfApproval => {
-            "自分についての決定や、自分が申し出たことの決定はできません。別の管理責任者か代決者が行ってください。"
+            "自分についての決定や、自分が申し出たことの決定はできません。別の人が行ってください。ほかに決定できる人がいないときは、先に後任を定めてください（people appoint、people add）。"
         }
         RefusalCode::RoleNotGrantable => {
-            "この役割を与えることはできません。内容を扱う役割は管理責任者が、管理責任者は現任の管理責任者（people appoint）が定めます。"
+            "この役割を与えることも、解くこともできません。内容を扱う役割は管理責任者が、監査とシステム管理者はシステム管理者が、管理責任者は現任の管理責任者（people appoint）が定めます。"
         }
         RefusalCode::AlreadyFounded => {
             "最初の管理責任者は一度だけ定められます。以後は people appoint、誰もログインできないときは root で people recover を使ってください。"
@@ -172,6 +175,9 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
         RefusalCode::RoleNotPermitted => {
             "this act is not part of the role; let a person of a permitted role do it"
         }
+        RefusalCode::RoleEnded => {
+            "whoever was withdrawn from a role has none of its rights; a manager is appointed anew with `people appoint`, others are taken in anew with `people add`"
+        }
         RefusalCode::NotDesignated => {
             "only staff whom the responsible manager designated handle recordings; ask the manager for a designation"
         }
@@ -237,10 +243,10 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
             "a deputy decides within the appointed period only; let the manager decide"
         }
         RefusalCode::SelfApproval => {
-            "nobody decides about oneself, or what one has asked for; let another manager or a deputy do it"
+            "nobody decides about oneself, or what one has asked for; let another do it, and where there is nobody else appoint or take in another first (`people appoint`, `people add`)"
         }
         RefusalCode::RoleNotGrantable => {
-            "this role is not yours to grant; roles that open content are the manager's to give, and a manager is appointed by the sitting one (`people appoint`)"
+            "this role is not yours to give or to end; roles that open content are the manager's, auditors and administrators the administrator's, and a manager is appointed by the sitting one (`people appoint`)"
         }
         RefusalCode::AlreadyFounded => {
             "the first manager is named once; later ones are appointed with `people appoint`, or named by root with `people recover` where nobody can log in"

@@ -53,7 +53,7 @@ pub enum Fact {
         /// For which days.
         period: Period,
     },
-    /// Every designation, deputyship and approval of the person ended.
+    /// Every designation, deputyship and approval of the person ended, and the role where it rests on nothing else.
     Withdrawn {
         /// Whose.
         person: StaffId,

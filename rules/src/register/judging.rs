@@ -9,7 +9,7 @@ use super::{
     about::{About, Matter},
 };
 use crate::{
-    access::{Action, Condition, Standing, is_grantable, judge, judge_standing},
+    access::{Action, Condition, Standing, is_endable, is_grantable, judge, judge_standing},
     audit::DisposalCause,
     case::{Case, MOST_RECORDINGS, RequestFact, Verdict},
     copies::{CopyFact, CopyOf, Holder},
@@ -20,7 +20,7 @@ use crate::{
     listen::Heard,
     missing::Missing,
     month::JstMonth,
-    people::{Person, Role},
+    people::{Person, Role, Tenure},
     policy::{PolicyFact, PolicyTerms},
     refusal::Refusal,
     vendor::{Contract, Vendor},
@@ -154,7 +154,7 @@ impl Register {
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let person = self.person(person).ok_or_else(Refusal::nobody)?;
-        let standing = Standing::Role(person.role);
+        let standing = person.standing();
         match self.judge_fact(standing, Some(person), fact, heard, now) {
             Ok(()) => Ok(()),
             Err(RegisterFault::Refused(refusal)) => Err(refusal),
@@ -212,11 +212,12 @@ impl Register {
             | Fact::Recovered { .. }
             | Fact::Acknowledged { .. }
             | Fact::VendorAdded { .. } => {}
-            Fact::Designated { person, .. }
-            | Fact::Withdrawn { person }
+            Fact::Designated { person, .. } | Fact::Deputised { person, .. } => {
+                about.person = Some(self.in_office(person)?);
+            }
+            Fact::Withdrawn { person }
             | Fact::Trained { person, .. }
             | Fact::Appointed { person }
-            | Fact::Deputised { person, .. }
             | Fact::RecoveryAcknowledged { person } => about.person = Some(self.known(person)?),
             Fact::VendorAttested { vendor, .. } => {
                 about.vendor = Some(self.known_vendor(vendor)?);
@@ -396,6 +397,15 @@ impl Register {
             .ok_or_else(|| RegisterFault::NoSuchPerson(id.clone()))
     }
 
+    /// A person who has the role still: nobody who lost it is designated or named a deputy instead.
+    fn in_office(&self, id: &StaffId) -> Result<&Person, RegisterFault> {
+        let person = self.known(id)?;
+        match person.tenure {
+            Tenure::InOffice => Ok(person),
+            Tenure::Withdrawn => Err(RegisterFault::NotInOffice(id.clone())),
+        }
+    }
+
     pub(crate) fn known_vendor(&self, id: &VendorId) -> Result<&Vendor, RegisterFault> {
         self.vendors
             .get(id)
@@ -481,6 +491,9 @@ impl Register {
             }
             Condition::DeputyPeriod => by.is_some_and(|person| person.is_deputy(now)),
             Condition::RoleGrantable => about.role.is_some_and(|role| is_grantable(standing, role)),
+            Condition::RoleEndable => about
+                .person
+                .is_some_and(|person| is_endable(standing, person.role)),
             Condition::NotFounded => !self.is_founded(),
             Condition::Attested => about.vendor.is_some_and(|vendor| vendor.is_attested(now)),
             Condition::Designated => by.is_some_and(|person| person.designation(now).is_some()),

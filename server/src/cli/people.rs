@@ -22,11 +22,11 @@ use crate::{
 pub(super) enum Command {
     /// 最初の管理責任者とシステム管理者を定めます（一度だけ）/ name the first manager and the first administrator, once
     Bootstrap(Bootstrap),
-    /// 職員を登録し、仮のパスワードを表示します / take a person in; the first password is shown once
+    /// 職員を登録し、仮のパスワードを表示します。役割を解かれた人にも使います / take a person in, also one who was withdrawn; the first password is shown once
     Add(Add),
     /// 指定します（要領第4条第1項）/ designate for a period
     Designate(Designate),
-    /// 指定・代決・監督者の承認を取り消します。利用中でも1秒以内に止まります / take designation, deputyship and a supervisor's approval back; what goes on stops within a second
+    /// 役割を解き、指定・代決・監督者の承認を取り消します。利用中でも1秒以内に止まります / end a role, and take designation, deputyship and a supervisor's approval back; what goes on stops within a second
     Withdraw(About),
     /// 研修を記録します（12か月有効）/ record a training, good for 12 months
     Train(Train),
@@ -368,6 +368,11 @@ fn shown(person: &PersonView) -> String {
         PasswordView::First => " 仮のパスワード/first password",
         PasswordView::Own => "",
     };
+    let withdrawn = if person.withdrawn {
+        " 解任/withdrawn"
+    } else {
+        ""
+    };
     let recovered = if person.recovered {
         " 復旧（監査未確認）/recovered"
     } else {
@@ -378,7 +383,7 @@ fn shown(person: &PersonView) -> String {
         .as_ref()
         .map_or_else(String::new, |basis| format!(" 代決の根拠/basis={basis}"));
     format!(
-        "{} {} {} {}{vendor}{password}{}{}{acknowledged}{}{basis}{recovered}",
+        "{} {}{withdrawn} {} {}{vendor}{password}{}{}{acknowledged}{}{basis}{recovered}",
         person.id,
         person.role,
         person.unit,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, Label, Missing, Number, Petitioner,
     Proved, Purpose, Refusal, Register, RegisterFault, RegisterGrant, RegisterPermit, StaffId,
-    Subject, Terms,
+    Subject, Tenure, Terms,
 };
 use storage::{Attachments, AuditFault, Catalogue, CatalogueFault, SealedText, Sealer, TextKind};
 
@@ -543,6 +543,7 @@ impl PersonView {
             id: person.id().clone(),
             name,
             role: person.role(),
+            withdrawn: person.tenure() == Tenure::Withdrawn,
             unit: person.unit().clone(),
             vendor: person.vendor().cloned(),
             password,
