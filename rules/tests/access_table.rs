@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use expect_test::expect_file;
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Action, Fact, Heard, ListenRequest, Purpose, RecordingState, Refusal, RefusalCode, Register,
+    Action, Condition, Fact, Heard, ListenRequest, Purpose, RecordingState, Refusal, RefusalCode, Register,
     Role, StaffId, Standing, State, access_table,
 };
 
@@ -58,11 +58,46 @@ fn who_reads_the_trail_touches_keys_and_says_that_the_clock_is_right() {
     }
 }
 
+/// A list of requests, hand-overs or copies tells whose they are.
+#[test]
+fn staff_see_no_list_of_what_they_may_not_handle() {
+    let lists = [
+        Action::ListRequests,
+        Action::ListHolds,
+        Action::ListHandOvers,
+        Action::ListCopies,
+        Action::ReadWaivers,
+    ];
+    let demanded = [
+        Condition::Designated,
+        Condition::Trained,
+        Condition::Acknowledged,
+    ];
+    let verdict = |role, action, state| {
+        let of = |line: &rules::AccessLine| {
+            (line.standing, line.action, line.state) == (Standing::Role(role), action, state)
+        };
+        access_table().find(of).map(|line| line.verdict.is_ok())
+    };
+    for action in lists {
+        for role in [Role::Assistant, Role::ExchangeStaff] {
+            if verdict(role, action, State::Sound) == Some(false) {
+                continue;
+            }
+            for missing in demanded {
+                let shown = verdict(role, action, State::Without(missing));
+                assert_eq!(shown, Some(false), "{role} {action:?} {missing:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_login_that_ran_out_stops_no_emergency_and_a_wrong_password_does() {
     let declare = Action::DeclareEmergency;
     assert!(declare.goes_on_unnamed(RefusalCode::SessionOver));
     assert!(Action::LiftEmergency.goes_on_unnamed(RefusalCode::SessionOver));
+    assert!(declare.goes_on_unnamed(RefusalCode::RoleEnded));
     assert!(!declare.goes_on_unnamed(RefusalCode::LoginFailed));
     assert!(!declare.goes_on_unnamed(RefusalCode::RoleNotPermitted));
     assert!(!Action::Dispose.goes_on_unnamed(RefusalCode::SessionOver));

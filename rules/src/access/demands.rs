@@ -359,12 +359,10 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             Condition::NothingOutside,
             Condition::InOrder,
         ],
-        (Action::ListHandOvers, Standing::Role(Manager | Assistant | Auditor)) => &[],
         (Action::MakeCopy, Standing::Role(Assistant | ExchangeStaff)) => &[],
         (Action::DestroyCopy, Standing::Role(Manager | Assistant | ExchangeStaff)) => {
             &[Condition::OwnUnit]
         }
-        (Action::ListCopies, Standing::Role(Manager | Assistant | ExchangeStaff | Auditor)) => &[],
         (Action::AbandonPackage | Action::TrackCopy, Service) => &[],
         (Action::OpenRequest, Standing::Role(Manager)) => SOUND_REQUEST,
         (Action::OpenRequest, Standing::Role(Assistant)) => HANDLED_REQUEST,
@@ -390,8 +388,16 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             Condition::OwnUnit,
             Condition::CaseApproved,
         ],
-        (Action::ListRequests | Action::ListHolds, Standing::Role(Manager | Auditor)) => &[],
-        (Action::ListRequests | Action::ListHolds, Standing::Role(Assistant)) => HANDLER,
+        // They name citizens, and where what was said of them lies.
+        (
+            Action::ListRequests | Action::ListHolds | Action::ListHandOvers | Action::ListCopies,
+            Standing::Role(Manager | Auditor),
+        ) => &[],
+        (
+            Action::ListRequests | Action::ListHolds | Action::ListHandOvers | Action::ListCopies,
+            Standing::Role(Assistant),
+        )
+        | (Action::ListCopies, Standing::Role(ExchangeStaff)) => HANDLER,
         (Action::RequestHold, Standing::Role(Manager)) => SOUND_HOLD,
         (Action::RequestHold, Standing::Role(Assistant)) => HANDLED_HOLD,
         (Action::DecideHold, Standing::Role(Manager)) => &[
