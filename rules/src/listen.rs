@@ -263,6 +263,7 @@ impl Right<'_> {
                 | Condition::OtherPerson
                 | Condition::RoleGrantable
                 | Condition::RoleEndable
+                | Condition::CityStaff
                 | Condition::NotFounded
                 | Condition::ReasonGiven
                 | Condition::WithinLimit

@@ -303,6 +303,12 @@ impl Person {
         }
     }
 
+    /// Whether the person may come to decide for the unit: of the city (7(2)), and nobody who controls whoever decides.
+    pub(crate) fn may_decide(&self) -> bool {
+        let controls = matches!(self.role, Role::Administrator | Role::Auditor);
+        self.vendor.is_none() && !(controls && self.tenure == Tenure::InOffice)
+    }
+
     /// Ends all that was decided in the person's favour. A role that rests on nothing else ends with it; others are ended by what they rest on (K-11, K-12).
     pub(crate) fn withdraw(&mut self) {
         self.designations.clear();

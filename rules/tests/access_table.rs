@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use expect_test::expect_file;
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Action, Condition, Fact, Heard, ListenRequest, Purpose, RecordingState, Refusal, RefusalCode, Register,
-    Role, StaffId, Standing, State, access_table,
+    Action, Condition, Fact, Heard, ListenRequest, Purpose, RecordingState, Refusal, RefusalCode,
+    Register, Role, StaffId, Standing, State, access_table,
 };
 
 use common::now;

@@ -182,6 +182,41 @@ fn a_role_begins_anew_by_whoever_may_give_it() {
     assert_eq!(allowed(&back, "hanako", Action::ListHolds), "yes");
 }
 
+/// 市職員のみ (7(2)): no contractor decides, and nobody who controls whoever decides.
+#[test]
+fn whoever_decides_for_the_unit_is_of_the_city_and_controls_nobody() {
+    let contractor = vec![
+        Fact::VendorAdded {
+            vendor: "itaku".parse().unwrap(),
+            recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+                .parse()
+                .unwrap(),
+        },
+        Fact::PersonAdded {
+            person: id("kantoku"),
+            role: Role::VendorSupervisor,
+            unit: unit(),
+            vendor: Some("itaku".parse().unwrap()),
+        },
+    ];
+    let register = city(contractor);
+    let appointed = |person| Fact::Appointed { person: id(person) };
+    for (person, expected) in [
+        ("hanako", "yes"),
+        ("uketsuke", "yes"),
+        ("kantoku", "ROLE_NOT_GRANTABLE"),
+        ("kansa", "ROLE_NOT_GRANTABLE"),
+        ("kanri2", "ROLE_NOT_GRANTABLE"),
+    ] {
+        for fact in [appointed(person), deputised(person)] {
+            assert_eq!(asked(&register, "kacho", fact), expected, "{person}");
+        }
+    }
+    // Who controls no more may be appointed.
+    let left = city(vec![withdrawn("kansa")]);
+    assert_eq!(asked(&left, "kacho", appointed("kansa")), "yes");
+}
+
 #[test]
 fn a_recovery_by_root_gives_an_office_back() {
     let mut city = city(vec![withdrawn("bucho")]);

@@ -37,6 +37,8 @@ pub enum Condition {
     RoleGrantable,
     /// The role is one that this standing may end.
     RoleEndable,
+    /// Whoever shall decide is of the city, and neither auditor nor administrator, who control whoever decides.
+    CityStaff,
     /// Nobody was named before.
     NotFounded,
     /// The call was recorded.
@@ -103,6 +105,7 @@ impl Condition {
             Condition::OtherPerson => "own_request",
             Condition::RoleGrantable => "role_not_grantable",
             Condition::RoleEndable => "role_not_endable",
+            Condition::CityStaff => "not_city_staff",
             Condition::NotFounded => "founded",
             Condition::Recorded => "unrecorded",
             Condition::Retained => "expired",
@@ -160,6 +163,7 @@ impl Condition {
             | Condition::OtherPerson
             | Condition::RoleGrantable
             | Condition::RoleEndable
+            | Condition::CityStaff
             | Condition::NotFounded
             | Condition::OfRecipient
             | Condition::VendorClear
@@ -204,6 +208,7 @@ impl Condition {
             Condition::RoleGrantable | Condition::RoleEndable => {
                 (RefusalCode::RoleNotGrantable, Clause::Rules4Designation)
             }
+            Condition::CityStaff => (RefusalCode::RoleNotGrantable, Clause::Consultation7Staff),
             Condition::NotFounded => (RefusalCode::AlreadyFounded, Clause::Rules3Manager),
             Condition::Recorded => (RefusalCode::NotRecorded, Clause::Consultation4Announcement),
             Condition::Retained => (RefusalCode::Disposed, Clause::Rules5Retention),

@@ -224,7 +224,7 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             Standing::Role(Administrator) | Superuser,
         ) => &[],
         (Action::Found, HostUser | Superuser) => &[Condition::NotFounded],
-        (Action::Recover, Superuser) => &[],
+        (Action::Recover, Superuser) => &[Condition::CityStaff],
         (Action::AddPerson, Standing::Role(Manager)) => {
             &[Condition::RoleGrantable, Condition::OwnUnit]
         }
@@ -237,10 +237,12 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
         (Action::IssuePassword, Standing::Role(Administrator)) => {
             &[Condition::OtherPerson, Condition::RoleGrantable]
         }
-        (
-            Action::Designate | Action::Train | Action::Appoint | Action::Deputise,
-            Standing::Role(Manager),
-        ) => ABOUT_ANOTHER,
+        (Action::Designate | Action::Train, Standing::Role(Manager)) => ABOUT_ANOTHER,
+        (Action::Appoint | Action::Deputise, Standing::Role(Manager)) => &[
+            Condition::OtherPerson,
+            Condition::OwnUnit,
+            Condition::CityStaff,
+        ],
         (Action::Withdraw, Standing::Role(Manager)) => &[
             Condition::OtherPerson,
             Condition::OwnUnit,

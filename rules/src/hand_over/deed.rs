@@ -117,6 +117,7 @@ impl<'a> Deed<'a> {
             | Condition::Approved
             | Condition::RoleGrantable
             | Condition::RoleEndable
+            | Condition::CityStaff
             | Condition::NotFounded
             | Condition::BasisGiven
             | Condition::Undecided

@@ -88,7 +88,7 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
             "自分についての決定や、自分が申し出たことの決定はできません。別の人が行ってください。ほかに決定できる人がいないときは、先に後任を定めてください（people appoint、people add）。"
         }
         RefusalCode::RoleNotGrantable => {
-            "この役割を与えることも、解くこともできません。内容を扱う役割は管理責任者が、監査とシステム管理者はシステム管理者が、管理責任者は現任の管理責任者（people appoint）が定めます。"
+            "この役割を与えることも、解くこともできません。内容を扱う役割は管理責任者が、監査とシステム管理者はシステム管理者が、管理責任者と代決者は、委託事業者でも監査・システム管理者でもない市職員から、現任の管理責任者（people appoint）が定めます。"
         }
         RefusalCode::AlreadyFounded => {
             "最初の管理責任者は一度だけ定められます。以後は people appoint、誰もログインできないときは root で people recover を使ってください。"
@@ -246,7 +246,7 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
             "nobody decides about oneself, or what one has asked for; let another do it, and where there is nobody else appoint or take in another first (`people appoint`, `people add`)"
         }
         RefusalCode::RoleNotGrantable => {
-            "this role is not yours to give or to end; roles that open content are the manager's, auditors and administrators the administrator's, and a manager is appointed by the sitting one (`people appoint`)"
+            "this role is not yours to give or to end; roles that open content are the manager's, auditors and administrators the administrator's, and managers and deputies are named by the sitting manager (`people appoint`) from the city's staff, neither contractors nor auditors nor administrators"
         }
         RefusalCode::AlreadyFounded => {
             "the first manager is named once; later ones are appointed with `people appoint`, or named by root with `people recover` where nobody can log in"

@@ -207,9 +207,9 @@ impl Register {
             {
                 return Err(RegisterFault::VendorTaken(vendor.clone()));
             }
+            Fact::Recovered { person, .. } => about.person = self.person(person),
             Fact::Founded { .. }
             | Fact::SupervisionSigned { .. }
-            | Fact::Recovered { .. }
             | Fact::Acknowledged { .. }
             | Fact::VendorAdded { .. } => {}
             Fact::Designated { person, .. } | Fact::Deputised { person, .. } => {
@@ -494,6 +494,8 @@ impl Register {
             Condition::RoleEndable => about
                 .person
                 .is_some_and(|person| is_endable(standing, person.role)),
+            // Nobody is known of whom root takes in.
+            Condition::CityStaff => about.person.is_none_or(Person::may_decide),
             Condition::NotFounded => !self.is_founded(),
             Condition::Attested => about.vendor.is_some_and(|vendor| vendor.is_attested(now)),
             Condition::Designated => by.is_some_and(|person| person.designation(now).is_some()),
