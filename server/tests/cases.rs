@@ -346,6 +346,46 @@ fn a_hold_is_decided_by_another_and_outlives_the_day_until_it_is_let_go() {
     assert_eq!(house.rows(&[])[0]["state"], "disposed");
 }
 
+/// The header of the recording cannot be read when its hold is decided; two days later it can again.
+#[test]
+fn a_day_waits_while_what_was_decided_to_be_held_is_not_in_the_keys() {
+    let (mut house, recording) = house();
+    let case = open(&house, "hanako", "unreasonable", &recording);
+    json(&decide(&house, "kacho", &case, "--approve"));
+    let hold = id(&request_hold(&house, "hanako", &case, &recording));
+    house.terminate();
+    let folder = house.dir().join("data/vault").join(today());
+    let file = folder.join(format!("{recording}-000.krec"));
+    let aside = house.dir().join("aside");
+    fs::rename(&file, &aside).unwrap();
+    fs::create_dir(&file).unwrap();
+    let decided = house.by("kacho", &["holds", "decide", &hold, "--approve"]);
+    assert_eq!(decided.status.code(), Some(4), "{}", text(&decided));
+
+    let confirm = ["dispose", "--due", "--confirm-clock", "試験", "--json"];
+    let disposed = later(&house, Some("kacho"), &confirm);
+
+    assert_eq!(disposed.status.code(), Some(4), "{}", text(&disposed));
+    let day: Value = serde_json::from_slice(&disposed.stdout).unwrap();
+    assert_eq!((&day["disposed"], &day["failed"]), (&0.into(), &1.into()));
+    assert!(text(&disposed).contains("holds"), "{}", text(&disposed));
+    let plan = json(&later(&house, None, &["dispose", "--plan", "--json"]));
+    assert_eq!((&plan["held"], &plan["failed"]), (&0.into(), &1.into()));
+    let checked = later(&house, None, &["check"]);
+    assert!(text(&checked).contains("保全が鍵にありません"), "{}", text(&checked));
+    let told = trail(&house);
+    assert!(told.contains("HOLD_NOT_SETTLED") && !told.contains("\"disposal_begun\""));
+
+    fs::remove_dir(&file).unwrap();
+    fs::rename(&aside, &file).unwrap();
+    json(&later(&house, Some("kacho"), &["dispose", "--due", "--json"]));
+    let play = ["recordings", "play", &recording, "--json"];
+    let play = [&play[..], &["--purpose", "UNREASONABLE_DEMAND"]].concat();
+    let play = [&play[..], &["--case", &case]].concat();
+    let played = later(&house, Some("hanako"), &play);
+    assert!(played.status.success(), "{}", text(&played));
+}
+
 /// What the case holds leaves under it, past its day.
 fn package_later(house: &House, case: &str, recording: &str) {
     let request = [

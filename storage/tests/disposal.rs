@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use common::{archive::*, *};
 use jiff::ToSpan;
-use rules::{Actor, RecordingState, RetentionPolicy};
+use rules::{Actor, JstDay, RecordingState, RetentionPolicy};
 use storage::{
     Disk, DisposalStage, DisposeFault, DisposedDay, Group, Layout, MemoryDisk, Opening, OsDisk,
     Pending, Spool, Subject, acknowledge, hold, plan_due, release, verify_certificate,
@@ -207,6 +207,101 @@ fn a_link_named_like_a_day_leads_nowhere_and_a_strange_file_is_left_alone() {
         assert_eq!(days[1].counts.disposed(), 3);
         let (recovered, faults) = archive.city.vault.recover().unwrap();
         assert_eq!((recovered.len(), faults.len()), (0, 1));
+    });
+}
+
+/// Somebody puts a copy of a file back into the folder of a day that was certified long ago, beside one that never was.
+#[test]
+fn what_comes_back_after_its_day_is_removed_and_the_record_stays_as_it_is() {
+    let disk = MemoryDisk::new();
+    run(async {
+        let mut archive = Archive::begin(Arc::new(disk.clone()), &memory_layout()).await;
+        let expiry = archive.expiry();
+        let folder = memory_layout().vault_day(today());
+        let copies: Vec<_> = disk
+            .everything()
+            .into_iter()
+            .filter(|(path, _)| path.starts_with(&folder))
+            .collect();
+        archive.dispose(expiry).await.unwrap();
+        let manager = proved("bucho", now());
+        let subject = Subject::Day(today());
+        archive
+            .office(async |office| acknowledge(office, &Actor::System, &manager, subject, now()))
+            .await
+            .unwrap();
+        let record = archive.record(subject).unwrap();
+        for (path, bytes) in &copies {
+            disk.plant(path, bytes);
+        }
+        let invented = folder.join(format!("{}-000.krec", opening(9).recording));
+        disk.plant(&invented, b"nobody recorded this");
+
+        let days = archive.dispose(expiry + 1.hour()).await.unwrap();
+
+        assert_eq!(days, [], "nothing is disposed of twice");
+        assert_eq!(archive.record(subject).unwrap(), record);
+        assert!(disk.everything().keys().all(|path| !path.starts_with(&folder)));
+        let trail = archive.trail();
+        assert_eq!(trail.matches("\"disposal_completed\"").count(), 1);
+        assert!(
+            trail.contains(&format!(
+                "\"event\":\"strays_removed\",\"day\":\"{}\",\"recordings\":4",
+                today()
+            )),
+            "{trail}"
+        );
+    });
+}
+
+#[test]
+fn what_no_row_and_no_key_knows_is_named_and_not_certified() {
+    let disk = MemoryDisk::new();
+    run(async {
+        let mut archive = Archive::begin(Arc::new(disk.clone()), &memory_layout()).await;
+        let never: JstDay = "2020-01-01".parse().unwrap();
+        let folder = memory_layout().vault_day(never);
+        let invented = folder.join(format!("{}-000.krec", opening(9).recording));
+        disk.plant(&invented, b"nobody recorded this");
+        let empty: JstDay = "2020-01-02".parse().unwrap();
+        disk.make_folder(&memory_layout().vault_day(empty), 0o700)
+            .unwrap();
+
+        for _ in 0..2 {
+            let days = archive.dispose(now()).await.unwrap();
+
+            let [day] = &days[..] else {
+                panic!("{days:?}");
+            };
+            assert_eq!((day.day, day.counts.due()), (never, 0));
+            assert_eq!(day.pending, [Pending::Unknown(1)]);
+            assert_eq!(archive.record(Subject::Day(never)), None);
+            assert!(disk.read(&invented).is_ok(), "it may be evidence");
+        }
+        assert!(!archive.trail().contains("disposal_begun"));
+        assert_eq!(archive.heard(&[1, 2, 3]), [1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_damaged_record_of_a_day_is_named_and_never_overwritten() {
+    let disk = MemoryDisk::new();
+    run(async {
+        let mut archive = Archive::begin(Arc::new(disk.clone()), &memory_layout()).await;
+        let expiry = archive.expiry();
+        let record = memory_layout()
+            .disposals()
+            .join(format!("{}.json", today()));
+        disk.plant(&record, b"damaged");
+
+        for _ in 0..2 {
+            let days = archive.dispose(expiry).await.unwrap();
+
+            assert!(matches!(days[0].pending[..], [Pending::Disk(_)]), "{days:?}");
+            assert_eq!(disk.read(&record).unwrap(), b"damaged");
+            assert_eq!(archive.heard(&[1, 2, 3]), []);
+        }
+        assert_eq!(archive.trail().matches("\"disposal_begun\"").count(), 1);
     });
 }
 
