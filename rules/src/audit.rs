@@ -416,6 +416,13 @@ pub enum AuditEvent {
         /// Of which recording, where it was disposed of by itself.
         recording: Option<RecordingId>,
     },
+    /// Files of a day that is disposed of were removed and counted in no certificate: they came back after it, or no row and no key knew them.
+    StraysRemoved {
+        /// Which day.
+        day: JstDay,
+        /// Recordings whose files they are by their names.
+        recordings: u64,
+    },
     /// The disposal of one recording by itself began.
     RecordingDisposalBegun {
         /// Which.

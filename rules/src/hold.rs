@@ -369,6 +369,7 @@ impl Holds {
     /// What must be done so that the keys hold what the register says, and nothing that it let go.
     ///
     /// `held`: by case, what the keys hold. What no hold of the register was ever about is left alone: a register that was lost lets nothing go.
+    /// What one case lets go and another is still to hold waits for that.
     pub fn settle(&self, held: &BTreeMap<CaseId, BTreeSet<RecordingId>>) -> HoldTasks {
         let mut tasks = HoldTasks::default();
         let mut kept = BTreeSet::new();
@@ -385,21 +386,41 @@ impl Holds {
         let is_held = |(case, recording): &(CaseId, RecordingId)| {
             held.get(case).is_some_and(|held| held.contains(recording))
         };
-        let wanted = kept.iter().filter(|pair| !is_held(pair));
-        tasks.hold = wanted
-            .map(|(case, recording)| HoldPermit {
-                case: *case,
-                recording: *recording,
-            })
-            .collect();
+        let wanted = self.unsettled(held);
         let unwanted = let_go.difference(&kept).filter(|pair| is_held(pair));
+        // The last case to let it go would dispose of it.
+        let awaited: BTreeSet<RecordingId> =
+            wanted.iter().map(|(_, recording)| *recording).collect();
+        let unwanted = unwanted.filter(|(_, recording)| !awaited.contains(recording));
         tasks.release = unwanted
             .map(|(case, recording)| ReleasePermit {
                 case: *case,
                 recording: *recording,
             })
             .collect();
+        tasks.hold = wanted
+            .into_iter()
+            .map(|(case, recording)| HoldPermit { case, recording })
+            .collect();
         tasks
+    }
+
+    /// What cases keep and the keys do not hold for them: none of it may be destroyed, whatever its day.
+    ///
+    /// `held`: by case, what the keys hold.
+    pub fn unsettled(
+        &self,
+        held: &BTreeMap<CaseId, BTreeSet<RecordingId>>,
+    ) -> BTreeSet<(CaseId, RecordingId)> {
+        let keeping = self.0.values().filter(|hold| hold.keeps());
+        let kept = keeping.flat_map(|hold| {
+            let named = hold.terms.recordings.iter();
+            named.map(|recording| (hold.terms.case, *recording))
+        });
+        let is_held = |(case, recording): &(CaseId, RecordingId)| {
+            held.get(case).is_some_and(|held| held.contains(recording))
+        };
+        kept.filter(|pair| !is_held(pair)).collect()
     }
 
     pub(crate) fn handle_fact(&mut self, at: Timestamp, by: &Actor, fact: HoldFact) {

@@ -120,7 +120,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// All of them.
-    pub const ALL: [RefusalCode; 51] = [
+    pub const ALL: [RefusalCode; 52] = [
         RefusalCode::PurposeRequired,
         RefusalCode::PurposeNotPermitted,
         RefusalCode::PersonUnknown,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     audit::{AuditEntry, AuditEvent},
     hand_over::HandOverFact,
-    ids::{JstDay, jst_rfc3339},
+    ids::{JstDay, RecordingId, jst_rfc3339},
     month::JstMonth,
     notice::{NoticeKind, Reason},
     reconciliation::{DayCounts, counted_from},
@@ -94,6 +94,9 @@ pub struct MonthTally {
     month: JstMonth,
     days: BTreeMap<JstDay, DayCounts>,
     disposed: u64,
+    /// What was disposed of so far, in whatever month.
+    disposed_days: BTreeSet<JstDay>,
+    disposed_alone: BTreeSet<RecordingId>,
     handed_over: u64,
     last: u64,
 }
@@ -112,12 +115,15 @@ impl MonthTally {
             month,
             days: BTreeMap::new(),
             disposed: 0,
+            disposed_days: BTreeSet::new(),
+            disposed_alone: BTreeSet::new(),
             handed_over: 0,
             last: 0,
         })
     }
 
-    /// Takes the next entry of the office's chain. Of a day that was counted twice the first count holds.
+    /// Takes the next entry of the office's chain. Of a day that was counted or disposed of twice the first count holds: a crash between
+    /// the entry and the record of a disposal has the entry written again.
     pub fn handle(&mut self, entry: &AuditEntry) {
         self.last = self.last.max(entry.seq);
         let is_now = JstMonth::of(entry.at) == self.month;
@@ -125,10 +131,16 @@ impl MonthTally {
             AuditEvent::DayCounted { day, counts } if JstMonth::of_day(*day) == self.month => {
                 self.days.entry(*day).or_insert_with(|| counts.clone());
             }
-            AuditEvent::DisposalCompleted { counts, .. } if is_now => {
+            AuditEvent::DisposalCompleted { day, counts }
+                if self.disposed_days.insert(*day) && is_now =>
+            {
                 self.disposed += counts.disposed();
             }
-            AuditEvent::RecordingDisposed { .. } if is_now => self.disposed += 1,
+            AuditEvent::RecordingDisposed { recording, .. }
+                if self.disposed_alone.insert(*recording) && is_now =>
+            {
+                self.disposed += 1;
+            }
             AuditEvent::Registered {
                 change: Fact::HandOver(HandOverFact::Given { .. }),
                 ..
@@ -318,6 +330,11 @@ mod tests {
             entry(
                 2,
                 "2026-11-02T00:00:00Z",
+                AuditEvent::DisposalCompleted { day, counts },
+            ),
+            entry(
+                2,
+                "2026-11-02T00:10:00Z",
                 AuditEvent::DisposalCompleted { day, counts },
             ),
             // Counted again after a restore, when some rows were gone.

@@ -177,6 +177,7 @@ fn of_keys() -> Vec<AuditEvent> {
             counts: DisposalCounts::new(6, 3, 2, 1).unwrap(),
             mirrors: 1,
         },
+        AuditEvent::StraysRemoved { day, recordings: 1 },
         AuditEvent::DisposalAcknowledged {
             day,
             recording: None,

@@ -271,6 +271,62 @@ fn the_keys_are_made_to_hold_what_the_register_says_and_a_lost_register_lets_not
     assert!(let_go.holds().settle(&all).release.is_empty());
 }
 
+/// The last case to let a recording go disposes of it where its day is over.
+#[test]
+fn what_one_case_lets_go_waits_until_the_other_holds_it() {
+    let other = CaseId::new(now(), 17);
+    let second = HoldId::new(now(), 18);
+    let Fact::Request(RequestFact::Opened { application, .. }) = opened() else {
+        unreachable!("it is opened")
+    };
+    let mut register = held();
+    for (by, fact) in [
+        (
+            "hanako",
+            Fact::Request(RequestFact::Opened {
+                case: other,
+                application,
+            }),
+        ),
+        (
+            "kacho",
+            Fact::Request(RequestFact::Decided {
+                case: other,
+                verdict: Verdict::Approved,
+                reason: Digest([2; 32]),
+            }),
+        ),
+        (
+            "hanako",
+            Fact::Hold(HoldFact::Requested {
+                hold: second,
+                terms: HoldTerms {
+                    case: other,
+                    ..terms()
+                },
+            }),
+        ),
+        (
+            "kacho",
+            Fact::Hold(HoldFact::Decided {
+                hold: second,
+                verdict: Verdict::Approved,
+                reason: None,
+            }),
+        ),
+        ("kacho", released()),
+    ] {
+        ask(&mut register, by, fact, &[common::heard()]).unwrap();
+    }
+    let mut held = BTreeMap::from([(case(), [recording()].into())]);
+    let wanted = [(other, recording())].into();
+    assert_eq!(register.holds().unsettled(&held), wanted);
+    assert!(register.holds().settle(&held).release.is_empty());
+    held.insert(other, [recording()].into());
+    assert!(register.holds().unsettled(&held).is_empty());
+    assert_eq!(register.holds().settle(&held).release[0].case(), case());
+}
+
 #[test]
 fn one_recording_is_destroyed_early_by_a_subjects_right_and_never_while_it_is_held() {
     let subject = |kind| {

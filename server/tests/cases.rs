@@ -366,19 +366,29 @@ fn a_day_waits_while_what_was_decided_to_be_held_is_not_in_the_keys() {
     let disposed = later(&house, Some("kacho"), &confirm);
 
     assert_eq!(disposed.status.code(), Some(4), "{}", text(&disposed));
-    let day: Value = serde_json::from_slice(&disposed.stdout).unwrap();
+    let shown = String::from_utf8(disposed.stdout.clone()).unwrap();
+    let day: Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
     assert_eq!((&day["disposed"], &day["failed"]), (&0.into(), &1.into()));
     assert!(text(&disposed).contains("holds"), "{}", text(&disposed));
     let plan = json(&later(&house, None, &["dispose", "--plan", "--json"]));
     assert_eq!((&plan["held"], &plan["failed"]), (&0.into(), &1.into()));
     let checked = later(&house, None, &["check"]);
-    assert!(text(&checked).contains("保全が鍵にありません"), "{}", text(&checked));
+    assert!(
+        text(&checked).contains("決定された保全が鍵にありません"),
+        "{}",
+        text(&checked)
+    );
     let told = trail(&house);
-    assert!(told.contains("HOLD_NOT_SETTLED") && !told.contains("\"disposal_begun\""));
+    let begun = format!("\"disposal_begun\",\"day\":\"{}\"", today());
+    assert!(told.contains("HOLD_NOT_SETTLED") && !told.contains(&begun));
 
     fs::remove_dir(&file).unwrap();
     fs::rename(&aside, &file).unwrap();
-    json(&later(&house, Some("kacho"), &["dispose", "--due", "--json"]));
+    json(&later(
+        &house,
+        Some("kacho"),
+        &["dispose", "--due", "--json"],
+    ));
     let play = ["recordings", "play", &recording, "--json"];
     let play = [&play[..], &["--purpose", "UNREASONABLE_DEMAND"]].concat();
     let play = [&play[..], &["--case", &case]].concat();

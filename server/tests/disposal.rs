@@ -4,14 +4,17 @@
 
 mod common;
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 use common::{House, text};
+use jiff::Timestamp;
+use rules::JstDay;
 use serde_json::Value;
+use storage::{Group, Keys, Layout, OsDisk};
 
 const DAY: &str = "2026-08-01";
 
-/// A house with a recording of a day that has long expired; its key and its row are gone.
+/// A house with a recording of a day that has long expired; the day has its key, and no row knows the recording.
 fn overdue() -> House {
     let house = House::init(&["--profile", "announce"]);
     let folder = house.dir().join("data/vault").join(DAY);
@@ -19,9 +22,22 @@ fn overdue() -> House {
     let expiry = format!("{{\"day\":\"{DAY}\",\"expires_at\":\"2026-10-29T15:00:00Z\"}}");
     fs::write(folder.join("expiry"), expiry).unwrap();
     fs::write(folder.join("01M87149FV0000000000000002-000.krec"), "sealed").unwrap();
+    make_key(&house);
     house.found();
     house.enlist("yamada", "assistant");
     house
+}
+
+/// The key of that day, and of no other of those times.
+fn make_key(house: &House) {
+    let layout = Layout::new(house.dir().join("data"), house.dir().join("root"));
+    let mut keys = Keys::open(Arc::new(OsDisk), &layout).unwrap();
+    let before: BTreeSet<Group> = keys.groups().collect();
+    let day: JstDay = DAY.parse().unwrap();
+    keys.make_ahead(day.start()).unwrap();
+    let is_more = |group: &Group| !before.contains(group) && *group != Group::Day(day);
+    let more = keys.groups().filter(is_more).collect();
+    keys.destroy(&more, Timestamp::now()).unwrap();
 }
 
 fn plan(house: &House) -> Vec<Value> {

@@ -19,8 +19,8 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Actor, AuditDraft, AuditEvent, CaseId, DisposalCounts, Fault, JstDay, Proved, RecordingId,
-    Refusal,
+    Actor, AuditDraft, AuditEvent, CaseId, DisposalCounts, Fault, Holds, JstDay, Proved,
+    RecordingId, Refusal,
 };
 use thiserror::Error;
 
@@ -99,16 +99,25 @@ pub enum Pending {
     Bytes(u64),
     /// The signing key cannot be used.
     Signature,
-    /// The record of the disposal, or the day's folder, cannot be written.
+    /// The record of the disposal, or the day's folder, cannot be read or written.
     Disk(String),
+    /// So many of its recordings were decided to be held, and the keys do not hold them yet: nothing of the day is destroyed before.
+    Holds(u64),
+    /// The register cannot be read, so nobody can say what was decided to be held: nothing of the day is destroyed before.
+    Register,
+    /// Files of so many recordings that no row and no key knows. They are left alone and certified by nothing; reconciliation names them.
+    Unknown(u64),
 }
 
 /// Looks what is due at `at`, and destroys nothing.
+///
+/// `decided`: as [`Disposal::step`] asks it.
 ///
 /// # Errors
 /// [`DisposeFault`] if keys, rows or the vault cannot be read.
 pub async fn plan_due(
     office: &mut Office<'_>,
+    decided: Option<&Holds>,
     at: Timestamp,
 ) -> Result<Vec<PlannedDay>, DisposeFault> {
     let _ = office
@@ -118,12 +127,15 @@ pub async fn plan_due(
     let mut planned = Vec::new();
     for candidate in plan::candidates(office, at).await? {
         let due = plan::look(office, candidate).await?;
-        planned.extend((!due.is_destroyed()).then(|| due.to_plan()));
+        if due.is_known() && !due.is_destroyed() {
+            let waits = plan::waits_for(office, decided, &due);
+            planned.push(due.to_plan(waits.as_ref()));
+        }
     }
     Ok(planned)
 }
 
-/// Destroys every day whose retention is over at `now`, and certifies it, without hearing anybody meanwhile.
+/// Destroys every day whose retention is over at `now`, and certifies it, without hearing anybody meanwhile. Held is what the keys hold.
 ///
 /// # Errors
 /// [`DisposeFault`]; what was begun is gone on with by the next call.
@@ -134,7 +146,7 @@ pub async fn dispose_due(
 ) -> Result<Vec<DisposedDay>, DisposeFault> {
     let mut disposal = Disposal::new(actor.clone(), now);
     loop {
-        disposal = match disposal.step(office).await? {
+        disposal = match disposal.step(office, Some(&Holds::default())).await? {
             Step::Further(disposal) => disposal,
             Step::Done(days) => return Ok(days),
         };

@@ -7,10 +7,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use common::{archive::*, *};
 use jiff::ToSpan;
-use rules::{Actor, JstDay, RecordingState, RetentionPolicy};
+use rules::{Actor, Holds, JstDay, RecordingState, RetentionPolicy};
 use storage::{
-    Disk, DisposalStage, DisposeFault, DisposedDay, Group, Layout, MemoryDisk, Opening, OsDisk,
-    Pending, Spool, Subject, acknowledge, hold, plan_due, release, verify_certificate,
+    Disk, Disposal, DisposalStage, DisposeFault, DisposedDay, Group, Layout, MemoryDisk, Opening,
+    OsDisk, Pending, Spool, Step, Subject, acknowledge, hold, plan_due, release,
+    verify_certificate,
 };
 
 #[test]
@@ -160,7 +161,7 @@ fn a_day_that_cannot_be_read_stops_no_other() {
         std::fs::write(&day, "damaged").unwrap();
         let at = expiry + 24.hours();
         let plan = archive
-            .office(async |office| plan_due(office, at).await)
+            .office(async |office| plan_due(office, Some(&Holds::default()), at).await)
             .await
             .unwrap();
         assert_eq!((plan.len(), plan[0].due, plan[0].failed), (2, 3, 3));
@@ -241,7 +242,11 @@ fn what_comes_back_after_its_day_is_removed_and_the_record_stays_as_it_is() {
 
         assert_eq!(days, [], "nothing is disposed of twice");
         assert_eq!(archive.record(subject).unwrap(), record);
-        assert!(disk.everything().keys().all(|path| !path.starts_with(&folder)));
+        assert!(
+            disk.everything()
+                .keys()
+                .all(|path| !path.starts_with(&folder))
+        );
         let trail = archive.trail();
         assert_eq!(trail.matches("\"disposal_completed\"").count(), 1);
         assert!(
@@ -297,7 +302,10 @@ fn a_damaged_record_of_a_day_is_named_and_never_overwritten() {
         for _ in 0..2 {
             let days = archive.dispose(expiry).await.unwrap();
 
-            assert!(matches!(days[0].pending[..], [Pending::Disk(_)]), "{days:?}");
+            assert!(
+                matches!(days[0].pending[..], [Pending::Disk(_)]),
+                "{days:?}"
+            );
             assert_eq!(disk.read(&record).unwrap(), b"damaged");
             assert_eq!(archive.heard(&[1, 2, 3]), []);
         }
@@ -338,7 +346,7 @@ fn a_held_recording_outlives_its_day_and_goes_when_it_is_let_go() {
                 .unwrap();
         }
         let plan = archive
-            .office(async |office| plan_due(office, expiry).await)
+            .office(async |office| plan_due(office, Some(&Holds::default()), expiry).await)
             .await
             .unwrap();
         assert_eq!((plan[0].due, plan[0].held), (3, 1));
@@ -389,6 +397,69 @@ fn a_held_recording_outlives_its_day_and_goes_when_it_is_let_go() {
         archive.dispose(expiry + 2.hours()).await.unwrap();
         assert!(archive.city.vault.fixed_expiry(today()).unwrap().is_none());
     });
+}
+
+/// The process died between the decision's entry and the keys; then the register could not be read either.
+#[test]
+fn a_day_waits_for_a_hold_that_is_not_in_the_keys_and_for_a_register_that_cannot_be_read() {
+    run(async {
+        let mut archive = Archive::begin(Arc::new(MemoryDisk::new()), &memory_layout()).await;
+        let expiry = archive.expiry();
+        let recording = opening(2).recording;
+        let (register, nothing) = (held(case(), recording, None), Holds::default());
+        let decided = register.holds();
+        for (decided, waits) in [
+            (Some(decided), Pending::Holds(1)),
+            (None, Pending::Register),
+        ] {
+            let plan = archive
+                .office(async |office| plan_due(office, decided, expiry).await)
+                .await
+                .unwrap();
+            assert_eq!((plan[0].due, plan[0].held, plan[0].failed), (3, 0, 3));
+            let days = dispose(&mut archive, |_| decided).await;
+            let counts = days[0].counts;
+            assert_eq!(
+                (counts.due(), counts.disposed(), counts.failed()),
+                (3, 0, 3)
+            );
+            assert_eq!(days[0].pending, [waits]);
+        }
+        // It is decided after the day was looked at.
+        let days = dispose(&mut archive, |piece| match piece {
+            0 | 1 => Some(&nothing),
+            _ => Some(decided),
+        });
+        assert_eq!(days.await[0].pending, [Pending::Holds(1)]);
+        assert_eq!(archive.heard(&[1, 2, 3]), [1, 2, 3]);
+        assert!(!archive.trail().contains("disposal_begun"));
+
+        archive
+            .office(async |office| hold(office, &hold_permit(case(), recording)).await)
+            .await
+            .unwrap();
+        let days = dispose(&mut archive, |_| Some(decided)).await;
+        let counts = days[0].counts;
+        assert_eq!((counts.due(), counts.disposed(), counts.held()), (3, 2, 1));
+        assert_eq!(archive.heard(&[1, 2, 3]), [2]);
+    });
+}
+
+/// Disposes of what is due; `decided`: what is decided to be held before each piece, counted from 0.
+async fn dispose<'register>(
+    archive: &mut Archive,
+    decided: impl Fn(usize) -> Option<&'register Holds>,
+) -> Vec<DisposedDay> {
+    let mut disposal = Disposal::new(Actor::System, archive.expiry());
+    for piece in 0.. {
+        let decided = decided(piece);
+        let step = archive.office(async |office| disposal.step(office, decided).await);
+        match step.await.unwrap() {
+            Step::Further(further) => disposal = further,
+            Step::Done(days) => return days,
+        }
+    }
+    unreachable!("a disposal has an end")
 }
 
 #[test]

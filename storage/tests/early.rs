@@ -11,7 +11,10 @@ use std::{
 
 use common::{archive::*, *};
 use rules::{Actor, DisposalCause, RecordingState};
-use storage::{Disk, DiskFile, Faults, MemoryDisk, Spool, Subject, dispose_one, hold};
+use storage::{
+    Disk, DiskFile, DisposeFault, EarlyDisposal, EarlyStep, Faults, MemoryDisk, Spool, Subject,
+    dispose_one, hold,
+};
 
 #[test]
 fn one_recording_is_destroyed_and_every_other_of_its_day_still_opens() {
@@ -133,6 +136,32 @@ fn destroying_one_recording_converges_wherever_the_power_goes() {
         }
         assert!(n > 15, "it has more than fifteen syncs, found {n}");
     }
+}
+
+#[test]
+fn a_hold_that_is_decided_meanwhile_stops_it_though_the_keys_do_not_hold_it_yet() {
+    run(async {
+        let mut archive = Archive::begin(Arc::new(MemoryDisk::new()), &memory_layout()).await;
+        let recording = opening(1).recording;
+        let register = held(case(), recording, None);
+        let cause = DisposalCause::Decided { case: case() };
+        let mut disposal = EarlyDisposal::new(Actor::System, recording, cause, now());
+        let stopped = loop {
+            let decided = register.holds();
+            let step = archive
+                .office(async |office| disposal.step(office, decided, || Ok(())).await)
+                .await;
+            match step {
+                Ok(EarlyStep::Further(further)) => disposal = *further,
+                other => break other,
+            }
+        };
+        assert!(
+            matches!(stopped, Err(DisposeFault::HeldMeanwhile { .. })),
+            "{stopped:?}"
+        );
+        assert_eq!(archive.heard(&[1, 2, 3]), [1, 2, 3]);
+    });
 }
 
 /// A call begins between the listing of a day's segments and the destruction of the day's old generation.

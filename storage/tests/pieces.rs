@@ -7,7 +7,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use common::*;
 use jiff::Timestamp;
-use rules::{Actor, CaseId, DisposalCause, Fact, RecordingId, RegisterPermit, StaffId};
+use rules::{Actor, CaseId, DisposalCause, Fact, Holds, RecordingId, RegisterPermit, StaffId};
 use storage::{
     Attachments, AuditTrail, Catalogue, Disposal, DisposedDay, EarlyDisposal, EarlyStep, Keys,
     Layout, Office, Opening, OsDisk, Signing, Spool, SpoolEntry, Step, hold,
@@ -92,7 +92,12 @@ impl House {
         let mut disposal = Disposal::new(Actor::System, self.expiry());
         loop {
             between(self).await;
-            match disposal.step(&mut self.office()).await.unwrap() {
+            let decided = Holds::default();
+            match disposal
+                .step(&mut self.office(), Some(&decided))
+                .await
+                .unwrap()
+            {
                 Step::Further(further) => disposal = further,
                 Step::Done(days) => return days,
             }
@@ -168,7 +173,13 @@ async fn one_recording_of_a_long_day_is_destroyed_in_pieces_and_a_withdrawal_is_
             house.record(Some("kacho"), fact).await;
             assert!(!house.is_designated().await);
         }
-        match disposal.step(&mut house.office(), || Ok(())).await.unwrap() {
+        let decided = Holds::default();
+        let mut office = house.office();
+        match disposal
+            .step(&mut office, &decided, || Ok(()))
+            .await
+            .unwrap()
+        {
             EarlyStep::Further(further) => disposal = *further,
             EarlyStep::Done(pending) => break pending,
         }

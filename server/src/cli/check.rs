@@ -391,7 +391,7 @@ impl Found<'_> {
                 self.compared(compared)?;
                 self.waivers(config, &register, Timestamp::now())?;
                 self.told(layout, &register)?;
-                self.holds(&register)?;
+                self.holds(&register, layout)?;
                 self.copies(&register, Timestamp::now())?;
                 self.people(config, &register)?;
                 self.policy(config, &register)?;
@@ -418,9 +418,18 @@ impl Found<'_> {
         }
     }
 
-    /// What a case holds beyond its review or its end waits for a person.
-    fn holds(&mut self, register: &Register) -> Result<(), Exit> {
+    /// What a case is to hold and the keys do not, and what it holds beyond its review or its end, waits for a person.
+    fn holds(&mut self, register: &Register, layout: &Layout) -> Result<(), Exit> {
         let now = Timestamp::now();
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        // A key store that cannot be read was told of above.
+        let status = KeyStatus::read(&disk, layout).ok();
+        let unsettled = status.map(|status| register.holds().unsettled(&status.held));
+        for (case, recording) in unsettled.unwrap_or_default() {
+            self.note(&format!(
+                "案件 {case} の録音 {recording}: 決定された保全が鍵にありません。その日は期限が来ても廃棄しません / a hold that was decided is not in the keys: its day is not destroyed before"
+            ))?;
+        }
         for (id, hold) in register.holds().iter() {
             let waits = match hold.overdue(now) {
                 None => continue,

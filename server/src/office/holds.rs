@@ -122,13 +122,15 @@ impl Owner {
         }
     }
 
-    /// Does what a crash may have left between a decision and the keys, and tells of holds that wait for a person.
+    /// Does what a crash may have left between a decision and the keys, and tells of holds that wait for a person. A disposal asks by itself
+    /// what is decided: no day of which the keys do not hold that is begun.
     pub(super) async fn look_after_holds(&mut self) {
         if Instant::now() < self.holds_again {
             return;
         }
         self.holds_again = Instant::now() + EACH;
         let Ok(register) = self.register().await else {
+            self.holds_again = Instant::now() + RETRY;
             return;
         };
         if self.settle_holds(&register, &Actor::System).await.is_err() {
@@ -159,13 +161,14 @@ impl Owner {
         let now = Timestamp::now();
         let settled = self
             .with_office(async |office| {
-                let tasks = register.holds().settle(&office.held());
+                let holds = register.holds();
                 let mut faults = Vec::new();
-                for permit in &tasks.hold {
+                for permit in &holds.settle(&office.held()).hold {
                     let held = storage::hold(office, permit).await;
                     faults.extend(held.err().map(|fault| fault.to_string()));
                 }
-                for permit in tasks.release {
+                // What is let go may depend on what is held by now.
+                for permit in holds.settle(&office.held()).release {
                     let released = storage::release(office, actor, permit, now).await;
                     faults.extend(released.err().map(|fault| fault.to_string()));
                 }
@@ -178,7 +181,7 @@ impl Owner {
             Err(NotDone::Unusable(message)) => Err(message.en),
             Err(NotDone::Fault(fault)) => Err(fault.to_string()),
         };
-        self.note(AlarmCode::HoldNotSettled, outcome.clone());
+        self.remind(AlarmCode::HoldNotSettled, outcome.clone().err());
         outcome
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, Actor, AlarmCode, AuditDraft, AuditEvent, CopyId, DestructionClock, JstDay, Missing,
-    RecordingId,
+    RecordingId, Register,
 };
 use serde::{Deserialize, Serialize};
 use storage::{
@@ -223,8 +223,10 @@ impl Owner {
 
     async fn plan(&mut self, at: Option<Timestamp>) -> Result<DisposeDone, Ending> {
         let at = at.unwrap_or_else(Timestamp::now);
+        let register = self.register().await.ok();
+        let decided = register.as_deref().map(Register::holds);
         let planned = self
-            .with_office(async |office| storage::plan_due(office, at).await)
+            .with_office(async |office| storage::plan_due(office, decided, at).await)
             .await;
         let days = planned.map_err(NotDone::ending)?;
         Ok(DisposeDone::Planned(days.iter().map(planned_day).collect()))
@@ -308,7 +310,7 @@ impl Owner {
     ///
     /// `judged`: the wall clock by which the rule allows it.
     async fn begin_disposal(&mut self, actor: Actor, judged: Timestamp, whose: Whose) {
-        // What was decided to be held is held before its day goes.
+        // What was decided to be held is held before its day goes; a day of which something cannot be held waits.
         self.holds_again = Instant::now();
         self.look_after_holds().await;
         if self.count_expired_days(judged).await.is_err() {
@@ -346,9 +348,17 @@ impl Owner {
         answer: oneshot::Sender<Answer<DisposeDone>>,
     ) -> Option<Disposing> {
         let recording = early.recording();
-        let layout = self.layout.clone();
+        let register = match self.register().await {
+            Ok(register) => register,
+            Err(ending) => {
+                // Whoever asked may be gone; what was begun is gone on with when it is asked for again.
+                let _ = answer.send(ending.without());
+                return None;
+            }
+        };
+        let (layout, decided) = (self.layout.clone(), register.holds());
         let step = self
-            .with_office(async |office| early.step(office, || flush_calls(&layout)).await)
+            .with_office(async |office| early.step(office, decided, || flush_calls(&layout)).await)
             .await;
         let done = match step {
             Ok(EarlyStep::Further(early)) => {
@@ -392,8 +402,11 @@ impl Owner {
     }
 
     async fn dispose_piece(&mut self, disposal: Disposal, judged: Timestamp) -> Stage {
+        // What it is decided to hold is asked anew before each piece.
+        let register = self.register().await.ok();
+        let decided = register.as_deref().map(Register::holds);
         let step = self
-            .with_office(async |office| disposal.step(office).await)
+            .with_office(async |office| disposal.step(office, decided).await)
             .await;
         let days = match step {
             Ok(Step::Further(disposal)) => return Stage::Days(disposal),
@@ -405,11 +418,12 @@ impl Owner {
             )),
         };
         if let Ok(days) = &days {
-            let outcome = match days.iter().any(|day| !day.pending.is_empty()) {
-                true => Err("a day is past its expiry and its disposal is not complete"),
-                false => Ok(()),
-            };
-            self.note(AlarmCode::DisposalOverdue, outcome);
+            let is_waiting = days.iter().any(|day| !day.pending.is_empty());
+            let waits = "a day is past its expiry and its disposal is not complete";
+            self.remind(
+                AlarmCode::DisposalOverdue,
+                is_waiting.then(|| waits.to_owned()),
+            );
         }
         self.forget_passphrases(judged).await;
         let left = self.due_copies(judged).await.unwrap_or_else(|_| {
@@ -564,6 +578,13 @@ fn waits_for(pending: &Pending) -> String {
         Pending::Bytes(count) => format!("{count} 件の音声ファイル / bytes of {count} recordings"),
         Pending::Signature => "署名の鍵 / the signing key".to_owned(),
         Pending::Disk(fault) => fault.clone(),
+        Pending::Holds(count) => format!(
+            "保全が鍵にない録音 {count} 件（この日は何も廃棄していません）/ {count} recordings whose holds are not in the keys; nothing of the day is destroyed"
+        ),
+        Pending::Register => "職員の登録を読めず、何が保全されているか分かりません（この日は何も廃棄していません）/ the register cannot be read, so nobody can say what is held; nothing of the day is destroyed".to_owned(),
+        Pending::Unknown(count) => format!(
+            "どの行も鍵も知らない録音 {count} 件のファイル（reconcile を参照）/ files of {count} recordings that no row and no key knows; they are left alone, see reconcile"
+        ),
     }
 }
 

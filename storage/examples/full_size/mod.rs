@@ -9,7 +9,7 @@ use std::{
 
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Actor, CallId, CallRecord, Caller, EndCause, JstDay, Number, Reason, RecordingId,
+    Actor, CallId, CallRecord, Caller, EndCause, Holds, JstDay, Number, Reason, RecordingId,
     RecordingState, RetentionPolicy,
 };
 use storage::{
@@ -142,7 +142,9 @@ impl Archive {
     /// What is due on the evening of the first day's expiry.
     pub(crate) async fn plan(&mut self) -> Vec<PlannedDay> {
         let expiry = self.expiry();
-        plan_due(&mut self.office(), expiry).await.unwrap()
+        plan_due(&mut self.office(), Some(&Holds::default()), expiry)
+            .await
+            .unwrap()
     }
 
     /// Disposes of it.

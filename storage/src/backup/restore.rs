@@ -231,7 +231,8 @@ impl Purge<'_> {
         let dead: BTreeSet<RecordingId> = known.difference(held).copied().collect();
         let is_stray = |recording: &RecordingId| !rows.recordings.contains(recording);
         let strays: Vec<RecordingId> = dead.iter().copied().filter(is_stray).collect();
-        catalogue.bury(self.day, expires_at, &strays, held).await?;
+        catalogue.bury_strays(self.day, expires_at, &strays).await?;
+        catalogue.bury(self.day, held).await?;
         Ok(match files {
             Ok(files) => {
                 let left = self.vault.remove_segments(self.day, held);

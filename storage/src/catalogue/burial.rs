@@ -73,37 +73,49 @@ impl Catalogue {
 
     /// Takes the rows of a day down to tombstones, and those without a recording away.
     ///
-    /// `strays`: recordings that have a file and no row; each gets its tombstone too. `kept`: rows that stay.
+    /// `kept`: rows that stay.
     pub(crate) async fn bury(
         &mut self,
         day: JstDay,
-        expires_at: Timestamp,
-        strays: &[RecordingId],
         kept: &BTreeSet<RecordingId>,
     ) -> Result<(), CatalogueFault> {
-        let all = usize::MAX;
-        let _ = self.bury_part(day, expires_at, strays, kept, all).await?;
+        let _ = self.bury_part(day, kept, usize::MAX).await?;
         Ok(())
     }
 
-    /// The same with at most so many rows of each kind; the strays are all of this part.
+    /// The same with at most so many rows of each kind.
     ///
     /// # Returns
     /// [`Extent::All`] once no row of the day is left and no log has its image.
     pub(crate) async fn bury_part(
         &mut self,
         day: JstDay,
-        expires_at: Timestamp,
-        strays: &[RecordingId],
         kept: &BTreeSet<RecordingId>,
         most: usize,
     ) -> Result<Extent, CatalogueFault> {
-        let buried = self.bury_rows(day, expires_at, strays, kept, most).await;
+        let buried = self.bury_rows(day, kept, most).await;
         let buried = buried.map_err(|source| self.fault(source))?;
         if buried == Extent::All {
             self.cut_log().await?;
         }
         Ok(buried)
+    }
+
+    /// Gives recordings that have a file and no row their tombstones.
+    pub(crate) async fn bury_strays(
+        &mut self,
+        day: JstDay,
+        expires_at: Timestamp,
+        strays: &[RecordingId],
+    ) -> Result<(), CatalogueFault> {
+        let buried = async {
+            let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+            for stray in strays {
+                insert_tombstone(&mut transaction, *stray, day, expires_at).await?;
+            }
+            transaction.commit().await
+        };
+        buried.await.map_err(|source| self.fault(source))
     }
 
     /// Takes the row of one recording down to its tombstone; one without a row gets it too.
@@ -142,8 +154,6 @@ impl Catalogue {
     async fn bury_rows(
         &mut self,
         day: JstDay,
-        expires_at: Timestamp,
-        strays: &[RecordingId],
         kept: &BTreeSet<RecordingId>,
         most: usize,
     ) -> Result<Extent, sqlx::Error> {
@@ -165,9 +175,6 @@ impl Catalogue {
         .bind(limit)
         .execute(&mut *transaction)
         .await?;
-        for stray in strays {
-            insert_tombstone(&mut transaction, *stray, day, expires_at).await?;
-        }
         transaction.commit().await?;
         let counts = [removed.rows_affected(), buried.rows_affected()];
         let is_all = counts.iter().all(|count| *count < most as u64);

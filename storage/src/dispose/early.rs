@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, io};
 
 use jiff::Timestamp;
-use rules::{Actor, AuditEvent, DisposalCause, JstDay, RecordingDisposalPermit, RecordingId};
+use rules::{
+    Actor, AuditEvent, DisposalCause, Holds, JstDay, RecordingDisposalPermit, RecordingId,
+};
 
 use super::{
     DisposalRecord, DisposeFault, Office, Pending, Subject,
@@ -91,13 +93,14 @@ impl EarlyDisposal {
 
     /// Does the next piece.
     ///
-    /// `flushed`: returns when everything that calls had sealed before is on disk; it is asked once new public halves are published.
+    /// `decided`: what is decided to be held by now, whether or not the keys hold it. `flushed`: returns when everything that calls had sealed before is on disk; it is asked once new public halves are published.
     ///
     /// # Errors
     /// [`DisposeFault`]; what was begun is gone on with by the next disposal.
     pub async fn step(
         mut self,
         office: &mut Office<'_>,
+        decided: &Holds,
         flushed: impl FnOnce() -> io::Result<()>,
     ) -> Result<EarlyStep, DisposeFault> {
         self.stage = match self.stage {
@@ -113,7 +116,14 @@ impl EarlyDisposal {
                 leaving,
                 files,
                 survivors,
-            } => seal_part(office, leaving, files, survivors, self.now)?,
+            } => {
+                // Somebody may have decided a hold since it was allowed.
+                if decided.keep(self.recording) {
+                    let recording = self.recording;
+                    return Err(DisposeFault::HeldMeanwhile { recording });
+                }
+                seal_part(office, leaving, files, survivors, self.now)?
+            }
             Stage::Bury(day) => {
                 let recording = (self.recording, day);
                 let pending = single::bury(office, &self.actor, recording, self.now).await?;
@@ -217,7 +227,6 @@ fn seal_part(
     }
     survivors.extend(read);
     let recording = leaving.permit.recording();
-    // Somebody may have decided a hold since it was allowed.
     if office.keys.groups_of(&leaving.sealed) != leaving.groups {
         return Err(DisposeFault::HeldMeanwhile { recording });
     }

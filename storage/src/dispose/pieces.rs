@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
-use rules::{Actor, AuditEvent, DisposalCounts, DisposalPermit, JstDay, RecordingId};
+use rules::{Actor, AuditEvent, DisposalCounts, DisposalPermit, Holds, JstDay, RecordingId};
 
 use super::{
     Attempt, DisposalRecord, DisposalStage, DisposeFault, DisposedDay, Office, Pending, Subject,
@@ -47,6 +47,8 @@ enum Piece {
     /// A recording whose keys went by themselves.
     Bury(RecordingId, JstDay),
     Look(Candidate),
+    /// Recordings of a day that have a file and no row get their tombstones, by which they are counted once its key is gone.
+    Strays(Candidate, Vec<RecordingId>),
     /// One rotation destroys the keys of all days that were looked at.
     Keys,
     Rows(Box<Destroying>),
@@ -61,8 +63,6 @@ enum Piece {
 struct Destroying {
     permit: DisposalPermit,
     due: DueDay,
-    /// Recordings that have a file and get a tombstone.
-    strays: Vec<RecordingId>,
     /// Recordings of which a file is still there.
     failed: BTreeSet<RecordingId>,
 }
@@ -81,9 +81,16 @@ impl Disposal {
 
     /// Does the next piece.
     ///
+    /// `decided`: what is decided to be held by now, whether or not the keys hold it; `None` where nobody can say. A day of which something is
+    /// decided that the keys do not hold is not begun.
+    ///
     /// # Errors
     /// [`DisposeFault`]; a new disposal goes on with what was begun.
-    pub async fn step(mut self, office: &mut Office<'_>) -> Result<Step, DisposeFault> {
+    pub async fn step(
+        mut self,
+        office: &mut Office<'_>,
+        decided: Option<&Holds>,
+    ) -> Result<Step, DisposeFault> {
         match self.left.pop_front() {
             None => return Ok(Step::Done(self.disposed)),
             Some(Piece::Settle) => self.settle(office).await?,
@@ -95,13 +102,14 @@ impl Disposal {
                     Err(fault) => return Err(fault),
                 }
             }
-            Some(Piece::Look(candidate)) => self.look(office, candidate).await?,
-            Some(Piece::Keys) => self.destroy_keys(office)?,
+            Some(Piece::Look(candidate)) => self.look(office, decided, candidate).await?,
+            Some(Piece::Strays(day, strays)) => self.bury_strays(office, day, strays).await?,
+            Some(Piece::Keys) => self.destroy_keys(office, decided)?,
             Some(Piece::Rows(day)) => self.bury_rows(office, day).await?,
             Some(Piece::Files(day)) => self.remove_files(office, day),
             Some(Piece::Certify(day)) => {
                 let disposed = certify_day(office, &self.actor, &day, self.now)?;
-                self.disposed.push(disposed);
+                self.disposed.extend(disposed);
             }
             Some(Piece::Finish(due)) => {
                 let finished = finish(office, &self.actor, &due, self.now)?;
@@ -130,28 +138,71 @@ impl Disposal {
     async fn look(
         &mut self,
         office: &mut Office<'_>,
+        decided: Option<&Holds>,
         candidate: Candidate,
     ) -> Result<(), DisposeFault> {
         let due = plan::look(office, candidate).await?;
-        match due.is_destroyed() && is_recorded(office, due.day) {
-            true => self.left.push_back(Piece::Finish(Box::new(due))),
-            false => self.due.push(due),
+        if !due.is_known() {
+            self.disposed.extend(leave_alone(office, &due)?);
+            return Ok(());
+        }
+        match (due.is_destroyed(), &due.record) {
+            (true, Ok(Some(_))) => self.left.push_back(Piece::Finish(Box::new(due))),
+            // Who has destroyed what of it stands in a record that is not to be overwritten.
+            (true, Err(fault)) => {
+                let pending = Pending::Disk(fault.to_string());
+                self.disposed.push(due.not_begun(pending)?);
+            }
+            (true, Ok(None)) | (false, _) => match plan::waits_for(office, decided, &due) {
+                Some(pending) => self.disposed.push(due.not_begun(pending)?),
+                None => {
+                    let strays = due.strays();
+                    if !strays.is_empty() {
+                        self.left.push_front(Piece::Strays(candidate, strays));
+                    }
+                    self.due.push(due);
+                }
+            },
         }
         Ok(())
     }
 
-    fn destroy_keys(&mut self, office: &mut Office<'_>) -> Result<(), DisposeFault> {
-        let due = std::mem::take(&mut self.due);
-        let groups = due.iter().filter(|due| due.has_key);
-        let groups: BTreeSet<Group> = groups.map(|due| Group::Day(due.day)).collect();
+    async fn bury_strays(
+        &mut self,
+        office: &mut Office<'_>,
+        candidate: Candidate,
+        mut strays: Vec<RecordingId>,
+    ) -> Result<(), DisposeFault> {
+        let part = strays.split_off(strays.len().saturating_sub(A_PIECE));
+        let Candidate { day, expires_at } = candidate;
+        let catalogue = &mut *office.catalogue;
+        catalogue.bury_strays(day, expires_at, &part).await?;
+        if !strays.is_empty() {
+            self.left.push_front(Piece::Strays(candidate, strays));
+        }
+        Ok(())
+    }
+
+    fn destroy_keys(
+        &mut self,
+        office: &mut Office<'_>,
+        decided: Option<&Holds>,
+    ) -> Result<(), DisposeFault> {
+        let mut groups = BTreeSet::new();
         let mut begun = Vec::new();
-        for mut due in due {
+        for mut due in std::mem::take(&mut self.due) {
             // Somebody may have decided a hold since the day was looked at.
             due.look_at_holds(office);
+            if let Some(pending) = plan::waits_for(office, decided, &due) {
+                self.disposed.push(due.not_begun(pending)?);
+                continue;
+            }
             let permit = begin(office, &self.actor, &due, self.now)?;
+            if due.has_key {
+                groups.insert(Group::Day(due.day));
+            }
             begun.push(Piece::Rows(Box::new(Destroying {
                 permit,
-                strays: due.strays(),
                 due,
                 failed: BTreeSet::new(),
             })));
@@ -168,19 +219,13 @@ impl Disposal {
     async fn bury_rows(
         &mut self,
         office: &mut Office<'_>,
-        mut day: Box<Destroying>,
+        day: Box<Destroying>,
     ) -> Result<(), DisposeFault> {
-        // Tombstones first: they are what a file without a row is counted by afterwards.
-        let strays = day
-            .strays
-            .split_off(day.strays.len().saturating_sub(A_PIECE));
-        let (date, expires_at) = (day.permit.day(), day.due.expires_at);
         let buried = office
             .catalogue
-            .bury_part(date, expires_at, &strays, &day.due.held, A_PIECE)
+            .bury_part(day.permit.day(), &day.due.held, A_PIECE)
             .await?;
         self.left.push_front(match (buried, &day.due.files) {
-            _ if !day.strays.is_empty() => Piece::Rows(day),
             (Extent::Part, _) => Piece::Rows(day),
             (Extent::All, Files::Listed(_)) => Piece::Files(day),
             (Extent::All, Files::Unreadable) => Piece::Certify(day.with_every_file_left()),
@@ -229,7 +274,19 @@ fn begin(
     Ok(DisposalPermit::due(day, expires_at, now, receipt)?)
 }
 
-/// Counts what became of a day, and certifies it once its bytes are gone.
+/// Leaves files alone that no row and no key knows, and names them; a folder without any goes.
+fn leave_alone(office: &Office<'_>, due: &DueDay) -> Result<Option<DisposedDay>, DisposeFault> {
+    let pending = match due.uncounted().len() as u64 {
+        0 => match office.vault.forget_day(due.day) {
+            Ok(()) => return Ok(None),
+            Err(fault) => Pending::Disk(fault.to_string()),
+        },
+        count => Pending::Unknown(count),
+    };
+    due.not_begun(pending).map(Some)
+}
+
+/// Counts what became of a day, and certifies it once its bytes are gone. A day that has its record keeps it as it is.
 fn certify_day(
     office: &mut Office<'_>,
     actor: &Actor,
@@ -237,11 +294,15 @@ fn certify_day(
         permit,
         due,
         failed,
-        ..
     }: &Destroying,
     now: Timestamp,
-) -> Result<DisposedDay, DisposeFault> {
+) -> Result<Option<DisposedDay>, DisposeFault> {
     let day = permit.day();
+    let strays = due.uncounted().difference(failed).count() as u64;
+    if strays > 0 {
+        let recordings = strays;
+        let _ = office.append(actor, AuditEvent::StraysRemoved { day, recordings }, now)?;
+    }
     let recordings = due.recordings();
     let gone = recordings
         .iter()
@@ -249,24 +310,32 @@ fn certify_day(
     let counts = [
         recordings.len(),
         gone.clone().count(),
-        due.held.len(),
-        failed.len(),
+        recordings.intersection(&due.held).count(),
+        recordings.intersection(failed).count(),
     ];
-    let [total, disposed, held, failed] = counts.map(|count| count as u64);
+    let [total, disposed, held, left] = counts.map(|count| count as u64);
     let counts =
-        DisposalCounts::new(total, disposed, held, failed).map_err(|_| DisposeFault::Counts)?;
-    if failed > 0 {
+        DisposalCounts::new(total, disposed, held, left).map_err(|_| DisposeFault::Counts)?;
+    let waits = |pending| {
+        Ok(Some(DisposedDay {
+            day,
+            counts,
+            pending: vec![pending],
+        }))
+    };
+    if !failed.is_empty() {
         let event = AuditEvent::DisposalIncomplete {
             day,
             counts,
             mirrors: office.keys.mirrors_behind().count() as u64,
         };
         let _ = office.append(actor, event, now)?;
-        return Ok(DisposedDay {
-            day,
-            counts,
-            pending: vec![Pending::Bytes(failed)],
-        });
+        return waits(Pending::Bytes(failed.len() as u64));
+    }
+    match &due.record {
+        Ok(None) => {}
+        Ok(Some(_)) => return finish(office, actor, due, now),
+        Err(fault) => return waits(Pending::Disk(fault.to_string())),
     }
     let salt = secret::random().map_err(KeyFault::from)?;
     let record = DisposalRecord {
@@ -279,14 +348,10 @@ fn certify_day(
         stage: DisposalStage::Incomplete,
     };
     if let Err(fault) = record.write(office.disk(), office.vault.layout()) {
-        return Ok(DisposedDay {
-            day,
-            counts,
-            pending: vec![Pending::Disk(fault.to_string())],
-        });
+        return waits(Pending::Disk(fault.to_string()));
     }
     let pending = certify(office, actor, &record, Attempt::First, now)?;
-    Ok(forget(office, due, counts, pending))
+    Ok(Some(forget(office, due, counts, pending)))
 }
 
 /// Goes on with a day of which nothing is left but its record: certifies it, or only removes its folder.
@@ -296,23 +361,17 @@ fn finish(
     due: &DueDay,
     now: Timestamp,
 ) -> Result<Option<DisposedDay>, DisposeFault> {
-    let record = DisposalRecord::read(office.disk(), office.vault.layout(), Subject::Day(due.day));
-    let Ok(Some(record)) = record else {
+    let Ok(Some(record)) = &due.record else {
         return Ok(None);
     };
     let counts = record.counts;
     let is_new = record.stage == DisposalStage::Incomplete;
     let pending = match is_new {
-        true => certify(office, actor, &record, Attempt::Further, now)?,
+        true => certify(office, actor, record, Attempt::Further, now)?,
         false => Vec::new(),
     };
     let disposed = forget(office, due, counts, pending);
     Ok((is_new || !disposed.pending.is_empty()).then_some(disposed))
-}
-
-fn is_recorded(office: &Office<'_>, day: JstDay) -> bool {
-    let record = DisposalRecord::read(office.disk(), office.vault.layout(), Subject::Day(day));
-    matches!(record, Ok(Some(_)))
 }
 
 /// Removes the folder of a day that is complete, which is what made it due.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rules::{JstDay, RecordingId, RetentionPolicy};
+use rules::{DisposalCounts, Holds, JstDay, RecordingId, RetentionPolicy};
 
-use super::{DisposeFault, Office};
+use super::{DisposalRecord, DisposeFault, DisposedDay, Office, Pending, RecordFault, Subject};
 use crate::{catalogue::DayRows, group::Group, vault::SegmentFile};
 
 /// A day that is due, as a plan shows it.
@@ -32,6 +32,10 @@ pub(super) struct DueDay {
     pub(super) rows: DayRows,
     pub(super) files: Files,
     pub(super) held: BTreeSet<RecordingId>,
+    /// Recordings that were disposed of by themselves: a record of their own counts them.
+    apart: BTreeSet<RecordingId>,
+    /// What a disposal of this day has left before.
+    pub(super) record: Result<Option<DisposalRecord>, RecordFault>,
 }
 
 /// What the day's folder holds.
@@ -42,28 +46,65 @@ pub(super) enum Files {
     Unreadable,
 }
 
+impl Files {
+    fn recordings(&self) -> impl Iterator<Item = RecordingId> {
+        match self {
+            Files::Listed(files) => Some(files.iter().copied()),
+            Files::Unreadable => None,
+        }
+        .into_iter()
+        .flatten()
+    }
+}
+
 impl DueDay {
     /// Looks which of its recordings living cases hold.
     pub(super) fn look_at_holds(&mut self, office: &Office<'_>) {
+        let mut all = self.rows.recordings.clone();
+        all.extend(self.files.recordings());
         let held: BTreeSet<RecordingId> = office.held().into_values().flatten().collect();
-        self.held = self.recordings().intersection(&held).copied().collect();
+        self.held = all.intersection(&held).copied().collect();
     }
 
-    /// Its recordings, whether they have a row, a file or a tombstone.
+    /// What its disposal is about. A row knows it, or a key: a case's or, with a file, the day's. Of a day that has its record, what came back.
     pub(super) fn recordings(&self) -> BTreeSet<RecordingId> {
-        let mut recordings = self.rows.recordings.clone();
-        if let Files::Listed(files) = &self.files {
-            recordings.extend(files);
+        let is_recorded = matches!(self.record, Ok(Some(_)));
+        let mut recordings = match is_recorded {
+            true => self.rows.living.clone(),
+            false => self.rows.recordings.clone(),
+        };
+        if is_recorded || self.has_key {
+            recordings.extend(self.files.recordings());
         }
+        recordings.extend(&self.held);
+        recordings.retain(|recording| !self.apart.contains(recording));
         recordings
     }
 
-    /// Those that have a file and no row.
+    /// Those that have a file, and no row by which they are counted once their key is gone.
     pub(super) fn strays(&self) -> Vec<RecordingId> {
-        match &self.files {
-            Files::Listed(files) => files.difference(&self.rows.recordings).copied().collect(),
-            Files::Unreadable => Vec::new(),
-        }
+        let has_row = |recording: &RecordingId| self.rows.recordings.contains(recording);
+        let recordings = self.recordings().into_iter();
+        recordings
+            .filter(|recording| !has_row(recording) && !self.held.contains(recording))
+            .collect()
+    }
+
+    /// Those whose files go with the day and that no certificate of it counts.
+    pub(super) fn uncounted(&self) -> BTreeSet<RecordingId> {
+        let counted = match self.record {
+            Ok(Some(_)) => self.held.clone(),
+            Ok(None) | Err(_) => self.recordings(),
+        };
+        let files = self.files.recordings();
+        files.filter(|file| !counted.contains(file)).collect()
+    }
+
+    /// Whether a key, a row or a record tells of the day at all.
+    pub(super) fn is_known(&self) -> bool {
+        let has_rows = self.rows.unrecorded > 0 || !self.rows.recordings.is_empty();
+        let is_recorded = !matches!(self.record, Ok(None));
+        self.has_key || has_rows || is_recorded || !self.held.is_empty()
     }
 
     /// Whether nothing is left to destroy: what there still is, is held.
@@ -76,7 +117,8 @@ impl DueDay {
         is_gone && !self.has_key && !has_rows
     }
 
-    pub(super) fn to_plan(&self) -> PlannedDay {
+    /// `waits`: why nothing of it is destroyed yet.
+    pub(super) fn to_plan(&self, waits: Option<&Pending>) -> PlannedDay {
         let due = self.recordings();
         let held = due.intersection(&self.held).count() as u64;
         PlannedDay {
@@ -84,19 +126,52 @@ impl DueDay {
             expires_at: self.expires_at,
             due: due.len() as u64,
             held,
-            failed: match self.files {
-                Files::Listed(_) => 0,
-                Files::Unreadable => due.len() as u64 - held,
+            failed: match (&self.files, waits) {
+                (Files::Listed(_), None) => 0,
+                (Files::Unreadable, _) | (_, Some(_)) => due.len() as u64 - held,
             },
         }
+    }
+
+    /// What is told of it while nothing of it is destroyed.
+    pub(super) fn not_begun(&self, pending: Pending) -> Result<DisposedDay, DisposeFault> {
+        let PlannedDay { due, held, .. } = self.to_plan(Some(&pending));
+        let counts = DisposalCounts::new(due, 0, held, due - held);
+        Ok(DisposedDay {
+            day: self.day,
+            counts: counts.map_err(|_| DisposeFault::Counts)?,
+            pending: vec![pending],
+        })
+    }
+}
+
+/// Why a day keeps its keys beyond its expiry: what cases are to keep of it is not in their keys, or nobody can say what that is.
+///
+/// `decided`: as [`Disposal::step`](super::Disposal::step) asks it.
+pub(super) fn waits_for(
+    office: &Office<'_>,
+    decided: Option<&Holds>,
+    due: &DueDay,
+) -> Option<Pending> {
+    if !due.has_key {
+        return None;
+    }
+    let Some(decided) = decided else {
+        return Some(Pending::Register);
+    };
+    let unsettled = decided.unsettled(&office.held()).into_iter();
+    let unsettled: BTreeSet<RecordingId> = unsettled.map(|(_, recording)| recording).collect();
+    match due.recordings().intersection(&unsettled).count() {
+        0 => None,
+        count => Some(Pending::Holds(count as u64)),
     }
 }
 
 /// A day that has expired and that keys, folders or rows still know.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
-    day: JstDay,
-    expires_at: Timestamp,
+    pub(super) day: JstDay,
+    pub(super) expires_at: Timestamp,
 }
 
 /// Days that are to be looked at.
@@ -126,6 +201,10 @@ pub(super) async fn look(
         Err(_) => Files::Unreadable,
     };
     let has_key = with_keys(office).any(|known| known == day);
+    let (disk, layout) = (office.disk(), office.vault.layout());
+    let record = DisposalRecord::read(disk, layout, Subject::Day(day));
+    let mut apart = DisposalRecord::recordings(disk, layout)?;
+    apart.extend(office.keys.unburied().into_keys());
     let mut due = DueDay {
         day,
         expires_at,
@@ -133,6 +212,8 @@ pub(super) async fn look(
         rows: office.catalogue.rows_of(day).await?,
         files,
         held: BTreeSet::new(),
+        apart,
+        record,
     };
     due.look_at_holds(office);
     Ok(due)

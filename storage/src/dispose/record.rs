@@ -1,15 +1,15 @@
 //! The record of a disposal: kept for good, one small file each, without anything of a citizen.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeSet, io, path::PathBuf};
 
 use jiff::Timestamp;
-use rules::{DisposalCounts, JstDay, StaffId};
+use rules::{DisposalCounts, JstDay, RecordingId, StaffId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::certificate::Subject;
 use crate::{
-    files::{Disk, MODE_SECRET},
+    files::{Disk, MODE_SECRET, list_if_there},
     hex,
     layout::Layout,
 };
@@ -88,6 +88,18 @@ impl DisposalRecord {
         }
     }
 
+    /// The recordings that have a record of their own, whether or not it can be read.
+    pub(super) fn recordings(
+        disk: &dyn Disk,
+        layout: &Layout,
+    ) -> Result<BTreeSet<RecordingId>, RecordFault> {
+        let path = layout.disposals();
+        let names = list_if_there(disk, &path);
+        let names = names.map_err(|source| RecordFault::Disk { path, source })?;
+        let subjects = names.iter().filter_map(|name| name.strip_suffix(ENDING));
+        Ok(subjects.filter_map(|name| name.parse().ok()).collect())
+    }
+
     pub(super) fn write(&self, disk: &dyn Disk, layout: &Layout) -> Result<(), RecordFault> {
         let path = path_of(layout, self.subject);
         let mut bytes = serde_json::to_vec_pretty(self).expect("texts and numbers are JSON");
@@ -99,8 +111,10 @@ impl DisposalRecord {
 }
 
 fn path_of(layout: &Layout, subject: Subject) -> PathBuf {
-    layout.disposals().join(format!("{subject}.json"))
+    layout.disposals().join(format!("{subject}{ENDING}"))
 }
+
+const ENDING: &str = ".json";
 
 /// Why a record cannot be used.
 #[derive(Debug, Error)]

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, io};
 
 use jiff::Timestamp;
-use rules::{Actor, DisposalCause, DisposalCounts, HoldPermit, JstDay, RecordingId, ReleasePermit};
+use rules::{
+    Actor, DisposalCause, DisposalCounts, HoldPermit, Holds, JstDay, RecordingId, ReleasePermit,
+};
 
 use super::{
     Attempt, DisposalRecord, DisposalStage, DisposeFault, Office, Pending, Subject, certify,
@@ -64,7 +66,7 @@ pub async fn release(
 }
 
 /// Destroys the keys of one recording, and then its bytes and row, without hearing anybody meanwhile; everything else of its day
-/// and cases stays.
+/// and cases stays. Held is what the keys hold.
 ///
 /// `flushed`: as [`EarlyDisposal::step`] asks it.
 ///
@@ -80,7 +82,7 @@ pub async fn dispose_one(
 ) -> Result<Vec<Pending>, DisposeFault> {
     let mut disposal = EarlyDisposal::new(actor.clone(), recording, cause, now);
     loop {
-        disposal = match disposal.step(office, &flushed).await? {
+        disposal = match disposal.step(office, &Holds::default(), &flushed).await? {
             EarlyStep::Further(further) => *further,
             EarlyStep::Done(pending) => return Ok(pending),
         };

@@ -1,8 +1,13 @@
 //! What keys there are, for whoever may look: it opens no half and changes nothing.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
+use rules::{CaseId, RecordingId};
 
 use super::{
     fault::KeyFault,
@@ -20,6 +25,8 @@ pub struct KeyStatus {
     pub rooted_at: Option<Timestamp>,
     /// The groups that have keys.
     pub groups: Vec<GroupStatus>,
+    /// The recordings that living cases hold, by case.
+    pub held: BTreeMap<CaseId, BTreeSet<RecordingId>>,
     /// The mirrors of the configuration.
     pub mirrors: Vec<(PathBuf, Standing)>,
 }
@@ -56,6 +63,7 @@ impl KeyStatus {
             generation: store.root,
             rooted_at: store.rooted_at,
             groups: groups.collect(),
+            held,
             mirrors: mirrors
                 .map(|folder| Mirror::new(disk, folder).look(&store))
                 .collect(),

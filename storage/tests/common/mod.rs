@@ -297,7 +297,8 @@ pub fn release_permit(case: CaseId, recording: RecordingId) -> ReleasePermit {
     tasks.release.pop().unwrap()
 }
 
-fn held(case: CaseId, recording: RecordingId, more: Option<HoldFact>) -> Register {
+/// A register of one approved hold, and what became of it.
+pub fn held(case: CaseId, recording: RecordingId, more: Option<HoldFact>) -> Register {
     let hold = HoldId::new(now(), 78);
     let until = HoldTerms::usual_end(now());
     let terms = HoldTerms {
