@@ -167,7 +167,7 @@ fn a_clock_that_left_the_monotonic_one_destroys_nothing_until_the_manager_confir
     let mut clock: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     // As if the wall had been put on by six minutes since then.
     let anchor = &mut clock["clock"]["believed"]["anchor"]["wall"];
-    let wall: jiff::Timestamp = anchor.as_str().unwrap().parse().unwrap();
+    let wall: Timestamp = anchor.as_str().unwrap().parse().unwrap();
     *anchor = (wall - jiff::SignedDuration::from_mins(6))
         .to_string()
         .into();
@@ -228,7 +228,7 @@ fn a_frozen_clock_does_not_thaw_when_its_file_is_damaged_or_removed() {
     }
     assert!(trail(&house).contains("\"word_lost\""));
     let confirm = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
-    let today = rules::JstDay::of(jiff::Timestamp::now()).to_string();
+    let today = JstDay::of(Timestamp::now()).to_string();
     let days = ["--from", &today, "--until", &today, "--basis", "出張"];
     let deputise = ["people", "deputise", "yamada"];
     let deputised = house.by("kacho", &[&deputise[..], &days].concat());
