@@ -98,9 +98,7 @@ pub use crate::{
     retention::{PolicyDays, RetentionFault, RetentionPolicy, TrailTerm},
     reveal::{RevealGrant, RevealPermit, RevealRequest},
     search::{Criterion, FindGrant, FindPermit, FindRequest, Sought},
-    statement::{
-        Cell, DayNotCounted, MonthNotOver, MonthTally, Outcome, StandingCounts, Statement,
-    },
+    statement::{Cell, DayNotCounted, MonthNotOver, MonthTally, Outcome, Statement},
     subject::Subject,
     supervision::{Supervision, SupervisionLine},
     trail_reading::TrailReading,

@@ -5,12 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::{AuditEntry, AuditEvent},
     hand_over::HandOverFact,
-    ids::{JstDay, RecordingId, jst_rfc3339},
+    ids::{JstDay, RecordingId, StaffId, jst_rfc3339},
     month::JstMonth,
     notice::{NoticeKind, Reason},
     reconciliation::{DayCounts, counted_from},
@@ -98,6 +97,7 @@ pub struct MonthTally {
     disposed_days: BTreeSet<JstDay>,
     disposed_alone: BTreeSet<RecordingId>,
     handed_over: u64,
+    recovered: BTreeSet<StaffId>,
     last: u64,
 }
 
@@ -118,6 +118,7 @@ impl MonthTally {
             disposed_days: BTreeSet::new(),
             disposed_alone: BTreeSet::new(),
             handed_over: 0,
+            recovered: BTreeSet::new(),
             last: 0,
         })
     }
@@ -145,12 +146,25 @@ impl MonthTally {
                 change: Fact::HandOver(HandOverFact::Given { .. }),
                 ..
             } if is_now => self.handed_over += 1,
+            AuditEvent::Registered {
+                change: Fact::Recovered { person, .. },
+                ..
+            } if is_now => {
+                self.recovered.insert(person.clone());
+            }
             _ => {}
         }
     }
 
-    /// The statement, with what the register and the configuration say besides.
-    pub fn finish(self, standing: StandingCounts) -> Statement {
+    /// The statement, with what stands when it is made, whatever the month.
+    ///
+    /// `open`: managers whom somebody with root's right named, and whom no auditor has acknowledged; with those of the month, acknowledged or not.
+    pub fn finish<'a>(
+        mut self,
+        open: impl IntoIterator<Item = &'a StaffId>,
+        waivers: WaiverCounts,
+    ) -> Statement {
+        self.recovered.extend(open.into_iter().cloned());
         let mut counts = DayCounts::default();
         self.days.values().for_each(|day| counts.add(day));
         Statement {
@@ -159,19 +173,11 @@ impl MonthTally {
             counts,
             disposed: self.disposed,
             handed_over: self.handed_over,
-            standing,
+            recovered_managers: u64::try_from(self.recovered.len()).unwrap_or(u64::MAX),
+            waivers,
             audit_seq: self.last,
         }
     }
-}
-
-/// What stands when the statement is made, whatever the month.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StandingCounts {
-    /// Managers whom somebody with root's right named, and whom no auditor has acknowledged.
-    pub recovered_managers: u64,
-    /// Numbers that are connected without our announcement, and why.
-    pub waivers: WaiverCounts,
 }
 
 /// What the public is told of a month.
@@ -183,7 +189,10 @@ pub struct Statement {
     counts: DayCounts,
     disposed: u64,
     handed_over: u64,
-    standing: StandingCounts,
+    /// Whom somebody with root's right named in the month, or before and no auditor has acknowledged.
+    recovered_managers: u64,
+    /// Numbers that are connected without our announcement, and why.
+    waivers: WaiverCounts,
     /// The office's last audit entry that it rests on.
     pub audit_seq: u64,
 }
@@ -227,10 +236,10 @@ impl Statement {
             ),
             (
                 "managers recovered".to_owned(),
-                Cell::Count(self.standing.recovered_managers),
+                Cell::Count(self.recovered_managers),
             ),
         ]);
-        let waivers = self.standing.waivers;
+        let waivers = self.waivers;
         let waivers = [
             ("waivers by-other-means", waivers.by_means),
             ("waivers by-law", waivers.by_law),
@@ -313,7 +322,7 @@ mod tests {
     }
 
     fn shown(tally: MonthTally) -> Vec<String> {
-        let statement = tally.finish(StandingCounts::default());
+        let statement = tally.finish([], WaiverCounts::default());
         let lines = statement.lines().into_iter();
         lines
             .map(|(name, cell)| format!("{name} {cell:?}"))
@@ -412,11 +421,39 @@ mod tests {
     }
 
     #[test]
+    fn a_recovery_counts_in_its_month_whoever_took_note_and_in_every_month_until_then() {
+        let recovered = |person: &str| AuditEvent::Registered {
+            change: Fact::Recovered {
+                person: person.parse().unwrap(),
+                unit: "広報課".parse().unwrap(),
+            },
+            policy: 1,
+        };
+        let counted = |open: &[&str]| {
+            let mut tally = november();
+            for (seq, at, person) in [
+                (1, "2026-10-31T14:59:59Z", "before"),
+                (2, "2026-11-10T00:00:00Z", "jicho"),
+                (3, "2026-11-11T00:00:00Z", "jicho"),
+                (4, "2026-11-30T15:00:00Z", "after"),
+            ] {
+                tally.handle(&entry(seq, at, recovered(person)));
+            }
+            let open: Vec<StaffId> = open.iter().map(|id| id.parse().unwrap()).collect();
+            let statement = tally.finish(&open, WaiverCounts::default());
+            statement.recovered_managers
+        };
+        assert_eq!(counted(&[]), 1);
+        assert_eq!(counted(&["jicho"]), 1);
+        assert_eq!(counted(&["before", "jicho"]), 2);
+    }
+
+    #[test]
     fn a_month_is_told_once_each_of_its_days_with_calls_is_counted() {
         let mut tally = november();
         let counted = counted("2026-11-01", 30, 6, 0);
         tally.handle(&entry(1, "2026-11-03T15:10:00Z", counted));
-        let statement = tally.finish(StandingCounts::default());
+        let statement = tally.finish([], WaiverCounts::default());
         let days = |days: &[&str]| days.iter().map(|day| day.parse().unwrap()).collect();
         let elsewhere = days(&["2026-10-31", "2026-11-01", "2026-12-01"]);
         assert_eq!(statement.check_days(&elsewhere), Ok(()));

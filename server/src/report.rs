@@ -4,8 +4,8 @@ use std::{io, sync::Arc};
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AuditEntry, Fact, JstMonth, MonthNotOver, MonthTally, Register, StandingCounts,
-    Statement, Supervision, SupervisionLine, TrailReading,
+    Action, Actor, AuditEntry, Fact, JstMonth, MonthNotOver, MonthTally, Register, Supervision,
+    SupervisionLine, TrailReading,
 };
 use serde::{Deserialize, Serialize};
 use storage::{Duty, OsDisk, read_entries, sha256_of};
@@ -110,13 +110,9 @@ fn statement(desk: &Desk, month: JstMonth, proof: Proof, asker: Asker) -> Result
     let mut tally = MonthTally::of(month, Timestamp::now()).map_err(|fault| not_over(&fault))?;
     read(desk.config(), Duty::Office, |entry| tally.handle(entry))?;
     let register = register(desk)?;
-    let recovered = register.open_recoveries().count();
-    let statement: Statement = tally.finish(StandingCounts {
-        recovered_managers: u64::try_from(recovered).unwrap_or(u64::MAX),
-        waivers: register
-            .waivers()
-            .counts(&desk.config().numbers, Timestamp::now()),
-    });
+    let waivers = register.waivers();
+    let waivers = waivers.counts(&desk.config().numbers, Timestamp::now());
+    let statement = tally.finish(register.open_recoveries(), waivers);
     match desk.sign_statement(statement, actor) {
         Answer::Done(note) => Ok(note),
         other => Err(other.without()),

@@ -14,15 +14,16 @@ use std::{
 };
 
 use common::*;
-use jiff::ToSpan;
+use jiff::{Timestamp, ToSpan};
 use rules::{
-    Actor, AuditDraft, AuditEntry, AuditEvent, CaseId, DisposalCause, Fact, JstDay, RecordingState,
+    Actor, AuditDraft, AuditEntry, AuditEvent, CaseId, DisposalCause, DisposalCounts, Fact, Holds,
+    JstDay, RecordingState,
 };
 use storage::{
-    AudioRestore, AuditTrail, BackupFault, Catalogue, CatalogueFault, Disk, DiskFile, DisposeFault,
-    Duty, Group, Heads, Keys, Layout, Lock, MemoryDisk, Office, OpenFault, Opening, OsDisk,
-    Restoration, Restored, Spool, SpoolEntry, Vault, back_up, dispose_due, dispose_one, hold,
-    read_entries, reconcile_day, restore,
+    AudioRestore, AuditTrail, BackupFault, Catalogue, CatalogueFault, Disk, DiskFile, Disposal,
+    DisposeFault, DisposedDay, Duty, Group, Heads, Keys, Layout, Lock, MemoryDisk, Office,
+    OpenFault, Opening, OsDisk, Pending, Restoration, Restored, Spool, SpoolEntry, Step, Vault,
+    back_up, dispose_due, dispose_one, hold, read_entries, reconcile_day, restore,
 };
 
 /// The 24th; 1 and 2 are recordings of it, 3 and 4 of the 27th.
@@ -139,6 +140,20 @@ impl House {
         Ok(())
     }
 
+    /// Disposes of what is due; `decided`: what is decided to be held.
+    async fn dispose(&self, at: Timestamp, decided: &Holds) -> Vec<DisposedDay> {
+        self.with_office(async |office| {
+            let mut disposal = Disposal::new(Actor::System, at);
+            loop {
+                match disposal.step(office, Some(decided)).await.unwrap() {
+                    Step::Further(further) => disposal = further,
+                    Step::Done(days) => return days,
+                }
+            }
+        })
+        .await
+    }
+
     async fn with_office<T>(&self, act: impl AsyncFnOnce(&mut Office<'_>) -> T) -> T {
         let city = self.city(Arc::new(OsDisk));
         let mut keys = Keys::open(Arc::clone(&city.disk), &self.layout).unwrap();
@@ -203,8 +218,12 @@ fn registered(change: Fact) -> AuditEvent {
     AuditEvent::Registered { change, policy: 1 }
 }
 
+fn counts_of([due, disposed, held, failed]: [u64; 4]) -> DisposalCounts {
+    DisposalCounts::new(due, disposed, held, failed).unwrap()
+}
+
 /// When the archive is restored.
-fn later() -> jiff::Timestamp {
+fn later() -> Timestamp {
     now() + 100.hours()
 }
 
@@ -406,6 +425,60 @@ fn nothing_is_destroyed_or_held_by_itself_while_audio_is_awaited_that_it_would_l
                 .is_empty()
         );
         house.open(2).unwrap();
+    });
+}
+
+/// The day of a hold ends before its audio has come.
+#[test]
+fn a_day_of_which_something_awaited_is_to_be_held_waits_for_it_and_no_other_day_does() {
+    run(async {
+        let house = House::lost().await;
+        house.restore(Arc::new(OsDisk)).await.unwrap();
+        let (case, kept) = (CaseId::new(now(), 78), opening_of(2).recording);
+        let register = held(case, kept, None);
+        let permit = hold_permit(case, kept);
+        let vault = house.city(Arc::new(OsDisk)).vault;
+        let expiry = vault.fixed_expiry(day_of(4)).unwrap().unwrap();
+
+        let mut waits = house.dispose(expiry, register.holds()).await;
+        waits.retain(|disposed| [day_of(1), day_of(4)].contains(&disposed.day));
+
+        let day = |number, counts: [u64; 4], pending: &[Pending]| DisposedDay {
+            day: day_of(number),
+            counts: counts_of(counts),
+            pending: pending.to_vec(),
+        };
+        let unsigned = [Pending::Signature];
+        let expected = [
+            day(1, [2, 0, 0, 2], &[Pending::Holds(1)]),
+            day(4, [1, 1, 0, 0], &unsigned), // 3 has a record of its own.
+        ];
+        assert_eq!(waits, expected);
+        assert_eq!(house.bring(Arc::new(OsDisk)).unwrap(), 2);
+        house
+            .with_office(async |office| hold(office, &permit).await)
+            .await
+            .unwrap();
+        let disposed = house.dispose(expiry, register.holds()).await;
+        assert_eq!(disposed[0], day(1, [2, 1, 1, 0], &unsigned));
+        assert_eq!(house.state(1).await, RecordingState::Disposed);
+        house.open(2).unwrap();
+    });
+}
+
+#[test]
+fn what_is_to_be_held_and_given_up_keeps_no_day() {
+    run(async {
+        let house = House::lost().await;
+        house.restore(Arc::new(OsDisk)).await.unwrap();
+        let vault = house.city(Arc::new(OsDisk)).vault;
+        let expiry = vault.fixed_expiry(day_of(1)).unwrap().unwrap();
+        AudioRestore::give_up(&vault).unwrap();
+
+        let register = held(CaseId::new(now(), 78), opening_of(2).recording, None);
+        let disposed = house.dispose(expiry, register.holds()).await;
+
+        assert_eq!(disposed[0].counts, counts_of([2, 2, 0, 0]));
     });
 }
 

@@ -81,6 +81,16 @@ impl DueDay {
         recordings
     }
 
+    /// Whether audio of a recording may be here or to come by a restore. What has none cannot be held and keeps no day.
+    fn may_have(&self, office: &Office<'_>, recording: RecordingId) -> bool {
+        let may_be_here = match &self.files {
+            Files::Listed(files) => files.contains(&recording),
+            Files::Unreadable => true,
+        };
+        // Where nobody can tell whether it is to come, it is.
+        may_be_here || office.vault.awaits(self.day, recording).unwrap_or(true)
+    }
+
     /// Those that have a file, and no row by which they are counted once their key is gone.
     pub(super) fn strays(&self) -> Vec<RecordingId> {
         let has_row = |recording: &RecordingId| self.rows.recordings.contains(recording);
@@ -161,7 +171,9 @@ pub(super) fn waits_for(
     };
     let unsettled = decided.unsettled(&office.held()).into_iter();
     let unsettled: BTreeSet<RecordingId> = unsettled.map(|(_, recording)| recording).collect();
-    match due.recordings().intersection(&unsettled).count() {
+    let recordings = due.recordings();
+    let unsettled = recordings.intersection(&unsettled);
+    match unsettled.filter(|one| due.may_have(office, **one)).count() {
         0 => None,
         count => Some(Pending::Holds(count as u64)),
     }
