@@ -157,6 +157,11 @@ pub enum AuditEvent {
         /// Private halves wrapped anew.
         wrapped: u64,
     },
+    /// Somebody's act on the keys begins; what came of it is the next entry about them.
+    KeysBegun {
+        /// Which act.
+        action: Action,
+    },
     /// Mirrors of the keys were brought to what the key store holds, because somebody said so.
     KeysMirrored {
         /// The generation of the root.

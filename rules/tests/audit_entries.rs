@@ -222,6 +222,9 @@ fn of_keys() -> Vec<AuditEvent> {
         AuditEvent::DestructionResumed {
             reason: Some(Digest([0xcd; 32])),
         },
+        AuditEvent::KeysBegun {
+            action: Action::MirrorKeys,
+        },
         AuditEvent::KeysMirrored {
             generation: 7,
             current: 1,

@@ -18,6 +18,8 @@ mod login;
 mod numbers;
 mod people;
 mod policy;
+#[cfg(test)]
+mod promised_tests;
 mod reconcile;
 mod recordings;
 mod report;
@@ -25,8 +27,6 @@ mod requests;
 mod run;
 mod signed;
 mod statement;
-#[cfg(test)]
-mod tests;
 mod trunks;
 mod vendors;
 

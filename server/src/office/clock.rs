@@ -50,6 +50,13 @@ pub(super) enum NotConfirmed {
     Clock(io::Error),
 }
 
+/// Somebody's word about the clock, which nobody has taken yet.
+pub(super) struct Confirmed {
+    kept: Kept,
+    /// Of the sealed reason.
+    pub(super) digest: Digest,
+}
+
 impl ClockWatch {
     /// Takes up what was kept. What cannot be read is lost, and where nothing is there the trail's last word counts: nobody
     /// thaws a clock by spoiling or removing a file.
@@ -93,17 +100,17 @@ impl ClockWatch {
         Ok(Look { wall, before })
     }
 
-    /// Takes somebody's word that the clock is right.
+    /// Seals somebody's reason why the clock is right. It counts once it is written down and [`believe`](Self::believe) kept it.
     ///
     /// # Errors
-    /// [`NotConfirmed`]; then nothing has changed.
+    /// [`NotConfirmed`].
     pub(super) fn confirm(
-        &mut self,
+        &self,
         by: &Proved,
         reason: &Words,
         disk: Arc<dyn Disk>,
         layout: &Layout,
-    ) -> Result<Digest, NotConfirmed> {
+    ) -> Result<Confirmed, NotConfirmed> {
         let reading = read(&self.layout).map_err(NotConfirmed::Clock)?;
         let clock = DestructionClock::confirm(by, &reading);
         let mut random = [0; 16];
@@ -111,18 +118,26 @@ impl ClockWatch {
         let id = ConfirmationId::new(reading.wall, u128::from_be_bytes(random));
         let sealed = Sealer::new(disk, layout).seal_confirmation(id, reading.wall, reason.text());
         let (sealed, digest) = sealed.map_err(NotConfirmed::Sealing)?;
-        let before = self.kept.clone();
-        self.kept.clock = clock;
-        self.kept.confirmations.push(Confirmation {
+        let mut kept = self.kept.clone();
+        kept.clock = clock;
+        kept.confirmations.push(Confirmation {
             id,
             at: reading.wall,
             reason: sealed,
         });
-        if let Err(fault) = self.keep() {
+        Ok(Confirmed { kept, digest })
+    }
+
+    /// Takes somebody's word that the clock is right, once it is in the trail.
+    ///
+    /// # Errors
+    /// What the disk says; then nothing has changed.
+    pub(super) fn believe(&mut self, confirmed: Confirmed) -> Result<(), NotConfirmed> {
+        let before = std::mem::replace(&mut self.kept, confirmed.kept);
+        self.keep().map_err(|fault| {
             self.kept = before;
-            return Err(NotConfirmed::Clock(fault));
-        }
-        Ok(digest)
+            NotConfirmed::Clock(fault)
+        })
     }
 
     fn keep(&self) -> io::Result<()> {

@@ -75,7 +75,9 @@ impl Owner {
                 let proved = self.prove(proof, asker, now).await?;
                 let proved = proved.as_ref();
                 let caller = Caller { proved, asker };
-                self.allow(&caller, Action::RotateKeys, now).await?;
+                let action = Action::RotateKeys;
+                self.allow(&caller, action, now).await?;
+                self.write_down(&caller, AuditEvent::KeysBegun { action })?;
                 let changed = self.change_key(&caller);
                 changed.map_err(|fault| not_signed(&fault))?;
                 vec![Chain::Calls, Chain::Office]
@@ -146,7 +148,7 @@ impl Owner {
         signing.change(&self.disk, &self.layout, Timestamp::now())?;
         let actor = caller.petitioner().actor();
         let event = made(&signing);
-        // It is changed whether or not this can be written down; the log tells of a trail that cannot.
+        // It is changed whether or not this can be written down; that it was begun is.
         self.audit(AuditDraft { actor, event });
         self.signing = Some(signing);
         Ok(())

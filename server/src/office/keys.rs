@@ -133,10 +133,12 @@ impl Owner {
         let proved = self.prove(proof, asker, now).await?;
         let proved = proved.as_ref();
         let caller = Caller { proved, asker };
-        self.allow(&caller, request.action(), now).await?;
+        let action = request.action();
+        self.allow(&caller, action, now).await?;
+        self.write_down(&caller, AuditEvent::KeysBegun { action })?;
         let (event, done) = self.do_with_keys(request, now)?;
         let actor = caller.petitioner().actor();
-        // It is done whether or not it can be written down; the log tells of a trail that cannot.
+        // It is done whether or not that can be written down; that it was begun is.
         self.audit(AuditDraft { actor, event });
         Ok(done)
     }

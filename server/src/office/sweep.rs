@@ -97,6 +97,19 @@ pub(crate) struct Disposed {
     pub(crate) pending: Vec<String>,
 }
 
+impl From<NotConfirmed> for Ending {
+    fn from(fault: NotConfirmed) -> Ending {
+        Answer::Unavailable(match fault {
+            NotConfirmed::Sealing(fault) => {
+                Message::new("理由を封印できません。", fault.to_string())
+            }
+            NotConfirmed::Clock(fault) => {
+                Message::new("時計の状態を保存できません。", fault.to_string())
+            }
+        })
+    }
+}
+
 impl Owner {
     /// Judges the clock, and tells of it when it says another thing than before; the wall clock that was judged, if one could be.
     pub(super) fn look_at_clock(&mut self) -> Option<Timestamp> {
@@ -276,18 +289,10 @@ impl Owner {
             .demand(caller, action, Missing::Reason, reason, now)
             .await?;
         let disk = Arc::clone(&self.disk);
-        let confirmed = self.clock.confirm(by, &reason, disk, &self.layout);
-        let digest = confirmed.map_err(|fault| match fault {
-            NotConfirmed::Sealing(fault) => {
-                Answer::Unavailable(Message::new("理由を封印できません。", fault.to_string()))
-            }
-            NotConfirmed::Clock(fault) => Answer::Unavailable(Message::new(
-                "時計の状態を保存できません。",
-                fault.to_string(),
-            )),
-        })?;
-        let reason = Some(digest);
-        self.write_down(caller, AuditEvent::DestructionResumed { reason })
+        let confirmed = self.clock.confirm(by, &reason, disk, &self.layout)?;
+        let reason = Some(confirmed.digest);
+        self.write_down(caller, AuditEvent::DestructionResumed { reason })?;
+        Ok(self.clock.believe(confirmed)?)
     }
 
     async fn acknowledge(
