@@ -37,9 +37,9 @@ const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// trusts the duty that it asks; the bound only keeps a mistake from taking all memory.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Clients at one duty at once, so that a flood costs no threads.
-const MAX_CLIENTS: usize = 16;
-/// Clients of one Unix user, so that four places are always left to others.
-const MAX_CLIENTS_OF_ONE: usize = 12;
+const MAX_CLIENTS: usize = 96;
+/// Clients of one Unix user, so that sixteen places are always left to others; sixty-four of them may listen at once.
+const MAX_CLIENTS_OF_ONE: usize = 80;
 /// How long a client may take to send its request: a command sends it at once, and others wait for its place.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a client may take to send a further line or to read its answer.

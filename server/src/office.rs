@@ -78,7 +78,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long rows gather before they are taken into the catalogue together; one commit serves them all.
 const GATHER: Duration = Duration::from_millis(100);
 /// Jobs that may wait.
-const JOBS: usize = 32;
+const JOBS: usize = 64;
 
 /// What somebody wants to hear.
 #[derive(Clone, Debug)]
