@@ -235,12 +235,14 @@ impl HandOver {
 
     /// Whether this copy was given to the receiver: it lies on the medium.
     fn gave(&self, copy: CopyId) -> bool {
-        let mut steps = self.steps.iter().rev();
-        let begun = self.steps.iter().rev().find_map(|step| match step.fact {
-            HandOverFact::PackageBegun { copy, .. } => Some(copy),
+        let mut newest = self.steps.iter().rev().map(|step| &step.fact);
+        let is_given = newest.any(|fact| matches!(fact, HandOverFact::Given { .. }));
+        // Whatever is begun before it is given is its package, and nothing is begun behind it.
+        let begun = newest.find_map(|fact| match fact {
+            HandOverFact::PackageBegun { copy, .. } => Some(*copy),
             _ => None,
         });
-        begun == Some(copy) && steps.any(|step| matches!(step.fact, HandOverFact::Given { .. }))
+        is_given && begun == Some(copy)
     }
 
     /// The package, while somebody may still see the passphrase that nobody has seen.
@@ -381,12 +383,11 @@ impl HandOvers {
 
     /// Whether whoever this goes to has something that should be gone (K-39).
     pub(crate) fn is_overdue(&self, to: &Destination, copies: &Copies, now: Timestamp) -> bool {
-        let same = self
+        let mut same = self
             .0
             .iter()
             .filter(|(_, known)| known.wish.to.shares_receiver(to));
-        same.into_iter()
-            .any(|(id, known)| copies.is_overdue(&known.receiver(*id), now))
+        same.any(|(id, known)| copies.is_overdue(&known.receiver(*id), now))
     }
 
     /// Takes a step in. `unit`: of whoever took it.

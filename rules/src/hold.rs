@@ -298,6 +298,12 @@ impl Hold {
         matches!(self.stage, HoldStage::Approved { .. })
     }
 
+    /// What it is about, each recording with its case.
+    fn named(&self) -> impl Iterator<Item = (CaseId, RecordingId)> {
+        let recordings = self.terms.recordings.iter();
+        recordings.map(|recording| (self.terms.case, *recording))
+    }
+
     fn keeps_recording(&self, recording: RecordingId) -> bool {
         self.keeps() && self.terms.recordings.contains(&recording)
     }
@@ -371,38 +377,27 @@ impl Holds {
     /// `held`: by case, what the keys hold. What no hold of the register was ever about is left alone: a register that was lost lets nothing go.
     /// What one case lets go and another is still to hold waits for that.
     pub fn settle(&self, held: &BTreeMap<CaseId, BTreeSet<RecordingId>>) -> HoldTasks {
-        let mut tasks = HoldTasks::default();
-        let mut kept = BTreeSet::new();
-        let mut let_go = BTreeSet::new();
-        for hold in self.0.values() {
-            let named = hold.terms.recordings.iter();
-            let named = named.map(|recording| (hold.terms.case, *recording));
-            match hold.stage {
-                HoldStage::Approved { .. } => kept.extend(named),
-                HoldStage::Released { .. } => let_go.extend(named),
-                HoldStage::Undecided | HoldStage::Rejected { .. } => {}
-            }
-        }
-        let is_held = |(case, recording): &(CaseId, RecordingId)| {
-            held.get(case).is_some_and(|held| held.contains(recording))
-        };
         let wanted = self.unsettled(held);
-        let unwanted = let_go.difference(&kept).filter(|pair| is_held(pair));
         // The last case to let it go would dispose of it.
         let awaited: BTreeSet<RecordingId> =
             wanted.iter().map(|(_, recording)| *recording).collect();
-        let unwanted = unwanted.filter(|(_, recording)| !awaited.contains(recording));
-        tasks.release = unwanted
-            .map(|(case, recording)| ReleasePermit {
-                case: *case,
-                recording: *recording,
-            })
+        let kept = self.kept();
+        let released = |hold: &&Hold| matches!(hold.stage, HoldStage::Released { .. });
+        let let_go = self.0.values().filter(released).flat_map(Hold::named);
+        let unwanted: BTreeSet<(CaseId, RecordingId)> = let_go
+            .filter(|pair| is_held(held, pair) && !kept.contains(pair))
+            .filter(|(_, recording)| !awaited.contains(recording))
             .collect();
-        tasks.hold = wanted
-            .into_iter()
-            .map(|(case, recording)| HoldPermit { case, recording })
-            .collect();
-        tasks
+        HoldTasks {
+            hold: wanted
+                .into_iter()
+                .map(|(case, recording)| HoldPermit { case, recording })
+                .collect(),
+            release: unwanted
+                .into_iter()
+                .map(|(case, recording)| ReleasePermit { case, recording })
+                .collect(),
+        }
     }
 
     /// What cases keep and the keys do not hold for them: none of it may be destroyed, whatever its day.
@@ -412,15 +407,15 @@ impl Holds {
         &self,
         held: &BTreeMap<CaseId, BTreeSet<RecordingId>>,
     ) -> BTreeSet<(CaseId, RecordingId)> {
+        let mut kept = self.kept();
+        kept.retain(|pair| !is_held(held, pair));
+        kept
+    }
+
+    /// What cases keep past its day.
+    fn kept(&self) -> BTreeSet<(CaseId, RecordingId)> {
         let keeping = self.0.values().filter(|hold| hold.keeps());
-        let kept = keeping.flat_map(|hold| {
-            let named = hold.terms.recordings.iter();
-            named.map(|recording| (hold.terms.case, *recording))
-        });
-        let is_held = |(case, recording): &(CaseId, RecordingId)| {
-            held.get(case).is_some_and(|held| held.contains(recording))
-        };
-        kept.filter(|pair| !is_held(pair)).collect()
+        keeping.flat_map(Hold::named).collect()
     }
 
     pub(crate) fn handle_fact(&mut self, at: Timestamp, by: &Actor, fact: HoldFact) {
@@ -437,6 +432,13 @@ impl Holds {
             hold.handle_step(step, &fact);
         }
     }
+}
+
+fn is_held(
+    held: &BTreeMap<CaseId, BTreeSet<RecordingId>>,
+    (case, recording): &(CaseId, RecordingId),
+) -> bool {
+    held.get(case).is_some_and(|held| held.contains(recording))
 }
 
 /// What is to be done about keys.

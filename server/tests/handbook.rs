@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use common::{House, telephone::Telephone, text, wait_for};
+use common::{House, telephone, text};
 use serde_json::Value;
 
 const HANDBOOK: &str = include_str!("../../docs/ja/handbook.md");
@@ -26,25 +26,6 @@ fn script() -> String {
     let commands = frames.map(|frame| frame.split("```").next().unwrap());
     let shown = "set -euo pipefail\nset -x\n".to_owned();
     shown + &commands.collect::<String>()
-}
-
-/// A recorded call of a second.
-fn record(house: &House) {
-    let sip = (house.addresses.house, 5060).into();
-    let caller = Telephone::new(house.addresses.carrier, 0, sip);
-    let department = Telephone::new(house.addresses.pbx, 5062, sip);
-    caller.invite("handbook");
-    let invite = department.pick_up();
-    let officer = department.speak(invite.media(), 0x47);
-    let dialog = caller.answered("handbook");
-    let citizen = caller.speak(dialog.answer.media(), 0x21);
-    wait_for("both voices", || {
-        (citizen.heard(0x47) > HALF_SECOND && officer.heard(0x21) > HALF_SECOND).then_some(())
-    });
-    caller.hang_up(&dialog);
-    let bye = department.expect("BYE");
-    department.respond(&bye, "200 OK", false);
-    house.row("a sealed recording", &[], |row| row["state"] == "sealed");
 }
 
 /// Types in what stands in the handbook; `denwaban` is the one in this folder.
@@ -70,7 +51,8 @@ fn work_through(house: &House, programs: &Path) {
 fn whatever_the_handbook_says_can_be_done_as_it_stands_there() {
     let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
     house.run();
-    record(&house);
+    telephone::call(&house, "handbook", HALF_SECOND);
+    house.row("a sealed recording", &[], |row| row["state"] == "sealed");
     let program = Path::new(env!("CARGO_BIN_EXE_denwaban"));
     work_through(&house, program.parent().unwrap());
 }
@@ -129,7 +111,8 @@ esac
 fn whatever_a_command_says_to_a_program_is_an_object_a_line_in_the_citys_time() {
     let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
     house.run();
-    record(&house);
+    telephone::call(&house, "handbook", HALF_SECOND);
+    house.row("a sealed recording", &[], |row| row["state"] == "sealed");
     let (shims, lines) = (house.dir().join("shims"), house.dir().join("lines"));
     fs::create_dir(&shims).unwrap();
     let shim = SHIM.replace("PROGRAM", env!("CARGO_BIN_EXE_denwaban"));

@@ -6,7 +6,7 @@ mod common;
 
 use std::{fs, process::Output};
 
-use common::{House, telephone, text};
+use common::{telephone, text};
 use serde_json::Value;
 
 const CALLER: &str = "0790000001"; // As every telephone of these tests calls.
@@ -29,12 +29,7 @@ fn code(output: &Output) -> String {
 
 #[test]
 fn a_call_is_found_by_its_caller_and_only_a_reveal_shows_the_number() {
-    let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
-    house.found();
-    house.enlist("hanako", "assistant");
-    house.run();
-    telephone::call(&house, "one", 4_000);
-    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let (mut house, row) = telephone::recorded();
     let id = row["id"].as_str().unwrap();
     let find = |more: &[&str]| {
         let arguments = ["recordings", "find", "--json"];
@@ -113,12 +108,7 @@ fn a_call_is_found_by_its_caller_and_only_a_reveal_shows_the_number() {
 
 #[test]
 fn who_heard_is_told_with_the_part_that_was_sent() {
-    let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
-    house.found();
-    house.enlist("hanako", "assistant");
-    house.run();
-    telephone::call(&house, "one", 4_000);
-    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let (mut house, row) = telephone::recorded();
     let id = row["id"].as_str().unwrap();
     let heard = ["recordings", "heard", id, "--json"];
     assert!(lines(&house.denwaban(&heard)).is_empty());

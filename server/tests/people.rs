@@ -433,6 +433,7 @@ fn the_trail_is_the_managers_and_the_auditors_and_keys_are_the_administrators() 
     let trail = text(&trail);
     for (who, event) in [
         ("kacho (", "\"audit_exported\""),
+        ("kanri (", "\"keys_begun\",\"action\":\"mirror_keys\""),
         ("kanri (", "\"keys_mirrored\""),
         ("kanri (", "\"keys_rotated\""),
         ("kanri (", "\"signing_key_made\""),

@@ -31,12 +31,7 @@ fn apply(house: &House, by: &str, policy: &str) -> Output {
 
 #[test]
 fn a_new_version_is_acknowledged_before_anything_opens_and_each_entry_says_which() {
-    let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
-    house.found();
-    house.enlist("hanako", "assistant");
-    house.run();
-    telephone::call(&house, "one", 4_000);
-    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let (mut house, row) = telephone::recorded();
     let id = row["id"].as_str().unwrap();
     let play = ["recordings", "play", id, "--purpose"];
     let by_hanako = |purpose: &str| house.by("hanako", &[&play, &[purpose, "--json"][..]].concat());

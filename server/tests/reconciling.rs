@@ -58,12 +58,7 @@ fn a_file_that_no_row_knows_is_named() {
 #[test]
 fn a_recording_that_lost_its_sound_is_named_and_refused_and_a_day_that_cannot_be_read_keeps_no_other_back()
  {
-    let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
-    house.found();
-    house.enlist("hanako", "assistant");
-    house.run();
-    telephone::call(&house, "one", 4_000);
-    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let (mut house, row) = telephone::recorded();
     let recording = row["id"].as_str().unwrap();
     house.terminate();
     let vault = house.dir().join("data/vault");

@@ -47,12 +47,7 @@ fn reported(report: &[Value], line: &str, key: impl Fn(&Value) -> String) -> BTr
 
 #[test]
 fn a_months_report_equals_a_recount_of_the_trail() {
-    let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
-    house.found();
-    house.enlist("hanako", "assistant");
-    house.run();
-    telephone::call(&house, "one", 4_000);
-    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    let (mut house, row) = telephone::recorded();
     let id = row["id"].as_str().unwrap();
     let file = house.dir().join("heard.wav");
     let file = file.to_str().unwrap();

@@ -236,13 +236,6 @@ impl From<&ListedCall> for Kept {
     }
 }
 
-impl From<JstDay> for Kept {
-    /// Of a recording whose length nobody knows.
-    fn from(day: JstDay) -> Kept {
-        Kept { day, bytes: None }
-    }
-}
-
 impl Vault {
     /// Opens a recording. The permit is moved into the playback that it allows.
     ///
@@ -253,12 +246,12 @@ impl Vault {
     pub fn open<P: Permit>(
         &self,
         permit: P,
-        kept: impl Into<Kept>,
+        kept: Kept,
         opener: &Opener,
         now: Timestamp,
     ) -> Result<Playback<P>, OpenFault> {
         permit.check(now)?;
-        let Kept { day, bytes } = kept.into();
+        let Kept { day, bytes } = kept;
         let recording = permit.recording();
         let expires_at = self
             .fixed_expiry(day)?

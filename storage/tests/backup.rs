@@ -124,7 +124,7 @@ impl House {
         assert!(
             self.city
                 .vault
-                .open(permit, day, &self.city.opener, at)
+                .open(permit, kept_on(day), &self.city.opener, at)
                 .is_ok()
         );
     }

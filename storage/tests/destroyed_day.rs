@@ -148,7 +148,10 @@ fn an_old_copy_of_everything_beside_todays_root_opens_nothing() {
         }
         let city = city_again(Arc::new(restored), &layout);
         let permit = permit(&city, opening(1).recording, now());
-        let opened = city.vault.open(permit, today(), &city.opener, now()).err();
+        let opened = city
+            .vault
+            .open(permit, kept_on(today()), &city.opener, now())
+            .err();
         assert!(matches!(opened, Some(OpenFault::Key(_))), "{opened:?}");
     });
 }
@@ -243,7 +246,10 @@ fn hear_the_later_day(city: &City, recording: RecordingId) {
     let day = rules::JstDay::of(later_opening().call_started);
     let at = later_opening().call_started;
     let permit = permit(city, recording, at);
-    let mut playback = city.vault.open(permit, day, &city.opener, at).unwrap();
+    let mut playback = city
+        .vault
+        .open(permit, kept_on(day), &city.opener, at)
+        .unwrap();
     assert_eq!(playback.read(0, 0..9999, at).unwrap().carrier.len(), 6400);
 }
 

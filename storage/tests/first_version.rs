@@ -66,7 +66,10 @@ impl Found {
     fn hears(&self, recording: RecordingId, at: Timestamp) -> Option<[Vec<u8>; 2]> {
         let permit = permit(&self.city, recording, at);
         let day = JstDay::of(recorded_at());
-        let opened = self.city.vault.open(permit, day, &self.city.opener, at);
+        let opened = self
+            .city
+            .vault
+            .open(permit, kept_on(day), &self.city.opener, at);
         let mut playback = opened.ok()?;
         let audio = playback.read(0, 0..u64::MAX, at).unwrap();
         Some([audio.carrier.to_vec(), audio.city.to_vec()])

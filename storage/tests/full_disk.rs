@@ -7,18 +7,24 @@ use std::sync::Arc;
 
 use common::*;
 use storage::{
-    Channel, CutSegment, Faults, Gap, RecordingWriter, WriteFault,
+    Channel, CutSegment, Faults, Gap, Opening, RecordingWriter, WriteFault,
     segment::{CutReason, inspect},
 };
+
+/// A recording of which one chunk is written.
+fn begun(city: &City) -> (Opening, RecordingWriter) {
+    let opening = opening(1);
+    let writer = RecordingWriter::create(notice(), &city.vault, &city.sealer, &opening);
+    let mut writer = writer.unwrap();
+    append(&mut writer, 0, CHUNK, &[]).unwrap();
+    (opening, writer)
+}
 
 /// The disk is full for a while, in the middle of a call.
 #[test]
 fn a_full_disk_costs_a_marked_gap_and_the_recording_goes_on_when_there_is_room() {
     let (disk, city) = memory_city();
-    let opening = opening(1);
-    let mut writer =
-        RecordingWriter::create(notice(), &city.vault, &city.sealer, &opening).unwrap();
-    append(&mut writer, 0, CHUNK, &[]).unwrap();
+    let (opening, mut writer) = begun(&city);
 
     let used: usize = disk.everything().values().map(Vec::len).sum();
     disk.set_faults(Faults {
@@ -48,7 +54,7 @@ fn a_full_disk_costs_a_marked_gap_and_the_recording_goes_on_when_there_is_room()
     let permit = permit(&city, opening.recording, now());
     let mut playback = city
         .vault
-        .open(permit, today(), &city.opener, now())
+        .open(permit, kept_on(today()), &city.opener, now())
         .unwrap();
     let gaps = [Channel::Carrier, Channel::City].map(|channel| Gap {
         channel,
@@ -77,10 +83,7 @@ fn a_full_disk_costs_a_marked_gap_and_the_recording_goes_on_when_there_is_room()
 #[test]
 fn a_call_that_ends_on_a_full_disk_leaves_its_whole_chunks() {
     let (disk, city) = memory_city();
-    let opening = opening(1);
-    let mut writer =
-        RecordingWriter::create(notice(), &city.vault, &city.sealer, &opening).unwrap();
-    append(&mut writer, 0, CHUNK, &[]).unwrap();
+    let (opening, writer) = begun(&city);
     let used: usize = disk.everything().values().map(Vec::len).sum();
     disk.set_faults(Faults {
         capacity_bytes: Some(used as u64),

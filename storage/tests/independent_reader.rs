@@ -92,7 +92,7 @@ fn an_independent_reader_hears_what_was_recorded_and_refuses_what_was_changed() 
     let permit = permit(&city, opening.recording, now());
     let mut playback = city
         .vault
-        .open(permit, today(), &city.opener, now())
+        .open(permit, kept_on(today()), &city.opener, now())
         .unwrap();
     let audio = playback.read(0, 0..8777, now()).unwrap();
     assert_eq!(

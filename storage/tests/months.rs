@@ -407,7 +407,8 @@ impl Months {
         at: Timestamp,
     ) -> Result<Playback<Leave>, OpenFault> {
         let city = &self.archive.city;
-        city.vault.open(leave, known.day(), &city.opener, at)
+        city.vault
+            .open(leave, kept_on(known.day()), &city.opener, at)
     }
 
     async fn take_in(&mut self) {

@@ -190,7 +190,7 @@ async fn one_recording_of_a_long_day_is_destroyed_in_pieces_and_a_withdrawal_is_
     for (number, opens) in [(1, false), (2, true)] {
         let permit = permit(&house.city, opening(number).recording, now());
         let vault = &house.city.vault;
-        let opened = vault.open(permit, today(), &house.city.opener, now());
+        let opened = vault.open(permit, kept_on(today()), &house.city.opener, now());
         assert_eq!(opened.is_ok(), opens, "{number}");
     }
 }
@@ -235,6 +235,6 @@ async fn a_hold_that_is_decided_between_two_pieces_keeps_its_recording_while_the
     let opened = house
         .city
         .vault
-        .open(permit, today(), &house.city.opener, now());
+        .open(permit, kept_on(today()), &house.city.opener, now());
     assert!(opened.unwrap().read(0, 0..9_600, now()).is_ok());
 }

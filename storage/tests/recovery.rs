@@ -69,7 +69,7 @@ fn a_killed_process_leaves_a_segment_that_the_next_start_cuts_and_writes_down() 
     let permit = permit(&city, opening(2).recording, now());
     let mut playback = city
         .vault
-        .open(permit, today(), &city.opener, now())
+        .open(permit, kept_on(today()), &city.opener, now())
         .unwrap();
     assert_eq!(playback.segments()[0].cut(), Some(CutReason::NotFinished));
     let audio = playback.read(0, 0..9999, now()).unwrap();

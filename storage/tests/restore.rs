@@ -177,7 +177,7 @@ impl House {
         let at = opening_of(number).call_started;
         let permit = permit(&desk, opening_of(number).recording, at);
         city.vault
-            .open(permit, day_of(number), &city.opener, at)
+            .open(permit, kept_on(day_of(number)), &city.opener, at)
             .map(drop)
     }
 

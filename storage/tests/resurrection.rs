@@ -146,7 +146,7 @@ async fn opened(folder: &Path, opening: &Opening) -> (bool, bool) {
     let day = JstDay::of(opening.call_started);
     let at = opening.call_started;
     let permit = permit(&city_of_another(), opening.recording, at);
-    let playback = city.vault.open(permit, day, &city.opener, at);
+    let playback = city.vault.open(permit, kept_on(day), &city.opener, at);
     let sound = playback.is_ok_and(|mut playback| playback.read(0, 0..9_600, at).is_ok());
     let caller = async {
         let mut catalogue = Catalogue::open(&layout).await.ok()?;

@@ -56,7 +56,7 @@ fn what_was_recorded_is_heard_and_nothing_else_opens_it() {
     let permit = permit(&city, opening.recording, now());
     let mut playback = city
         .vault
-        .open(permit, today(), &city.opener, now())
+        .open(permit, kept_on(today()), &city.opener, now())
         .unwrap();
     assert_eq!(playback.segments()[0].cut(), None);
     for range in [0..7177, 100..200, 3100..6500, 7000..9000, 0..10] {
@@ -104,7 +104,7 @@ fn a_recording_of_two_segments_is_heard_as_one_under_one_notice() {
     let permit = permit(&city, first.recording, now());
     let mut playback = city
         .vault
-        .open(permit, today(), &city.opener, now())
+        .open(permit, kept_on(today()), &city.opener, now())
         .unwrap();
     assert_eq!(playback.segments().len(), 2);
     let audio = playback.read(1, 0..777, now()).unwrap();
@@ -120,7 +120,7 @@ fn a_playback_ends_with_its_permit_and_with_its_day() {
     let expiry = city.vault.begin_day(today()).unwrap();
     let open = |at| {
         let permit = permit(&city, opening.recording, at);
-        city.vault.open(permit, today(), &city.opener, at)
+        city.vault.open(permit, kept_on(today()), &city.opener, at)
     };
 
     let mut playback = open(now()).unwrap();
@@ -161,7 +161,10 @@ fn a_flipped_bit_at_any_byte_is_noticed_and_never_changes_what_is_heard() {
         let is_whole = seen.is_ok_and(|seen| seen.is_complete);
         assert!(!is_whole, "a reader without keys missed byte {position}");
         let permit = permit(&city, opening.recording, now());
-        let Ok(mut playback) = city.vault.open(permit, today(), &city.opener, now()) else {
+        let Ok(mut playback) = city
+            .vault
+            .open(permit, kept_on(today()), &city.opener, now())
+        else {
             continue;
         };
         assert!(playback.segments()[0].cut().is_some(), "byte {position}");
@@ -208,7 +211,9 @@ fn a_change_with_links_made_anew_does_not_open() {
         let bytes = with_links(&bytes, header);
         disk.plant(&path, &bytes);
         let permit = permit(&city, opening.recording, now());
-        let playback = city.vault.open(permit, today(), &city.opener, now());
+        let playback = city
+            .vault
+            .open(permit, kept_on(today()), &city.opener, now());
         let mut playback = playback.unwrap();
         let samples = playback.segments()[0].samples();
         let heard = playback.read(0, 0..samples, now()).is_ok();
@@ -218,7 +223,9 @@ fn a_change_with_links_made_anew_does_not_open() {
     // A notice that reads otherwise is no header any more, or does not open.
     disk.plant(&path, &with_links(&other_notice, header));
     let permit = permit(&city, opening.recording, now());
-    let playback = city.vault.open(permit, today(), &city.opener, now());
+    let playback = city
+        .vault
+        .open(permit, kept_on(today()), &city.opener, now());
     let heard = playback.and_then(|mut playback| playback.read(0, 0..10, now()).map(|_| ()));
     assert!(heard.is_err());
 }
@@ -238,7 +245,7 @@ fn a_segment_opens_only_as_the_recording_segment_and_day_that_it_is() {
     let permit_for = || permit(&city, first.recording, now());
     let exchanged = city
         .vault
-        .open(permit_for(), today(), &city.opener, now())
+        .open(permit_for(), kept_on(today()), &city.opener, now())
         .err();
     // The header made to name the first recording; its key is sealed for the second.
     let mut renamed = other.clone();
@@ -246,7 +253,7 @@ fn a_segment_opens_only_as_the_recording_segment_and_day_that_it_is() {
     disk.plant(&path, &with_links(&renamed, header_bytes(&other)));
     let sealed_for_another = city
         .vault
-        .open(permit_for(), today(), &city.opener, now())
+        .open(permit_for(), kept_on(today()), &city.opener, now())
         .err();
 
     assert!(

@@ -151,7 +151,7 @@ async fn whoever_may_listen_hears_sample_by_sample_what_was_said() {
     let opener = Opener::new(disk(&city), &layout());
     let mut playback = archive
         .vault
-        .open(permit(&city, &listed, now), listed.day, &opener, now)
+        .open(permit(&city, &listed, now), (&listed).into(), &opener, now)
         .unwrap();
     let samples = playback.segments()[0].samples();
     let audio = playback.read(0, 0..samples, now).unwrap();
@@ -216,7 +216,7 @@ async fn at_the_end_of_its_days_a_recording_is_gone_and_nothing_opens_it() {
     let last_moment = listed.expires_at - SignedDuration::from_secs(1);
     let heard = archive.vault.open(
         permit(&city, &listed, city.clock.now().wall),
-        listed.day,
+        (&listed).into(),
         &opener,
         city.clock.now().wall,
     );

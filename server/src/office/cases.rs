@@ -1,7 +1,9 @@
 //! Requests at the office: opened, decided by another person, suspended, shown (K-09, K-33).
 
 use jiff::Timestamp;
-use rules::{Action, Application, AuditEvent, CaseId, Fact, Missing, RequestFact, Subject};
+use rules::{
+    Action, Application, AuditEvent, CaseId, Fact, Missing, Register, RequestFact, Subject,
+};
 use storage::TextKind;
 
 use super::{
@@ -99,7 +101,7 @@ impl Owner {
     pub(super) fn show(
         &mut self,
         caller: &Caller<'_>,
-        register: &rules::Register,
+        register: &Register,
         action: Action,
         now: Timestamp,
     ) -> Result<(), Ending> {
@@ -113,7 +115,7 @@ impl Owner {
     /// A text of a decision, for whoever reads such words; what is shown is written down by [`Self::show`].
     pub(super) async fn decision_text(
         &mut self,
-        register: &rules::Register,
+        register: &Register,
         caller: &Caller<'_>,
         about: Subject,
         kind: TextKind,

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AlarmSubject, Fact, HoldFact, HoldId, HoldTerms, Missing, Overdue,
-    Register, Subject,
+    Action, Actor, AlarmCode, AlarmSubject, Fact, HoldFact, HoldId, HoldTerms, Missing, Register,
+    Subject,
 };
 use storage::TextKind;
 
@@ -138,10 +138,7 @@ impl Owner {
         }
         let now = Timestamp::now();
         let overdue = register.holds().iter().filter_map(|(id, hold)| {
-            let what = match hold.overdue(now)? {
-                Overdue::Review => "review",
-                Overdue::End => "end",
-            };
+            let what = hold.overdue(now)?.code();
             let why =
                 format!("hold {id} is past its {what}; see holds list, decide anew or let it go");
             Some((AlarmSubject::Hold(id), why))

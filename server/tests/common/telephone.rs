@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use super::{House, PATIENCE, line::Line, wait_for};
 
 /// A party's sockets.
@@ -334,4 +336,15 @@ pub(crate) fn call(house: &House, call_id: &str, samples: usize) {
     caller.hang_up(&dialog);
     let bye = department.expect("BYE");
     department.respond(&bye, "200 OK", false);
+}
+
+/// A house that runs, with a clerk `hanako` who may handle what is recorded, and one sealed recording; its row.
+pub(crate) fn recorded() -> (House, Value) {
+    let mut house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
+    house.found();
+    house.enlist("hanako", "assistant");
+    house.run();
+    call(&house, "one", 4_000);
+    let row = house.row("a sealed recording", &[], |row| row["state"] == "sealed");
+    (house, row)
 }

@@ -121,7 +121,9 @@ pub fn opens(house: &City, recording: RecordingId) -> bool {
     // Its own city, so that the trail of the permit does not touch the disk under test.
     let desk = city(Arc::new(MemoryDisk::new()), &memory_layout());
     let permit = permit(&desk, recording, now());
-    let opened = house.vault.open(permit, today(), &house.opener, now());
+    let opened = house
+        .vault
+        .open(permit, kept_on(today()), &house.opener, now());
     opened.is_ok_and(|mut playback| {
         let audio = playback.read(0, 0..9_600, now()).unwrap();
         audio.carrier.len() == 9_600

@@ -24,7 +24,7 @@ use rules::{
     TakenIn, Trial, Verdict,
 };
 use storage::{
-    AuditTrail, Catalogue, Channel, Chunk, Codec, Disk, Duty, Gap, Keys, Layout, ListedCall,
+    AuditTrail, Catalogue, Channel, Chunk, Codec, Disk, Duty, Gap, Kept, Keys, Layout, ListedCall,
     MemoryDisk, Opener, Opening, RecordingWriter, Row, SealedCaller, SealedSegment, Sealer,
     Signing, SpoolEntry, Vault,
 };
@@ -45,6 +45,11 @@ pub fn now() -> Timestamp {
 
 pub fn today() -> JstDay {
     JstDay::of(now())
+}
+
+/// What nobody wrote a row of.
+pub fn kept_on(day: JstDay) -> Kept {
+    Kept { day, bytes: None }
 }
 
 /// A new installation on an empty disk, on the morning of `now`.
