@@ -26,6 +26,7 @@ mod month;
 mod notice;
 mod number;
 mod number_decision;
+mod particular;
 mod people;
 mod permit;
 mod policy;
@@ -86,6 +87,7 @@ pub use crate::{
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
     number::{Caller, Extension, Number, NumberFault, NumberPolicy, Profile},
     number_decision::{Authority, DecisionFault, NumberDecision},
+    particular::Particular,
     people::{Designation, Period, PeriodFault, Person, Recovery, Role, Tenure, Training},
     permit::{DisposalPermit, ListenPermit, Permit, RecordingDisposalPermit},
     policy::{AppliedPolicy, DecidedMeasure, Policy, PolicyDifference, PolicyFact, PolicyTerms},
@@ -102,7 +104,7 @@ pub use crate::{
     subject::Subject,
     supervision::{Supervision, SupervisionLine},
     trail_reading::TrailReading,
-    vendor::{Contract, Terms, Vendor},
+    vendor::{Attestation, AttestedKind, Contract, Terms, Vendor},
     waiver::{
         Notices, NoticesFault, NumberNotice, Telling, Waiver, WaiverBasis, WaiverCounts,
         WaiverFact, WaiverStage, WaiverState, WaiverTerms, Waivers,

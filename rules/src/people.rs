@@ -11,6 +11,7 @@ use crate::{
     access::Standing,
     fault::Fault,
     ids::{IdFault, JstDay, Label, StaffId, VendorId},
+    particular::Particular,
 };
 
 /// A person's role; the city's table of who may do what is written by it.
@@ -209,8 +210,8 @@ pub struct Designation {
 /// 研修 (要領 4-2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Training {
-    /// Which.
-    pub course: Label,
+    /// In what.
+    pub course: Particular,
     /// When it was held.
     pub on: JstDay,
 }
@@ -343,6 +344,11 @@ impl Person {
             .max_by_key(|training| training.on)
     }
 
+    /// The training that was recorded last.
+    pub(crate) fn newest_training(&self) -> Option<&Training> {
+        self.trainings.last()
+    }
+
     /// The newest version of the rules that the person acknowledged (K-13).
     pub fn acknowledged(&self) -> Option<u32> {
         self.acknowledged
@@ -374,6 +380,7 @@ impl Person {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     fn day(text: &str) -> JstDay {
         text.parse().unwrap()
@@ -397,7 +404,7 @@ mod tests {
             None,
         );
         person.trainings.push(Training {
-            course: "個人情報".parse().unwrap(),
+            course: Digest([9; 32]).into(),
             on: day(on),
         });
         person

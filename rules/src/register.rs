@@ -261,7 +261,7 @@ impl Register {
                 until,
             } => {
                 if let Some(vendor) = self.vendors.get_mut(&vendor) {
-                    vendor.attestations.insert(kind, until);
+                    vendor.attest(kind, until, at);
                 }
             }
             Fact::ContractAdded { contract, terms } => {

@@ -424,7 +424,7 @@ mod tests {
                 contract: "r8-1".parse().unwrap(),
             },
             purpose: Purpose::AnalysisInquiry,
-            medium: "USB-12".parse().unwrap(),
+            medium: Digest([9; 32]).into(),
             items: [recording].into(),
         };
         let destroy_by = Timestamp::UNIX_EPOCH;

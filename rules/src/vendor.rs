@@ -1,23 +1,89 @@
 //! 委託事業者: contractors with what they attested, and contracts with what they cover (consultation 7(2), 7(3); K-12, K-25).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{ContractId, JstDay, Label, StaffId, VendorId},
+    ids::{ContractId, IdFault, JstDay, Label, StaffId, VendorId},
     number::{self, Number},
     people::Period,
     purpose::Purpose,
     recipient::Recipient,
 };
 
+/// 遵守の証明: what a contract makes a contractor keep (consultation 7(3)).
+///
+/// A closed list, because the rules ask of each kind whether it has lapsed: one must be told from another, and a renewal known, without words that lie sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attestation {
+    /// 情報セキュリティポリシー等の遵守.
+    SecurityPolicy,
+    /// 記憶領域の暗号化又はファイルへのパスワード設定.
+    EncryptedStorage,
+    /// 委託期間終了後の廃棄.
+    Disposal,
+}
+
+impl Attestation {
+    /// All of them.
+    pub const ALL: [Attestation; 3] = [
+        Attestation::SecurityPolicy,
+        Attestation::EncryptedStorage,
+        Attestation::Disposal,
+    ];
+
+    /// As it is typed in and written down.
+    pub fn code(self) -> &'static str {
+        match self {
+            Attestation::SecurityPolicy => "security-policy",
+            Attestation::EncryptedStorage => "encrypted-storage",
+            Attestation::Disposal => "disposal",
+        }
+    }
+}
+
+impl fmt::Display for Attestation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+impl FromStr for Attestation {
+    type Err = IdFault;
+
+    fn from_str(text: &str) -> Result<Attestation, IdFault> {
+        let fault = IdFault {
+            what: "kind of attestation",
+            expected: "security-policy, encrypted-storage or disposal",
+            found_bytes: text.len(),
+        };
+        let mut kinds = Attestation::ALL.into_iter();
+        kinds.find(|kind| kind.code() == text.trim()).ok_or(fault)
+    }
+}
+
+/// A kind of attestation as the register has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AttestedKind {
+    /// One of the list.
+    Listed(Attestation),
+    /// By a name that an earlier version took.
+    Named(Label),
+}
+
 /// A contractor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vendor {
     pub(crate) recipient: Recipient,
-    pub(crate) attestations: BTreeMap<Label, JstDay>,
+    pub(crate) attestations: BTreeMap<AttestedKind, JstDay>,
 }
 
 impl Vendor {
@@ -27,8 +93,20 @@ impl Vendor {
     }
 
     /// What it attested, each with the last day on which it counts.
-    pub fn attestations(&self) -> &BTreeMap<Label, JstDay> {
+    pub fn attestations(&self) -> &BTreeMap<AttestedKind, JstDay> {
         &self.attestations
+    }
+
+    /// Takes an attestation in. One of the list takes the place of what has lapsed under a name of its own, which nobody can renew.
+    ///
+    /// `at`: when it was recorded.
+    pub(crate) fn attest(&mut self, kind: AttestedKind, until: JstDay, at: Timestamp) {
+        if let AttestedKind::Listed(_) = kind {
+            let counts = |until: &JstDay| at < until.next().start();
+            self.attestations
+                .retain(|known, until| matches!(known, AttestedKind::Listed(_)) || counts(until));
+        }
+        self.attestations.insert(kind, until);
     }
 
     /// Whether it attested anything and nothing of it has lapsed.
@@ -124,9 +202,46 @@ mod tests {
             recipient: RECIPIENT.parse().unwrap(),
             attestations: attestations
                 .iter()
-                .map(|(kind, until)| (kind.parse().unwrap(), until.parse().unwrap()))
+                .map(|(kind, until)| (read(kind), until.parse().unwrap()))
                 .collect(),
         }
+    }
+
+    /// As it stands in an entry.
+    fn read(kind: &str) -> AttestedKind {
+        serde_json::from_value(kind.into()).unwrap()
+    }
+
+    #[test]
+    fn a_kind_is_of_the_list_or_has_the_name_that_an_earlier_version_took() {
+        for kind in Attestation::ALL {
+            assert_eq!(kind.code().parse(), Ok(kind));
+            assert_eq!(read(kind.code()), AttestedKind::Listed(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.code());
+        }
+        assert!("isms".parse::<Attestation>().is_err());
+        assert_eq!(read("isms"), AttestedKind::Named("isms".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_has_lapsed_under_a_name_of_its_own_ends_with_the_next_of_the_list_and_what_counts_goes_on()
+     {
+        let day = |text: &str| text.parse::<JstDay>().unwrap();
+        let until = day("2027-11-23");
+        for (known, at, expected) in [
+            (("isms", "2026-11-23"), "2026-11-24", true),
+            (("disposal", "2026-11-23"), "2026-11-24", false),
+            (("isms", "2026-11-24"), "2026-11-24", true),
+        ] {
+            let (mut vendor, at) = (vendor(&[known]), day(at).start());
+            vendor.attest(read("security-policy"), until, at);
+            assert_eq!(vendor.is_attested(at), expected, "{known:?}");
+        }
+        let mut vendor = vendor(&[("isms", "2026-11-24")]);
+        vendor.attest(read("security-policy"), until, day("2026-11-24").start());
+        assert!(!vendor.is_attested(day("2026-11-25").start()));
+        vendor.attest(read("policy"), until, day("2026-11-25").start());
+        assert!(!vendor.is_attested(day("2026-11-25").start()));
     }
 
     #[test]

@@ -4,13 +4,14 @@
 use expect_test::expect_file;
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, AlarmCode, AlarmSubject, Application, AuditDraft, AuditEntry, AuditEvent,
-    CallId, CaseId, Chain, Contents, CopyFact, CopyId, Criterion, DayCounts, DecisionId,
-    Declaration, Destination, Destruction, Digest, DisposalCause, DisposalCounts, EmergencyId,
-    EmergencyState, ExportCause, Fact, FreezeCause, Ground, HandOverFact, HandOverId, HoldFact,
-    HoldId, HoldTerms, LastStop, NoticeKind, Number, POLICY_VERSION, Period, PolicyFact,
-    PolicyTerms, Purpose, Reason, RecordingId, RecoveryReason, RefusalCode, RequestFact,
-    RequestKind, Scope, Verdict, WaiverBasis, WaiverFact, WaiverTerms, Wished,
+    Action, Actor, AlarmCode, AlarmSubject, Application, Attestation, AttestedKind, AuditDraft,
+    AuditEntry, AuditEvent, CallId, CaseId, Chain, Contents, CopyFact, CopyId, Criterion,
+    DayCounts, DecisionId, Declaration, Destination, Destruction, Digest, DisposalCause,
+    DisposalCounts, EmergencyId, EmergencyState, ExportCause, Fact, FreezeCause, Ground,
+    HandOverFact, HandOverId, HoldFact, HoldId, HoldTerms, LastStop, NoticeKind, Number,
+    POLICY_VERSION, Period, PolicyFact, PolicyTerms, Purpose, Reason, RecordingId, RecoveryReason,
+    RefusalCode, RequestFact, RequestKind, Scope, Verdict, WaiverBasis, WaiverFact, WaiverTerms,
+    Wished,
 };
 
 fn now() -> Timestamp {
@@ -48,6 +49,26 @@ fn an_entry_that_names_no_version_of_the_policy_still_reads_back_as_it_stands() 
     ] {
         let line = format!(
             r#"{{"seq":7,"at":"2026-11-24T15:00:00.123456789Z","actor":"system","event":{event}}}"#
+        );
+        let entry: AuditEntry = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&entry).unwrap(), line);
+    }
+}
+
+/// The lines of a trail that stands since before these words were sealed, or were of a list.
+#[test]
+fn an_entry_that_holds_a_medium_a_course_or_a_kind_in_clear_still_reads_back_as_it_stands() {
+    let recording = RecordingId::new(now(), 2);
+    let to = r#""to":{"to":"contract","vendor":"bunseki","contract":"r8-1"}"#;
+    for change in [
+        r#"{"fact":"trained","person":"hanako","course":"個人情報","on":"2026-04-01"}"#,
+        r#"{"fact":"vendor_attested","vendor":"bunseki","kind":"isms","until":"2027-03-31"}"#,
+        &format!(
+            r#"{{"fact":"hand_over","step":"requested","hand_over":"{recording}",{to},"purpose":"STATUTE","medium":"USB-12","items":["{recording}"]}}"#
+        ),
+    ] {
+        let line = format!(
+            r#"{{"seq":7,"at":"2026-11-24T15:00:00.123456789Z","actor":"system","event":{{"event":"registered","change":{change},"policy":1}}}}"#
         );
         let entry: AuditEntry = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&entry).unwrap(), line);
@@ -392,6 +413,16 @@ fn by_people() -> Vec<AuditEvent> {
             },
             policy,
         },
+        registered(Fact::Trained {
+            person: "hanako".parse().unwrap(),
+            course: Digest([0xab; 32]).into(),
+            on: "2026-11-20".parse().unwrap(),
+        }),
+        registered(Fact::VendorAttested {
+            vendor: "bunseki".parse().unwrap(),
+            kind: AttestedKind::Listed(Attestation::EncryptedStorage),
+            until: "2027-03-31".parse().unwrap(),
+        }),
         registered(Fact::HandOver(HandOverFact::Requested {
             hand_over,
             wish: Wished {
@@ -400,7 +431,7 @@ fn by_people() -> Vec<AuditEvent> {
                     contract: "r8-1".parse().unwrap(),
                 },
                 purpose: Purpose::AnalysisInquiry,
-                medium: "USB-12".parse().unwrap(),
+                medium: Digest([12; 32]).into(),
                 items: [recording].into(),
             },
         })),

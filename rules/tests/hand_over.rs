@@ -12,9 +12,9 @@ use common::{
 };
 use jiff::ToSpan;
 use rules::{
-    Actor, CopyFact, Destruction, Digest, Fact, HandOverFact, HandOverId, HandOverPermit, Heard,
-    Holder, PackageForm, PackageLock, Period, Permit, Purpose, Recorded, RecordingId,
-    RecordingState, RefusalCode, Register, RegisterFault, Terms, Verdict,
+    Actor, Attestation, AttestedKind, CopyFact, Destruction, Digest, Fact, HandOverFact,
+    HandOverId, HandOverPermit, Heard, Holder, PackageForm, PackageLock, Period, Permit, Purpose,
+    Recorded, RecordingId, RecordingState, RefusalCode, Register, RegisterFault, Terms, Verdict,
 };
 
 #[test]
@@ -322,7 +322,7 @@ fn a_contractor_with_an_overdue_certificate_gets_nothing_more() {
     // The contractor attests longer, so that nothing else refuses.
     let attested = Fact::VendorAttested {
         vendor: "bunseki".parse().unwrap(),
-        kind: "policy".parse().unwrap(),
+        kind: AttestedKind::Listed(Attestation::SecurityPolicy),
         until: "2027-03-31".parse().unwrap(),
     };
     let longer = Fact::ContractAdded {

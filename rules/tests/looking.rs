@@ -285,7 +285,7 @@ fn whoever_packed_a_recording_for_a_hand_over_is_named_with_it_whether_the_packa
                 contract: "r8-1".parse().unwrap(),
             },
             purpose: Purpose::AnalysisInquiry,
-            medium: "USB-12".parse().unwrap(),
+            medium: Digest([12; 32]).into(),
             items: [item].into(),
         },
     };

@@ -133,7 +133,7 @@ fn under_request(purpose: Purpose, recording: RecordingId) -> HandOverFact {
                 recipient: None,
             },
             purpose,
-            medium: "USB-12".parse().unwrap(),
+            medium: Digest([12; 32]).into(),
             items: [recording].into(),
         },
     }

@@ -119,7 +119,7 @@ pub(crate) struct HandOverView {
     pub(crate) request: Option<CaseId>,
     pub(crate) addressee: Option<String>,
     pub(crate) purpose: Purpose,
-    pub(crate) medium: Label,
+    pub(crate) medium: Option<String>,
     pub(crate) items: Vec<ItemView>,
     pub(crate) requested: Done,
     pub(crate) decided: Option<Done>,

@@ -3,9 +3,9 @@
 use std::{fs, io, path::Path};
 
 use rules::{
-    AuditDraft, AuditEvent, CaseId, ContractId, DecisionId, Fact, HoldId, JstDay, Label,
-    MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Period, Refusal, RegisterFault, Role, StaffId, Subject,
-    TakenIn, VendorId,
+    Attestation, AuditDraft, AuditEvent, CaseId, ContractId, DecisionId, Fact, HoldId, JstDay,
+    Label, MOST_ITEMS, MOST_STRETCHES, MaskBeyond, Period, Refusal, RegisterFault, Role, StaffId,
+    Subject, TakenIn, VendorId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +73,7 @@ pub(crate) enum RegisterAsk {
     Attest {
         vendor: VendorId,
         #[serde(default)]
-        kind: Said<Label>,
+        kind: Said<Attestation>,
         until: JstDay,
     },
     /// Name a manager with root's right; the answer holds the first password.
@@ -199,6 +199,8 @@ pub(crate) struct PersonView {
     pub(crate) designated_until: Option<JstDay>,
     pub(crate) designated_by: Option<StaffId>,
     pub(crate) trained_on: Option<JstDay>,
+    /// In what.
+    pub(crate) trained_in: Option<String>,
     pub(crate) acknowledged: Option<u32>,
     pub(crate) deputy_until: Option<JstDay>,
     /// On what that rests, for managers and auditors.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use common::{
+    House,
     hand_over::{
         City, code, day, field, key_pair, open_request, receipt_code, request_under, unpack, unzip,
         verify,
@@ -166,15 +167,51 @@ fn an_approved_request_is_answered_by_a_package_of_its_recordings_and_nothing_el
     assert_eq!(listed["request"], request.as_str());
     assert_eq!(listed["addressee"], "試験警察署 刑事課");
     assert_eq!(listed["receiver"], "警部補");
+    assert_eq!(listed["medium"], "USB-12");
     let csv = city.path("register.csv");
     city.done("kacho", &["handover", "register", "--csv", &csv]);
     let csv = fs::read_to_string(csv).unwrap();
-    for cell in [&request, "試験警察署 刑事課", "警部補"] {
+    for cell in [&request, "試験警察署 刑事課", "警部補", "USB-12"] {
         assert!(csv.contains(cell), "{cell}: {csv}");
     }
-    let catalogue = fs::read(city.house.dir().join("data/office/catalogue.db")).unwrap();
-    let name = "刑事課".as_bytes();
-    assert!(!catalogue.windows(name.len()).any(|window| window == name));
+    let people = text(&city.done("kacho", &["people", "list", "--json"]));
+    assert!(
+        people.contains(r#""trained_in":"個人情報保護""#),
+        "{people}"
+    );
+    for words in ["刑事課", "警部補", "USB-12", "個人情報保護"] {
+        assert_eq!(files_with(&city.house.dir().join("data"), words), 0);
+    }
+}
+
+/// In how many files of a folder this stands in clear.
+fn files_with(folder: &Path, words: &str) -> usize {
+    let files = fs::read_dir(folder).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return files_with(&path, words);
+        }
+        let bytes = fs::read(path).unwrap_or_default();
+        let mut windows = bytes.windows(words.len());
+        usize::from(windows.any(|window| window == words.as_bytes()))
+    });
+    files.sum()
+}
+
+#[test]
+fn a_training_that_is_recorded_again_in_the_same_words_is_one() {
+    let house = House::init(&["--profile", "announce"]);
+    house.found();
+    house.enlist("hanako", "assistant");
+    let train = |course: &str, on: &str| {
+        let train = ["people", "train", "hanako", "--course", course, "--on", on];
+        let answer = house.by("kacho", &[&train[..], &["--json"]].concat());
+        field(&answer, "state")
+    };
+    assert_eq!(train("接遇", &day(0)), "done");
+    assert_eq!(train("接遇", &day(0)), "already_so");
+    assert_eq!(train("個人情報", &day(0)), "done");
+    assert_eq!(train("個人情報", &day(-1)), "done");
 }
 
 #[test]

@@ -8,14 +8,16 @@ use std::{fs, path::Path, sync::Arc};
 use common::*;
 use jiff::ToSpan;
 use rules::{
-    AuditReceipt, Digest, Fact, JstMonth, Period, RefusalCode, Register, RegisterFault,
-    RegisterPermit, StaffId, TrailTerm,
+    AttestedKind, AuditReceipt, Digest, Fact, JstMonth, Particular, Period, RefusalCode, Register,
+    RegisterFault, RegisterPermit, StaffId, TrailTerm, VendorId,
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use storage::{
     Attachments, Catalogue, CatalogueFault, Duty, Heads, Layout, OldMonths, OsDisk,
     RegisterMismatch, Removal, Signing, remove_months, verify,
 };
+
+const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
 /// A register with its trail; rows get lost between the two.
 struct House {
@@ -189,6 +191,48 @@ async fn a_lost_catalogue_knows_its_people_again_and_nobody_founds_it_anew() {
             .unwrap()
             .is_none()
     );
+}
+
+/// As an earlier version wrote them.
+#[tokio::test]
+async fn words_that_stand_in_clear_in_the_trail_are_compared_and_taken_up_as_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut house = House::new(folder.path()).await;
+    house.record(None, founded()).await;
+    let in_clear = || Particular::InClear("接遇".parse().unwrap());
+    let vendor: VendorId = "bunseki".parse().unwrap();
+    let until = "2027-03-31".parse().unwrap();
+    for fact in [
+        Fact::Trained {
+            person: id("sato"),
+            course: in_clear(),
+            on: "2026-11-20".parse().unwrap(),
+        },
+        Fact::VendorAdded {
+            vendor: vendor.clone(),
+            recipient: RECIPIENT.parse().unwrap(),
+        },
+        Fact::VendorAttested {
+            vendor: vendor.clone(),
+            kind: AttestedKind::Named("isms".parse().unwrap()),
+            until,
+        },
+    ] {
+        house.record(Some("kacho"), fact).await;
+    }
+    let mut house = house.again().await;
+    let before = house.register().await.unwrap();
+    let mut house = house.by_hand("DELETE FROM register").await;
+    let after = house.register().await.unwrap();
+    assert_eq!(before, after);
+    let training = after.person(&id("sato")).unwrap().training(now());
+    assert_eq!(training.unwrap().course, in_clear());
+    let kinds = after.vendors()[&vendor].attestations().values();
+    assert_eq!(kinds.collect::<Vec<_>>(), [&until]);
+    // A row that says it otherwise is another row.
+    let hand = "UPDATE register SET fact = replace(fact, 'isms', 'disposal')";
+    let mut house = house.by_hand(hand).await;
+    house.mismatch().await;
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use crate::{
     case::Verdict,
     digest::Digest,
     hold::Holds,
-    ids::{CaseId, ContractId, CopyId, HandOverId, Label, RecordingId, VendorId},
+    ids::{CaseId, ContractId, CopyId, HandOverId, RecordingId, VendorId},
+    particular::Particular,
     purpose::Purpose,
     recipient::Recipient,
 };
@@ -117,7 +118,7 @@ pub struct Wished {
     /// What for.
     pub purpose: Purpose,
     /// 媒体.
-    pub medium: Label,
+    pub medium: Particular,
     /// Which recordings.
     pub items: BTreeSet<RecordingId>,
 }

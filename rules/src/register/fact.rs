@@ -13,10 +13,11 @@ use crate::{
     hold::HoldFact,
     ids::{ContractId, DecisionId, JstDay, Label, StaffId, VendorId},
     month::JstMonth,
+    particular::Particular,
     people::{Designation, Period, Person, Role, Training},
     policy::PolicyFact,
     recipient::Recipient,
-    vendor::Terms,
+    vendor::{AttestedKind, Terms},
     waiver::WaiverFact,
 };
 
@@ -63,7 +64,7 @@ pub enum Fact {
         /// Who.
         person: StaffId,
         /// In what.
-        course: Label,
+        course: Particular,
         /// When.
         on: JstDay,
     },
@@ -110,7 +111,7 @@ pub enum Fact {
         /// Who.
         vendor: VendorId,
         /// What.
-        kind: Label,
+        kind: AttestedKind,
         /// The last day on which it counts.
         until: JstDay,
     },
@@ -285,6 +286,7 @@ impl TakenIn {
         // The first version named no course; the word says where the record comes from.
         let course = "staff.toml".parse();
         if let (Ok(course), Some(on)) = (course, self.trained_on) {
+            let course = Particular::InClear(course);
             person.trainings.push(Training { course, on });
         }
         person

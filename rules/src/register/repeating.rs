@@ -6,12 +6,14 @@ use crate::{
     hand_over::{Destination, HandOverFact, HandOverState, Wished},
     hold::{HoldFact, HoldStage},
     ids::StaffId,
+    particular::Particular,
+    people::Person,
     policy::PolicyFact,
     subject::Subject,
 };
 
 impl Register {
-    /// What the same person asked for alike and nobody decided yet; of a measure that person's newest.
+    /// What the same person asked for alike and nobody decided yet; of a measure that person's newest, of a training the newest of whoever was trained.
     ///
     /// Whether the sealed texts are the same too is for whoever can open them: the register knows salted hashes alone.
     pub fn asked_before(&self, by: &StaffId, fact: &Fact) -> Vec<Subject> {
@@ -39,6 +41,13 @@ impl Register {
                         && known.wish().is_like(wish)
                 });
                 hand_overs.map(|(id, _)| Subject::HandOver(*id)).collect()
+            }
+            Fact::Trained { person, on, .. } => {
+                let newest = self.person(person).and_then(Person::newest_training);
+                let same = newest.filter(|training| training.on == *on);
+                same.map(|_| Subject::Person(person.clone()))
+                    .into_iter()
+                    .collect()
             }
             Fact::Policy(PolicyFact::MeasureDecided { basis, .. }) => {
                 let mut measures = self.policy.measures().iter().rev();
@@ -71,7 +80,7 @@ impl Application {
 }
 
 impl Wished {
-    /// The same but for the receiver's sealed name.
+    /// The same but for what lies sealed: the receiver's name and the medium.
     fn is_like(&self, other: &Wished) -> bool {
         let to_the_same = match (&self.to, &other.to) {
             (
@@ -87,7 +96,17 @@ impl Wished {
             (to, other) => to == other,
         };
         to_the_same
-            && (self.purpose, &self.medium, &self.items)
-                == (other.purpose, &other.medium, &other.items)
+            && self.medium.is_like(&other.medium)
+            && (self.purpose, &self.items) == (other.purpose, &other.items)
+    }
+}
+
+impl Particular {
+    /// Whether both may say the same.
+    fn is_like(&self, other: &Particular) -> bool {
+        match (self, other) {
+            (Particular::Sealed { .. }, Particular::Sealed { .. }) => true,
+            (particular, other) => particular == other,
+        }
     }
 }

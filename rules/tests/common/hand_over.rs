@@ -2,9 +2,9 @@
 
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Actor, Contents, CopyId, Destination, Digest, Fact, HandOverFact, HandOverId, HandOverState,
-    Heard, Masks, PackageForm, Period, Purpose, Recorded, RefusalCode, Register, RegisterFault,
-    Role, Terms, Verdict, Wished,
+    Actor, Attestation, AttestedKind, Contents, CopyId, Destination, Digest, Fact, HandOverFact,
+    HandOverId, HandOverState, Heard, Masks, PackageForm, Period, Purpose, Recorded, RefusalCode,
+    Register, RegisterFault, Role, Terms, Verdict, Wished,
 };
 
 use super::{heard, now, petitioner, proved, unit};
@@ -65,7 +65,7 @@ impl City {
             },
             Fact::VendorAttested {
                 vendor,
-                kind: "policy".parse().unwrap(),
+                kind: AttestedKind::Listed(Attestation::SecurityPolicy),
                 until: day("2026-12-10"),
             },
             Fact::ContractAdded {
@@ -141,7 +141,7 @@ pub(crate) fn wished(vendor: &str, purpose: Purpose) -> Wished {
             contract: "r8-1".parse().unwrap(),
         },
         purpose,
-        medium: "USB-12".parse().unwrap(),
+        medium: Digest([12; 32]).into(),
         items: [heard().recording].into(),
     }
 }

@@ -6,10 +6,10 @@ pub(crate) mod hand_over;
 use jiff::{Timestamp, ToSpan};
 
 use rules::{
-    Account, Actor, AuditDraft, AuditEntry, AuditReceipt, CodeFound, Fact, Heard, Host, Label,
-    Number, Origin, POLICY_VERSION, PasswordAge, PasswordFound, Period, Petitioner, Proved,
-    Purpose, Recorded, RecordingId, RecordingState, Register, Role, SecondFactor, StaffId, Terms,
-    Trial,
+    Account, Actor, Attestation, AttestedKind, AuditDraft, AuditEntry, AuditReceipt, CodeFound,
+    Digest, Fact, Heard, Host, Label, Number, Origin, POLICY_VERSION, PasswordAge, PasswordFound,
+    Period, Petitioner, Proved, Purpose, Recorded, RecordingId, RecordingState, Register, Role,
+    SecondFactor, StaffId, Terms, Trial,
 };
 
 pub(crate) fn now() -> Timestamp {
@@ -123,7 +123,7 @@ pub(crate) fn approved() -> Fact {
 pub(crate) fn attested(until: &str) -> Fact {
     Fact::VendorAttested {
         vendor: "bunseki".parse().unwrap(),
-        kind: "policy".parse().unwrap(),
+        kind: AttestedKind::Listed(Attestation::SecurityPolicy),
         until: until.parse().unwrap(),
     }
 }
@@ -154,7 +154,7 @@ fn contractor() -> Vec<Fact> {
         },
         Fact::Trained {
             person,
-            course: "個人情報".parse().unwrap(),
+            course: Digest([9; 32]).into(),
             on: day("2026-11-01"),
         },
         Fact::ContractAdded {
@@ -182,7 +182,7 @@ fn sound(person: &StaffId) -> [Fact; 3] {
         },
         Fact::Trained {
             person: person.clone(),
-            course: "個人情報".parse().unwrap(),
+            course: Digest([9; 32]).into(),
             on: day("2026-04-01"),
         },
     ]

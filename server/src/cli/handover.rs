@@ -521,7 +521,7 @@ fn csv_row(view: &HandOverView) -> Vec<String> {
         view.unit.to_string(),
         receiver_of(view),
         view.receiver.clone().unwrap_or_default(),
-        view.medium.to_string(),
+        view.medium.clone().unwrap_or_default(),
         done(Some(&view.requested)),
         format!("{verdict}{}", done(view.decided.as_ref())),
         view.reason.clone().unwrap_or_default(),

@@ -63,7 +63,7 @@ password --new-password-file F
 totp enrol
 access table
 vendors add v --recipient KEY
-vendors attest v --kind K --until 2027-03-31
+vendors attest v --kind security-policy --until 2027-03-31
 contracts add c --vendor v --number 0783331000 0783332000 --from 2026-04-01 --until 2027-03-31 --purpose ANALYSIS_INQUIRY
 contracts approve c --supervisor p
 numbers decide 0783331000 --means T --review 2027-03-31

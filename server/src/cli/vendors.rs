@@ -1,7 +1,7 @@
 //! `denwaban vendors` and `denwaban contracts`: contractors, what they attested, and what their contracts cover.
 
 use clap::{Args, Subcommand};
-use rules::{ContractId, Fact, JstDay, Label, Recipient, StaffId, VendorId};
+use rules::{Attestation, ContractId, Fact, JstDay, Recipient, StaffId, VendorId};
 
 use super::{
     Exit, Person, Place, Terminal,
@@ -41,9 +41,9 @@ pub(super) struct Attest {
     place: Place,
     #[command(flatten)]
     person: Person,
-    /// 証明の種類（必須）/ what is attested, such as security-policy; required
+    /// 証明の種類（必須）/ what is attested: security-policy (情報セキュリティポリシー等の遵守), encrypted-storage (記憶領域の暗号化), disposal (委託期間終了後の廃棄); required
     #[arg(long, default_value = "", hide_default_value = true)]
-    kind: Said<Label>,
+    kind: Said<Attestation>,
     /// 有効期限 / the last day on which it counts
     #[arg(long, value_name = "DATE")]
     until: JstDay,

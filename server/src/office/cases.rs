@@ -1,8 +1,11 @@
 //! Requests at the office: opened, decided by another person, suspended, shown (K-09, K-33).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rules::{
-    Action, Application, AuditEvent, CaseId, Fact, Missing, Register, RequestFact, Subject,
+    Action, Application, AuditEvent, CaseId, Digest, Fact, Missing, Particular, Register,
+    RequestFact, Subject,
 };
 use storage::TextKind;
 
@@ -125,6 +128,34 @@ impl Owner {
             Ok(()) => self.text_of(about, kind).await,
             Err(_) => Ok(None),
         }
+    }
+
+    /// What a record says in words; `None` where they are not kept or do not open.
+    pub(super) async fn particular(
+        &mut self,
+        said: &Particular,
+        about: &Subject,
+        kind: TextKind,
+    ) -> Result<Option<String>, Ending> {
+        match said {
+            Particular::Sealed { sealed } => {
+                Ok(self.words_about(about, kind).await?.remove(sealed))
+            }
+            Particular::InClear(label) => Ok(Some(label.to_string())),
+        }
+    }
+
+    /// Every text of a kind about somebody or something that opens, by the hash in the trail.
+    pub(super) async fn words_about(
+        &mut self,
+        about: &Subject,
+        kind: TextKind,
+    ) -> Result<BTreeMap<Digest, String>, Ending> {
+        let texts = self
+            .rows(async |catalogue| catalogue.sealed_texts(about, kind).await)
+            .await?;
+        let opened = texts.iter().map(|text| self.opener.open_hashed_text(text));
+        Ok(opened.filter_map(Result::ok).collect())
     }
 
     async fn texts_of(&mut self, case: CaseId) -> Result<CaseTexts, Ending> {

@@ -175,8 +175,10 @@ impl Owner {
         let CopyOf::HandOver(hand_over) = copy.of() else {
             return Ok(file);
         };
-        let known = register.hand_over(hand_over);
-        Ok(file.or_else(|| known.map(|known| known.wish().medium.to_string())))
+        match (file, register.hand_over(hand_over)) {
+            (None, Some(known)) => self.medium_of(hand_over, known).await,
+            (file, _) => Ok(file),
+        }
     }
 
     /// The file in which a copy was written, where that is known.

@@ -344,7 +344,9 @@ impl Owner {
         };
         let lock = lock_of(&register, known, wish.form)?;
         let code = ReceiptCode::random().map_err(|fault| no_randomness(&fault))?;
-        let manifest = manifest_of(hand_over, known, &proved, destroy_by, now);
+        let medium = self.medium_of(hand_over, known).await?;
+        let medium = medium.ok_or_else(no_medium)?;
+        let manifest = manifest_of(hand_over, known, medium, &proved, destroy_by, now);
         let text = Attachments::of(text);
         let after = self.last_entry()?;
         let ahead = self
@@ -448,6 +450,7 @@ impl Owner {
             }
             let about = || Subject::HandOver(*id);
             let mut view = HandOverView::of(*id, *number, known, &register, now);
+            view.medium = self.medium_of(*id, known).await?;
             view.addressee = self.text_of(about(), TextKind::Addressee).await?;
             view.receiver = self.text_of(about(), TextKind::Receiver).await?;
             if view.decided.is_some() {
@@ -457,6 +460,16 @@ impl Owner {
             views.push(view);
         }
         Ok(HandOverTold::List(views))
+    }
+
+    /// On what it is handed over.
+    pub(super) async fn medium_of(
+        &mut self,
+        id: HandOverId,
+        known: &HandOver,
+    ) -> Result<Option<String>, Ending> {
+        let (said, about) = (&known.wish().medium, Subject::HandOver(id));
+        self.particular(said, &about, TextKind::Medium).await
     }
 
     /// The unit whose lists somebody is shown, once that is written down; `None` for an auditor, who sees all.
@@ -490,6 +503,14 @@ fn not_kept(fault: &OpenFault) -> Ending {
     ))
 }
 
+/// A restore brought the fact without its text.
+fn no_medium() -> Ending {
+    Answer::Unavailable(Message::new(
+        "この収受の媒体の記録が失われています。もう一度申請してください。",
+        "on what this is handed over is not kept any more; request the hand-over anew",
+    ))
+}
+
 /// How the package opens: the rules have seen that there is a key, or that none is needed.
 fn lock_of(register: &Register, known: &HandOver, form: PackageForm) -> Result<PackageKey, Ending> {
     let recipient = match (form, &known.wish().to) {
@@ -511,6 +532,7 @@ fn lock_of(register: &Register, known: &HandOver, form: PackageForm) -> Result<P
 fn manifest_of(
     hand_over: HandOverId,
     known: &HandOver,
+    medium: String,
     packager: &Proved,
     destroy_by: Timestamp,
     now: Timestamp,
@@ -533,7 +555,7 @@ fn manifest_of(
         under,
         giver: known.unit().to_string(),
         receiver,
-        medium: wish.medium.to_string(),
+        medium,
         requested_by: known.requested_by().clone(),
         // Whoever decided is a person; the rules let nobody else.
         decided_by: decided_by.unwrap_or_else(|| known.requested_by().clone()),

@@ -8,9 +8,9 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Action, AlarmCode, AuditDraft, AuditEvent, Fact, Heard, Label, Missing, Number, Petitioner,
-    Proved, Purpose, Refusal, Register, RegisterFault, RegisterGrant, RegisterPermit, StaffId,
-    Subject, Tenure, Terms,
+    Action, AlarmCode, AttestedKind, AuditDraft, AuditEvent, Fact, Heard, Label, Missing, Number,
+    Petitioner, Proved, Purpose, Refusal, Register, RegisterFault, RegisterGrant, RegisterPermit,
+    StaffId, Subject, Tenure, Terms,
 };
 use storage::{Attachments, AuditFault, Catalogue, CatalogueFault, SealedText, Sealer, TextKind};
 
@@ -136,8 +136,12 @@ impl Owner {
             RegisterAsk::Train { person, course, on } => {
                 let (action, missing) = (Action::Train, Missing::Particulars);
                 let course = self.demand(&caller, action, missing, course, now).await?;
+                let about = Subject::Person(person.clone());
+                let (text, course) =
+                    self.seal_text(about, TextKind::Course, course.as_str(), now)?;
+                let course = course.into();
                 let fact = Fact::Trained { person, course, on };
-                self.record(&caller, fact, nothing, now).await
+                self.record(&caller, fact, with(vec![text]), now).await
             }
             RegisterAsk::Attest {
                 vendor,
@@ -148,7 +152,7 @@ impl Owner {
                 let kind = self.demand(&caller, action, missing, kind, now).await?;
                 let fact = Fact::VendorAttested {
                     vendor,
-                    kind,
+                    kind: AttestedKind::Listed(kind),
                     until,
                 };
                 self.record(&caller, fact, nothing, now).await
@@ -466,6 +470,10 @@ impl Owner {
             let name = self.text_of(about.clone(), TextKind::Name).await?;
             let password = self.password_of(id).await?;
             let mut view = PersonView::of(person, name, password, now);
+            if let Some(training) = person.training(now) {
+                let course = self.particular(&training.course, &about, TextKind::Course);
+                view.trained_in = course.await?;
+            }
             if !person.deputyships().is_empty() {
                 let basis = self.decision_text(&register, caller, about, TextKind::Basis, now);
                 view.deputy_basis = basis.await?;
@@ -550,6 +558,7 @@ impl PersonView {
             designated_until: designation.map(|held| held.period.until()),
             designated_by: designation.and_then(|held| held.by.clone()),
             trained_on: person.training(now).map(|training| training.on),
+            trained_in: None,
             acknowledged: person.acknowledged(),
             deputy_until: deputy.map(|period| period.until()).max(),
             deputy_basis: None,

@@ -75,10 +75,6 @@ impl Owner {
             return Ok(BTreeMap::new());
         }
         let about = Subject::Recording(recording);
-        let texts = self
-            .rows(async |catalogue| catalogue.sealed_texts(&about, TextKind::Reason).await)
-            .await?;
-        let opened = texts.iter().map(|text| self.opener.open_hashed_text(text));
-        Ok(opened.filter_map(Result::ok).collect())
+        self.words_about(&about, TextKind::Reason).await
     }
 }

@@ -46,7 +46,13 @@ impl City {
         for arguments in [
             &["vendors", "add", "betsu", "--recipient", recipient][..],
             &[
-                "vendors", "attest", "betsu", "--kind", "policy", "--until", &until,
+                "vendors",
+                "attest",
+                "betsu",
+                "--kind",
+                "security-policy",
+                "--until",
+                &until,
             ],
         ] {
             self.done("kacho", arguments);

@@ -383,7 +383,7 @@ impl House {
     /// The manager takes the contractor `bunseki` in, with this key, and enters the contract `r8-1` from today on.
     pub(crate) fn contract(&self, recipient: &str, until: &str) {
         let today = rules::JstDay::of(Timestamp::now()).to_string();
-        let attest = ["vendors", "attest", "bunseki", "--kind", "policy"];
+        let attest = ["vendors", "attest", "bunseki", "--kind", "security-policy"];
         let contract = ["contracts", "add", "r8-1", "--vendor", "bunseki"];
         let terms = ["--number", "0783331000", "--purpose", "ANALYSIS_INQUIRY"];
         let days = ["--from", &today, "--until", until];

@@ -21,6 +21,10 @@ pub enum TextKind {
     Addressee,
     /// Who took a package.
     Receiver,
+    /// On what something is handed over.
+    Medium,
+    /// In what a person was trained.
+    Course,
     /// Where a copy lies.
     Place,
     /// A version of the policy, word by word.
@@ -41,6 +45,8 @@ impl TextKind {
             TextKind::Reason => "reason",
             TextKind::Addressee => "addressee",
             TextKind::Receiver => "receiver",
+            TextKind::Medium => "medium",
+            TextKind::Course => "course",
             TextKind::Place => "place",
             TextKind::Policy => "policy",
             TextKind::Measure => "measure",

@@ -34,7 +34,10 @@ impl Owner {
         self.judge_first(caller, action, now).await?;
         let hand_over = HandOverId::new(now, self.dice()?);
         let to = self.destination(caller, hand_over, wish.to, now).await;
-        let (to, attachments) = to?;
+        let (to, mut attachments) = to?;
+        let about = Subject::HandOver(hand_over);
+        let (text, medium) = self.seal_text(about, TextKind::Medium, medium.as_str(), now)?;
+        attachments.texts.push(text);
         // A recording that is named twice is handed over once.
         let items: BTreeSet<RecordingId> = wish.recordings.into_iter().collect();
         let heard = self.look_up(&items).await?;
@@ -43,7 +46,7 @@ impl Owner {
             wish: Wished {
                 to,
                 purpose,
-                medium,
+                medium: medium.into(),
                 items,
             },
         };

@@ -6,7 +6,7 @@ use rules::{Destination, HandOver, HandOverFact, HandOverId, RecordingId, Regist
 use crate::hand_over::{Done, HandOverView, ItemView};
 
 impl HandOverView {
-    /// What the register says of it; the sealed names and the reason are the caller's to open.
+    /// What the register says of it; the sealed names, the medium and the reason are the caller's to open.
     ///
     /// `number`: in the unit's 収受簿.
     pub(super) fn of(
@@ -33,7 +33,7 @@ impl HandOverView {
             request,
             addressee: None,
             purpose: wish.purpose,
-            medium: wish.medium.clone(),
+            medium: None,
             items: wish.items.iter().map(unwritten).collect(),
             requested: Done {
                 by: Some(known.requested_by().clone()),
