@@ -75,6 +75,12 @@ actions! {
     DeclareEmergency "declare_emergency" Consultation4Announcement,
     /// Ends an emergency.
     LiftEmergency "lift_emergency" Consultation4Announcement,
+    /// Compares calls, rows and files of all days.
+    Reconcile "reconcile" Rules3Supervision,
+    /// Has the heads of the audit trail signed, to keep them elsewhere.
+    SignHeads "sign_heads" Consultation7Logs,
+    /// Sees how many recordings are due, by day.
+    PlanDisposal "plan_disposal" Rules5Retention,
     /// Destroys what is due.
     Dispose "dispose" Rules5Retention,
     /// Names the first manager and the first administrator.

@@ -53,6 +53,10 @@ fn who_reads_the_trail_touches_keys_and_says_that_the_clock_is_right() {
     ] {
         assert_eq!(whom(action), "administrator superuser", "{action:?}");
     }
+    // Ids, days and counts, asked for without a person.
+    for action in [Action::Reconcile, Action::SignHeads, Action::PlanDisposal] {
+        assert_eq!(whom(action), "host_user superuser", "{action:?}");
+    }
     for action in [Action::AcknowledgeDisposal, Action::ConfirmClock] {
         assert_eq!(whom(action), "manager manager deputy", "{action:?}");
     }

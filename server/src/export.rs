@@ -198,7 +198,7 @@ pub(crate) fn attend(desk: &Desk, request: Request, mut client: Client) {
             heard::show_sightings(desk, recording, proof, asker, &mut client)
         }
         Request::Report(request) => report::attend(desk, request, asker, &mut client),
-        Request::Reconcile => client.answer(&desk.reconcile()),
+        Request::Reconcile => client.answer(&desk.reconcile(asker)),
         Request::Dispose(request) => client.answer(&desk.dispose(request, asker)),
         Request::Keys { ask, proof } => client.answer(&desk.keys(ask, proof, asker)),
         Request::Trail { ask, proof } => client.answer(&desk.trail(ask, proof, asker)),

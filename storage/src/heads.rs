@@ -24,8 +24,13 @@ use crate::{
     tree::Frontier,
 };
 
-/// Heads kept of each chain: hourly ones of six weeks.
+/// Heads of the clock that are kept of each chain: hourly ones of six weeks.
 const KEPT_HEADS: usize = 1024;
+/// Heads that somebody asked for. The newest alone: whoever may ask is many, and asks without end.
+const KEPT_ASKED: usize = 1;
+/// What the names of each end with, behind the size.
+const BY_CLOCK: &str = ".note";
+const ASKED: &str = ".asked";
 
 /// The heads of an installation, in the hands of the office duty.
 pub struct Heads {
@@ -51,13 +56,30 @@ impl Heads {
         &self.layout
     }
 
-    /// Signs the head of all durable entries of a chain, or gives the last one again where nothing
-    /// came after it.
+    /// Signs the head of all durable entries of a chain when its time has come, or gives the last one
+    /// again where nothing came after it. It is kept among those of the clock.
     ///
     /// # Errors
     /// [`SignFault::Altered`] if the entries do not lead through the last head,
     /// [`SignFault::Audit`] if one of them is not as it was written.
     pub fn sign(&self, chain: Duty, key: &SigningKey) -> Result<SignedHead, SignFault> {
+        let signed = self.sign_newest(chain, key)?;
+        self.keep(&signed, BY_CLOCK, KEPT_HEADS)?;
+        Ok(signed)
+    }
+
+    /// The same for whoever asks. It takes the place of the last that somebody asked for, and pushes out none of the clock's.
+    ///
+    /// # Errors
+    /// As [`Heads::sign`].
+    pub fn sign_asked(&self, chain: Duty, key: &SigningKey) -> Result<SignedHead, SignFault> {
+        let signed = self.sign_newest(chain, key)?;
+        self.keep(&signed, ASKED, KEPT_ASKED)?;
+        Ok(signed)
+    }
+
+    /// The head stands beside its tiles.
+    fn sign_newest(&self, chain: Duty, key: &SigningKey) -> Result<SignedHead, SignFault> {
         let keys = verifier_keys(&*self.disk, &self.layout)?;
         let last = last_head(&*self.disk, &self.layout, chain, &keys)?;
         let (tiles, head) = self.grow(chain, last.as_ref())?;
@@ -65,7 +87,11 @@ impl Heads {
             return Ok(last);
         }
         let signed = SignedHead::sign(head, key)?;
-        self.keep(&signed)?;
+        let checkpoint = checkpoint(&self.layout, chain);
+        let text = signed.note().to_string();
+        self.disk
+            .replace(&checkpoint, text.as_bytes(), MODE_SHARED)
+            .map_err(at(&checkpoint))?;
         let folder = tiles::folder(&self.layout, chain);
         tiles.forget_old_edge().map_err(at(&folder))?;
         Ok(signed)
@@ -127,27 +153,33 @@ impl Heads {
         Ok(())
     }
 
-    /// The head stands beside its tiles, and once more among the kept ones.
-    fn keep(&self, signed: &SignedHead) -> Result<(), SignFault> {
+    /// It stands once more among as many of its kind as are kept; one that stands there is not written again.
+    fn keep(&self, signed: &SignedHead, kind: &str, most: usize) -> Result<(), SignFault> {
         let Head { chain, size, .. } = signed.head();
-        let text = signed.note().to_string();
-        let checkpoint = checkpoint(&self.layout, chain);
-        self.disk
-            .replace(&checkpoint, text.as_bytes(), MODE_SHARED)
-            .map_err(at(&checkpoint))?;
         let folder = self.layout.heads().join(chain.name());
         self.disk.make_folder(&folder, 0o750).map_err(at(&folder))?;
-        let path = folder.join(format!("{size:020}.note"));
-        self.disk
-            .replace(&path, text.as_bytes(), MODE_SHARED)
-            .map_err(at(&path))?;
-        let kept = list_if_there(&*self.disk, &folder).map_err(at(&folder))?;
-        let too_many = kept.len().saturating_sub(KEPT_HEADS);
+        let own = format!("{size:020}{kind}");
+        let path = folder.join(&own);
+        let text = signed.note().to_string();
+        if !self.says(&path, &text) {
+            self.disk
+                .replace(&path, text.as_bytes(), MODE_SHARED)
+                .map_err(at(&path))?;
+        }
+        let mut kept = list_if_there(&*self.disk, &folder).map_err(at(&folder))?;
+        kept.retain(|name| name.ends_with(kind) && *name != own);
+        let too_many = (kept.len() + 1).saturating_sub(most);
         for name in &kept[..too_many] {
             let path = folder.join(name);
             remove_if_there(&*self.disk, &path).map_err(at(&path))?;
         }
         Ok(())
+    }
+
+    /// Whether a file holds this text.
+    fn says(&self, path: &Path, text: &str) -> bool {
+        let known = self.disk.read(path);
+        known.is_ok_and(|bytes| bytes == text.as_bytes())
     }
 }
 

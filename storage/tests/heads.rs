@@ -328,6 +328,35 @@ fn a_head_is_signed_once_for_the_same_entries_and_only_for_durable_ones() {
     ));
 }
 
+#[test]
+fn heads_that_are_asked_for_without_end_push_out_none_that_the_clock_made() {
+    let hall = hall();
+    let (disk, key) = (&hall.disk, hall.signing.key());
+    let folder = memory_layout().heads().join("calls");
+    // With the newest they are as many as are kept: hourly ones of six weeks.
+    for size in 1..1024 {
+        disk.plant(&folder.join(format!("{size:020}.note")), b"kept");
+    }
+    let before = disk.list(&folder).unwrap();
+    assert_eq!(before.len(), 1024);
+    let mut asked = None;
+    for entry in 0..3 {
+        let _ = open(disk, Duty::Calls)
+            .append(draft(entry), month(MONTHS))
+            .unwrap();
+        asked = Some(heads(disk).sign_asked(Duty::Calls, key).unwrap());
+    }
+    let size = asked.unwrap().head().size;
+    let newest = format!("{size:020}.asked");
+    let known = [&before[..], std::slice::from_ref(&newest)].concat();
+    assert_eq!(disk.list(&folder).unwrap(), known);
+
+    // The clock keeps it among its own, also where nothing came after it.
+    heads(disk).sign(Duty::Calls, key).unwrap();
+    let own = format!("{size:020}.note");
+    assert_eq!(disk.list(&folder).unwrap(), [&known[1..], &[own]].concat());
+}
+
 /// The power goes at every sync between an entry and its head; the next office goes on.
 #[test]
 fn a_power_cut_while_a_head_is_signed_costs_no_tile_and_no_head() {

@@ -205,6 +205,8 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             Action::DeclareEmergency | Action::LiftEmergency,
             Standing::Role(DutyOfficer) | HostUser | Superuser,
         ) => &[],
+        // Ids, days and counts, asked for without a person. The service does the first two by itself too, which is nobody's act.
+        (Action::Reconcile | Action::SignHeads | Action::PlanDisposal, HostUser | Superuser) => &[],
         (Action::Dispose, Standing::Role(Manager) | HostUser | Superuser) => &[],
         (Action::AcknowledgeDisposal | Action::ConfirmClock, Standing::Role(Manager)) => &[],
         (Action::AcknowledgeDisposal | Action::ConfirmClock, Deputy) => &[Condition::DeputyPeriod],

@@ -8,7 +8,8 @@ use rules::{
 };
 use serde::{Deserialize, Serialize};
 use storage::{
-    AuditFault, Heads, SignFault, SignedHead, Signing, sha256_of, sign_statement, verifier_keys,
+    AuditFault, Duty, Heads, SignFault, SignedHead, Signing, SigningKey, sha256_of, sign_statement,
+    verifier_keys,
 };
 
 use super::{owner::Owner, people::Caller};
@@ -50,7 +51,7 @@ impl Owner {
     pub(super) fn sign_all(&mut self) {
         let mut is_sound = true;
         for chain in [Chain::Calls, Chain::Office] {
-            if let Err(fault) = self.sign(chain) {
+            if let Err(fault) = self.sign_with(chain, Heads::sign) {
                 self.tell_of_heads(&fault);
                 is_sound = false;
             }
@@ -67,11 +68,18 @@ impl Owner {
         proof: &Proof,
         asker: &Asker,
     ) -> Result<TrailDone, Ending> {
+        let now = Timestamp::now();
         let chains = match request {
             // A head tells of no entry, and whoever keeps it outside need not be a person.
-            TrailRequest::Heads { chains } => chains.clone(),
+            TrailRequest::Heads { chains } => {
+                let nobody = Caller {
+                    proved: None,
+                    asker,
+                };
+                self.allow(&nobody, Action::SignHeads, now).await?;
+                chains.clone()
+            }
             TrailRequest::ChangeKey => {
-                let now = Timestamp::now();
                 let proved = self.prove(proof, asker, now).await?;
                 let proved = proved.as_ref();
                 let caller = Caller { proved, asker };
@@ -83,8 +91,10 @@ impl Owner {
                 vec![Chain::Calls, Chain::Office]
             }
         };
-        let signed: Result<Vec<SignedHead>, SignFault> =
-            chains.iter().map(|chain| self.sign(*chain)).collect();
+        let signed: Result<Vec<SignedHead>, SignFault> = chains
+            .iter()
+            .map(|chain| self.sign_with(*chain, Heads::sign_asked))
+            .collect();
         match signed {
             Ok(heads) => Ok(TrailDone {
                 notes: heads.iter().map(|head| head.note().to_string()).collect(),
@@ -154,13 +164,18 @@ impl Owner {
         Ok(())
     }
 
-    fn sign(&mut self, chain: Chain) -> Result<SignedHead, SignFault> {
+    /// `sign`: for the clock, or for whoever asks.
+    fn sign_with(
+        &mut self,
+        chain: Chain,
+        sign: impl Fn(&Heads, Duty, &SigningKey) -> Result<SignedHead, SignFault>,
+    ) -> Result<SignedHead, SignFault> {
         let signing = match self.signing.take() {
             Some(signing) => signing,
             None => self.open_signing()?,
         };
         let heads = Heads::new(self.disk.clone(), &self.layout);
-        let signed = heads.sign(chain.into(), signing.key());
+        let signed = sign(&heads, chain.into(), signing.key());
         self.signing = Some(signing);
         signed
     }

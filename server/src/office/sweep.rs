@@ -197,7 +197,7 @@ impl Owner {
         asker: &Asker,
     ) -> Result<Outcome, Ending> {
         let (proof, action) = match request {
-            DisposeRequest::Plan { at } => return self.plan(*at).await.map(Outcome::Done),
+            DisposeRequest::Plan { .. } => (&Proof::Nobody, Action::PlanDisposal),
             DisposeRequest::Due {
                 proof,
                 confirm_clock: Some(_),
