@@ -8,7 +8,7 @@ use crate::{
     access::Condition, digest::Digest, ids::DecisionId, month::JstMonth, retention::TrailTerm,
 };
 
-/// What was decided last: every month up to this one goes, of either chain.
+/// What was decided: every month up to this one goes, of either chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forgetting {
     /// The last month that goes.
@@ -19,19 +19,19 @@ pub struct Forgetting {
     pub text: Digest,
 }
 
-/// The months that are decided to go; a later decision reaches at least as far as those before it.
+/// The months that are decided to go, each decision with more of them than the one before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Forgotten(Option<Forgetting>);
+pub(crate) struct Forgotten(Vec<Forgetting>);
 
 impl Forgotten {
-    pub(crate) fn get(&self) -> Option<&Forgetting> {
-        self.0.as_ref()
+    pub(crate) fn decisions(&self) -> &[Forgetting] {
+        &self.0
     }
 
     pub(crate) fn handle_decision(&mut self, decided: Forgetting) {
         let is_further = |known: &Forgetting| known.through < decided.through;
-        if self.0.as_ref().is_none_or(is_further) {
-            self.0 = Some(decided);
+        if self.0.last().is_none_or(is_further) {
+            self.0.push(decided);
         }
     }
 }

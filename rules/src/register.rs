@@ -198,7 +198,12 @@ impl Register {
 
     /// What was decided last about the oldest months of the trail.
     pub fn forgotten(&self) -> Option<&Forgetting> {
-        self.forgotten.get()
+        self.forgettings().last()
+    }
+
+    /// Every such decision, the oldest first.
+    pub fn forgettings(&self) -> &[Forgetting] {
+        self.forgotten.decisions()
     }
 
     /// The cases that a person sees: an auditor all of them, everybody else those of the own unit.

@@ -90,7 +90,7 @@ pub(crate) fn show_sightings(
             at: sighting.at,
             who: sighting.who.clone(),
             purpose: sighting.purpose,
-            reason: reader.reasons.get(&sighting.reason).cloned(),
+            reason: reader.words.get(&sighting.reason).cloned(),
         };
         client.answer(&Answer::Done(Some(view)))?;
     }

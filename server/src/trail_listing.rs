@@ -5,14 +5,22 @@
 use std::{collections::BTreeSet, io};
 
 use rules::{Chain, TrailReading};
+use serde::{Deserialize, Serialize};
 use storage::{OsDisk, read_entries};
 
 use crate::{
     duty::{Answer, Client, Conversation},
-    office::Desk,
+    office::{Desk, Reader},
     proof::{Asker, Proof},
     trail_export::unread,
 };
+
+/// An entry as it stands, and why that was done which it tells of, for whoever reads such words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct EntryView {
+    pub(crate) entry: String,
+    pub(crate) reason: Option<String>,
+}
 
 /// Shows one client the entries of chains, from a number of each on.
 ///
@@ -30,12 +38,13 @@ pub(crate) fn show(
         chains: chains.clone(),
         from_seq,
     };
-    match desk.let_read(reading, proof, asker) {
-        Answer::Done(_) => client.answer(&Answer::Done(()))?,
+    let reader = match desk.let_read(reading, proof, asker) {
+        Answer::Done(reader) => reader,
         other => return client.answer(&other.without::<()>()),
-    }
+    };
+    client.answer(&Answer::Done(()))?;
     for chain in chains {
-        let ended = show_chain(desk, chain, from_seq, client)?;
+        let ended = show_chain(desk, chain, from_seq, &reader, client)?;
         client.answer(&ended)?;
     }
     Ok(())
@@ -45,13 +54,16 @@ fn show_chain(
     desk: &Desk,
     chain: Chain,
     from_seq: u64,
+    reader: &Reader,
     client: &mut Client,
-) -> io::Result<Answer<Option<String>>> {
+) -> io::Result<Answer<Option<EntryView>>> {
     let layout = desk.config().layout();
     let mut sent = Ok(());
     let read = read_entries(&OsDisk, &layout, chain.into(), from_seq, &mut |_, entry| {
         if sent.is_ok() {
-            sent = client.answer(&Answer::Done(Some(entry)));
+            let reason = reader.reason_of(entry);
+            let entry = entry.to_owned();
+            sent = client.answer(&Answer::Done(Some(EntryView { entry, reason })));
         }
     });
     sent?;
@@ -67,10 +79,10 @@ fn show_chain(
 /// The office went away.
 pub(crate) fn receive(
     conversation: &mut Conversation,
-    mut tell: impl FnMut(&str),
+    mut tell: impl FnMut(&EntryView),
 ) -> io::Result<Answer<()>> {
     loop {
-        match conversation.answer::<Option<String>>()? {
+        match conversation.answer::<Option<EntryView>>()? {
             Answer::Done(Some(entry)) => tell(&entry),
             Answer::Done(None) => return Ok(Answer::Done(())),
             other => return Ok(other.without()),

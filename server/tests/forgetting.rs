@@ -117,6 +117,23 @@ fn months_past_their_term_go_by_the_managers_decision_and_a_head_of_them_still_v
     }
     assert!(!trail.contains("総務第38号"));
 
+    // Why is told to whoever reads decisions, beside what was done; root, who lists above, has the hashes alone.
+    let listed = lines(&house.by("kacho", &["audit", "list", "--json"]));
+    let told = |reason: &str| {
+        let lines = listed.iter().filter(|line| line["reason"] == reason);
+        let event = |line: &Value| line["event"]["event"].as_str().unwrap().to_owned();
+        lines.map(event).collect::<Vec<_>>()
+    };
+    let removed = [
+        "registered",
+        "months_removed",
+        "months_removed",
+        "months_removed",
+    ];
+    assert_eq!(told("総務第38号"), removed);
+    assert_eq!(told("三年ぶりの点検"), ["destruction_resumed"]);
+    assert_eq!(told("訓練"), ["emergency_declared"]);
+
     // Asked twice it has one effect, and the people are who they were.
     assert!(lines(&forget(&house, "kacho", &old, &DECIDED)).is_empty());
     assert_eq!(self::trail(&house).matches("months_gone").count(), 2);

@@ -20,7 +20,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{Fault, JstDay, RecordingId, Register};
+use rules::{EmergencyId, Fault, JstDay, RecordingId, Register};
 use sqlx::{
     AssertSqlSafe, Connection, Row as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
@@ -288,21 +288,22 @@ impl Catalogue {
         Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// The sealed reason of an emergency.
+    /// The sealed reason of each emergency.
     ///
     /// # Errors
     /// [`CatalogueFault`] if the database cannot be read.
-    pub async fn reason(
-        &mut self,
-        emergency: rules::EmergencyId,
-    ) -> Result<Option<SealedFields>, CatalogueFault> {
-        let found = sqlx::query("SELECT sealed FROM reasons WHERE emergency = ?")
-            .bind(emergency.to_string())
-            .fetch_optional(&mut self.connection)
-            .await
-            .and_then(|row| row.map(|row| row.try_get::<String, _>(0)).transpose());
-        let found = found.map_err(|source| self.fault(source))?;
-        Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    pub async fn reasons(&mut self) -> Result<Vec<(EmergencyId, SealedFields)>, CatalogueFault> {
+        let rows = sqlx::query("SELECT emergency, sealed FROM reasons ORDER BY declared_at")
+            .fetch_all(&mut self.connection)
+            .await;
+        let read = |row: &SqliteRow| {
+            let sealed: &str = row.try_get(1)?;
+            let sealed = serde_json::from_str(sealed);
+            let sealed = sealed.map_err(|fault| sqlx::Error::Decode(Box::new(fault)))?;
+            Ok((parse(row.try_get(0)?, "emergency")?, sealed))
+        };
+        rows.and_then(|rows| rows.iter().map(read).collect())
+            .map_err(|source| self.fault(source))
     }
 
     /// How many recordings each day still has.

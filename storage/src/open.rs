@@ -4,12 +4,14 @@
 //! It keeps no key: root and key store are read for each opening, so that what was destroyed a
 //! moment ago opens no more. A [`Playback`] owns its permit and asks it again at every read.
 
+mod words;
+
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use jiff::Timestamp;
 use rules::{
-    CallId, Caller, Digest, Fault, FindPermit, JstDay, MaskBeyond, Number, Permit, RecordingId,
-    Refusal, RevealPermit, StaffId,
+    CallId, Caller, Fault, FindPermit, JstDay, MaskBeyond, Number, Permit, RecordingId, Refusal,
+    RevealPermit, StaffId,
 };
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -23,9 +25,8 @@ use crate::{
     layout::Layout,
     listing::ListedCall,
     object::{Object, SealedTo},
-    people::SealedText,
-    seal::{SALT_BYTES, SealedCaller, SealedFields},
-    secret::{self, SecretFault, SecretKey},
+    seal::{SealedCaller, SealedFields},
+    secret::{SecretFault, SecretKey},
     segment::{
         ChunkPlace, CutReason, Gap, SegmentFault, Walk, chunk_aad, chunk_key, chunk_nonce,
         next_secret, split_channels,
@@ -126,28 +127,6 @@ impl Opener {
             .map(compare)
             .map(|found| found.unwrap_or(Comparison::Unreadable))
             .collect())
-    }
-
-    /// Opens a text of the register, for whoever may see it.
-    ///
-    /// # Errors
-    /// [`OpenFault`] if the month's key is gone or does not fit.
-    pub fn open_text(&self, text: &SealedText) -> Result<String, OpenFault> {
-        self.open_hashed_text(text).map(|(_, text)| text)
-    }
-
-    /// The same, with the salted hash by which the trail knows it.
-    ///
-    /// # Errors
-    /// As [`Self::open_text`].
-    pub fn open_hashed_text(&self, text: &SealedText) -> Result<(Digest, String), OpenFault> {
-        let object = Object::text_of(&text.about, text.kind);
-        let salted = self.open_fields(object, &text.sealed)?;
-        let text = salted
-            .get(SALT_BYTES..)
-            .and_then(|text| String::from_utf8(text.to_vec()).ok());
-        let text = text.ok_or(OpenFault::Secret(SecretFault::DoesNotOpen))?;
-        Ok((Digest(secret::sha256(&[&salted])), text))
     }
 
     /// Opens the secret of a person's codes, to look at a code.

@@ -31,7 +31,7 @@ use crate::{
     proof::Proof,
     said::{Said, Words},
     trail_export::{self, CHAINS, TrailExported, unread},
-    trail_listing,
+    trail_listing::{self, EntryView},
 };
 
 #[derive(Debug, Subcommand)]
@@ -194,10 +194,14 @@ struct Listed<'entry> {
     at: String,
     actor: &'entry Actor,
     event: &'entry AuditEvent,
+    /// Why, for managers and auditors, where that lies sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'entry str>,
 }
 
 /// A line for an entry; one that a newer version wrote is shown as it stands.
-fn shown(chain: &'static str, text: &str, form: Form) -> Result<String, Exit> {
+fn shown(chain: &'static str, view: &EntryView, form: Form) -> Result<String, Exit> {
+    let (text, reason) = (&view.entry, view.reason.as_deref());
     let Ok(entry) = serde_json::from_str::<AuditEntry>(text) else {
         return Ok(format!("{{\"chain\":\"{chain}\",\"entry\":{text}}}"));
     };
@@ -207,6 +211,7 @@ fn shown(chain: &'static str, text: &str, form: Form) -> Result<String, Exit> {
         at: jst_rfc3339(entry.at),
         actor: &entry.actor,
         event: &entry.event,
+        reason,
     };
     if form == Form::Json {
         return json(&listed);
@@ -219,7 +224,9 @@ fn shown(chain: &'static str, text: &str, form: Form) -> Result<String, Exit> {
         },
     };
     let event = json(&entry.event)?;
-    Ok(format!("{chain} {} {} {who} {event}", entry.seq, listed.at))
+    let reason = reason.map_or_else(String::new, |reason| format!(" 理由/reason={reason}"));
+    let Listed { seq, at, .. } = listed;
+    Ok(format!("{chain} {seq} {at} {who} {event}{reason}"))
 }
 
 fn broken(fault: &AuditFault, out: &mut Terminal) -> Exit {

@@ -83,6 +83,12 @@ impl ClockWatch {
         self.kept.clock
     }
 
+    /// Why it was said that the clock is right, sealed.
+    pub(super) fn confirmations(&self) -> impl Iterator<Item = (ConfirmationId, &SealedFields)> {
+        let confirmations = self.kept.confirmations.iter();
+        confirmations.map(|confirmation| (confirmation.id, &confirmation.reason))
+    }
+
     /// Judges anew.
     ///
     /// # Errors

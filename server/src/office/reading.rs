@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rules::{Action, Actor, AuditDraft, Digest, RecordingId, Refusal, Subject, TrailReading};
+use rules::{
+    Action, Actor, AuditDraft, AuditEntry, Digest, Refusal, Register, Subject, TrailReading,
+};
 use storage::TextKind;
 
 use super::{owner::Owner, people::Caller};
@@ -20,8 +22,21 @@ pub(crate) struct Reader {
     pub(crate) actor: Actor,
     /// The number of the entry that allowed it.
     pub(crate) granted: u64,
-    /// Why a caller's number was seen, by the hash in the trail, for whoever reads such words.
-    pub(crate) reasons: BTreeMap<Digest, String>,
+    /// What lies sealed behind what is read, by the hash in the trail, for whoever reads such words.
+    pub(crate) words: BTreeMap<Digest, String>,
+}
+
+impl Reader {
+    /// Why that was done which an entry tells of.
+    ///
+    /// `entry`: as it stands; one that a newer version wrote says nothing here.
+    pub(crate) fn reason_of(&self, entry: &str) -> Option<String> {
+        if self.words.is_empty() {
+            return None;
+        }
+        let entry: AuditEntry = serde_json::from_str(entry).ok()?;
+        self.words.get(&entry.event.reason()?).cloned()
+    }
 }
 
 impl Owner {
@@ -38,31 +53,24 @@ impl Owner {
             asker,
         };
         let actor = caller.petitioner().actor();
-        let sighted = match &reading {
-            TrailReading::Sightings { recording } => Some(*recording),
-            _ => None,
-        };
         let draft = AuditDraft {
             actor: actor.clone(),
-            event: reading.event(self.policy),
+            event: reading.clone().event(self.policy),
         };
         let receipt = self
             .audit(draft)
             .ok_or_else(|| Answer::Unavailable(people::message(&Refusal::audit_unavailable())))?;
-        let reasons = match sighted {
-            Some(recording) => self.reasons_of(recording, &caller).await?,
-            None => BTreeMap::new(),
-        };
         Ok(Reader {
             actor,
             granted: receipt.seq(),
-            reasons,
+            words: self.words_behind(&reading, &caller).await?,
         })
     }
 
-    async fn reasons_of(
+    /// What lies sealed behind what is read, as far as it opens.
+    async fn words_behind(
         &mut self,
-        recording: RecordingId,
+        reading: &TrailReading,
         caller: &Caller<'_>,
     ) -> Result<BTreeMap<Digest, String>, Ending> {
         // Whoever is nobody by name reads no sealed words, and waits for no database.
@@ -71,10 +79,43 @@ impl Owner {
         }
         let (register, now) = (self.register().await?, Timestamp::now());
         let reads = register.judge(&caller.petitioner(), Action::ReadDecisions, None, now);
-        if reads.is_err() {
-            return Ok(BTreeMap::new());
+        match (reads, reading) {
+            (Ok(()), TrailReading::Sightings { recording }) => {
+                let about = Subject::Recording(*recording);
+                self.words_about(&about, TextKind::Reason).await
+            }
+            (Ok(()), TrailReading::Entries { .. }) => self.words_of_entries(&register).await,
+            (Err(_), _)
+            | (
+                Ok(()),
+                TrailReading::Export
+                | TrailReading::Hearings { .. }
+                | TrailReading::Supervision { .. },
+            ) => Ok(BTreeMap::new()),
         }
-        let about = Subject::Recording(recording);
-        self.words_about(&about, TextKind::Reason).await
+    }
+
+    /// Why months of the trail went, emergencies were declared and the clock was confirmed.
+    async fn words_of_entries(
+        &mut self,
+        register: &Register,
+    ) -> Result<BTreeMap<Digest, String>, Ending> {
+        let mut words = BTreeMap::new();
+        for forgetting in register.forgettings() {
+            let about = Subject::Decision(forgetting.decision);
+            words.extend(self.words_about(&about, TextKind::Reason).await?);
+        }
+        let reasons = self
+            .rows(async |catalogue| catalogue.reasons().await)
+            .await?;
+        let declared = reasons
+            .iter()
+            .map(|(emergency, sealed)| self.opener.open_reason(*emergency, sealed));
+        let confirmed = self
+            .clock
+            .confirmations()
+            .map(|(confirmation, sealed)| self.opener.open_confirmation(confirmation, sealed));
+        words.extend(declared.chain(confirmed).filter_map(Result::ok));
+        Ok(words)
     }
 }
