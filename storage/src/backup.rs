@@ -1,4 +1,4 @@
-//! Backup and restore: rows, audio, audit trail and records of disposals. Never a root, never a key store.
+//! Backup and restore: rows, audio, audit trail with its tiles, and records of disposals. Never a root, never a key store.
 //!
 //! A backup may be as old as it likes. What is restored is measured by today's key store: a row or a file whose
 //! key is gone does not come back, or goes again, before anybody may listen. [`restore`] needs both duties' locks
@@ -10,6 +10,7 @@ mod chain;
 mod copying;
 mod restoration;
 mod restore;
+mod tiles;
 
 use std::{
     fs, io,
@@ -30,9 +31,10 @@ use crate::{
     catalogue::{Catalogue, CatalogueFault},
     dispose::RecordFault,
     files::{OsDisk, list_if_there},
+    heads::SignFault,
     keys::KeyFault,
     layout::{Layout, MODE_TAKEN_AWAY},
-    lock::LockFault,
+    lock::{Duty, LockFault},
     trail::AuditFault,
     vault::VaultFault,
 };
@@ -46,7 +48,7 @@ pub struct Carried {
     pub files: u64,
 }
 
-/// Copies rows, closed segments, audit trail and records of disposals into a new folder.
+/// Copies rows, closed segments, audit trail with its tiles, and records of disposals into a new folder.
 ///
 /// The catalogue is copied by SQLite itself, beside a writer. Segments that are still written are left out.
 ///
@@ -67,13 +69,12 @@ pub async fn back_up(layout: &Layout, out: &Path) -> Result<Carried, BackupFault
     let mut catalogue = Catalogue::open_read_only(layout).await?;
     let rows = catalogue.copy_to(&copy.catalogue()).await?;
     catalogue.close().await?;
-    for (from, to) in [
-        (layout.calls_audit(), copy.calls_audit()),
-        (layout.office_audit(), copy.office_audit()),
-        (layout.disposals(), copy.disposals()),
-    ] {
-        copy_missing(&OsDisk, &from, &to, MODE_TAKEN_AWAY, |_| true)?;
+    // The office's last: it tells who decided that months of either are gone.
+    for chain in [Duty::Calls, Duty::Office] {
+        chain::back_up(layout, &copy, chain)?;
     }
+    let (from, to) = (layout.disposals(), copy.disposals());
+    copy_missing(&OsDisk, &from, &to, MODE_TAKEN_AWAY, |_| true)?;
     let mut files = 0;
     for day in days_in(&layout.vault())? {
         let is_whole = |name: &str| !name.ends_with(".open.krec") && !name.ends_with(".new");
@@ -114,6 +115,18 @@ pub enum BackupFault {
         /// The chain's folder.
         path: PathBuf,
     },
+    /// Tiles of a backup are not those of the trail that is here.
+    #[error("{} does not lead to the trail that stands here, so it was not brought back; keep it as evidence, and see whether another backup holds it", path.display())]
+    TilesDiffer {
+        /// The tile, or the head beside them.
+        path: PathBuf,
+    },
+    /// A trail was changed while it was copied.
+    #[error("heads were signed, or months removed, each time that {} was copied; make the backup once more, into another folder", path.display())]
+    Moving {
+        /// The chain's folder.
+        path: PathBuf,
+    },
     /// A copy is not what was read.
     #[error("{} is not what was copied; check the disk and its memory, and do it again", path.display())]
     NotTheSame {
@@ -143,6 +156,9 @@ pub enum BackupFault {
     /// The trail.
     #[error(transparent)]
     Trail(#[from] AuditFault),
+    /// The head beside tiles.
+    #[error(transparent)]
+    Head(#[from] SignFault),
     /// The rows.
     #[error(transparent)]
     Catalogue(#[from] CatalogueFault),
@@ -169,11 +185,14 @@ impl BackupFault {
             | BackupFault::Parted { .. }
             | BackupFault::RowsFirst { .. }
             | BackupFault::Restoring { .. } => Fault::Operator,
-            BackupFault::NotTheSame { .. }
+            BackupFault::TilesDiffer { .. }
+            | BackupFault::Moving { .. }
+            | BackupFault::NotTheSame { .. }
             | BackupFault::NotRemoved { .. }
             | BackupFault::Disk { .. }
             | BackupFault::Record(_) => Fault::Resource,
             BackupFault::Trail(fault) => fault.fault(),
+            BackupFault::Head(fault) => fault.fault(),
             BackupFault::Catalogue(fault) => fault.fault(),
             BackupFault::Vault(fault) => fault.fault(),
             BackupFault::Key(fault) => fault.fault(),

@@ -87,11 +87,7 @@ impl Heads {
             return Ok(last);
         }
         let signed = SignedHead::sign(head, key)?;
-        let checkpoint = checkpoint(&self.layout, chain);
-        let text = signed.note().to_string();
-        self.disk
-            .replace(&checkpoint, text.as_bytes(), MODE_SHARED)
-            .map_err(at(&checkpoint))?;
+        put_beside_tiles(&*self.disk, &self.layout, &signed)?;
         let folder = tiles::folder(&self.layout, chain);
         tiles.forget_old_edge().map_err(at(&folder))?;
         Ok(signed)
@@ -210,7 +206,23 @@ pub(crate) fn last_head(
     }
 }
 
-fn checkpoint(layout: &Layout, chain: Duty) -> PathBuf {
+/// Names a head as that of the tiles, which are durable.
+///
+/// # Errors
+/// [`SignFault::Disk`].
+pub(crate) fn put_beside_tiles(
+    disk: &dyn Disk,
+    layout: &Layout,
+    signed: &SignedHead,
+) -> Result<(), SignFault> {
+    let path = checkpoint(layout, signed.head().chain);
+    let text = signed.note().to_string();
+    disk.replace(&path, text.as_bytes(), MODE_SHARED)
+        .map_err(at(&path))
+}
+
+/// Where the head of a chain's tiles lies.
+pub(crate) fn checkpoint(layout: &Layout, chain: Duty) -> PathBuf {
     tiles::folder(layout, chain).join("checkpoint")
 }
 

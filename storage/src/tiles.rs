@@ -12,7 +12,7 @@ use rules::Digest;
 
 use crate::{
     files::{Disk, MODE_SHARED, fresh_name, remove_if_there},
-    layout::Layout,
+    layout::{Layout, MODE_READ},
     lock::Duty,
     tree::{Frontier, perfect_root},
 };
@@ -21,6 +21,7 @@ use crate::{
 const HEIGHT: u32 = 8;
 const WIDTH: u64 = 1 << HEIGHT;
 const HASH_BYTES: usize = 32;
+const MAX_TILE_BYTES: usize = (1 << HEIGHT) * HASH_BYTES;
 
 /// The tiles of a chain, for a tree of a known size.
 pub(crate) struct Tiles<'disk> {
@@ -95,7 +96,8 @@ impl<'disk> Tiles<'disk> {
             index,
             width,
         };
-        let bytes = self.disk.read(&place.path(&self.folder))?;
+        let path = place.path(&self.folder);
+        let bytes = self.disk.read_short(&path, MAX_TILE_BYTES)?;
         let hashes: Vec<Digest> = bytes
             .chunks_exact(HASH_BYTES)
             .map(|hash| Digest(hash.try_into().expect("chunks of this length")))
@@ -104,6 +106,56 @@ impl<'disk> Tiles<'disk> {
             true => Ok(hashes),
             false => Err(too_short()),
         }
+    }
+
+    /// Copies each tile that is what the one above it says, from the right edge down, and makes them durable. Whoever asks has compared the
+    /// [frontier](Tiles::frontier_at) of the whole tree, and with it the edge.
+    ///
+    /// # Returns
+    /// The tiles that are not, or cannot be read; what is below them stays with them.
+    ///
+    /// # Errors
+    /// The disk's, or as for [`frontier_at`](Tiles::frontier_at) where the edge cannot be read.
+    pub(crate) fn copy_proven(&self, to: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut unproven = Vec::new();
+        let mut proven = Vec::new();
+        for place in self.edge() {
+            proven.push((place, self.read(place.level, place.index)?));
+        }
+        while let Some((place, hashes)) = proven.pop() {
+            place.write(self.disk, to, &hashes)?;
+            let Some(level) = place.level.checked_sub(1) else {
+                continue;
+            };
+            for (index, root) in (place.index * WIDTH..).zip(&hashes) {
+                let below = Place {
+                    level,
+                    index,
+                    width: WIDTH,
+                };
+                match self.read(level, index) {
+                    Ok(hashes) if perfect_root(&hashes) == *root => proven.push((below, hashes)),
+                    Ok(_) | Err(_) => unproven.push(below.path(&self.folder)),
+                }
+            }
+        }
+        self.disk.sync_all(to)?;
+        Ok(unproven)
+    }
+
+    /// Where the tiles of the right edge lie.
+    pub(crate) fn edge_paths(&self) -> Vec<PathBuf> {
+        let edge = self.edge();
+        edge.map(|place| place.path(&self.folder)).collect()
+    }
+
+    /// The last tile of each level, where it is not full.
+    fn edge(&self) -> impl Iterator<Item = Place> {
+        let size = self.size;
+        let levels = (0..).take_while(move |level| entries(size, *level) > 0);
+        levels
+            .map(move |level| edge(size, level))
+            .filter(|place| place.width > 0)
     }
 
     /// Begins to add leaves behind the last one.
@@ -167,7 +219,7 @@ impl Growing<'_> {
     /// # Errors
     /// The disk's.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        self.tiles.disk.make_folder(&self.tiles.folder, 0o750)?;
+        self.tiles.disk.make_folder(&self.tiles.folder, MODE_READ)?;
         if self.size == self.tiles.size {
             return Ok(());
         }
@@ -203,15 +255,20 @@ impl Growing<'_> {
     }
 
     fn write(&self, level: u32, index: u64, hashes: &[Digest]) -> io::Result<()> {
-        let disk = self.tiles.disk;
         let place = Place {
             level,
             index,
             width: hashes.len() as u64,
         };
-        let path = place.path(&self.tiles.folder);
+        place.write(self.tiles.disk, &self.tiles.folder, hashes)
+    }
+}
+
+impl Place {
+    fn write(self, disk: &dyn Disk, folder: &Path, hashes: &[Digest]) -> io::Result<()> {
+        let path = self.path(folder);
         if let Some(folder) = path.parent() {
-            disk.make_folder(folder, 0o750)?;
+            disk.make_folder(folder, MODE_READ)?;
         }
         let fresh = fresh_name(&path);
         remove_if_there(disk, &fresh)?;
@@ -219,9 +276,7 @@ impl Growing<'_> {
         disk.create(&fresh, MODE_SHARED)?.write(&bytes)?;
         disk.rename(&fresh, &path)
     }
-}
 
-impl Place {
     /// `tile/LEVEL/INDEX`, and `.p/WIDTH` where it is not full. Of the index three digits stand in
     /// each part, `x` before all but the last.
     fn path(&self, folder: &Path) -> PathBuf {

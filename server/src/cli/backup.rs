@@ -119,6 +119,8 @@ struct RestoredRows<'left> {
     awaited: u64,
     /// The days that are not restored to their end.
     left: Vec<&'left JstDay>,
+    /// Tiles of the trail that stay in the backup.
+    tiles_left: usize,
 }
 
 /// The object of a day of `restore --audio`.
@@ -164,6 +166,7 @@ fn restore_rows(
         removed: restored.removed,
         awaited: restored.awaited,
         left: restored.left.keys().collect(),
+        tiles_left: restored.tiles_left.len(),
     };
     out.result(&object, || {
         format!(
@@ -177,7 +180,12 @@ fn restore_rows(
     for (day, fault) in &restored.left {
         tell_left(*day, fault, out);
     }
-    match restored.left.is_empty() {
+    for fault in &restored.tiles_left {
+        out.complain(&format!(
+            "証跡の木の一部は戻りませんでした。証跡は戻っています。\nthe trail is restored, a part of its tree is not: {fault}"
+        ));
+    }
+    match restored.left.is_empty() && restored.tiles_left.is_empty() {
         true => Ok(()),
         false => Err(Exit::Failed),
     }

@@ -12,14 +12,59 @@ use std::{
 use jiff::Timestamp;
 use rules::{AuditDraft, AuditEntry, AuditEvent, Digest};
 
-use super::{BackupFault, at, copying::copy_missing};
+use super::{BackupFault, at, copying::copy_missing, tiles};
 use crate::{
-    files::Disk,
-    layout::{Layout, MODE_OWN, MODE_READ},
+    files::{Disk, OsDisk, list_if_there},
+    heads,
+    layout::{Layout, MODE_OWN, MODE_READ, MODE_TAKEN_AWAY},
     lock::Duty,
-    tiles,
     trail::{self, AuditFault, AuditTrail, ChainEnd, Seen, Start, entries_gone, walk},
 };
+
+/// A copy that is disturbed so often is not made.
+const TRIES: usize = 3; // Heads are signed each hour, and months go once in months.
+
+/// Copies a chain with its tiles; these come first, so that their head is no newer than the trail.
+///
+/// # Errors
+/// [`BackupFault::Moving`] if heads are signed or months removed each time; [`BackupFault`].
+pub(super) fn back_up(layout: &Layout, copy: &Layout, chain: Duty) -> Result<(), BackupFault> {
+    let [from, to] = [layout, copy].map(|layout| trail::folder(layout, chain));
+    for _ in 0..TRIES {
+        let before = Moved::read(layout, chain)?;
+        tiles::back_up(layout, copy, chain)?;
+        copy_missing(&OsDisk, &from, &to, MODE_TAKEN_AWAY, |_| true)?;
+        if Moved::read(layout, chain)? == before {
+            return Ok(());
+        }
+        tiles::forget(copy, chain)?;
+        remove_folder(&to)?;
+    }
+    Err(BackupFault::Moving { path: from })
+}
+
+/// What is another when a head was signed, or a month removed.
+#[derive(PartialEq, Eq)]
+struct Moved {
+    first_file: Option<String>,
+    head: Option<Vec<u8>>,
+}
+
+impl Moved {
+    fn read(layout: &Layout, chain: Duty) -> Result<Moved, BackupFault> {
+        let folder = trail::folder(layout, chain);
+        let files = list_if_there(&OsDisk, &folder).map_err(at(&folder))?;
+        let checkpoint = heads::checkpoint(layout, chain);
+        let head = match OsDisk.read(&checkpoint) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read.map_err(at(&checkpoint))?),
+        };
+        Ok(Moved {
+            first_file: files.into_iter().next(),
+            head,
+        })
+    }
+}
 
 /// How the chain that is here stands to the backup's.
 enum Standing {
@@ -76,11 +121,21 @@ impl<'place> ChainRestore<'place> {
         })
     }
 
-    /// Brings it.
+    /// Brings it, and the tiles that lead to it.
+    ///
+    /// # Returns
+    /// What of the tiles stays in the backup, and why.
     ///
     /// # Errors
     /// [`BackupFault`]; restoring again goes on.
-    pub(super) fn bring(self, now: Timestamp) -> Result<(), BackupFault> {
+    pub(super) fn bring(self, now: Timestamp) -> Result<Vec<BackupFault>, BackupFault> {
+        let (disk, layout) = (&**self.disk, self.layout);
+        let (backup, chain) = (self.backup, self.chain);
+        self.bring_trail(now)?;
+        tiles::bring(disk, layout, backup, chain)
+    }
+
+    fn bring_trail(self, now: Timestamp) -> Result<(), BackupFault> {
         let disk = &**self.disk;
         if matches!(self.standing, Standing::Newer) {
             return Ok(());
@@ -91,12 +146,8 @@ impl<'place> ChainRestore<'place> {
         if let Standing::Apart(written) = self.standing {
             self.prepared.carry(self.disk, written, now)?;
             // Hashes and heads of the chain that goes would refuse every head of the one that comes.
-            for folder in [
-                tiles::folder(self.layout, self.chain),
-                self.layout.heads().join(self.chain.name()),
-            ] {
-                remove_folder(&folder)?;
-            }
+            tiles::forget(self.layout, self.chain)?;
+            remove_folder(&self.layout.heads().join(self.chain.name()))?;
         }
         let place = trail::folder(self.layout, self.chain);
         self.prepared.take_the_place_of(disk, &place)
@@ -249,7 +300,7 @@ impl Prepared {
     }
 }
 
-fn remove_folder(folder: &Path) -> Result<(), BackupFault> {
+pub(super) fn remove_folder(folder: &Path) -> Result<(), BackupFault> {
     match fs::remove_dir_all(folder) {
         Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(at(folder)(fault)),
         _ => Ok(()),

@@ -39,6 +39,8 @@ pub struct Restored {
     pub removed: u64,
     /// Segments that [`AudioRestore`](super::AudioRestore) has still to bring.
     pub awaited: u64,
+    /// Tiles of the trail that stay in the backup, each with the reason: the trail is restored, and what they prove of removed months is not.
+    pub tiles_left: Vec<BackupFault>,
     /// Days of which something could not be read or removed, each with the reason. Their rows are as the keys say; restoring again goes on.
     pub left: BTreeMap<JstDay, BackupFault>,
 }
@@ -67,11 +69,13 @@ pub async fn restore(
     let chains = [judge(Duty::Calls)?, judge(Duty::Office)?];
     let mut restoration = Restoration::begin(from, now);
     restoration.keep(disk, layout)?;
-    chains.into_iter().try_for_each(|chain| chain.bring(now))?;
+    let mut restored = Restored::default();
+    for chain in chains {
+        restored.tiles_left.extend(chain.bring(now)?);
+    }
     let disposals = layout.disposals();
     copy_missing(disk, &copy.disposals(), &disposals, MODE_OWN, |_| true)?;
 
-    let mut restored = Restored::default();
     let living = keys.living();
     let backup = vault.beside(&copy);
     for day in days_in(&copy.vault())? {

@@ -6,6 +6,7 @@
 )]
 
 pub mod archive;
+pub mod beside;
 pub mod reading;
 
 use std::{
