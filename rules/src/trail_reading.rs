@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use crate::{
     access::Action,
     audit::{AuditEvent, Chain},
-    digest::Digest,
     ids::RecordingId,
     month::JstMonth,
-    register::Fact,
 };
 
 /// What is read.
@@ -74,22 +72,6 @@ impl TrailReading {
                 month,
                 policy: Some(policy),
             },
-        }
-    }
-}
-
-impl AuditEvent {
-    /// The salted hash of the words that are shown with the entry, because no list but the trail's has them.
-    pub fn reason(&self) -> Option<Digest> {
-        match self {
-            AuditEvent::EmergencyDeclared { reason, .. } => Some(*reason),
-            AuditEvent::DestructionResumed { reason } => *reason,
-            AuditEvent::MonthsRemoved { decision, .. } => Some(*decision),
-            AuditEvent::Registered {
-                change: Fact::MonthsForgotten { text, .. },
-                ..
-            } => Some(*text),
-            _ => None,
         }
     }
 }

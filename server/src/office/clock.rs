@@ -1,17 +1,31 @@
-//! What the office feeds the rule about its clock, and where the rule's word is kept. The rule is [`rules::DestructionClock`].
+//! What the office feeds the rule about its clock, where the rule's word is kept, and how a person confirms it. The rule is [`rules::DestructionClock`].
 
-use std::{fs, io, path::PathBuf, str::FromStr, sync::Arc};
+use std::{
+    fs, io,
+    path::PathBuf,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use nix::libc;
 use rules::{
-    AuditEntry, BootId, ClockReading, ConfirmationId, DestructionClock, Digest, KernelClock, Proved,
+    Action, AlarmCode, AuditDraft, AuditEntry, AuditEvent, BootId, ClockReading, ConfirmationId,
+    DestructionClock, Digest, KernelClock, Missing, Proved,
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use storage::{Disk, Duty, Layout, MODE_SECRET, OsDisk, SealFault, SealedFields, Sealer};
 
-use crate::said::Words;
+use super::{owner::Owner, people::Caller};
+use crate::{
+    duty::{Answer, Ending, Message},
+    said::{Said, Words},
+};
+
+/// How often the clock is judged while nothing is destroyed.
+const CLOCK_LOOK: Duration = Duration::from_secs(60);
 
 /// The office's view of its clock.
 pub(super) struct ClockWatch {
@@ -149,6 +163,83 @@ impl ClockWatch {
     fn keep(&self) -> io::Result<()> {
         let bytes = serde_json::to_vec(&self.kept)?;
         OsDisk.replace(&self.path, &bytes, MODE_SECRET)
+    }
+}
+
+impl From<NotConfirmed> for Ending {
+    fn from(fault: NotConfirmed) -> Ending {
+        Answer::Unavailable(match fault {
+            NotConfirmed::Sealing(fault) => {
+                Message::new("理由を封印できません。", fault.to_string())
+            }
+            NotConfirmed::Clock(fault) => {
+                Message::new("時計の状態を保存できません。", fault.to_string())
+            }
+        })
+    }
+}
+
+impl Owner {
+    /// Judges the clock, and tells of it when it says another thing than before; the wall clock that was judged, if one could be.
+    pub(super) fn look_at_clock(&mut self) -> Option<Timestamp> {
+        self.clock_again = Instant::now() + CLOCK_LOOK;
+        match self.clock.look() {
+            Ok(Look { wall, before }) => {
+                if let Some(before) = before {
+                    self.tell_of_clock(before);
+                }
+                Some(wall)
+            }
+            Err(fault) => {
+                tracing::error!(%fault, "the clock cannot be judged, or what was judged cannot be kept");
+                None
+            }
+        }
+    }
+
+    fn tell_of_clock(&mut self, before: DestructionClock) {
+        let event = match (before, self.clock.clock()) {
+            (_, DestructionClock::Frozen { cause, by_ms, .. }) => {
+                let code = AlarmCode::DestructionFrozen;
+                tracing::error!(
+                    code = code.code(),
+                    by_ms,
+                    "the wall clock is not believed: nothing is destroyed until a person confirms it or the machine has started again"
+                );
+                self.audit(AuditDraft::system(AuditEvent::alarm(code)));
+                AuditEvent::DestructionFrozen { cause, by_ms }
+            }
+            (DestructionClock::Frozen { .. }, _) => {
+                tracing::info!("the wall clock is believed again");
+                AuditEvent::DestructionResumed { reason: None }
+            }
+            (
+                DestructionClock::Unread
+                | DestructionClock::Lost
+                | DestructionClock::Believed { .. },
+                _,
+            ) => return,
+        };
+        self.audit(AuditDraft::system(event));
+    }
+
+    /// Takes a person's word that the clock is right: sealed, written down, and only then believed.
+    pub(super) async fn confirm_clock(
+        &mut self,
+        caller: &Caller<'_>,
+        reason: Said<Words>,
+        now: Timestamp,
+    ) -> Result<(), Ending> {
+        let action = Action::ConfirmClock;
+        let by = caller.proved()?;
+        let reason = self
+            .demand(caller, action, Missing::Reason, reason, now)
+            .await?;
+        let disk = Arc::clone(&self.disk);
+        let confirmed = self.clock.confirm(by, &reason, disk, &self.layout)?;
+        let reason = Some(confirmed.digest);
+        self.write_down(caller, AuditEvent::DestructionResumed { reason })?;
+        Ok(self.clock.believe(confirmed)?)
     }
 }
 

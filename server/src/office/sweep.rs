@@ -7,10 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{
-    Action, Actor, AlarmCode, AuditDraft, AuditEvent, CopyId, DestructionClock, JstDay, Missing,
-    RecordingId, Register,
-};
+use rules::{Action, Actor, AlarmCode, CopyId, JstDay, RecordingId, Register};
 use serde::{Deserialize, Serialize};
 use storage::{
     AuditTrail, Disposal, DisposeFault, DisposedDay, Duty, EarlyDisposal, EarlyStep, Pending,
@@ -18,12 +15,7 @@ use storage::{
 };
 use tokio::sync::oneshot;
 
-use super::{
-    clock::{Look, NotConfirmed},
-    early::flush_calls,
-    owner::Owner,
-    people::Caller,
-};
+use super::{early::flush_calls, owner::Owner, people::Caller};
 use crate::{
     duty::{Answer, Ending, Message},
     people,
@@ -35,8 +27,6 @@ use crate::{
 pub(super) const FIRST_SWEEP: Duration = Duration::from_secs(60);
 /// Days expire at midnight; an hour later nothing of them is left.
 const SWEEP: Duration = Duration::from_secs(3_600);
-/// How often the clock is judged while nothing is destroyed.
-pub(super) const CLOCK_LOOK: Duration = Duration::from_secs(60);
 
 /// What is asked of a disposal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,63 +87,7 @@ pub(crate) struct Disposed {
     pub(crate) pending: Vec<String>,
 }
 
-impl From<NotConfirmed> for Ending {
-    fn from(fault: NotConfirmed) -> Ending {
-        Answer::Unavailable(match fault {
-            NotConfirmed::Sealing(fault) => {
-                Message::new("理由を封印できません。", fault.to_string())
-            }
-            NotConfirmed::Clock(fault) => {
-                Message::new("時計の状態を保存できません。", fault.to_string())
-            }
-        })
-    }
-}
-
 impl Owner {
-    /// Judges the clock, and tells of it when it says another thing than before; the wall clock that was judged, if one could be.
-    pub(super) fn look_at_clock(&mut self) -> Option<Timestamp> {
-        self.clock_again = Instant::now() + CLOCK_LOOK;
-        match self.clock.look() {
-            Ok(Look { wall, before }) => {
-                if let Some(before) = before {
-                    self.tell_of_clock(before);
-                }
-                Some(wall)
-            }
-            Err(fault) => {
-                tracing::error!(%fault, "the clock cannot be judged, or what was judged cannot be kept");
-                None
-            }
-        }
-    }
-
-    fn tell_of_clock(&mut self, before: DestructionClock) {
-        let event = match (before, self.clock.clock()) {
-            (_, DestructionClock::Frozen { cause, by_ms, .. }) => {
-                let code = AlarmCode::DestructionFrozen;
-                tracing::error!(
-                    code = code.code(),
-                    by_ms,
-                    "the wall clock is not believed: nothing is destroyed until a person confirms it or the machine has started again"
-                );
-                self.audit(AuditDraft::system(AuditEvent::alarm(code)));
-                AuditEvent::DestructionFrozen { cause, by_ms }
-            }
-            (DestructionClock::Frozen { .. }, _) => {
-                tracing::info!("the wall clock is believed again");
-                AuditEvent::DestructionResumed { reason: None }
-            }
-            (
-                DestructionClock::Unread
-                | DestructionClock::Lost
-                | DestructionClock::Believed { .. },
-                _,
-            ) => return,
-        };
-        self.audit(AuditDraft::system(event));
-    }
-
     /// Destroys what is due, unasked.
     pub(super) async fn sweep(&mut self) {
         if Instant::now() < self.sweep_again {
@@ -275,24 +209,6 @@ impl Owner {
         let register = self.register().await?;
         let judged = register.judge(&caller.petitioner(), Action::Dispose, None, now);
         Ok(judged.is_ok())
-    }
-
-    async fn confirm_clock(
-        &mut self,
-        caller: &Caller<'_>,
-        reason: Said<Words>,
-        now: Timestamp,
-    ) -> Result<(), Ending> {
-        let action = Action::ConfirmClock;
-        let by = caller.proved()?;
-        let reason = self
-            .demand(caller, action, Missing::Reason, reason, now)
-            .await?;
-        let disk = Arc::clone(&self.disk);
-        let confirmed = self.clock.confirm(by, &reason, disk, &self.layout)?;
-        let reason = Some(confirmed.digest);
-        self.write_down(caller, AuditEvent::DestructionResumed { reason })?;
-        Ok(self.clock.believe(confirmed)?)
     }
 
     async fn acknowledge(
