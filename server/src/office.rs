@@ -28,6 +28,7 @@ mod reminding;
 mod search;
 mod sweep;
 mod telling;
+mod together;
 mod turns;
 
 use std::{

@@ -49,9 +49,8 @@ pub(crate) fn play(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -
         range_ms: (from_ms, voice.at_ms()),
     };
     let cut = match &ended {
-        Err(Cut::Recording(OpenFault::Refused(refusal))) => Some(refusal.code()),
-        Err(Cut::Recording(OpenFault::Expired)) => Some(RefusalCode::Disposed),
-        Ok(()) | Err(Cut::Client(_) | Cut::Recording(_)) => None,
+        Err(Cut::Recording(fault)) => cut_by(fault),
+        Ok(()) | Err(Cut::Client(_)) => None,
     };
     let event = AuditEvent::PlaybackEnded {
         recording,
@@ -75,6 +74,15 @@ pub(crate) fn play(desk: &Desk, wish: Wish, asker: Asker, client: &mut Client) -
                 "録音を最後まで読めませんでした。",
             ))
         }
+    }
+}
+
+/// The rule that ended it, if one did.
+pub(crate) fn cut_by(fault: &OpenFault) -> Option<RefusalCode> {
+    match fault {
+        OpenFault::Refused(refusal) => Some(refusal.code()),
+        OpenFault::Expired => Some(RefusalCode::Disposed),
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ mod passphrases;
 mod search;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{OpenOptions, Permissions},
     io,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
@@ -63,6 +63,8 @@ pub struct Catalogue {
     connection: SqliteConnection,
     register: RegisterState,
     log: LogState,
+    /// The spool's newest file and how long it was when all of it was taken in.
+    newest: Option<(String, u64)>,
 }
 
 /// Whether the write-ahead log may have images of passphrases that were forgotten.
@@ -197,13 +199,19 @@ impl Catalogue {
                 path: path.clone(),
                 source,
             };
-            let bytes = disk.read(&path).map_err(at)?;
-            let taken = self
-                .take_in_file(spool::own_name(&name), &bytes)
-                .await
-                .map_err(|source| self.fault(source))?;
-            taken_in.entries += taken.entries;
-            taken_in.damaged += taken.damaged;
+            let own_name = spool::own_name(&name);
+            let length = disk.len(&path).map_err(at)?;
+            let known = self.newest.as_ref();
+            if known.is_none_or(|(file, known)| file != own_name || *known != length) {
+                let bytes = disk.read(&path).map_err(at)?;
+                let taken = self
+                    .take_in_file(own_name, &bytes)
+                    .await
+                    .map_err(|source| self.fault(source))?;
+                taken_in.entries += taken.entries;
+                taken_in.damaged += taken.damaged;
+                self.newest = Some((own_name.to_owned(), bytes.len() as u64));
+            }
             if spool::is_leaving(&name) || index + 1 < count {
                 disk.unlink(&path).map_err(at)?;
             }
@@ -258,16 +266,34 @@ impl Catalogue {
         &mut self,
         recording: RecordingId,
     ) -> Result<Option<ListedCall>, CatalogueFault> {
-        let found =
-            sqlx::query("SELECT * FROM calls WHERE recording = ? ORDER BY row DESC LIMIT 1")
-                .bind(recording.to_string())
-                .fetch_optional(&mut self.connection)
-                .await;
-        let found = found.map_err(|source| self.fault(source))?;
-        found
-            .map(|row| ListedCall::read(&row))
-            .transpose()
-            .map_err(|source| self.fault(source))
+        let found = self.find_each(&BTreeSet::from([recording])).await?;
+        Ok(found.into_values().next())
+    }
+
+    /// The calls of several recordings: those that there are.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn find_each(
+        &mut self,
+        recordings: &BTreeSet<RecordingId>,
+    ) -> Result<BTreeMap<RecordingId, ListedCall>, CatalogueFault> {
+        let read = sqlx::query(
+            "SELECT * FROM calls WHERE recording IN (SELECT value FROM json_each(?)) ORDER BY row",
+        )
+        .bind(serde_json::json!(recordings).to_string())
+        .fetch_all(&mut self.connection)
+        .await;
+        let rows = read.map_err(|source| self.fault(source))?;
+        let calls = rows.iter().map(ListedCall::read);
+        let calls: Vec<ListedCall> = calls
+            .collect::<Result<_, _>>()
+            .map_err(|source| self.fault(source))?;
+        // Of two rows of one recording the newer one counts.
+        let named = calls.into_iter();
+        Ok(named
+            .filter_map(|call| Some((call.recording?, call)))
+            .collect())
     }
 
     /// The sealed caller of one recording, to be opened by permit.
@@ -349,6 +375,7 @@ impl Catalogue {
                 connection,
                 register: RegisterState::Unread,
                 log: LogState::Uncut,
+                newest: None,
             }),
             Err(source) => Err(CatalogueFault::Database { path, source }),
         }

@@ -10,7 +10,10 @@ mod codes;
 mod compared;
 mod passwords;
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use rules::{Attempts, LoginSession, Recorded, RegisterPermit, StaffId, Subject};
@@ -43,7 +46,7 @@ impl AttemptKey {
 }
 
 /// What a person holds who has logged in; the database has its hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenHash(String);
 
 impl TokenHash {
@@ -198,20 +201,35 @@ impl Catalogue {
         &mut self,
         token: &TokenHash,
     ) -> Result<Option<LoginSession>, CatalogueFault> {
-        let found =
-            sqlx::query("SELECT person, began_at, seen_at FROM login_sessions WHERE token = ?")
-                .bind(&token.0)
-                .fetch_optional(self.connection())
-                .await;
-        let read = |row: SqliteRow| -> Result<LoginSession, sqlx::Error> {
-            Ok(LoginSession {
+        let found = self.sessions(&BTreeSet::from([token.clone()])).await?;
+        Ok(found.into_values().next())
+    }
+
+    /// The sessions that several tokens stand for: those that there are.
+    ///
+    /// # Errors
+    /// [`CatalogueFault`] if the database cannot be read.
+    pub async fn sessions(
+        &mut self,
+        tokens: &BTreeSet<TokenHash>,
+    ) -> Result<BTreeMap<TokenHash, LoginSession>, CatalogueFault> {
+        let texts: Vec<&str> = tokens.iter().map(|token| token.0.as_str()).collect();
+        let read = sqlx::query(
+            "SELECT person, began_at, seen_at, token FROM login_sessions
+             WHERE token IN (SELECT value FROM json_each(?))",
+        )
+        .bind(serde_json::json!(texts).to_string())
+        .fetch_all(self.connection())
+        .await;
+        let session = |row: &SqliteRow| -> Result<(TokenHash, LoginSession), sqlx::Error> {
+            let session = LoginSession {
                 person: parse(row.try_get(0)?, "person")?,
                 began_at: time(row.try_get(1)?)?,
                 seen_at: time(row.try_get(2)?)?,
-            })
+            };
+            Ok((TokenHash(row.try_get(3)?), session))
         };
-        found
-            .and_then(|row| row.map(read).transpose())
+        read.and_then(|rows| rows.iter().map(session).collect())
             .map_err(|source| self.fault(source))
     }
 

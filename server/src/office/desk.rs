@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Comparison, DisposeDone, DisposeRequest, FindWish, Job, KeysDone, KeysRequest, Opened, Reader,
-    RevealWish, Revealed, Search, TrailDone, TrailRequest, Wish, listening::Listener, search,
+    RevealWish, Revealed, Search, TrailDone, TrailRequest, Wish, search, together::Together,
 };
 use crate::{
     config::Config,
@@ -30,14 +30,18 @@ pub(crate) struct Desk {
 impl Desk {
     /// Asks to hear a recording. The audit entry is durable when the answer comes.
     pub(crate) fn listen(&self, wish: Wish, asker: Asker) -> Answer<Opened> {
-        self.ask(|answer| {
-            Job::Listen(Listener {
-                wish,
+        let action = wish.action;
+        let leave = self.ask(|answer| {
+            Job::Together(Together::Listen {
+                wish: Box::new(wish),
                 asker,
                 answer,
             })
-        })
-        .unwrap_or_else(ended)
+        });
+        match leave.unwrap_or_else(ended) {
+            Answer::Done(leave) => leave.open(self, action),
+            other => other.without(),
+        }
     }
 
     /// Asks to look for recordings. The audit entry is durable when the answer comes.
@@ -217,13 +221,13 @@ impl Desk {
         &self,
         recording: RecordingId,
     ) -> Option<(Arc<Register>, RecordingState)> {
-        self.ask(|answer| Job::Standing { recording, answer })
+        self.ask(|answer| Job::Together(Together::Standing { recording, answer }))
             .flatten()
     }
 
     /// Writes an entry; `false` if it is not durable.
     pub(crate) fn audit(&self, draft: AuditDraft) -> bool {
-        self.ask(|answer| Job::Audit { draft, answer })
+        self.ask(|answer| Job::Together(Together::Audit { draft, answer }))
             .unwrap_or(false)
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Comparison, DisposeDone, DisposeRequest, FindWish, KeysDone, KeysRequest, Reader, RevealWish,
-    Revealed, Search, TrailDone, TrailRequest, listening::Listener, search,
+    Revealed, Search, TrailDone, TrailRequest, search, together::Together,
 };
 use crate::{
     copies::{CopyAsk, CopyTold},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(super) enum Job {
-    Listen(Listener),
+    Together(Together),
     BeginSearch {
         wish: FindWish,
         asker: Asker,
@@ -115,14 +115,6 @@ pub(super) enum Job {
     /// The register as it stands, to judge anew what goes on.
     Register {
         answer: oneshot::Sender<Option<Arc<Register>>>,
-    },
-    Standing {
-        recording: RecordingId,
-        answer: oneshot::Sender<Option<(Arc<Register>, RecordingState)>>,
-    },
-    Audit {
-        draft: AuditDraft,
-        answer: oneshot::Sender<bool>,
     },
     Dispose {
         request: DisposeRequest,

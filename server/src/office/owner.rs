@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AuditDraft, AuditEvent, AuditReceipt, DecisionId, Heard, JstDay, Number,
-    POLICY_VERSION, Proved, RecordingId, RecordingState, Refusal, Register, Sound,
+    POLICY_VERSION, Proved, RecordingId, Refusal, Sound,
 };
 use storage::{
     AuditTrail, Catalogue, Disk, Duty, Keys, Layout, ListedCall, Opener, OsDisk, Restoration,
@@ -25,13 +25,13 @@ use tokio::{
 use super::{
     GATHER, Job, LOOK,
     clock::ClockWatch,
-    listening::Inbox,
     people::{Caller, nothing},
     proving::Throttled,
     reconciling::{FIRST, Round},
     reminding::Reminded,
     sweep::{Disposing, FIRST_SWEEP},
     telling::TellingFiles,
+    together::Inbox,
     turns::Turns,
 };
 use crate::{
@@ -181,9 +181,9 @@ impl Owner {
             }
             match job {
                 None => self.take_in().await,
-                Some(Job::Listen(first)) => {
-                    let listeners = jobs.more_listeners(first);
-                    self.listen_all(listeners).await;
+                Some(Job::Together(first)) => {
+                    let together = jobs.with_others(first);
+                    self.serve_together(together).await;
                 }
                 // Whoever asked may be gone; what was done is done.
                 Some(Job::BeginSearch {
@@ -282,12 +282,6 @@ impl Owner {
                 }) => drop(answer.send(Answer::of(self.back_up(&proof, &asker).await))),
                 Some(Job::Register { answer }) => {
                     let _ = answer.send(self.register().await.ok());
-                }
-                Some(Job::Standing { recording, answer }) => {
-                    let _ = answer.send(self.standing(recording).await.ok());
-                }
-                Some(Job::Audit { draft, answer }) => {
-                    let _ = answer.send(self.audit(draft).is_some());
                 }
                 Some(Job::Dispose {
                     request,
@@ -435,14 +429,13 @@ impl Owner {
         if !recordings.is_empty() {
             self.take_in().await;
         }
-        let mut heard = Vec::new();
-        for recording in recordings {
-            let found = self
-                .rows(async |catalogue| catalogue.find(recording).await)
-                .await?;
-            heard.extend(found.map(|call| self.heard(recording, &call)));
-        }
-        Ok(heard)
+        let found = self
+            .rows(async |catalogue| catalogue.find_each(&recordings).await)
+            .await?;
+        let heard = found.iter();
+        Ok(heard
+            .map(|(recording, call)| self.heard(*recording, call))
+            .collect())
     }
 
     /// The recording, as far as a right depends on it.
@@ -536,18 +529,6 @@ impl Owner {
         };
         let judged = register.judge(&caller.petitioner(), action, None, now);
         judged.map_err(|fault| self.refuse(caller, action, &fault))
-    }
-
-    /// What a running playback rests on.
-    async fn standing(
-        &mut self,
-        recording: RecordingId,
-    ) -> Result<(Arc<Register>, RecordingState), Ending> {
-        let register = self.register().await?;
-        let call = self.find(recording).await?;
-        // Of what has no row any more nothing is heard.
-        let state = call.map_or(RecordingState::Disposed, |call| call.state);
-        Ok((register, state))
     }
 
     pub(super) async fn find(

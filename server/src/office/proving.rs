@@ -75,24 +75,40 @@ impl Owner {
                 let session = self
                     .rows(async |catalogue| catalogue.session(&token).await)
                     .await?;
-                let whose = session.as_ref().map(|session| session.person.clone());
-                let is_use_due = session
-                    .as_ref()
-                    .is_some_and(|session| session.is_use_due(now));
-                let proved = session
-                    .ok_or_else(LoginSession::over)
-                    .and_then(|session| session.judge(now))
-                    .map_err(|refusal| {
-                        self.note_login(whose, &refusal, asker);
-                        Answer::Refused(people::message(&refusal))
-                    })?;
-                if is_use_due {
-                    self.rows(async |catalogue| catalogue.use_session(&token, now).await)
-                        .await?;
-                }
-                Ok(Some(proved))
+                self.prove_session(&token, session, asker, now)
+                    .await
+                    .map(Some)
             }
         }
+    }
+
+    /// Proves whoever shows the token of a session.
+    ///
+    /// # Errors
+    /// There is no such session any more; it is written down.
+    pub(super) async fn prove_session(
+        &mut self,
+        token: &TokenHash,
+        session: Option<LoginSession>,
+        asker: &Asker,
+        now: Timestamp,
+    ) -> Result<Proved, Ending> {
+        let whose = session.as_ref().map(|session| session.person.clone());
+        let is_use_due = session
+            .as_ref()
+            .is_some_and(|session| session.is_use_due(now));
+        let proved = session
+            .ok_or_else(LoginSession::over)
+            .and_then(|session| session.judge(now))
+            .map_err(|refusal| {
+                self.note_login(whose, &refusal, asker);
+                Answer::Refused(people::message(&refusal))
+            })?;
+        if is_use_due {
+            self.rows(async |catalogue| catalogue.use_session(token, now).await)
+                .await?;
+        }
+        Ok(proved)
     }
 
     /// Looks at id, password and code, unless wrong ones came just before.
