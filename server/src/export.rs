@@ -5,12 +5,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read, Write},
-    os::unix::{
-        fs::{MetadataExt, OpenOptionsExt},
-        net::UnixStream,
-    },
+    os::unix::{fs::MetadataExt, net::UnixStream},
     path::Path,
     sync::Arc,
     thread,
@@ -22,7 +19,7 @@ use rules::{
     ExportCause, Fact, ListenPermit, RecordingId,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use storage::{Duty, Lock, OpenFault, OsDisk, Vault};
+use storage::{Duty, Layout, Lock, OpenFault, OsDisk, Vault};
 
 use crate::{
     config::Config,
@@ -34,6 +31,7 @@ use crate::{
         Desk, DisposeRequest, FindWish, KeysRequest, Office, Opened, RevealWish, TrailRequest,
         Wish, export_cause,
     },
+    outside,
     people::Ask,
     playback,
     proof::{Asker, Proof},
@@ -405,22 +403,18 @@ fn send(
 /// The asker's end of an export: makes the file once it is permitted, and takes it away again if it does not become whole.
 pub(crate) fn receive<T: DeserializeOwned>(
     conversation: &mut Conversation,
+    layout: &Layout,
     path: &Path,
 ) -> io::Result<Answer<T>> {
     match conversation.answer::<()>()? {
         Answer::Done(()) => {}
         other => return Ok(other.without()),
     }
-    let mut file = match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-    {
+    let mut file = match outside::make(layout, path) {
         Ok(file) => file,
-        Err(fault) => {
+        Err(message) => {
             conversation.say(&FileState::Refused)?;
-            return Ok(Answer::Failed(not_made(path, &fault)));
+            return Ok(Answer::Failed(message));
         }
     };
     let written = conversation
@@ -434,24 +428,13 @@ pub(crate) fn receive<T: DeserializeOwned>(
         Err(fault) => {
             // The office hears of it, or finds the conversation ended; either is written down.
             let _ = conversation.say(&FileState::WriteFailed);
-            Ok(Answer::Failed(not_made(path, &fault)))
+            Ok(Answer::Failed(outside::not_written(path, fault)))
         }
     };
     if !matches!(answer, Ok(Answer::Done(_) | Answer::Unavailable(_))) {
         std::fs::remove_file(path)?;
     }
     answer
-}
-
-/// What to say when the file cannot be made.
-pub(crate) fn not_made(path: &Path, fault: &io::Error) -> Message {
-    let path = path.display();
-    Message::new(
-        format!("{path} に書き出せません。既にあるファイルは上書きしません。"),
-        format!(
-            "{path} cannot be written: {fault}; an existing file is never overwritten, choose another --out"
-        ),
-    )
 }
 
 /// `false` where the recording broke off.

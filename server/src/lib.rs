@@ -25,6 +25,7 @@ mod neighbour;
 mod notices;
 mod numbers;
 mod office;
+mod outside;
 mod people;
 mod playback;
 mod prompts;

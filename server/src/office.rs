@@ -54,6 +54,7 @@ use tokio::{
 };
 
 pub(crate) use self::{
+    clock::kept_clock,
     desk::Desk,
     heads::{TrailDone, TrailRequest},
     keys::{KeysDone, KeysRequest},

@@ -118,7 +118,7 @@ pub(crate) fn broken_off<T>(fault: &OpenFault, ja: &str) -> Answer<T> {
             beyond.to_string(),
         )),
         OpenFault::NotWhole { .. } => Answer::Failed(Message::new(
-            "録音の一部が失われています（区間の欠落または切断）。残りを全体として渡すことはできません。バックアップから戻してください。",
+            "録音の一部が失われています（区間の欠落、切断または変更）。残りを全体として渡すことはできません。バックアップから戻してください。",
             fault.to_string(),
         )),
         OpenFault::NoFile { .. }

@@ -58,7 +58,7 @@ fn a_head_that_was_kept_outside_shows_a_trail_that_was_shortened() {
     let anchored = said(&house, &["audit", "verify", "--head", kept, "--json"], 0);
     assert!(
         anchored.starts_with("{\"chain\":\"calls\",\"entries\":3,\"head\":\"")
-            && anchored.contains("\"first_bad\":null,\"reason\":null,\"anchored\":{\"last_agreeing\":3,\"first_disagreeing\":null}}"),
+            && anchored.contains("\"first_bad\":null,\"reason\":null,\"anchored\":{\"last_agreeing\":3,\"first_disagreeing\":null},\"signed_here\":{\"size\":3,\"agrees\":true}}"),
         "{anchored}"
     );
     // The key is the one that the installation shows, under the head's own name.
@@ -71,8 +71,14 @@ fn a_head_that_was_kept_outside_shows_a_trail_that_was_shortened() {
     );
 
     cut_last_line(&calls_file(&house));
-    let alone = said(&house, &["audit", "verify", "--json"], 0);
-    assert!(alone.contains("\"entries\":2"), "{alone}");
+    let alone = said(&house, &["audit", "verify", "--json"], 5);
+    let differs = "\"anchored\":\"none\",\"signed_here\":{\"size\":3,\"agrees\":false}";
+    assert!(
+        alone.contains("\"entries\":2") && alone.contains(differs),
+        "{alone}"
+    );
+    let check = house.denwaban(&["check"]);
+    assert_eq!(check.status.code(), Some(5), "{}", text(&check));
     let shown = said(&house, &["audit", "verify", "--head", kept, "--json"], 5);
     assert!(
         shown.contains("\"first_bad\":null,\"reason\":null,\"anchored\":{\"last_agreeing\":null,\"first_disagreeing\":3}"),

@@ -183,6 +183,9 @@ fn a_clock_that_left_the_monotonic_one_destroys_nothing_until_the_manager_confir
         );
     }
     assert_eq!(plan(&house).len(), 1, "the plan destroys nothing");
+    let check = house.denwaban(&["check"]);
+    assert_eq!(check.status.code(), Some(4), "{}", text(&check));
+    assert!(text(&check).contains("CLOCK_FROZEN"), "{}", text(&check));
     let confirm = ["dispose", "--due", "--confirm-clock", "時報で確かめた"];
     let unnamed = house.denwaban(&confirm);
     assert_eq!(unnamed.status.code(), Some(3), "{}", text(&unnamed));
@@ -195,6 +198,8 @@ fn a_clock_that_left_the_monotonic_one_destroys_nothing_until_the_manager_confir
 
     assert!(confirmed.status.success(), "{}", text(&confirmed));
     assert!(plan(&house).is_empty());
+    let check = house.denwaban(&["check"]);
+    assert!(!text(&check).contains("CLOCK_FROZEN"), "{}", text(&check));
     let trail = trail(&house);
     assert_eq!(
         trail.matches("\"destruction_frozen\"").count(),

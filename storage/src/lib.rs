@@ -93,8 +93,8 @@ pub use told::{FoundFile, Told, settle_told, tells};
 pub use totp::TotpSecret;
 pub use trail::{
     Anchored, AuditFault, AuditTrail, BrokenReason, ChainEnd, ChainReport, FirstBad, OldMonth,
-    OldMonths, Removal, RemovalFault, announce_removal, find_newest, last_entry_at, plan_removal,
-    read_entries, remove_months, unlink_months, verify,
+    OldMonths, Removal, RemovalFault, SignedHere, announce_removal, find_newest, last_entry_at,
+    plan_removal, read_entries, remove_months, unlink_months, verify,
 };
 pub use vault::{SegmentFile, Vault, VaultFault};
 pub use writer::{

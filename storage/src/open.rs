@@ -230,7 +230,7 @@ impl Vault {
         now: Timestamp,
     ) -> Result<Playback<P>, OpenFault> {
         permit.check(now)?;
-        let Kept { day, bytes } = kept;
+        let day = kept.day;
         let recording = permit.recording();
         let expires_at = self
             .fixed_expiry(day)?
@@ -252,26 +252,40 @@ impl Vault {
         for file in files {
             read.push((self.read(&file)?, file));
         }
-        let found_bytes = read.iter().map(|(bytes, _)| bytes.len() as u64).sum();
-        let kept_bytes = bytes.unwrap_or(0);
-        if found_bytes < kept_bytes {
-            return Err(match self.awaits(day, recording)? {
-                true => OpenFault::Awaited { recording },
-                false => OpenFault::NotWhole {
-                    recording,
-                    kept_bytes,
-                    found_bytes,
-                },
-            });
-        }
+        let there = read.iter().map(|(bytes, _)| bytes.len() as u64);
+        self.check_whole(recording, kept, there.sum())?;
         let opened = read
             .into_iter()
             .map(|(bytes, file)| PlayedSegment::open(bytes, &file, opener));
-        let segments = opened.collect::<Result<_, _>>()?;
+        let segments: Vec<PlayedSegment> = opened.collect::<Result<_, _>>()?;
+        // A chunk that is not as it was written ends its segment, however long the file goes on.
+        let good = segments.iter().map(|segment| segment.good_bytes);
+        self.check_whole(recording, kept, good.sum())?;
         Ok(Playback {
             permit,
             expires_at,
             segments,
+        })
+    }
+
+    /// Whether as much is there as the row says.
+    fn check_whole(
+        &self,
+        recording: RecordingId,
+        kept: Kept,
+        found_bytes: u64,
+    ) -> Result<(), OpenFault> {
+        let kept_bytes = kept.bytes.unwrap_or(0);
+        if found_bytes >= kept_bytes {
+            return Ok(());
+        }
+        Err(match self.awaits(kept.day, recording)? {
+            true => OpenFault::Awaited { recording },
+            false => OpenFault::NotWhole {
+                recording,
+                kept_bytes,
+                found_bytes,
+            },
         })
     }
 }
@@ -336,6 +350,8 @@ pub struct PlayedSegment {
     samples: u64,
     gaps: Vec<Gap>,
     cut: Option<CutReason>,
+    /// Up to the end of the last chunk that is as it was written.
+    good_bytes: u64,
     key: SecretKey,
     ratchet: Ratchet,
 }
@@ -382,6 +398,7 @@ impl PlayedSegment {
             header,
             samples,
             cut,
+            chain,
             ..
         } = walk;
         let found = (header.recording, header.segment, header.group);
@@ -403,6 +420,7 @@ impl PlayedSegment {
             samples,
             gaps,
             cut,
+            good_bytes: chain.bytes(),
             key,
             ratchet,
             file,
@@ -486,7 +504,7 @@ pub enum OpenFault {
     },
     /// Less of it is there than its row says.
     #[error(
-        "the vault has {found_bytes} bytes of recording {recording}, expected {kept_bytes} as its row says: a segment is gone or a file is cut; what is left is not given out as the whole, bring the file back from a backup"
+        "the vault has {found_bytes} good bytes of recording {recording}, expected {kept_bytes} as its row says: a segment is gone, or a file is cut or changed; what is left is not given out as the whole, bring the file back from a backup"
     )]
     NotWhole {
         /// The recording.

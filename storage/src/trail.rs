@@ -30,7 +30,7 @@ pub use self::{
         OldMonth, OldMonths, Removal, RemovalFault, announce_removal, plan_removal, remove_months,
         unlink_months,
     },
-    verify::{Anchored, ChainReport, verify},
+    verify::{Anchored, ChainReport, SignedHere, verify},
     walk::{BrokenReason, FirstBad},
 };
 pub(crate) use self::{

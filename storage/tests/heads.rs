@@ -13,8 +13,8 @@ use jiff::{Timestamp, ToSpan};
 use rules::{Actor, AuditDraft, AuditEvent, Digest, JstMonth, TrailTerm};
 use storage::{
     Anchored, AuditFault, AuditTrail, BrokenReason, ChainReport, Disk, Duty, Faults, Head, Heads,
-    MemoryDisk, OldMonths, Removal, RemovalFault, SignFault, SignedHead, Signing, read_entries,
-    remove_months, verifier_keys, verify,
+    MemoryDisk, OldMonths, Removal, RemovalFault, SignFault, SignedHead, SignedHere, Signing,
+    read_entries, remove_months, verifier_keys, verify,
 };
 
 const CHAINS: [Duty; 2] = [Duty::Calls, Duty::Office];
@@ -47,6 +47,11 @@ fn open(disk: &MemoryDisk, chain: Duty) -> AuditTrail {
 
 fn heads(disk: &MemoryDisk) -> Heads {
     Heads::new(dynamic(disk), &memory_layout())
+}
+
+fn checkpoint(chain: Duty) -> PathBuf {
+    let folder = memory_layout().tiles().join(chain.name());
+    folder.join("checkpoint")
 }
 
 fn check(disk: &MemoryDisk, chain: Duty, heads: &[Head]) -> ChainReport {
@@ -247,7 +252,13 @@ fn a_trail_that_was_computed_anew_is_shown_by_a_head_kept_outside() {
     }
     for chain in CHAINS {
         let alone = check(&honest.disk, chain, &[]);
-        assert!(alone.is_whole() && alone.anchored == Anchored::None);
+        assert_eq!((&alone.first_bad, alone.anchored), (&None, Anchored::None));
+        // What was signed here shows it, as long as nobody takes it away.
+        let differs = SignedHere::Differs { size: 1204 };
+        assert!(!alone.is_whole() && alone.signed_here == differs);
+        let without = honest.disk.after_kill();
+        without.unlink(&checkpoint(chain)).unwrap();
+        assert!(check(&without, chain, &[]).is_whole());
         let report = check(&honest.disk, chain, &honest.outside());
         assert_eq!(report.first_bad, None);
         assert!(!report.is_whole());
@@ -290,6 +301,28 @@ fn a_trail_that_was_shortened_is_shown_by_a_head_kept_outside() {
     hall.disk.unlink(&path).unwrap();
     let report = check(&hall.disk, Duty::Calls, &hall.outside());
     assert!(!report.is_whole() && report.first_bad.is_none());
+}
+
+#[test]
+fn a_trail_that_was_shortened_or_is_gone_is_shown_by_the_last_head_that_was_signed_here() {
+    let hall = hall();
+    let months = 0..usize::try_from(MONTHS).unwrap();
+    let agrees = SignedHere::Agrees { size: 1204 };
+    assert_eq!(check(&hall.disk, Duty::Calls, &[]).signed_here, agrees);
+    for month in months.rev() {
+        hall.disk.unlink(&hall.file(Duty::Calls, month)).unwrap();
+        let report = check(&hall.disk, Duty::Calls, &[]);
+        assert_eq!(
+            (&report.first_bad, report.anchored),
+            (&None, Anchored::None)
+        );
+        assert_eq!(report.signed_here, SignedHere::Differs { size: 1204 });
+        assert!(!report.is_whole());
+    }
+    let office = checkpoint(Duty::Office);
+    hall.disk.plant(&office, b"no head");
+    let report = check(&hall.disk, Duty::Office, &[]);
+    assert!(!report.is_whole() && report.signed_here == SignedHere::Spoilt);
 }
 
 #[test]

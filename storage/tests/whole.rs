@@ -153,6 +153,23 @@ fn a_segment_that_is_emptied_or_cut_is_named_and_what_is_left_is_not_given_out()
     });
 }
 
+#[test]
+fn of_a_segment_in_which_a_byte_was_changed_nothing_is_given_out() {
+    run(async {
+        for segment in [0, 1] {
+            let house = House::recorded().await;
+            let mut bytes = fs::read(house.segment(segment)).unwrap();
+            let last = bytes.len() - 10;
+            bytes[last] ^= 1;
+            fs::write(house.segment(segment), bytes).unwrap();
+
+            let opened = house.open();
+            let is_refused = matches!(opened, Err(OpenFault::NotWhole { found_bytes, kept_bytes, .. }) if found_bytes < kept_bytes);
+            assert!(is_refused, "{segment}: {opened:?}");
+        }
+    });
+}
+
 /// The crash came between the last chunk and the row.
 #[test]
 fn the_row_of_a_recording_that_a_crash_left_open_adds_its_segments_up() {

@@ -14,7 +14,7 @@ use rules::{Actor, AuditEntry, AuditEvent, Chain, JstMonth, jst_rfc3339};
 use serde::Serialize;
 use storage::{
     Anchored, AuditFault, BrokenReason, ChainReport, Duty, Head, Layout, OsDisk, SignedHead,
-    VerifierKey, verifier_keys,
+    SignedHere, VerifierKey, verifier_keys,
 };
 
 use super::{
@@ -27,6 +27,7 @@ use crate::{
     export::{self, Request},
     forgetting::{ForgetAsk, ForgetStep, Forgotten, Incomplete, MonthState, MonthView},
     office::{TrailDone, TrailRequest},
+    outside,
     people::RegisterAsk,
     proof::Proof,
     said::{Said, Words},
@@ -261,7 +262,7 @@ pub(super) fn ask_of_trail(
 
 fn verify_all(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
     let layout = arguments.place.load(out)?.layout();
-    let heads = outside(&arguments.head, &layout, out)?;
+    let heads = kept_outside(&arguments.head, &layout, out)?;
     let mut worst = Exit::Done;
     for duty in [Duty::Calls, Duty::Office] {
         let found = match verify(&layout, duty, &heads) {
@@ -278,7 +279,7 @@ fn verify_all(arguments: &Verify, out: &mut Terminal) -> Result<(), Exit> {
 }
 
 /// Reads the heads that were kept outside; only what the installation's keys signed is one.
-fn outside(files: &[PathBuf], layout: &Layout, out: &mut Terminal) -> Result<Vec<Head>, Exit> {
+fn kept_outside(files: &[PathBuf], layout: &Layout, out: &mut Terminal) -> Result<Vec<Head>, Exit> {
     if files.is_empty() {
         return Ok(Vec::new());
     }
@@ -289,10 +290,8 @@ fn outside(files: &[PathBuf], layout: &Layout, out: &mut Terminal) -> Result<Vec
     let mut heads = Vec::new();
     for file in files {
         let shown = file.display();
-        let text = std::fs::read_to_string(file).map_err(|fault| {
-            out.complain(&format!(
-                "{shown} を読めません。\n{shown} cannot be read: {fault}"
-            ));
+        let text = outside::read_text(file).map_err(|fault| {
+            out.message(&outside::unread(file, &fault));
             Exit::Usage
         })?;
         let signed = SignedHead::read_all(&text, &keys).map_err(|fault| {
@@ -336,7 +335,11 @@ fn exit_of(report: &ChainReport) -> Exit {
 
 fn tell(report: &ChainReport, out: &mut Terminal) -> Result<Exit, Exit> {
     let name = report.chain.name();
+    if let Some(why) = not_as_signed(report) {
+        out.complain(&format!("証跡 {name}: {why}"));
+    }
     match &report.first_bad {
+        None if !report.leads_on() => {}
         None => out.line(&format!(
             "証跡は正しく連なっています / whole: {name} 件数/entries={} 頭/head={}",
             report.entries(),
@@ -365,6 +368,20 @@ fn tell(report: &ChainReport, out: &mut Terminal) -> Result<Exit, Exit> {
     Ok(exit_of(report))
 }
 
+/// What to say where the entries do not lead through the last head that was signed here.
+pub(super) fn not_as_signed(report: &ChainReport) -> Option<String> {
+    match report.signed_here {
+        SignedHere::Nothing | SignedHere::Agrees { .. } => None,
+        SignedHere::Differs { size } => Some(format!(
+            "この電話番が署名した頭（{size} 件）に続きません。記録が変えられたか、失われています（あるのは {there} 件まで）。庁外に保管した頭を --head で照合してください。\nthe entries do not lead through the head of size {size} that was signed here; {there} are there: some were changed, or are gone. Compare with heads that were kept outside (--head), and bring the trail back from a backup",
+            there = report.end.seq
+        )),
+        SignedHere::Spoilt => Some(
+            "この電話番が最後に署名した頭を読めません。庁外に保管した頭を --head で照合してください。\nthe last head that was signed here cannot be read, or is none; compare with heads that were kept outside (--head)".to_owned(),
+        ),
+    }
+}
+
 /// The object of `audit verify --json`.
 #[derive(Serialize)]
 struct Shown<'report> {
@@ -375,6 +392,7 @@ struct Shown<'report> {
     first_bad: Option<u64>,
     reason: Option<&'static str>,
     anchored: ShownAnchor,
+    signed_here: ShownHere,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'report Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -391,6 +409,25 @@ enum ShownAnchor {
         last_agreeing: Option<u64>,
         first_disagreeing: Option<u64>,
     },
+}
+
+/// The last head that was signed here.
+#[derive(Serialize)]
+struct ShownHere {
+    size: Option<u64>,
+    agrees: bool,
+}
+
+impl From<SignedHere> for ShownHere {
+    fn from(signed_here: SignedHere) -> ShownHere {
+        let (size, agrees) = match signed_here {
+            SignedHere::Nothing => (None, true),
+            SignedHere::Agrees { size } => (Some(size), true),
+            SignedHere::Differs { size } => (Some(size), false),
+            SignedHere::Spoilt => (None, false),
+        };
+        ShownHere { size, agrees }
+    }
 }
 
 impl Shown<'_> {
@@ -412,6 +449,7 @@ impl Shown<'_> {
                     first_disagreeing,
                 },
             },
+            signed_here: report.signed_here.into(),
             file: bad.map(|bad| &*bad.path),
             line: bad.map(|bad| bad.line),
             removed: Some(report.removed).filter(|removed| *removed > 0),
@@ -426,10 +464,11 @@ fn root_of(report: &ChainReport) -> String {
 fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
     let path = &arguments.out;
-    let proof = arguments.person.proof(&config.layout(), out)?;
+    let layout = config.layout();
+    let proof = arguments.person.proof(&layout, out)?;
     let request = Request::ExportTrail { proof };
     let exported = with_office(&config, &request, |conversation| {
-        export::receive::<TrailExported>(conversation, path)
+        export::receive::<TrailExported>(conversation, &layout, path)
     });
     let TrailExported { entries, sha256 } = out.settle(exported)?;
     let object = serde_json::json!({ "file": path, "entries": entries, "sha256": sha256 });

@@ -19,6 +19,7 @@ use super::{Exit, Person, Place, Terminal, recordings::with_office};
 use crate::{
     config::Config,
     export::{AudioStep, Request},
+    outside,
     proof::Proof,
     unix,
 };
@@ -54,6 +55,10 @@ pub(super) struct Restore {
 
 pub(super) fn backup(arguments: &Backup, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
+    if let Err(message) = outside::check_place(&config.layout(), &arguments.out) {
+        out.message(&message);
+        return Err(Exit::Failed);
+    }
     let runtime = a_runtime()?;
     let proof = arguments.person.proof(&config.layout(), out)?;
     let request = Request::BackUp { proof };

@@ -3,7 +3,9 @@
 use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
 use jiff::{Timestamp, ToSpan};
-use rules::{JstDay, Overdue, PolicyDifference, Recovery, Register, Reminder, jst_rfc3339};
+use rules::{
+    DestructionClock, JstDay, Overdue, PolicyDifference, Recovery, Register, Reminder, jst_rfc3339,
+};
 use serde_json::json;
 use storage::{
     Catalogue, CatalogueFault, Compared, Disk, Duty, KeyStatus, Layout, OsDisk, Restoration,
@@ -14,7 +16,9 @@ use tokio::runtime;
 use super::{Exit, Place, Terminal, audit};
 use crate::{
     config::{Config, secret},
-    descriptors, people, prompts,
+    descriptors,
+    office::kept_clock,
+    people, prompts,
     wire::TlsFiles,
 };
 
@@ -38,6 +42,8 @@ pub(super) fn check(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
     found.mirrors(&layout)?;
     found.signing(&layout)?;
     found.restoration(&layout)?;
+    found.vault(&layout)?;
+    found.clock(&layout)?;
     found.catalogue(&config, &layout)?;
     found.audit(&layout)?;
     match found.worst {
@@ -348,6 +354,34 @@ impl Found<'_> {
         }
     }
 
+    /// Where it is not there a volume may not be mounted: nothing is recorded then, and nothing can be heard.
+    fn vault(&mut self, layout: &Layout) -> Result<(), Exit> {
+        let vault = layout.vault();
+        match vault.is_dir() {
+            true => self.good(&format!("保管庫 / vault: {}", vault.display())),
+            false => self.bad(Exit::Unavailable, &format!(
+                "保管庫のフォルダ {} がありません。ボリュームのマウントを確かめてください / the vault's folder is not there: see whether its volume is mounted",
+                vault.display()
+            )),
+        }
+    }
+
+    /// A clock that is not believed destroys nothing, and nothing else stands still.
+    fn clock(&mut self, layout: &Layout) -> Result<(), Exit> {
+        match kept_clock(layout) {
+            Ok(DestructionClock::Believed { .. } | DestructionClock::Unread) => {
+                self.good("廃棄の時計 / clock of disposals")
+            }
+            Ok(DestructionClock::Frozen { .. } | DestructionClock::Lost) => self.bad(
+                Exit::Unavailable,
+                "CLOCK_FROZEN: 時計が信頼できないため、廃棄が止まっています。時刻を確かめ、管理責任者が dispose --due --confirm-clock 理由 / the clock is not believed and nothing is destroyed: look at the time, then let the manager give `dispose --due --confirm-clock REASON`",
+            ),
+            Err(fault) => self.note(&format!(
+                "廃棄の時計を見られません。事務の係のユーザーか root で / the clock of disposals cannot be looked at: {fault}"
+            )),
+        }
+    }
+
     /// Whoever reads this key can sign heads of another trail.
     fn signing(&mut self, layout: &Layout) -> Result<(), Exit> {
         let path = layout.signing_key();
@@ -460,6 +494,9 @@ impl Found<'_> {
             let name = duty.name();
             match audit::verify(layout, duty, &[]) {
                 Ok(report) => match &report.first_bad {
+                    None if let Some(why) = audit::not_as_signed(&report) => {
+                        self.bad(Exit::Unverified, &format!("証跡 / audit {name}: {why}"))?;
+                    }
                     None => {
                         let entries = report.entries();
                         self.good(&format!("証跡 / audit {name}: {entries} 件 entries"))?;

@@ -1,6 +1,6 @@
 //! `denwaban dispose`: what is due, its destruction, and the certificate of it.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -11,8 +11,9 @@ use storage::{DisposalRecord, OsDisk, Subject, verify_certificate};
 
 use super::{Exit, Form, Person, Place, Terminal, recordings::with_office, signed::Signed};
 use crate::{
-    export::{Request, not_made},
+    export::Request,
     office::{DisposeDone, DisposeRequest, Disposed},
+    outside,
     said::{Said, Words},
 };
 
@@ -234,10 +235,8 @@ fn certificate(arguments: &Certificate, out: &mut Terminal) -> Result<(), Exit> 
         ));
         return Err(Exit::Failed);
     };
-    let written = fs::File::create_new(&arguments.out)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, note.as_bytes()));
-    if let Err(fault) = written {
-        out.message(&not_made(&arguments.out, &fault));
+    if let Err(message) = outside::write_text(&config.layout(), &arguments.out, note) {
+        out.message(&message);
         return Err(Exit::Failed);
     }
     let object = json!({ "subject": arguments.subject, "file": arguments.out });

@@ -3,8 +3,7 @@
 mod verify;
 
 use std::{
-    fs,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,10 +23,11 @@ use super::{
 };
 use crate::{
     duty::Message,
-    export::{self, Exported, Request, not_made},
+    export::{self, Exported, Request},
     hand_over::{
         Done, HandOverAsk, HandOverTold, HandOverView, HandOverWish, PackageWish, WishedDestination,
     },
+    outside,
     proof::Secret,
     said::{Said, Words},
 };
@@ -369,11 +369,16 @@ pub(super) fn certificate_digest(file: &Path, out: &mut Terminal) -> Result<Dige
 }
 
 fn hash_of(file: &Path) -> io::Result<Digest> {
-    Ok(sha256_of(&fs::read(file)?))
+    Ok(sha256_of(&outside::read(file)?))
 }
 
 fn package(arguments: &Pack, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
+    let layout = config.layout();
+    if let Err(message) = outside::check_place(&layout, &arguments.out) {
+        out.message(&message);
+        return Err(Exit::Failed);
+    }
     let form = match arguments.zip {
         true => PackageForm::Zip,
         false => PackageForm::Age,
@@ -382,10 +387,10 @@ fn package(arguments: &Pack, out: &mut Terminal) -> Result<(), Exit> {
         hand_over: arguments.id,
         form,
         place: place_of(&arguments.out).display().to_string(),
-        proof: arguments.person.proof(&config.layout(), out)?,
+        proof: arguments.person.proof(&layout, out)?,
     });
     let answer = with_office(&config, &request, |conversation| {
-        export::receive(conversation, &arguments.out)
+        export::receive(conversation, &layout, &arguments.out)
     });
     let made: Exported = out.settle(answer)?;
     let object = serde_json::json!({
@@ -483,10 +488,9 @@ fn register(arguments: &Register, out: &mut Terminal) -> Result<(), Exit> {
         let row: Vec<&str> = row.iter().map(String::as_str).collect();
         text += &csv_line(&row);
     }
-    let written =
-        fs::File::create_new(&arguments.csv).and_then(|mut file| file.write_all(text.as_bytes()));
-    if let Err(fault) = written {
-        out.message(&not_made(&arguments.csv, &fault));
+    let layout = arguments.place.load(out)?.layout();
+    if let Err(message) = outside::write_text(&layout, &arguments.csv, &text) {
+        out.message(&message);
         return Err(Exit::Failed);
     }
     let object = serde_json::json!({ "file": arguments.csv, "hand_overs": views.len() });

@@ -1,14 +1,14 @@
 //! `denwaban policy`: what is in force, a new version of it, and decisions where the rules say nothing (K-30, K-31).
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use rules::{Label, jst_rfc3339};
 
 use super::{Exit, Person, Place, Terminal, people::ask_as};
 use crate::{
-    duty::Message,
     office::PolicyView,
+    outside,
     people::RegisterAsk,
     said::{Said, Words},
 };
@@ -76,12 +76,8 @@ pub(super) fn policy(command: Command, out: &mut Terminal) -> Result<(), Exit> {
             place,
             person,
         }) => {
-            let text = fs::read_to_string(&file).map_err(|fault| {
-                let file = file.display();
-                out.message(&Message::new(
-                    format!("{file} を読めません。"),
-                    format!("{file} cannot be read: {fault}"),
-                ));
+            let text = outside::read_text(&file).map_err(|fault| {
+                out.message(&outside::unread(&file, &fault));
                 Exit::Usage
             })?;
             (place, person, RegisterAsk::ApplyPolicy { text })

@@ -19,6 +19,7 @@ use super::{Exit, Form, Person, Place, Terminal};
 use crate::{
     duty::{Answer, Conversation, Message},
     export::{self, Alone, Exported, Request},
+    outside,
     playback::{self, Played},
     said::Said,
 };
@@ -213,9 +214,9 @@ fn line(call: &ListedCall, now: Timestamp) -> String {
 
 fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
-    if arguments.out.exists() {
-        let exists = io::Error::from(io::ErrorKind::AlreadyExists);
-        return out.settle(Answer::Failed(export::not_made(&arguments.out, &exists)));
+    let layout = config.layout();
+    if let Err(message) = outside::check_place(&layout, &arguments.out) {
+        return out.settle(Answer::Failed(message));
     }
     let place = place_of(&arguments.out);
     let request = Request::Export {
@@ -223,10 +224,10 @@ fn export(arguments: &Export, out: &mut Terminal) -> Result<(), Exit> {
         purpose: arguments.purpose.clone(),
         place: place.display().to_string(),
         case: arguments.case.clone(),
-        proof: arguments.person.proof(&config.layout(), out)?,
+        proof: arguments.person.proof(&layout, out)?,
     };
     let answer = with_office(&config, &request, |conversation| {
-        export::receive(conversation, &arguments.out)
+        export::receive(conversation, &layout, &arguments.out)
     });
     let exported: Exported = out.settle(answer)?;
     let object = serde_json::json!({

@@ -1,12 +1,12 @@
 //! What anybody verifies with a public key and nothing else: a certificate, a manifest, a statement.
 
-use std::{fs, path::PathBuf};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use storage::VerifierKey;
 
 use super::{Exit, Terminal};
-use crate::duty::Message;
+use crate::outside;
 
 #[derive(Debug, Args)]
 pub(super) struct Signed {
@@ -28,12 +28,8 @@ impl Signed {
     /// [`Exit::Usage`] where one of them cannot be read.
     pub(super) fn read(&self, out: &mut Terminal) -> Result<(String, Vec<VerifierKey>), Exit> {
         let keys = keys_of(&self.key, out)?;
-        let note = fs::read_to_string(&self.file).map_err(|fault| {
-            let file = self.file.display();
-            out.message(&Message::new(
-                format!("{file} を読めません。"),
-                format!("{file} cannot be read: {fault}"),
-            ));
+        let note = outside::read_text(&self.file).map_err(|fault| {
+            out.message(&outside::unread(&self.file, &fault));
             Exit::Usage
         })?;
         Ok((note, keys))
@@ -55,7 +51,7 @@ fn keys_of(text: &str, out: &mut Terminal) -> Result<Vec<VerifierKey>, Exit> {
 }
 
 fn read_keys(path: &str) -> Option<Vec<VerifierKey>> {
-    let text = fs::read_to_string(path).ok()?;
+    let text = outside::read_text(Path::new(path)).ok()?;
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     let keys: Vec<VerifierKey> = lines
         .map(|line| line.trim().parse().ok())

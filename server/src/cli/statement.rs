@@ -1,6 +1,6 @@
 //! `denwaban statement`: what the public is told of a month, signed; and its verification by anybody.
 
-use std::{collections::BTreeMap, fs::OpenOptions, io::Write, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use clap::{Args, Subcommand};
 use rules::{Cell, JstMonth};
@@ -8,11 +8,7 @@ use serde::Serialize;
 use storage::verify_statement;
 
 use super::{Exit, Person, Place, Terminal, recordings::with_office, signed::Signed};
-use crate::{
-    duty::Message,
-    export::{Request, not_made},
-    report::ReportRequest,
-};
+use crate::{duty::Message, export::Request, outside, report::ReportRequest};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -61,18 +57,10 @@ fn publish(place: &Place, what: &What, person: &Person, out: &mut Terminal) -> R
     });
     let answer = with_office(&config, &request, |conversation| conversation.answer());
     let note: String = out.settle(answer)?;
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&what.out)
-        .and_then(|mut file| {
-            file.write_all(note.as_bytes())
-                .and_then(|()| file.sync_all())
-        });
-    written.map_err(|fault| {
-        out.message(&not_made(&what.out, &fault));
-        Exit::Failed
-    })?;
+    if let Err(message) = outside::write_text(&config.layout(), &what.out, &note) {
+        out.message(&message);
+        return Err(Exit::Failed);
+    }
     let object = serde_json::json!({ "month": what.month, "file": what.out });
     out.result(&object, || {
         format!("書き出しました / written: {}", what.out.display())

@@ -71,6 +71,17 @@ pub(super) struct Confirmed {
     pub(super) digest: Digest,
 }
 
+/// What the rule has said of the clock, for whoever only looks.
+///
+/// # Errors
+/// It may not be looked at.
+pub(crate) fn kept_clock(layout: &Layout) -> io::Result<DestructionClock> {
+    match OsDisk.read(&layout.clock()) {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+        Ok(_) | Err(_) => Ok(ClockWatch::begin(layout).kept.clock),
+    }
+}
+
 impl ClockWatch {
     /// Takes up what was kept. What cannot be read is lost, and where nothing is there the trail's last word counts: nobody
     /// thaws a clock by spoiling or removing a file.

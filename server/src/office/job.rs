@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rules::{
-    Action, Actor, AuditDraft, Fact, JstDay, Proved, Reconciled, RecordingId, RecordingState,
-    Register, Statement, TrailReading,
-};
+use rules::{Action, Actor, Fact, JstDay, Proved, Reconciled, Register, Statement, TrailReading};
 use tokio::sync::oneshot;
 
 use super::{

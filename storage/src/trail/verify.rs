@@ -24,6 +24,27 @@ pub struct ChainReport {
     pub first_bad: Option<FirstBad>,
     /// What the given heads say.
     pub anchored: Anchored,
+    /// What the last head says that was signed here.
+    pub signed_here: SignedHere,
+}
+
+/// What the last head that the office signed says of a chain. It lies beside the entries, so it shows only what somebody forgot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedHere {
+    /// Nothing was signed here yet.
+    Nothing,
+    /// The entries lead through it.
+    Agrees {
+        /// Its size.
+        size: u64,
+    },
+    /// They do not: some were changed, or are gone.
+    Differs {
+        /// Its size.
+        size: u64,
+    },
+    /// It is no head that was signed here.
+    Spoilt,
 }
 
 /// What heads that were kept outside say of a chain.
@@ -40,6 +61,20 @@ pub enum Anchored {
     },
 }
 
+impl Anchored {
+    /// Whether none of the heads disagrees.
+    #[must_use]
+    pub fn agree(&self) -> bool {
+        !matches!(
+            self,
+            Anchored::Heads {
+                first_disagreeing: Some(_),
+                ..
+            }
+        )
+    }
+}
+
 impl ChainReport {
     /// How many entries are there.
     #[must_use]
@@ -50,14 +85,16 @@ impl ChainReport {
     /// Whether every entry is as it was written, as far as anybody can know here.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let disagrees = matches!(
-            self.anchored,
-            Anchored::Heads {
-                first_disagreeing: Some(_),
-                ..
-            }
-        );
-        self.first_bad.is_none() && !disagrees
+        self.first_bad.is_none() && self.anchored.agree() && self.leads_on()
+    }
+
+    /// Whether the entries lead through the last head that was signed here, as far as there is one.
+    #[must_use]
+    pub fn leads_on(&self) -> bool {
+        matches!(
+            self.signed_here,
+            SignedHere::Nothing | SignedHere::Agrees { .. }
+        )
     }
 }
 
@@ -72,7 +109,9 @@ pub fn verify(
     chain: Duty,
     heads: &[Head],
 ) -> Result<ChainReport, AuditFault> {
-    let mut anchors = Anchors::new(chain, heads);
+    let last = last_here(disk, layout, chain);
+    let mut here = Anchors::new(chain, last.iter().flatten());
+    let mut anchors = Anchors::new(chain, heads.iter());
     let mut begun = Frontier::empty();
     let mut removed_heads = Vec::new();
     let walked = walk(disk, layout, chain, Start::First, &mut |seen| {
@@ -81,6 +120,7 @@ pub fn verify(
             removed_heads = anchors.before(frontier.size());
         }
         anchors.meet(seen.frontier());
+        here.meet(seen.frontier());
         Ok::<(), AuditFault>(())
     })?;
     let mut first_bad = walked.first_bad.clone();
@@ -115,7 +155,26 @@ pub fn verify(
         },
         first_bad,
         anchored: anchors.anchored(),
+        signed_here: match (last, here.anchored()) {
+            (Err(spoilt), _) => spoilt,
+            (Ok(None), _) => SignedHere::Nothing,
+            (Ok(Some(Head { size, .. })), anchored) => match anchored.agree() {
+                true => SignedHere::Agrees { size },
+                false => SignedHere::Differs { size },
+            },
+        },
     })
+}
+
+/// The last head that was signed here.
+fn last_here(disk: &dyn Disk, layout: &Layout, chain: Duty) -> Result<Option<Head>, SignedHere> {
+    let keys = verifier_keys(disk, layout).map_err(|_| SignedHere::Spoilt)?;
+    // Where no key lies beside it, as in a copy, nobody can say whose it is.
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let last = last_head(disk, layout, chain, &keys).map_err(|_| SignedHere::Spoilt)?;
+    Ok(last.map(|last| last.head()))
 }
 
 /// The tiles of removed entries, if they lead to the first month that is there.
@@ -165,12 +224,8 @@ struct Anchors {
 }
 
 impl Anchors {
-    fn new(chain: Duty, heads: &[Head]) -> Anchors {
-        let mut waiting: Vec<Head> = heads
-            .iter()
-            .filter(|head| head.chain == chain)
-            .copied()
-            .collect();
+    fn new<'heads>(chain: Duty, heads: impl Iterator<Item = &'heads Head>) -> Anchors {
+        let mut waiting: Vec<Head> = heads.filter(|head| head.chain == chain).copied().collect();
         waiting.sort_by_key(|head| std::cmp::Reverse(head.size));
         Anchors {
             is_given: !waiting.is_empty(),
