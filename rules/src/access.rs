@@ -228,6 +228,8 @@ pub enum Standing {
     Deputy,
     /// Nobody by name: the Unix user whom mode and group of socket and folders let in.
     HostUser,
+    /// The same, and it is the Unix user as whom the office runs.
+    OfficeUser,
     /// Root on the host.
     Superuser,
     /// The service, by itself.
@@ -241,6 +243,7 @@ impl Standing {
             Standing::Former,
             Standing::Deputy,
             Standing::HostUser,
+            Standing::OfficeUser,
             Standing::Superuser,
             Standing::Service,
         ];
@@ -254,6 +257,7 @@ impl Standing {
             Standing::Former => "former",
             Standing::Deputy => "deputy",
             Standing::HostUser => "host_user",
+            Standing::OfficeUser => "office_user",
             Standing::Superuser => "superuser",
             Standing::Service => "service",
         }
@@ -328,6 +332,7 @@ pub(crate) fn is_grantable(standing: Standing, granted: Role) -> bool {
         | Standing::Former
         | Standing::Deputy
         | Standing::HostUser
+        | Standing::OfficeUser
         | Standing::Superuser
         | Standing::Service => false,
     }
@@ -344,6 +349,7 @@ pub(crate) fn is_endable(standing: Standing, ended: Role) -> bool {
         Standing::Role(_)
         | Standing::Former
         | Standing::HostUser
+        | Standing::OfficeUser
         | Standing::Superuser
         | Standing::Service => is_grantable(standing, ended),
     }
@@ -389,7 +395,12 @@ pub(crate) fn judge_standing(
     action: Action,
 ) -> Result<&'static [Condition], Refusal> {
     demands(standing, action).ok_or_else(|| match standing {
-        Standing::HostUser | Standing::Superuser | Standing::Service => Refusal::nobody(),
+        Standing::HostUser if action == Action::Found => {
+            Refusal::new(RefusalCode::RoleNotPermitted, action.clause())
+        }
+        Standing::HostUser | Standing::OfficeUser | Standing::Superuser | Standing::Service => {
+            Refusal::nobody()
+        }
         Standing::Former => Refusal::new(RefusalCode::RoleEnded, Clause::Rules4Designation),
         Standing::Role(_) | Standing::Deputy => {
             Refusal::new(RefusalCode::RoleNotPermitted, action.clause())

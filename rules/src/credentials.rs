@@ -69,6 +69,8 @@ impl Renewal {
 pub enum Host {
     /// Root.
     Superuser,
+    /// The Unix user as whom the office runs: whoever set it up.
+    Owner,
     /// Anybody else whom mode and group of the socket let in.
     User,
     /// The service, by itself.
@@ -117,6 +119,7 @@ impl Petitioner<'_> {
         match (person, self.host) {
             (Some(person), _) => standing_of(person, action),
             (None, Host::Superuser) => Standing::Superuser,
+            (None, Host::Owner) => Standing::OfficeUser,
             (None, Host::User) => Standing::HostUser,
             (None, Host::Service) => Standing::Service,
         }

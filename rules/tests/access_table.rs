@@ -55,11 +55,23 @@ fn who_reads_the_trail_touches_keys_and_says_that_the_clock_is_right() {
     }
     // Ids, days and counts, asked for without a person.
     for action in [Action::Reconcile, Action::SignHeads, Action::PlanDisposal] {
-        assert_eq!(whom(action), "host_user superuser", "{action:?}");
+        assert_eq!(
+            whom(action),
+            "host_user office_user superuser",
+            "{action:?}"
+        );
     }
     for action in [Action::AcknowledgeDisposal, Action::ConfirmClock] {
         assert_eq!(whom(action), "manager manager deputy", "{action:?}");
     }
+}
+
+/// Whoever founds names the managers: not those who are in the group because they may declare an emergency.
+#[test]
+fn who_founds_runs_the_office_or_is_root() {
+    let lines = access_table().filter(|line| line.action == Action::Found && line.verdict.is_ok());
+    let whom: Vec<_> = lines.map(|line| line.standing.code()).collect();
+    assert_eq!(whom, ["office_user", "superuser"]);
 }
 
 /// A list of requests, hand-overs or copies tells whose they are.

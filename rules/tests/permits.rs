@@ -398,15 +398,21 @@ fn what_is_so_already_is_not_recorded_again() {
         unit: common::unit(),
         taken_in: Vec::new(),
     };
-    let host = Petitioner {
-        proved: None,
-        unix_user: "denwaban",
-        host: rules::Host::User,
+    let by = |register: &Register, host| {
+        let petitioner = Petitioner {
+            proved: None,
+            unix_user: "denwaban",
+            host,
+        };
+        let granted = register.request(&petitioner, founded.clone(), now());
+        code(&granted.map(|granted| granted.is_some()))
     };
-    let again = register
-        .request(&host, founded, now())
-        .map(|granted| granted.is_some());
-    assert_eq!(code(&again), "ALREADY_FOUNDED");
+    assert_eq!(by(&register, rules::Host::Owner), "ALREADY_FOUNDED");
+    // Whoever is only in the socket's group names no manager, first or not.
+    let nobody = Register::default();
+    assert_eq!(by(&nobody, rules::Host::User), "ROLE_NOT_PERMITTED");
+    assert_eq!(by(&nobody, rules::Host::Owner), "yes");
+    assert_eq!(by(&nobody, rules::Host::Superuser), "yes");
 }
 
 #[test]

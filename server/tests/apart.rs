@@ -205,6 +205,12 @@ fn two_unix_users_share_what_both_need_and_calls_read_neither_root_nor_key_store
         .find(|line| line.contains("\"declare_emergency\""));
     let actor = "\"unix_user\":\"root\",\"person\":\"hanako\"";
     assert!(entry.unwrap().contains(actor), "{entry:?}");
+    // Whoever is only in the socket's group founds nothing; as whom the office runs may, and finds it done.
+    for (user, code) in [(CALLS, "ROLE_NOT_PERMITTED"), (OFFICE, "ALREADY_FOUNDED")] {
+        let refused = found_by(&house, user);
+        assert_eq!(refused.status.code(), Some(3), "{}", text(&refused));
+        assert!(text(&refused).contains(code), "{}", text(&refused));
+    }
     calls.terminate();
     office.terminate();
     let verified = house.denwaban(&["audit", "verify"]);
@@ -408,6 +414,18 @@ fn in_31_days(command: &mut Command) -> &mut Command {
         .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1")
         .env("FAKETIME", "+31d")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}
+
+/// Names the first manager and administrator as a Unix user of the group.
+fn found_by(house: &House, user: u32) -> Output {
+    let mut command = house.command(&["people", "bootstrap"]);
+    for (role, id) in [("manager", "kacho"), ("administrator", "kanri")] {
+        let file = house.dir().join(format!("{id}.password"));
+        command.args([format!("--{role}"), id.to_owned()]);
+        command.arg(format!("--{role}-password-file")).arg(file);
+    }
+    command.uid(user).gid(GROUP);
+    command.output().unwrap()
 }
 
 fn as_user(user: u32) -> impl Fn(&mut Command) {

@@ -186,7 +186,7 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
     use Role::{
         Administrator, Assistant, Auditor, DutyOfficer, ExchangeStaff, Manager, VendorSupervisor,
     };
-    use Standing::{Deputy, HostUser, Service, Superuser};
+    use Standing::{Deputy, HostUser, OfficeUser, Service, Superuser};
     Some(match (action, standing) {
         (Action::Listen, Standing::Role(Manager | Assistant | ExchangeStaff)) => EAR,
         (Action::Listen, Standing::Role(VendorSupervisor)) => VENDOR_EAR,
@@ -225,7 +225,8 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
             | Action::Restore,
             Standing::Role(Administrator) | Superuser,
         ) => &[],
-        (Action::Found, HostUser | Superuser) => &[Condition::NotFounded],
+        // Not whoever is in the group of the socket, such as those who may declare an emergency: who founds names the managers.
+        (Action::Found, OfficeUser | Superuser) => &[Condition::NotFounded],
         (Action::Recover, Superuser) => &[Condition::CityStaff],
         (Action::AddPerson, Standing::Role(Manager)) => {
             &[Condition::RoleGrantable, Condition::OwnUnit]
@@ -457,6 +458,7 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
         (Action::ListWaivers, Standing::Role(_) | HostUser | Superuser) => &[],
         (Action::ReadWaivers, Standing::Role(Manager | Auditor)) => &[],
         (Action::ReadWaivers, Standing::Role(Assistant)) => HANDLER,
+        (_, OfficeUser) => return demands(HostUser, action),
         _ => return None,
     })
 }
