@@ -16,11 +16,11 @@ use crate::{
     ids::{EmergencyId, StaffId},
     number::{self, Number, NumberFault},
     refusal::{Clause, Refusal, RefusalCode},
+    text::TextFault,
 };
 
 pub use state::EmergencyState;
 
-const MAX_REASON_BYTES: usize = 1024; // A sentence or two; the file is read at every start.
 const MAX_DECLARED: usize = 64; // One for the whole city and one each for more lines than a duty officer would name one by one.
 
 /// Where an emergency holds. A ward comes with numbers that know their ward.
@@ -177,17 +177,9 @@ impl fmt::Debug for Emergency {
 /// A declaration that declares nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EmergencyFault {
-    /// No reason is given.
-    #[error("emergency has no reason; say why calls shall go through without the announcement")]
-    ReasonMissing,
-    /// The reason is too long.
-    #[error(
-        "reason is {found_bytes} bytes long, expected at most {MAX_REASON_BYTES}; say it shorter"
-    )]
-    ReasonTooLong {
-        /// Length of the text.
-        found_bytes: usize,
-    },
+    /// The reason is none that a record keeps.
+    #[error("emergency needs a reason why calls shall go through without the announcement: {0}")]
+    Reason(#[from] TextFault),
     /// Too long, or no time at all.
     #[error(
         "emergency would last {found_s} s, expected 1 s to 24 h; declare 24 h at most and renew it"
@@ -212,14 +204,18 @@ impl EmergencyFault {
 
     /// The rule that refuses it, where one does.
     pub fn refusal(&self) -> Option<Refusal> {
+        let clause = Clause::Consultation4Announcement;
         let code = match self {
-            EmergencyFault::ReasonMissing => RefusalCode::ReasonRequired,
+            EmergencyFault::Reason(TextFault::NotOneLine) => {
+                return Some(Refusal::not_one_line(RefusalCode::ReasonRequired, clause));
+            }
+            EmergencyFault::Reason(TextFault::Blank) => RefusalCode::ReasonRequired,
             EmergencyFault::Duration { found_s: 0 } => RefusalCode::EmergencyTooShort,
             EmergencyFault::Duration { .. } => RefusalCode::EmergencyTooLong,
-            EmergencyFault::ReasonTooLong { .. }
+            EmergencyFault::Reason(TextFault::TooLong { .. })
             | EmergencyFault::TooMany
             | EmergencyFault::NothingDeclared => return None,
         };
-        Some(Refusal::new(code, Clause::Consultation4Announcement))
+        Some(Refusal::new(code, clause))
     }
 }

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 use jiff::{Timestamp, civil::Date, tz::Offset};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::fault::Fault;
+use crate::{fault::Fault, text::OneLine};
 
 /// Japan Standard Time. It has known no summer time since 1951, so a fixed offset is the whole zone.
 const JST: Offset = Offset::constant(9);
@@ -197,7 +197,7 @@ plain_id! {
     ContractId, "contract id"
 }
 
-/// The name of an office, a course or a kind of attestation: 1 to 64 characters, no control character, at most 8 digits, so that no telephone number fits.
+/// The name of an office, a course or a kind of attestation: one line of 1 to 64 characters, at most 8 digits, so that no telephone number fits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label(String);
 
@@ -221,22 +221,41 @@ impl FromStr for Label {
     type Err = IdFault;
 
     fn from_str(text: &str) -> Result<Label, IdFault> {
-        let text = text.trim();
-        let length = text.chars().count();
-        let digit_count = text.chars().filter(|letter| letter.is_numeric()).count();
-        let is_plain = !text.chars().any(char::is_control) && digit_count <= MAX_LABEL_DIGITS;
-        if (1..=MAX_LABEL_CHARACTERS).contains(&length) && is_plain {
-            return Ok(Label(text.to_owned()));
-        }
-        Err(IdFault {
-            what: "name",
-            expected: "1 to 64 characters with at most 8 digits",
-            found_bytes: text.len(),
-        })
+        let line = OneLine::read(text).ok().map(OneLine::as_str);
+        let label = line.filter(|line| fits(line)).map(str::to_owned);
+        label.map(Label).ok_or_else(|| label_fault(text))
     }
 }
 
-serde_as_text!(Label);
+impl Serialize for Label {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Label {
+    /// Whatever earlier versions wrote into the trail is read as it stands there.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Label, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let label = text.trim();
+        let is_kept = !label.is_empty() && fits(label) && !label.contains(char::is_control);
+        let fault = || de::Error::custom(label_fault(&text));
+        is_kept.then(|| Label(label.to_owned())).ok_or_else(fault)
+    }
+}
+
+fn fits(label: &str) -> bool {
+    let digit_count = label.chars().filter(|letter| letter.is_numeric()).count();
+    label.chars().count() <= MAX_LABEL_CHARACTERS && digit_count <= MAX_LABEL_DIGITS
+}
+
+fn label_fault(text: &str) -> IdFault {
+    IdFault {
+        what: "name",
+        expected: "one line of 1 to 64 characters with at most 8 digits",
+        found_bytes: text.len(),
+    }
+}
 
 /// A day of the city's calendar, 00:00 to 24:00 +09:00. All recordings of a day share its key and expire together (K-22).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -421,6 +440,8 @@ mod tests {
             "078-333-1000",
             "０７８３３３１０００",
             "a\nb",
+            "課\u{202e}",
+            "\u{200b}",
             &"課".repeat(65),
         ] {
             assert!(text.parse::<Label>().is_err(), "{text}");

@@ -42,6 +42,7 @@ mod search;
 mod statement;
 mod subject;
 mod supervision;
+mod text;
 mod trail_reading;
 mod vendor;
 mod waiver;
@@ -82,7 +83,7 @@ pub use crate::{
         HoldId, IdFault, JstDay, Label, RecordingId, StaffId, VendorId, jst_rfc3339,
     },
     listen::{Heard, ListenGrant, ListenRequest, Sound},
-    missing::Missing,
+    missing::{Missing, Unsaid},
     month::JstMonth,
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
     number::{Caller, Extension, Number, NumberFault, NumberPolicy, Profile},
@@ -103,6 +104,7 @@ pub use crate::{
     statement::{Cell, DayNotCounted, MonthNotOver, MonthTally, Outcome, Statement},
     subject::Subject,
     supervision::{Supervision, SupervisionLine},
+    text::{OneLine, TextFault, steers},
     trail_reading::TrailReading,
     vendor::{Attestation, AttestedKind, Contract, Terms, Vendor},
     waiver::{

@@ -24,6 +24,15 @@ pub enum Missing {
     Particulars,
 }
 
+/// In which way it was not said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsaid {
+    /// Left out, or blank.
+    Blank,
+    /// In a text that no record holds ([`crate::TextFault::NotOneLine`]).
+    NotOneLine,
+}
+
 impl Missing {
     fn code(self) -> RefusalCode {
         match self {
@@ -36,8 +45,11 @@ impl Missing {
     }
 
     /// Why the act is refused without it.
-    pub fn refusal(self, action: Action) -> Refusal {
-        Refusal::new(self.code(), action.clause())
+    pub fn refusal(self, unsaid: Unsaid, action: Action) -> Refusal {
+        match unsaid {
+            Unsaid::Blank => Refusal::new(self.code(), action.clause()),
+            Unsaid::NotOneLine => Refusal::not_one_line(self.code(), action.clause()),
+        }
     }
 }
 
@@ -47,12 +59,12 @@ impl Register {
         &self,
         petitioner: &Petitioner<'_>,
         action: Action,
-        missing: Missing,
+        (missing, unsaid): (Missing, Unsaid),
         now: Timestamp,
     ) -> Refusal {
         match self.judge_asker(petitioner, action, now) {
             Err(refusal) => refusal,
-            Ok(()) => missing.refusal(action),
+            Ok(()) => missing.refusal(unsaid, action),
         }
     }
 }

@@ -380,11 +380,33 @@ impl Clause {
 pub struct Refusal {
     code: RefusalCode,
     clause: Clause,
+    sentence: Sentence,
+}
+
+/// What a refusal says after its clause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sentence {
+    /// That of its code.
+    OfCode,
+    /// That a text is no line that a record holds.
+    NotOneLine,
 }
 
 impl Refusal {
     pub(crate) fn new(code: RefusalCode, clause: Clause) -> Refusal {
-        Refusal { code, clause }
+        Refusal {
+            code,
+            clause,
+            sentence: Sentence::OfCode,
+        }
+    }
+
+    /// The refusal of a text that cannot be shown as it was typed (K-15); the code is that of a text that is left out.
+    pub(crate) fn not_one_line(code: RefusalCode, clause: Clause) -> Refusal {
+        Refusal {
+            sentence: Sentence::NotOneLine,
+            ..Refusal::new(code, clause)
+        }
     }
 
     /// The refusal of whatever needs a person, where nobody is proved (law 3).
@@ -424,20 +446,20 @@ impl Refusal {
 
     /// The refusal in plain Japanese, with what to do.
     pub fn japanese(&self) -> String {
-        format!(
-            "{}により、{}",
-            self.clause.japanese(),
-            sentences::japanese(self.code)
-        )
+        let sentence = match self.sentence {
+            Sentence::OfCode => sentences::japanese(self.code),
+            Sentence::NotOneLine => sentences::NOT_ONE_LINE_JA,
+        };
+        format!("{}により、{sentence}", self.clause.japanese())
     }
 
     /// The refusal in plain English, with what to do.
     pub fn english(&self) -> String {
-        format!(
-            "by {}, {}",
-            self.clause.english(),
-            sentences::english(self.code)
-        )
+        let sentence = match self.sentence {
+            Sentence::OfCode => sentences::english(self.code),
+            Sentence::NotOneLine => sentences::NOT_ONE_LINE_EN,
+        };
+        format!("by {}, {sentence}", self.clause.english())
     }
 }
 

@@ -11,7 +11,7 @@ use rules::{
     Action, Attempts, AuditDraft, AuditEvent, CodeFound, Declaration, DestructionClock,
     DisposalPermit, EmergencyId, EmergencyState, JstDay, ListenPermit, ListenRequest, LoginSession,
     Missing, NewPassword, PasswordAge, PasswordFound, Permit, Purpose, Refusal, RefusalCode, Scope,
-    Trial, access_table,
+    Trial, Unsaid, access_table,
 };
 
 use common::{now, receipt};
@@ -67,21 +67,24 @@ fn every_refusal_names_its_clause_in_japanese_and_english() {
 /// What an act must say and does not.
 fn missing() -> Vec<Refusal> {
     vec![
-        Missing::Purpose.refusal(Action::AddContract),
-        Missing::Decision.refusal(Action::RequestHold),
-        Missing::Decision.refusal(Action::ForgetMonths),
-        Missing::Basis.refusal(Action::RequestHold),
-        Missing::Basis.refusal(Action::Deputise),
-        Missing::Basis.refusal(Action::DecideMeasure),
-        Missing::Basis.refusal(Action::DecideWaiver),
-        Missing::Reason.refusal(Action::ConfirmClock),
-        Missing::Reason.refusal(Action::DecideRequest),
-        Missing::Reason.refusal(Action::DecideHandOver),
-        Missing::Particulars.refusal(Action::RequestHandOver),
-        Missing::Particulars.refusal(Action::GiveHandOver),
-        Missing::Particulars.refusal(Action::Train),
-        Missing::Particulars.refusal(Action::AttestVendor),
-        Missing::Particulars.refusal(Action::DecideMeasure),
+        Missing::Purpose.refusal(Unsaid::Blank, Action::AddContract),
+        Missing::Decision.refusal(Unsaid::Blank, Action::RequestHold),
+        Missing::Decision.refusal(Unsaid::Blank, Action::ForgetMonths),
+        Missing::Basis.refusal(Unsaid::Blank, Action::RequestHold),
+        Missing::Basis.refusal(Unsaid::Blank, Action::Deputise),
+        Missing::Basis.refusal(Unsaid::Blank, Action::DecideMeasure),
+        Missing::Basis.refusal(Unsaid::Blank, Action::DecideWaiver),
+        Missing::Reason.refusal(Unsaid::Blank, Action::ConfirmClock),
+        Missing::Reason.refusal(Unsaid::Blank, Action::DecideRequest),
+        Missing::Reason.refusal(Unsaid::Blank, Action::DecideHandOver),
+        Missing::Particulars.refusal(Unsaid::Blank, Action::RequestHandOver),
+        Missing::Particulars.refusal(Unsaid::Blank, Action::GiveHandOver),
+        Missing::Particulars.refusal(Unsaid::Blank, Action::Train),
+        Missing::Particulars.refusal(Unsaid::Blank, Action::AttestVendor),
+        Missing::Particulars.refusal(Unsaid::Blank, Action::DecideMeasure),
+        Missing::Particulars.refusal(Unsaid::NotOneLine, Action::AddPerson),
+        Missing::Basis.refusal(Unsaid::NotOneLine, Action::OpenRequest),
+        Missing::Reason.refusal(Unsaid::NotOneLine, Action::Reveal),
     ]
 }
 

@@ -7,7 +7,10 @@ use rules::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::said::{Said, Words};
+use crate::{
+    said::{Said, Words},
+    wording::Wording,
+};
 
 /// About requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,10 +63,10 @@ pub(crate) struct CaseView {
 /// What lies sealed beside it; a text whose key is gone is not shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CaseTexts {
-    pub(crate) basis: Option<String>,
-    pub(crate) requester: Option<String>,
-    pub(crate) document: Option<String>,
-    pub(crate) reason: Option<String>,
+    pub(crate) basis: Option<Wording>,
+    pub(crate) requester: Option<Wording>,
+    pub(crate) document: Option<Wording>,
+    pub(crate) reason: Option<Wording>,
 }
 
 impl CaseView {
@@ -134,7 +137,7 @@ pub(crate) struct HoldView {
     pub(crate) recordings: Vec<RecordingId>,
     pub(crate) review: JstDay,
     pub(crate) until: JstDay,
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Wording>,
     pub(crate) requested_at: String,
     pub(crate) requested_by: StaffId,
     pub(crate) decided_at: Option<String>,
@@ -144,7 +147,7 @@ pub(crate) struct HoldView {
 }
 
 impl HoldView {
-    pub(crate) fn of(id: HoldId, hold: &Hold, reason: Option<String>, now: Timestamp) -> HoldView {
+    pub(crate) fn of(id: HoldId, hold: &Hold, reason: Option<Wording>, now: Timestamp) -> HoldView {
         let terms = hold.terms();
         let decided = hold.stage().decided();
         let released = match hold.stage() {

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use rules::{CopyId, CopyOf, Digest, Holder, Reminder};
 use serde::{Deserialize, Serialize};
 
+use crate::wording::Wording;
+
 /// What is asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,7 +30,7 @@ pub(crate) struct CopyView {
     pub(crate) of: CopyOf,
     pub(crate) holder: Holder,
     /// A path of the host or a medium.
-    pub(crate) place: Option<String>,
+    pub(crate) place: Option<Wording>,
     pub(crate) state: CopyStanding,
     pub(crate) sha256: Option<Digest>,
     pub(crate) made_at: Timestamp,

@@ -29,6 +29,7 @@ use crate::{
     proof::{Asker, Proof, Secret},
     said::{Said, Words},
     voice::{self, Voice},
+    wording::Wording,
 };
 
 /// What is asked.
@@ -117,21 +118,21 @@ pub(crate) struct HandOverView {
     pub(crate) vendor: Option<VendorId>,
     pub(crate) contract: Option<ContractId>,
     pub(crate) request: Option<CaseId>,
-    pub(crate) addressee: Option<String>,
+    pub(crate) addressee: Option<Wording>,
     pub(crate) purpose: Purpose,
-    pub(crate) medium: Option<String>,
+    pub(crate) medium: Option<Wording>,
     pub(crate) items: Vec<ItemView>,
     pub(crate) requested: Done,
     pub(crate) decided: Option<Done>,
     pub(crate) verdict: Option<Verdict>,
     /// Why, for managers and auditors.
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Wording>,
     pub(crate) packaged: Option<Done>,
     pub(crate) form: Option<PackageForm>,
     pub(crate) package_sha256: Option<Digest>,
     pub(crate) passphrase_shown: Option<Done>,
     pub(crate) given: Option<Done>,
-    pub(crate) receiver: Option<String>,
+    pub(crate) receiver: Option<Wording>,
     pub(crate) received: Option<Done>,
     pub(crate) returned: Option<Done>,
     pub(crate) destroyed: Option<Done>,

@@ -13,6 +13,7 @@ use crate::{
     duty::{Answer, Client, Conversation, Ending, Message},
     office::{Desk, Reader},
     proof::{Asker, Proof},
+    wording::Wording,
 };
 
 /// A hearing, one a line; after the last stands none.
@@ -44,7 +45,7 @@ pub(crate) struct SightingView {
     pub(crate) who: Option<StaffId>,
     pub(crate) purpose: Purpose,
     /// For managers and auditors, where it still opens.
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Wording>,
 }
 
 /// Shows one client who heard a recording.

@@ -46,3 +46,4 @@ mod trail_listing;
 mod unix;
 mod voice;
 mod wire;
+mod wording;

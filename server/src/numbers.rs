@@ -7,7 +7,10 @@ use rules::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::said::{Said, Words};
+use crate::{
+    said::{Said, Words},
+    wording::Wording,
+};
 
 /// About the numbers' notices.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,12 +57,12 @@ pub(crate) struct DecisionView {
     pub(crate) state: WaiverState,
     pub(crate) basis: WaiverBasis,
     /// The means or the law, or where the decision is found; `None` where its key is gone, or who asks may not read it.
-    pub(crate) text: Option<String>,
+    pub(crate) text: Option<Wording>,
     pub(crate) decided_on: String,
     /// Who decided or confirmed it; `None` where only the configuration says so.
     pub(crate) decided_by: Option<StaffId>,
     /// Who wrote it into the configuration.
-    pub(crate) unix_user: Option<String>,
+    pub(crate) unix_user: Option<Wording>,
     pub(crate) review: Option<JstDay>,
     pub(crate) withdrawn_at: Option<String>,
     pub(crate) withdrawn_by: Option<StaffId>,
@@ -91,7 +94,7 @@ impl DecisionView {
     pub(crate) fn of(
         id: DecisionId,
         waiver: &Waiver,
-        text: Option<String>,
+        text: Option<Wording>,
         now: Timestamp,
     ) -> DecisionView {
         let Done { at, by } = waiver.decided();
@@ -123,10 +126,10 @@ impl DecisionView {
             id: decision.id(),
             state,
             basis: WaiverBasis::Document,
-            text: Some(decision.reference().to_owned()),
+            text: Some(decision.reference().into()),
             decided_on: decision.decided_on().to_string(),
             decided_by: None,
-            unix_user: Some(unix_user.to_owned()),
+            unix_user: Some(unix_user.into()),
             review: None,
             withdrawn_at: None,
             withdrawn_by: None,

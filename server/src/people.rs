@@ -16,7 +16,8 @@ use crate::{
     numbers::{NumberAsk, NumberView},
     office::PolicyView,
     proof::Secret,
-    said::{Said, Words},
+    said::{self, Said, Words},
+    wording::Wording,
 };
 
 /// What is asked.
@@ -53,6 +54,7 @@ pub(crate) enum RegisterAsk {
     Add {
         person: StaffId,
         role: Role,
+        #[serde(deserialize_with = "said::typed")]
         unit: Label,
         vendor: Option<VendorId>,
         #[serde(default)]
@@ -189,7 +191,7 @@ pub(crate) enum PasswordView {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PersonView {
     pub(crate) id: StaffId,
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Wording>,
     pub(crate) role: Role,
     /// The role was withdrawn.
     pub(crate) withdrawn: bool,
@@ -200,11 +202,11 @@ pub(crate) struct PersonView {
     pub(crate) designated_by: Option<StaffId>,
     pub(crate) trained_on: Option<JstDay>,
     /// In what.
-    pub(crate) trained_in: Option<String>,
+    pub(crate) trained_in: Option<Wording>,
     pub(crate) acknowledged: Option<u32>,
     pub(crate) deputy_until: Option<JstDay>,
     /// On what that rests, for managers and auditors.
-    pub(crate) deputy_basis: Option<String>,
+    pub(crate) deputy_basis: Option<Wording>,
     /// A recovery that no auditor has acknowledged.
     pub(crate) recovered: bool,
 }

@@ -13,13 +13,14 @@ use crate::{
     office::{Desk, Reader},
     proof::{Asker, Proof},
     trail_export::unread,
+    wording::Wording,
 };
 
 /// An entry as it stands, and why that was done which it tells of, for whoever reads such words.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct EntryView {
     pub(crate) entry: String,
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Wording>,
 }
 
 /// Shows one client the entries of chains, from a number of each on.

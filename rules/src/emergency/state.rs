@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Declaration, Emergency, EmergencyFault, MAX_DECLARED, MAX_REASON_BYTES, Scope};
+use super::{Declaration, Emergency, EmergencyFault, MAX_DECLARED, Scope};
 use crate::{
     ids::{EmergencyId, StaffId},
     number::Number,
+    text::{OneLine, TextFault},
 };
 
 const DEFAULT_DURATION: Duration = Duration::from_secs(4 * 3600); // K-05: four hours unless said otherwise.
@@ -40,15 +41,7 @@ impl EmergencyState {
             declared_by,
             unix_user,
         } = declaration;
-        let reason = reason.trim();
-        if reason.is_empty() {
-            return Err(EmergencyFault::ReasonMissing);
-        }
-        if reason.len() > MAX_REASON_BYTES {
-            return Err(EmergencyFault::ReasonTooLong {
-                found_bytes: reason.len(),
-            });
-        }
+        let reason = OneLine::read(&reason)?.as_str().to_owned();
         let duration = duration.unwrap_or(DEFAULT_DURATION);
         if !(SHORTEST_DURATION..=LONGEST_DURATION).contains(&duration) {
             return Err(EmergencyFault::Duration {
@@ -64,7 +57,6 @@ impl EmergencyState {
         }
         let replaces = place.map(|place| self.declared.remove(place).id);
         let expires = now.saturating_add(duration).unwrap_or(Timestamp::MAX);
-        let reason = reason.to_owned();
         let emergency = Emergency {
             id,
             scope,
@@ -199,8 +191,9 @@ impl SavedEmergency {
             replaces,
         } = self;
         let length = started.duration_until(expires);
+        // What was declared stays declared, whatever an earlier version took for a reason.
         if reason.trim().is_empty() {
-            return Err(EmergencyFault::ReasonMissing);
+            return Err(TextFault::Blank.into());
         }
         match length.try_into() {
             Ok(length) if (SHORTEST_DURATION..=LONGEST_DURATION).contains(&length) => {}
@@ -296,23 +289,27 @@ mod tests {
             );
             assert_eq!(refused.refusal().unwrap().code().status(), 422);
         }
-        for reason in ["", " \u{3000}\n"] {
+        for (reason, fault) in [
+            ("", TextFault::Blank),
+            (" \u{3000}\n", TextFault::Blank),
+            ("\u{200b}", TextFault::Blank),
+            ("地震\n解除", TextFault::NotOneLine),
+        ] {
             let refused = declare(Declaration {
                 reason: reason.to_owned(),
                 ..declaration(1, Scope::All, None)
             })
             .unwrap_err();
-            assert_eq!(refused, EmergencyFault::ReasonMissing);
+            assert_eq!(refused, EmergencyFault::Reason(fault));
             assert_eq!(refused.refusal().unwrap().code().code(), "REASON_REQUIRED");
         }
         let long = Declaration {
-            reason: "あ".repeat(342),
+            reason: "あ".repeat(2_001),
             ..declaration(1, Scope::All, None)
         };
-        assert_eq!(
-            declare(long),
-            Err(EmergencyFault::ReasonTooLong { found_bytes: 1026 })
-        );
+        let found_characters = 2_001;
+        let fault = TextFault::TooLong { found_characters };
+        assert_eq!(declare(long), Err(EmergencyFault::Reason(fault)));
         assert!(declare(declaration(1, Scope::All, Some(day))).is_ok());
     }
 

@@ -2,6 +2,11 @@
 
 use super::RefusalCode;
 
+/// Of a text that is no line which a record holds.
+pub(super) const NOT_ONE_LINE_JA: &str = "記録に残す文は、そのまま読める1行で書きます。改行・制御文字・文字の向きを変える文字が入っています。それらを除いて書き直してください。";
+/// The same in English.
+pub(super) const NOT_ONE_LINE_EN: &str = "what a record keeps is one line that reads as it was typed; it holds a line break, a control character or one that turns the direction of writing, so write it without";
+
 /// Why, and what to do, in Japanese.
 pub(super) fn japanese(code: RefusalCode) -> &'static str {
     match code {

@@ -18,7 +18,7 @@ use crate::{
     hold::HoldFact,
     ids::{CaseId, ContractId, HandOverId, Label, RecordingId, StaffId, VendorId},
     listen::Heard,
-    missing::Missing,
+    missing::{Missing, Unsaid},
     month::JstMonth,
     people::{Person, Role, Tenure},
     policy::{PolicyFact, PolicyTerms},
@@ -195,7 +195,7 @@ impl Register {
             }
             Fact::Policy(PolicyFact::MeasureDecided { basis, .. }) => {
                 if !self.policy.has_basis(basis) {
-                    return Err(Missing::Basis.refusal(fact.action()).into());
+                    return Err(Missing::Basis.refusal(Unsaid::Blank, fact.action()).into());
                 }
             }
             // Whoever could change the key of a contractor could have the next package encrypted to the own.

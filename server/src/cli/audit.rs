@@ -33,6 +33,7 @@ use crate::{
     said::{Said, Words},
     trail_export::{self, CHAINS, TrailExported, unread},
     trail_listing::{self, EntryView},
+    wording::Wording,
 };
 
 #[derive(Debug, Subcommand)]
@@ -197,12 +198,12 @@ struct Listed<'entry> {
     event: &'entry AuditEvent,
     /// Why, for managers and auditors, where that lies sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'entry str>,
+    reason: Option<&'entry Wording>,
 }
 
 /// A line for an entry; one that a newer version wrote is shown as it stands.
 fn shown(chain: &'static str, view: &EntryView, form: Form) -> Result<String, Exit> {
-    let (text, reason) = (&view.entry, view.reason.as_deref());
+    let (text, reason) = (&view.entry, view.reason.as_ref());
     let Ok(entry) = serde_json::from_str::<AuditEntry>(text) else {
         return Ok(format!("{{\"chain\":\"{chain}\",\"entry\":{text}}}"));
     };

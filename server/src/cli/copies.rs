@@ -14,6 +14,7 @@ use super::{
 use crate::{
     copies::{CopyAsk, CopyStanding, CopyTold, CopyView},
     export::Request,
+    wording::Wording,
 };
 
 #[derive(Debug, Subcommand)]
@@ -110,7 +111,9 @@ fn show(view: &CopyView, out: &mut Terminal) -> Result<(), Exit> {
             view.id,
             jst_rfc3339(view.destroy_by),
             reminded(view.reminder),
-            view.place.as_deref().unwrap_or("場所不明/place unknown"),
+            view.place
+                .as_ref()
+                .map_or_else(|| "場所不明/place unknown".to_owned(), Wording::to_string),
         )
     })
 }

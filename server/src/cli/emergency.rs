@@ -14,7 +14,9 @@ use crate::{
     config::Config,
     duty::{Answer, Conversation, Message},
     emergency::{self, Declared, Request},
+    said::fits_a_record,
     unix,
+    wording::Wording,
 };
 
 #[derive(Debug, Subcommand)]
@@ -35,7 +37,12 @@ pub(super) struct Declare {
     #[arg(long, default_value = "all")]
     scope: Scope,
     /// 理由（必須）/ why; it must say something
-    #[arg(long, default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_parser = fits_a_record
+    )]
     reason: String,
     /// 長さ: 30m, 4h など。省略時4時間、最長24時間 / how long; four hours unless given, at most 24
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
@@ -146,6 +153,7 @@ fn status(place: &Place, out: &mut Terminal) -> Result<(), Exit> {
         });
         out.result(&object, || {
             let described = describe(&declared);
+            let reason = Wording::from(reason);
             format!("緊急時モードです / in force: {described}\n  理由 / reason: {reason}")
         })?;
     }

@@ -30,6 +30,7 @@ use crate::{
     outside,
     proof::Secret,
     said::{Said, Words},
+    wording::Wording,
 };
 
 #[derive(Debug, Subcommand)]
@@ -444,7 +445,7 @@ pub(super) fn reminded(reminder: Option<Reminder>) -> &'static str {
 fn receiver_of(view: &HandOverView) -> String {
     let vendor = view.vendor.as_ref().map(ToString::to_string);
     vendor
-        .or_else(|| view.addressee.clone())
+        .or_else(|| view.addressee.as_ref().map(ToString::to_string))
         .unwrap_or_default()
 }
 
@@ -524,11 +525,11 @@ fn csv_row(view: &HandOverView) -> Vec<String> {
         basis_of(view),
         view.unit.to_string(),
         receiver_of(view),
-        view.receiver.clone().unwrap_or_default(),
-        view.medium.clone().unwrap_or_default(),
+        in_words(view.receiver.as_ref()),
+        in_words(view.medium.as_ref()),
         done(Some(&view.requested)),
         format!("{verdict}{}", done(view.decided.as_ref())),
-        view.reason.clone().unwrap_or_default(),
+        in_words(view.reason.as_ref()),
         done(view.packaged.as_ref()),
         done(view.passphrase_shown.as_ref()),
         done(view.given.as_ref()),
@@ -538,6 +539,10 @@ fn csv_row(view: &HandOverView) -> Vec<String> {
         format!("{}{certificate}", done(view.destroyed.as_ref())),
         done(view.closed.as_ref()),
     ]
+}
+
+fn in_words(wording: Option<&Wording>) -> String {
+    wording.map_or_else(String::new, Wording::to_string)
 }
 
 fn done(done: Option<&Done>) -> String {

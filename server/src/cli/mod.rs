@@ -46,10 +46,10 @@ use storage::Layout;
 use city_time::in_city_time;
 
 use crate::{
-    config::Config,
+    config::{Config, ConfigReport},
     duty::{Answer, Message},
     proof::{self, Proof, Secret, Typed},
-    sharing,
+    sharing, wording,
 };
 
 /// 電話番: 市の代表電話に立ち、告知し、取り次ぎ、通話を封印して記録します。
@@ -165,8 +165,7 @@ struct Place {
 impl Place {
     fn load(&self, out: &mut Terminal) -> Result<Config, Exit> {
         let config = Config::load(&self.config).map_err(|report| {
-            let colour = io::stderr().is_terminal();
-            out.complain(&report.render(colour));
+            out.report(&report);
             Exit::Usage
         })?;
         if config.folders.group.is_some() {
@@ -311,12 +310,15 @@ impl Terminal {
         self.put(&in_city_time(&object))
     }
 
-    /// Writes a line as it stands.
+    /// Writes a line: to people without what steers a terminal, to programs as it stands.
     ///
     /// # Errors
     /// [`Exit::Done`] when the reader has seen enough (`| head`), [`Exit::Failed`] for anything else.
     fn put(&mut self, line: &str) -> Result<(), Exit> {
-        let written = writeln!(self.out, "{line}");
+        let written = match self.form {
+            Form::Text => writeln!(self.out, "{}", wording::lines(line)),
+            Form::Json => writeln!(self.out, "{line}"),
+        };
         written.map_err(|fault| {
             if fault.kind() == io::ErrorKind::BrokenPipe {
                 Exit::Done
@@ -334,7 +336,17 @@ impl Terminal {
             return self.message(&Message::new(ja, en));
         }
         // When standard error is gone there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", wording::lines(text));
+    }
+
+    /// Tells what is wrong with a configuration, in colours where a terminal shows them.
+    fn report(&mut self, report: &ConfigReport) {
+        match self.form {
+            Form::Text if io::stderr().is_terminal() => {
+                let _ = writeln!(io::stderr(), "{}", report.render(true).trim_end());
+            }
+            Form::Text | Form::Json => self.complain(&report.render(false)),
+        }
     }
 
     /// Writes an object of the result for programs, or its text for people.

@@ -11,6 +11,7 @@ use crate::{
     numbers::{NumberAsk, NumberView, WishedWaiver},
     people::RegisterAsk,
     said::{Said, Words},
+    wording::Wording,
 };
 
 #[derive(Debug, Subcommand)]
@@ -128,7 +129,7 @@ pub(super) fn shown(view: &NumberView) -> String {
     };
     let by = match (&decision.decided_by, &decision.unix_user) {
         (Some(person), _) => person.as_str(),
-        (None, Some(unix_user)) => unix_user,
+        (None, Some(unix_user)) => unix_user.as_str(),
         (None, None) => "",
     };
     let review = decision
@@ -143,6 +144,9 @@ pub(super) fn shown(view: &NumberView) -> String {
         decision.id,
         decision.decided_on,
         decision.basis,
-        decision.text.as_deref().unwrap_or("-"),
+        decision
+            .text
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), Wording::to_string),
     )
 }

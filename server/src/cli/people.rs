@@ -16,6 +16,7 @@ use crate::{
     people::{Ask, PasswordView, PersonView, RegisterAsk, Told},
     proof::{Proof, Secret},
     said::{Said, Words},
+    wording::Wording,
 };
 
 #[derive(Debug, Subcommand)]
@@ -387,7 +388,10 @@ fn shown(person: &PersonView) -> String {
         person.id,
         person.role,
         person.unit,
-        person.name.as_deref().unwrap_or_default(),
+        person
+            .name
+            .as_ref()
+            .map_or_else(String::new, Wording::to_string),
         day("指定/designated..", person.designated_until),
         day("研修/trained=", person.trained_on),
         day("代決/deputy..", person.deputy_until),

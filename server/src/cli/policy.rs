@@ -11,6 +11,7 @@ use crate::{
     outside,
     people::RegisterAsk,
     said::{Said, Words},
+    wording::Wording,
 };
 
 #[derive(Debug, Subcommand)]
@@ -105,14 +106,18 @@ pub(super) fn text(view: &PolicyView) -> String {
             view.version
         ),
     }];
-    lines.extend(view.text.clone());
+    // A file of several lines, which whoever applied it wrote.
+    lines.extend(view.text.as_ref().map(|text| text.as_str().to_owned()));
     lines.extend(view.measures.iter().map(|measure| {
         format!(
             "要領第6条の決定 / measure {} {} {} {}",
             measure.decision,
             jst_rfc3339(measure.at),
             measure.basis,
-            measure.measure.as_deref().unwrap_or_default()
+            measure
+                .measure
+                .as_ref()
+                .map_or_else(String::new, Wording::to_string)
         )
     }));
     lines.join("\n")

@@ -11,6 +11,7 @@ use crate::{
     cases::{CaseView, RequestAsk, WishedRequest},
     people::RegisterAsk,
     said::{Said, Words},
+    wording::Wording,
 };
 
 #[derive(Debug, Subcommand)]
@@ -124,7 +125,7 @@ pub(super) fn requests(command: Command, out: &mut Terminal) -> Result<(), Exit>
 
 /// A request as people read it.
 pub(super) fn shown(case: &CaseView) -> String {
-    let text = |label: &str, text: &Option<String>| {
+    let text = |label: &str, text: &Option<Wording>| {
         text.as_ref()
             .map_or_else(String::new, |text| format!("\n  {label}: {text}"))
     };

@@ -30,14 +30,13 @@ use rules::{Digest, Label, Number, NumberPolicy, RetentionPolicy};
 use storage::Layout;
 use toml::de::DeTable;
 
-pub(crate) use self::port_range::PortRange;
 use self::{
     peer::Surroundings,
     people::People,
     reader::{Faults, Placed, Section},
-    report::ConfigReport,
     sip::Sip,
 };
+pub(crate) use self::{port_range::PortRange, report::ConfigReport};
 use crate::{life, wire};
 
 /// Largest configuration file that is read: ten thousand numbers need less.

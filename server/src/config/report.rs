@@ -7,6 +7,7 @@ use miette::{
 };
 
 use super::reader::ConfigFault;
+use crate::wording;
 
 /// Why a configuration cannot be used: every fault of the file, or that it cannot be read.
 #[derive(Debug)]
@@ -20,15 +21,15 @@ pub(crate) struct ConfigReport {
 impl ConfigReport {
     pub(super) fn faulty(file: &Path, text: &str, faults: Vec<ConfigFault>) -> ConfigReport {
         ConfigReport {
-            file: file.display().to_string(),
-            text: text.to_owned(),
+            file: wording::lines(&file.display().to_string()),
+            text: veiled(text),
             faults,
             unreadable: None,
         }
     }
 
     pub(super) fn unreadable(file: &Path, fault: &io::Error) -> ConfigReport {
-        let file = file.display().to_string();
+        let file = wording::lines(&file.display().to_string());
         ConfigReport {
             file,
             text: String::new(),
@@ -71,6 +72,16 @@ impl ConfigReport {
     }
 }
 
+/// The text without what steers a terminal, of the same length, so that each place stays where it is.
+fn veiled(text: &str) -> String {
+    let veil = |letter: char| match letter {
+        '\n' | '\r' | '\t' => String::from(letter),
+        _ if rules::steers(letter) => "?".repeat(letter.len_utf8()),
+        _ => String::from(letter),
+    };
+    text.chars().map(veil).collect()
+}
+
 #[derive(Debug)]
 struct FaultView<'f> {
     fault: &'f ConfigFault,
@@ -82,7 +93,9 @@ impl std::fmt::Display for FaultView<'_> {
         write!(
             f,
             "{}: found {}, expected {}",
-            self.fault.place, self.fault.found, self.fault.expected
+            wording::lines(&self.fault.place),
+            wording::lines(&self.fault.found),
+            self.fault.expected
         )
     }
 }

@@ -7,7 +7,7 @@ use rules::{
     Action, Application, AuditEvent, CaseId, Digest, Fact, Missing, Particular, Register,
     RequestFact, Subject,
 };
-use storage::TextKind;
+use storage::{SealedText, TextKind};
 
 use super::{
     owner::Owner,
@@ -18,6 +18,7 @@ use crate::{
     duty::Ending,
     people::Told,
     said::{Said, Words},
+    wording::Wording,
 };
 
 impl Owner {
@@ -64,22 +65,26 @@ impl Owner {
     ) -> Result<Told, Ending> {
         let unit = self.unit_of(caller, Action::OpenRequest).await?;
         let case = CaseId::new(now, random_id()?);
-        let mut texts = Vec::new();
-        let mut seal = |kind, text: Said<Words>| {
-            let text = text.into_option();
-            let sealed =
-                text.map(|text| self.seal_text(Subject::Case(case), kind, text.text(), now));
-            let (text, digest) = sealed.transpose()?.unzip();
-            texts.extend(text);
-            Ok::<_, Ending>(digest)
-        };
+        let what = (Action::OpenRequest, Missing::Basis);
+        let about = Subject::Case(case);
+        let said = (TextKind::Basis, wish.basis);
+        let basis = self.seal_said(caller, what, &about, said, now).await?;
+        let said = (TextKind::Requester, wish.requester);
+        let requester = self.seal_said(caller, what, &about, said, now).await?;
+        let said = (TextKind::Document, wish.document);
+        let document = self.seal_said(caller, what, &about, said, now).await?;
+        let (basis_text, basis) = basis.unzip();
+        let (requester_text, requester) = requester.unzip();
+        let (document_text, document) = document.unzip();
+        let texts = [basis_text, requester_text, document_text];
+        let texts = texts.into_iter().flatten().collect();
         let application = Application {
             kind: wish.kind,
             unit,
             recordings: wish.recordings.into_iter().collect(),
-            basis: seal(TextKind::Basis, wish.basis)?,
-            requester: seal(TextKind::Requester, wish.requester)?,
-            document: seal(TextKind::Document, wish.document)?,
+            basis,
+            requester,
+            document,
         };
         let fact = Fact::Request(RequestFact::Opened { case, application });
         match self.record(caller, fact, with(texts), now).await? {
@@ -87,6 +92,23 @@ impl Owner {
             Told::AskedBefore(Subject::Case(case)) => Ok(Told::Opened { case }),
             other => Ok(other),
         }
+    }
+
+    /// Seals what may be said about something.
+    ///
+    /// # Errors
+    /// As [`Self::permit_said`], and where it cannot be sealed.
+    pub(super) async fn seal_said(
+        &mut self,
+        caller: &Caller<'_>,
+        (action, missing): (Action, Missing),
+        about: &Subject,
+        (kind, said): (TextKind, Said<Words>),
+        now: Timestamp,
+    ) -> Result<Option<(SealedText, Digest)>, Ending> {
+        let said = self.permit_said(caller, action, missing, said, now).await?;
+        let sealed = said.map(|said| self.seal_text(about.clone(), kind, said.text(), now));
+        sealed.transpose()
     }
 
     async fn list_requests(&mut self, caller: &Caller<'_>, now: Timestamp) -> Result<Told, Ending> {
@@ -123,7 +145,7 @@ impl Owner {
         about: Subject,
         kind: TextKind,
         now: Timestamp,
-    ) -> Result<Option<String>, Ending> {
+    ) -> Result<Option<Wording>, Ending> {
         match register.judge(&caller.petitioner(), Action::ReadDecisions, None, now) {
             Ok(()) => self.text_of(about, kind).await,
             Err(_) => Ok(None),
@@ -136,12 +158,12 @@ impl Owner {
         said: &Particular,
         about: &Subject,
         kind: TextKind,
-    ) -> Result<Option<String>, Ending> {
+    ) -> Result<Option<Wording>, Ending> {
         match said {
             Particular::Sealed { sealed } => {
                 Ok(self.words_about(about, kind).await?.remove(sealed))
             }
-            Particular::InClear(label) => Ok(Some(label.to_string())),
+            Particular::InClear(label) => Ok(Some(label.as_str().into())),
         }
     }
 
@@ -150,12 +172,13 @@ impl Owner {
         &mut self,
         about: &Subject,
         kind: TextKind,
-    ) -> Result<BTreeMap<Digest, String>, Ending> {
+    ) -> Result<BTreeMap<Digest, Wording>, Ending> {
         let texts = self
             .rows(async |catalogue| catalogue.sealed_texts(about, kind).await)
             .await?;
         let opened = texts.iter().map(|text| self.opener.open_hashed_text(text));
-        Ok(opened.filter_map(Result::ok).collect())
+        let opened = opened.filter_map(Result::ok);
+        Ok(opened.map(|(hash, text)| (hash, text.into())).collect())
     }
 
     async fn texts_of(&mut self, case: CaseId) -> Result<CaseTexts, Ending> {

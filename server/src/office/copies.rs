@@ -23,6 +23,7 @@ use crate::{
     duty::{Answer, Ending, Message},
     people::Told,
     proof::{Asker, Proof},
+    wording::Wording,
 };
 
 impl Desk {
@@ -167,10 +168,10 @@ impl Owner {
         register: &Register,
         id: CopyId,
         copy: &OutsideCopy,
-    ) -> Result<Option<String>, Ending> {
+    ) -> Result<Option<Wording>, Ending> {
         let file = match register.is_on_medium(id, copy) {
             true => None,
-            false => self.listed_place(id).await?,
+            false => self.listed_place(id).await?.map(Wording::from),
         };
         let CopyOf::HandOver(hand_over) = copy.of() else {
             return Ok(file);
@@ -301,7 +302,7 @@ fn unit_of<'r>(register: &'r Register, copy: &OutsideCopy) -> Option<&'r rules::
 }
 
 impl CopyView {
-    fn of(id: CopyId, copy: &OutsideCopy, place: Option<String>, now: Timestamp) -> CopyView {
+    fn of(id: CopyId, copy: &OutsideCopy, place: Option<Wording>, now: Timestamp) -> CopyView {
         let (state, sha256) = match copy.state() {
             CopyState::Destroyed { .. } => (CopyStanding::Destroyed, None),
             CopyState::Unfinished => (CopyStanding::Outstanding, None),

@@ -30,6 +30,7 @@ use crate::{
     hand_over::{HandOverAsk, HandOverTold, HandOverView, PackageWish, Packed, Packing},
     people::{self, Told},
     proof::{Asker, Proof, Secret},
+    wording::Wording,
 };
 
 impl Desk {
@@ -346,7 +347,14 @@ impl Owner {
         let code = ReceiptCode::random().map_err(|fault| no_randomness(&fault))?;
         let medium = self.medium_of(hand_over, known).await?;
         let medium = medium.ok_or_else(no_medium)?;
-        let manifest = manifest_of(hand_over, known, medium, &proved, destroy_by, now);
+        let manifest = manifest_of(
+            hand_over,
+            known,
+            medium.to_string(),
+            &proved,
+            destroy_by,
+            now,
+        );
         let text = Attachments::of(text);
         let after = self.last_entry()?;
         let ahead = self
@@ -467,7 +475,7 @@ impl Owner {
         &mut self,
         id: HandOverId,
         known: &HandOver,
-    ) -> Result<Option<String>, Ending> {
+    ) -> Result<Option<Wording>, Ending> {
         let (said, about) = (&known.wish().medium, Subject::HandOver(id));
         self.particular(said, &about, TextKind::Medium).await
     }

@@ -41,10 +41,10 @@ impl Owner {
                 reason,
             } => {
                 let about = Subject::Hold(hold);
-                let reason = reason.into_option();
-                let sealed = reason
-                    .map(|reason| self.seal_text(about, TextKind::Reason, reason.text(), now));
-                let (text, reason) = sealed.transpose()?.unzip();
+                let what = (Action::DecideHold, Missing::Reason);
+                let reason = (TextKind::Reason, reason);
+                let sealed = self.seal_said(caller, what, &about, reason, now).await?;
+                let (text, reason) = sealed.unzip();
                 let fact = HoldFact::Decided {
                     hold,
                     verdict,

@@ -18,6 +18,7 @@ use crate::{
     duty::{Answer, Ending, Message},
     numbers::{DecisionView, NumberAsk, NumberView, WishedWaiver},
     people::{self, Told},
+    wording::Wording,
 };
 
 /// How often what lapsed is told of, and the files for calls are compared with the register.
@@ -45,7 +46,7 @@ impl Owner {
                 let register = self.register().await?;
                 let (number, text) = self.words_of(&register, decision).await?;
                 let about = Subject::Decision(decision);
-                let (sealed, text) = self.seal_text(about, TextKind::Waiver, &text, now)?;
+                let (sealed, text) = self.seal_text(about, TextKind::Waiver, text.as_str(), now)?;
                 let review = review.unwrap_or_else(|| WaiverTerms::latest_review(now));
                 let fact = WaiverFact::Confirmed {
                     decision,
@@ -136,7 +137,7 @@ impl Owner {
         &mut self,
         register: &Register,
         decision: DecisionId,
-    ) -> Result<(Number, String), Ending> {
+    ) -> Result<(Number, Wording), Ending> {
         let number = self.number_of(register, decision)?;
         let numbers = self.config.numbers.iter();
         let mut configured = numbers.filter_map(|number| number.decision.as_ref());
@@ -145,7 +146,7 @@ impl Owner {
             .map(|configured| configured.reference().to_owned());
         let about = Subject::Decision(decision);
         let text = match reference {
-            Some(reference) => Some(reference),
+            Some(reference) => Some(Wording::from(reference)),
             None => self.text_of(about, TextKind::Waiver).await?,
         };
         let text = text.ok_or_else(|| {

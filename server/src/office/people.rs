@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rules::{
     Action, AlarmCode, AttestedKind, AuditDraft, AuditEvent, Fact, Heard, Label, Missing, Number,
     Petitioner, Proved, Purpose, Refusal, Register, RegisterFault, RegisterGrant, RegisterPermit,
-    StaffId, Subject, Tenure, Terms,
+    StaffId, Subject, Tenure, Terms, Unsaid,
 };
 use storage::{Attachments, AuditFault, Catalogue, CatalogueFault, SealedText, Sealer, TextKind};
 
@@ -20,6 +20,7 @@ use crate::{
     people::{self, AccountAsk, Ask, PasswordView, PersonView, RegisterAsk, Told, WishedContract},
     proof::{Asker, Proof},
     said::Said,
+    wording::Wording,
 };
 
 /// How often the register is compared with the trail.
@@ -105,7 +106,10 @@ impl Owner {
                     unit,
                     vendor,
                 };
-                let name = name.into_option();
+                let (action, missing) = (Action::AddPerson, Missing::Particulars);
+                let name = self
+                    .permit_said(&caller, action, missing, name, now)
+                    .await?;
                 self.take_in_person(&caller, person, fact, name, now).await
             }
             RegisterAsk::Recover { person } => {
@@ -394,7 +398,7 @@ impl Owner {
         for text in texts {
             let said = self.opener.open_text(text).ok();
             let known = self.text_of(about.clone(), text.kind).await?;
-            if said.is_none() || said != known {
+            if said.is_none() || said.as_deref() != known.as_ref().map(Wording::as_str) {
                 return Ok(false);
             }
         }
@@ -404,7 +408,7 @@ impl Owner {
     /// What an act must say.
     ///
     /// # Errors
-    /// It says nothing: refused as `missing`, which is written down.
+    /// It says nothing, or what no record holds: refused as `missing`, which is written down.
     pub(super) async fn demand<T>(
         &mut self,
         caller: &Caller<'_>,
@@ -413,12 +417,40 @@ impl Owner {
         said: Said<T>,
         now: Timestamp,
     ) -> Result<T, Ending> {
-        if let Some(said) = said.into_option() {
-            return Ok(said);
+        match said.demand() {
+            Ok(said) => Ok(said),
+            Err(unsaid) => Err(self.unsaid(caller, action, (missing, unsaid), now).await?),
         }
+    }
+
+    /// What an act may say.
+    ///
+    /// # Errors
+    /// It says what no record holds: refused as `missing`, which is written down.
+    pub(super) async fn permit_said<T>(
+        &mut self,
+        caller: &Caller<'_>,
+        action: Action,
+        missing: Missing,
+        said: Said<T>,
+        now: Timestamp,
+    ) -> Result<Option<T>, Ending> {
+        match said.unless_unsaid() {
+            Ok(said) => Ok(said),
+            Err(unsaid) => Err(self.unsaid(caller, action, (missing, unsaid), now).await?),
+        }
+    }
+
+    async fn unsaid(
+        &mut self,
+        caller: &Caller<'_>,
+        action: Action,
+        what: (Missing, Unsaid),
+        now: Timestamp,
+    ) -> Result<Ending, Ending> {
         let register = self.register().await?;
-        let refusal = register.refuse_without(&caller.petitioner(), action, missing, now);
-        Err(self.refuse(caller, action, &refusal.into()))
+        let refusal = register.refuse_without(&caller.petitioner(), action, what, now);
+        Ok(self.refuse(caller, action, &refusal.into()))
     }
 
     /// A refusal stands whether or not it can be written down.
@@ -488,11 +520,12 @@ impl Owner {
         &mut self,
         about: Subject,
         kind: TextKind,
-    ) -> Result<Option<String>, Ending> {
+    ) -> Result<Option<Wording>, Ending> {
         let sealed = self
             .rows(async |catalogue| catalogue.sealed_text(about, kind).await)
             .await?;
-        Ok(sealed.and_then(|sealed| self.opener.open_text(&sealed).ok()))
+        let opened = sealed.and_then(|sealed| self.opener.open_text(&sealed).ok());
+        Ok(opened.map(Wording::from))
     }
 
     pub(super) fn seal_text(
@@ -538,7 +571,7 @@ pub(super) fn with(texts: Vec<SealedText>) -> impl FnOnce(&Owner) -> Result<Atta
 impl PersonView {
     fn of(
         person: &rules::Person,
-        name: Option<String>,
+        name: Option<Wording>,
         password: PasswordView,
         now: Timestamp,
     ) -> PersonView {

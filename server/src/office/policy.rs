@@ -18,6 +18,7 @@ use crate::{
     duty::{Answer, Ending, Message},
     people::{self, Told},
     said::{Said, Words},
+    wording::Wording,
 };
 
 /// The longest text of a policy; it travels in one line of at most 64 KiB.
@@ -47,7 +48,7 @@ pub(crate) struct PolicyView {
     pub(crate) by: Option<rules::StaffId>,
     pub(crate) terms: Option<PolicyTerms>,
     /// Its file, word by word.
-    pub(crate) text: Option<String>,
+    pub(crate) text: Option<Wording>,
     pub(crate) measures: Vec<MeasureView>,
 }
 
@@ -59,7 +60,7 @@ pub(crate) struct MeasureView {
     pub(crate) decision: DecisionId,
     pub(crate) basis: Label,
     /// What was decided, for managers and auditors.
-    pub(crate) measure: Option<String>,
+    pub(crate) measure: Option<Wording>,
 }
 
 impl Owner {
@@ -136,7 +137,7 @@ impl Owner {
         };
         let about = Subject::Decision(applied.decision);
         let known = self.text_of(about, TextKind::Policy).await?;
-        Ok(applied.terms == *terms && known.as_deref() == Some(text.trim()))
+        Ok(applied.terms == *terms && known.as_ref().map(Wording::as_str) == Some(text.trim()))
     }
 
     /// Keeps what the manager decided where the rules say nothing.

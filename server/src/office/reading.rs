@@ -13,6 +13,7 @@ use crate::{
     duty::{Answer, Ending},
     people,
     proof::{Asker, Proof},
+    wording::Wording,
 };
 
 /// Somebody who may read of the trail, as it is written down.
@@ -23,14 +24,14 @@ pub(crate) struct Reader {
     /// The number of the entry that allowed it.
     pub(crate) granted: u64,
     /// What lies sealed behind what is read, by the hash in the trail, for whoever reads such words.
-    pub(crate) words: BTreeMap<Digest, String>,
+    pub(crate) words: BTreeMap<Digest, Wording>,
 }
 
 impl Reader {
     /// Why that was done which an entry tells of.
     ///
     /// `entry`: as it stands; one that a newer version wrote says nothing here.
-    pub(crate) fn reason_of(&self, entry: &str) -> Option<String> {
+    pub(crate) fn reason_of(&self, entry: &str) -> Option<Wording> {
         if self.words.is_empty() {
             return None;
         }
@@ -72,7 +73,7 @@ impl Owner {
         &mut self,
         reading: &TrailReading,
         caller: &Caller<'_>,
-    ) -> Result<BTreeMap<Digest, String>, Ending> {
+    ) -> Result<BTreeMap<Digest, Wording>, Ending> {
         // Whoever is nobody by name reads no sealed words, and waits for no database.
         if caller.proved.is_none() {
             return Ok(BTreeMap::new());
@@ -99,7 +100,7 @@ impl Owner {
     async fn words_of_entries(
         &mut self,
         register: &Register,
-    ) -> Result<BTreeMap<Digest, String>, Ending> {
+    ) -> Result<BTreeMap<Digest, Wording>, Ending> {
         let mut words = BTreeMap::new();
         for forgetting in register.forgettings() {
             let about = Subject::Decision(forgetting.decision);
@@ -115,7 +116,8 @@ impl Owner {
             .clock
             .confirmations()
             .map(|(confirmation, sealed)| self.opener.open_confirmation(confirmation, sealed));
-        words.extend(declared.chain(confirmed).filter_map(Result::ok));
+        let opened = declared.chain(confirmed).filter_map(Result::ok);
+        words.extend(opened.map(|(hash, text)| (hash, text.into())));
         Ok(words)
     }
 }

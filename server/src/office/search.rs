@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use rules::{
-    Action, Actor, FindPermit, FindRequest, Number, Purpose, Refusal, RevealPermit, RevealRequest,
-    Sought, Subject,
+    Action, Actor, FindPermit, FindRequest, Missing, Number, Purpose, Refusal, RevealPermit,
+    RevealRequest, Sought, Subject,
 };
 use serde::{Deserialize, Serialize};
 use storage::{Comparison, FoundCall, ListedCall, OpenFault, SealedCaller, SearchPlace, TextKind};
@@ -240,10 +240,9 @@ impl Owner {
             return Err(self.unknown(&caller, Action::Reveal, wish.recording, judged));
         };
         let about = Subject::Recording(wish.recording);
-        let reason = wish.reason.clone().into_option();
-        let sealed = reason
-            .map(|reason| self.seal_text(about, TextKind::Reason, reason.text(), now))
-            .transpose()?;
+        let what = (Action::Reveal, Missing::Reason);
+        let reason = (TextKind::Reason, wish.reason.clone());
+        let sealed = self.seal_said(&caller, what, &about, reason, now).await?;
         let mut request = RevealRequest {
             petitioner: caller.petitioner(),
             heard: self.heard(wish.recording, &call),

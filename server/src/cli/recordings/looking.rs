@@ -16,6 +16,7 @@ use crate::{
     proof::Secret,
     said::{Said, Words},
     search::{self, Searched},
+    wording::Wording,
 };
 
 #[derive(Debug, Args)]
@@ -191,7 +192,7 @@ struct SightingObject<'view> {
     at: String,
     who: Option<&'view str>,
     purpose: &'static str,
-    reason: Option<&'view str>,
+    reason: Option<&'view Wording>,
 }
 
 pub(super) fn revealed(arguments: &Heard, out: &mut Terminal) -> Result<(), Exit> {
@@ -217,11 +218,11 @@ fn show_sighting(sighting: &SightingView, out: &mut Terminal) -> Result<(), Exit
         at: jst_rfc3339(sighting.at),
         who: sighting.who.as_ref().map(|who| who.as_str()),
         purpose: sighting.purpose.code(),
-        reason: sighting.reason.as_deref(),
+        reason: sighting.reason.as_ref(),
     };
     out.result(&object, || {
         let who = object.who.unwrap_or_default();
-        let reason = object.reason.unwrap_or_default();
+        let reason = object.reason.map_or_else(String::new, Wording::to_string);
         format!("{} {who} {} {reason}", object.at, object.purpose)
     })
 }
