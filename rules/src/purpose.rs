@@ -4,7 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::refusal::{Clause, Refusal, RefusalCode};
+use crate::{
+    refusal::{Clause, Refusal, RefusalCode},
+    text::{OneLine, TextFault},
+};
 
 /// What recordings are used for: a closed list. 二次利用 (any other use) has no code, so it cannot be typed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -82,14 +85,14 @@ impl FromStr for Purpose {
 
     /// A purpose that is not on the list is refused by the clause that closes the list; white space is none.
     fn from_str(text: &str) -> Result<Purpose, Refusal> {
-        let text = text.trim();
-        let code = match text.is_empty() {
-            true => RefusalCode::PurposeRequired,
-            false => RefusalCode::PurposeNotPermitted,
+        let line = OneLine::read(text);
+        let code = match line {
+            Err(TextFault::Blank) => RefusalCode::PurposeRequired,
+            Ok(_) | Err(_) => RefusalCode::PurposeNotPermitted,
         };
         Purpose::ALL
             .into_iter()
-            .find(|purpose| purpose.code() == text)
+            .find(|purpose| line.is_ok_and(|line| line.as_str() == purpose.code()))
             .ok_or(Refusal::new(code, Clause::Rules5Use))
     }
 }

@@ -223,7 +223,9 @@ fn what_an_act_must_say_and_does_not_is_refused_with_its_clause_and_written_down
     let mut asked: Vec<String> = Vec::new();
     for act in acts() {
         let option = act.option.into_iter().collect::<Vec<_>>();
-        let blank = option.iter().map(|option| vec![*option, " \u{3000}"]);
+        let blank = option
+            .iter()
+            .map(|option| vec![*option, "\u{3000}\u{200b}"]);
         for more in [Vec::new()].into_iter().chain(blank) {
             let command = act.command.iter().map(String::as_str);
             let command: Vec<&str> = command.chain(more).chain(["--json"]).collect();
