@@ -68,7 +68,7 @@ def hpke_open(encapsulated, info, sealed, private):
     return AESGCM(key).decrypt(nonce, sealed, b"")
 
 
-STORE_FORMATS = ("denwaban key store 1", "denwaban key store 2")
+STORE_FORMATS = ("denwaban key store 1", "denwaban key store 2", "denwaban key store 3")
 
 
 def private_half(root_file, store_file, group, generation):
@@ -76,8 +76,12 @@ def private_half(root_file, store_file, group, generation):
         root = file.read()
     if len(root) != 52 or root[:8] != b"DENWROOT" or hashlib.sha256(root[:44]).digest()[:8] != root[44:]:
         sys.exit("the root is damaged")
-    with open(store_file, encoding="utf-8") as file:
-        store = json.load(file)
+    with open(store_file, "rb") as file:
+        content = file.read()
+    store = json.loads(content)
+    summed = content[: content.rfind(b',\n  "sha256"')]
+    if store["format"] == STORE_FORMATS[2] and hashlib.sha256(summed).hexdigest() != store["sha256"]:
+        sys.exit("the key store is damaged")
     if store["format"] not in STORE_FORMATS or store["root"] != number(root, 8, 4):
         sys.exit("root and key store are not of one time")
     pairs = [pair for pair in store["groups"].get(group, []) if pair["generation"] == generation]

@@ -29,6 +29,7 @@ pub use self::{
     mirror::Standing,
     root::{FolderRoots, RootProvider, Wrapped},
     status::{GroupStatus, KeyStatus},
+    store::Edition,
 };
 use self::{
     fault::at,
@@ -91,7 +92,7 @@ impl Keys {
         // A root may be left of a first attempt that was cut off before its key store.
         roots.generate(1)?;
         let mut keys = Keys::around(disk, layout, roots, Store::empty(1, now));
-        keys.ring.write(&keys.store)?;
+        keys.write(keys.store.clone())?;
         keys.settle()?;
         Ok(keys)
     }
@@ -99,7 +100,8 @@ impl Keys {
     /// Opens the key store, and finishes a rotation that was cut off.
     ///
     /// # Errors
-    /// [`KeyFault`] if store or root are missing, damaged, or not of the same generation.
+    /// [`KeyFault`] if store or root are missing, damaged, or not of the same generation;
+    /// [`KeyFault::MirrorNewer`] if they are of an old copy. Then nothing is changed.
     pub fn open(disk: Arc<dyn Disk>, layout: &Layout) -> Result<Keys, KeyFault> {
         let roots = folder_roots(&disk, layout);
         Keys::open_with(disk, layout, roots)
@@ -120,12 +122,14 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Makes root and key store anew from a mirror, when either is lost.
+    /// Makes root and key store anew from a mirror, when either is lost, damaged or of an old copy.
     ///
     /// What was destroyed while the mirror was away comes back with it, until the next disposal destroys it again.
+    /// The mirror itself and what opens here stay until the new root and the new store are durable.
     ///
     /// # Errors
-    /// [`KeyFault::NothingLost`] while the installation's own keys can be used; [`KeyFault`] if the mirror cannot.
+    /// [`KeyFault::NothingLost`] while the installation's own keys can be used and the mirror's are not newer;
+    /// [`KeyFault::MirrorNewer`] if another mirror's are; [`KeyFault`] if the mirror cannot be used.
     pub fn recover(
         disk: Arc<dyn Disk>,
         layout: &Layout,
@@ -135,19 +139,26 @@ impl Keys {
         let roots = folder_roots(&disk, layout);
         let mirror = Mirror::new(&disk, folder);
         let mut keys = Keys::around(disk, layout, roots, mirror.read_checked()?);
-        if keys.ring.read_checked().is_ok() {
+        let own = keys.ring.read_checked();
+        if own.is_ok_and(|own| !keys.store.is_newer_than(&own)) {
             let path = layout.key_store();
             return Err(KeyFault::NothingLost { path });
         }
+        keys.expect_newest()?;
         // A number that was used here does not come again.
-        let lost = keys.ring.read().map_or(0, |lost| lost.root);
-        let generation = keys.store.root.max(lost) + 1;
+        let lost = keys.ring.read().ok().map(|lost| lost.edition());
+        let generation = keys.store.root.max(lost.map_or(0, |lost| lost.root)) + 1;
+        let revision = keys
+            .store
+            .revision
+            .max(lost.map_or(0, |lost| lost.revision));
         keys.ring.roots.generate(generation)?;
         let mut own = keys
             .store
             .rewrapped(mirror.roots(), &*keys.ring.roots, generation)?;
+        own.revision = revision;
         own.rooted_at = Some(now);
-        keys.ring.write(&own)?;
+        keys.write(own)?;
         keys.settle()?;
         let groups: Vec<Group> = keys.groups().collect();
         groups.iter().try_for_each(|group| keys.publish(*group))?;
@@ -175,8 +186,12 @@ impl Keys {
     /// # Errors
     /// [`KeyFault`] as for [`open`](Keys::open).
     pub(crate) fn settle(&mut self) -> Result<(), KeyFault> {
-        // Only when the store has been shown to open may other roots go.
+        // Only when the store has been shown to open, and to be no old copy, may other roots go.
         self.store = self.ring.read_checked()?;
+        self.expect_newest()?;
+        if self.store.revision == 0 {
+            self.write(self.store.clone())?;
+        }
         self.ring.roots.destroy(self.store.root)?;
         self.forget_other_halves()?;
         self.follow(Empty::Away)
@@ -264,6 +279,7 @@ impl Keys {
     /// # Errors
     /// [`KeyFault`] if the store itself cannot be used; a mirror's own fault is its [`Standing`].
     pub fn follow_again(&mut self) -> Result<(), KeyFault> {
+        self.expect_newest()?;
         self.follow(Empty::Away)
     }
 
@@ -273,6 +289,7 @@ impl Keys {
     /// [`KeyFault`] if the store itself cannot be used; a mirror's own fault is its [`Standing`].
     pub fn mirror(&mut self) -> Result<(), KeyFault> {
         self.store = self.ring.read_checked()?;
+        self.expect_newest()?;
         self.follow(Empty::New)
     }
 
@@ -306,16 +323,30 @@ impl Keys {
         roots.generate(generation)?;
         let mut next = store.rewrapped(roots, roots, generation)?;
         next.rooted_at = Some(now);
-        self.ring.write(&next)?;
+        self.write(next)?;
         // Opened once from the disk, with the new root from the disk, before the old root goes.
         self.settle()
     }
 
     /// Makes a store durable that takes nothing away.
     fn keep(&mut self, store: Store) -> Result<(), KeyFault> {
+        self.write(store)?;
+        self.follow(Empty::Away)
+    }
+
+    /// Makes a store durable as the next revision, which no mirror can be ahead of.
+    fn write(&mut self, mut store: Store) -> Result<(), KeyFault> {
+        self.expect_newest()?;
+        store.revision += 1;
         self.ring.write(&store)?;
         self.store = store;
-        self.follow(Empty::Away)
+        Ok(())
+    }
+
+    /// Looks that no mirror holds newer keys than the store.
+    fn expect_newest(&self) -> Result<(), KeyFault> {
+        let mut mirrors = self.mirrors.iter();
+        mirrors.try_for_each(|mirror| mirror.expect_nothing_newer_than(&self.store))
     }
 
     fn fresh_pair(&self, group: Group, generation: u32) -> Result<WrappedPair, KeyFault> {
@@ -336,11 +367,12 @@ impl Keys {
         let current = self.mirrors.iter().filter(is_current);
         let mut known = self.store.mirrors.clone();
         known.extend(current.map(|mirror| mirror.folder.clone()));
-        if known != self.store.mirrors {
-            self.store.mirrors = known;
-            self.ring.write(&self.store)?;
+        if known == self.store.mirrors {
+            return Ok(());
         }
-        Ok(())
+        let mut store = self.store.clone();
+        store.mirrors = known;
+        self.write(store)
     }
 
     /// Removes public halves of groups that have no keys any more.

@@ -59,8 +59,8 @@ pub use head::{Head, HeadFault, SignedHead};
 pub use header::Header;
 pub use heads::{Heads, SignFault};
 pub use keys::{
-    DAYS_AHEAD, FolderRoots, GroupStatus, KeyFault, KeyStatus, Keys, RootProvider, Standing,
-    Wrapped,
+    DAYS_AHEAD, Edition, FolderRoots, GroupStatus, KeyFault, KeyStatus, Keys, RootProvider,
+    Standing, Wrapped,
 };
 pub use layout::Layout;
 pub use listing::{ListedCall, Listing};

@@ -10,10 +10,11 @@ use std::{
 };
 
 use common::*;
-use rules::Caller;
+use jiff::ToSpan;
+use rules::{Caller, JstDay};
 use storage::{
-    Disk, Faults, Group, KeyFault, Keys, Layout, MemoryDisk, Opener, RootProvider, SealedCaller,
-    Wrapped,
+    Disk, Faults, Group, KeyFault, KeyStatus, Keys, Layout, MemoryDisk, Opener, RootProvider,
+    SealedCaller, Standing, Wrapped,
 };
 
 const MIRROR: &str = "/volume/mirror";
@@ -248,7 +249,7 @@ fn roots_may_be_kept_where_no_file_shows_them() {
 }
 
 #[test]
-fn a_key_store_of_the_first_version_opens_and_is_written_as_the_second() {
+fn a_key_store_of_the_first_version_opens_and_is_written_anew_with_its_checksum() {
     let disk = MemoryDisk::new();
     let city = city(Arc::new(disk.clone()), &memory_layout());
     let sealed = seal(&city);
@@ -259,14 +260,156 @@ fn a_key_store_of_the_first_version_opens_and_is_written_as_the_second() {
     fields.insert("format".to_owned(), "denwaban key store 1".into());
     disk.plant(&path, &serde_json::to_vec(&store).unwrap());
 
-    let mut keys = Keys::open(Arc::new(disk.clone()), &city.layout).unwrap();
-    keys.rotate(now()).unwrap();
+    Keys::open(Arc::new(disk.clone()), &city.layout).unwrap();
 
     assert!(opens_on(&disk, &sealed));
     assert!(contains(
         &disk.read(&path).unwrap(),
-        b"denwaban key store 2"
+        b"denwaban key store 3"
     ));
+}
+
+/// Root and key store of before a rotation, put back beside a mirror that followed it.
+fn put_back(disk: &MemoryDisk) {
+    let layout = mirrored();
+    let folders = [layout.root().to_owned(), PathBuf::from("/city/data/keys")];
+    let old: Vec<_> = folders
+        .iter()
+        .map(|folder| files_under(disk, folder.to_str().unwrap()))
+        .collect();
+    let mut keys = Keys::open(Arc::new(disk.clone()), &layout).unwrap();
+    destroy_today(&mut keys);
+    keys.make_ahead(now() + 72.hours()).unwrap();
+    for (folder, files) in folders.iter().zip(&old) {
+        remove_files_under(disk, folder.to_str().unwrap());
+        plant_all(disk, files);
+    }
+}
+
+fn recover(disk: &MemoryDisk, folder: &str) -> Result<Keys, KeyFault> {
+    Keys::recover(
+        Arc::new(disk.clone()),
+        &mirrored(),
+        Path::new(folder),
+        now() + 72.hours(),
+    )
+}
+
+#[test]
+fn nothing_is_written_over_a_mirror_with_newer_keys_and_nothing_is_done_beside_it() {
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &mirrored());
+    put_back(&disk);
+    let before = disk.everything();
+
+    let opened = Keys::open(Arc::new(disk.clone()), &city.layout).err();
+
+    assert!(matches!(opened, Some(KeyFault::MirrorNewer { .. })));
+    let told = opened.unwrap().to_string();
+    assert!(
+        told.contains("keys recover --from /volume/mirror"),
+        "{told}"
+    );
+    assert_eq!(disk.everything(), before);
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let status = KeyStatus::read(&disk, &city.layout).unwrap();
+    let (_, standing) = &status.mirrors[0];
+    assert!(matches!(
+        standing,
+        Standing::Behind(KeyFault::MirrorNewer { .. })
+    ));
+}
+
+#[test]
+fn a_mirror_with_newer_keys_is_taken_in_over_older_ones_that_open_and_brings_nothing_back() {
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &mirrored());
+    let gone = seal(&city);
+    put_back(&disk);
+
+    let keys = recover(&disk, MIRROR).unwrap();
+
+    assert_eq!(
+        (keys.root_generation(), keys.mirrors_behind().count()),
+        (3, 0)
+    );
+    let days: BTreeSet<Group> = keys.groups().collect();
+    assert!(!days.contains(&Group::Day(today())));
+    assert!(days.contains(&Group::Day(JstDay::of(now() + 240.hours()))));
+    assert!(!opens_on(&disk, &gone));
+    Keys::open(Arc::new(disk), &city.layout).unwrap();
+}
+
+#[test]
+fn an_older_mirror_is_taken_in_neither_over_newer_keys_nor_beside_a_newer_mirror() {
+    const OLDER: &str = "/volume/older";
+    let disk = MemoryDisk::new();
+    let _ = city(Arc::new(disk.clone()), &mirrored());
+    for (path, bytes) in files_under(&disk, MIRROR) {
+        let name = path.file_name().unwrap();
+        disk.plant(&Path::new(OLDER).join(name), &bytes);
+    }
+    let mut keys = Keys::open(Arc::new(disk.clone()), &mirrored()).unwrap();
+    destroy_today(&mut keys);
+    let before = disk.everything();
+    assert!(matches!(
+        recover(&disk, OLDER),
+        Err(KeyFault::NothingLost { .. })
+    ));
+    assert_eq!(disk.everything(), before);
+
+    remove_files_under(&disk, mirrored().root().to_str().unwrap());
+    let before = disk.everything();
+    assert!(matches!(
+        recover(&disk, OLDER),
+        Err(KeyFault::MirrorNewer { .. })
+    ));
+    assert_eq!(disk.everything(), before);
+}
+
+/// The mirror's volume comes back after the office began beside an old copy.
+#[test]
+fn a_mirror_that_turns_out_newer_stops_the_keys_and_stays_as_it_is() {
+    let disk = MemoryDisk::new();
+    let _ = city(Arc::new(disk.clone()), &mirrored());
+    put_back(&disk);
+    let newer = files_under(&disk, MIRROR);
+    remove_files_under(&disk, MIRROR);
+    let mut keys = Keys::open(Arc::new(disk.clone()), &mirrored()).unwrap();
+    plant_all(&disk, &newer);
+    let turns: [fn(&mut Keys) -> Result<(), KeyFault>; 4] = [
+        Keys::follow_again,
+        Keys::mirror,
+        |keys| keys.rotate(now()),
+        |keys| keys.make_ahead(now() + 240.hours()),
+    ];
+    for turn in turns {
+        assert!(matches!(turn(&mut keys), Err(KeyFault::MirrorNewer { .. })));
+        assert_eq!(files_under(&disk, MIRROR), newer);
+    }
+}
+
+#[test]
+fn a_changed_byte_of_the_key_store_is_damage_and_goes_to_no_mirror() {
+    let disk = MemoryDisk::new();
+    let city = city(Arc::new(disk.clone()), &mirrored());
+    let sealed = seal(&city);
+    let path = city.layout.key_store();
+    let whole = disk.read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        disk.plant(&path, &changed);
+        let before = disk.everything();
+        let opened = Keys::open(Arc::new(disk.clone()), &city.layout).err();
+        assert!(
+            matches!(opened, Some(KeyFault::StoreDamaged { .. })),
+            "byte {at}: {opened:?}"
+        );
+        assert_eq!(disk.everything(), before, "byte {at}");
+    }
+    recover(&disk, MIRROR).unwrap();
+    assert!(opens_on(&disk, &sealed));
 }
 
 /// One 64-bit word stands for a root: wrapping is adding it. What matters here is who keeps it.

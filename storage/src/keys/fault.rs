@@ -8,6 +8,7 @@ use std::{
 use rules::Fault;
 use thiserror::Error;
 
+use super::store::Edition;
 use crate::{group::Group, secret::SecretFault};
 
 /// Why keys cannot be used.
@@ -73,8 +74,18 @@ pub enum KeyFault {
         /// The key store's.
         expected: u32,
     },
+    /// A mirror holds what the key store never held: root and key store are of an old copy.
+    #[error("mirror {} holds newer keys ({found}) than the key store ({expected}), which was put back from an old copy; nothing is written over it: run keys recover --from {}", path.display(), path.display())]
+    MirrorNewer {
+        /// The mirror's folder.
+        path: PathBuf,
+        /// The mirror's.
+        found: Edition,
+        /// The key store's.
+        expected: Edition,
+    },
     /// Something was to be recovered over keys that can be used.
-    #[error("the key store {} opens under its root; nothing is recovered over it", path.display())]
+    #[error("the key store {} opens under its root and the mirror holds nothing newer; nothing is recovered over it", path.display())]
     NothingLost {
         /// The key store.
         path: PathBuf,
@@ -107,6 +118,7 @@ impl KeyFault {
             | KeyFault::DoesNotUnwrap { .. }
             | KeyFault::MirrorAway { .. }
             | KeyFault::MirrorStale { .. }
+            | KeyFault::MirrorNewer { .. }
             | KeyFault::Disk { .. } => Fault::Resource,
             KeyFault::Secret(fault) => fault.fault(),
         }

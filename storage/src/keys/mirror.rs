@@ -61,15 +61,40 @@ impl Mirror {
         &*self.ring.roots
     }
 
+    /// Looks that it holds nothing newer than a key store. What cannot be read tells nothing.
+    ///
+    /// # Errors
+    /// [`KeyFault::MirrorNewer`].
+    pub(super) fn expect_nothing_newer_than(&self, store: &Store) -> Result<(), KeyFault> {
+        match self.ring.read() {
+            Ok(there) => self.compare(&there, store),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn compare(&self, there: &Store, store: &Store) -> Result<(), KeyFault> {
+        match there.is_newer_than(store) {
+            false => Ok(()),
+            true => Err(KeyFault::MirrorNewer {
+                path: self.folder.clone(),
+                found: there.edition(),
+                expected: store.edition(),
+            }),
+        }
+    }
+
     /// Compares without writing.
     pub(super) fn look(self, store: &Store) -> (PathBuf, Standing) {
         let standing = match self.ring.read() {
-            Ok(there) if there.holds_the_same_as(store) => Standing::Current,
-            Ok(there) => Standing::Behind(KeyFault::MirrorStale {
-                path: self.folder.clone(),
-                found: there.root,
-                expected: store.root,
-            }),
+            Ok(there) => match self.compare(&there, store) {
+                Err(newer) => Standing::Behind(newer),
+                Ok(()) if there.holds_the_same_as(store) => Standing::Current,
+                Ok(()) => Standing::Behind(KeyFault::MirrorStale {
+                    path: self.folder.clone(),
+                    found: there.root,
+                    expected: store.root,
+                }),
+            },
             Err(KeyFault::StoreMissing { .. }) => self.standing,
             Err(fault) => Standing::Behind(fault),
         };
@@ -91,7 +116,10 @@ impl Mirror {
         empty: Empty,
     ) -> Result<(), KeyFault> {
         let there = match self.ring.read() {
-            Ok(there) => Some(there),
+            Ok(there) => {
+                self.compare(&there, store)?;
+                Some(there)
+            }
             Err(KeyFault::StoreMissing { .. }) if empty == Empty::Away => {
                 let path = self.folder.clone();
                 return Err(KeyFault::MirrorAway { path });

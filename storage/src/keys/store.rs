@@ -1,8 +1,9 @@
 //! The key store as a file: JSON, so that its shape can be looked at; every half in it is wrapped.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -19,12 +20,12 @@ use crate::{
     group::Group,
     hex,
     object::{Object, SealedTo},
-    secret::{PrivateHalf, SecretKey},
+    secret::{PrivateHalf, SecretKey, sha256},
 };
 
-const FORMAT: &str = "denwaban key store 2";
-/// Without further keys, mirrors and the time of the root; otherwise the same.
-const FORMAT_1: &str = "denwaban key store 1";
+const FORMAT: &str = "denwaban key store 3";
+/// Without revision and checksum; the first without further keys, mirrors and the time of the root as well.
+const EARLIER_FORMATS: [&str; 2] = ["denwaban key store 1", "denwaban key store 2"];
 
 /// Everything that a root wraps.
 #[derive(Clone, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub(super) struct Store {
     format: String,
     /// The generation of the root that everything here is wrapped under.
     pub(super) root: u32,
+    /// Grows with each writing; 0 in the earlier formats, which did not count.
+    #[serde(default)]
+    pub(super) revision: u64,
     /// When that generation was made.
     #[serde(default)]
     pub(super) rooted_at: Option<Timestamp>,
@@ -46,6 +50,21 @@ pub(super) struct Store {
     /// Mirrors that were set up once: an empty folder of one of these is a volume that is away.
     #[serde(default)]
     pub(super) mirrors: BTreeSet<PathBuf>,
+}
+
+/// How far a key store has come: of two of one installation the greater is the newer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edition {
+    /// The generation of the root.
+    pub root: u32,
+    /// How often the store was written.
+    pub revision: u64,
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "generation {}, revision {}", self.root, self.revision)
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -65,6 +84,7 @@ impl Store {
         Store {
             format: FORMAT.into(),
             root,
+            revision: 0,
             rooted_at: Some(now),
             groups: BTreeMap::new(),
             further: BTreeMap::new(),
@@ -75,7 +95,10 @@ impl Store {
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).expect("texts and numbers are JSON");
-        bytes.push(b'\n');
+        // The checksum is the last member of the same object.
+        bytes.truncate(bytes.len() - "\n}".len());
+        let checksum = checksum(&bytes);
+        bytes.extend_from_slice(checksum.as_bytes());
         bytes
     }
 
@@ -90,7 +113,7 @@ impl Store {
             },
         })?;
         let store: Option<Store> = serde_json::from_slice(&bytes).ok();
-        let store = store.filter(|store| [FORMAT, FORMAT_1].contains(&&*store.format));
+        let store = store.filter(|store| store.is_whole(&bytes));
         let store = store.ok_or_else(|| KeyFault::StoreDamaged {
             path: path.to_owned(),
         })?;
@@ -98,6 +121,37 @@ impl Store {
             format: FORMAT.into(),
             ..store
         })
+    }
+
+    /// Whether these bytes are what was written.
+    fn is_whole(&self, bytes: &[u8]) -> bool {
+        if EARLIER_FORMATS.contains(&&*self.format) {
+            return self.revision == 0;
+        }
+        let content = bytes.len().checked_sub(checksum(&[]).len());
+        let is_summed = content.is_some_and(|content| {
+            let (content, last) = bytes.split_at(content);
+            last == checksum(content).as_bytes()
+        });
+        self.format == FORMAT && is_summed
+    }
+
+    /// How far it has come.
+    pub(super) fn edition(&self) -> Edition {
+        Edition {
+            root: self.root,
+            revision: self.revision,
+        }
+    }
+
+    /// Whether something is in it that another, written from it or before it, cannot have.
+    pub(super) fn is_newer_than(&self, other: &Store) -> bool {
+        // Two that went on apart from one copy may have come equally far.
+        match self.edition().cmp(&other.edition()) {
+            Ordering::Less => false,
+            Ordering::Equal => !self.holds_the_same_as(other),
+            Ordering::Greater => true,
+        }
     }
 
     /// Opens every half once.
@@ -265,6 +319,14 @@ impl WrappedPair {
         let mut private = roots.unwrap(root, &words, &wrapped)?;
         Ok(PrivateHalf::from_bytes(std::mem::take(&mut *private)))
     }
+}
+
+/// How a key store ends: SHA-256 over all of it that comes before.
+fn checksum(content: &[u8]) -> String {
+    format!(
+        ",\n  \"sha256\": \"{}\"\n}}\n",
+        hex::encode(&sha256(&[content]))
+    )
 }
 
 fn wrap_words(root: u32, group: Group, generation: u32, public: &[u8; 32]) -> Vec<u8> {
