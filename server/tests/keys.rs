@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, path::Path, process::Command};
 
 use common::{House, text};
 use serde_json::Value;
@@ -139,4 +139,117 @@ fn a_mirror_beside_what_it_mirrors_is_refused() {
             text(&refused)
         );
     }
+}
+
+/// Root and keys as they were before a rotation, put back beside a mirror that followed it.
+fn put_back(house: &House) {
+    for folder in ["root", "data/keys"] {
+        copy(
+            &house.dir().join(folder),
+            &house.dir().join("old").join(folder),
+        );
+    }
+    let rotated = house.denwaban(&["keys", "rotate"]);
+    assert!(rotated.status.success(), "{}", text(&rotated));
+    for folder in ["root", "data/keys"] {
+        fs::remove_dir_all(house.dir().join(folder)).unwrap();
+        copy(
+            &house.dir().join("old").join(folder),
+            &house.dir().join(folder),
+        );
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    let copied = Command::new("cp")
+        .args(["-a", "--"])
+        .args([from, to])
+        .status();
+    assert!(copied.unwrap().success());
+}
+
+#[test]
+fn beside_a_newer_mirror_no_key_is_touched_calls_go_on_and_the_mirror_is_taken_in() {
+    let mut house = mirrored();
+    assert!(house.denwaban(&["keys", "mirror"]).status.success());
+    put_back(&house);
+    let store = house.dir().join("mirror/store");
+    let newer = fs::read(&store).unwrap();
+
+    let checked = house.denwaban(&["check"]);
+    assert_eq!(checked.status.code(), Some(4), "{}", text(&checked));
+    let mirror = house.dir().join("mirror");
+    let advice = format!("keys recover --from {}", mirror.display());
+    assert!(text(&checked).contains(&advice), "{}", text(&checked));
+    assert!(
+        !text(&checked).contains("run keys mirror"),
+        "{}",
+        text(&checked)
+    );
+    for command in [["keys", "rotate"], ["keys", "mirror"], ["dispose", "--due"]] {
+        let refused = house.denwaban(&command);
+        assert_eq!(
+            refused.status.code(),
+            Some(4),
+            "{command:?}: {}",
+            text(&refused)
+        );
+    }
+    house.run();
+    house.terminate();
+    assert!(house.log().contains("KEY_UNAVAILABLE"), "{}", house.log());
+    assert!(house.log().contains(&advice), "{}", house.log());
+    assert_eq!(fs::read(&store).unwrap(), newer);
+
+    let recovered = house.denwaban(&["keys", "recover", "--from", mirror.to_str().unwrap()]);
+    assert!(recovered.status.success(), "{}", text(&recovered));
+    assert_eq!(status(&house)["mirrors"][0]["state"], "current");
+    assert!(house.denwaban(&["check"]).status.success());
+}
+
+/// What is there and opens nothing is no key.
+#[test]
+fn check_opens_what_it_calls_good() {
+    let house = mirrored();
+    assert!(house.denwaban(&["keys", "mirror"]).status.success());
+    let (store, root) = (
+        house.dir().join("data/keys/store"),
+        house.dir().join("root/0001.root"),
+    );
+    let flipped = |path: &Path, at: usize| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let wrapped = text_of(&store).find("\"wrapped\": \"").unwrap() + 14;
+    let damages = [
+        ("no JSON", &store, b"{".to_vec()),
+        ("a wrapped byte", &store, flipped(&store, wrapped)),
+        ("a byte of the root", &root, flipped(&root, 20)),
+    ];
+    for (what, path, damaged) in damages {
+        let whole = fs::read(path).unwrap();
+        fs::write(path, damaged).unwrap();
+        expect_no_good_keys(&house, what);
+        fs::write(path, whole).unwrap();
+        assert!(house.denwaban(&["check"]).status.success(), "{what}");
+    }
+    let old = fs::read(&store).unwrap();
+    assert!(house.denwaban(&["keys", "rotate"]).status.success());
+    fs::write(&store, old).unwrap();
+    expect_no_good_keys(&house, "a key store of before a rotation");
+}
+
+fn text_of(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+fn expect_no_good_keys(house: &House, what: &str) {
+    let checked = house.denwaban(&["check"]);
+    let told = text(&checked);
+    assert_eq!(checked.status.code(), Some(4), "{what}: {told}");
+    assert!(told.contains("keys recover"), "{what}: {told}");
+    assert!(!told.contains("良 ok    鍵束"), "{what}: {told}");
+    assert!(!told.contains("良 ok    鍵の根"), "{what}: {told}");
 }
