@@ -8,8 +8,8 @@ use rules::{
 };
 use serde_json::json;
 use storage::{
-    Catalogue, CatalogueFault, Compared, Disk, Duty, KeyStatus, Layout, OsDisk, Restoration,
-    Sealer, Standing, verifier_keys,
+    Catalogue, CatalogueFault, Compared, Disk, Duty, KeyFault, KeyStatus, Layout, OsDisk,
+    Restoration, Sealer, Standing, verifier_keys,
 };
 use tokio::runtime;
 
@@ -271,40 +271,25 @@ impl Found<'_> {
                 "明日の鍵がまだありません / no key for tomorrow yet: {fault}"
             ))?;
         }
-        match std::fs::metadata(layout.key_store()) {
-            Ok(_) => self.good("鍵束 / key store"),
-            Err(fault) => self.bad(
-                Exit::Unavailable,
-                &format!("鍵束 / key store {}: {fault}", layout.key_store().display()),
-            ),
-        }
+        Ok(())
     }
 
+    /// Every half is opened once: keys that are there and open nothing are no keys.
     fn root(&mut self, layout: &Layout) -> Result<(), Exit> {
         let path = layout.root().display();
-        let generations = std::fs::read_dir(layout.root()).map(|entries| {
-            entries
-                .filter_map(Result::ok)
-                .filter(|entry| {
-                    entry
-                        .path()
-                        .extension()
-                        .is_some_and(|ending| ending == "root")
-                })
-                .count()
-        });
-        match generations {
-            Ok(0) => self.bad(
-                Exit::Unavailable,
-                &format!("鍵の根がありません / no root generation in {path}; mount its volume"),
-            )?,
-            Ok(_) => self.good("鍵の根 / root")?,
-            Err(fault) => {
-                return self.bad(
-                    Exit::Unavailable,
-                    &format!("鍵の根を読めません / root {path}: {fault}"),
-                );
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        match KeyStatus::try_open(&disk, layout) {
+            Ok(()) => {
+                self.good("鍵束 / key store")?;
+                self.good("鍵の根 / root")?;
             }
+            Err(fault) if fault.is_forbidden() => self.note(&format!(
+                "鍵束と鍵の根を読む権限がないため、開けるかどうかを確かめていません。root か事務の利用者で行ってください / not looked whether key store and root open: run check as root or as the office's user: {fault}"
+            ))?,
+            Err(fault) => self.bad(
+                Exit::Unavailable,
+                &format!("鍵束か鍵の根を使えません / key store or root: {fault}"),
+            )?,
         }
         let mode =
             std::fs::metadata(layout.root()).map_or(0, |found| found.permissions().mode() & 0o777);
@@ -327,6 +312,10 @@ impl Found<'_> {
             let shown = folder.display();
             match standing {
                 Standing::Current => self.good(&format!("鍵の写し / mirror: {shown}"))?,
+                Standing::Behind(fault @ KeyFault::MirrorNewer { .. }) => self.bad(
+                    Exit::Unavailable,
+                    &format!("鍵の写しのほうが新しく、鍵の作業を止めています / the mirror is newer, no work on keys is done: {fault}"),
+                )?,
                 Standing::Behind(fault) => self.note(&format!(
                     "鍵の写しが最新ではありません。廃棄は完了になりません / a mirror has not followed, no disposal is complete: {fault}"
                 ))?,

@@ -215,7 +215,11 @@ pub(super) fn keys_made(before: &BTreeSet<Group>, keys: &Keys, vault: &Vault) ->
 fn not_done(fault: &KeyFault) -> Ending {
     match fault {
         KeyFault::NothingLost { .. } => Answer::Failed(Message::new(
-            "鍵は失われていません。何も変更しませんでした。",
+            "鍵は失われておらず、写しの鍵も新しくありません。何も変更しませんでした。",
+            fault.to_string(),
+        )),
+        KeyFault::MirrorNewer { .. } => Answer::Unavailable(Message::new(
+            "鍵の写しのほうが新しく、鍵束と鍵の根は古い写しから戻されたものです。何も変更しませんでした。keys recover --from で新しい写しから取り込んでください。",
             fault.to_string(),
         )),
         _ => Answer::Unavailable(Message::new("鍵を使えません。", fault.to_string())),

@@ -46,7 +46,7 @@ pub enum KeyFault {
     },
     /// What is wrapped was wrapped under something else.
     #[error(
-        "the key store does not open under root {root}; root and key store are not of one time"
+        "the key store does not open under root {root}: they are not of one time, or damaged; recover both from a mirror by keys recover"
     )]
     DoesNotUnwrap {
         /// The root's generation.
@@ -104,6 +104,12 @@ pub enum KeyFault {
 }
 
 impl KeyFault {
+    /// Whether whoever asked may not read the keys, which tells nothing of them.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, KeyFault::Disk { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// Whose fault it is.
     #[must_use]
     pub fn fault(&self) -> Fault {

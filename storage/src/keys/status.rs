@@ -1,4 +1,4 @@
-//! What keys there are, for whoever may look: it opens no half and changes nothing.
+//! What keys there are, for whoever may look: it gives no half away and changes nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,9 @@ use rules::{CaseId, RecordingId};
 
 use super::{
     fault::KeyFault,
+    folder_roots,
     mirror::{Mirror, Standing},
+    ring::KeyRing,
     store::Store,
 };
 use crate::{files::Disk, group::Group, layout::Layout};
@@ -43,6 +45,19 @@ pub struct GroupStatus {
 }
 
 impl KeyStatus {
+    /// Opens every half once, as the next start does, and changes nothing.
+    ///
+    /// # Errors
+    /// [`KeyFault`] if store or root are missing, damaged, or not of one time.
+    pub fn try_open(disk: &Arc<dyn Disk>, layout: &Layout) -> Result<(), KeyFault> {
+        let ring = KeyRing::new(
+            Arc::clone(disk),
+            folder_roots(disk, layout),
+            layout.key_store(),
+        );
+        ring.read_checked().map(drop)
+    }
+
     /// Looks.
     ///
     /// # Errors
