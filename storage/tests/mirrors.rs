@@ -377,7 +377,8 @@ fn a_mirror_that_turns_out_newer_stops_the_keys_and_stays_as_it_is() {
     remove_files_under(&disk, MIRROR);
     let mut keys = Keys::open(Arc::new(disk.clone()), &mirrored()).unwrap();
     plant_all(&disk, &newer);
-    let turns: [fn(&mut Keys) -> Result<(), KeyFault>; 4] = [
+    type Turn = fn(&mut Keys) -> Result<(), KeyFault>;
+    let turns: [Turn; 4] = [
         Keys::follow_again,
         Keys::mirror,
         |keys| keys.rotate(now()),
