@@ -14,7 +14,7 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
             "通話録音データは定められた目的のためにしか利用できません。目的（ANALYSIS_INQUIRY、ANALYSIS_COMPLAINT、STAFF_CHECKなど）を指定してください。"
         }
         RefusalCode::PurposeNotPermitted => {
-            "この目的で通話録音データを利用することはできません。認められた目的（ANALYSIS_INQUIRY、ANALYSIS_COMPLAINT、STAFF_CHECKなど）を指定してください。"
+            "この操作は、この役割とこの目的では認められていません。操作と役割ごとに認められた目的は denwaban access table で確かめられます。"
         }
         RefusalCode::PersonUnknown => {
             "通話録音データを取り扱えるのは、登録された職員本人に限られます。--as ID --password-file FILE を付けるか、denwaban login でログインしてください。"
@@ -172,7 +172,7 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
             "recordings are used for stated purposes only; name the purpose (ANALYSIS_INQUIRY, ANALYSIS_COMPLAINT, STAFF_CHECK and so on)"
         }
         RefusalCode::PurposeNotPermitted => {
-            "recordings are not used for this purpose; name a permitted one"
+            "this act is not permitted for this purpose in this role; `denwaban access table` lists the purposes of each act and role"
         }
         RefusalCode::PersonUnknown => {
             "only a registered person who proves to be that person does this; add --as ID --password-file FILE, or log in with `denwaban login`"
