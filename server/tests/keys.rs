@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use common::{House, text};
 use serde_json::Value;
@@ -209,6 +209,22 @@ fn beside_a_newer_mirror_no_key_is_touched_calls_go_on_and_the_mirror_is_taken_i
 }
 
 /// What is there and opens nothing is no key.
+#[test]
+fn a_file_of_keys_that_others_can_read_is_a_fault() {
+    let house = House::init(&["--profile", "announce"]);
+    let root = house.dir().join("root/0001.root");
+    for file in [root, house.dir().join("data/keys/store")] {
+        let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o640);
+        let checked = house.denwaban(&["check"]);
+        assert_eq!(checked.status.code(), Some(2), "{}", text(&checked));
+        let remedy = format!("chmod 600 {}", file.display());
+        assert!(text(&checked).contains(&remedy), "{}", text(&checked));
+        mode(0o600);
+    }
+    assert!(house.denwaban(&["check"]).status.success());
+}
+
 #[test]
 fn check_opens_what_it_calls_good() {
     let house = mirrored();

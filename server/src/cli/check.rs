@@ -275,6 +275,24 @@ impl Found<'_> {
     }
 
     /// Every half is opened once: keys that are there and open nothing are no keys.
+    /// Whoever reads both opens every recording (K-18).
+    fn readable_keys(&mut self, layout: &Layout) -> Result<(), Exit> {
+        // What cannot be listed was told of where it is opened.
+        let roots = std::fs::read_dir(layout.root()).into_iter().flatten();
+        let roots = roots.flatten().map(|root| root.path());
+        for path in roots.chain([layout.key_store()]) {
+            let mode = std::fs::metadata(&path).map_or(0, |found| found.permissions().mode());
+            if mode & 0o077 != 0 {
+                let path = path.display();
+                self.bad(
+                    Exit::Usage,
+                    &format!("鍵のファイルを他の人が読めます。chmod 600 {path} / others can read this file of keys"),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     fn root(&mut self, layout: &Layout) -> Result<(), Exit> {
         let path = layout.root().display();
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
@@ -291,10 +309,11 @@ impl Found<'_> {
                 &format!("鍵束か鍵の根を使えません / key store or root: {fault}"),
             )?,
         }
+        self.readable_keys(layout)?;
         let mode =
             std::fs::metadata(layout.root()).map_or(0, |found| found.permissions().mode() & 0o777);
         if mode & 0o077 != 0 {
-            self.note(&format!("鍵の根のフォルダを他の人が読めます。chmod 700 {path} / others can read the root's folder"))?;
+            self.note(&format!("鍵の根のフォルダを他の人が開けます。chmod 700 {path} / others can enter the root's folder"))?;
         }
         Ok(())
     }
