@@ -157,6 +157,8 @@ actions! {
     RotateKeys "rotate_keys" Rules5Security,
     /// Writes the mirrors of the keys.
     MirrorKeys "mirror_keys" Rules5Security,
+    /// 鍵の写しの終了: answers for a mirror that nobody reaches any more.
+    EndMirror "end_mirror" Rules5Security,
     /// Makes lost keys anew from a mirror.
     RecoverKeys "recover_keys" Rules5Security,
     /// Copies rows, audio and trail out.

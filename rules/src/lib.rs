@@ -21,6 +21,7 @@ mod hearing;
 mod hold;
 mod ids;
 mod listen;
+mod mirror;
 mod missing;
 mod month;
 mod notice;
@@ -83,6 +84,7 @@ pub use crate::{
         HoldId, IdFault, JstDay, Label, RecordingId, StaffId, VendorId, jst_rfc3339,
     },
     listen::{Heard, ListenGrant, ListenRequest, Sound},
+    mirror::MirrorEnd,
     missing::{Missing, Unsaid},
     month::JstMonth,
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},

@@ -27,6 +27,7 @@ use crate::{
         VendorId,
     },
     listen::Heard,
+    mirror::{MirrorEnd, MirrorEnds},
     month::JstMonth,
     people::{Designation, Person, Recovery, Role, Tenure, Training},
     policy::Policy,
@@ -53,6 +54,7 @@ pub struct Register {
     holds: Holds,
     waivers: Waivers,
     forgotten: Forgotten,
+    mirror_ends: MirrorEnds,
     history: History,
 }
 
@@ -206,6 +208,11 @@ impl Register {
         self.forgotten.decisions()
     }
 
+    /// Every decision by which nobody waits for a mirror of the keys any more, the oldest first.
+    pub fn mirror_ends(&self) -> &[MirrorEnd] {
+        self.mirror_ends.decisions()
+    }
+
     /// The cases that a person sees: an auditor all of them, everybody else those of the own unit.
     pub fn cases_shown_to(&self, person: &StaffId) -> impl Iterator<Item = (CaseId, &Case)> {
         let cases = self.cases.iter();
@@ -312,6 +319,11 @@ impl Register {
                 decision,
                 text,
             }),
+            Fact::MirrorEnded {
+                mirror,
+                decision,
+                text,
+            } => self.mirror_ends.handle_decision(at, mirror, decision, text),
             Fact::Request(fact) => self.cases.handle_fact(at, by, fact),
             Fact::Hold(fact) => self.holds.handle_fact(at, by, fact),
             Fact::Waiver(fact) => self.waivers.handle_fact(at, by, fact),
@@ -411,6 +423,7 @@ impl Person {
             | Fact::Policy(_)
             | Fact::SupervisionSigned { .. }
             | Fact::MonthsForgotten { .. }
+            | Fact::MirrorEnded { .. }
             | Fact::Request(_)
             | Fact::Hold(_)
             | Fact::Waiver(_) => {}

@@ -47,6 +47,7 @@ fn who_reads_the_trail_touches_keys_and_says_that_the_clock_is_right() {
     for action in [
         Action::RotateKeys,
         Action::MirrorKeys,
+        Action::EndMirror,
         Action::RecoverKeys,
         Action::BackUp,
         Action::Restore,

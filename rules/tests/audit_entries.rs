@@ -540,6 +540,14 @@ fn by_people() -> Vec<AuditEvent> {
             },
             policy,
         },
+        AuditEvent::Registered {
+            change: Fact::MirrorEnded {
+                mirror: "/mnt/keys".to_owned(),
+                decision: DecisionId::new(now(), 7),
+                text: Digest([0xce; 32]),
+            },
+            policy,
+        },
         AuditEvent::ActionRefused {
             action: Action::DeclareEmergency,
             code: RefusalCode::RoleNotPermitted,

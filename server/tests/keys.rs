@@ -109,6 +109,51 @@ fn a_mirror_that_is_away_is_named() {
 }
 
 #[test]
+fn a_mirror_that_was_struck_is_named_until_it_is_ended_by_a_decision() {
+    let house = House::init(&["--profile", "announce"]);
+    let unmirrored = fs::read_to_string(house.config()).unwrap();
+    let mirror = house.dir().join("mirror");
+    let name = mirror.to_str().unwrap();
+    let mirrored = format!("{unmirrored}\n[keys]\nmirrors = [\"{name}\"]\n");
+    fs::write(house.config(), &mirrored).unwrap();
+    assert!(house.denwaban(&["keys", "mirror"]).status.success());
+    let end = [
+        "keys",
+        "mirror",
+        "--ended",
+        name,
+        "--decision",
+        "機器の廃止決裁",
+    ];
+
+    let refused = house.denwaban(&end);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("strike it"), "{}", text(&refused));
+    fs::write(house.config(), &unmirrored).unwrap();
+    assert_eq!(status(&house)["mirrors"][0]["state"], "behind");
+    let rotated = house.denwaban(&["keys", "rotate"]);
+    assert_eq!(rotated.status.code(), Some(4), "{}", text(&rotated));
+    let named = format!("incomplete: {name}");
+    assert!(text(&rotated).contains(&named), "{}", text(&rotated));
+    assert!(text(&house.denwaban(&["check"])).contains("keys mirror --ended"));
+
+    let undecided = house.denwaban(&end[..4]);
+    assert_eq!(undecided.status.code(), Some(3), "{}", text(&undecided));
+    assert!(text(&undecided).contains("DECISION_REQUIRED"));
+    let ended = house.denwaban(&end);
+    assert!(ended.status.success(), "{}", text(&ended));
+    assert_eq!(status(&house)["mirrors"], Value::Array(Vec::new()));
+    let checked = house.denwaban(&["check"]);
+    assert!(text(&checked).contains("mirror ended by decision"));
+    assert!(house.denwaban(&["keys", "rotate"]).status.success());
+    let trail = house.denwaban(&["audit", "list", "--json"]);
+    let trail = text(&trail);
+    assert!(trail.contains("\"fact\":\"mirror_ended\""), "{trail}");
+    assert!(trail.contains("\"code\":\"DECISION_REQUIRED\""), "{trail}");
+    assert!(!trail.contains("機器の廃止決裁"));
+}
+
+#[test]
 fn what_is_in_memory_lies_in_no_core_file() {
     let mut house = House::init(&["--profile", "announce"]);
     house.run();

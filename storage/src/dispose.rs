@@ -19,7 +19,7 @@ use std::{
 
 use jiff::Timestamp;
 use rules::{
-    Actor, AuditDraft, AuditEvent, CaseId, DisposalCounts, Fault, Holds, JstDay, Proved,
+    Actor, AuditDraft, AuditEvent, CaseId, DisposalCounts, Fault, Holds, JstDay, MirrorEnd, Proved,
     RecordingId, Refusal,
 };
 use thiserror::Error;
@@ -36,7 +36,7 @@ pub use self::{
 use crate::{
     catalogue::{Catalogue, CatalogueFault},
     files::Disk,
-    keys::{KeyFault, Keys},
+    keys::{KeyFault, Keys, last_made_on},
     note::NoteFault,
     signing::SigningKey,
     trail::{AuditFault, AuditTrail},
@@ -55,6 +55,8 @@ pub struct Office<'office> {
     pub trail: &'office mut AuditTrail,
     /// The key that signs certificates. Nothing waits for one that cannot be used, but the certificate.
     pub signing: Option<&'office SigningKey>,
+    /// The mirrors that were ended by decision. Where nobody can say which, nothing is certified.
+    pub mirror_ends: Option<&'office [MirrorEnd]>,
 }
 
 impl Office<'_> {
@@ -105,6 +107,8 @@ pub enum Pending {
     Holds(u64),
     /// The register cannot be read, so nobody can say what was decided to be held: nothing of the day is destroyed before.
     Register,
+    /// The register cannot be read, so nobody can say which mirrors were ended by decision, which the certificate tells.
+    MirrorEnds,
     /// Files of so many recordings that no row and no key knows. They are left alone and certified by nothing; reconciliation names them.
     Unknown(u64),
 }
@@ -175,7 +179,10 @@ fn certify(
     if office.signing.is_none() {
         pending.push(Pending::Signature);
     }
-    let (Some(signing), []) = (office.signing, &pending[..]) else {
+    if office.mirror_ends.is_none() {
+        pending.push(Pending::MirrorEnds);
+    }
+    let (Some(signing), Some(ends), []) = (office.signing, office.mirror_ends, &pending[..]) else {
         if attempt == Attempt::First {
             let event = AuditEvent::DisposalIncomplete {
                 day: record.day,
@@ -201,6 +208,7 @@ fn certify(
         day: record.day,
         completed_at: now,
         counts: record.counts,
+        mirrors_ended: ends.iter().filter(|end| concerns(end, record.day)).count() as u64,
         merkle_root: record.merkle_root,
         audit_seq: receipt.seq(),
     };
@@ -218,6 +226,11 @@ fn certify(
         .map(|fault| Pending::Disk(fault.to_string()))
         .into_iter()
         .collect())
+}
+
+/// Whether a mirror may have held keys of a day when it was ended.
+pub fn concerns(end: &MirrorEnd, day: JstDay) -> bool {
+    day <= last_made_on(end.on)
 }
 
 /// Writes down that the responsible manager has seen a certificate. Doing it twice changes nothing.

@@ -17,7 +17,7 @@ mod store;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -53,12 +53,20 @@ use crate::{
 /// Public halves are made this far ahead, so that no call waits for an office that is down.
 pub const DAYS_AHEAD: usize = 7;
 
+/// The last day of which a mirror may hold keys that was ended on this one.
+pub(crate) fn last_made_on(day: JstDay) -> JstDay {
+    let days = std::iter::successors(Some(day), |day| Some(day.next()));
+    days.take(DAYS_AHEAD + 1).last().unwrap_or(day)
+}
+
 /// The keys of one installation, in the hands of the office duty.
 pub struct Keys {
     disk: Arc<dyn Disk>,
     layout: Layout,
     ring: KeyRing,
     mirrors: Vec<Mirror>,
+    /// Those that the store knows and the configuration names no more.
+    struck: Vec<(PathBuf, Standing)>,
     store: Store,
 }
 
@@ -174,6 +182,7 @@ impl Keys {
         let mirrors = layout.mirrors().iter();
         Keys {
             mirrors: mirrors.map(|folder| Mirror::new(&disk, folder)).collect(),
+            struck: mirror::struck(&store, layout),
             ring: KeyRing::new(Arc::clone(&disk), roots, layout.key_store()),
             layout: layout.clone(),
             disk,
@@ -241,10 +250,12 @@ impl Keys {
         self.store.rooted_at
     }
 
-    /// The mirrors of the configuration, and whether each has followed.
+    /// The mirrors of the configuration, and whether each has followed; and those that it names no more and nobody ended.
     pub fn mirrors(&self) -> impl Iterator<Item = (&Path, &Standing)> {
         let mirrors = self.mirrors.iter();
-        mirrors.map(|mirror| (mirror.folder.as_path(), &mirror.standing))
+        let named = mirrors.map(|mirror| (mirror.folder.as_path(), &mirror.standing));
+        let struck = self.struck.iter();
+        named.chain(struck.map(|(folder, standing)| (folder.as_path(), standing)))
     }
 
     /// The mirrors that have not followed.
@@ -291,6 +302,32 @@ impl Keys {
         self.store = self.ring.read_checked()?;
         self.expect_newest()?;
         self.follow(Empty::New)
+    }
+
+    /// Whether a mirror may be ended.
+    ///
+    /// # Errors
+    /// [`KeyFault::MirrorConfigured`] while the configuration names it, [`KeyFault::NoMirror`] if the store does not know it.
+    pub fn check_end(&self, mirror: &Path) -> Result<(), KeyFault> {
+        let path = mirror.to_owned();
+        if self.layout.mirrors().contains(&path) {
+            return Err(KeyFault::MirrorConfigured { path });
+        }
+        match self.store.mirrors.contains(&path) {
+            true => Ok(()),
+            false => Err(KeyFault::NoMirror { path }),
+        }
+    }
+
+    /// Waits for a mirror no more. Whoever asks has made the decision durable in the trail.
+    ///
+    /// # Errors
+    /// As [`check_end`](Keys::check_end), or [`KeyFault`] if that cannot be made durable: then it is waited for.
+    pub fn end_mirror(&mut self, mirror: &Path) -> Result<(), KeyFault> {
+        self.check_end(mirror)?;
+        let mut store = self.store.clone();
+        store.mirrors.remove(mirror);
+        self.keep(store)
     }
 
     /// Replaces the root, after which old key stores open nothing.
@@ -367,12 +404,13 @@ impl Keys {
         let current = self.mirrors.iter().filter(is_current);
         let mut known = self.store.mirrors.clone();
         known.extend(current.map(|mirror| mirror.folder.clone()));
-        if known == self.store.mirrors {
-            return Ok(());
+        if known != self.store.mirrors {
+            let mut store = self.store.clone();
+            store.mirrors = known;
+            self.write(store)?;
         }
-        let mut store = self.store.clone();
-        store.mirrors = known;
-        self.write(store)
+        self.struck = mirror::struck(&self.store, &self.layout);
+        Ok(())
     }
 
     /// Removes public halves of groups that have no keys any more.

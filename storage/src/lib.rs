@@ -50,7 +50,7 @@ pub use catalogue::{Catalogue, CatalogueFault, FoundCall, SearchPlace, TakenIn};
 pub use dispose::{
     Certificate, CertificateFault, Disposal, DisposalRecord, DisposalStage, DisposeFault,
     DisposedDay, EarlyDisposal, EarlyStep, Office, Pending, PlannedDay, RecordFault, Step, Subject,
-    acknowledge, dispose_due, dispose_one, hold, plan_due, release, verify_certificate,
+    acknowledge, concerns, dispose_due, dispose_one, hold, plan_due, release, verify_certificate,
 };
 pub use emergency_file::{EmergencyFileFault, load_emergency, save_emergency};
 pub use files::{Disk, DiskFile, MODE_SECRET, MODE_SHARED, OsDisk};

@@ -71,6 +71,7 @@ impl House {
             catalogue: &mut catalogue,
             trail: &mut trail(&self.city),
             signing: None,
+            mirror_ends: Some(&[]),
         };
         dispose_due(&mut office, &Actor::System, self.expiry)
             .await

@@ -113,6 +113,7 @@ impl House {
             catalogue: &mut catalogue,
             trail: &mut trail(&self.city),
             signing: None,
+            mirror_ends: Some(&[]),
         };
         let case = CaseId::new(now(), 77);
         let cause = DisposalCause::Decided { case };

@@ -138,6 +138,7 @@ async fn cross(crossed_at: u32) -> u32 {
         catalogue: &mut catalogue,
         trail: &mut trail(&after),
         signing: None,
+        mirror_ends: Some(&[]),
     };
     let _ = dispose_due(&mut office, &Actor::System, now())
         .await

@@ -54,6 +54,7 @@ async fn dispose(archive: &mut Archive, at: Timestamp) -> Result<u64, DisposeFau
         catalogue: &mut archive.catalogue,
         trail: &mut trail,
         signing: signing.as_ref().map(storage::Signing::key),
+        mirror_ends: Some(&[]),
     };
     let days = dispose_due(&mut office, &Actor::System, at).await?;
     Ok(days.iter().map(|day| day.counts.disposed()).sum())

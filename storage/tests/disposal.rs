@@ -7,11 +7,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use common::{archive::*, *};
 use jiff::ToSpan;
-use rules::{Actor, Holds, JstDay, RecordingState, RetentionPolicy};
+use rules::{Actor, DecisionId, Digest, Holds, JstDay, MirrorEnd, RecordingState, RetentionPolicy};
 use storage::{
     Disk, Disposal, DisposalStage, DisposeFault, DisposedDay, Group, Layout, MemoryDisk, Opening,
-    OsDisk, Pending, Spool, Step, Subject, acknowledge, hold, plan_due, release,
-    verify_certificate,
+    OsDisk, Pending, Spool, Step, Subject, acknowledge, concerns, hold, plan_due, release,
+    verifier_keys, verify_certificate,
 };
 
 #[test]
@@ -79,6 +79,53 @@ fn a_certificate_is_acknowledged_once() {
             assert!(matches!(record.stage, DisposalStage::Acknowledged { .. }));
         }
         assert_eq!(archive.trail().matches("disposal_acknowledged").count(), 1);
+    });
+}
+
+/// The mirror was struck from the configuration, and its volume may hold the keys of the day still.
+#[test]
+fn beside_a_mirror_that_was_struck_nothing_is_complete_before_somebody_ends_it_and_the_certificate_says_so()
+ {
+    run(async {
+        let disk = MemoryDisk::new();
+        let archive = Archive::begin(Arc::new(disk.clone()), &mirrored()).await;
+        let mut archive = archive.again_with(Arc::new(disk.clone()), &memory_layout());
+        let at = archive.expiry();
+        let mirror = PathBuf::from("/volume/mirror");
+        for _ in 0..2 {
+            let days = archive.dispose(at).await.unwrap();
+            assert_eq!(days[0].pending, [Pending::Mirror(mirror.clone())]);
+        }
+
+        archive.keys.end_mirror(&mirror).unwrap();
+        archive.mirror_ends = None;
+        let days = archive.dispose(at).await.unwrap();
+        assert_eq!(days[0].pending, [Pending::MirrorEnds]);
+        let ended_on = |on| {
+            Some(vec![MirrorEnd {
+                mirror: mirror.display().to_string(),
+                on,
+                decision: DecisionId::new(now(), 1),
+                text: Digest([7; 32]),
+            }])
+        };
+        archive.mirror_ends = ended_on(JstDay::of(at));
+        let days = archive.dispose(at).await.unwrap();
+        assert_eq!(days[0].pending, []);
+        let record = archive.record(Subject::Day(today())).unwrap();
+        let keys = verifier_keys(&disk, &memory_layout()).unwrap();
+        let text = record.certificate().unwrap();
+        assert!(text.contains("\nmirrors ended by decision 1\n"), "{text}");
+        let certificate = verify_certificate(text, &keys).unwrap();
+        assert_eq!(certificate.mirrors_ended, 1);
+
+        // Keys are made a week ahead, so the mirror has none of a day after that.
+        let week: Vec<JstDay> = std::iter::successors(Some(today()), |day| Some(day.next()))
+            .take(9)
+            .collect();
+        let end = &ended_on(today()).unwrap()[0];
+        let concerned = week.iter().filter(|day| concerns(end, **day));
+        assert_eq!(concerned.count(), 8);
     });
 }
 

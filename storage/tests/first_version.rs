@@ -171,6 +171,7 @@ fn its_recordings_are_destroyed_at_the_instant_that_it_wrote_down() {
             catalogue: &mut catalogue,
             trail: &mut trail,
             signing: Some(signing.key()),
+            mirror_ends: Some(&[]),
         };
         let early = expiry() - 1.seconds();
         let days = dispose_due(&mut office, &Actor::System, early)

@@ -187,6 +187,37 @@ fn a_volume_that_was_replaced_is_set_up_when_somebody_says_so() {
     );
 }
 
+/// The volume of a mirror that the configuration names no more lies in a drawer, with the keys of its time.
+#[test]
+fn a_mirror_that_is_struck_is_named_until_it_follows_again_or_is_ended() {
+    let disk = MemoryDisk::new();
+    let struck = city(Arc::new(disk.clone()), &mirrored()).layout;
+    let open = |layout: &Layout| Keys::open(Arc::new(disk.clone()), layout).unwrap();
+    let behind = |keys: &Keys| -> Vec<PathBuf> {
+        let behind = keys.mirrors_behind();
+        behind.map(|(folder, _)| folder.to_owned()).collect()
+    };
+    let mirror = Path::new(MIRROR);
+
+    let mut keys = open(&memory_layout());
+    destroy_today(&mut keys);
+    assert_eq!(behind(&keys), [mirror]);
+    // Configured again it follows, and cannot be ended.
+    let mut keys = open(&struck);
+    assert!(behind(&keys).is_empty());
+    let refused = keys.end_mirror(mirror);
+    assert!(matches!(refused, Err(KeyFault::MirrorConfigured { .. })));
+    // Ended it is waited for no more, by the next start neither.
+    let mut keys = open(&memory_layout());
+    keys.end_mirror(mirror).unwrap();
+    assert!(behind(&keys).is_empty() && behind(&open(&memory_layout())).is_empty());
+    let refused = keys.end_mirror(mirror);
+    assert!(matches!(refused, Err(KeyFault::NoMirror { .. })));
+    // Set up once more and struck once more, it is to be ended once more.
+    assert!(behind(&open(&struck)).is_empty());
+    assert_eq!(behind(&open(&memory_layout())), [mirror]);
+}
+
 /// The power goes in the n-th sync of a rotation, for every n: own keys and mirror open, each by itself.
 #[test]
 fn a_power_cut_at_any_sync_leaves_own_keys_and_mirror_whole() {

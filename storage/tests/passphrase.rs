@@ -91,6 +91,7 @@ impl House {
             catalogue: &mut self.catalogue,
             trail: &mut trail,
             signing: signing.as_ref().map(Signing::key),
+            mirror_ends: Some(&[]),
         };
         act(&mut office).await
     }

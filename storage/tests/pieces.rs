@@ -84,6 +84,7 @@ impl House {
             catalogue: &mut self.catalogue,
             trail: &mut self.trail,
             signing: self.signing.as_ref().map(Signing::key),
+            mirror_ends: Some(&[]),
         }
     }
 

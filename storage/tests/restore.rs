@@ -165,6 +165,7 @@ impl House {
             catalogue: &mut catalogue,
             trail: &mut trail,
             signing: None,
+            mirror_ends: Some(&[]),
         };
         let done = act(&mut office).await;
         catalogue.close().await.unwrap();

@@ -89,6 +89,7 @@ async fn dispose(city: &City, catalogue: &mut Catalogue, at: Timestamp) {
         catalogue,
         trail: &mut AuditTrail::open(Arc::clone(&city.disk), &city.layout, Duty::Office).unwrap(),
         signing: signing.as_ref().map(Signing::key),
+        mirror_ends: Some(&[]),
     };
     let days = dispose_due(&mut office, &Actor::System, at).await.unwrap();
     assert!(days.iter().all(|day| day.pending.is_empty()), "{days:?}");

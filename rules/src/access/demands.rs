@@ -220,6 +220,7 @@ pub(super) fn demands(standing: Standing, action: Action) -> Option<&'static [Co
         (
             Action::RotateKeys
             | Action::MirrorKeys
+            | Action::EndMirror
             | Action::RecoverKeys
             | Action::BackUp
             | Action::Restore,

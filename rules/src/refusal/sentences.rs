@@ -59,7 +59,7 @@ pub(super) fn japanese(code: RefusalCode) -> &'static str {
             "装置の時計を信頼できない間は、何も廃棄しません。時計を確かめ、管理責任者が dispose --due --confirm-clock 理由 --as ID で確認してください。"
         }
         RefusalCode::DecisionRequired => {
-            "管理責任者の決定がなければ行えません。録音については請求や保全を申し出て、別の人の決定（requests decide、holds decide）を受け、--case または --decision で指定してください。証跡の削除では、決定の内容を --decision に書いてください。"
+            "管理責任者の決定がなければ行えません。録音については請求や保全を申し出て、別の人の決定（requests decide、holds decide）を受け、--case または --decision で指定してください。証跡の削除と鍵の写しの終了では、決定の内容を --decision に書いてください。"
         }
         RefusalCode::ReasonRequired => "理由のない取扱いはできません。理由を入力してください。",
         RefusalCode::EmergencyTooLong => {
@@ -217,7 +217,7 @@ pub(super) fn english(code: RefusalCode) -> &'static str {
             "nothing is destroyed while the clock cannot be believed; look at it, and let the manager confirm it by dispose --due --confirm-clock REASON --as ID"
         }
         RefusalCode::DecisionRequired => {
-            "this needs the manager's decision; about a recording let another person decide (requests decide, holds decide) and name it by --case or --decision, about months of the trail say the decision with --decision"
+            "this needs the manager's decision; about a recording let another person decide (requests decide, holds decide) and name it by --case or --decision, about months of the trail and mirrors of the keys say the decision with --decision"
         }
         RefusalCode::ReasonRequired => "this is done for a stated reason only; give the reason",
         RefusalCode::EmergencyTooLong => {

@@ -152,6 +152,15 @@ pub enum Fact {
         /// The salted hash of its text.
         text: Digest,
     },
+    /// Nobody waits for a mirror of the keys any more.
+    MirrorEnded {
+        /// Its folder, as the configuration named it.
+        mirror: String,
+        /// The decision under which its text lies sealed.
+        decision: DecisionId,
+        /// The salted hash of its text.
+        text: Digest,
+    },
     /// A step of a request.
     Request(RequestFact),
     /// A step of a hold.
@@ -196,6 +205,7 @@ impl Fact {
             Fact::Policy(step) => step.action(),
             Fact::SupervisionSigned { .. } => Action::SignSupervision,
             Fact::MonthsForgotten { .. } => Action::ForgetMonths,
+            Fact::MirrorEnded { .. } => Action::EndMirror,
             Fact::HandOver(step) => step.action(),
             Fact::Copy(CopyFact::Begun { .. }) => Action::MakeCopy,
             Fact::Copy(CopyFact::Made { .. }) => Action::TrackCopy,
@@ -228,6 +238,7 @@ impl Fact {
             | Fact::ContractAdded { .. }
             | Fact::SupervisionSigned { .. }
             | Fact::MonthsForgotten { .. }
+            | Fact::MirrorEnded { .. }
             | Fact::Request(_)
             | Fact::Hold(_)
             | Fact::Waiver(_)

@@ -210,6 +210,7 @@ impl Register {
             Fact::Recovered { person, .. } => about.person = self.person(person),
             Fact::Founded { .. }
             | Fact::SupervisionSigned { .. }
+            | Fact::MirrorEnded { .. }
             | Fact::Acknowledged { .. }
             | Fact::VendorAdded { .. } => {}
             Fact::Designated { person, .. } | Fact::Deputised { person, .. } => {

@@ -8,7 +8,7 @@ use rules::{
 };
 use serde_json::json;
 use storage::{
-    Catalogue, CatalogueFault, Compared, Disk, Duty, KeyFault, KeyStatus, Layout, OsDisk,
+    Catalogue, CatalogueFault, Compared, Disk, Duty, Group, KeyFault, KeyStatus, Layout, OsDisk,
     Restoration, Sealer, Standing, verifier_keys,
 };
 use tokio::runtime;
@@ -321,7 +321,7 @@ impl Found<'_> {
     /// Whoever loses the root and all mirrors loses every recording.
     fn mirrors(&mut self, layout: &Layout) -> Result<(), Exit> {
         if layout.mirrors().is_empty() {
-            return self.note("鍵の写しがありません。根を失うと録音はすべて失われます。[keys] mirrors に別ボリュームのフォルダを書いてください / no mirror of the keys: whoever loses the root loses every recording; write [keys] mirrors");
+            self.note("鍵の写しがありません。根を失うと録音はすべて失われます。[keys] mirrors に別ボリュームのフォルダを書いてください / no mirror of the keys: whoever loses the root loses every recording; write [keys] mirrors")?;
         }
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let Ok(status) = KeyStatus::read(&disk, layout) else {
@@ -337,6 +337,27 @@ impl Found<'_> {
                 )?,
                 Standing::Behind(fault) => self.note(&format!(
                     "鍵の写しが最新ではありません。廃棄は完了になりません / a mirror has not followed, no disposal is complete: {fault}"
+                ))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Mirrors that were ended by decision, as long as a day has keys that they may hold.
+    fn mirror_ends(&mut self, register: &Register, layout: &Layout) -> Result<(), Exit> {
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        // A key store that cannot be read was told of above.
+        let groups = KeyStatus::read(&disk, layout).map_or_else(|_| Vec::new(), |read| read.groups);
+        for end in register.mirror_ends() {
+            let days = groups.iter().filter(|status| match status.group {
+                Group::Day(day) => storage::concerns(end, day),
+                Group::Case(_) | Group::Register(_) => false,
+            });
+            match days.count() {
+                0 => {}
+                days => self.note(&format!(
+                    "鍵の写し {} は {} の決定で終了しました。そこに鍵が残りうる {days} 日の廃棄証明書に記します / mirror ended by decision: the certificates of {days} days, whose keys it may hold, will say so",
+                    end.mirror, end.on,
                 ))?,
             }
         }
@@ -434,6 +455,7 @@ impl Found<'_> {
                 self.waivers(config, &register, Timestamp::now())?;
                 self.told(layout, &register)?;
                 self.holds(&register, layout)?;
+                self.mirror_ends(&register, layout)?;
                 self.copies(&register, Timestamp::now())?;
                 self.people(config, &register)?;
                 self.policy(config, &register)?;

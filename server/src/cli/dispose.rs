@@ -274,10 +274,17 @@ fn verify(arguments: &Signed, out: &mut Terminal) -> Result<(), Exit> {
                 "disposed": disposed,
                 "held": held,
                 "failed": failed,
+                "mirrors_ended": certificate.mirrors_ended,
             });
+            let ended = match certificate.mirrors_ended {
+                0 => String::new(),
+                mirrors => format!(
+                    "（決定で終了した鍵の写し {mirrors} の破棄は確認していません / mirrors ended by decision, whose keys nobody saw destroyed: {mirrors}）"
+                ),
+            };
             out.result(&object, || {
                 format!(
-                    "正しい廃棄証明書です / genuine: {day} 完了/completed={completed_at} 対象/due={due} 廃棄/disposed={disposed} 保全/held={held} 失敗/failed={failed}"
+                    "正しい廃棄証明書です / genuine: {day} 完了/completed={completed_at} 対象/due={due} 廃棄/disposed={disposed} 保全/held={held} 失敗/failed={failed}{ended}"
                 )
             })
         }

@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     export::Request,
     office::{KeysDone, KeysRequest, TrailRequest},
+    said::{Said, Words},
 };
 
 #[derive(Debug, Subcommand)]
@@ -28,7 +29,7 @@ pub(super) enum Command {
     Status(Place),
     /// 鍵の根を新しくします。古い鍵束の写しでは何も開けなくなります / a new root, under which old key stores open nothing
     Rotate(Rotate),
-    /// 鍵の写しをすべて書きます（新しいボリュームにも）/ write every mirror, on a volume that was replaced too
+    /// 鍵の写しをすべて書きます（新しいボリュームにも）。--ended は、設定から外した写しを待つのをやめる決定です / write every mirror, on a volume that was replaced too; --ended: by decision, wait no more for one that the configuration names no more
     Mirror(Mirror),
     /// 鍵の根か鍵束を失ったとき、写しから作り直します / make root and key store anew from a mirror, when either is lost
     Recover(Recover),
@@ -42,6 +43,18 @@ pub(super) struct Mirror {
     place: Place,
     #[command(flatten)]
     person: Person,
+    /// 設定から外した写し（keys status の名前）/ a mirror that was struck from the configuration, as keys status names it
+    #[arg(long, value_name = "NAME")]
+    ended: Option<PathBuf>,
+    /// 終了の決定（--ended に必須、封印して保存）/ the decision; required by --ended, and kept sealed
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        requires = "ended"
+    )]
+    decision: Said<Words>,
 }
 
 #[derive(Debug, Args)]
@@ -79,7 +92,21 @@ pub(super) fn keys(command: &Command, out: &mut Terminal) -> Result<(), Exit> {
         Command::Rotate(Rotate { place, person, .. }) => {
             ask(place, person, KeysRequest::Rotate, out)
         }
-        Command::Mirror(Mirror { place, person }) => ask(place, person, KeysRequest::Mirror, out),
+        Command::Mirror(Mirror {
+            place,
+            person,
+            ended,
+            decision,
+        }) => {
+            let request = match ended {
+                None => KeysRequest::Mirror,
+                Some(mirror) => KeysRequest::EndMirror {
+                    mirror: mirror.clone(),
+                    decision: decision.clone(),
+                },
+            };
+            ask(place, person, request, out)
+        }
         Command::Recover(arguments) => {
             let from = std::path::absolute(&arguments.from).map_err(|_| Exit::Usage)?;
             let request = KeysRequest::Recover { from };

@@ -2,20 +2,27 @@
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use rules::{Action, AlarmCode, AuditDraft, AuditEvent, JstDay};
+use rules::{
+    Action, AlarmCode, AuditDraft, AuditEvent, DecisionId, Fact, JstDay, Missing, Subject,
+};
 use serde::{Deserialize, Serialize};
-use storage::{Group, KeyFault, Keys, Vault};
+use storage::{Group, KeyFault, Keys, TextKind, Vault};
 
-use super::{owner::Owner, people::Caller};
+use super::{
+    cases::random_id,
+    owner::Owner,
+    people::{Caller, with},
+};
 use crate::{
     duty::{Answer, Ending, Message},
     proof::{Asker, Proof},
+    said::{Said, Words},
 };
 
 /// How often a mirror that has not followed is tried again: its volume is mounted by a person.
@@ -29,6 +36,12 @@ pub(crate) enum KeysRequest {
     Rotate,
     /// Every mirror written, new ones too.
     Mirror,
+    /// No mirror waited for any more that the configuration names no more.
+    EndMirror {
+        mirror: PathBuf,
+        #[serde(default)]
+        decision: Said<Words>,
+    },
     /// Root and key store made anew from a mirror.
     Recover { from: PathBuf },
 }
@@ -38,6 +51,7 @@ impl KeysRequest {
         match self {
             KeysRequest::Rotate => Action::RotateKeys,
             KeysRequest::Mirror => Action::MirrorKeys,
+            KeysRequest::EndMirror { .. } => Action::EndMirror,
             KeysRequest::Recover { .. } => Action::RecoverKeys,
         }
     }
@@ -135,12 +149,54 @@ impl Owner {
         let caller = Caller { proved, asker };
         let action = request.action();
         self.allow(&caller, action, now).await?;
-        self.write_down(&caller, AuditEvent::KeysBegun { action })?;
+        match request {
+            KeysRequest::EndMirror { mirror, decision } => {
+                self.decide_end(&caller, mirror, decision, now).await?;
+            }
+            KeysRequest::Rotate | KeysRequest::Mirror | KeysRequest::Recover { .. } => {
+                self.write_down(&caller, AuditEvent::KeysBegun { action })?;
+            }
+        }
         let (event, done) = self.do_with_keys(request, now)?;
         let actor = caller.petitioner().actor();
         // It is done whether or not that can be written down; that it was begun is.
         self.audit(AuditDraft { actor, event });
         Ok(done)
+    }
+
+    /// Records that nobody waits for a mirror any more; the keys follow.
+    async fn decide_end(
+        &mut self,
+        caller: &Caller<'_>,
+        mirror: &Path,
+        decision: &Said<Words>,
+        now: Timestamp,
+    ) -> Result<(), Ending> {
+        let action = Action::EndMirror;
+        let decision = self
+            .demand(caller, action, Missing::Decision, decision.clone(), now)
+            .await?;
+        let opened = match self.keys.take() {
+            Some(keys) => Ok(keys),
+            None => Keys::open(Arc::clone(&self.disk), &self.layout),
+        };
+        let checked = opened.and_then(|keys| {
+            let checked = keys.check_end(mirror);
+            self.keys = Some(keys);
+            checked
+        });
+        checked.map_err(|fault| not_done(&fault))?;
+        let id = DecisionId::new(now, random_id()?);
+        let about = Subject::Decision(id);
+        let (sealed, text) = self.seal_text(about, TextKind::Reason, decision.text(), now)?;
+        let fact = Fact::MirrorEnded {
+            mirror: mirror.display().to_string(),
+            decision: id,
+            text,
+        };
+        self.record(caller, fact, with(vec![sealed]), now)
+            .await
+            .map(drop)
     }
 
     fn do_with_keys(
@@ -153,15 +209,18 @@ impl Owner {
                 self.keys = None;
                 Keys::recover(Arc::clone(&self.disk), &self.layout, from, now)
             }
-            KeysRequest::Rotate | KeysRequest::Mirror => match self.keys.take() {
-                Some(keys) => Ok(keys),
-                None => Keys::open(Arc::clone(&self.disk), &self.layout),
-            },
+            KeysRequest::Rotate | KeysRequest::Mirror | KeysRequest::EndMirror { .. } => {
+                match self.keys.take() {
+                    Some(keys) => Ok(keys),
+                    None => Keys::open(Arc::clone(&self.disk), &self.layout),
+                }
+            }
         };
         let done = opened.and_then(|mut keys| {
             match request {
                 KeysRequest::Rotate => keys.rotate(now)?,
                 KeysRequest::Mirror => keys.mirror()?,
+                KeysRequest::EndMirror { mirror, .. } => keys.end_mirror(mirror)?,
                 KeysRequest::Recover { .. } => {}
             }
             Ok(keys)
@@ -171,7 +230,7 @@ impl Owner {
         let (mirrors, behind) = (keys.mirrors().count(), keys.mirrors_behind().count());
         let event = match request {
             KeysRequest::Rotate => rotated(&keys, JstDay::of(now)),
-            KeysRequest::Mirror => AuditEvent::KeysMirrored {
+            KeysRequest::Mirror | KeysRequest::EndMirror { .. } => AuditEvent::KeysMirrored {
                 generation,
                 current: (mirrors - behind) as u64,
                 behind: behind as u64,
@@ -222,6 +281,12 @@ fn not_done(fault: &KeyFault) -> Ending {
             "鍵の写しのほうが新しく、鍵束と鍵の根は古い写しから戻されたものです。何も変更しませんでした。keys recover --from で新しい写しから取り込んでください。",
             fault.to_string(),
         )),
+        KeyFault::MirrorConfigured { .. } | KeyFault::NoMirror { .. } => {
+            Answer::Failed(Message::new(
+                "この写しは終了できません。何も変更しませんでした。",
+                fault.to_string(),
+            ))
+        }
         _ => Answer::Unavailable(Message::new("鍵を使えません。", fault.to_string())),
     }
 }

@@ -96,7 +96,7 @@ impl Owner {
         }
     }
 
-    /// Why months of the trail went, emergencies were declared and the clock was confirmed.
+    /// Why months of the trail went, mirrors were ended, emergencies were declared and the clock was confirmed.
     async fn words_of_entries(
         &mut self,
         register: &Register,
@@ -104,6 +104,10 @@ impl Owner {
         let mut words = BTreeMap::new();
         for forgetting in register.forgettings() {
             let about = Subject::Decision(forgetting.decision);
+            words.extend(self.words_about(&about, TextKind::Reason).await?);
+        }
+        for end in register.mirror_ends() {
+            let about = Subject::Decision(end.decision);
             words.extend(self.words_about(&about, TextKind::Reason).await?);
         }
         let reasons = self

@@ -366,6 +366,7 @@ impl Owner {
                 Err(fault) => tracing::error!(%fault, "no certificate can be signed"),
             }
         }
+        let register = self.register().await.ok();
         let keys = self.open_keys();
         let catalogue = self.open_catalogue().await;
         let trail = match self.trail.take() {
@@ -388,6 +389,7 @@ impl Owner {
             catalogue: &mut catalogue,
             trail: &mut trail,
             signing: self.signing.as_ref().map(Signing::key),
+            mirror_ends: register.as_deref().map(Register::mirror_ends),
         };
         let done = act(&mut office).await.map_err(NotDone::Fault)?;
         (self.keys, self.catalogue, self.trail) = (Some(keys), Some(catalogue), Some(trail));
@@ -502,6 +504,7 @@ fn waits_for(pending: &Pending) -> String {
         Pending::Holds(count) => format!(
             "保全が鍵にない録音 {count} 件（この日は何も廃棄していません）/ {count} recordings whose holds are not in the keys; nothing of the day is destroyed"
         ),
+        Pending::MirrorEnds => "職員の登録を読めず、終了した鍵の写しが分かりません（鍵は破棄しました。証明書はまだありません）/ the register cannot be read, so nobody can say which mirrors were ended; the keys are destroyed, the certificate waits".to_owned(),
         Pending::Register => "職員の登録を読めず、何が保全されているか分かりません（この日は何も廃棄していません）/ the register cannot be read, so nobody can say what is held; nothing of the day is destroyed".to_owned(),
         Pending::Unknown(count) => format!(
             "どの行も鍵も知らない録音 {count} 件のファイル（reconcile を参照）/ files of {count} recordings that no row and no key knows; they are left alone, see reconcile"

@@ -166,6 +166,7 @@ impl Archive {
             catalogue: &mut self.catalogue,
             trail: &mut self.trail,
             signing: Some(self.signing.key()),
+            mirror_ends: Some(&[]),
         }
     }
 }

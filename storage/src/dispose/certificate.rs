@@ -17,6 +17,7 @@ use crate::{
     tree::{Frontier, leaf_hash},
 };
 
+const ENDED: &str = "mirrors ended by decision";
 const TITLE: &str = "denwaban disposal certificate 1";
 
 /// What was disposed of: a day, or a recording by itself.
@@ -75,6 +76,8 @@ pub struct Certificate {
     pub completed_at: Timestamp,
     /// What became of them.
     pub counts: DisposalCounts,
+    /// Mirrors that may have held keys of the day when they were ended by decision: nobody saw them destroyed there.
+    pub mirrors_ended: u64,
     /// Over the recordings that were destroyed.
     pub merkle_root: [u8; 32],
     /// The office's audit entry that says the same.
@@ -88,6 +91,7 @@ impl Certificate {
             day,
             completed_at,
             counts,
+            mirrors_ended,
             merkle_root,
             audit_seq,
         } = self;
@@ -106,6 +110,9 @@ impl Certificate {
         ] {
             // Writing into a String cannot fail.
             let _ = writeln!(text, "{name} {value}");
+        }
+        if mirrors_ended > 0 {
+            let _ = writeln!(text, "{ENDED} {mirrors_ended}");
         }
         text
     }
@@ -128,6 +135,10 @@ impl Certificate {
             counts: DisposalCounts::new(due, disposed, held, failed).ok()?,
             merkle_root: root.try_into().ok()?,
             audit_seq: value("audit")?.parse().ok()?,
+            mirrors_ended: match lines.next() {
+                Some(line) => line.strip_prefix(ENDED)?.trim_start().parse().ok()?,
+                None => 0,
+            },
         };
         // One spelling only, and nothing behind it.
         (certificate.to_text() == text).then_some(certificate)

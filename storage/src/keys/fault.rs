@@ -84,6 +84,24 @@ pub enum KeyFault {
         /// The key store's.
         expected: Edition,
     },
+    /// The configuration names a mirror no more, and nobody answered for what it may hold.
+    #[error("mirror {} is not in the configuration any more and may hold keys still; write it into [keys] mirrors again, or end it by keys mirror --ended", path.display())]
+    MirrorStruck {
+        /// The mirror's folder.
+        path: PathBuf,
+    },
+    /// A mirror that follows is not ended.
+    #[error("mirror {} is in the configuration; strike it from [keys] mirrors first", path.display())]
+    MirrorConfigured {
+        /// The mirror's folder.
+        path: PathBuf,
+    },
+    /// No keys were ever written there.
+    #[error("no keys were written to {}, or it was ended; keys status names the mirrors", path.display())]
+    NoMirror {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Something was to be recovered over keys that can be used.
     #[error("the key store {} opens under its root and the mirror holds nothing newer; nothing is recovered over it", path.display())]
     NothingLost {
@@ -116,6 +134,9 @@ impl KeyFault {
         match self {
             KeyFault::AlreadyThere { .. }
             | KeyFault::Destroyed { .. }
+            | KeyFault::MirrorStruck { .. }
+            | KeyFault::MirrorConfigured { .. }
+            | KeyFault::NoMirror { .. }
             | KeyFault::NothingLost { .. } => Fault::Operator,
             KeyFault::StoreMissing { .. }
             | KeyFault::StoreDamaged { .. }

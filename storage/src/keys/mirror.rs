@@ -11,7 +11,7 @@ use super::{
     root::RootProvider,
     store::Store,
 };
-use crate::files::Disk;
+use crate::{files::Disk, layout::Layout};
 
 /// A folder that follows the key store.
 pub(super) struct Mirror {
@@ -28,6 +28,19 @@ pub enum Standing {
     Current,
     /// It does not.
     Behind(KeyFault),
+}
+
+/// The mirrors that were set up once and that the configuration names no more: what they hold nobody knows.
+pub(super) fn struck(store: &Store, layout: &Layout) -> Vec<(PathBuf, Standing)> {
+    let is_struck = |folder: &&PathBuf| !layout.mirrors().contains(folder);
+    let struck = store.mirrors.iter().filter(is_struck).cloned();
+    let behind = |path: PathBuf| {
+        (
+            path.clone(),
+            Standing::Behind(KeyFault::MirrorStruck { path }),
+        )
+    };
+    struck.map(behind).collect()
 }
 
 /// How an empty folder is taken.

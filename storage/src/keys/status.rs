@@ -12,7 +12,7 @@ use rules::{CaseId, RecordingId};
 use super::{
     fault::KeyFault,
     folder_roots,
-    mirror::{Mirror, Standing},
+    mirror::{self, Mirror, Standing},
     ring::KeyRing,
     store::Store,
 };
@@ -29,7 +29,7 @@ pub struct KeyStatus {
     pub groups: Vec<GroupStatus>,
     /// The recordings that living cases hold, by case.
     pub held: BTreeMap<CaseId, BTreeSet<RecordingId>>,
-    /// The mirrors of the configuration.
+    /// The mirrors of the configuration, and those that it names no more and nobody ended.
     pub mirrors: Vec<(PathBuf, Standing)>,
 }
 
@@ -81,6 +81,7 @@ impl KeyStatus {
             held,
             mirrors: mirrors
                 .map(|folder| Mirror::new(disk, folder).look(&store))
+                .chain(mirror::struck(&store, layout))
                 .collect(),
         })
     }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
-use rules::{Actor, CaseId, DisposalCause, JstDay, RecordingId};
+use rules::{Actor, CaseId, DisposalCause, JstDay, MirrorEnd, RecordingId};
 use storage::{
     Catalogue, Disk, DisposalRecord, DisposeFault, DisposedDay, Keys, Layout, MemoryDisk, Office,
     Opening, OsDisk, Pending, Signing, Spool, SpoolEntry, Subject, dispose_due, dispose_one,
@@ -17,6 +17,8 @@ pub struct Archive {
     pub keys: Keys,
     pub catalogue: Catalogue,
     pub signing: Option<Signing>,
+    /// What the register says of mirrors; `None`: nobody can read it.
+    pub mirror_ends: Option<Vec<MirrorEnd>>,
     _database: tempfile::TempDir,
 }
 
@@ -34,6 +36,7 @@ impl Archive {
             keys: Keys::open(disk, layout).unwrap(),
             catalogue: Catalogue::open(&folders).await.unwrap(),
             signing: signing(&city),
+            mirror_ends: Some(Vec::new()),
             city,
             _database: database,
         }
@@ -42,9 +45,14 @@ impl Archive {
     /// What the next start finds on the disk.
     pub fn again(self, disk: Arc<dyn Disk>) -> Archive {
         let layout = self.city.layout.clone();
-        let city = city_again(Arc::clone(&disk), &layout);
+        self.again_with(disk, &layout)
+    }
+
+    /// The same with another configuration.
+    pub fn again_with(self, disk: Arc<dyn Disk>, layout: &Layout) -> Archive {
+        let city = city_again(Arc::clone(&disk), layout);
         Archive {
-            keys: Keys::open(disk, &layout).unwrap(),
+            keys: Keys::open(disk, layout).unwrap(),
             signing: signing(&city),
             city,
             ..self
@@ -68,6 +76,7 @@ impl Archive {
             catalogue: &mut self.catalogue,
             trail: &mut trail,
             signing: self.signing.as_ref().map(Signing::key),
+            mirror_ends: self.mirror_ends.as_deref(),
         };
         act(&mut office).await
     }
