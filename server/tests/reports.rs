@@ -11,8 +11,8 @@ use std::{
 };
 
 use common::{House, telephone, text};
-use jiff::Timestamp;
-use rules::JstMonth;
+use jiff::{SignedDuration, Timestamp};
+use rules::{JstDay, JstMonth};
 use serde_json::Value;
 
 fn lines(output: &Output) -> Vec<Value> {
@@ -189,4 +189,35 @@ fn anybody_verifies_what_the_public_is_told_and_nobody_changes_it() {
     fs::write(&changed, lie).unwrap();
     let refused = verify(changed.to_str().unwrap());
     assert_eq!(refused.status.code(), Some(5), "{}", text(&refused));
+}
+
+/// Nobody ran the office when the day was over, so nobody has counted it.
+#[test]
+fn a_month_is_not_told_while_a_day_with_calls_is_not_counted() {
+    let (mut house, row) = telephone::recorded();
+    house.terminate();
+    let month = this_month();
+    let told_from = month.end().next().start() + SignedDuration::from_hours(1);
+    let note = house.dir().join("statement.note");
+    let publish = |month: JstMonth| {
+        let month = month.to_string();
+        let publish = ["statement", "--month", &month, "--out"];
+        house.denwaban_at(
+            told_from,
+            &[&publish[..], &[note.to_str().unwrap()]].concat(),
+        )
+    };
+
+    let refused = publish(month);
+
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    let day = JstDay::of(row["started_at"].as_str().unwrap().parse().unwrap());
+    let left_out = format!("{day} has calls and is not counted yet");
+    assert!(text(&refused).contains(&left_out), "{}", text(&refused));
+    assert!(!note.exists());
+    let trail = text(&house.done(&["audit", "list", "--json"]));
+    assert!(!trail.contains("statement_signed"), "{trail}");
+    // Of another month nothing is left out.
+    let other = publish(month.previous());
+    assert!(other.status.success(), "{}", text(&other));
 }

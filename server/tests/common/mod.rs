@@ -147,16 +147,21 @@ impl House {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs a command of the program at another time; it must do what it is told.
-    pub(crate) fn done_at(&self, moment: Timestamp, arguments: &[&str]) -> Output {
+    /// Runs a command of the program at another time.
+    pub(crate) fn denwaban_at(&self, moment: Timestamp, arguments: &[&str]) -> Output {
         let command = self.command(arguments);
-        let output = at(moment)
+        at(moment)
             .arg(command.get_program())
             .args(command.get_args())
             .env("HOME", self.dir())
             .env_remove("XDG_RUNTIME_DIR")
             .output()
-            .unwrap();
+            .unwrap()
+    }
+
+    /// The same; it must do what it is told.
+    pub(crate) fn done_at(&self, moment: Timestamp, arguments: &[&str]) -> Output {
+        let output = self.denwaban_at(moment, arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output));
         output
     }

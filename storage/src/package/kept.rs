@@ -60,6 +60,9 @@ impl Opener {
 
     /// Opens it, for whoever it is shown to.
     ///
+    /// It asks for no limit, as audio does (`Kept`), and needs none: that every recording of the package is retained at this instant is a
+    /// condition of the fact which comes before it (`show_passphrase`), it is done once and at once, and what it gives opens nothing here.
+    ///
     /// # Errors
     /// [`OpenFault`] if a recording's file or key is gone, or these are not the package's recordings.
     pub fn open_passphrase(
