@@ -9,8 +9,7 @@ mod common;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    fs::{self, File},
-    os::unix::fs::FileExt,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -21,28 +20,38 @@ use aws_lc_rs::{
     hmac,
 };
 use common::{
-    House, Process,
+    House,
+    memory::Memory,
+    search::{STANDARD, Search, URL_SAFE, base64, from_base64},
     telephone::{Dialog, Telephone, Voice},
     wait_for,
 };
+use rules::CallId;
 use serde_json::Value;
 
 const CALLS: usize = 20;
+/// Of nobody else here, so that it is looked for among others' files too.
+const NUMBER: &str = "0790004711";
 /// A second of sound.
 const SECOND: u64 = 8_000;
 
 #[test]
 fn the_memory_of_the_call_process_opens_the_last_three_seconds_of_live_calls_and_nothing_closed() {
+    let before = temporary();
     let house = House::init(&["--profile", "transparent", "--waiver", "広報第12号"]);
     // Ports enough that no share of one number is used up.
     let config = fs::read_to_string(house.config()).unwrap();
-    fs::write(house.config(), config.replace("20000-20199", "20000-20999")).unwrap();
+    let config = config.replace("20000-20199", "20000-20999");
+    let mirror = house.dir().join("mirror");
+    let config = format!("{config}\n[keys]\nmirrors = [\"{}\"]\n", mirror.display());
+    fs::write(house.config(), config).unwrap();
     let spare = house.dir().join("tmp");
     fs::create_dir(&spare).unwrap();
     let in_spare = |command: &mut std::process::Command| {
         command.env("TMPDIR", &spare);
     };
-    let office = house.run_duty("office", in_spare);
+    // What it has made ahead is enough; while it is away rows stay in the spool.
+    house.run_duty("office", in_spare).terminate();
     let calls = house.run_duty("calls", in_spare);
     let parties = Parties::new(&house);
     let closed: Vec<Talk> = (0..CALLS).map(|call| parties.call(call)).collect();
@@ -59,6 +68,12 @@ fn the_memory_of_the_call_process_opens_the_last_three_seconds_of_live_calls_and
         let closed = segments.iter().filter(|segment| segment.is_closed());
         (closed.count() == CALLS).then_some(())
     });
+    let rows = wait_for("their rows", || {
+        let rows = SealedRow::spooled(&house);
+        let ended: BTreeSet<CallId> = rows.iter().map(|row| row.call).collect();
+        (ended.len() == CALLS).then_some(rows)
+    });
+    let office = house.run_duty("office", in_spare);
     let live: Vec<Talk> = (CALLS..2 * CALLS).map(|call| parties.call(call)).collect();
     wait_for("five seconds of each live call", || {
         let segments = segments(&house);
@@ -74,13 +89,19 @@ fn the_memory_of_the_call_process_opens_the_last_three_seconds_of_live_calls_and
 
     let keys = Keys::read(&house);
     let secrets: Vec<Vec<Secret>> = segments.iter().map(|one| one.secrets(&keys)).collect();
+    let of_rows: Vec<[u8; 32]> = rows.iter().flat_map(|row| row.secrets(&keys)).collect();
     let mut wanted: Vec<[u8; 32]> = secrets.iter().flatten().map(|one| one.bytes).collect();
     wanted.extend(keys.all());
-    let found = memory.find(&wanted);
+    wanted.extend(&of_rows);
+    let search = Search::of(&wanted);
+    let found = memory.find(&search);
     // The search finds what is there: the states of the live calls.
     assert!(!found.is_empty());
     for key in keys.all() {
-        assert!(!found.contains(&key), "a root or a private half");
+        assert!(!found.contains(&key), "a root, a private half or the seed");
+    }
+    for key in &of_rows {
+        assert!(!found.contains(key), "a key of a caller's number");
     }
     for (segment, secrets) in segments.iter().zip(&secrets) {
         let there = secrets
@@ -94,49 +115,141 @@ fn the_memory_of_the_call_process_opens_the_last_three_seconds_of_live_calls_and
     let senders: BTreeSet<[u8; 32]> = segments.iter().map(|one| one.encapsulated()).collect();
     assert!(!memory.holds_private_half_of(&senders));
 
-    let keys: Vec<[u8; 32]> = wanted;
     drop(live);
     calls.terminate();
-    assert_nothing_lies_open(&house, &keys, &spare);
+    assert_nothing_lies_open(&house, &search, &spare);
     office.terminate();
-    assert_nothing_lies_open(&house, &keys, &spare);
-}
-
-/// Neither a caller's number nor a key lies in a file, the write-ahead log, the spool, a log or a temporary file. The root alone is what it is.
-fn assert_nothing_lies_open(house: &House, keys: &[[u8; 32]], spare: &Path) {
-    assert_eq!(fs::read_dir(spare).unwrap().count(), 0);
-    let number = b"790000001";
-    let log = house.log().into_bytes();
-    let root = house.dir().join("root");
-    let mut texts = vec![(PathBuf::from("log"), log)];
-    for path in files_under(house.dir()) {
-        if !path.starts_with(&root) {
-            texts.push((path.clone(), fs::read(&path).unwrap()));
+    assert_nothing_lies_open(&house, &search, &spare);
+    let made = temporary().into_iter().filter(|path| {
+        let is_new = !before.contains(path);
+        is_new && !house.dir().starts_with(path)
+    });
+    for path in made.flat_map(|path| files_under(&path)) {
+        // Others' files come and go.
+        if let Ok(bytes) = fs::read(&path) {
+            assert_holds_nothing(&path, &bytes, &search);
         }
     }
-    let digits = |key: &[u8; 32]| -> Vec<u8> {
-        let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        text.into_bytes()
-    };
-    let keys: HashSet<&[u8]> = keys.iter().map(<[u8; 32]>::as_slice).collect();
-    let written: Vec<Vec<u8>> = keys
-        .iter()
-        .map(|key| digits((*key).try_into().unwrap()))
-        .collect();
-    let written: HashSet<&[u8]> = written.iter().map(Vec::as_slice).collect();
-    for (path, bytes) in &texts {
-        let holds =
-            |of: &HashSet<&[u8]>, length| bytes.windows(length).any(|window| of.contains(window));
-        let has_number = bytes.windows(number.len()).any(|window| window == number);
-        assert!(!has_number, "a number in {}", path.display());
-        assert!(!holds(&keys, 32), "a key in {}", path.display());
-        assert!(!holds(&written, 64), "a key in {}", path.display());
+}
+
+/// What lies where programs put their temporary files.
+fn temporary() -> BTreeSet<PathBuf> {
+    let folders = ["/tmp", "/var/tmp", "/dev/shm"];
+    let entries = folders.into_iter().flat_map(fs::read_dir).flatten();
+    entries.flatten().map(|entry| entry.path()).collect()
+}
+
+/// Neither a caller's number nor a key lies in a file, the write-ahead log, the spool, a log or a temporary file. The roots and the key that
+/// signs alone are what they are.
+fn assert_nothing_lies_open(house: &House, search: &Search, spare: &Path) {
+    assert_eq!(fs::read_dir(spare).unwrap().count(), 0);
+    let is_root = |path: &Path| path.extension().is_some_and(|ending| ending == "root");
+    let seed = house.dir().join("signing/key");
+    assert_holds_nothing(Path::new("log"), house.log().as_bytes(), search);
+    let mut searched = BTreeSet::new();
+    for path in files_under(house.dir()) {
+        if !is_root(&path) && path != seed {
+            assert_holds_nothing(&path, &fs::read(&path).unwrap(), search);
+            searched.insert(path);
+        }
     }
+    for file in [
+        "data/office/catalogue.db",
+        "data/keys/store",
+        "mirror/store",
+    ] {
+        assert!(searched.contains(&house.dir().join(file)), "{file}");
+    }
+}
+
+fn assert_holds_nothing(path: &Path, bytes: &[u8], search: &Search) {
+    let number = NUMBER.trim_start_matches('0').as_bytes();
+    let has_number = bytes.windows(number.len()).any(|window| window == number);
+    assert!(!has_number, "a number in {}", path.display());
     assert!(
-        texts
-            .iter()
-            .any(|(path, _)| path.ends_with("office/catalogue.db"))
+        search.found_in(bytes).is_empty(),
+        "a key in {}",
+        path.display()
     );
+}
+
+#[test]
+fn a_key_is_found_however_somebody_wrote_it_down() {
+    let key: [u8; 32] = std::array::from_fn(|at| u8::try_from(at * 83 % 251).unwrap());
+    let search = Search::of(&[key]);
+    let digits = |key: &[u8]| -> String { key.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let mut written = vec![
+        key.to_vec(),
+        digits(&key).into_bytes(),
+        digits(&key).to_uppercase().into_bytes(),
+    ];
+    for before in 0..4 {
+        let bytes = [&vec![0x5a; before][..], &key, &[0xa5; 3]].concat();
+        written.push(base64(STANDARD, &bytes));
+        written.push(base64(URL_SAFE, &bytes));
+    }
+    for bytes in written {
+        let bytes = [&b"in the midst of "[..], &bytes, b" something"].concat();
+        assert_eq!(search.found_in(&bytes), HashSet::from([key]));
+    }
+    assert!(search.found_in(&[0; 100]).is_empty());
+}
+
+/// A caller's number as it waits in the spool.
+struct SealedRow {
+    call: CallId,
+    group: String,
+    encapsulated: [u8; 32],
+    key: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl SealedRow {
+    fn spooled(house: &House) -> Vec<SealedRow> {
+        let files = files_under(&house.dir().join("data/calls/spool"));
+        let texts = files
+            .iter()
+            .filter_map(|path| fs::read_to_string(path).ok());
+        let lines: Vec<String> = texts
+            .flat_map(|text| {
+                let lines = text.lines().map(str::to_owned);
+                lines.collect::<Vec<_>>()
+            })
+            .collect();
+        lines
+            .iter()
+            .filter_map(|line| SealedRow::read(line))
+            .collect()
+    }
+
+    /// `None` of a line that tells of no number.
+    fn read(line: &str) -> Option<SealedRow> {
+        let (_, entry) = line.split_once(' ')?;
+        let entry: Value = serde_json::from_str(entry).ok()?;
+        let row = &entry["row"];
+        let number = &row["caller"]["number"];
+        let part = |name: &str| Some(bytes_of(number[name].as_str()?));
+        Some(SealedRow {
+            call: row["call"]["call_id"].as_str()?.parse().ok()?,
+            group: number["group"].as_str()?.to_owned(),
+            encapsulated: part("encapsulated")?.try_into().ok()?,
+            key: part("key")?,
+            bytes: part("bytes")?,
+        })
+    }
+
+    /// Everything between the day's private half and the number. That it is right, the number says, which it opens.
+    fn secrets(&self, keys: &Keys) -> Vec<[u8; 32]> {
+        let id = self.call.to_bytes();
+        let info = [&b"denwaban row key"[..], &id].concat();
+        let hpke = Hpke::receive(&keys.private[&self.group], &self.encapsulated, &info);
+        let key = hpke.open(&self.key);
+        let number = open(&key, [0; 12], &id, &self.bytes).unwrap();
+        assert!(number.ends_with(NUMBER.trim_start_matches('0').as_bytes()));
+        let mut secrets = hpke.secrets().to_vec();
+        secrets.push(key);
+        secrets
+    }
 }
 
 /// A caller with a line for each call, and a department that takes them all.
@@ -154,7 +267,7 @@ struct Talk {
 impl Parties {
     fn new(house: &House) -> Parties {
         let sip = (house.addresses.house, 5060).into();
-        let caller = |_| Telephone::new(house.addresses.carrier, 0, sip);
+        let caller = |_| Telephone::new(house.addresses.carrier, 0, sip).with_number(NUMBER);
         Parties {
             department: Telephone::new(house.addresses.pbx, 5062, sip),
             callers: (0..2 * CALLS).map(caller).collect(),
@@ -407,13 +520,24 @@ fn expand(key: &[u8], suite: &[u8], label: &[u8], info: &[u8], length: u16) -> [
 /// What the office has, and the call process must not.
 struct Keys {
     root: [u8; 32],
+    /// The mirror's, which is another.
+    mirrored: [u8; 32],
+    /// Of the key that signs.
+    seed: [u8; 32],
     private: BTreeMap<String, [u8; 32]>,
 }
 
 impl Keys {
     fn read(house: &House) -> Keys {
-        let root = fs::read(house.dir().join("root/0001.root")).unwrap();
-        let root: [u8; 32] = root[12..44].try_into().unwrap();
+        let root_in = |folder: &str| -> [u8; 32] {
+            let root = fs::read(house.dir().join(folder).join("0001.root")).unwrap();
+            root[12..44].try_into().unwrap()
+        };
+        let root = root_in("root");
+        let signing = fs::read_to_string(house.dir().join("signing/key")).unwrap();
+        // `PRIVATE+KEY+name+id+base64`, whose letters may be a plus too.
+        let seed = signing.trim_end().splitn(5, '+').last().unwrap();
+        let seed = from_base64(seed);
         let store = fs::read(house.dir().join("data/keys/store")).unwrap();
         let store: Value = serde_json::from_slice(&store).unwrap();
         let groups = store["groups"].as_object().unwrap();
@@ -435,13 +559,18 @@ impl Keys {
         });
         Keys {
             root,
+            mirrored: root_in("mirror"),
+            // Behind the byte of its kind.
+            seed: seed[1..].try_into().unwrap(),
             private: private.collect(),
         }
     }
 
     fn all(&self) -> Vec<[u8; 32]> {
         let halves = self.private.values().copied();
-        halves.chain([self.root]).collect()
+        halves
+            .chain([self.root, self.mirrored, self.seed])
+            .collect()
     }
 }
 
@@ -449,107 +578,6 @@ fn bytes_of(digits: &str) -> Vec<u8> {
     let pairs = digits.as_bytes().chunks(2);
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     pairs.map(byte).collect()
-}
-
-/// Everything that a process may write, of one moment.
-struct Memory {
-    pid: rustix::process::Pid,
-    parts: Vec<Vec<u8>>,
-}
-
-impl Memory {
-    /// Stops the process and reads it. It stays stopped, so that the disk is of the same moment.
-    fn of(process: &Process) -> Memory {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(process.pid()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
-        let folder = PathBuf::from(format!("/proc/{}", process.pid()));
-        wait_for("the process to stop", || {
-            let state = fs::read_to_string(folder.join("stat")).ok()?;
-            state.contains(") T ").then_some(())
-        });
-        let memory = File::open(folder.join("mem")).unwrap();
-        let maps = fs::read_to_string(folder.join("maps")).unwrap();
-        let parts = maps.lines().filter_map(|line| read_part(&memory, line));
-        let parts = parts.flatten().collect();
-        Memory { pid, parts }
-    }
-
-    fn go_on(&self) {
-        rustix::process::kill_process(self.pid, rustix::process::Signal::CONT).unwrap();
-    }
-
-    /// Which of these lie there, at whatever place.
-    fn find(&self, wanted: &[[u8; 32]]) -> HashSet<[u8; 32]> {
-        let front = |bytes: &[u8]| u16::from_le_bytes([bytes[0], bytes[1]]);
-        let mut fronts = vec![false; 1 << 16];
-        for key in wanted {
-            fronts[usize::from(front(key))] = true;
-        }
-        let wanted: HashSet<&[u8]> = wanted.iter().map(<[u8; 32]>::as_slice).collect();
-        let windows = self.parts.iter().flat_map(|part| part.windows(32));
-        windows
-            .filter(|window| fronts[usize::from(front(window))] && wanted.contains(window))
-            .map(|window| window.try_into().unwrap())
-            .collect()
-    }
-
-    /// Whether a sender's private half lies there. Only windows at multiples of eight that look like chance are tried: each costs a multiplication.
-    fn holds_private_half_of(&self, public: &BTreeSet<[u8; 32]>) -> bool {
-        let windows = self
-            .parts
-            .iter()
-            .flat_map(|part| part.windows(32).step_by(8));
-        let mut seen = HashSet::new();
-        windows
-            .filter(|window| looks_like_chance(window))
-            .filter(|window| seen.insert(*window))
-            .filter_map(|window| PrivateKey::from_private_key(&X25519, window).ok())
-            .filter_map(|half| half.compute_public_key().ok())
-            .any(|half| public.contains(half.as_ref()))
-    }
-}
-
-/// Of 32 bytes by chance some 30 differ.
-fn looks_like_chance(window: &[u8]) -> bool {
-    if window[..8].iter().filter(|byte| **byte == 0).count() > 2 {
-        return false;
-    }
-    let mut there = [false; 256];
-    for byte in window {
-        there[usize::from(*byte)] = true;
-    }
-    there.iter().filter(|is_there| **is_there).count() >= 22
-}
-
-const PAGE: usize = 4_096;
-
-/// The stretches of a mapping that hold anything, with zeros around them as in the pages before and behind. Most of what is mapped was never touched.
-fn read_part(memory: &File, line: &str) -> Option<Vec<Vec<u8>>> {
-    const ZEROS: [u8; 32] = [0; 32];
-    let mut words = line.split_whitespace();
-    let (range, access) = (words.next()?, words.next()?);
-    if !access.starts_with("rw") {
-        return None;
-    }
-    let (begin, end) = range.split_once('-')?;
-    let begin = u64::from_str_radix(begin, 16).ok()?;
-    let end = u64::from_str_radix(end, 16).ok()?;
-    let mut stretches = vec![ZEROS.to_vec()];
-    let mut page = [0; PAGE];
-    for at in (begin..end).step_by(PAGE) {
-        // A part that the kernel keeps for itself cannot be read.
-        memory.read_exact_at(&mut page, at).ok()?;
-        let last = stretches.last_mut()?;
-        match page.iter().all(|byte| *byte == 0) {
-            false => last.extend_from_slice(&page),
-            true if last.len() > ZEROS.len() => {
-                last.extend_from_slice(&ZEROS);
-                stretches.push(ZEROS.to_vec());
-            }
-            true => {}
-        }
-    }
-    Some(stretches)
 }
 
 fn files_under(folder: &Path) -> Vec<PathBuf> {

@@ -7,7 +7,9 @@
 
 pub(crate) mod hand_over;
 pub(crate) mod line;
+pub(crate) mod memory;
 pub(crate) mod recorded;
+pub(crate) mod search;
 pub(crate) mod telephone;
 
 use std::{

@@ -21,6 +21,8 @@ pub(crate) struct Telephone {
     /// Where it sends its own requests.
     house: SocketAddr,
     tag: String,
+    /// As whom it calls.
+    number: &'static str,
 }
 
 /// A SIP message as it came.
@@ -94,7 +96,13 @@ impl Telephone {
             rtp,
             house,
             tag,
+            number: "0790000001",
         }
+    }
+
+    /// The same, calling from another number.
+    pub(crate) fn with_number(self, number: &'static str) -> Telephone {
+        Telephone { number, ..self }
     }
 
     /// Waits for a message whose first line begins like this; others are passed over.
@@ -148,11 +156,12 @@ impl Telephone {
             "Content-Type: application/sdp\r\n"
         };
         format!(
-            "{method} sip:0783331000@{house} SIP/2.0\r\nVia: SIP/2.0/{transport} {own};branch=z9hG4bK{call_id}{method}{sequence};rport\r\nMax-Forwards: 70\r\nFrom: <sip:0790000001@{own}>;tag={tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {sequence} {method}\r\nContact: <sip:0790000001@{own}{parameter}>\r\n{kind}Content-Length: {length}\r\n\r\n{body}",
+            "{method} sip:0783331000@{house} SIP/2.0\r\nVia: SIP/2.0/{transport} {own};branch=z9hG4bK{call_id}{method}{sequence};rport\r\nMax-Forwards: 70\r\nFrom: <sip:{number}@{own}>;tag={tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {sequence} {method}\r\nContact: <sip:{number}@{own}{parameter}>\r\n{kind}Content-Length: {length}\r\n\r\n{body}",
             transport = self.sip.transport(),
             parameter = self.sip.parameter(),
             house = self.house,
             tag = self.tag,
+            number = self.number,
             length = body.len(),
         )
     }
