@@ -253,6 +253,38 @@ fn beside_a_newer_mirror_no_key_is_touched_calls_go_on_and_the_mirror_is_taken_i
     assert!(house.denwaban(&["check"]).status.success());
 }
 
+/// The mirror's volume is away, or there is none: the trail alone tells.
+#[test]
+fn keys_older_than_the_trail_tells_are_left_alone_until_a_person_gives_up_what_came_since() {
+    let mut house = House::init(&["--profile", "announce"]);
+    put_back(&house);
+    let store = house.dir().join("data/keys/store");
+    let old = fs::read(&store).unwrap();
+    for command in [
+        ["check"].as_slice(),
+        &["keys", "mirror"],
+        &["dispose", "--due"],
+    ] {
+        let refused = house.denwaban(command);
+        let told = text(&refused);
+        assert_eq!(refused.status.code(), Some(4), "{command:?}: {told}");
+    }
+    let checked = text(&house.denwaban(&["check"]));
+    assert!(
+        checked.contains("the audit trail tells of generation 2"),
+        "{checked}"
+    );
+    house.run();
+    house.terminate();
+    assert!(house.log().contains("KEY_UNAVAILABLE"), "{}", house.log());
+    assert_eq!(fs::read(&store).unwrap(), old);
+
+    let rotated = house.denwaban(&["keys", "rotate"]);
+    assert!(rotated.status.success(), "{}", text(&rotated));
+    assert_eq!(status(&house)["generation"], 3);
+    assert!(house.denwaban(&["check"]).status.success());
+}
+
 /// What is there and opens nothing is no key.
 #[test]
 fn a_file_of_keys_that_others_can_read_is_a_fault() {

@@ -14,6 +14,7 @@ mod ring;
 mod root;
 mod status;
 mod store;
+mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -68,6 +69,8 @@ pub struct Keys {
     /// Those that the store knows and the configuration names no more.
     struck: Vec<(PathBuf, Standing)>,
     store: Store,
+    /// The newest generation that the trail told of when these were opened.
+    told: u32,
 }
 
 impl Keys {
@@ -109,7 +112,7 @@ impl Keys {
     ///
     /// # Errors
     /// [`KeyFault`] if store or root are missing, damaged, or not of the same generation;
-    /// [`KeyFault::MirrorNewer`] if they are of an old copy. Then nothing is changed.
+    /// [`KeyFault::MirrorNewer`] or [`KeyFault::TrailNewer`] if they are of an old copy. Then nothing is changed.
     pub fn open(disk: Arc<dyn Disk>, layout: &Layout) -> Result<Keys, KeyFault> {
         let roots = folder_roots(&disk, layout);
         Keys::open_with(disk, layout, roots)
@@ -124,6 +127,19 @@ impl Keys {
         layout: &Layout,
         roots: Arc<dyn RootProvider>,
     ) -> Result<Keys, KeyFault> {
+        let store = Store::read(&*disk, &layout.key_store())?;
+        let mut keys = Keys::around(disk, layout, roots, store);
+        keys.expect_told()?;
+        keys.settle()?;
+        Ok(keys)
+    }
+
+    /// Opens a key store that may be older than what the trail tells of: whoever asks for its rotation gives up what came since.
+    ///
+    /// # Errors
+    /// As [`open`](Keys::open), but never [`KeyFault::TrailNewer`].
+    pub fn open_old(disk: Arc<dyn Disk>, layout: &Layout) -> Result<Keys, KeyFault> {
+        let roots = folder_roots(&disk, layout);
         let store = Store::read(&*disk, &layout.key_store())?;
         let mut keys = Keys::around(disk, layout, roots, store);
         keys.settle()?;
@@ -155,7 +171,8 @@ impl Keys {
         keys.expect_newest()?;
         // A number that was used here does not come again.
         let lost = keys.ring.read().ok().map(|lost| lost.edition());
-        let generation = keys.store.root.max(lost.map_or(0, |lost| lost.root)) + 1;
+        let lost_root = lost.map_or(0, |lost| lost.root);
+        let generation = keys.store.root.max(lost_root).max(keys.told) + 1;
         let revision = keys
             .store
             .revision
@@ -185,6 +202,7 @@ impl Keys {
             struck: mirror::struck(&store, layout),
             ring: KeyRing::new(Arc::clone(&disk), roots, layout.key_store()),
             layout: layout.clone(),
+            told: told::told_generation(&*disk, layout),
             disk,
             store,
         }
@@ -356,7 +374,7 @@ impl Keys {
     /// Carries a store over into the next root, and nothing else.
     fn replace_root(&mut self, store: &Store, now: Timestamp) -> Result<(), KeyFault> {
         let roots = &*self.ring.roots;
-        let generation = self.store.root + 1;
+        let generation = self.store.root.max(self.told) + 1;
         roots.generate(generation)?;
         let mut next = store.rewrapped(roots, roots, generation)?;
         next.rooted_at = Some(now);
@@ -378,6 +396,17 @@ impl Keys {
         self.ring.write(&store)?;
         self.store = store;
         Ok(())
+    }
+
+    /// Looks that the trail tells of no generation that the store never had.
+    fn expect_told(&self) -> Result<(), KeyFault> {
+        match self.told <= self.store.root {
+            true => Ok(()),
+            false => Err(KeyFault::TrailNewer {
+                told: self.told,
+                found: self.store.root,
+            }),
+        }
     }
 
     /// Looks that no mirror holds newer keys than the store.

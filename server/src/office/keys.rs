@@ -210,9 +210,13 @@ impl Owner {
                 Keys::recover(Arc::clone(&self.disk), &self.layout, from, now)
             }
             KeysRequest::Rotate | KeysRequest::Mirror | KeysRequest::EndMirror { .. } => {
-                match self.keys.take() {
-                    Some(keys) => Ok(keys),
-                    None => Keys::open(Arc::clone(&self.disk), &self.layout),
+                match (self.keys.take(), request) {
+                    (Some(keys), _) => Ok(keys),
+                    // A person gives up what an old copy lacks; no clock does.
+                    (None, KeysRequest::Rotate) => {
+                        Keys::open_old(Arc::clone(&self.disk), &self.layout)
+                    }
+                    (None, _) => Keys::open(Arc::clone(&self.disk), &self.layout),
                 }
             }
         };
@@ -275,6 +279,10 @@ fn not_done(fault: &KeyFault) -> Ending {
     match fault {
         KeyFault::NothingLost { .. } => Answer::Failed(Message::new(
             "鍵は失われておらず、写しの鍵も新しくありません。何も変更しませんでした。",
+            fault.to_string(),
+        )),
+        KeyFault::TrailNewer { .. } => Answer::Unavailable(Message::new(
+            "証跡は、鍵の根のより新しい世代を伝えています。鍵束と鍵の根は古い写しから戻されたものです。何も変更しませんでした。keys recover --from で写しから取り込んでください。新しい写しが残っていなければ keys rotate で、その後に作られた鍵をあきらめます。",
             fault.to_string(),
         )),
         KeyFault::MirrorNewer { .. } => Answer::Unavailable(Message::new(

@@ -102,6 +102,16 @@ pub enum KeyFault {
         /// The folder.
         path: PathBuf,
     },
+    /// The audit trail knows of roots that the key store never had.
+    #[error(
+        "the audit trail tells of generation {told} of the root, the key store has {found} and was put back from an old copy; run keys recover --from a mirror, or, where no newer one is left, keys rotate, which gives up the keys that were made since"
+    )]
+    TrailNewer {
+        /// The trail's generation.
+        told: u32,
+        /// The key store's.
+        found: u32,
+    },
     /// Something was to be recovered over keys that can be used.
     #[error("the key store {} opens under its root and the mirror holds nothing newer; nothing is recovered over it", path.display())]
     NothingLost {
@@ -146,6 +156,7 @@ impl KeyFault {
             | KeyFault::MirrorAway { .. }
             | KeyFault::MirrorStale { .. }
             | KeyFault::MirrorNewer { .. }
+            | KeyFault::TrailNewer { .. }
             | KeyFault::Disk { .. } => Fault::Resource,
             KeyFault::Secret(fault) => fault.fault(),
         }

@@ -15,6 +15,7 @@ use super::{
     mirror::{self, Mirror, Standing},
     ring::KeyRing,
     store::Store,
+    told::told_generation,
 };
 use crate::{files::Disk, group::Group, layout::Layout};
 
@@ -55,7 +56,15 @@ impl KeyStatus {
             folder_roots(disk, layout),
             layout.key_store(),
         );
-        ring.read_checked().map(drop)
+        let store = ring.read_checked()?;
+        let told = told_generation(&**disk, layout);
+        match told <= store.root {
+            true => Ok(()),
+            false => Err(KeyFault::TrailNewer {
+                told,
+                found: store.root,
+            }),
+        }
     }
 
     /// Looks.
