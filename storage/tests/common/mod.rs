@@ -190,7 +190,7 @@ pub fn petitioner(proved: Option<&Proved>) -> Petitioner<'_> {
     Petitioner {
         proved,
         unix_user: "denwaban",
-        host: Host::User,
+        host: Host::Owner,
     }
 }
 
