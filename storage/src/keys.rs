@@ -129,6 +129,8 @@ impl Keys {
     ) -> Result<Keys, KeyFault> {
         let store = Store::read(&*disk, &layout.key_store())?;
         let mut keys = Keys::around(disk, layout, roots, store);
+        // A newer mirror is named first: it is the way back.
+        keys.expect_newest()?;
         keys.expect_told()?;
         keys.settle()?;
         Ok(keys)
