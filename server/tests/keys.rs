@@ -285,7 +285,6 @@ fn keys_older_than_the_trail_tells_are_left_alone_until_a_person_gives_up_what_c
     assert!(house.denwaban(&["check"]).status.success());
 }
 
-/// What is there and opens nothing is no key.
 #[test]
 fn a_file_of_keys_that_others_can_read_is_a_fault() {
     let house = House::init(&["--profile", "announce"]);
@@ -302,6 +301,7 @@ fn a_file_of_keys_that_others_can_read_is_a_fault() {
     assert!(house.denwaban(&["check"]).status.success());
 }
 
+/// What is there and opens nothing is no key.
 #[test]
 fn check_opens_what_it_calls_good() {
     let house = mirrored();

@@ -274,7 +274,6 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// Every half is opened once: keys that are there and open nothing are no keys.
     /// Whoever reads both opens every recording (K-18).
     fn readable_keys(&mut self, layout: &Layout) -> Result<(), Exit> {
         // What cannot be listed was told of where it is opened.
@@ -293,6 +292,7 @@ impl Found<'_> {
         Ok(())
     }
 
+    /// Every half is opened once: keys that are there and open nothing are no keys.
     fn root(&mut self, layout: &Layout) -> Result<(), Exit> {
         let path = layout.root().display();
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
