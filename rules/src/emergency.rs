@@ -51,7 +51,7 @@ impl FromStr for Scope {
         if text == "all" {
             Ok(Scope::All)
         } else {
-            Number::parse(text).map(Scope::Number)
+            Number::typed(text).map(Scope::Number)
         }
     }
 }

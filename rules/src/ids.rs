@@ -188,6 +188,17 @@ plain_id! {
     /// A person of the city or of a contractor: 1 to 64 of `a-z 0-9 . _ -`.
     StaffId, "staff id"
 }
+const MAX_DIGITS_IN_A_ROW: usize = 8; // A date; a telephone number of ours has nine behind its 0.
+
+impl StaffId {
+    /// Whether a telephone number fits into it, with separators or without: ids stand in the trail in clear (K-15).
+    pub fn fits_a_number(&self) -> bool {
+        let letters = self.0.split(|letter: char| letter.is_ascii_lowercase());
+        let digit_count = |part: &str| part.bytes().filter(u8::is_ascii_digit).count();
+        letters.map(digit_count).max() > Some(MAX_DIGITS_IN_A_ROW)
+    }
+}
+
 plain_id! {
     /// 委託事業者: a contractor.
     VendorId, "vendor id"
@@ -426,6 +437,17 @@ mod tests {
         );
         for text in ["", "Sato", "佐藤", "a b", "a/b", &"x".repeat(65)] {
             assert!(text.parse::<StaffId>().is_err());
+        }
+    }
+
+    #[test]
+    fn a_telephone_number_fits_into_no_id_of_a_date() {
+        let fits = |text: &str| text.parse::<StaffId>().unwrap().fits_a_number();
+        for text in ["09012345678", "090-1234-5678", "sato.0783331000"] {
+            assert!(fits(text), "{text}");
+        }
+        for text in ["sato", "sato.20260401", "2026a0401b123"] {
+            assert!(!fits(text), "{text}");
         }
     }
 

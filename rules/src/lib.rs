@@ -88,7 +88,7 @@ pub use crate::{
     missing::{Missing, Unsaid},
     month::JstMonth,
     notice::{CutShort, Keeping, Notice, NoticeKind, NoticeRecord, Played, Reason, WaiverFault},
-    number::{Caller, Extension, Number, NumberFault, NumberPolicy, Profile},
+    number::{Caller, Extension, Number, NumberFault, NumberPolicy, Profile, half_width},
     number_decision::{Authority, DecisionFault, NumberDecision},
     particular::Particular,
     people::{Designation, Period, PeriodFault, Person, Recovery, Role, Tenure, Training},

@@ -49,6 +49,14 @@ impl Number {
         }
     }
 
+    /// Reads a number as people type it, with a Japanese keyboard too: `０７８－３３３－１０００` is `078-333-1000`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn typed(text: &str) -> Result<Number, NumberFault> {
+        Number::parse(&half_width(text))
+    }
+
     /// The digits in clear. Whoever calls it writes the number somewhere: only into a SIP message, a sealed field, or the city's own number's row.
     pub fn e164(&self) -> &str {
         &self.0
@@ -58,6 +66,17 @@ impl Number {
     pub fn is_special(&self) -> bool {
         !self.0.starts_with('+')
     }
+}
+
+/// The text with digits, signs and spaces in their usual width; the hyphens and dashes that an input method offers are one.
+pub fn half_width(text: &str) -> String {
+    let narrow = |letter: char| match letter {
+        '\u{3000}' => ' ',
+        '‐' | '‑' | '‒' | '–' | '—' | '―' | '−' | 'ー' | 'ｰ' | '－' => '-',
+        '！'..='～' => char::from_u32(u32::from(letter) - 0xFEE0).unwrap_or(letter),
+        _ => letter,
+    };
+    text.chars().map(narrow).collect()
 }
 
 fn is_special(digits: &str) -> bool {

@@ -462,6 +462,11 @@ pub enum RegisterFault {
     /// Somebody else has it.
     #[error("the id {0} is another person's; give each person an id of their own")]
     IdTaken(StaffId),
+    /// A telephone number fits into it. It is not quoted.
+    #[error(
+        "the id has more than 8 digits in a row, as a telephone number has; ids stand in the trail in clear, so choose another"
+    )]
+    IdIsNumber,
     /// Another contract has it.
     #[error(
         "the contract {0} was entered with other terms; enter the change under an id of its own"
@@ -539,5 +544,21 @@ impl RegisterFault {
     /// The operator's.
     pub fn fault(&self) -> Fault {
         Fault::Operator
+    }
+
+    /// Whether something was named that is not there.
+    pub fn names_nothing(&self) -> bool {
+        matches!(
+            self,
+            RegisterFault::NoSuchPerson(_)
+                | RegisterFault::NoSuchVendor(_)
+                | RegisterFault::NoSuchContract(_)
+                | RegisterFault::NoSuchCase(_)
+                | RegisterFault::NoSuchHold(_)
+                | RegisterFault::NoSuchWaiver(_)
+                | RegisterFault::NoSuchRecording(_)
+                | RegisterFault::NoSuchHandOver(_)
+                | RegisterFault::NoSuchCopy(_)
+        )
     }
 }

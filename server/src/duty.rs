@@ -135,10 +135,10 @@ pub(crate) enum Answer<T> {
 /// A message for people, Japanese first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Message {
-    /// A code that programs may compare, such as `PURPOSE_REQUIRED`; empty where there is none.
+    /// A code that programs may compare, such as `PURPOSE_REQUIRED`; empty where the command's end gives it one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code: String,
-    /// The HTTP status that says the same; 0 where there is none.
+    /// The HTTP status that says the same; 0 where the command's end gives it one.
     #[serde(default)]
     pub status: u16,
     /// The clause of the city's rules; empty where none forbids.
@@ -159,6 +159,28 @@ impl Message {
             clause: String::new(),
             ja: ja.into(),
             en: en.into(),
+        }
+    }
+
+    /// That something of this name is not there.
+    pub(crate) fn not_found(ja: impl Into<String>, en: impl Into<String>) -> Message {
+        Message {
+            status: 404,
+            ..Message::coded("NOT_FOUND", ja, en)
+        }
+    }
+
+    /// The message as a program reads it: with the code and the status of the command's end where it has none of its own.
+    pub(crate) fn ending(self, code: &str, status: u16) -> Message {
+        let has_code = !self.code.is_empty();
+        Message {
+            code: if has_code { self.code } else { code.to_owned() },
+            status: if self.status == 0 {
+                status
+            } else {
+                self.status
+            },
+            ..self
         }
     }
 
@@ -265,8 +287,11 @@ impl Client {
             let piece = self.reader.fill_buf()?;
             let end = piece.iter().position(|octet| *octet == b'\n');
             let length = end.map_or(piece.len(), |end| end + 1);
-            if length == 0 || line.len() + length > MAX_REQUEST_BYTES {
+            if length == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if line.len() + length > MAX_REQUEST_BYTES {
+                return Err(io::ErrorKind::FileTooLarge.into());
             }
             line.extend_from_slice(&piece[..length]);
             self.reader.consume(length);
@@ -378,14 +403,28 @@ fn attend<R: DeserializeOwned>(stream: UnixStream, place: &Place, answer: &impl 
             }
         }
         Err(fault) => {
-            let message = Message::new(
-                "この要求は理解できません。",
-                format!("the request is not understood: {fault}"),
-            );
+            let message = not_understood(&fault);
             // The client is at fault and may be gone already; there is nobody else to tell.
             let _ = client.answer(&Answer::<()>::Usage(message));
         }
     }
+}
+
+fn not_understood(fault: &io::Error) -> Message {
+    if fault.kind() == io::ErrorKind::FileTooLarge {
+        return Message::new(
+            format!(
+                "要求が長すぎます（{MAX_REQUEST_BYTES} バイトまで）。文を短くするか、分けてください。"
+            ),
+            format!(
+                "the request is longer than {MAX_REQUEST_BYTES} bytes; say it shorter, or in parts"
+            ),
+        );
+    }
+    Message::new(
+        "この要求は理解できません。",
+        format!("the request is not understood: {fault}"),
+    )
 }
 
 /// Connects to a duty's socket. One that takes nobody up, with as many waiting as the kernel holds, is waited for no longer

@@ -297,9 +297,16 @@ pub(crate) fn not_recorded<T>(fault: &RegisterFault) -> Answer<T> {
         RegisterFault::MonthNotOver(month) => {
             format!("{month} はまだ終わっていません。翌月になってから署名してください。")
         }
+        RegisterFault::IdIsNumber => {
+            "数字が8桁を超えて続く id は、電話番号になり得るため使えません。別の id にしてください。".to_owned()
+        }
         RegisterFault::OnePerson => "管理責任者とシステム管理者は別の人にしてください。".to_owned(),
     };
-    Answer::Failed(Message::new(ja, fault.to_string()))
+    let en = fault.to_string();
+    Answer::Failed(match fault.names_nothing() {
+        true => Message::not_found(ja, en),
+        false => Message::new(ja, en),
+    })
 }
 
 /// That a mask would silence nothing.

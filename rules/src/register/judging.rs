@@ -187,6 +187,14 @@ impl Register {
             } if manager == administrator => {
                 return Err(RegisterFault::OnePerson);
             }
+            Fact::Founded {
+                manager,
+                administrator,
+                ..
+            } => {
+                self.nameable(manager)?;
+                self.nameable(administrator)?;
+            }
             Fact::Policy(PolicyFact::Applied { version, terms, .. }) => {
                 if *version != self.policy.version() + 1 {
                     return Err(RegisterFault::OtherVersion(*version));
@@ -207,9 +215,11 @@ impl Register {
             {
                 return Err(RegisterFault::VendorTaken(vendor.clone()));
             }
-            Fact::Recovered { person, .. } => about.person = self.person(person),
-            Fact::Founded { .. }
-            | Fact::SupervisionSigned { .. }
+            Fact::Recovered { person, .. } => {
+                self.nameable(person)?;
+                about.person = self.person(person);
+            }
+            Fact::SupervisionSigned { .. }
             | Fact::MirrorEnded { .. }
             | Fact::Acknowledged { .. }
             | Fact::VendorAdded { .. } => {}
@@ -442,6 +452,14 @@ impl Register {
         }
     }
 
+    /// Whether somebody new may have this id; whoever an earlier version took in keeps theirs.
+    fn nameable(&self, id: &StaffId) -> Result<(), RegisterFault> {
+        match self.person(id).is_none() && id.fits_a_number() {
+            true => Err(RegisterFault::IdIsNumber),
+            false => Ok(()),
+        }
+    }
+
     /// Whether a person can be taken in under this id; the same person twice is no fault.
     fn vacant(
         &self,
@@ -450,6 +468,7 @@ impl Register {
         unit: &Label,
         vendor: Option<&VendorId>,
     ) -> Result<(), RegisterFault> {
+        self.nameable(id)?;
         if let Some(vendor) = vendor {
             self.known_vendor(vendor)?;
         }

@@ -11,6 +11,7 @@ use storage::{DisposalRecord, OsDisk, Subject, verify_certificate};
 
 use super::{Exit, Form, Person, Place, Terminal, recordings::with_office, signed::Signed};
 use crate::{
+    duty::Message,
     export::Request,
     office::{DisposeDone, DisposeRequest, Disposed},
     outside,
@@ -229,9 +230,10 @@ fn certificate(arguments: &Certificate, out: &mut Terminal) -> Result<(), Exit> 
     })?;
     let note = record.as_ref().and_then(DisposalRecord::certificate);
     let Some(note) = note else {
-        out.complain(&format!(
-            "{} の廃棄証明書はありません。\nthere is no certificate for {0}; see dispose --plan and dispose --due",
-            arguments.subject
+        let subject = &arguments.subject;
+        out.message(&Message::not_found(
+            format!("{subject} の廃棄証明書はありません。"),
+            format!("there is no certificate for {subject}; see dispose --plan and dispose --due"),
         ));
         return Err(Exit::Failed);
     };

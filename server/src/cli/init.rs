@@ -11,7 +11,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use exchange::Place;
-use rules::{JstDay, Label, Number, Profile};
+use rules::{JstDay, Label, Number, Profile, half_width};
 use serde::Serialize;
 use sip_core::Transport;
 
@@ -152,9 +152,9 @@ pub(super) fn init(arguments: &Arguments, out: &mut Terminal) -> Result<(), Exit
 
 fn wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Wishes, Exit> {
     for number in &arguments.numbers {
-        if let Err(fault) = Number::parse(number) {
+        if let Err(fault) = Number::typed(number) {
             out.complain(&format!(
-                "--number {number}: この番号は使えません。\nthe number cannot be used: {fault}"
+                "--number {number}: この番号は使えません。078-333-1000 や +81783331000 のように指定してください。\nthe number cannot be used: {fault}"
             ));
             return Err(Exit::Usage);
         }
@@ -188,7 +188,11 @@ fn wishes(arguments: &Arguments, out: &mut Terminal) -> Result<Wishes, Exit> {
         listen: arguments.listen.clone(),
         carriers: arguments.carriers.clone(),
         pbxs: arguments.pbxs.clone(),
-        numbers: arguments.numbers.clone(),
+        numbers: arguments
+            .numbers
+            .iter()
+            .map(|number| half_width(number))
+            .collect(),
         profile: match arguments.profile {
             ProfileName::Announce => Profile::Announce,
             ProfileName::Transparent => Profile::Transparent,

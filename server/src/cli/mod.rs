@@ -28,6 +28,7 @@ mod run;
 mod signed;
 mod statement;
 mod trunks;
+mod usage;
 mod vendors;
 
 use std::{
@@ -248,6 +249,18 @@ impl Exit {
         }
     }
 
+    /// The code and the HTTP status of what ends so, where it has none of its own.
+    fn meaning(self) -> Option<(&'static str, u16)> {
+        match self {
+            Exit::Done => None,
+            Exit::Failed => Some(("FAILED", 500)),
+            Exit::Usage => Some(("USAGE", 400)),
+            Exit::Refused => Some(("REFUSED", 403)),
+            Exit::Unavailable => Some(("UNAVAILABLE", 503)),
+            Exit::Unverified => Some(("UNVERIFIED", 500)),
+        }
+    }
+
     /// The end of a command that told of everything.
     fn ended(self) -> Result<(), Exit> {
         match self {
@@ -268,6 +281,8 @@ impl From<Exit> for ExitCode {
 struct Terminal {
     out: io::StdoutLock<'static>,
     form: Form,
+    /// What programs were told last, without a code: the command's end gives it one, unless the command goes on.
+    held: Option<Message>,
 }
 
 /// For whom it is written.
@@ -315,6 +330,7 @@ impl Terminal {
     /// # Errors
     /// [`Exit::Done`] when the reader has seen enough (`| head`), [`Exit::Failed`] for anything else.
     fn put(&mut self, line: &str) -> Result<(), Exit> {
+        self.let_go(Exit::Done);
         let written = match self.form {
             Form::Text => writeln!(self.out, "{}", wording::lines(line)),
             Form::Json => writeln!(self.out, "{line}"),
@@ -364,18 +380,18 @@ impl Terminal {
         }
     }
 
+    /// Writes an object beside the result to standard error, or its text for people.
+    fn remark<T: Serialize>(&mut self, object: &T, text: impl FnOnce() -> String) {
+        match self.form {
+            Form::Text => self.complain(&text()),
+            Form::Json => tell(object),
+        }
+    }
+
     fn message(&mut self, message: &Message) {
         if self.form == Form::Json {
-            let object = RefusalObject {
-                code: &message.code,
-                status: message.status,
-                clause: &message.clause,
-                ja: &message.ja,
-                en: &message.en,
-            };
-            if let Ok(object) = serde_json::to_string(&object) {
-                let _ = writeln!(io::stderr(), "{object}");
-            }
+            self.let_go(Exit::Done);
+            self.held = Some(message.clone());
             return;
         }
         let code = if message.code.is_empty() {
@@ -384,6 +400,30 @@ impl Terminal {
             format!("{}\n", message.code)
         };
         self.complain(&format!("{code}{}\n{}", message.ja, message.en));
+    }
+
+    /// Writes what is held; where the command ends by it, with the code of that end.
+    fn let_go(&mut self, end: Exit) {
+        let Some(held) = self.held.take() else {
+            return;
+        };
+        let message = match end.meaning() {
+            Some((code, status)) => held.ending(code, status),
+            None => held,
+        };
+        tell(&RefusalObject {
+            code: &message.code,
+            status: message.status,
+            clause: &message.clause,
+            ja: &message.ja,
+            en: &message.en,
+        });
+    }
+
+    /// Ends the command.
+    fn end(mut self, exit: Exit) -> ExitCode {
+        self.let_go(exit);
+        exit.into()
     }
 
     /// The result of an answer, or its message and exit status.
@@ -401,6 +441,13 @@ impl Terminal {
     }
 }
 
+/// Writes an object to standard error; when that is gone there is nobody left to tell.
+fn tell<T: Serialize>(object: &T) {
+    if let Ok(object) = serde_json::to_string(object) {
+        let _ = writeln!(io::stderr(), "{object}");
+    }
+}
+
 /// Does what the arguments say.
 pub fn main<I, A>(arguments: I) -> ExitCode
 where
@@ -410,22 +457,23 @@ where
     // Whatever this program writes belongs to its user alone, unless a setting opens it.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     forbid_core_dumps();
-    let line = match Line::try_parse_from(arguments) {
-        Ok(line) => line,
-        Err(help) => {
-            // Help goes to standard output and is no fault; clap decides which it is. A closed pipe needs no word.
-            let _ = help.print();
-            let exit = if help.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
-            return exit.into();
-        }
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let parsed = Line::try_parse_from(&arguments);
+    let is_json = match &parsed {
+        Ok(line) => line.json,
+        Err(_) => arguments.iter().any(|argument| argument == "--json"),
     };
     let mut out = Terminal {
         out: io::stdout().lock(),
-        form: if line.json { Form::Json } else { Form::Text },
+        form: if is_json { Form::Json } else { Form::Text },
+        held: None,
+    };
+    let line = match parsed {
+        Ok(line) => line,
+        Err(told) => {
+            let exit = usage::tell(told, &mut out);
+            return out.end(exit);
+        }
     };
     let ended = match line.command {
         Command::Init(arguments) => init::init(&arguments, &mut out),
@@ -460,10 +508,7 @@ where
         Command::Requests(command) => requests::requests(command, &mut out),
         Command::Holds(command) => holds::holds(command, &mut out),
     };
-    match ended {
-        Ok(()) => Exit::Done.into(),
-        Err(exit) => exit.into(),
-    }
+    out.end(ended.err().unwrap_or(Exit::Done))
 }
 
 /// Keys and voices that are in memory shall lie in no core file, nor in what a handler of them collects.

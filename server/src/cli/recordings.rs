@@ -257,6 +257,14 @@ pub(super) fn place_of(file: &Path) -> PathBuf {
     }
 }
 
+/// What `play --json` says on standard error: the sound is on standard output.
+#[derive(Serialize)]
+struct PlayedObject {
+    id: RecordingId,
+    from_ms: u64,
+    to_ms: u64,
+}
+
 fn play(arguments: &Play, out: &mut Terminal) -> Result<(), Exit> {
     let config = Arc::new(arguments.place.load(out)?);
     let range_ms = match (arguments.from_ms, arguments.to_ms) {
@@ -279,8 +287,15 @@ fn play(arguments: &Play, out: &mut Terminal) -> Result<(), Exit> {
         }
     });
     let played: Played = out.settle(answer)?;
-    let (from, to) = played.range_ms;
-    out.complain(&format!("再生しました / played: {from}..{to} ms"));
+    let (from_ms, to_ms) = played.range_ms;
+    let object = PlayedObject {
+        id: arguments.id,
+        from_ms,
+        to_ms,
+    };
+    out.remark(&object, || {
+        format!("再生しました / played: {from_ms}..{to_ms} ms")
+    });
     Ok(())
 }
 

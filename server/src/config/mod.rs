@@ -165,7 +165,7 @@ impl Config {
 
     /// A number of the city, as people type it; `None` is no number or somebody else's.
     pub(crate) fn own_number(&self, text: &str) -> Option<Number> {
-        let number = Number::parse(text).ok()?;
+        let number = Number::typed(text).ok()?;
         self.is_ours(&number).then_some(number)
     }
 

@@ -221,7 +221,7 @@ fn not_signed(fault: &SignFault) -> Ending {
         | SignFault::LastHead { .. }
         | SignFault::Audit(AuditFault::Broken(_)) => Answer::Unverified(Message::coded(
             AlarmCode::AuditAltered.code(),
-            "証跡が、以前に署名した時の内容と一致しません。署名しません。",
+            "証跡が、以前に署名した時の内容と一致しません。署名しません。audit verify で箇所を確かめ、ファイルを消さずに証拠として保全し、管理責任者と監査に知らせてください。",
             fault.to_string(),
         )),
         _ => Answer::Unavailable(Message::new(

@@ -555,7 +555,7 @@ impl Owner {
 }
 
 pub(super) fn no_recording(recording: RecordingId) -> Ending {
-    Answer::Failed(Message::new(
+    Answer::Failed(Message::not_found(
         format!("録音 {recording} はありません。`denwaban recordings list` で確かめてください。"),
         format!("there is no recording {recording}; see `denwaban recordings list`"),
     ))

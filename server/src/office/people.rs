@@ -617,7 +617,7 @@ fn no_trail(fault: &CatalogueFault) -> Ending {
 fn not_the_trails(code: AlarmCode, fault: &CatalogueFault) -> Ending {
     Answer::Unverified(Message::coded(
         code.code(),
-        "職員の登録が証跡と一致しません。一致するまで、誰も録音を開けません。",
+        "職員の登録が証跡と一致しません。一致するまで、誰も録音を開けません。check と audit verify で箇所を確かめ、データベースを証拠として保全し、復元（restore）してください。管理責任者と監査に知らせてください。",
         fault.to_string(),
     ))
 }

@@ -246,7 +246,7 @@ fn new_decision(now: Timestamp) -> Result<DecisionId, Ending> {
 }
 
 fn no_such(version: u32) -> Ending {
-    Answer::Failed(Message::new(
+    Answer::Failed(Message::not_found(
         format!("方針の第{version}版はありません。"),
         format!("there is no version {version} of the policy"),
     ))

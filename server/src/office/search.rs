@@ -34,8 +34,8 @@ pub(crate) struct FindWish {
 impl FindWish {
     fn sought(&self) -> Result<Sought, Ending> {
         let number = |text: &str, option: &str| {
-            Number::parse(text).map_err(|fault| {
-                let ja = format!("{option} の電話番号を読めません。");
+            Number::typed(text).map_err(|fault| {
+                let ja = format!("{option} の電話番号を読めません。078-333-1000 や +81 78 333 1000 のように指定してください（全角も可）。");
                 Answer::Usage(Message::new(ja, format!("{option}: {fault}")))
             })
         };
