@@ -30,6 +30,7 @@ mod sweep;
 mod telling;
 mod together;
 mod turns;
+mod words;
 
 use std::{
     collections::BTreeSet,
