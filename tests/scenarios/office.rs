@@ -230,6 +230,7 @@ async fn at_the_end_of_its_days_a_recording_is_gone_and_nothing_opens_it() {
         vault: &archive.vault,
         catalogue: &mut rows.catalogue,
         trail: &mut trail,
+        mirror_ends: Some(&[]),
         signing: None,
     };
     assert_eq!(
