@@ -11,6 +11,7 @@ mod audit;
 mod case;
 mod clock;
 mod copies;
+mod counted_days;
 mod credentials;
 mod digest;
 mod emergency;
@@ -60,6 +61,7 @@ pub use crate::{
         Copies, CopyCounts, CopyFact, CopyOf, CopyState, Destruction, Holder, OutsideCopy,
         Reminder, destroy_by,
     },
+    counted_days::{CountedDays, ToldOfDay},
     credentials::{
         Account, Attempts, CodeConfirmation, CodeFound, CodeOffer, Host, LoginSession, NewPassword,
         Origin, PasswordAge, PasswordFound, Petitioner, Proved, ProvedBy, REMEMBERED_PASSWORDS,
@@ -96,7 +98,7 @@ pub use crate::{
     policy::{AppliedPolicy, DecidedMeasure, Policy, PolicyDifference, PolicyFact, PolicyTerms},
     purpose::Purpose,
     recipient::Recipient,
-    reconciliation::{DayCounts, Discrepancy, KeptCall, Reconciled, counted_from},
+    reconciliation::{DayCounts, Discrepancy, KeptCall, Reconciled, RowTells, counted_from},
     recording::{CallRecord, EndCause, RecordingState},
     refusal::{Clause, Refusal, RefusalCode},
     register::{Fact, Recorded, Register, RegisterFault, RegisterGrant, RegisterPermit, TakenIn},

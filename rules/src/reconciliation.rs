@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    counted_days::ToldOfDay,
     ids::{CallId, JstDay, RecordingId},
     notice::{NoticeKind, Reason},
     recording::RecordingState,
@@ -30,6 +31,17 @@ pub struct KeptCall {
     pub unrecorded: Option<Reason>,
     /// The length of its recording over all segments, in bytes, once it has ended.
     pub bytes: Option<u64>,
+    /// Whether it describes any sound.
+    pub tells: RowTells,
+}
+
+/// Whether a row has what only that of a recording has: chunks, a length, or a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowTells {
+    /// It has.
+    Sound,
+    /// It has nothing of it.
+    NoSound,
 }
 
 /// What a day's calls came to: calls = recorded + unrecorded + missing.
@@ -45,7 +57,8 @@ pub struct DayCounts {
     pub notices: BTreeMap<NoticeKind, u64>,
     /// Answered calls without a recording, by the reason.
     pub unrecorded: BTreeMap<Reason, u64>,
-    /// Answered calls with neither, and recordings whose file is not there.
+    /// Answered calls with neither, recordings whose file is not there or whose row cannot be believed, and calls that the day had counted and that
+    /// have no row any more.
     pub missing: u64,
     /// Recordings that have a file and no row.
     pub orphan_files: u64,
@@ -128,6 +141,46 @@ pub enum Discrepancy {
         /// Which.
         recording: RecordingId,
     },
+    /// A row that says disposed of, while its day is kept and the trail knows of no disposal of this recording.
+    NoDisposal {
+        /// Which.
+        recording: RecordingId,
+    },
+    /// A row that says that its call was not recorded, and has what only a recording has.
+    WasRecorded {
+        /// Which.
+        call: Option<CallId>,
+    },
+    /// The day has fewer answered calls than it had counted when it had ended: rows are gone.
+    FewerCalls {
+        /// What the trail says.
+        counted: u64,
+        /// What is there.
+        found: u64,
+    },
+    /// The day has fewer recordings than it had counted, beside the calls that are gone: rows of recordings are those of calls without one by now.
+    FewerRecordings {
+        /// What the trail says.
+        counted: u64,
+        /// What is there, or has a row at least.
+        found: u64,
+    },
+}
+
+impl Discrepancy {
+    /// Whether it rests on what the trail told: an entry that was written since may explain it.
+    pub fn rests_on_trail(&self) -> bool {
+        match self {
+            Discrepancy::NoDisposal { .. }
+            | Discrepancy::FewerCalls { .. }
+            | Discrepancy::FewerRecordings { .. } => true,
+            Discrepancy::NoReason { .. }
+            | Discrepancy::NoFile { .. }
+            | Discrepancy::NotWhole { .. }
+            | Discrepancy::NoRow { .. }
+            | Discrepancy::WasRecorded { .. } => false,
+        }
+    }
 }
 
 /// A day after the comparison of its rows with its files.
@@ -152,11 +205,12 @@ impl Reconciled {
     ///
     /// `files`: how many bytes there are of each. They must have been listed before the rows were read, and measured after: rows come later than
     /// files, and never go before them.
-    /// `is_awaited`: whether a restore may still bring the file of a recording.
+    /// `is_awaited`: whether a restore may still bring the file of a recording. `told`: what the trail tells of the day.
     pub fn of(
         calls: impl IntoIterator<Item = KeptCall>,
         files: &BTreeMap<RecordingId, u64>,
         is_awaited: impl Fn(RecordingId) -> bool,
+        told: ToldOfDay<'_>,
         now: Timestamp,
     ) -> Reconciled {
         let mut reconciled = Reconciled::default();
@@ -176,7 +230,7 @@ impl Reconciled {
                 },
                 Some((_, None)) | None => FileFound::Nowhere,
             };
-            reconciled.count(&call, file, now);
+            reconciled.count(&call, file, told, now);
         }
         for recording in files.keys().filter(|recording| !rows.contains(recording)) {
             if has_settled(*recording, now) {
@@ -187,55 +241,122 @@ impl Reconciled {
                     .push(Discrepancy::NoRow { recording });
             }
         }
+        if let Some(counted) = told.counted() {
+            reconciled.measure_by(counted);
+        }
         reconciled
     }
 
-    fn count(&mut self, call: &KeptCall, file: FileFound, now: Timestamp) {
-        let counts = &mut self.counts;
-        let Some(recording) = call.recording else {
-            match (call.answered_at, call.unrecorded) {
-                (None, _) => counts.unanswered += 1,
+    fn count(&mut self, call: &KeptCall, file: FileFound, told: ToldOfDay<'_>, now: Timestamp) {
+        match call.recording {
+            Some(recording) => {
+                self.counts.calls += 1;
+                self.count_recording(call, recording, file, told, now);
+            }
+            None if call.tells == RowTells::Sound => {
+                self.counts.calls += 1;
+                self.miss(Discrepancy::WasRecorded { call: call.call });
+            }
+            None => match (call.answered_at, call.unrecorded) {
+                (None, _) => self.counts.unanswered += 1,
                 (Some(_), Some(reason)) => {
-                    counts.calls += 1;
-                    *counts.unrecorded.entry(reason).or_default() += 1;
+                    self.counts.calls += 1;
+                    *self.counts.unrecorded.entry(reason).or_default() += 1;
                 }
                 (Some(_), None) => {
-                    counts.calls += 1;
-                    counts.missing += 1;
-                    let call = call.call;
-                    self.discrepancies.push(Discrepancy::NoReason { call });
+                    self.counts.calls += 1;
+                    self.miss(Discrepancy::NoReason { call: call.call });
                 }
-            }
-            return;
-        };
-        counts.calls += 1;
-        // What was destroyed as the rules say is no loss.
-        let is_over = call.state == RecordingState::Disposed;
-        let is_lost = file == FileFound::Nowhere && !is_over && has_settled(recording, now);
-        if let FileFound::Short {
-            kept_bytes,
-            found_bytes,
-        } = file
-            && !is_over
-        {
-            counts.incomplete += 1;
-            self.discrepancies.push(Discrepancy::NotWhole {
-                recording,
-                kept_bytes,
-                found_bytes,
-            });
+            },
         }
-        if !is_lost {
-            counts.awaited += u64::from(file == FileFound::Awaited && !is_over);
-            counts.recorded += 1;
-            if let Some(kind) = call.notice {
-                *counts.notices.entry(kind).or_default() += 1;
+    }
+
+    fn count_recording(
+        &mut self,
+        call: &KeptCall,
+        recording: RecordingId,
+        file: FileFound,
+        told: ToldOfDay<'_>,
+        now: Timestamp,
+    ) {
+        match (call.state, file) {
+            (RecordingState::Disposed, _) => match told.explains(recording) {
+                // What was destroyed as the rules say is no loss.
+                true => self.count_recorded(call),
+                false => self.miss(Discrepancy::NoDisposal { recording }),
+            },
+            (RecordingState::Unrecorded, FileFound::Here | FileFound::Short { .. }) => {
+                self.miss(Discrepancy::WasRecorded { call: call.call });
             }
-        } else {
-            counts.missing += 1;
-            counts.orphan_rows += 1;
-            self.discrepancies.push(Discrepancy::NoFile { recording });
+            (_, FileFound::Nowhere) if has_settled(recording, now) => {
+                self.counts.orphan_rows += 1;
+                self.miss(Discrepancy::NoFile { recording });
+            }
+            (
+                _,
+                FileFound::Short {
+                    kept_bytes,
+                    found_bytes,
+                },
+            ) => {
+                self.count_recorded(call);
+                self.counts.incomplete += 1;
+                self.discrepancies.push(Discrepancy::NotWhole {
+                    recording,
+                    kept_bytes,
+                    found_bytes,
+                });
+            }
+            (_, FileFound::Awaited) => {
+                self.count_recorded(call);
+                self.counts.awaited += 1;
+            }
+            (_, FileFound::Here | FileFound::Nowhere) => self.count_recorded(call),
         }
+    }
+
+    fn count_recorded(&mut self, call: &KeptCall) {
+        self.counts.recorded += 1;
+        if let Some(kind) = call.notice {
+            *self.counts.notices.entry(kind).or_default() += 1;
+        }
+    }
+
+    fn miss(&mut self, discrepancy: Discrepancy) {
+        self.counts.missing += 1;
+        self.discrepancies.push(discrepancy);
+    }
+
+    /// Names what the day had counted and has no more; a call that comes late makes it no less.
+    fn measure_by(&mut self, counted: &DayCounts) {
+        let found = self.counts.calls;
+        if let Some(gone @ 1..) = counted.calls.checked_sub(found) {
+            self.counts.calls += gone;
+            self.counts.missing += gone;
+            let counted = counted.calls;
+            self.discrepancies
+                .push(Discrepancy::FewerCalls { counted, found });
+        }
+        // Each call that is missing may be a recording.
+        let found = self.counts.recorded + self.counts.missing;
+        if let Some(hidden @ 1..) = counted.recorded.checked_sub(found) {
+            self.unmask(hidden, &counted.unrecorded);
+            let counted = counted.recorded;
+            self.discrepancies
+                .push(Discrepancy::FewerRecordings { counted, found });
+        }
+    }
+
+    /// So many of the calls with a reason are missing recordings: those whose reason had been counted less often.
+    fn unmask(&mut self, mut hidden: u64, counted: &BTreeMap<Reason, u64>) {
+        for (reason, found) in &mut self.counts.unrecorded {
+            let before = counted.get(reason).copied().unwrap_or(0);
+            let unmasked = found.saturating_sub(before).min(hidden);
+            *found -= unmasked;
+            hidden -= unmasked;
+            self.counts.missing += unmasked;
+        }
+        self.counts.unrecorded.retain(|_, found| *found > 0);
     }
 }
 
@@ -259,6 +380,12 @@ fn has_settled(recording: RecordingId, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        audit::{Actor, AuditEntry, AuditEvent, DisposalCause},
+        counted_days::CountedDays,
+        ids::CaseId,
+        retention::RetentionPolicy,
+    };
 
     fn now() -> Timestamp {
         "2026-11-24T15:00:00Z".parse().unwrap()
@@ -279,6 +406,7 @@ mod tests {
             notice: Some(NoticeKind::Announced),
             unrecorded: None,
             bytes: Some(BYTES),
+            tells: RowTells::Sound,
         }
     }
 
@@ -290,6 +418,7 @@ mod tests {
             notice: None,
             unrecorded: reason,
             bytes: None,
+            tells: RowTells::NoSound,
             ..recorded(recording(0))
         }
     }
@@ -307,7 +436,7 @@ mod tests {
         let Reconciled {
             counts,
             discrepancies,
-        } = Reconciled::of(calls, &files, |_| false, now());
+        } = Reconciled::of(calls, &files, |_| false, ToldOfDay::Over, now());
         let expected = DayCounts {
             calls: 4,
             unanswered: 1,
@@ -344,7 +473,13 @@ mod tests {
         let Reconciled {
             counts,
             discrepancies,
-        } = Reconciled::of(calls, &files, |recording| recording == awaited, now());
+        } = Reconciled::of(
+            calls,
+            &files,
+            |recording| recording == awaited,
+            ToldOfDay::Over,
+            now(),
+        );
 
         assert!(!counts.is_explained());
         let DayCounts {
@@ -374,7 +509,13 @@ mod tests {
             ..recorded(recording(3))
         };
         let files = [(of_a_row_to_come, BYTES)].into();
-        let reconciled = Reconciled::of([recorded(fresh), disposed], &files, |_| false, now());
+        let reconciled = Reconciled::of(
+            [recorded(fresh), disposed],
+            &files,
+            |_| false,
+            ToldOfDay::Over,
+            now(),
+        );
         assert!(reconciled.counts.is_explained());
         assert_eq!(
             (reconciled.counts.calls, reconciled.counts.recorded),
@@ -387,7 +528,7 @@ mod tests {
         let (awaited, lost) = (recording(1), recording(2));
         let calls = [recorded(awaited), recorded(lost)];
         let may_come = |recording| recording == awaited;
-        let reconciled = Reconciled::of(calls, &BTreeMap::new(), may_come, now());
+        let reconciled = Reconciled::of(calls, &BTreeMap::new(), may_come, ToldOfDay::Over, now());
         let DayCounts {
             recorded,
             awaited: still_to_come,
@@ -397,5 +538,137 @@ mod tests {
         assert_eq!((recorded, still_to_come, missing), (1, 1, 1));
         let found = [Discrepancy::NoFile { recording: lost }];
         assert_eq!(reconciled.discrepancies, found);
+    }
+
+    fn days(events: impl IntoIterator<Item = AuditEvent>) -> CountedDays {
+        let mut days = CountedDays::default();
+        for (seq, event) in (1..).zip(events) {
+            days.handle(&AuditEntry {
+                seq,
+                at: now(),
+                actor: Actor::System,
+                event,
+            });
+        }
+        days
+    }
+
+    fn today() -> JstDay {
+        JstDay::of(recording(0).made_at())
+    }
+
+    fn day_counted() -> AuditEvent {
+        let counts = DayCounts {
+            calls: 4,
+            recorded: 3,
+            unrecorded: [(Reason::NoWaiver, 1)].into(),
+            ..DayCounts::default()
+        };
+        AuditEvent::DayCounted {
+            day: today(),
+            counts,
+        }
+    }
+
+    fn by(days: &CountedDays, calls: &[KeptCall]) -> Reconciled {
+        let files = [(recording(1), BYTES), (recording(2), BYTES)].into();
+        let told = days.told_of(today(), None, now());
+        Reconciled::of(calls.to_vec(), &files, |_| false, told, now())
+    }
+
+    #[test]
+    fn a_day_with_fewer_calls_or_recordings_than_it_had_counted_is_not_explained() {
+        let day = days([day_counted()]);
+        let without = unrecorded(Some(now()), Some(Reason::NoWaiver));
+        let (first, second) = (recorded(recording(1)), recorded(recording(2)));
+
+        let deleted = by(&day, &[first.clone(), second.clone(), without.clone()]);
+        let fewer_calls = Discrepancy::FewerCalls {
+            counted: 4,
+            found: 3,
+        };
+        assert_eq!(deleted.discrepancies, [fewer_calls]);
+        assert_eq!((deleted.counts.calls, deleted.counts.missing), (4, 1));
+
+        let masked = by(&day, &[first, second, without.clone(), without]);
+        let fewer_recordings = Discrepancy::FewerRecordings {
+            counted: 3,
+            found: 2,
+        };
+        assert_eq!(masked.discrepancies, [fewer_recordings]);
+        assert_eq!((masked.counts.calls, masked.counts.missing), (4, 1));
+        assert_eq!(masked.counts.unrecorded, [(Reason::NoWaiver, 1)].into());
+    }
+
+    #[test]
+    fn a_day_whose_disposal_has_begun_or_that_has_expired_may_have_fewer_calls() {
+        let begun = AuditEvent::DisposalBegun {
+            day: today(),
+            expires_at: now(),
+            due: 3,
+        };
+        let begun = days([day_counted(), begun]);
+        let kept = days([day_counted()]);
+        assert!(
+            by(&begun, &[])
+                .discrepancies
+                .iter()
+                .all(|found| !found.rests_on_trail())
+        );
+        assert_eq!(begun.kept(now()).count(), 0);
+        assert_eq!(kept.kept(now()).collect::<Vec<_>>(), [today()]);
+
+        let expired = RetentionPolicy::LONGEST.expiry(today());
+        assert_eq!(kept.kept(expired).count(), 0);
+        assert_eq!(kept.told_of(today(), None, expired), ToldOfDay::Over);
+        assert_eq!(kept.told_of(today(), Some(now()), now()), ToldOfDay::Over);
+    }
+
+    #[test]
+    fn a_row_says_disposed_of_only_where_the_trail_knows_of_a_disposal() {
+        let disposed = |number| KeptCall {
+            state: RecordingState::Disposed,
+            ..recorded(recording(number))
+        };
+        let case = CaseId::new(now(), 1);
+        let begun = AuditEvent::RecordingDisposalBegun {
+            recording: recording(1),
+            day: today(),
+            cause: DisposalCause::Decided { case },
+        };
+        let found = by(&days([begun]), &[disposed(1), disposed(2), disposed(3)]);
+        let no_disposal = |number| Discrepancy::NoDisposal {
+            recording: recording(number),
+        };
+        assert_eq!(found.discrepancies, [no_disposal(2), no_disposal(3)]);
+        assert_eq!((found.counts.recorded, found.counts.missing), (1, 2));
+    }
+
+    #[test]
+    fn a_row_that_says_unrecorded_and_describes_sound_was_recorded() {
+        let was_recorded = Discrepancy::WasRecorded {
+            call: recorded(recording(1)).call,
+        };
+        let says_so = KeptCall {
+            state: RecordingState::Unrecorded,
+            unrecorded: Some(Reason::NoWaiver),
+            ..recorded(recording(1))
+        };
+        let without_recording = KeptCall {
+            recording: None,
+            ..says_so.clone()
+        };
+        let without_file = KeptCall {
+            recording: Some(recording(3)),
+            ..says_so.clone()
+        };
+        let (second, recording) = (recorded(recording(2)), recording(3));
+        let found = by(
+            &CountedDays::default(),
+            &[second, says_so, without_recording, without_file],
+        );
+        let no_file = Discrepancy::NoFile { recording };
+        assert_eq!(found.discrepancies, [was_recorded, was_recorded, no_file]);
+        assert_eq!((found.counts.calls, found.counts.missing), (4, 3));
     }
 }

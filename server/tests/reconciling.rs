@@ -4,10 +4,13 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Output};
+use std::{fs, path::Path, process::Output, sync::Arc};
 
 use common::{House, telephone, text, wait_for};
-use serde_json::Value;
+use jiff::Timestamp;
+use rules::{AuditDraft, AuditEvent, DayCounts};
+use serde_json::{Value, json};
+use storage::{AuditTrail, Duty, Layout, OsDisk};
 
 fn compared(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(output)))
@@ -105,4 +108,35 @@ fn a_recording_that_lost_its_sound_is_named_and_refused_and_a_day_that_cannot_be
     let listed = text(&house.by("kacho", &["audit", "list", "--json"]));
     let told = listed.matches("UNRECONCILED").count();
     assert!((1..=2).contains(&told), "{listed}");
+}
+
+#[test]
+fn a_day_with_fewer_calls_than_the_trail_had_counted_is_named_whatever_rows_and_files_say() {
+    let (mut house, row) = telephone::recorded();
+    house.terminate();
+    let day = row["day"].as_str().unwrap();
+    let layout = Layout::new(house.dir().join("data"), house.dir().join("root"));
+    let mut trail = AuditTrail::open(Arc::new(OsDisk), &layout, Duty::Office).unwrap();
+    let counts = DayCounts {
+        calls: 7,
+        recorded: 7,
+        ..DayCounts::default()
+    };
+    let day = day.parse().unwrap();
+    let counted = AuditEvent::DayCounted { day, counts };
+    let _ = trail
+        .append(AuditDraft::system(counted), Timestamp::now())
+        .unwrap();
+    drop(trail);
+
+    let found = house.denwaban(&["reconcile", "--json"]);
+
+    assert_eq!(found.status.code(), Some(5), "{}", text(&found));
+    let found = compared(&found);
+    let counts = ["calls", "recorded", "missing"].map(|key| &found[key]);
+    assert_eq!(counts, [7, 1, 6]);
+    let named = json!([{ "day": day, "finding": "fewer_calls", "counted": 7, "found": 1 }]);
+    assert_eq!(found["discrepancies"], named);
+    let listed = text(&house.done(&["audit", "list", "--json"]));
+    assert!(listed.contains("UNRECONCILED"), "{listed}");
 }

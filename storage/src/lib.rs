@@ -94,7 +94,7 @@ pub use totp::TotpSecret;
 pub use trail::{
     Anchored, AuditFault, AuditTrail, BrokenReason, ChainEnd, ChainReport, FirstBad, OldMonth,
     OldMonths, Removal, RemovalFault, SignedHere, announce_removal, find_newest, last_entry_at,
-    plan_removal, read_entries, remove_months, unlink_months, verify,
+    plan_removal, read_entries, read_months, remove_months, unlink_months, verify,
 };
 pub use vault::{SegmentFile, Vault, VaultFault};
 pub use writer::{

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rules::{JstDay, Reconciled, RecordingId};
+use rules::{CountedDays, JstDay, Reconciled, RecordingId};
 use thiserror::Error;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     vault::{Vault, VaultFault, at},
 };
 
-/// Compares the rows of a day with its files.
+/// Compares the rows of a day with its files, and both with what the trail tells of it.
 ///
 /// # Errors
 /// [`ReconcileFault`] if either cannot be read.
@@ -26,6 +26,7 @@ pub async fn reconcile_day(
     vault: &Arc<Vault>,
     disk: &dyn Disk,
     day: JstDay,
+    told: &CountedDays,
     now: Timestamp,
 ) -> Result<Reconciled, ReconcileFault> {
     // Files first, then the rows: a row that was on its way meanwhile explains its file.
@@ -39,7 +40,8 @@ pub async fn reconcile_day(
         let restoration = restoration.as_ref();
         restoration.is_some_and(|restoration| restoration.may_bring(day, recording))
     };
-    Ok(Reconciled::of(calls, &files, is_awaited, now))
+    let told = told.told_of(day, vault.fixed_expiry(day)?, now);
+    Ok(Reconciled::of(calls, &files, is_awaited, told, now))
 }
 
 impl Vault {
@@ -61,15 +63,18 @@ impl Vault {
     }
 }
 
-/// The days that have rows or files, the oldest first.
+/// The days that have rows or files, and those that must have them by what the trail tells, the oldest first.
 ///
 /// # Errors
 /// [`ReconcileFault`] if either cannot be read.
 pub async fn days_to_reconcile(
     catalogue: &mut Catalogue,
     vault: &Vault,
+    told: &CountedDays,
+    now: Timestamp,
 ) -> Result<BTreeSet<JstDay>, ReconcileFault> {
     let mut days: BTreeSet<JstDay> = vault.days()?.into_iter().collect();
+    days.extend(told.kept(now));
     days.extend(catalogue.living_days().await?);
     Ok(days)
 }

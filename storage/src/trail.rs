@@ -25,7 +25,7 @@ use thiserror::Error;
 pub use self::{
     append::AuditTrail,
     newest::{find_newest, last_entry_at},
-    read::read_entries,
+    read::{read_entries, read_months},
     removal::{
         OldMonth, OldMonths, Removal, RemovalFault, announce_removal, plan_removal, remove_months,
         unlink_months,

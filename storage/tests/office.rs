@@ -8,8 +8,8 @@ use std::sync::Arc;
 use common::*;
 use jiff::ToSpan;
 use rules::{
-    CallRecord, Caller, DayCounts, Discrepancy, Number, Reason, Reconciled, RecordingState,
-    RecoveryReason, Sought,
+    CallRecord, Caller, CountedDays, DayCounts, Discrepancy, Number, Reason, Reconciled,
+    RecordingState, RecoveryReason, Sought,
 };
 use storage::{
     Catalogue, Comparison, Disk, Faults, MemoryDisk, OsDisk, RecordingWriter, Row, SearchPlace,
@@ -187,9 +187,18 @@ fn of_a_thousand_calls_each_planted_loss_is_named_and_nothing_else() {
     let later = now() + 1.hour();
     run(async {
         let mut catalogue = Catalogue::open(&layout).await.unwrap();
-        let days = days_to_reconcile(&mut catalogue, &city.vault).await;
+        let days =
+            days_to_reconcile(&mut catalogue, &city.vault, &CountedDays::default(), later).await;
         assert_eq!(days.unwrap(), [today()].into());
-        let compared = reconcile_day(&mut catalogue, &city.vault, &OsDisk, today(), later).await;
+        let compared = reconcile_day(
+            &mut catalogue,
+            &city.vault,
+            &OsDisk,
+            today(),
+            &CountedDays::default(),
+            later,
+        )
+        .await;
         let Reconciled {
             counts,
             discrepancies,

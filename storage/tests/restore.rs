@@ -16,8 +16,8 @@ use common::{
 };
 use jiff::{Timestamp, ToSpan};
 use rules::{
-    Actor, AuditDraft, AuditEntry, AuditEvent, CaseId, DisposalCause, DisposalCounts, Fact, Holds,
-    JstDay, RecordingState,
+    Actor, AuditDraft, AuditEntry, AuditEvent, CaseId, CountedDays, DisposalCause, DisposalCounts,
+    Fact, Holds, JstDay, RecordingState,
 };
 use storage::{
     AudioRestore, AuditTrail, BackupFault, Catalogue, CatalogueFault, Disk, Disposal, DisposeFault,
@@ -245,9 +245,16 @@ fn rows_are_read_before_any_audio_is_there_and_what_is_awaited_is_neither_lost_n
         assert_eq!(house.state(3).await, RecordingState::Disposed);
         let vault = house.city(Arc::new(OsDisk)).vault;
         let mut catalogue = Catalogue::open(&house.layout).await.unwrap();
-        let day = reconcile_day(&mut catalogue, &vault, &OsDisk, day_of(1), later())
-            .await
-            .unwrap();
+        let day = reconcile_day(
+            &mut catalogue,
+            &vault,
+            &OsDisk,
+            day_of(1),
+            &CountedDays::default(),
+            later(),
+        )
+        .await
+        .unwrap();
         assert_eq!((day.counts.recorded, day.counts.awaited), (2, 2));
         assert!(day.counts.is_explained() && day.discrepancies.is_empty());
         catalogue.close().await.unwrap();
@@ -540,9 +547,16 @@ fn what_is_given_up_is_missing_and_no_backup_is_made_before_that() {
 
         assert!(matches!(house.open(1), Err(OpenFault::NoFile { .. })));
         let mut catalogue = Catalogue::open(&house.layout).await.unwrap();
-        let day = reconcile_day(&mut catalogue, &vault, &OsDisk, day_of(1), later())
-            .await
-            .unwrap();
+        let day = reconcile_day(
+            &mut catalogue,
+            &vault,
+            &OsDisk,
+            day_of(1),
+            &CountedDays::default(),
+            later(),
+        )
+        .await
+        .unwrap();
         assert_eq!((day.counts.missing, day.counts.awaited), (2, 0));
         assert_eq!(house.bring(Arc::new(OsDisk)).unwrap(), 0);
     });

@@ -7,7 +7,8 @@ use std::{fs, path::PathBuf, sync::Arc};
 
 use common::*;
 use jiff::ToSpan;
-use rules::{DayCounts, Discrepancy, Reconciled, RecordingState};
+use rules::{CountedDays, DayCounts, Discrepancy, Reconciled, RecordingState};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use storage::{
     Catalogue, Kept, Layout, OpenFault, Opening, OsDisk, SealedSegment, Spool, SpoolEntry, Vault,
     reconcile_day,
@@ -77,7 +78,15 @@ impl House {
     async fn reconciled(&self) -> Reconciled {
         let mut catalogue = Catalogue::open(&self.layout).await.unwrap();
         let (vault, at) = (&self.city.vault, now() + 1.hour());
-        let reconciled = reconcile_day(&mut catalogue, vault, &OsDisk, today(), at).await;
+        let reconciled = reconcile_day(
+            &mut catalogue,
+            vault,
+            &OsDisk,
+            today(),
+            &CountedDays::default(),
+            at,
+        )
+        .await;
         catalogue.close().await.unwrap();
         reconciled.unwrap()
     }
@@ -184,5 +193,49 @@ fn the_row_of_a_recording_that_a_crash_left_open_adds_its_segments_up() {
         assert_eq!(found.audio, (&house.whole).into());
         house.city.vault.settle(&recovered).unwrap();
         house.open().unwrap();
+    });
+}
+
+/// Somebody who may write catalogue and vault hides the recording.
+async fn hidden_by(statement: &'static str) -> Reconciled {
+    let house = House::recorded().await;
+    let _ = house.reconciled().await;
+    let mut connection = SqliteConnection::connect_with(
+        &SqliteConnectOptions::new().filename(house.layout.catalogue()),
+    )
+    .await
+    .unwrap();
+    let altered = sqlx::query(statement).execute(&mut connection).await;
+    assert_eq!(altered.unwrap().rows_affected(), 1);
+    connection.close().await.unwrap();
+    for number in [0, 1] {
+        fs::remove_file(house.segment(number)).unwrap();
+    }
+    house.reconciled().await
+}
+
+#[test]
+fn a_recording_that_was_hidden_by_its_row_and_its_files_is_named() {
+    run(async {
+        let recording = opening(1).recording;
+        let call = Some(opening(1).call);
+        for (statement, expected) in [
+            (
+                "UPDATE calls SET state = 'disposed'",
+                Discrepancy::NoDisposal { recording },
+            ),
+            (
+                "UPDATE calls SET state = 'unrecorded', reason = 'NO_WAIVER'",
+                Discrepancy::NoFile { recording },
+            ),
+            (
+                "UPDATE calls SET state = 'unrecorded', reason = 'NO_WAIVER', recording = NULL",
+                Discrepancy::WasRecorded { call },
+            ),
+        ] {
+            let found = hidden_by(statement).await;
+            assert_eq!(found.discrepancies, [expected], "{statement}");
+            assert_eq!((found.counts.calls, found.counts.missing), (1, 1));
+        }
     });
 }

@@ -117,6 +117,25 @@ fn text(shown: &Shown<'_>) -> String {
                 "  {} 録音 {recording} の行がありません / the row of a recording is not there",
                 named.day
             ),
+            Discrepancy::NoDisposal { recording } => format!(
+                "  {} 録音 {recording} の行は廃棄済みですが、証跡に廃棄がありません / a row says disposed of, the trail knows of no disposal",
+                named.day
+            ),
+            Discrepancy::WasRecorded { call } => {
+                let call = call.map_or_else(String::new, |call| call.to_string());
+                format!(
+                    "  {} 通話 {call} の行は録音なしですが、録音があった跡があります / a row says unrecorded and describes a recording",
+                    named.day
+                )
+            }
+            Discrepancy::FewerCalls { counted, found } => format!(
+                "  {} 集計では {counted} 通話でしたが、{found} 通話しかありません / fewer calls than the day had counted: {found} of {counted} have a row",
+                named.day
+            ),
+            Discrepancy::FewerRecordings { counted, found } => format!(
+                "  {} 集計では録音が {counted} 件でしたが、{found} 件しかありません / fewer recordings than the day had counted: {found} of {counted}",
+                named.day
+            ),
         });
     lines.extend(named);
     let unread = shown.unread.iter();

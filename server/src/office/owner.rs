@@ -27,7 +27,7 @@ use super::{
     clock::ClockWatch,
     people::{Caller, nothing},
     proving::Throttled,
-    reconciling::{FIRST, Round},
+    reconciling::{FIRST, Round, TrailOfDays},
     reminding::Reminded,
     sweep::{Disposing, FIRST_SWEEP},
     telling::TellingFiles,
@@ -86,6 +86,7 @@ pub(super) struct Owner {
     /// The first is under way.
     pub(super) disposals: VecDeque<Disposing>,
     pub(super) round: Round,
+    pub(super) trail_of_days: TrailOfDays,
     /// The version of the policy in the register that was read last.
     pub(super) policy: u32,
     pub(super) throttled: Throttled,
@@ -126,6 +127,7 @@ impl Owner {
             sweep_again: Instant::now() + FIRST_SWEEP,
             disposals: VecDeque::new(),
             round: Round::new(),
+            trail_of_days: TrailOfDays::default(),
             policy: POLICY_VERSION,
             throttled: Throttled::default(),
             told: BTreeSet::new(),

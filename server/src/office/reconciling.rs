@@ -7,9 +7,12 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use rules::{
-    AlarmCode, AuditDraft, AuditEvent, DayCounts, Discrepancy, JstDay, Reconciled, counted_from,
+    AlarmCode, AuditDraft, AuditEvent, CountedDays, DayCounts, Discrepancy, JstDay, Reconciled,
+    counted_from,
 };
-use storage::{Catalogue, ReconcileFault, days_to_reconcile, reconcile_day};
+use storage::{
+    Catalogue, Duty, ReconcileFault, days_to_reconcile, read_entries, read_months, reconcile_day,
+};
 
 use super::owner::Owner;
 use crate::duty::{Answer, Ending, Message};
@@ -43,6 +46,14 @@ impl Round {
             comparison: Comparison::default(),
         }
     }
+}
+
+/// What the office's trail tells of days, and how far it was read.
+#[derive(Default)]
+pub(super) struct TrailOfDays {
+    days: CountedDays,
+    /// The last entry that was read; 0 before the first.
+    read_to: u64,
 }
 
 impl Owner {
@@ -80,7 +91,7 @@ impl Owner {
         let compared = Answer::of(self.reconcile_day(day).await);
         if let Answer::Done(reconciled) = &compared {
             for discrepancy in reconciled.discrepancies.iter().take(MOST_LOGGED) {
-                tracing::error!(%day, ?discrepancy, "a call has neither recording nor reason, a row or a file lacks the other, or a recording is not whole");
+                tracing::error!(%day, ?discrepancy, "a call has neither recording nor reason, a row or a file lacks the other, a recording is not whole, or a day is not what it had counted");
             }
             // What a restore has still to bring may turn out not to be there.
             if counted_from(day.next()) <= now && reconciled.counts.awaited == 0 {
@@ -116,7 +127,7 @@ impl Owner {
         let outcome = match is_explained {
             true => Ok(()),
             false => Err(
-                "calls, rows and files do not match, or a day cannot be read; `denwaban reconcile` names them",
+                "calls, rows, files and trail do not match, or a day cannot be read; `denwaban reconcile` names them",
             ),
         };
         self.note(code, outcome);
@@ -165,17 +176,72 @@ impl Owner {
     }
 
     pub(super) async fn days_to_reconcile(&mut self) -> Result<BTreeSet<JstDay>, Ending> {
+        let now = Timestamp::now();
+        // A trail that cannot be read leaves each day unread.
+        let _ = self.read_trail_of_days(now);
         let vault = std::sync::Arc::clone(&self.vault);
-        self.compare(async |catalogue| days_to_reconcile(catalogue, &vault).await)
+        let told = self.trail_of_days.days.clone();
+        self.compare(async |catalogue| days_to_reconcile(catalogue, &vault, &told, now).await)
             .await
     }
 
     pub(super) async fn reconcile_day(&mut self, day: JstDay) -> Result<Reconciled, Ending> {
+        let now = Timestamp::now();
+        if self.trail_of_days.read_to == 0 {
+            self.read_trail_of_days(now)?;
+        }
+        let reconciled = self.compare_day(day, now).await?;
+        // What was written since the round began may explain it.
+        let rests_on_trail = reconciled
+            .discrepancies
+            .iter()
+            .any(Discrepancy::rests_on_trail);
+        match rests_on_trail && self.read_trail_of_days(now)? == TrailRead::Further {
+            true => self.compare_day(day, now).await,
+            false => Ok(reconciled),
+        }
+    }
+
+    async fn compare_day(&mut self, day: JstDay, now: Timestamp) -> Result<Reconciled, Ending> {
         let vault = std::sync::Arc::clone(&self.vault);
         let disk = std::sync::Arc::clone(&self.disk);
-        let now = Timestamp::now();
-        self.compare(async |catalogue| reconcile_day(catalogue, &vault, &*disk, day, now).await)
-            .await
+        let told = std::mem::take(&mut self.trail_of_days);
+        let compared = self
+            .compare(async |catalogue| {
+                reconcile_day(catalogue, &vault, &*disk, day, &told.days, now).await
+            })
+            .await;
+        self.trail_of_days = told;
+        compared
+    }
+
+    /// Reads what the trail tells of days, from where it was read to.
+    fn read_trail_of_days(&mut self, now: Timestamp) -> Result<TrailRead, Ending> {
+        let end = self.last_entry()?;
+        let TrailOfDays { days, read_to } = &mut self.trail_of_days;
+        if end == *read_to {
+            return Ok(TrailRead::NothingNew);
+        }
+        let mut handle = |_: &str, entry: &str| {
+            if CountedDays::may_concern(entry)
+                && let Ok(entry) = serde_json::from_str(entry)
+            {
+                days.handle(&entry);
+            }
+        };
+        let (disk, layout) = (&*self.disk, &self.layout);
+        let read = match *read_to {
+            0 => {
+                let since = CountedDays::since(now);
+                read_months(disk, layout, Duty::Office, since, &mut handle)
+            }
+            read_to => read_entries(disk, layout, Duty::Office, read_to + 1, &mut handle),
+        };
+        read.map_err(|fault| {
+            Answer::Unavailable(Message::new("証跡を読めません。", fault.to_string()))
+        })?;
+        *read_to = end;
+        Ok(TrailRead::Further)
     }
 
     async fn compare<T>(
@@ -194,6 +260,13 @@ impl Owner {
             Answer::Unavailable(Message::new("録音庫を読めません。", fault.to_string()))
         })
     }
+}
+
+/// Whether the trail had grown since it was read.
+#[derive(PartialEq, Eq)]
+enum TrailRead {
+    Further,
+    NothingNew,
 }
 
 /// Of one day; `denwaban reconcile` names more.

@@ -1,6 +1,6 @@
 //! What a reconciliation reads of the rows, and what it keeps of a day.
 
-use rules::{DayCounts, JstDay, KeptCall};
+use rules::{DayCounts, JstDay, KeptCall, RowTells};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::{Catalogue, CatalogueFault, parse, time};
@@ -28,7 +28,9 @@ impl Catalogue {
     /// [`CatalogueFault`] if the database cannot be read.
     pub async fn kept_calls(&mut self, day: JstDay) -> Result<Vec<KeptCall>, CatalogueFault> {
         let rows = sqlx::query(
-            "SELECT call_id, recording, state, answered_at, notice_kind, reason, bytes FROM calls WHERE day = ? ORDER BY row",
+            "SELECT call_id, recording, state, answered_at, notice_kind, reason, bytes,
+             COALESCE(bytes, chunks, duration_ms, gaps_ms, sha256, recovery) IS NOT NULL AS tells_of_sound
+             FROM calls WHERE day = ? ORDER BY row",
         )
         .bind(day.to_string())
         .fetch_all(&mut self.connection)
@@ -96,5 +98,9 @@ fn kept_call(row: &SqliteRow) -> Result<KeptCall, sqlx::Error> {
         bytes: row
             .try_get::<Option<i64>, _>("bytes")?
             .map(i64::unsigned_abs),
+        tells: match row.try_get("tells_of_sound")? {
+            true => RowTells::Sound,
+            false => RowTells::NoSound,
+        },
     })
 }

@@ -2,7 +2,7 @@
 
 use std::str::from_utf8;
 
-use rules::AuditEntry;
+use rules::{AuditEntry, JstMonth};
 
 use crate::{files::Disk, layout::Layout, lock::Duty};
 
@@ -24,6 +24,30 @@ pub fn read_entries(
     show: &mut dyn FnMut(&str, &str),
 ) -> Result<(), AuditFault> {
     let start = Start::Size(first.saturating_sub(1));
+    read_from(disk, layout, chain, (start, first), show)
+}
+
+/// Shows the same from the first entry of a month on.
+///
+/// # Errors
+/// As [`read_entries`].
+pub fn read_months(
+    disk: &dyn Disk,
+    layout: &Layout,
+    chain: Duty,
+    since: JstMonth,
+    show: &mut dyn FnMut(&str, &str),
+) -> Result<(), AuditFault> {
+    read_from(disk, layout, chain, (Start::Month(since), 1), show)
+}
+
+fn read_from(
+    disk: &dyn Disk,
+    layout: &Layout,
+    chain: Duty,
+    (start, first): (Start, u64),
+    show: &mut dyn FnMut(&str, &str),
+) -> Result<(), AuditFault> {
     let walked = walk(disk, layout, chain, start, &mut |seen| {
         if let Seen::Entry { line, .. } = seen
             && line.seq >= first

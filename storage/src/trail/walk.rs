@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rules::Digest;
+use rules::{Digest, JstMonth};
 use thiserror::Error;
 
 use crate::{
@@ -25,6 +25,8 @@ pub(crate) enum Start {
     First,
     /// At the newest file that begins after this many entries at the latest, or at the first one.
     Size(u64),
+    /// At the file of this month, or at the next one that is there.
+    Month(JstMonth),
 }
 
 /// What a walk went through.
@@ -145,8 +147,14 @@ pub(super) fn first_file(
     files: &[PathBuf],
     start: Start,
 ) -> Result<usize, AuditFault> {
-    let Start::Size(size) = start else {
-        return Ok(0);
+    let size = match start {
+        Start::First => return Ok(0),
+        Start::Size(size) => size,
+        Start::Month(month) => {
+            let month = file_name(&month.to_string());
+            let is_before = |path: &PathBuf| path.file_name().is_some_and(|name| *name < *month);
+            return Ok(files.iter().take_while(|path| is_before(path)).count());
+        }
     };
     for (index, path) in files.iter().enumerate().rev() {
         let begun = beginning_of(disk, path)?;
