@@ -8,7 +8,7 @@ use std::{fs, path::Path, process::Output, sync::Arc};
 
 use common::{House, telephone, text, wait_for};
 use jiff::Timestamp;
-use rules::{AuditDraft, AuditEvent, DayCounts};
+use rules::{AuditDraft, AuditEvent, DayCounts, JstDay, RecordingId};
 use serde_json::{Value, json};
 use storage::{AuditTrail, Duty, Layout, OsDisk};
 
@@ -114,7 +114,8 @@ fn a_recording_that_lost_its_sound_is_named_and_refused_and_a_day_that_cannot_be
 fn a_day_with_fewer_calls_than_the_trail_had_counted_is_named_whatever_rows_and_files_say() {
     let (mut house, row) = telephone::recorded();
     house.terminate();
-    let day = row["day"].as_str().unwrap();
+    let recording: RecordingId = row["id"].as_str().unwrap().parse().unwrap();
+    let day = JstDay::of(recording.made_at());
     let layout = Layout::new(house.dir().join("data"), house.dir().join("root"));
     let mut trail = AuditTrail::open(Arc::new(OsDisk), &layout, Duty::Office).unwrap();
     let counts = DayCounts {
@@ -122,7 +123,6 @@ fn a_day_with_fewer_calls_than_the_trail_had_counted_is_named_whatever_rows_and_
         recorded: 7,
         ..DayCounts::default()
     };
-    let day = day.parse().unwrap();
     let counted = AuditEvent::DayCounted { day, counts };
     let _ = trail
         .append(AuditDraft::system(counted), Timestamp::now())
