@@ -155,7 +155,7 @@ impl Keys {
     ///
     /// # Errors
     /// [`KeyFault::NothingLost`] while the installation's own keys can be used and the mirror's are not newer;
-    /// [`KeyFault::MirrorNewer`] if another mirror's are; [`KeyFault`] if the mirror cannot be used.
+    /// [`KeyFault::MirrorNewer`] if another mirror's are; [`KeyFault::MirrorUnread`] if they may be; [`KeyFault`] if the mirror cannot be used.
     pub fn recover(
         disk: Arc<dyn Disk>,
         layout: &Layout,
@@ -171,6 +171,7 @@ impl Keys {
             return Err(KeyFault::NothingLost { path });
         }
         keys.expect_newest()?;
+        keys.expect_none_away(folder)?;
         // A number that was used here does not come again.
         let lost = keys.ring.read().ok().map(|lost| lost.edition());
         let lost_root = lost.map_or(0, |lost| lost.root);
@@ -190,6 +191,20 @@ impl Keys {
         let groups: Vec<Group> = keys.groups().collect();
         groups.iter().try_for_each(|group| keys.publish(*group))?;
         Ok(keys)
+    }
+
+    /// Where the trail tells of newer keys than this mirror holds, whichever has them may be one that cannot be read just now.
+    fn expect_none_away(&self, from: &Path) -> Result<(), KeyFault> {
+        let (told, found) = (self.told, self.store.root);
+        let is_away = |mirror: &&Mirror| mirror.folder != from && mirror.read_checked().is_err();
+        match self.mirrors.iter().find(is_away) {
+            Some(mirror) if told > found => Err(KeyFault::MirrorUnread {
+                path: mirror.folder.clone(),
+                told,
+                found,
+            }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn around(

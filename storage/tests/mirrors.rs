@@ -11,10 +11,10 @@ use std::{
 
 use common::*;
 use jiff::ToSpan;
-use rules::{Caller, JstDay};
+use rules::{AuditDraft, AuditEvent, Caller, JstDay};
 use storage::{
-    Disk, Faults, Group, KeyFault, KeyStatus, Keys, Layout, MemoryDisk, Opener, RootProvider,
-    SealedCaller, Standing, Wrapped,
+    AuditTrail, Disk, Duty, Faults, Group, KeyFault, KeyStatus, Keys, Layout, MemoryDisk, Opener,
+    RootProvider, SealedCaller, Standing, Wrapped,
 };
 
 const MIRROR: &str = "/volume/mirror";
@@ -419,6 +419,52 @@ fn a_mirror_that_turns_out_newer_stops_the_keys_and_stays_as_it_is() {
         assert!(matches!(turn(&mut keys), Err(KeyFault::MirrorNewer { .. })));
         assert_eq!(files_under(&disk, MIRROR), newer);
     }
+}
+
+/// An old copy went on while the mirror was away: each holds halves that the other lacks, whichever counts more writings.
+#[test]
+fn a_mirror_from_which_the_keys_have_parted_is_not_written_over() {
+    let disk = MemoryDisk::new();
+    let _ = city(Arc::new(disk.clone()), &mirrored());
+    put_back(&disk);
+    let parted = files_under(&disk, MIRROR);
+    remove_files_under(&disk, MIRROR);
+    let mut keys = Keys::open(Arc::new(disk.clone()), &mirrored()).unwrap();
+    keys.make_ahead(now() + 72.hours()).unwrap();
+    for _ in 0..3 {
+        keys.rotate(now()).unwrap();
+    }
+    plant_all(&disk, &parted);
+    assert!(matches!(
+        keys.follow_again(),
+        Err(KeyFault::MirrorNewer { .. })
+    ));
+    assert_eq!(files_under(&disk, MIRROR), parted);
+}
+
+#[test]
+fn no_older_mirror_is_taken_in_while_the_one_that_may_have_what_the_trail_tells_of_is_away() {
+    const OTHER: &str = "/volume/other";
+    let both = memory_layout().with_mirrors(vec![PathBuf::from(MIRROR), PathBuf::from(OTHER)]);
+    let disk = MemoryDisk::new();
+    let _ = city(Arc::new(disk.clone()), &both);
+    let mut trail = AuditTrail::open(Arc::new(disk.clone()), &both, Duty::Office).unwrap();
+    let told = AuditDraft::system(AuditEvent::KeysRecovered { generation: 9 });
+    let _ = trail.append(told, now()).unwrap();
+    for lost in [both.root().to_str().unwrap(), OTHER] {
+        remove_files_under(&disk, lost);
+    }
+    let before = disk.everything();
+    let taken_in = |layout: &Layout| {
+        let disk = Arc::new(disk.clone());
+        Keys::recover(disk, layout, Path::new(MIRROR), now()).map(drop)
+    };
+    assert!(matches!(
+        taken_in(&both),
+        Err(KeyFault::MirrorUnread { path, told: 9, found: 1 }) if path == Path::new(OTHER)
+    ));
+    assert_eq!(disk.everything(), before);
+    taken_in(&mirrored()).unwrap();
 }
 
 #[test]

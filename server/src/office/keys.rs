@@ -289,6 +289,10 @@ fn not_done(fault: &KeyFault) -> Ending {
             "鍵の写しのほうが新しく、鍵束と鍵の根は古い写しから戻されたものです。何も変更しませんでした。keys recover --from で新しい写しから取り込んでください。",
             fault.to_string(),
         )),
+        KeyFault::MirrorUnread { .. } => Answer::Unavailable(Message::new(
+            "証跡は、この写しより新しい鍵の根を伝えており、別の写しを読めません。何も変更しませんでした。そのボリュームをマウントしてそこから取り込むか、失われているなら [keys] mirrors から外してください。",
+            fault.to_string(),
+        )),
         KeyFault::MirrorConfigured { .. } | KeyFault::NoMirror { .. } => {
             Answer::Failed(Message::new(
                 "この写しは終了できません。何も変更しませんでした。",

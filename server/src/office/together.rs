@@ -62,8 +62,22 @@ pub(super) struct Known {
 impl Owner {
     /// Serves those who wait together. Nobody is told of anything before its entry is durable.
     pub(super) async fn serve_together(&mut self, jobs: Vec<Together>) {
+        match self.look_up_for(&jobs).await {
+            // A row that cannot be read is the fault of whoever asks for it, and of nobody beside.
+            Err(_) if jobs.len() > 1 => {
+                for job in jobs {
+                    let alone = vec![job];
+                    let known = self.look_up_for(&alone).await;
+                    self.serve(alone, known).await;
+                }
+            }
+            known => self.serve(jobs, known).await,
+        }
+    }
+
+    /// `known`: what the database says of the jobs.
+    async fn serve(&mut self, jobs: Vec<Together>, known: Result<Known, Ending>) {
         let now = Timestamp::now();
-        let known = self.look_up_for(&jobs).await;
         let (mut drafts, mut waiting) = (Vec::new(), Vec::new());
         for job in jobs {
             // Whoever asked may be gone; what was done is done.

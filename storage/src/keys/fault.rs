@@ -84,6 +84,16 @@ pub enum KeyFault {
         /// The key store's.
         expected: Edition,
     },
+    /// The mirror that somebody recovers from holds older keys than the trail tells of, and another cannot be read.
+    #[error("the audit trail tells of generation {told} of the root, the mirror has {found}, and mirror {} cannot be read: mount its volume and recover from it, or, where it is lost, strike it from [keys] mirrors", path.display())]
+    MirrorUnread {
+        /// The other mirror's folder.
+        path: PathBuf,
+        /// The trail's generation.
+        told: u32,
+        /// That of the mirror to recover from.
+        found: u32,
+    },
     /// The configuration names a mirror no more, and nobody answered for what it may hold.
     #[error("mirror {} is not in the configuration any more and may hold keys still; write it into [keys] mirrors again, or end it by keys mirror --ended", path.display())]
     MirrorStruck {
@@ -156,6 +166,7 @@ impl KeyFault {
             | KeyFault::MirrorAway { .. }
             | KeyFault::MirrorStale { .. }
             | KeyFault::MirrorNewer { .. }
+            | KeyFault::MirrorUnread { .. }
             | KeyFault::TrailNewer { .. }
             | KeyFault::Disk { .. } => Fault::Resource,
             KeyFault::Secret(fault) => fault.fault(),

@@ -146,12 +146,31 @@ impl Store {
 
     /// Whether something is in it that another, written from it or before it, cannot have.
     pub(super) fn is_newer_than(&self, other: &Store) -> bool {
-        // Two that went on apart from one copy may have come equally far.
-        match self.edition().cmp(&other.edition()) {
+        let has_come_further = match self.edition().cmp(&other.edition()) {
             Ordering::Less => false,
+            // Stores of before count no writings, so of them this tells nothing.
+            Ordering::Equal if self.revision == 0 => false,
+            // Two that went on apart from one copy may have come equally far.
             Ordering::Equal => !self.holds_the_same_as(other),
             Ordering::Greater => true,
-        }
+        };
+        has_come_further || self.has_parted_from(other)
+    }
+
+    /// Whether a half of the same number is another one: both went on apart from one copy, and each may hold what the other lacks.
+    fn has_parted_from(&self, other: &Store) -> bool {
+        let public_of = |group: &Group, generation: u32| {
+            let pairs = other.groups.get(group).into_iter().flatten();
+            let mut same = pairs.filter(move |pair| pair.generation == generation);
+            same.next().map(|pair| pair.public)
+        };
+        let mut halves = self
+            .groups
+            .iter()
+            .flat_map(|(group, pairs)| pairs.iter().map(move |pair| (group, pair)));
+        halves.any(|(group, pair)| {
+            public_of(group, pair.generation).is_some_and(|public| public != pair.public)
+        })
     }
 
     /// Opens every half once.
