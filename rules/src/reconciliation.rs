@@ -65,10 +65,10 @@ pub struct DayCounts {
     /// Recordings that have a row and no file.
     pub orphan_rows: u64,
     /// Recordings of which less is there than their row says; each counts as recorded.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub incomplete: u64,
     /// Recordings whose file a restore has still to bring; each counts as recorded until the restore is over.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub awaited: u64,
 }
 
@@ -77,7 +77,7 @@ pub struct DayCounts {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde hands in a reference"
 )]
-fn is_none(count: &u64) -> bool {
+fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
@@ -109,7 +109,7 @@ impl DayCounts {
             self.incomplete,
         ]
         .iter()
-        .all(is_none)
+        .all(is_zero)
     }
 }
 

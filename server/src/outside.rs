@@ -88,7 +88,7 @@ pub(crate) fn make(layout: &Layout, path: &Path) -> Result<File, Message> {
         .map_err(|cause| not_made(path, &cause))
 }
 
-/// Makes a new file of a text, durable.
+/// Makes a new file of a text; its bytes are on the disk when this returns.
 ///
 /// # Errors
 /// What stands against it; then there is no file.

@@ -17,7 +17,7 @@ use common::{
 use jiff::{Timestamp, ToSpan};
 use rules::{
     Actor, AuditDraft, AuditEntry, AuditEvent, CaseId, CountedDays, DisposalCause, DisposalCounts,
-    Fact, Holds, JstDay, RecordingState,
+    Fact, Holds, JstDay, Reconciled, RecordingState,
 };
 use storage::{
     AudioRestore, AuditTrail, BackupFault, Catalogue, CatalogueFault, Disk, Disposal, DisposeFault,
@@ -189,6 +189,16 @@ impl House {
         row.unwrap().state
     }
 
+    /// The first day, compared by a trail that has not counted it.
+    async fn reconciled(&self, vault: &Arc<Vault>) -> Reconciled {
+        let mut catalogue = Catalogue::open(&self.layout).await.unwrap();
+        let told = CountedDays::default();
+        let compared = reconcile_day(&mut catalogue, vault, &OsDisk, day_of(1), &told, later());
+        let day = compared.await.unwrap();
+        catalogue.close().await.unwrap();
+        day
+    }
+
     async fn check_that_the_living_are_back_and_the_dead_are_not(&self) {
         for number in [1, 2, 4] {
             self.open(number).unwrap();
@@ -244,20 +254,9 @@ fn rows_are_read_before_any_audio_is_there_and_what_is_awaited_is_neither_lost_n
         }
         assert_eq!(house.state(3).await, RecordingState::Disposed);
         let vault = house.city(Arc::new(OsDisk)).vault;
-        let mut catalogue = Catalogue::open(&house.layout).await.unwrap();
-        let day = reconcile_day(
-            &mut catalogue,
-            &vault,
-            &OsDisk,
-            day_of(1),
-            &CountedDays::default(),
-            later(),
-        )
-        .await
-        .unwrap();
+        let day = house.reconciled(&vault).await;
         assert_eq!((day.counts.recorded, day.counts.awaited), (2, 2));
         assert!(day.counts.is_explained() && day.discrepancies.is_empty());
-        catalogue.close().await.unwrap();
 
         // Each day is heard as it arrives.
         let mut audio = AudioRestore::resume(&vault, None).unwrap().unwrap();
@@ -546,17 +545,7 @@ fn what_is_given_up_is_missing_and_no_backup_is_made_before_that() {
         AudioRestore::give_up(&vault).unwrap();
 
         assert!(matches!(house.open(1), Err(OpenFault::NoFile { .. })));
-        let mut catalogue = Catalogue::open(&house.layout).await.unwrap();
-        let day = reconcile_day(
-            &mut catalogue,
-            &vault,
-            &OsDisk,
-            day_of(1),
-            &CountedDays::default(),
-            later(),
-        )
-        .await
-        .unwrap();
+        let day = house.reconciled(&vault).await;
         assert_eq!((day.counts.missing, day.counts.awaited), (2, 0));
         assert_eq!(house.bring(Arc::new(OsDisk)).unwrap(), 0);
     });

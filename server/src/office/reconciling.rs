@@ -177,7 +177,7 @@ impl Owner {
 
     pub(super) async fn days_to_reconcile(&mut self) -> Result<BTreeSet<JstDay>, Ending> {
         let now = Timestamp::now();
-        // A trail that cannot be read leaves each day unread.
+        // Where the trail cannot be read, what was read of it before stands; days that rest on more are unread.
         let _ = self.read_trail_of_days(now);
         let vault = std::sync::Arc::clone(&self.vault);
         let told = self.trail_of_days.days.clone();
